@@ -1,7 +1,7 @@
 """The nouns of the pipeline: frozen, unit-named, read-only, checked when built.
 
-World coordinates are RAS+ millimetres (x to the patient's right... is negative x; +x is Left to Right as NIfTI defines).
-Voxel axes of a `CtStudy` are the closest canonical RAS axes: i grows to the patient's right, j to anterior, k to superior.
+World coordinates are RAS+ millimetres: x grows to the patient's right, y to anterior, z to superior, as in NIfTI.
+Voxel axes of a `CtStudy` are the closest canonical ones: i grows to the patient's right, j to anterior, k to superior.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def digest_arrays(*arrays: np.ndarray) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
-        sha.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        sha.update(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
     return sha.hexdigest()
 
 
@@ -110,15 +110,17 @@ class Timeline:
         if (self.events["time"] > self.prediction_time).any():
             raise ValueError("events hold a time after the prediction time")
         if not self.digest:
-            hashed = pd.util.hash_pandas_object(self.events[list(TIMELINE_COLUMNS)].astype({"time": "int64"}), index=False)
-            key = np.append(hashed.to_numpy(np.uint64), np.uint64(self.prediction_time.value))
+            hashed = pd.util.hash_pandas_object(
+                self.events[list(TIMELINE_COLUMNS)].astype({"time": "int64"}), index=False
+            )
+            key = np.append(hashed.to_numpy(np.uint64), np.uint64(self.prediction_time.value % 2**64))
             object.__setattr__(self, "digest", digest_arrays(key))
 
     @property
     def days_from_prediction(self) -> npt.NDArray[np.float64]:
         """Days of each event relative to the prediction time (<= 0; NaN for static facts)."""
         delta = self.events["time"] - self.prediction_time
-        return (delta / pd.Timedelta(days=1)).to_numpy(np.float64)
+        return np.asarray(delta / pd.Timedelta(days=1), dtype=np.float64)
 
     @property
     def age_years(self) -> float | None:

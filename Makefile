@@ -1,0 +1,42 @@
+# Two commands: `make app` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 2
+export STREAMLIT_BROWSER_GATHER_USAGE_STATS = false
+
+.PHONY: app test check slow models clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@ $(VENV)/.runtime
+
+app: $(VENV)/.runtime  ## start the app on 127.0.0.1
+	$(BIN)/streamlit run app.py
+
+test: $(VENV)/.dev  ## the whole test suite, browser tests included
+	$(BIN)/python -m scripts.ensure_chromium
+	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m browser tests
+
+slow: $(VENV)/.dev  ## heavier experiments
+	$(BIN)/python -m pytest -m slow tests
+
+check: $(VENV)/.dev  ## ruff, mypy (strict on core/), doctests, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --doctest-modules core tests/test_architecture.py
+
+models: $(VENV)/.dev  ## rebuild every shipped bundle from nothing (hours on two cores)
+	$(BIN)/python scripts/make_models.py
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

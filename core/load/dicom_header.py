@@ -1,0 +1,244 @@
+"""What one DICOM image says of its place, its pixels and its series; text that could identify stays out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
+from core.load.entries import Entry
+from core.load.words import describe_series, safe_kernel
+
+Vector = tuple[float, ...]
+
+_HEAD_BYTES = 64 << 10
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+TAGS: Mapping[str, int] = {
+    "ImageType": 0x00080008, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
+    "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
+    "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "SliceThickness": 0x00180050,
+    "SpacingBetweenSlices": 0x00180088, "GantryDetectorTilt": 0x00181120, "ConvolutionKernel": 0x00181210,
+    "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012,
+    "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
+    "TemporalPositionIdentifier": 0x00200100, "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004, "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010, "Columns": 0x00280011, "PixelSpacing": 0x00280030, "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101, "HighBit": 0x00280102, "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121, "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053, "RescaleType": 0x00281054, "LossyImageCompression": 0x00282110,
+    "OverlayBitPosition": 0x60000102,
+}  # fmt: skip
+_WANTED = frozenset(TAGS.values())
+
+
+@dataclass(frozen=True, eq=False)
+class PixelFormat:
+    """How stored values are laid out (PS3.3 C.7.6.3.1)."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    samples: int
+    photometric: str
+    big_endian: bool
+    transfer_syntax: str
+
+
+@dataclass(frozen=True, eq=False)
+class ImageHeader:
+    """One image (a file, or one frame of an enhanced file).
+
+    position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
+    slope, intercept: None where absent; may be NaN or infinite as written.
+    identity: digests of the non-empty patient name, id and birth date, for telling patients apart only.
+    frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
+    """
+
+    entry: Entry
+    pixels: PixelFormat
+    frame: int
+    frames: int
+    pixel_tag: int
+    pixel_start: int
+    pixel_length: int | None
+    inflated: bytearray | None
+    modality: str
+    image_type: tuple[str, ...]
+    sop_class: str
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    frame_of_reference: str
+    acquisition: str
+    temporal_position: str
+    position_mm: Vector | None
+    orientation: Vector | None
+    spacing_mm: Vector | None
+    thickness_mm: float | None
+    slice_step_mm: float | None
+    tilt_degrees: float | None
+    slope: float | None
+    intercept: float | None
+    rescale_type: str
+    padding: int | None
+    padding_limit: int | None
+    lossy: bool
+    overlay_in_pixels: bool
+    kernel: str
+    description: str
+    virtual: bool
+    identity: tuple[str, str, str]
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether the image says that it is a scout view."""
+        return "LOCALIZER" in self.image_type
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there is an image at all."""
+        return self.pixel_tag != 0 and self.pixels.rows > 0 and self.pixels.columns > 0
+
+
+def read_image_header(entry: Entry) -> ImageHeader:
+    """Header of one DICOM file. Raises Malformed where its structure cannot be followed."""
+    try:
+        found = scan(entry.read(0, _HEAD_BYTES), _WANTED, complete=entry.size <= _HEAD_BYTES)
+    except NeedMore:
+        found = scan(entry.read(0, None), _WANTED, complete=True)
+    _refuse_foreign_tail(entry, found)
+    return _header(entry, found, Values(found))
+
+
+def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:
+    """Raise Malformed where bytes behind uncompressed pixels are neither elements nor zeros: pixels have shifted."""
+    if not found.pixel_tag or found.pixel_length is None:
+        return
+    end, size = found.pixel_start + found.pixel_length, entry.size if found.data is None else len(found.data)
+    if end < size:
+        tail = entry.read(end, None) if found.data is None else memoryview(found.data)[end:]
+        if any(tail[: 1 << 20]) and not is_element_run(tail, found):
+            raise Malformed
+
+
+class Values:
+    """Typed reading of raw element values; absent or unreadable values are None or ""."""
+
+    def __init__(self, found: Scan) -> None:
+        self._values = found.values
+        self._order = ">" if found.big_endian else "<"
+
+    def text(self, name: str) -> str:
+        """First value as text."""
+        return self.texts(name)[0]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """All values as text; at least one."""
+        raw = self._values.get(TAGS[name], b"").decode("latin-1").strip("\0 \t\r\n")
+        return tuple(part.strip("\0 ") for part in raw.split("\\"))
+
+    def number(self, name: str) -> float | None:
+        """First decimal string as a float; None where absent, NaN where it is not a number."""
+        return to_float(self.text(name))
+
+    def vector(self, name: str, length: int) -> Vector | None:
+        """Decimal strings as floats; None unless exactly `length` of them are finite."""
+        parts = [to_float(part) for part in self.texts(name)]
+        numbers = tuple(part for part in parts if part is not None and math.isfinite(part))
+        return numbers if len(parts) == length == len(numbers) else None
+
+    def short(self, name: str, *, signed: bool = False) -> int | None:
+        """First 16-bit integer."""
+        raw = self._values.get(TAGS[name], b"")
+        if len(raw) < 2:
+            return None
+        return int(struct.unpack_from(self._order + ("h" if signed else "H"), raw)[0])
+
+
+def to_float(text: str) -> float | None:
+    """A decimal string as a number: None where empty, NaN where it is not a plain number.
+
+    >>> to_float(" 1.5e0 "), to_float(""), to_float("1,5")
+    (1.5, None, nan)
+    """
+    if not text.strip():
+        return None
+    if not _DECIMAL.fullmatch(text.strip()):
+        return math.inf if "inf" in text.lower() else math.nan
+    return float(text.strip())
+
+
+def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
+    pixels = _pixel_format(found, values)
+    description = values.text("SeriesDescription")
+    body_part = values.text("BodyPartExamined")
+    return ImageHeader(
+        entry=entry, pixels=pixels, frame=0, frames=_frame_count(values), pixel_tag=found.pixel_tag,
+        pixel_start=found.pixel_start, pixel_length=found.pixel_length, inflated=found.data,
+        modality=values.text("Modality"), image_type=tuple(part.upper() for part in values.texts("ImageType")),
+        sop_class=values.text("SOPClassUID"), sop_uid=values.text("SOPInstanceUID"),
+        study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
+        frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
+        temporal_position=values.text("TemporalPositionIdentifier"),
+        position_mm=values.vector("ImagePositionPatient", 3), orientation=values.vector("ImageOrientationPatient", 6),
+        spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=_positive(values.number("SliceThickness")),
+        slice_step_mm=_positive(values.number("SpacingBetweenSlices")),
+        tilt_degrees=values.number("GantryDetectorTilt"), slope=values.number("RescaleSlope"),
+        intercept=values.number("RescaleIntercept"), rescale_type=values.text("RescaleType").upper(),
+        padding=values.short("PixelPaddingValue", signed=pixels.signed),
+        padding_limit=values.short("PixelPaddingRangeLimit", signed=pixels.signed),
+        lossy=values.text("LossyImageCompression") == "01",
+        overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
+        kernel=safe_kernel(values.text("ConvolutionKernel")), description=describe_series(f"{description} {body_part}"),
+        virtual="virtual patient" in description.lower(), identity=_identity(values),
+    )  # fmt: skip
+
+
+def _pixel_format(found: Scan, values: Values) -> PixelFormat:
+    stored = values.short("BitsStored") or 0
+    high = values.short("HighBit")
+    samples = values.short("SamplesPerPixel")
+    return PixelFormat(
+        rows=values.short("Rows") or 0,
+        columns=values.short("Columns") or 0,
+        bits_allocated=values.short("BitsAllocated") or 0,
+        bits_stored=stored,
+        high_bit=stored - 1 if high is None else high,
+        signed=values.short("PixelRepresentation") == 1,
+        samples=1 if samples is None else samples,
+        photometric=values.text("PhotometricInterpretation").upper(),
+        big_endian=found.big_endian,
+        transfer_syntax=found.transfer_syntax,
+    )
+
+
+def _frame_count(values: Values) -> int:
+    text = values.text("NumberOfFrames")
+    if not text:
+        return 1
+    if not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise Malformed
+    return int(text)
+
+
+def _positive(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) and number > 0 else None
+
+
+def _identity(values: Values) -> tuple[str, str, str]:
+    """Digests of the patient's name, id and birth date, normalised; "" where empty."""
+
+    def digest(text: str) -> str:
+        plain = re.sub(r"[\s^=,.]+", " ", text).strip().casefold()
+        return hashlib.sha256(plain.encode()).hexdigest()[:16] if plain else ""
+
+    name = "^".join(values.texts("PatientName"))
+    return digest(name), digest(values.text("PatientID")), digest(values.text("PatientBirthDate"))

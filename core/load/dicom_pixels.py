@@ -1,0 +1,231 @@
+"""Pixel data of a stack decoded in parallel into one preallocated int16 HU volume."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from core.errors import UserFacingError
+from core.load.dicom_header import ImageHeader, PixelFormat
+from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from core.load.dicom_series import EXPORT_AGAIN, pixel_bytes
+from core.load.entries import Entry
+from core.load.geometry import Canonical, copy_slab, source_view
+from core.load.hounsfield import Stored, bad_rescale, rescale_into
+from core.load.limits import LIMITS, Limits, check_grid
+
+Progress = Callable[[float, str], None]
+_Split = Mapping[Entry, list[bytes]]
+NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
+_OFTEN_UNSUPPORTED = ("1.2.840.10008.1.2.4.51",)
+"""JPEG Extended: no permissive decoder reads its 12-bit form."""
+_SLAB = 64
+
+
+def read_stack(
+    images: Sequence[ImageHeader], axes: Canonical, *, progress: Progress | None = None, limits: Limits = LIMITS
+) -> npt.NDArray[np.int16]:
+    """Decode `images` (in stack order) into an int16 HU volume with canonical axes.
+
+    axes: reordering of (column, row, slice). Slabs of slices are decoded by a thread pool and copied into place, so
+    that only one volume and one slab exist at a time.
+    """
+    check_pixel_format(images)
+    rows, columns = images[0].pixels.rows, images[0].pixels.columns
+    source_shape = (columns, rows, len(images))
+    check_grid(source_shape, limits)
+    volume = np.empty([source_shape[axis] for axis in axes.order], np.int16)
+    target = source_view(volume, axes)
+    split = _split_multiframe(images)
+    slab = np.empty((min(_SLAB, len(images)), rows, columns), np.int16)
+    with ThreadPoolExecutor(workers()) as pool:
+        for start in range(0, len(images), _SLAB):
+            part = images[start : start + _SLAB]
+            list(pool.map(partial(_decode_into, split), part, slab))
+            copy_slab(slab[: len(part)].transpose(2, 1, 0), target[:, :, start : start + len(part)], pool)
+            if progress:
+                progress((start + len(part)) / len(images), f"Reading slice {start + len(part)} of {len(images)}")
+    return volume
+
+
+def workers() -> int:
+    """Threads worth starting."""
+    return min(8, os.cpu_count() or 1)
+
+
+def check_pixel_format(images: Sequence[ImageHeader]) -> None:
+    """Raise for pixels that are not plain monochrome CT values."""
+    for image in images:
+        pixels = image.pixels
+        if pixels.photometric == "MONOCHROME1":
+            raise _not_plain("The images are stored inverted (MONOCHROME1)")
+        if pixels.samples != 1 or pixels.photometric != "MONOCHROME2":
+            raise _not_plain("The images are colour pictures or do not say how their values are shown")
+        if image.pixel_tag != 0x7FE00010 or pixels.bits_allocated != 16:
+            raise _not_plain(f"The images store {pixels.bits_allocated} bits a pixel")
+        if not 8 < pixels.bits_stored <= 16 or pixels.high_bit != pixels.bits_stored - 1:
+            raise _not_plain(f"The images use {pixels.bits_stored} of 16 bits in an unusual way")
+        if image.slope is None or image.intercept is None:
+            raise bad_rescale()
+        if image.rescale_type not in ("", "HU", "US"):
+            raise _not_plain("The rescaled values are declared to be something else than Hounsfield units")
+
+
+def rescale_notes(images: Sequence[ImageHeader]) -> list[str]:
+    """Doubts and facts about the rescale for the reader."""
+    notes = []
+    pairs = Counter((image.slope, image.intercept) for image in images)
+    if len(pairs) > 1:
+        notes.append(f"The rescale differs between slices ({len(pairs)} versions); each slice was read with its own.")
+    if any(
+        slope != int(slope or 0) or offset != int(offset or 0)
+        for slope, offset in pairs
+        if slope and offset is not None
+    ):
+        notes.append("Rescaled values were rounded to whole HU.")
+    if any(image.rescale_type == "US" for image in images):
+        notes.append("The unit of the rescaled values is declared as unspecified; the value range is that of HU.")
+    return notes
+
+
+def _not_plain(found: str) -> UserFacingError:
+    return UserFacingError(found, "16-bit MONOCHROME2 CT images in Hounsfield units", "Export the original CT series.")
+
+
+def _split_multiframe(images: Sequence[ImageHeader]) -> _Split:
+    """Compressed frames of each multi-frame entry, cut apart once."""
+    entries = {
+        image.entry: image for image in images if image.frames > 1 and image.pixels.transfer_syntax not in NATIVE
+    }
+    return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
+
+
+def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) -> None:
+    """Decode one image and write its HU into `out` (rows, columns)."""
+    stored = _native(image) if image.pixels.transfer_syntax in NATIVE else _compressed(image, split)
+    stored = _significant_bits(stored, image)
+    if image.slope is None or image.intercept is None:
+        raise bad_rescale()
+    rescale_into(stored, image.slope, image.intercept, out)
+
+
+def _native(image: ImageHeader) -> Stored:
+    """Uncompressed pixels, straight from their bytes."""
+    pixels = image.pixels
+    size = pixels.rows * pixels.columns * 2
+    start = image.pixel_start + image.frame * size
+    if image.pixel_length is None or image.pixel_length < size * image.frames:
+        raise truncated()
+    if image.pixel_length > size * image.frames + 1:
+        raise UserFacingError(
+            "An image holds more pixel data than its header declares.", "exactly the declared pixels", EXPORT_AGAIN
+        )
+    source = (
+        image.entry.read(start, start + size)
+        if image.inflated is None
+        else memoryview(image.inflated)[start : start + size]
+    )
+    if len(source) < size:
+        raise truncated()
+    order = ">" if pixels.big_endian else "<"
+    return np.frombuffer(source, f"{order}{'i' if pixels.signed else 'u'}2").reshape(pixels.rows, pixels.columns)
+
+
+def truncated() -> UserFacingError:
+    """The refusal for pixel data that end early."""
+    return UserFacingError("The pixel data of an image end too early.", "complete images", "Copy the files again.")
+
+
+def _compressed(image: ImageHeader, split: _Split) -> Stored:
+    """Pixels of one frame through pydicom's decoders."""
+    pixels = image.pixels
+    uid = UID(pixels.transfer_syntax)
+    try:
+        decoder = get_decoder(uid)
+        available = decoder.is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise _unsupported(uid)
+    if image.pixel_length is not None:
+        raise truncated()
+    try:
+        frames = split.get(image.entry) or _encapsulated_frames(image)
+        frame = encapsulate([frames[image.frame]], has_bot=False)
+        decoded, _ = decoder.as_array(frame, index=0, raw=True, **_description(pixels))
+    except UserFacingError:
+        raise
+    except Exception as error:
+        if uid in _OFTEN_UNSUPPORTED:
+            raise _unsupported(uid) from error
+        raise UserFacingError(
+            f"An image compressed as {uid.name} cannot be decoded.", "an intact compressed image", EXPORT_AGAIN
+        ) from error
+    if decoded.shape != (pixels.rows, pixels.columns) or decoded.dtype.kind not in "iu":
+        raise UserFacingError(
+            "A compressed image has another size than its header declares.", "images as declared", EXPORT_AGAIN
+        )
+    return np.asarray(decoded)
+
+
+def _unsupported(uid: UID) -> UserFacingError:
+    name = uid.name if uid.name != str(uid) else "an unknown transfer syntax"
+    return UserFacingError(
+        f"The images are compressed as {name}, which this app cannot decode.",
+        "uncompressed, RLE, JPEG lossless, JPEG-LS, JPEG 2000 or HTJ2K images",
+        "Export the series uncompressed.",
+    )
+
+
+def _encapsulated_frames(image: ImageHeader) -> list[bytes]:
+    """Compressed frames of the image's file. Raises UserFacingError where they cannot be told apart."""
+    try:
+        frames = list(generate_frames(bytes(pixel_bytes(image)), number_of_frames=image.frames))
+    except Exception as error:
+        raise truncated() from error
+    if len(frames) != image.frames:
+        raise truncated()
+    return frames
+
+
+def _description(pixels: PixelFormat) -> dict[str, Any]:
+    return {
+        "transfer_syntax_uid": UID(pixels.transfer_syntax),
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": pixels.photometric,
+        "bits_allocated": pixels.bits_allocated,
+        "bits_stored": pixels.bits_stored,
+        "pixel_representation": int(pixels.signed),
+        "number_of_frames": 1,
+        "pixel_keyword": "PixelData",
+    }
+
+
+def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
+    """Stored values without what lies above the declared bits (PS3.5 8.1.1); refuses values that do not fit."""
+    bits, signed = image.pixels.bits_stored, image.pixels.signed
+    if bits == 16 or stored.dtype.itemsize != 2:
+        return stored
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if int(stored.min()) >= low and int(stored.max()) <= high:
+        return stored
+    native = stored.astype(f"={stored.dtype.kind}2")
+    upper = np.unique(native.astype(np.uint16) >> np.uint16(bits))
+    if not image.overlay_in_pixels and not (signed and upper.tolist() == [0]):
+        raise UserFacingError(
+            f"Stored values do not fit the declared {bits} bits.", "values within the declared bits", EXPORT_AGAIN
+        )
+    shift = 16 - bits
+    return np.asarray((native << shift) >> shift)

@@ -1,0 +1,176 @@
+"""A small, bounded walk over the top-level elements of a DICOM file (PS3.5, section 7).
+
+Reading 300 headers with a full parser costs several times what reading their pixels costs; geometry and rescale need
+about forty elements. The walk is iterative (nesting depth cannot exhaust the stack) and never trusts a length.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from core.load.inflate import inflate_raw
+from core.load.limits import LIMITS, Limits
+
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
+_PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+
+
+class Malformed(Exception):
+    """The bytes are not a well-formed DICOM data set."""
+
+
+class NeedMore(Exception):
+    """The bytes end before the pixel data; read more of the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Wanted top-level elements of one file.
+
+    values: tag -> raw value bytes. big_endian, transfer_syntax: how to read them.
+    pixel_tag, pixel_start, pixel_length: the pixel data value inside `data` (length None = encapsulated; tag 0 = none).
+    data: None, or the inflated file that `pixel_start` refers to (deflated transfer syntax).
+    bare: True where the file lacks the preamble and file meta information.
+    """
+
+    values: dict[int, bytes]
+    transfer_syntax: str
+    big_endian: bool
+    pixel_tag: int
+    pixel_start: int
+    pixel_length: int | None
+    data: bytearray | None
+    bare: bool
+
+
+def looks_like_dicom(head: memoryview) -> bool:
+    """Whether the first bytes are a DICOM file, with or without its preamble."""
+    if len(head) >= 132 and bytes(head[128:132]) == b"DICM":
+        return True
+    if len(head) < 16:
+        return False
+    group, element = struct.unpack_from("<HH", head)
+    explicit = bytes(head[4:6]).isalpha() and bytes(head[4:6]).isupper()
+    length = struct.unpack_from("<I", head, 4)[0]
+    return group in (2, 8) and element <= 0x0020 and (explicit or length < 256)
+
+
+def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: Limits = LIMITS) -> Scan:
+    """Walk the data set up to its pixel data and keep the `wanted` elements.
+
+    complete: False where `data` is only the beginning of the file; then NeedMore asks for all of it.
+    Raises Malformed where the structure cannot be followed.
+    """
+    try:
+        syntax, start, bare = _file_meta(data)
+        inflated: bytearray | None = None
+        if syntax == DEFLATED:
+            if not complete:
+                raise NeedMore
+            inflated = inflate_raw(data[start:], limits=limits)
+            data, start, complete = memoryview(inflated), 0, True
+        big, implicit = syntax == EXPLICIT_BIG, syntax == IMPLICIT_LITTLE
+        values, pixel = _walk(data, start, implicit, big, wanted, complete)
+    except struct.error as error:
+        if complete:
+            raise Malformed from error
+        raise NeedMore from error
+    tag, pixel_start, length = pixel
+    return Scan(values, syntax, big, tag, pixel_start, length, inflated, bare)
+
+
+def _file_meta(data: memoryview) -> tuple[str, int, bool]:
+    """(transfer syntax, start of the data set, bare)."""
+    position, bare = (132, False) if bytes(data[128:132]) == b"DICM" else (0, True)
+    syntax = b""
+    while bytes(data[position : position + 2]) == b"\x02\x00":
+        tag, vr, length, value = _element(data, position, implicit=False, big=False)
+        if length == _UNDEFINED or value + length > len(data):
+            raise Malformed
+        if tag == 0x00020010:
+            syntax = bytes(data[value : value + length])
+        position = value + length
+    if syntax:
+        return syntax.rstrip(b"\0 ").decode("ascii", "replace"), position, bare
+    vr = bytes(data[position + 4 : position + 6])
+    return (EXPLICIT_LITTLE if vr.isalpha() and vr.isupper() else IMPLICIT_LITTLE), position, True
+
+
+def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tuple[int, bytes, int, int]:
+    """(tag, VR or b"", length, start of the value) of the element at `position`."""
+    order = ">" if big else "<"
+    group, number = struct.unpack_from(order + "HH", data, position)
+    tag = group << 16 | number
+    if implicit or group == 0xFFFE:
+        return tag, b"", struct.unpack_from(order + "I", data, position + 4)[0], position + 8
+    vr = bytes(data[position + 4 : position + 6])
+    if vr in _LONG_VR:
+        return tag, vr, struct.unpack_from(order + "I", data, position + 8)[0], position + 12
+    if len(vr) == 2 and vr.isalpha() and vr.isupper():
+        return tag, vr, struct.unpack_from(order + "H", data, position + 6)[0], position + 8
+    raise Malformed
+
+
+def _walk(
+    data: memoryview, position: int, implicit: bool, big: bool, wanted: Collection[int], complete: bool
+) -> tuple[dict[int, bytes], tuple[int, int, int | None]]:
+    """Top-level elements from `position` to the pixel data or the end."""
+    values: dict[int, bytes] = {}
+    end = len(data)
+    while position + 8 <= end:
+        tag, vr, length, value = _element(data, position, implicit, big)
+        if tag in _PIXEL_TAGS:
+            return values, (tag, value, None if length == _UNDEFINED else length)
+        if tag >> 16 in (0, 0xFFFE):
+            raise Malformed
+        if length == _UNDEFINED:
+            position = skip_undefined(data, value, implicit or vr == b"UN", big and vr != b"UN")
+            continue
+        position = value + length
+        if position > end:
+            break
+        if tag in wanted and tag not in values:
+            values[tag] = bytes(data[value:position])
+    if not complete:
+        raise NeedMore
+    if position != end:
+        raise Malformed
+    return values, (0, end, 0)
+
+
+def skip_undefined(data: memoryview, position: int, implicit: bool, big: bool) -> int:
+    """End of a sequence or encapsulated value of undefined length that starts at `position`, however deep it nests."""
+    encodings = [(implicit, big)]
+    while encodings:
+        tag, vr, length, value = _element(data, position, *encodings[-1])
+        position = value
+        if tag in (_SEQUENCE_END, _ITEM_END):
+            encodings.pop()
+        elif length == _UNDEFINED:
+            encodings.append((True, False) if vr == b"UN" else encodings[-1])
+        else:
+            position += length
+    return position
+
+
+def is_element_run(data: memoryview, found: Scan) -> bool:
+    """Whether `data` (what follows the pixel data) is a run of ascending elements that ends where the data end."""
+    implicit, position, last = found.transfer_syntax == IMPLICIT_LITTLE, 0, found.pixel_tag
+    try:
+        while position < len(data):
+            tag, _, length, value = _element(data, position, implicit, found.big_endian)
+            if tag <= last or length == _UNDEFINED:
+                return False
+            position, last = value + length, tag
+    except (Malformed, struct.error):
+        return False
+    return position == len(data)

@@ -1,0 +1,358 @@
+"""Images into series, and one series into a stack: order and geometry from positions along the normal, or a refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserFacingError
+from core.load.dicom_header import ImageHeader
+from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
+from core.load.repairs import Repair, RepairableError, longest_even_run
+from core.load.words import count_of
+
+EXPORT_AGAIN = "Export the series again from the archive, complete and unmodified."
+ANGLE_TOLERANCE = 2e-3
+STEP_TOLERANCE = 0.02
+STEP_TOLERANCE_MM = 0.02
+SIDEWAYS_TOLERANCE_MM = 0.1
+MAX_SHEAR_DEGREES = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Images of one series in order along their normal.
+
+    affine_lps: (column, row, slice) index -> LPS mm. notes: plain sentences for every doubt or repair.
+    heights_mm: None, or where the slices really lie, to be interpolated to even steps. slanted: to be straightened.
+    """
+
+    images: tuple[ImageHeader, ...]
+    affine_lps: Matrix
+    notes: tuple[str, ...]
+    heights_mm: npt.NDArray[np.float64] | None = None
+    slanted: bool = False
+
+
+def series_key(study_uid: str, series_uid: str) -> str:
+    """Opaque key of a series, stable between runs."""
+    return hashlib.sha256(f"{study_uid}\0{series_uid}".encode()).hexdigest()[:12]
+
+
+def group_series(images: Iterable[ImageHeader]) -> dict[str, list[ImageHeader]]:
+    """Images by series key, in the order met."""
+    groups: dict[str, list[ImageHeader]] = defaultdict(list)
+    for image in images:
+        groups[series_key(image.study_uid, image.series_uid)].append(image)
+    return dict(groups)
+
+
+def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
+    """Raise where names, ids or birth dates show more than one patient."""
+    for field in range(3):
+        found = {image.identity[field] for image in images} - {""}
+        if len(found) > 1:
+            what = ("names", "identifiers", "birth dates")[field]
+            raise UserFacingError(
+                f"The source holds images with {len(found)} different patient {what}.",
+                "images of one patient",
+                "Choose the folder of a single patient.",
+            )
+
+
+def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()) -> Stack:
+    """Order one series and derive its geometry.
+
+    Raises UserFacingError on anything that leaves order or geometry in doubt and that `repairs` does not lift.
+    """
+    notes: list[str] = []
+    slices = _without_localizers(images, notes)
+    _require_same(slices)
+    slices = _without_copies(slices, notes)
+    orientation = _common_orientation(slices)
+    positions = np.array([_position(image) for image in slices])
+    heights = positions @ plane_normal(orientation)
+    order = np.argsort(heights, kind="stable")
+    if "first_of_repeats" in repairs:
+        order = _first_of_repeats(order, heights, slices, notes)
+    if "longest_run" in repairs:
+        order = _longest_run(order, heights, notes)
+    ordered = tuple(slices[index] for index in order)
+    heights, positions = heights[order], positions[order]
+    even = _check_steps(heights, ordered, repairs, notes)
+    step = _step_vector(positions, heights)
+    affine = slice_affine_lps(orientation, _pixel_spacing(ordered), positions[0], step)
+    slanted = _check_tilt(affine, ordered, repairs, notes)
+    notes += _step_notes(float(np.linalg.norm(step)), ordered)
+    return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
+
+
+def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+    kept = [image for image in images if not image.is_localizer]
+    if not kept:
+        raise UserFacingError(
+            "The series holds localizer images only.", "CT slices", "Choose the series with the cross-sectional images."
+        )
+    if len(kept) < len(images):
+        notes.append(f"Left out: {count_of(len(images) - len(kept), 'localizer image')}.")
+    return kept
+
+
+_SAME = (
+    ("image sizes", lambda image: (image.pixels.rows, image.pixels.columns)),
+    ("pixel formats", lambda image: (image.pixels.bits_allocated, image.pixels.samples, image.pixels.photometric)),
+    ("frames of reference", lambda image: image.frame_of_reference),
+    ("modalities", lambda image: image.modality),
+)
+
+
+def _require_same(images: Sequence[ImageHeader]) -> None:
+    for what, value in _SAME:
+        counts = Counter(value(image) for image in images)
+        if len(counts) > 1:
+            share = " and ".join(str(count) for count in sorted(counts.values(), reverse=True)[:4])
+            raise UserFacingError(
+                f"One series mixes {len(counts)} {what} ({share} images).",
+                "slices of one scan, all alike",
+                "Keep the slices of one scan only, or choose another series.",
+            )
+
+
+def _without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+    """Drop images that repeat another one byte for byte; refuse those that share an identity but differ."""
+    kept: dict[object, ImageHeader] = {}
+    for image in images:
+        key = (image.sop_uid or id(image), image.frame)
+        if key in kept and not same_pixels(kept[key], image):
+            raise UserFacingError("Two images claim to be the same one but differ.", "each image once", EXPORT_AGAIN)
+        kept.setdefault(key, image)
+    places: dict[object, ImageHeader] = {}
+    for image in kept.values():
+        place = image.position_mm or id(image)
+        repeated = place in places and same_pixels(places[place], image)
+        places.setdefault(id(image) if place in places and not repeated else place, image)
+    if len(places) < len(images):
+        notes.append(f"Present twice and read once: {count_of(len(images) - len(places), 'image')}.")
+    return list(places.values())
+
+
+def same_pixels(one: ImageHeader, other: ImageHeader) -> bool:
+    """Whether two images have the same place, rescale and stored pixel bytes."""
+    if (one.position_mm, one.slope, one.intercept) != (other.position_mm, other.slope, other.intercept):
+        return False
+    return pixel_bytes(one) == pixel_bytes(other)
+
+
+def pixel_bytes(image: ImageHeader) -> memoryview:
+    """The stored value of the image's pixel data element."""
+    stop = None if image.pixel_length is None else image.pixel_start + image.pixel_length
+    if image.inflated is not None:
+        return memoryview(image.inflated)[image.pixel_start : stop]
+    return image.entry.read(image.pixel_start, stop)
+
+
+def _position(image: ImageHeader) -> tuple[float, ...]:
+    if image.position_mm is None:
+        raise UserFacingError(
+            "An image does not say where in the patient it lies.", "a position for every slice", EXPORT_AGAIN
+        )
+    return image.position_mm
+
+
+def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
+    """Orthonormal cosines shared by all images."""
+    given = [image.orientation for image in images]
+    cosines = np.array([orientation for orientation in given if orientation is not None])
+    if len(cosines) < len(images):
+        raise UserFacingError(
+            "An image does not say how it is oriented.", "an orientation for every slice", EXPORT_AGAIN
+        )
+    if np.abs(cosines - cosines[0]).max() > ANGLE_TOLERANCE:
+        raise UserFacingError(
+            "The slices of one series point in different directions.",
+            "parallel slices",
+            "Choose a series of parallel slices; scout views belong in a series of their own.",
+        )
+    row, column = cosines[0][:3], cosines[0][3:]
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if max(abs(length - 1) for length in lengths) > 0.01 or abs(row @ column) > 0.01:
+        raise UserFacingError(
+            "The orientation written in the images is not a pair of perpendicular directions.",
+            "unit row and column directions at right angles",
+            EXPORT_AGAIN,
+        )
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return np.concatenate([row, column / np.linalg.norm(column)])
+
+
+def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
+    given = [image.spacing_mm for image in images]
+    spacing = np.array([pair for pair in given if pair is not None])
+    if len(spacing) < len(images) or spacing.min() <= 0:
+        raise UserFacingError(
+            "An image has no valid pixel spacing.", "a pixel size in mm for every slice", EXPORT_AGAIN
+        )
+    if np.abs(spacing / spacing[0] - 1).max() > 1e-3:
+        raise UserFacingError(
+            "The slices of one series have different pixel sizes.", "one pixel size", "Choose slices of one scan only."
+        )
+    refuse_absurd_spacing(spacing[0])
+    return np.asarray(spacing[0], np.float64)
+
+
+def refuse_absurd_spacing(spacing_mm: npt.ArrayLike) -> None:
+    """Raise for a voxel size that no CT has (outside 0.02 to 30 mm)."""
+    sizes = np.asarray(spacing_mm, np.float64)
+    if not np.isfinite(sizes).all() or sizes.min() < 0.02 or sizes.max() > 30:
+        shown = " x ".join(f"{size:.3g}" for size in sizes)
+        raise UserFacingError(
+            f"The voxel size would be {shown} mm.", "voxels between 0.02 and 30 mm", "Check the units and the header."
+        )
+
+
+def _first_of_repeats(
+    order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], notes: list[str]
+) -> npt.NDArray[np.intp]:
+    """One image a height: the one of the first acquisition."""
+    kept: list[int] = []
+    for index in sorted(
+        order, key=lambda i: (round(float(heights[i]), 2), images[i].acquisition.zfill(8), images[i].sop_uid)
+    ):
+        if not kept or heights[index] - heights[kept[-1]] > 0.02:
+            kept.append(int(index))
+    if len(kept) < len(order):
+        notes.append(f"Repaired: of images at one place the first was kept, {len(order) - len(kept)} were dropped.")
+    return np.array(kept, np.intp)
+
+
+def _longest_run(
+    order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64], notes: list[str]
+) -> npt.NDArray[np.intp]:
+    typical = float(np.median(np.diff(heights[order]))) if len(order) > 1 else 0.0
+    kept = order[longest_even_run(heights[order], typical, _tolerance_mm(typical))]
+    if len(kept) < len(order):
+        notes.append(f"Repaired: only the longest even run was kept, {len(kept)} of {len(order)} slices.")
+    return kept
+
+
+def _tolerance_mm(step_mm: float) -> float:
+    return max(STEP_TOLERANCE_MM, STEP_TOLERANCE * step_mm)
+
+
+def _check_steps(
+    heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]
+) -> bool:
+    """Whether slices are evenly spaced; raises where they are not and no chosen repair makes them so."""
+    if len(images) < 2:
+        raise UserFacingError(
+            "The series holds a single slice.",
+            "at least two slices, so that there is a volume",
+            "Choose the full series.",
+        )
+    gaps = np.diff(heights)
+    typical = float(np.median(gaps))
+    _refuse_repeats(int((gaps <= max(0.01, 0.1 * typical)).sum()), images)
+    if (np.abs(gaps - typical) <= _tolerance_mm(typical)).all():
+        return True
+    if "resample_evenly" not in repairs:
+        raise _uneven(gaps, typical, _tolerance_mm(typical))
+    notes.append(f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones.")
+    return False
+
+
+def _step_vector(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Vector from slice to slice, once the positions are shown to lie on one straight line."""
+    direction = (positions[-1] - positions[0]) / (heights[-1] - heights[0])
+    sideways = np.abs(positions - positions[0] - (heights - heights[0])[:, None] * direction).max()
+    if sideways > max(SIDEWAYS_TOLERANCE_MM, _tolerance_mm(float(np.median(np.diff(heights))))):
+        raise UserFacingError(
+            f"The slices do not lie on one straight line (up to {sideways:.1f} mm beside it).",
+            "slices stacked on a straight line",
+            EXPORT_AGAIN,
+        )
+    even = (positions[-1] - positions[0]) / (len(positions) - 1)
+    uneven = direction * float(np.median(np.diff(heights)))
+    gaps = np.diff(heights)
+    return np.asarray(even if np.ptp(gaps) <= 2 * _tolerance_mm(float(np.median(gaps))) else uneven, np.float64)
+
+
+def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:
+    if not repeats:
+        return
+    phases = len({(image.acquisition, image.temporal_position) for image in images})
+    next_step = (
+        f"The series seems to hold {phases} acquisitions; export one of them."
+        if phases > 1
+        else "Remove the repeated slices, or export the series again."
+    )
+    raise RepairableError(
+        f"At the same place as another one: {repeats} of {len(images)} slices.",
+        "one image at each position",
+        next_step,
+        ("first_of_repeats",),
+    )
+
+
+def _uneven(gaps: npt.NDArray[np.float64], typical: float, tolerance: float) -> UserFacingError:
+    wide = gaps[gaps - typical > tolerance]
+    missing = int(np.rint(wide / typical - 1).sum())
+    whole = len(wide) and (np.abs(wide / typical - np.rint(wide / typical)) < 0.1).all() and len(wide) < 0.5 * len(gaps)
+    if whole and missing:
+        found = (
+            f"The slices are {typical:.2f} mm apart except for {len(wide)} gaps; about {missing} slices are missing."
+        )
+    else:
+        found = f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm."
+    return RepairableError(found, "evenly spaced slices without gaps", EXPORT_AGAIN, ("longest_run", "resample_evenly"))
+
+
+def _check_tilt(affine: Matrix, images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]) -> bool:
+    """Whether slices are stacked at a slant; raises unless the chosen repairs straighten it."""
+    shear = shear_degrees(affine)
+    stated = max(abs(image.tilt_degrees or 0.0) for image in images)
+    if (
+        stated > 1
+        and abs(affine[2, 2]) / np.linalg.norm(affine[:3, 2]) > math.cos(math.radians(stated / 2))
+        and shear < 0.5
+    ):
+        raise UserFacingError(
+            f"The header states a gantry tilt of {stated:.1f} degrees, but the slice orientation shows none.",
+            "a header that agrees with itself",
+            "Choose a series without gantry tilt, or a reconstruction that removes it.",
+        )
+    if shear <= MAX_SHEAR_DEGREES:
+        return False
+    if "straighten_tilt" not in repairs:
+        raise RepairableError(
+            f"The slices are stacked at a slant of {shear:.1f} degrees (tilted gantry).",
+            "slices stacked at right angles",
+            "Choose a series without gantry tilt, or a reconstruction that removes it.",
+            ("straighten_tilt",),
+        )
+    notes.append(f"Repaired: slices stacked at a slant of {shear:.1f} degrees were resampled to right angles.")
+    return True
+
+
+def _step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
+    """Doubts about the slice distance that the headers raise."""
+    notes = []
+    thickness = {image.thickness_mm for image in images} - {None}
+    if len(thickness) == 1 and (thick := max(filter(None, thickness))) < 0.95 * step_mm:
+        notes.append(f"Slices are {thick:g} mm thick but {step_mm:.2f} mm apart: what lies between was not imaged.")
+    declared = {image.slice_step_mm for image in images} - {None}
+    if len(declared) == 1 and not math.isclose(max(filter(None, declared)), step_mm, rel_tol=0.02):
+        notes.append(
+            f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
+        )
+    if any(image.lossy for image in images):
+        notes.append("The images were compressed with loss at some point; fine detail may be altered.")
+    if not all(image.frame_of_reference for image in images):
+        notes.append("The images name no frame of reference.")
+    return notes

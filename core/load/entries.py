@@ -1,0 +1,181 @@
+"""Sources opened as named byte ranges: folders, files, archives and uploads, all read-only and in memory.
+
+Archives are never extracted to disk: each regular entry becomes an `Entry`, so an entry's path can reach nothing.
+Entry names are kept for telling entries apart and for the identifier search; they are never shown.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UserFacingError
+from core.load.inflate import damaged, inflate_gzip
+from core.load.limits import LIMITS, MIB, Limits, check_ratio, too_many_bytes, too_many_entries
+
+NamedBytes = tuple[str, bytes]
+Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
+
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does."""
+
+    name: str
+    size: int
+    read: Callable[[int, int | None], memoryview]
+    path: Path | None = None
+
+
+def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
+    """An entry over bytes held in memory (not copied)."""
+    view = memoryview(data)
+
+    def read(start: int = 0, stop: int | None = None) -> memoryview:
+        return view[start:stop]
+
+    return Entry(name, len(view), read)
+
+
+def file_entry(path: Path) -> Entry:
+    """An entry over a file on disk, read on demand."""
+
+    def read(start: int = 0, stop: int | None = None) -> memoryview:
+        try:
+            with open(path, "rb") as handle:
+                handle.seek(start)
+                return memoryview(handle.read(-1 if stop is None else max(stop - start, 0)))
+        except OSError as error:
+            raise _unreadable() from error
+
+    try:
+        return Entry(path.name, path.stat().st_size, read, path)
+    except OSError as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> UserFacingError:
+    return UserFacingError(
+        "A file of the source cannot be read.",
+        "files that the app may read and that stay unchanged while they load",
+        "Check the permissions and choose the source again.",
+    )
+
+
+def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
+    """Every file of `source`, archives opened one level deep.
+
+    source: a folder, a file, an archive (.zip, .tar, .tar.gz), a (name, bytes) pair, or a list of these.
+    Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
+    """
+    found: list[Entry] = []
+    for entry in plain_entries(source):
+        found.extend(expand_entry(entry, limits))
+        if len(found) > limits.entries:
+            raise too_many_entries(limits)
+    if not found:
+        raise UserFacingError(
+            "The source holds no file.",
+            "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
+            "Choose another folder or file.",
+        )
+    return found
+
+
+def plain_entries(source: Source) -> Iterator[Entry]:
+    """Entries of the source before archives are opened."""
+    if isinstance(source, (str, Path)):
+        yield from _path_entries(Path(source))
+    elif isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], (bytes, bytearray, memoryview)):
+        yield memory_entry(str(source[0]), bytes(source[1]))
+    else:
+        for item in source:
+            yield from plain_entries(item)
+
+
+def _path_entries(path: Path) -> Iterator[Entry]:
+    if path.is_dir():
+        for folder, subfolders, names in os.walk(path, followlinks=False):
+            subfolders.sort()
+            for name in sorted(names):
+                if (Path(folder) / name).is_file():
+                    yield file_entry(Path(folder) / name)
+    elif path.is_file():
+        yield file_entry(path)
+    else:
+        raise UserFacingError(
+            "There is no file or folder at this path.",
+            "a path on the machine that runs the app",
+            "Check the path, or upload the files instead.",
+        )
+
+
+def expand_entry(entry: Entry, limits: Limits) -> list[Entry]:
+    """The entry itself, or the entries of the archive it is."""
+    head = bytes(entry.read(0, 512))
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return list(_zip_entries(entry, limits))
+    if head[257:262] == b"ustar":
+        return list(_tar_entries(entry.read(0, None), limits))
+    if head[:2] == b"\x1f\x8b":
+        if entry.size > limits.bytes_total:
+            raise too_many_bytes(limits)
+        data = inflate_gzip(entry.read(0, None), limits=limits)
+        if bytes(data[257:262]) == b"ustar":
+            return list(_tar_entries(data, limits))
+        return [memory_entry(entry.name.removesuffix(".gz"), data)]
+    return [entry]
+
+
+def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
+    """Regular entries of a zip file, read in memory with the limits enforced on the bytes that really come out."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(entry.read(0, None))) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            if len(infos) > limits.entries:
+                raise too_many_entries(limits)
+            produced = 0
+            for info in infos:
+                data = _read_zipped(archive, info, produced, entry.size, limits)
+                produced += len(data)
+                yield memory_entry(info.filename, data)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        raise damaged("The zip archive") from error
+
+
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, before: int, size: int, limits: Limits) -> bytearray:
+    if info.flag_bits & _ENCRYPTED:
+        raise UserFacingError(
+            "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
+        )
+    out = bytearray()
+    with archive.open(info) as stream:
+        while piece := stream.read(4 * MIB):
+            out += piece
+            check_ratio(before + len(out), size, limits)
+    return out
+
+
+def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
+    """Regular files of a tar archive as slices of its bytes; links and devices are passed over."""
+    view = memoryview(data)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for count, member in enumerate(archive):
+                if count >= limits.entries:
+                    raise too_many_entries(limits)
+                end = member.offset_data + member.size
+                if member.isreg() and not member.issparse():
+                    if end > len(view):
+                        raise damaged("The tar archive")
+                    yield memory_entry(member.name, view[member.offset_data : end])
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise damaged("The tar archive") from error

@@ -1,0 +1,115 @@
+"""Patient geometry: stacking slices along their normal, LPS to RAS, and the closest canonical axes."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+LPS_TO_RAS: Matrix = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""DICOM world (x to the patient's left, y to the back) to NIfTI world (x to the right, y to the front); both in mm."""
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """How to reorder voxel axes so that they run closest to right, anterior, superior.
+
+    order[a]: the source axis that becomes axis a. flipped[a]: whether it is then reversed.
+    """
+
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    def apply(self, voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """A view of `voxels` (source axes) with canonical axes."""
+        view = voxels.transpose(self.order)
+        return view[tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flipped)]
+
+
+def lps_to_ras(affine_lps: Matrix) -> Matrix:
+    """A voxel-to-LPS affine as a voxel-to-RAS affine (4, 4), mm.
+
+    >>> lps_to_ras(np.eye(4)).diagonal()
+    array([-1., -1.,  1.,  1.])
+    """
+    return LPS_TO_RAS @ affine_lps
+
+
+def slice_affine_lps(
+    orientation: npt.ArrayLike, spacing_mm: npt.ArrayLike, first_mm: npt.ArrayLike, step_mm: npt.ArrayLike
+) -> Matrix:
+    """Affine of (column, row, slice) indices to LPS mm (PS3.3 C.7.6.2.1.1).
+
+    orientation: six cosines, along a row then along a column. spacing_mm: (between rows, between columns).
+    first_mm: position of the first slice's first pixel. step_mm: vector from a slice to the next.
+    """
+    cosines = np.asarray(orientation, np.float64)
+    between_rows, between_columns = np.asarray(spacing_mm, np.float64)
+    affine = np.eye(4)
+    affine[:3, 0] = cosines[:3] * between_columns
+    affine[:3, 1] = cosines[3:] * between_rows
+    affine[:3, 2] = step_mm
+    affine[:3, 3] = first_mm
+    return affine
+
+
+def canonical_axes(affine_ras: Matrix, shape: tuple[int, int, int]) -> tuple[Canonical, Matrix]:
+    """The reordering that brings voxel axes closest to RAS, and the affine after it.
+
+    Axes are assigned by the permutation with the largest total alignment, so even a 45 degree volume gets each once.
+    """
+    directions = affine_ras[:3, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)
+    order = max(_PERMUTATIONS, key=lambda axes: sum(abs(directions[a, axes[a]]) for a in range(3)))
+    flipped = tuple(bool(directions[a, order[a]] < 0) for a in range(3))
+    affine = affine_ras.copy()
+    affine[:3, :3] = affine_ras[:3, order]
+    for axis, flip in enumerate(flipped):
+        if flip:
+            affine[:3, 3] += affine[:3, axis] * (shape[order[axis]] - 1)
+            affine[:3, axis] *= -1
+    return Canonical(order, (flipped[0], flipped[1], flipped[2])), affine
+
+
+_PERMUTATIONS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+def shear_degrees(affine: Matrix) -> float:
+    """Largest departure from right angles between voxel axes, in degrees."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    cosines = np.abs([directions[:, a] @ directions[:, b] for a, b in ((0, 1), (0, 2), (1, 2))])
+    return float(np.degrees(np.arcsin(np.clip(cosines.max(), 0, 1))))
+
+
+def obliquity_degrees(affine: Matrix) -> float:
+    """Largest angle between a voxel axis and its closest world axis, in degrees."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.degrees(np.arccos(np.clip(np.abs(directions).max(axis=0).min(), 0, 1))))
+
+
+def plane_normal(orientation: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Unit normal of the image plane in LPS: row direction x column direction."""
+    cosines = np.asarray(orientation, np.float64)
+    normal = np.cross(cosines[:3], cosines[3:])
+    return np.asarray(normal / np.linalg.norm(normal), np.float64)
+
+
+def source_view(volume: npt.NDArray[np.int16], axes: Canonical) -> npt.NDArray[np.int16]:
+    """`volume` (canonical axes) seen with source axes, so that source slabs can be written into it."""
+    unflipped = volume[tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flipped)]
+    return unflipped.transpose(np.argsort(axes.order))
+
+
+def copy_slab(slab: npt.NDArray[np.int16], target: npt.NDArray[np.int16], pool: Executor) -> None:
+    """Write `slab` into `target` (same shape (column, row, slice), other memory order) in blocks that fit the cache."""
+    rows = target.shape[1]
+    step = max(1, (1 << 16) // max(1, target.shape[0] * target.shape[2]))
+
+    def copy(start: int) -> None:
+        for row in range(start, min(start + 16 * step, rows), step):
+            target[:, row : row + step] = slab[:, row : row + step]
+
+    list(pool.map(copy, range(0, rows, 16 * step)))

@@ -1,0 +1,149 @@
+"""Stored values to int16 Hounsfield units, and the gate that asks whether a volume can be a CT in HU at all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserFacingError
+
+AIR_HU = -1024
+PADDING_BELOW_HU = -1500
+"""Nothing in a CT is this dark; lower values mark pixels outside the reconstructed field."""
+
+Volume = npt.NDArray[np.int16]
+Stored = npt.NDArray[np.integer[Any] | np.floating[Any]]
+_RANGE = (-32768, 32767)
+_SAMPLE = 2_000_000
+
+
+def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> None:
+    """Write round(slope * stored + intercept) into `out` without a float64 temporary.
+
+    Raises UserFacingError where a result does not fit int16 or the rescale is not finite.
+    """
+    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+        raise bad_rescale()
+    if stored.size and not _fits(stored, slope, intercept):
+        raise UserFacingError(
+            "Rescaled values leave the range of a CT.",
+            "Hounsfield units between -32768 and 32767",
+            "Check the rescale tags.",
+        )
+    if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
+        wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
+        np.add(stored, wide(int(intercept)), out=out, dtype=wide, casting="unsafe")
+        return
+    if stored.dtype.itemsize > 4:
+        stored = stored.astype(np.float64, copy=False)
+        np.copyto(out, np.rint(stored * slope + intercept), casting="unsafe")
+        return
+    scaled = stored.astype(np.float32)
+    scaled *= np.float32(slope)
+    scaled += np.float32(intercept)
+    np.copyto(out, np.rint(scaled, out=scaled), casting="unsafe")
+
+
+def _fits(stored: Stored, slope: float, intercept: float) -> bool:
+    bounds = [float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept]
+    return min(bounds) >= _RANGE[0] and max(bounds) <= _RANGE[1]
+
+
+def bad_rescale() -> UserFacingError:
+    """The refusal for a rescale that is missing, zero or not finite."""
+    return UserFacingError(
+        "The rescale to Hounsfield units is missing or not a usable number.",
+        "a finite, non-zero rescale slope and a finite intercept",
+        "Export the original CT images, not a screen capture or a derived series.",
+    )
+
+
+def replace_padding(voxels: Volume, notes: list[str]) -> None:
+    """Where padding is present (values below -1500), set everything below -1024 HU to -1024, in place, with a note."""
+    if voxels.min() >= PADDING_BELOW_HU:
+        return
+    share = 0
+    for plane in voxels:
+        dark = plane < AIR_HU
+        share += int(np.count_nonzero(dark))
+        plane[dark] = AIR_HU
+    notes.append(f"Padding outside the field of view ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
+
+
+def refuse_unless_hounsfield(voxels: Volume) -> list[str]:
+    """Raise unless the values can be a CT in HU; return doubts that do not stop it.
+
+    Checked on an even sample: not constant, not a mask, not normalised or windowed, air or lung and soft tissue
+    present, no more than stray values beyond metal.
+    """
+    sample = even_sample(voxels)
+    inside = sample[sample >= PADDING_BELOW_HU]
+    low, high = int(voxels.min()), int(voxels.max())
+    if low == high or inside.size < 0.02 * sample.size:
+        raise _not_hu("All voxels have one value" if low == high else "Almost all voxels are padding")
+    span = f"The values run from {low} to {high}"
+    if high - max(low, PADDING_BELOW_HU) < 50:
+        raise _not_hu(f"{span}: already normalised, or a mask")
+    if low >= 0:
+        kind = "an 8-bit picture or a mask" if high <= 255 else "stored values without their offset"
+        raise _not_hu(f"{span}, never below 0: {kind}")
+    _refuse_varied_padding(sample, span)
+    _refuse_ranges(inside, span)
+    _refuse_window(inside, span)
+    return _doubts(inside, high)
+
+
+def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """About two million voxels at an even stride over the whole volume."""
+    stride = max(1, voxels.size // _SAMPLE)
+    return voxels.reshape(-1)[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.reshape(-1)
+
+
+def _refuse_varied_padding(sample: Volume, span: str) -> None:
+    """Refuse many different values below -1500: padding is one value, with a thin rim where it was resampled."""
+    counts = np.bincount(sample[sample < PADDING_BELOW_HU].astype(np.int64) + 32768)
+    if counts.size and counts.sum() - counts.max() > 0.05 * sample.size:
+        raise _not_hu(f"{span}; many lie below any tissue or air")
+
+
+def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
+    """Refuse shifted or scaled values: lungs or air, and soft tissue, must be where HU puts them."""
+    if np.mean(inside < -300) < 0.002:
+        raise _not_hu(f"{span}, without air or lung (below -300 HU)")
+    if np.mean((inside > -200) & (inside < 400)) < 0.01:
+        raise _not_hu(f"{span}, almost without soft tissue (-200 to 400 HU)")
+    if np.mean(inside > 4000) > 0.01:
+        raise _not_hu(f"{span}; more than 1% lie above 4000, which no tissue reaches")
+
+
+def _refuse_window(inside: npt.NDArray[np.int16], span: str) -> None:
+    """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value)."""
+    top = int(inside.max())
+    if top > 600 or np.count_nonzero(np.bincount(inside.astype(np.int64) + 32768)) < 64:
+        return
+    at_top = np.mean(inside == top)
+    if at_top > 0.005 and at_top > 5 * np.mean(inside == top - 1):
+        raise _not_hu(f"{span}, cut off at the top as by a display window")
+
+
+def _doubts(inside: npt.NDArray[np.int16], high: int) -> list[str]:
+    notes = []
+    if high > 4000:
+        notes.append(f"Some values reach {high} HU, as metal does.")
+    levels = np.flatnonzero(np.bincount(inside.astype(np.int64) + 32768))
+    if len(levels) < 64:
+        notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
+    elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:
+        notes.append(f"Values come in steps of {grain} HU; the data may have passed through an 8-bit export.")
+    return notes
+
+
+def _not_hu(found: str) -> UserFacingError:
+    return UserFacingError(
+        f"{found}. These are not Hounsfield units of a CT",
+        "air near -1000, water near 0 and bone above 300 HU",
+        "Choose the original CT, not a mask, a display export or another modality.",
+    )

@@ -1,0 +1,79 @@
+"""How much a source may ask for. Enforced while reading, stated in the message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import UserFacingError
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of one source.
+
+    entries:       files in a folder or archive.
+    bytes_total:   bytes after decompression, all entries together.
+    ratio:         decompressed over compressed bytes, checked beyond `ratio_free_bytes`.
+    voxels:        voxels of the volume built (int16, so twice as many bytes).
+    edge:          voxels along one axis.
+    """
+
+    entries: int = 20_000
+    bytes_total: int = 2048 * MIB
+    ratio: int = 100
+    ratio_free_bytes: int = 64 * MIB
+    voxels: int = 512 * MIB
+    edge: int = 8192
+
+
+LIMITS = Limits()
+
+
+def too_many_entries(limits: Limits) -> UserFacingError:
+    """The refusal for a source with more files than allowed."""
+    return UserFacingError(
+        f"The source holds more than {limits.entries:,} files.",
+        f"one study with at most {limits.entries:,} files",
+        "Choose the folder or archive of a single study.",
+    )
+
+
+def too_many_bytes(limits: Limits) -> UserFacingError:
+    """The refusal for a source that unpacks to more bytes than allowed."""
+    return UserFacingError(
+        f"The source unpacks to more than {limits.bytes_total // MIB:,} MiB; reading was stopped there.",
+        f"at most {limits.bytes_total // MIB:,} MiB after decompression",
+        "Choose a single CT series.",
+    )
+
+
+def too_compressed(limits: Limits) -> UserFacingError:
+    """The refusal for compressed data that expands beyond any CT's ratio."""
+    return UserFacingError(
+        f"The compressed data expand more than {limits.ratio}-fold; reading was stopped.",
+        f"CT data, which expand less than {limits.ratio}-fold",
+        "Check where the file comes from and export the study again.",
+    )
+
+
+def check_ratio(produced: int, consumed: int, limits: Limits) -> None:
+    """Raise when `produced` bytes from `consumed` compressed bytes break a limit."""
+    if produced > limits.bytes_total:
+        raise too_many_bytes(limits)
+    if produced > limits.ratio_free_bytes and produced > limits.ratio * max(consumed, 1):
+        raise too_compressed(limits)
+
+
+def check_grid(shape: tuple[int, ...], limits: Limits) -> None:
+    """Raise when a declared grid is too large to be built, before any memory is asked for."""
+    voxels = 1
+    for edge in shape:
+        voxels *= edge
+    if max(shape) > limits.edge or voxels > limits.voxels:
+        raise UserFacingError(
+            f"The header declares a volume of {' x '.join(f'{edge:,}' for edge in shape)} voxels.",
+            f"at most {limits.edge:,} voxels along an axis and {limits.voxels // MIB:,} million in all",
+            "Check the file; if the size is right, resample the volume first.",
+        )

@@ -1,0 +1,326 @@
+"""NIfTI-1 and NIfTI-2 single files: header checked before any voxel is touched, HU kept as int16."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserFacingError
+from core.load.dicom_series import refuse_absurd_spacing
+from core.load.entries import Entry
+from core.load.geometry import Matrix, canonical_axes, copy_slab, shear_degrees, source_view
+from core.load.hounsfield import bad_rescale, rescale_into
+from core.load.limits import LIMITS, Limits, check_grid
+from core.load.repairs import Repair, RepairableError
+
+_NUMBERS = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+_COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
+                        2048: "complex", 1: "one-bit"}  # fmt: skip
+_UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
+_PLANES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """What a NIfTI header declares (nifti1.h, nifti2.h), checked.
+
+    shape: voxels (three axes). dtype: stored numbers. offset: first voxel byte. affine_mm: voxel to RAS, mm.
+    """
+
+    entry: Entry
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    affine_mm: Matrix
+    virtual: bool
+    notes: tuple[str, ...]
+
+
+def looks_like_nifti(head: memoryview) -> bool:
+    """Whether the first bytes are a NIfTI-1 or NIfTI-2 header of a single file or of a pair."""
+    return _layout(head) is not None
+
+
+def _layout(head: memoryview) -> tuple[str, bool] | None:
+    """(byte order, is NIfTI-2), or None where it is not NIfTI."""
+    if len(head) < 348:
+        return None
+    for order in "<>":
+        size = struct.unpack_from(order + "i", head)[0]
+        if size == 348 and bytes(head[344:347]) in (b"n+1", b"ni1"):
+            return order, False
+        if size == 540 and bytes(head[4:7]) in (b"n+2", b"ni2"):
+            return order, True
+    return None
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """Fields of either header version, as written."""
+
+    magic: bytes
+    dims: tuple[int, ...]
+    pixdim: tuple[float, ...]
+    datatype: int
+    bitpix: int
+    vox_offset: float
+    slope: float
+    intercept: float
+    units: int
+    qform: int
+    sform: int
+    quaternion: tuple[float, ...]
+    q_offset: tuple[float, ...]
+    s_rows: tuple[float, ...]
+    intent: int
+    description: bytes
+
+
+def _parse(head: memoryview) -> tuple[_Raw, str]:
+    layout = _layout(head)
+    assert layout is not None
+    order, second = layout
+
+    def at(code: str, start: int) -> tuple[Any, ...]:
+        return struct.unpack_from(order + code, head, start)
+
+    if second:
+        raw = _Raw(
+            bytes(head[4:8]), at("8q", 16), at("8d", 104), at("h", 12)[0], at("h", 14)[0], at("q", 168)[0],
+            at("d", 176)[0], at("d", 184)[0], at("i", 500)[0], at("i", 344)[0], at("i", 348)[0], at("3d", 352),
+            at("3d", 376), at("12d", 400), at("i", 504)[0], bytes(head[240:320]),
+        )  # fmt: skip
+    else:
+        raw = _Raw(
+            bytes(head[344:348]), at("8h", 40), at("8f", 76), at("h", 70)[0], at("h", 72)[0], at("f", 108)[0],
+            at("f", 112)[0], at("f", 116)[0], head[123], at("h", 252)[0], at("h", 254)[0], at("3f", 256),
+            at("3f", 268), at("12f", 280), at("h", 68)[0], bytes(head[148:228]),
+        )  # fmt: skip
+    return raw, order
+
+
+def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits: Limits = LIMITS) -> NiftiHeader:
+    """Header of a NIfTI file.
+
+    Raises UserFacingError on anything that leaves grid, geometry or values in doubt and that `repairs` does not lift.
+    """
+    head = entry.read(0, 544)
+    try:
+        raw, order = _parse(head)
+    except struct.error as error:
+        raise _refuse("The NIfTI header ends too early", "a complete file") from error
+    notes: list[str] = []
+    shape = _shape(raw, notes)
+    check_grid(shape, limits)
+    dtype = _dtype(raw, order)
+    offset = _offset(raw, entry, shape, dtype, notes)
+    slope, intercept = _rescale(raw)
+    affine = _affine(raw, shape, repairs, notes)
+    virtual = b"virtual patient" in raw.description.lower()
+    return NiftiHeader(entry, shape, dtype, offset, slope, intercept, affine, virtual, tuple(notes))
+
+
+def _refuse(found: str, expected: str, next_step: str = "Convert the original CT again.") -> UserFacingError:
+    return UserFacingError(found, expected, next_step)
+
+
+def _shape(raw: _Raw, notes: list[str]) -> tuple[int, int, int]:
+    count = raw.dims[0]
+    if not 1 <= count <= 7 or any(edge < 1 for edge in raw.dims[1 : count + 1]):
+        raise _refuse("The NIfTI header declares an impossible size", "a volume of three axes")
+    edges = list(raw.dims[1 : count + 1])
+    if len(edges) < 3 or any(edge > 1 for edge in edges[3:]):
+        raise _refuse(
+            f"The NIfTI file has {len(edges)} axes ({' x '.join(str(edge) for edge in edges)}), not one volume",
+            "a single three-dimensional volume", "Extract one volume and choose that file.",
+        )  # fmt: skip
+    if len(edges) > 3:
+        notes.append("Empty extra axes of the NIfTI file were dropped.")
+    if min(edges[:3]) < 2:
+        raise _refuse("The NIfTI file holds a single slice", "at least two slices, so that there is a volume")
+    return edges[0], edges[1], edges[2]
+
+
+def _dtype(raw: _Raw, order: str) -> np.dtype[Any]:
+    if raw.datatype in _COLOURS_AND_COMPLEX:
+        raise _refuse(f"The NIfTI file holds {_COLOURS_AND_COMPLEX[raw.datatype]} values", "a CT in Hounsfield units")
+    if raw.datatype not in _NUMBERS:
+        raise _refuse("The NIfTI header declares an unknown kind of number", "16-bit integers or floating point values")
+    dtype = np.dtype(order + _NUMBERS[raw.datatype])
+    if raw.bitpix != dtype.itemsize * 8:
+        raise _refuse("The NIfTI header contradicts itself about the size of a value", "a consistent header")
+    if dtype.itemsize == 1:
+        raise _refuse(
+            "The NIfTI file holds 8-bit values", "a CT in Hounsfield units", "Choose the CT, not a mask or a picture."
+        )
+    return dtype
+
+
+def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any], notes: list[str]) -> int:
+    if raw.magic[:2] == b"ni":
+        raise _refuse(
+            "The NIfTI header belongs to a pair of files",
+            "a single .nii or .nii.gz file",
+            "Convert the pair to one file.",
+        )
+    least = 544 if raw.magic[2:3] == b"2" else 352
+    if (
+        not math.isfinite(raw.vox_offset)
+        or raw.vox_offset != int(raw.vox_offset)
+        or not least <= raw.vox_offset <= 1 << 28
+    ):
+        raise _refuse("The NIfTI header does not say where the voxels begin", "a valid voxel offset")
+    offset = int(raw.vox_offset)
+    excess = entry.size - offset - math.prod(shape) * dtype.itemsize
+    if excess < 0:
+        raise _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
+    if excess > 0:
+        raise _refuse("The NIfTI file holds more data than its header declares", "exactly the declared voxels")
+    return offset
+
+
+def _rescale(raw: _Raw) -> tuple[float, float]:
+    """(slope, intercept); a slope of 0 means unscaled (nifti1.h)."""
+    if raw.slope == 0:
+        return 1.0, 0.0
+    if not (math.isfinite(raw.slope) and math.isfinite(raw.intercept)):
+        raise bad_rescale()
+    return float(raw.slope), float(raw.intercept)
+
+
+def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair], notes: list[str]) -> Matrix:
+    """Voxel to RAS mm, from the sform or the qform."""
+    scale = _millimetres(raw.units & 7, repairs, notes)
+    sform, qform = _sform(raw), _qform(raw)
+    if sform is None and qform is None:
+        raise _refuse(
+            "The NIfTI header does not say how the volume lies in the patient (no qform, no sform), so left and right "
+            "are unknown", "a header with an orientation",
+        )  # fmt: skip
+    chosen = sform if sform is not None else qform
+    if sform is not None and qform is not None and _corner_distance(sform, qform, shape) > _tolerance(sform):
+        chosen = _chosen_form(sform, qform, repairs, notes)
+    assert chosen is not None
+    _check_affine(chosen, raw, scale, repairs)
+    return np.asarray(np.diag([scale, scale, scale, 1.0]) @ chosen, np.float64)
+
+
+def _millimetres(unit: int, repairs: Collection[Repair], notes: list[str]) -> float:
+    """Factor from the header's unit of length to mm."""
+    if unit == 0:
+        notes.append("The NIfTI header names no unit of length; millimetres were assumed.")
+    if unit in (0, 2):
+        return 1.0
+    if unit in (1, 3) and "convert_units" in repairs:
+        notes.append(f"Repaired: lengths were converted from {_UNITS[unit]} to millimetres.")
+        return 1000.0 if unit == 1 else 0.001
+    raise RepairableError(
+        f"The NIfTI header measures space in {_UNITS.get(unit, 'an unknown unit')}.", "millimetres",
+        "Correct the unit in the header.", ("convert_units",) if unit in (1, 3) else (),
+    )  # fmt: skip
+
+
+def _chosen_form(sform: Matrix, qform: Matrix, repairs: Collection[Repair], notes: list[str]) -> Matrix:
+    """The form the user chose where the two contradict each other."""
+    for name, form in (("sform", sform), ("qform", qform)):
+        if f"use_{name}" in repairs:
+            notes.append(f"Repaired: of two contradicting orientations the {name} was taken.")
+            return form
+    raise RepairableError(
+        "The two orientations in the NIfTI header (qform and sform) contradict each other.", "one orientation",
+        "Convert the original CT again.", ("use_sform", "use_qform"),
+    )  # fmt: skip
+
+
+def _tolerance(affine: Matrix) -> float:
+    return 0.1 * float(np.linalg.norm(affine[:3, :3], axis=0).min())
+
+
+def _corner_distance(one: Matrix, other: Matrix, shape: tuple[int, int, int]) -> float:
+    """Largest distance (mm) between where two affines put a corner voxel."""
+    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())
+
+
+def _sform(raw: _Raw) -> Matrix | None:
+    if raw.sform <= 0:
+        return None
+    affine = np.eye(4)
+    affine[:3] = np.array(raw.s_rows, np.float64).reshape(3, 4)
+    return affine
+
+
+def _qform(raw: _Raw) -> Matrix | None:
+    """Affine of the quaternion form (nifti1.h, METHOD 2)."""
+    if raw.qform <= 0:
+        return None
+    b, c, d = raw.quaternion
+    square = 1.0 - (b * b + c * c + d * d)
+    if not math.isfinite(square) or square < -1e-4 or raw.pixdim[0] not in (1.0, -1.0, 0.0):
+        raise _refuse("The NIfTI header's rotation (qform) is not a rotation", "a valid orientation")
+    a = math.sqrt(max(square, 0.0))
+    rotation = np.array([
+        [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+        [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+        [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+    ])  # fmt: skip
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * np.array(raw.pixdim[1:4])
+    if raw.pixdim[0] == -1.0:
+        affine[:3, 2] *= -1
+    affine[:3, 3] = raw.q_offset
+    return affine
+
+
+def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[Repair]) -> None:
+    if not np.isfinite(affine).all():
+        raise _refuse("The NIfTI header's orientation holds values that are not numbers", "a valid orientation")
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if sizes.min() == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 0.1:
+        raise _refuse(
+            "The NIfTI header's orientation is singular: it maps the volume onto a plane", "a valid orientation"
+        )
+    refuse_absurd_spacing(sizes * scale)
+    declared = np.array(raw.pixdim[1:4], np.float64)
+    if "use_sform" not in repairs and not (np.abs(declared - sizes) <= 0.01 * sizes).all():
+        raise _refuse("The NIfTI header contradicts itself about the voxel size", "one voxel size")
+    if (shear := shear_degrees(affine)) > 0.5:
+        raise _refuse(
+            f"The volume's axes are {shear:.1f} degrees away from right angles (tilted gantry or skewed registration)",
+            "axes at right angles", "Resample the volume to a regular grid first.",
+        )  # fmt: skip
+
+
+def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix]:
+    """Voxels as int16 HU with canonical axes (i, j, k), and their affine (RAS, mm)."""
+    axes, affine = canonical_axes(header.affine_mm, header.shape)
+    count = math.prod(header.shape)
+    stored = np.frombuffer(header.entry.read(0, None), header.dtype, count, header.offset)
+    planes = stored.reshape(header.shape[::-1])
+    volume = np.empty([header.shape[axis] for axis in axes.order], np.int16)
+    target = source_view(volume, axes)
+    slab = np.empty((_PLANES, *planes.shape[1:]), np.int16)
+
+    def rescale(number: int) -> None:
+        if planes.dtype.kind == "f" and not np.isfinite(planes[number]).all():
+            raise _refuse("The NIfTI file holds voxels that are not numbers", "a finite value in every voxel")
+        rescale_into(planes[number], header.slope, header.intercept, slab[number % _PLANES])
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(planes), _PLANES):
+            stop = min(start + _PLANES, len(planes))
+            list(pool.map(rescale, range(start, stop)))
+            copy_slab(slab[: stop - start].transpose(2, 1, 0), target[:, :, start:stop], pool)
+    return volume, affine

@@ -1,0 +1,253 @@
+"""A CT study from whatever was handed over: files sorted into series, one chosen, read, checked and described."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.errors import UserFacingError
+from core.load.continuity import refuse_outlier_slices
+from core.load.dicom_enhanced import split_frames
+from core.load.dicom_header import ImageHeader, read_image_header
+from core.load.dicom_pixels import Progress, read_stack, rescale_notes
+from core.load.dicom_scan import Malformed, looks_like_dicom
+from core.load.dicom_series import Stack, group_series, refuse_two_patients, stack_series
+from core.load.entries import Entry, Source, open_entries
+from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
+from core.load.hounsfield import refuse_unless_hounsfield, replace_padding
+from core.load.limits import LIMITS, Limits
+from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
+from core.load.words import count_of
+from core.records import CtStudy
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_MODALITIES = {
+    "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
+    "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
+    "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One CT series that can be chosen; everything in it is safe to show.
+
+    key: opaque, given to `load_study(series=key)`. shape: (columns, rows, slices). spacing_mm: the same order, None
+    where the geometry is in doubt (loading will say why). kernel: reconstruction kernel or "".
+    """
+
+    key: str
+    description: str
+    modality: str
+    slices: int
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float] | None
+    kernel: str
+
+
+@dataclass(eq=False)
+class _Contents:
+    """What a source holds, sorted."""
+
+    series: dict[str, list[ImageHeader]] = field(default_factory=dict)
+    niftis: dict[str, Entry] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    stray: int = 0
+    damaged: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def list_series(source: Source, *, limits: Limits = LIMITS) -> tuple[SeriesSummary, ...]:
+    """CT series in `source` (see `load_study`), largest first.
+
+    Raises UserFacingError where the source cannot be read or holds two patients.
+    """
+    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    found = [_summarise_dicom(key, images) for key, images in contents.series.items()]
+    found += [_summarise_nifti(key, entry, limits) for key, entry in contents.niftis.items()]
+    return tuple(sorted(found, key=lambda summary: (-summary.slices, summary.key)))
+
+
+def load_study(
+    source: Source,
+    *,
+    series: str | None = None,
+    repairs: Collection[Repair] = (),
+    progress: Progress | None = None,
+    limits: Limits = LIMITS,
+) -> CtStudy:
+    """Read one CT volume as int16 HU on closest-canonical RAS+ axes, or refuse in words.
+
+    source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip/.tar/.tar.gz of either, (name, bytes), or a list.
+    series:   key of a `SeriesSummary` where the source holds several series.
+    repairs:  names of `core.load.REPAIRS` to apply; a refusal that one would lift is a `RepairableError` naming it.
+    progress: called with (share done, words) while slices are read.
+    Order and geometry come from position and orientation only. Raises UserFacingError whenever identity, order,
+    geometry or intensity is in doubt; lesser doubts stand in `CtStudy.notes`.
+    """
+    check_repairs(repairs)
+    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    if contents.damaged:
+        raise UserFacingError(
+            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.",
+            "intact files",
+            "Copy or export them again.",
+        )
+    key = _choose(contents, series)
+    if key in contents.niftis:
+        return _load_nifti(contents, key, repairs, limits)
+    return _load_dicom(contents, key, repairs, progress, limits)
+
+
+def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
+    contents, images = _Contents(), []
+    for entry in entries:
+        head = entry.read(0, 1024)
+        if looks_like_nifti(head):
+            contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
+        elif looks_like_dicom(head):
+            images += _read_images(entry, contents)
+        else:
+            contents.stray += 1
+    refuse_two_patients(images)
+    contents.series = group_series(_keep_ct(images, contents))
+    _drop_scouts(contents)
+    if contents.stray:
+        contents.notes.append(f"Passed over, as not CT images: {count_of(contents.stray, 'file')}.")
+    return contents
+
+
+def _read_images(entry: Entry, contents: _Contents) -> list[ImageHeader]:
+    """Headers in one DICOM file: none, one, or one a frame."""
+    try:
+        header = read_image_header(entry)
+        if not header.has_pixels:
+            contents.stray += 1
+            return []
+        return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]
+    except Malformed:
+        contents.damaged += 1
+        return []
+
+
+def _keep_ct(images: Sequence[ImageHeader], contents: _Contents) -> list[ImageHeader]:
+    """CT images; others are counted by modality, captured screens as stray."""
+    kept = []
+    for image in images:
+        if image.modality != "CT":
+            contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
+        elif image.sop_class.startswith(SECONDARY_CAPTURE):
+            contents.others["SC"] = contents.others.get("SC", 0) + 1
+        else:
+            kept.append(image)
+    for modality, count in contents.others.items():
+        what = _MODALITIES.get(modality, "another modality")
+        contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")
+    return kept
+
+
+def _drop_scouts(contents: _Contents) -> None:
+    """Take localizer-only series out of the choice when there is a real one."""
+    scouts = [key for key, images in contents.series.items() if all(image.is_localizer for image in images)]
+    if len(scouts) == len(contents.series):
+        return
+    for key in scouts:
+        count = len(contents.series.pop(key))
+        contents.notes.append(f"Passed over: a series of {count_of(count, 'localizer image')}.")
+
+
+def _choose(contents: _Contents, series: str | None) -> str:
+    keys = [*contents.series, *contents.niftis]
+    if series is not None:
+        if series not in keys:
+            raise UserFacingError(
+                "The chosen series is not in this source.", "a series of the list", "List the series again."
+            )
+        return series
+    if not keys:
+        raise _nothing(contents)
+    if len(keys) > 1:
+        raise UserFacingError(
+            f"The source holds {len(keys)} CT series.", "one series", "Choose one of them from the list of series."
+        )
+    return keys[0]
+
+
+def _nothing(contents: _Contents) -> UserFacingError:
+    known = sorted({_MODALITIES.get(modality, "another modality") for modality in contents.others})
+    found = (
+        f"The source holds no CT slices, only images of: {', '.join(known)}."
+        if known
+        else "The source holds no CT image."
+    )
+    return UserFacingError(
+        found, "a DICOM CT series or a CT volume as NIfTI", "Choose another folder, file or archive."
+    )
+
+
+def _summarise_dicom(key: str, images: Sequence[ImageHeader]) -> SeriesSummary:
+    first = images[0]
+    shape = (first.pixels.columns, first.pixels.rows, len(images))
+    try:
+        stack = stack_series(images)
+        x, y, z = np.linalg.norm(stack.affine_lps[:3, :3], axis=0)
+        shape, spacing = (*shape[:2], len(stack.images)), (float(x), float(y), float(z))
+        return SeriesSummary(key, first.description, "CT", len(stack.images), shape, spacing, first.kernel)
+    except UserFacingError:
+        return SeriesSummary(key, first.description, "CT", len(images), shape, None, first.kernel)
+
+
+def _summarise_nifti(key: str, entry: Entry, limits: Limits) -> SeriesSummary:
+    try:
+        header = read_nifti_header(entry, limits=limits)
+    except UserFacingError:
+        return SeriesSummary(key, "NIfTI file", "unknown", 0, (0, 0, 0), None, "")
+    x, y, z = np.linalg.norm(header.affine_mm[:3, :3], axis=0)
+    return SeriesSummary(
+        key, "NIfTI volume", "unknown", header.shape[2], header.shape, (float(x), float(y), float(z)), ""
+    )
+
+
+def _load_dicom(
+    contents: _Contents, key: str, repairs: Collection[Repair], progress: Progress | None, limits: Limits
+) -> CtStudy:
+    stack = stack_series(contents.series[key], repairs)
+    first = stack.images[0]
+    affine_ras = lps_to_ras(stack.affine_lps)
+    axes, affine = canonical_axes(affine_ras, (first.pixels.columns, first.pixels.rows, len(stack.images)))
+    voxels = read_stack(stack.images, axes, progress=progress, limits=limits)
+    notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images)]
+    origin = "virtual" if any(image.virtual for image in stack.images) else "real"
+    notes += refuse_outlier_slices(voxels, axes.order.index(2))
+    if stack.heights_mm is not None or stack.slanted:
+        voxels, affine = _regridded(source_view(voxels, axes), stack)
+    return _finish(voxels, affine, notes, first.description, origin == "virtual")
+
+
+def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
+    """The chosen resampling of a stack (column, row, slice), then canonical axes again."""
+    affine = stack.affine_lps
+    if stack.heights_mm is not None:
+        voxels, _ = resample_heights(voxels, stack.heights_mm)
+    if stack.slanted:
+        voxels, affine = straighten(voxels, affine)
+    i, j, k = voxels.shape
+    axes, affine_ras = canonical_axes(lps_to_ras(affine), (i, j, k))
+    return np.ascontiguousarray(axes.apply(voxels)), affine_ras
+
+
+def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
+    header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
+    voxels, affine = read_nifti_volume(header)
+    return _finish(voxels, affine, [*contents.notes, *header.notes], "CT volume (NIfTI)", header.virtual)
+
+
+def _finish(voxels: np.ndarray, affine: np.ndarray, notes: list[str], description: str, virtual: bool) -> CtStudy:
+    notes += refuse_unless_hounsfield(voxels)
+    replace_padding(voxels, notes)
+    if (angle := obliquity_degrees(affine)) > 1:
+        notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
+    return CtStudy(voxels, affine, tuple(notes), description, "virtual" if virtual else "real")

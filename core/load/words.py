@@ -1,0 +1,60 @@
+"""Words of a study that are safe to show: only terms of an allow-list come through, never free text."""
+
+from __future__ import annotations
+
+import re
+
+_TERMS = frozenset(
+    """
+    chest thorax thoracic lung lungs heart cardiac coronary coronaries pulmonary artery arteries aorta aortic abdomen
+    abdominal pelvis neck head brain spine liver kidney routine standard soft tissue bone mediastinum mediastinal high
+    low resolution dose ultra thin thick axial coronal sagittal helical spiral contrast enhanced non noncontrast native
+    plain arterial venous portal delayed late early phase embolism angio angiography cta ctpa pe ct hrct ctac gated
+    gating ecg prospective retrospective inspiration expiration breath hold supine prone average mip minip mpr recon
+    reconstruction kernel sharp smooth medium iterative virtual patient body whole trauma screening calcium score
+    scoring phantom with without w wo and of the mm
+    """.split()  # noqa: SIM905
+)
+_KERNELS = frozenset(
+    """
+    standard lung bone soft detail chest edge boneplus ultra smooth sharp medium body head stnd a b c d e l yb ya
+    """.split()  # noqa: SIM905
+)
+_KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?|FC\d{2}|I\d{2}[a-z]")
+_SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
+
+
+def describe_series(text: str) -> str:
+    """The known words, short numbers and kernel codes of a series description; "CT series" where none is known.
+
+    >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101")
+    'Thorax Routine 8.0.0 B40f'
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    words = [word for word in re.split(r"[\s_/\\,;:()\[\]^+=-]+", spaced) if word]
+    safe = [word for word in words if is_safe_word(word)]
+    return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
+
+
+def is_safe_word(word: str) -> bool:
+    """Whether a single word names anatomy, protocol, a kernel or a short number and so identifies nobody."""
+    return word.lower() in _TERMS or bool(_KERNEL_CODE.fullmatch(word) or _SHORT_NUMBER.fullmatch(word))
+
+
+def safe_kernel(text: str) -> str:
+    """A reconstruction kernel's name where it looks like one, else "".
+
+    >>> safe_kernel("B40f"), safe_kernel("STANDARD"), safe_kernel("JOHN DOE")
+    ('B40f', 'STANDARD', '')
+    """
+    known = text.lower() in _KERNELS or bool(_KERNEL_CODE.fullmatch(text))
+    return text if known else ""
+
+
+def count_of(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> count_of(1, "file"), count_of(1200, "slice"), count_of(2, "series")
+    ('1 file', '1,200 slices', '2 series')
+    """
+    return f"{number:,} {noun}" if number == 1 or noun.endswith("series") else f"{number:,} {noun}s"

@@ -1,0 +1,218 @@
+"""Residual identifiers in a DICOM file: every element, nested and private ones too, and the bytes around them.
+
+The rule is an allow-list: text stays silent only where the attribute is technical and its words look so. Claims such
+as Patient Identity Removed (0012,0062) are not trusted. Categories follow PS3.15, table E.1-1.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import dcmread
+from pydicom.uid import UID
+
+from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
+from core.load.entries import Entry
+from core.privacy.finding import Finding, mask
+from core.privacy.patterns import identifying, is_plain_protocol, name_tokens, printable_runs
+
+TECHNICAL_TEXT = frozenset(
+    """
+    ImageType Modality Manufacturer ManufacturerModelName SoftwareVersions ConvolutionKernel FilterType ScanOptions
+    SpecificCharacterSet PhotometricInterpretation PatientSex PatientPosition RescaleType BodyPartExamined
+    ExposureModulationType RotationDirection TableTraverse CodeValue CodingSchemeDesignator CodeMeaning
+    CodingSchemeVersion ContextIdentifier MappingResource PatientOrientation PositionReferenceIndicator
+    LossyImageCompression LossyImageCompressionMethod PatientIdentityRemoved BurnedInAnnotation
+    WindowCenterWidthExplanation PixelPresentation VolumetricProperties VolumeBasedCalculationTechnique
+    ImplementationVersionName ContrastBolusRoute LongitudinalTemporalInformationModified
+    DeidentificationMethod PresentationLUTShape Laterality ImageLaterality AcquisitionType ReconstructionAlgorithm
+    ContentQualification FrameType QualityControlImage RescaleSlope ConversionType AcquisitionNumber KVP GeneratorID
+    SliceLocation ModalityLUTType VOILUTFunction FocalSpots ReformattingThickness OverlayType OverlaySubtype
+    LUTExplanation InstanceAvailability CollimatorType FluoroscopyFlag FrameLaterality
+    """.split()  # noqa: SIM905
+)
+_UID_KEPT = ("ClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
+_PROTOCOL = ("Description", "ProtocolName")
+_CODED = ("CodeValue", "ImageType")
+_CATEGORY_WORDS = (
+    (
+        "institution",
+        ("Institution", "Physician", "Operator", "Performer", "Department", "Requesting", "Reviewer", "Author"),
+    ),
+    ("contact", ("Address", "Telephone", "Telecom", "Email", "Region", "Country", "Residence", "URI", "URL")),
+    ("device", ("Device", "Station", "Detector", "Scanner", "AETitle", "Gantry", "Plate", "Cassette", "Equipment")),
+    ("identifier", ("ID", "Number", "Identifier")),
+)
+_TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "DA", "DT", "TM", "UI"))
+_BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
+_MAX_BINARY = 1 << 20
+
+Seen = tuple[str, int, bytes]
+
+
+def search_dicom(
+    entry: Entry, tokens: Collection[str] = (), seen: set[Seen] | None = None
+) -> tuple[list[Finding], frozenset[str]]:
+    """(findings of one DICOM file, parts of the patient's name and id for searching other places).
+
+    seen: raw elements judged before with the same tokens, which slices of one series mostly share; updated.
+    """
+    data = entry.read(0, None)
+    found, own = _preamble(data), frozenset[str]()
+    seen = set() if seen is None else seen
+    try:
+        dataset = dcmread(io.BytesIO(data), force=True)
+        own = name_tokens([str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")])
+        tokens = own | frozenset(tokens)
+        for path, element in _walk(dataset.file_meta, "file meta, ", seen):
+            found += _judge(path, element, tokens)
+        for path, element in _walk(dataset, "", seen):
+            found += _judge(path, element, tokens)
+        found += _pictures(dataset)
+    except Exception:
+        found.append(Finding("unreadable", "data set", "not searched to the end"))
+    return found + _trailing(data), own
+
+
+def _preamble(data: memoryview) -> list[Finding]:
+    if len(data) < 132 or bytes(data[128:132]) != b"DICM":
+        return []
+    runs = printable_runs(data[:128])
+    return [Finding("preamble", "preamble (first 128 bytes)", mask(b"".join(runs)))] if runs else []
+
+
+def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any]]:
+    """Every element not seen before with its path, sequences opened; iterative, so nesting cannot exhaust the stack."""
+    stack = [(dataset, prefix)]
+    while stack:
+        current, path = stack.pop()
+        for tag in current.keys():  # noqa: SIM118
+            raw = current.get_item(tag)
+            if tag == 0x7FE00010 or (isinstance(raw, RawDataElement) and _known(path, raw, seen)):
+                continue
+            where = f"{path}({tag.group:04X},{tag.element:04X}) {keyword_for_tag(tag) or _unnamed(tag)}"
+            try:
+                element = current[tag]
+                _ = element.value
+            except Exception:
+                yield where, None
+                continue
+            if element.VR == "SQ":
+                stack += [(item, f"{where} > ") for item in element.value]
+            else:
+                yield where, element
+
+
+def _known(path: str, raw: RawDataElement, seen: set[Seen]) -> bool:
+    """Whether the same element with the same bytes was met before; remembers short ones."""
+    value = raw.value or b""
+    if len(value) > 1024:
+        return False
+    key = (path, int(raw.tag), value)
+    known = key in seen
+    seen.add(key)
+    return known
+
+
+def _unnamed(tag: Any) -> str:
+    return "private" if tag.is_private else "unknown"
+
+
+def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
+    """Findings of one element: none, or one."""
+    if element is None:
+        return [Finding("unreadable", where, "not searched")]
+    if element.tag.element == 0 or element.tag == 0x7FE00010 or not element.value:
+        return []
+    if element.tag.is_private:
+        return _private(where, element)
+    if element.VR in _BINARY_VRS:
+        return _binary(where, element)
+    if element.VR not in _TEXT_VRS:
+        return []
+    values = (
+        element.value
+        if isinstance(element.value, (list, tuple)) or hasattr(element.value, "append")
+        else [element.value]
+    )
+    text = "\\".join(str(value) for value in values)
+    category = _category(element, text, tokens)
+    return [Finding(category, where, mask(text))] if category else []
+
+
+def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
+    keyword, vr = element.keyword, element.VR
+    if not text.strip():
+        return None
+    if vr == "PN":
+        return "name"
+    if vr in ("DA", "DT", "TM"):
+        return "date"
+    if vr == "AS":
+        return "age over 89" if text[:3].isdigit() and text[3:] == "Y" and int(text[:3]) > 89 else None
+    if vr == "UI":
+        return None if keyword.endswith(_UID_KEPT) or UID(text).name != text else "unique identifier"
+    if keyword in TECHNICAL_TEXT or vr == "CS":
+        return identifying(text, tokens)
+    if (
+        vr in ("LO", "SH", "ST", "LT", "UT", "UC")
+        and "Description" in keyword + "ProtocolName"
+        and is_plain_protocol(text)
+    ):
+        return identifying(text, tokens)
+    return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
+
+
+def _private(where: str, element: Any) -> list[Finding]:
+    if element.tag.is_private_creator:
+        return []
+    value = element.value
+    text = bytes(value) if isinstance(value, (bytes, bytearray)) else str(value).encode("utf-8", "replace")
+    return [Finding("private", where, mask(text))]
+
+
+def _binary(where: str, element: Any) -> list[Finding]:
+    if element.tag.group & 0xFF00 == 0x5000:
+        return [Finding("curve", where, mask(bytes(element.value)))]
+    if element.tag.group & 0xFF00 == 0x6000:
+        return [Finding("overlay", where, mask(bytes(element.value)))]
+    if "PixelData" in element.keyword:
+        return [Finding("icon or nested picture", where, mask(bytes(element.value)))]
+    runs = printable_runs(bytes(element.value)[:_MAX_BINARY], 6) if isinstance(element.value, bytes) else []
+    return [Finding("free text", where, mask(b"".join(runs)))] if runs else []
+
+
+def _pictures(dataset: Any) -> list[Finding]:
+    """Signs that text may be burned into the pixels; no detector of pixels is run."""
+    kind = [str(part).upper() for part in (dataset.get("ImageType") or [])]
+    burned = str(dataset.get("BurnedInAnnotation") or "").upper() == "YES"
+    captured = "SECONDARY" in kind[:2] or str(dataset.get("SOPClassUID") or "").startswith("1.2.840.10008.5.1.4.1.1.7")
+    if burned or captured or "SCREEN SAVE" in kind:
+        return [Finding("burned-in text", "pixels", "possible: the image is a capture or says so")]
+    return []
+
+
+def _trailing(data: memoryview) -> list[Finding]:
+    """Text in bytes behind the pixel data."""
+    try:
+        found = scan(data, (), complete=True)
+        end = _pixel_end(data, found)
+    except (Malformed, struct.error):
+        return []
+    runs = printable_runs(data[end:])
+    return [Finding("trailing bytes", "behind the pixel data", mask(b"".join(runs)))] if runs else []
+
+
+def _pixel_end(data: memoryview, found: Scan) -> int:
+    if not found.pixel_tag or found.transfer_syntax == DEFLATED:
+        return len(data)
+    if found.pixel_length is None:
+        return skip_undefined(
+            data, found.pixel_start, found.transfer_syntax == IMPLICIT_LITTLE, found.transfer_syntax == EXPLICIT_BIG
+        )
+    return found.pixel_start + found.pixel_length

@@ -1,0 +1,10 @@
+"""Timelines: coded events of one patient, typed, described and cut at the prediction time."""
+
+from __future__ import annotations
+
+from core.timeline.cut import cut_at
+from core.timeline.describe import describe
+from core.timeline.intake import list_subjects, load_timeline
+from core.timeline.kinds import KINDS, Kind, kind_of
+
+__all__ = ["KINDS", "Kind", "cut_at", "describe", "kind_of", "list_subjects", "load_timeline"]

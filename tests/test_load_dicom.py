@@ -1,0 +1,400 @@
+"""DICOM series: read right in every layout, or refused in words."""
+
+from __future__ import annotations
+
+import random
+from io import BytesIO
+
+import numpy as np
+import pytest
+from ct_factory import (
+    BIG_ENDIAN,
+    DEFLATED,
+    IMPLICIT,
+    Grid,
+    assert_right,
+    dicom_files,
+    dicom_slices,
+    enhanced_file,
+    named,
+    positions,
+    put_pixels,
+    rotated,
+    to_bytes,
+    world_hu,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEG2000Lossless, RLELossless
+
+from core.errors import UserFacingError
+from core.load import list_series, load_study
+
+AXIAL = Grid()
+SAGITTAL = Grid(rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))
+CORONAL = Grid(rotation=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
+
+
+def setter(**values: object):
+    """An edit that sets (or, with None, deletes) attributes of every slice."""
+
+    def edit(index: int, dataset: Dataset) -> None:
+        for keyword, value in values.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+
+    return edit
+
+
+def at(position: int, **values: object):
+    """An edit of one slice only."""
+    change = setter(**values)
+    return lambda index, dataset: change(index, dataset) if index == position else None
+
+
+GOOD = {
+    "axial": {"grid": AXIAL},
+    "feet first": {"grid": Grid(rotation=((1, 0, 0), (0, 1, 0), (0, 0, -1)))},
+    "prone": {"grid": Grid(rotation=((-1, 0, 0), (0, -1, 0), (0, 0, 1)))},
+    "sagittal": {"grid": SAGITTAL},
+    "coronal": {"grid": CORONAL},
+    "oblique": {"grid": Grid(rotation=rotated((12.0, -7.0, 20.0)))},
+    "half way": {"grid": Grid(rotation=rotated((0.0, 0.0, 44.0)))},
+    "small": {"grid": Grid(shape=(48, 40, 16), spacing_mm=(0.9, 0.8, 1.2))},
+    "two slices": {"grid": Grid(shape=(24, 20, 2), spacing_mm=(1.5, 1.5, 3.0))},
+    "submillimetre": {"grid": Grid(shape=(64, 64, 20), spacing_mm=(0.5, 0.5, 0.625))},
+    "implicit": {"syntax": IMPLICIT},
+    "big endian": {"syntax": BIG_ENDIAN},
+    "deflated": {"syntax": DEFLATED},
+    "slope 2": {"edit": setter(RescaleSlope=2), "tolerance": 1.01},
+    "slope 0.5": {"edit": setter(RescaleSlope=0.5, BitsStored=16, HighBit=15)},
+    "slope by slice": {"edit": lambda i, d: setattr(d, "RescaleIntercept", -1024 - 3 * i)},
+    "signed": {"edit": setter(PixelRepresentation=1, RescaleIntercept=0, BitsStored=16, HighBit=15)},
+    "signed 13 bits": {"edit": setter(PixelRepresentation=1, RescaleIntercept=0, BitsStored=13, HighBit=12)},
+    "16 bits": {"edit": setter(BitsStored=16, HighBit=15, RescaleIntercept=-8192)},
+    "no frame of reference": {"edit": setter(FrameOfReferenceUID=None)},
+    "no instance numbers": {"edit": setter(InstanceNumber=None)},
+    "wrong slice locations": {"edit": lambda i, d: setattr(d, "SliceLocation", float(-i * 9))},
+    "anonymous": {"edit": setter(PatientName="", PatientID="", PatientBirthDate="")},
+    "position noise": {"edit": lambda i, d: setattr(d.ImagePositionPatient, "_list", [
+        v + 0.004 * (-1) ** i for v in d.ImagePositionPatient]), "tolerance": 1.01},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_series_is_read_right(case: str) -> None:
+    options = dict(GOOD[case])
+    tolerance = float(options.pop("tolerance", 0.51))  # type: ignore[arg-type]
+    files = dicom_files(**options)  # type: ignore[arg-type]
+    random.Random(4).shuffle(files)
+    study = load_study(files)
+    assert_right(study, tolerance)
+    assert study.voxels_hu.dtype == np.int16
+    assert study.origin == "real"
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_compressed_series_equal_uncompressed(syntax: str) -> None:
+    files = []
+    for dataset in dicom_slices(Grid(shape=(64, 64, 8), spacing_mm=(0.6, 0.6, 3.0))):
+        file = dcmread(BytesIO(to_bytes(dataset)))
+        file.compress(syntax, generate_instance_uid=False)
+        out = BytesIO()
+        file.save_as(out)
+        files.append(("x", out.getvalue()))
+    assert_right(load_study(files), 1.01)
+
+
+def test_enhanced_multiframe_is_read_right() -> None:
+    assert_right(load_study(("enhanced.dcm", enhanced_file())))
+
+
+def test_compressed_enhanced_multiframe_is_read_right() -> None:
+    file = dcmread(BytesIO(enhanced_file()))
+    file.compress(RLELossless, generate_instance_uid=False)
+    out = BytesIO()
+    file.save_as(out)
+    assert_right(load_study(("enhanced.dcm", out.getvalue())))
+    with pytest.raises(UserFacingError):
+        load_study(("enhanced.dcm", out.getvalue()[:-900]))
+
+
+ENHANCED_BAD = {
+    "too few descriptions": (lambda d: d.PerFrameFunctionalGroupsSequence.pop(), "number of frames"),
+    "no geometry": (lambda d: delattr(d.SharedFunctionalGroupsSequence[0], "PlaneOrientationSequence"), "oriented"),
+    "no rescale": (
+        lambda d: delattr(d.SharedFunctionalGroupsSequence[0], "PixelValueTransformationSequence"),
+        "rescale",
+    ),
+    "a frame missing": (lambda d: _drop_frame(d), "missing"),
+    "more frames than pixels": (lambda d: setattr(d, "PixelData", d.PixelData[:-960]), "too early"),
+}
+
+
+def _drop_frame(dataset: Dataset) -> None:
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    heights = [float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) for frame in frames]
+    index = int(np.argsort(heights)[7])
+    frames.pop(index)
+    dataset.NumberOfFrames = len(frames)
+    dataset.PixelData = dataset.PixelData[: index * 960] + dataset.PixelData[(index + 1) * 960 :]
+
+
+@pytest.mark.parametrize("case", ENHANCED_BAD)
+def test_bad_enhanced_files_are_refused(case: str) -> None:
+    change, words = ENHANCED_BAD[case]
+    with pytest.raises(UserFacingError, match=words):
+        load_study(("enhanced.dcm", enhanced_file(edit=change)))
+
+
+def test_overlay_bits_above_the_stored_bits_are_masked() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.add_new(0x60000102, "US", 12)
+
+    slices = dicom_slices(AXIAL, edit=edit)
+    for dataset in slices:
+        pixels = np.frombuffer(dataset.PixelData, "<u2").copy()
+        pixels[::7] |= 0x1000
+        dataset.PixelData = pixels.tobytes()
+    assert_right(load_study(named(slices)))
+
+
+def test_padding_becomes_air_with_a_note() -> None:
+    slices = dicom_slices(AXIAL, edit=setter(PixelRepresentation=1, RescaleIntercept=0, BitsStored=16, HighBit=15))
+    for dataset in slices:
+        pixels = np.frombuffer(dataset.PixelData, "<i2").copy().reshape(20, 24)
+        pixels[:2] = -3024
+        dataset.PixelData = pixels.tobytes()
+    study = load_study(named(slices))
+    assert study.voxels_hu.min() == -1024
+    assert any("Padding" in note for note in study.notes)
+    assert (study.voxels_hu == -1024).sum() == 2 * 24 * 16
+
+
+def without(*indices: int):
+    return [item for index, item in enumerate(dicom_slices(AXIAL)) if index not in indices]
+
+
+def moved(change) -> list[Dataset]:
+    """Slices with `change(index, position)` applied to each position."""
+    slices = dicom_slices(AXIAL)
+    for index, dataset in enumerate(slices):
+        dataset.ImagePositionPatient = [float(v) for v in change(index, np.array(dataset.ImagePositionPatient, float))]
+    return slices
+
+
+def doubled() -> list[Dataset]:
+    slices = dicom_slices(AXIAL)
+    other = dicom_slices(AXIAL, seed=0)[5]
+    other.SOPInstanceUID += ".9"
+    put_pixels(other, np.full((20, 24), 40.0))
+    return [*slices, other]
+
+
+def tilted() -> list[Dataset]:
+    return moved(lambda index, place: place + np.array([0, 0.65 * index, 0]))
+
+
+def filled(hu: np.ndarray) -> list[Dataset]:
+    """Slices with other contents: hu (columns, rows, slices), signed storage."""
+    slices = dicom_slices(AXIAL, edit=setter(PixelRepresentation=1, RescaleIntercept=0, BitsStored=16, HighBit=15))
+    for index, dataset in enumerate(slices):
+        put_pixels(dataset, hu[:, :, index].T)
+    return slices
+
+
+def cut_pixels() -> list[Dataset]:
+    slices = dicom_slices(AXIAL)
+    slices[3].PixelData = slices[3].PixelData[:-100]
+    return slices
+
+
+def extra_pixels() -> list[Dataset]:
+    slices = dicom_slices(AXIAL)
+    slices[3].PixelData += b"\1" * 40
+    return slices
+
+
+def two_in_one(**values: object) -> list[Dataset]:
+    """Half the slices changed."""
+    change = setter(**values)
+    return dicom_slices(AXIAL, edit=lambda index, dataset: change(index, dataset) if index % 2 else None)
+
+
+HU = AXIAL.hu()
+BAD = {
+    "gap": (lambda: without(6), "missing"),
+    "two gaps": (lambda: without(4, 9, 10), "missing"),
+    "irregular": (lambda: moved(lambda i, p: p + [0, 0, 0.3 * (i % 3)]), "varies"),
+    "doubled position": (doubled, "same place"),
+    "conflicting copies": (lambda: [*dicom_slices(AXIAL), filled(HU * 0 + 9)[2]], "claim to be the same"),
+    "gantry tilt": (tilted, "slant"),
+    "tilt in the header only": (lambda: dicom_slices(AXIAL, edit=setter(GantryDetectorTilt=18.0)), "tilt"),
+    "sideways jitter": (lambda: moved(lambda i, p: p + [2.0 * (i == 7), 0, 0]), "straight line"),
+    "mixed orientation": (lambda: two_in_one(ImageOrientationPatient=[0, 1, 0, 0, 0, -1]), "directions"),
+    "mixed sizes": (lambda: [*dicom_slices(AXIAL)[:8], *dicom_slices(Grid(shape=(20, 24, 16)))[8:]], "image sizes"),
+    "mixed spacing": (lambda: two_in_one(PixelSpacing=[1.25, 1.6]), "pixel sizes"),
+    "mixed frames of reference": (lambda: two_in_one(FrameOfReferenceUID="1.2.3"), "frames of reference"),
+    "two patients": (lambda: two_in_one(PatientID="T2"), "different patient"),
+    "two names": (lambda: two_in_one(PatientName="Other^One"), "different patient"),
+    "single slice": (lambda: dicom_slices(AXIAL)[:1], "single slice"),
+    "localizers only": (lambda: dicom_slices(AXIAL, edit=setter(ImageType=["ORIGINAL", "LOCALIZER"])), "localizer"),
+    "magnetic resonance": (lambda: dicom_slices(AXIAL, edit=setter(Modality="MR")), "magnetic resonance"),
+    "no position": (lambda: dicom_slices(AXIAL, edit=at(3, ImagePositionPatient=None)), "where in the patient"),
+    "no orientation": (lambda: dicom_slices(AXIAL, edit=setter(ImageOrientationPatient=None)), "oriented"),
+    "skewed orientation": (
+        lambda: dicom_slices(AXIAL, edit=setter(ImageOrientationPatient=[1, 0, 0, 0.5, 0.8, 0])), "perpendicular"),
+    "zero orientation": (lambda: dicom_slices(AXIAL, edit=setter(ImageOrientationPatient=[0] * 6)), "perpendicular"),
+    "no spacing": (lambda: dicom_slices(AXIAL, edit=setter(PixelSpacing=None)), "pixel spacing"),
+    "zero spacing": (lambda: dicom_slices(AXIAL, edit=setter(PixelSpacing=[0, 1])), "pixel spacing"),
+    "negative spacing": (lambda: dicom_slices(AXIAL, edit=setter(PixelSpacing=[-1, 1])), "pixel spacing"),
+    "absurd spacing": (lambda: dicom_slices(AXIAL, edit=setter(PixelSpacing=[1250, 1500])), "voxel size"),
+    "no rescale": (lambda: strip(dicom_slices(AXIAL), "RescaleSlope", "RescaleIntercept"), "rescale"),
+    "no slope": (lambda: strip(dicom_slices(AXIAL), "RescaleSlope"), "rescale"),
+    "inverted": (lambda: dicom_slices(AXIAL, edit=setter(PhotometricInterpretation="MONOCHROME1")), "inverted"),
+    "colour": (lambda: dicom_slices(AXIAL, edit=setter(PhotometricInterpretation="RGB")), "colour"),
+    "other unit": (lambda: dicom_slices(AXIAL, edit=setter(RescaleType="MGML")), "something else"),
+    "truncated pixels": (cut_pixels, "too early"),
+    "excess pixels": (extra_pixels, "more pixel data"),
+    "constant": (lambda: filled(HU * 0 + 40), "one value"),
+    "mask": (lambda: filled((HU > 0) * 1.0), "mask"),
+    "labels": (lambda: filled(np.rint((HU + 1000) / 30)), "Hounsfield"),
+    "8-bit picture": (lambda: filled(np.clip((HU + 1000) / 8, 0, 255)), "8-bit"),
+    "normalised": (lambda: filled(HU / 400), "normalised"),
+    "offset missing": (lambda: filled(HU + 1024), "offset"),
+    "offset twice": (lambda: filled(HU - 1024), "Hounsfield"),
+    "ten times": (lambda: filled(HU * 10), "Hounsfield"),
+    "soft tissue window": (lambda: filled(np.clip(HU, -160, 240)), "Hounsfield"),
+    "lung window": (lambda: filled(np.clip(HU, -1350, 150)), "window"),
+    "magnified values": (lambda: dicom_slices(AXIAL, edit=setter(RescaleSlope=1, BitsStored=6, HighBit=5)), "bits"),
+}  # fmt: skip
+
+
+def strip(slices: list[Dataset], *keywords: str) -> list[Dataset]:
+    for dataset in slices:
+        for keyword in keywords:
+            delattr(dataset, keyword)
+    return slices
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_series_is_refused_in_words(case: str) -> None:
+    make, words = BAD[case]
+    with pytest.raises(UserFacingError) as caught:
+        load_study(named(make()))
+    message = str(caught.value)
+    assert words in message
+    assert caught.value.expected
+    assert caught.value.next_step
+    assert not any(term in message for term in ("T1", "Test", "Case", "Error", "None", "dtype", "ndarray"))
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1,0", "abc", "0"])
+def test_unusable_slopes_are_refused(text: str) -> None:
+    slices = dicom_slices(AXIAL)
+    for dataset in slices:
+        dataset.RescaleSlope = "1"
+    padded = text if len(text) % 2 == 0 else text + " "
+    broken = []
+    for name, data in named(slices):
+        old = b"\x28\x00\x53\x10DS\x02\x001 "
+        assert old in data
+        new = b"\x28\x00\x53\x10DS" + len(padded).to_bytes(2, "little") + padded.encode()
+        broken.append((name, data.replace(old, new)))
+    with pytest.raises(UserFacingError, match="rescale"):
+        load_study(broken)
+
+
+def test_identical_copies_are_read_once_with_a_note() -> None:
+    files = dicom_files()
+    study = load_study([*files, files[2], files[5]])
+    assert_right(study)
+    assert any("twice" in note for note in study.notes)
+
+
+def test_localizers_and_stray_files_are_left_out_with_a_note() -> None:
+    def scout(index: int, dataset: Dataset) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+        dataset.SOPInstanceUID += ".77"
+
+    scouts = named(dicom_slices(AXIAL, edit=scout))[:2]
+    stray = [("notes.txt", b"hello"), ("DICOMDIR", b"\0" * 200), ("empty", b"")]
+    study = load_study([*dicom_files(), *scouts, *stray])
+    assert_right(study)
+    assert any("2 localizer" in note for note in study.notes)
+    assert any("3 files" in note for note in study.notes)
+
+
+def test_several_series_must_be_chosen() -> None:
+    other = Grid(spacing_mm=(1.5, 1.25, 1.0), shape=(24, 20, 20))
+    files = dicom_files() + dicom_files(other, seed=1)
+    with pytest.raises(UserFacingError, match="2 CT series"):
+        load_study(files)
+    found = list_series(files)
+    assert [(item.slices, item.kernel, item.modality) for item in found] == [(20, "B40f", "CT"), (16, "B40f", "CT")]
+    assert found[0].spacing_mm == pytest.approx((1.5, 1.25, 1.0))
+    for item in found:
+        study = load_study(files, series=item.key)
+        assert_right(study)
+        assert study.shape == item.shape
+    with pytest.raises(UserFacingError, match="not in this source"):
+        load_study(files, series="elsewhere")
+
+
+def test_virtual_series_say_so() -> None:
+    assert load_study(dicom_files(edit=setter(SeriesDescription="virtual patient"))).origin == "virtual"
+
+
+def test_progress_runs_to_the_end() -> None:
+    seen: list[float] = []
+    load_study(dicom_files(), progress=lambda share, words: seen.append(share))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_a_missing_middle_is_found_at_any_place() -> None:
+    for index in range(1, AXIAL.shape[2] - 1, 3):
+        with pytest.raises(UserFacingError, match="missing"):
+            load_study(named(without(index)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    degrees=st.tuples(*[st.floats(-180, 180)] * 3),
+    spacing=st.tuples(st.floats(1.3, 2.6), st.floats(1.3, 2.6), st.floats(1.3, 4.0)),
+    shape=st.tuples(st.integers(16, 24), st.integers(16, 24), st.integers(12, 18)),
+    seed=st.integers(0, 1000),
+)
+def test_any_orientation_puts_values_at_their_world_position(degrees, spacing, shape, seed) -> None:
+    grid = Grid(shape, spacing, rotated(degrees))
+    files = dicom_files(grid)
+    random.Random(seed).shuffle(files)
+    study = load_study(files)
+    # The ramp is rounded to whole HU, so a position rounded to text may move a value by one.
+    difference = np.abs(world_hu(positions(study.affine_mm, study.shape)) - study.voxels_hu)
+    assert difference.max() <= 1.01
+
+
+@pytest.mark.parametrize("change", ["wrong intercept", "other slope", "noise"])
+def test_a_slice_unlike_its_neighbours_is_refused(change: str) -> None:
+    """Streams without checksum decode to something; a wrong rescale of one slice reads without error."""
+    slices = dicom_slices(AXIAL)
+    if change == "wrong intercept":
+        slices[6].RescaleIntercept = -824
+    elif change == "other slope":
+        slices[6].RescaleSlope = 2
+    else:
+        slices[6].PixelData = np.random.default_rng(0).integers(0, 2500, 480).astype("<u2").tobytes()
+    with pytest.raises(UserFacingError, match="neighbours"):
+        load_study(named(slices))
+
+
+def test_repeated_slices_are_noted() -> None:
+    slices = dicom_slices(AXIAL)
+    slices[6].PixelData = slices[7].PixelData
+    assert any("Identical" in note for note in load_study(named(slices)).notes)

@@ -1,0 +1,132 @@
+"""Repairs: offered by name, applied only when asked for, noted, and right by world position."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ct_factory import Grid, assert_right, dicom_slices, named, nifti_file, positions, put_pixels, world_hu
+from pydicom.dataset import Dataset
+
+from core.errors import UserFacingError
+from core.load import REPAIRS, RepairableError, load_study
+from core.records import CtStudy
+
+GRID = Grid(shape=(24, 20, 16), spacing_mm=(1.5, 1.25, 2.0))
+
+
+def at_positions(change) -> list[tuple[str, bytes]]:
+    """A series whose slices lie where `change(index, position)` says, with the voxels that belong there."""
+    affine = GRID.affine_lps
+    slices = dicom_slices(GRID)
+    for index, dataset in enumerate(slices):
+        place = np.array(change(index, np.array(dataset.ImagePositionPatient, float)))
+        moved = affine.copy()
+        moved[:3, 3] = place
+        ras = np.diag([-1, -1, 1, 1]) @ moved
+        put_pixels(dataset, world_hu(positions(ras, (*GRID.shape[:2], 1)))[:, :, 0].T)
+        dataset.ImagePositionPatient = [round(float(v), 6) for v in place]
+    return named(slices)
+
+
+def offered(files) -> tuple[str, ...]:
+    with pytest.raises(RepairableError) as caught:
+        load_study(files)
+    assert set(caught.value.repairs) <= set(REPAIRS)
+    return caught.value.repairs
+
+
+def error_inside(study: CtStudy) -> float:
+    """Largest departure from the known field, away from the edges (where straightening fills air)."""
+    wanted = world_hu(positions(study.affine_mm, study.shape))
+    unclipped = (wanted > -990) & (study.voxels_hu > -1000)
+    return float(np.abs(wanted - study.voxels_hu)[unclipped].max())
+
+
+def noted(study: CtStudy) -> bool:
+    return any(note.startswith("Repaired") for note in study.notes)
+
+
+def test_gantry_tilt_is_straightened_on_request() -> None:
+    files = at_positions(lambda index, place: place + [0, 0.65 * index, 0])
+    assert offered(files) == ("straighten_tilt",)
+    study = load_study(files, repairs=["straighten_tilt"])
+    assert noted(study)
+    assert error_inside(study) <= 18  # air moves in at the edge; inside, linear interpolation of a ramp is exact
+    directions = study.affine_mm[:3, :3] / np.linalg.norm(study.affine_mm[:3, :3], axis=0)
+    assert np.allclose(directions.T @ directions, np.eye(3), atol=1e-6)
+
+
+def test_uneven_slices_are_interpolated_on_request() -> None:
+    files = at_positions(lambda index, place: place + [0, 0, 0.5 * (index % 3 == 1)])
+    assert offered(files) == ("longest_run", "resample_evenly")
+    study = load_study(files, repairs=["resample_evenly"])
+    assert noted(study)
+    assert error_inside(study) <= 1.6
+
+
+def test_the_longest_run_is_kept_on_request() -> None:
+    files = [item for index, item in enumerate(named(dicom_slices(GRID))) if index != 4]
+    assert "longest_run" in offered(files)
+    study = load_study(files, repairs=["longest_run"])
+    assert study.shape[2] == 11
+    assert noted(study)
+    assert_right(study)
+
+
+def test_the_first_acquisition_is_kept_on_request() -> None:
+    first = dicom_slices(GRID)
+    second = dicom_slices(GRID)
+    for dataset in first:
+        dataset.AcquisitionNumber = 1
+    for index, dataset in enumerate(second):
+        dataset.AcquisitionNumber = 2
+        dataset.SOPInstanceUID += ".2"
+        put_pixels(dataset, np.clip(GRID.hu()[:, :, index].T + 90, -1000, 1500))
+    files = named([*second, *first])
+    assert offered(files) == ("first_of_repeats",)
+    study = load_study(files, repairs=["first_of_repeats"])
+    assert noted(study)
+    assert_right(study)
+
+
+def test_a_form_is_chosen_on_request() -> None:
+    affine = GRID.affine_ras.copy()
+    affine[0] *= -1
+    data = ("a.nii", nifti_file(GRID, patch=[(280, "12f", tuple(affine[:3].ravel()))]))
+    assert offered(data) == ("use_sform", "use_qform")
+    assert_right(load_study(data, repairs=["use_qform"]))
+    other = load_study(data, repairs=["use_sform"])
+    assert noted(other)
+    assert not np.allclose(other.affine_mm, load_study(data, repairs=["use_qform"]).affine_mm)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 0.001), ("micron", 1000.0)])
+def test_units_are_converted_on_request(unit: str, factor: float) -> None:
+    scaled = Grid(
+        GRID.shape, tuple(v * factor for v in GRID.spacing_mm), centre_mm=tuple(v * factor for v in GRID.centre_mm)
+    )
+    data = ("a.nii", nifti_file(scaled, units=unit, data=GRID.hu()))
+    assert offered(data) == ("convert_units",)
+    study = load_study(data, repairs=["convert_units"])
+    assert noted(study)
+    assert study.spacing_mm == pytest.approx(GRID.spacing_mm, rel=1e-5)
+
+
+def test_repairs_leave_sound_series_alone() -> None:
+    plain = load_study(named(dicom_slices(GRID)))
+    repaired = load_study(named(dicom_slices(GRID)), repairs=list(REPAIRS))
+    assert repaired.digest == plain.digest
+    assert not noted(repaired)
+
+
+def test_unknown_repairs_are_refused() -> None:
+    with pytest.raises(UserFacingError, match="unknown repair"):
+        load_study(named(dicom_slices(GRID)), repairs=["guess"])  # type: ignore[list-item]
+
+
+def test_a_repair_does_not_lift_another_refusal() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.PatientID = f"P{index % 2}"
+
+    with pytest.raises(UserFacingError, match="different patient"):
+        load_study(named(dicom_slices(GRID, edit=edit)), repairs=list(REPAIRS))

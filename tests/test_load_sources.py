@@ -1,0 +1,199 @@
+"""Folders, archives and hostile containers: nothing outside the entries is touched, limits hold while reading."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import resource
+import struct
+import tarfile
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ct_factory import DEFLATED, Grid, assert_right, dicom_files, dicom_slices, enhanced_file, nifti_file, to_bytes
+
+from core.errors import UserFacingError
+from core.load import load_study
+from core.load.entries import memory_entry, open_entries
+from core.load.inflate import inflate_gzip
+from core.load.limits import LIMITS, MIB
+
+NIFTI = nifti_file()
+
+
+def zipped(files: list[tuple[str, bytes]]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def tarred(files: list[tuple[str, bytes]], mode: str = "w") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def series() -> list[tuple[str, bytes]]:
+    return dicom_files()
+
+
+def test_every_container_gives_the_same_volume(series, tmp_path: Path) -> None:
+    folder = tmp_path / "study" / "deep"
+    folder.mkdir(parents=True)
+    for name, data in series:
+        (folder / name).write_bytes(data)
+    (tmp_path / "scan.zip").write_bytes(zipped(series))
+    sources = [
+        series,
+        tmp_path / "study",
+        str(tmp_path / "study"),
+        sorted(folder.iterdir()),
+        tmp_path / "scan.zip",
+        ("scan.zip", zipped(series)),
+        ("scan.tar", tarred(series)),
+        ("scan.tar.gz", tarred(series, "w:gz")),
+        [("scan.zip", zipped(series))],
+        ("frames.dcm", enhanced_file()),
+        ("frames.zip", zipped([("frames.dcm", enhanced_file())])),
+        ("scan.zip", zipped([("a/scan.nii", NIFTI)])),
+        ("scan.zip", zipped([("__MACOSX/._x", b"junk"), ("scan.nii.gz", NIFTI)])),
+    ]
+    studies = [load_study(source) for source in sources]
+    for study in studies:
+        assert_right(study)
+    assert len({study.voxels_hu.tobytes() for study in studies}) == 1
+    assert len({study.digest for study in studies[:10]}) == 1
+
+
+def test_escaping_names_and_links_touch_nothing(series, tmp_path: Path, monkeypatch) -> None:
+    secret = tmp_path / "secret.nii"
+    secret.write_bytes(NIFTI)
+    monkeypatch.chdir(tmp_path)
+    hostile = [("../../escape.dcm", series[0][1]), ("/etc/absolute.dcm", series[1][1])]
+    assert_right(load_study(("a.zip", zipped([*hostile, *series[2:]]))))
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+            info = tarfile.TarInfo("link.nii")
+            info.type, info.linkname = kind, str(secret)
+            archive.addfile(info)
+    with pytest.raises(UserFacingError, match="no file"):
+        load_study(("a.tar", out.getvalue()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.nii"]
+
+
+def test_missing_and_empty_sources(tmp_path: Path) -> None:
+    with pytest.raises(UserFacingError, match="no file or folder"):
+        load_study(tmp_path / "nowhere")
+    with pytest.raises(UserFacingError, match="no file"):
+        load_study(tmp_path)
+    with pytest.raises(UserFacingError, match="no file"):
+        load_study([])
+    with pytest.raises(UserFacingError, match="no CT image"):
+        load_study(("readme.txt", b"hello"))
+    with pytest.raises(UserFacingError, match="no file"):
+        load_study(("empty.zip", zipped([])))
+
+
+@pytest.mark.parametrize("cut", [10, 200, 3000])
+def test_truncated_archives_are_refused(series, cut: int) -> None:
+    with pytest.raises(UserFacingError, match="damaged"):
+        load_study(("a.zip", zipped(series)[:-cut]))
+    with pytest.raises(UserFacingError, match=r"damaged|missing|too early"):
+        load_study(("a.tar.gz", tarred(series, "w:gz")[:-cut]))
+
+
+def test_password_protected_zip_is_named() -> None:
+    data = bytearray(zipped([("a.nii", NIFTI)]))
+    data[6] |= 1
+    central = data.rindex(b"PK\x01\x02")
+    data[central + 8] |= 1
+    with pytest.raises(UserFacingError, match="password"):
+        load_study(("a.zip", bytes(data)))
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def zeros_gzip(mebibytes: int) -> bytes:
+    stream = zlib.compressobj(1, wbits=31)
+    return b"".join([stream.compress(bytes(MIB)) for _ in range(mebibytes)]) + stream.flush()
+
+
+def test_bombs_stop_at_the_limits() -> None:
+    before = peak_mib()
+    bomb = zeros_gzip(100)
+    for name in ("a.nii.gz", "a.tar.gz"):
+        with pytest.raises(UserFacingError, match="expand more than"):
+            load_study((name, bomb))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.dcm", bytes(40 * MIB))
+    with pytest.raises(UserFacingError, match="expand more than"):
+        load_study(("a.zip", out.getvalue()))
+    assert peak_mib() - before < 400
+
+
+def test_deflated_dicom_bomb_stops_at_the_limits() -> None:
+    plain = to_bytes(dicom_slices(Grid())[0], DEFLATED)
+    start = 132 + 12 + struct.unpack_from("<I", plain, 140)[0]
+    stream = zlib.compressobj(1, wbits=-15)
+    bomb = plain[:start] + stream.compress(bytes(90 * MIB)) + stream.flush()
+    with pytest.raises(UserFacingError, match="expand more than"):
+        load_study(("a.dcm", bomb))
+
+
+def test_limits_are_stated_and_enforced_while_reading(series) -> None:
+    with pytest.raises(UserFacingError, match="more than 5 files"):
+        load_study(("a.zip", zipped(series)), limits=replace(LIMITS, entries=5))
+    with pytest.raises(UserFacingError, match="more than 5 files"):
+        load_study(series, limits=replace(LIMITS, entries=5))
+    with pytest.raises(UserFacingError, match="MiB"):
+        load_study(("a.nii.gz", gzip.compress(bytes(3 * MIB))), limits=replace(LIMITS, bytes_total=MIB))
+    with pytest.raises(UserFacingError, match="declares a volume"):
+        load_study(series, limits=replace(LIMITS, voxels=100))
+
+
+def test_lying_zip_sizes_are_refused(series) -> None:
+    data = bytearray(zipped([("a.nii", NIFTI)]))
+    central = data.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", data, central + 24, 100)
+    with pytest.raises(UserFacingError):
+        load_study(("a.zip", bytes(data)))
+
+
+def test_gzip_members_and_padding() -> None:
+    assert bytes(inflate_gzip(gzip.compress(b"one") + gzip.compress(b"two") + b"\0" * 20)) == b"onetwo"
+
+
+def test_entries_are_read_only_slices() -> None:
+    entry = memory_entry("a", b"0123456789")
+    assert bytes(entry.read(2, 5)) == b"234"
+    assert bytes(entry.read(0, None)) == b"0123456789"
+    assert [found.size for found in open_entries(("a", b"0123456789"))] == [10]
+
+
+@pytest.mark.parametrize("where", range(0, 1400, 37))
+def test_damaged_bytes_never_raise_anything_else(series, where: int) -> None:
+    """A flipped byte or a cut anywhere in a header is read right or refused, never a crash."""
+    name, data = series[4]
+    for broken in (data[:where], data[:where] + bytes([data[where] ^ 0x5A]) + data[where + 1 :]):
+        files = [*series[:4], (name, broken), *series[5:]]
+        try:
+            study = load_study(files)
+        except UserFacingError as error:
+            assert "Expected:" in str(error)  # noqa: PT017
+        else:
+            assert study.shape == (24, 20, 16)

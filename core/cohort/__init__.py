@@ -1,0 +1,1 @@
+"""Cohort folders and the virtual cohort."""

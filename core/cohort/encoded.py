@@ -1,0 +1,117 @@
+"""A cohort folder's patients as tokens: one pass over scans and timelines, in the order of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+
+from core.cohort.folder import CohortFolder
+from core.encode.ct import encode_slices, sample_slices, slice_grid
+from core.encode.ehr import encode_timelines
+from core.errors import UserFacingError
+from core.fuse import TokenSet
+from core.load import load_study
+from core.records import Timeline, Tokens
+
+Progress = Callable[[float, str], None]
+Slices = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedCohort:
+    """Encoded patients of one split.
+
+    tokens: in the order of `labels` (subject_id, prediction_time, time_to_event_days, event, split).
+    slices: what the CT encoder read of each patient, int16 (S, 128, 144), where it was asked to be kept; else empty.
+    """
+
+    tokens: TokenSet
+    labels: pd.DataFrame
+    slices: tuple[Slices | None, ...] = ()
+
+
+def cohort_timelines(cohort: CohortFolder, labels: pd.DataFrame) -> list[Timeline]:
+    """The timelines of the labelled patients, cut at their prediction times."""
+    pairs = zip(labels["subject_id"], labels["prediction_time"], strict=True)
+    return [cohort.timeline(subject, time) for subject, time in pairs]
+
+
+def encode_cohort(
+    cohort: CohortFolder,
+    task: str,
+    split: str,
+    ct_encoder: nn.Module | None,
+    ehr_encoder: nn.Module | None,
+    *,
+    device: str = "cpu",
+    keep_slices: bool = False,
+    progress: Progress | None = None,
+) -> EncodedCohort:
+    """Encode every labelled patient of a split; an encoder of None leaves that modality out.
+
+    A patient without a scan or without a known event lacks that modality. Raises `UserFacingError` where the split is
+    empty or a scan cannot be read.
+    """
+    labels = cohort.labels(task, split)
+    if labels.empty:
+        raise UserFacingError(f"The split {split} has no labelled patient.", "at least one", "Choose another split.")
+    images: list[Tokens | None] = [None] * len(labels)
+    kept: list[Slices | None] = [None] * len(labels)
+    if ct_encoder is not None:
+        for row, (subject, time) in enumerate(zip(labels["subject_id"], labels["prediction_time"], strict=True)):
+            images[row], kept[row] = _encode_scan(cohort, int(subject), time, ct_encoder, device, keep_slices)
+            if progress:
+                progress((row + 1) / len(labels), f"scan {row + 1} of {len(labels)}")
+    records: list[Tokens | None] = [None] * len(labels)
+    if ehr_encoder is not None:
+        records = list(encode_timelines(cohort_timelines(cohort, labels), ehr_encoder))  # type: ignore[arg-type]
+    tokens = TokenSet.from_tokens(
+        images,
+        records,
+        labels["time_to_event_days"],
+        labels["event"],
+        labels["subject_id"],
+        ct_width=getattr(ct_encoder, "token_dim", 0),
+        ehr_width=getattr(ehr_encoder, "width", 0),
+    )
+    return EncodedCohort(tokens, labels, tuple(kept) if keep_slices else ())
+
+
+def retokenise(encoded: EncodedCohort, ct_encoder: nn.Module, device: str = "cpu") -> TokenSet:
+    """The same patients with their kept slices encoded again by a changed CT encoder."""
+    parts = [
+        encode_slices(torch.from_numpy(slices), ct_encoder, device)  # type: ignore[arg-type]
+        for slices in encoded.slices
+        if slices is not None
+    ]
+    ragged = encoded.tokens.ct
+    values = torch.cat(parts) if parts else ragged.values
+    return TokenSet(
+        type(ragged)(values, ragged.positions, ragged.offsets),
+        encoded.tokens.ehr,
+        encoded.tokens.times,
+        encoded.tokens.events,
+        encoded.tokens.ids,
+    )
+
+
+def _encode_scan(
+    cohort: CohortFolder, subject: int, time: pd.Timestamp, encoder: nn.Module, device: str, keep: bool
+) -> tuple[Tokens | None, Slices | None]:
+    path = cohort.study_path(subject, time)
+    if path is None:
+        return None, None
+    study = load_study(path)
+    grid = slice_grid(study)
+    slices = sample_slices(study, grid)
+    values = encode_slices(torch.from_numpy(slices), encoder, device).numpy()  # type: ignore[arg-type]
+    tokens = Tokens(
+        values, grid.z_mm.astype(np.float32), grid.relative.astype(np.float32), "compact_slices", study.digest
+    )
+    return tokens, slices if keep else None

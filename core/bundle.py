@@ -1,0 +1,299 @@
+"""Model bundles: a folder that holds a model, what it was trained on, and the card without which it does not predict.
+
+config.json, weights.safetensors, card.json, baseline.parquet, reference.parquet, metrics.json, and manifest.json with
+the SHA-256 of each of them. Loading checks hashes, card schema, names, shapes and finiteness; nothing is ever
+unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from core.encode import build_ct_encoder, build_ehr_encoder
+from core.errors import UserFacingError
+from core.fuse import MODEL_LOCK, TokenSet, batch_rows
+from core.records import Task
+from core.survive import kaplan_meier
+from core.survive.model import ModelOutput, SurvivalModel, build_model
+
+FORMAT_VERSION = 1
+FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", "reference.parquet", "metrics.json")
+BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
+BASELINE_ROWS = 400
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+_AGAIN = "Use an unchanged bundle folder, or train it again."
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model with everything that must be shown beside its answers.
+
+    model and encoders are in evaluation mode on the CPU with gradients off; an encoder is None where the fusion does
+    not read that modality. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
+    row a training patient (embedding_0.., time_to_event_days, event, risk). digest: SHA-256 of the manifest, which
+    fixes every file. virtual: trained on virtual patients. Every use of model or encoders holds `lock`.
+    """
+
+    path: Path
+    task: Task
+    fusion: str
+    model: SurvivalModel
+    ct_encoder: nn.Module | None
+    ehr_encoder: nn.Module | None
+    card: dict[str, Any]
+    config: dict[str, Any]
+    baseline: pd.DataFrame
+    reference: pd.DataFrame
+    metrics: dict[str, Any]
+    digest: str
+    virtual: bool
+    lock: AbstractContextManager[Any] = field(default=MODEL_LOCK)
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """The bundles in assets/bundles: "<task>/<fusion>" -> folder, in alphabetical order."""
+    root = ASSETS / "bundles"
+    return {
+        f"{path.parent.parent.name}/{path.parent.name}": path.parent for path in sorted(root.glob("*/*/config.json"))
+    }
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Open and verify a bundle folder.
+
+    Raises `UserFacingError` where a file is missing, changed or damaged, the card does not satisfy its schema, weights
+    do not fit the configuration or are not finite, or the bundle was written by a later version.
+    """
+    folder = Path(path)
+    contents, digest = _verified_files(folder)
+    card = _json(contents["card.json"], "card.json")
+    check_card(card)
+    config = _json(contents["config.json"], "config.json")
+    if config.get("format_version") != FORMAT_VERSION:
+        raise UserFacingError("The bundle has another format version.", f"format version {FORMAT_VERSION}", _AGAIN)
+    model, ct_encoder, ehr_encoder = _modules(config, contents["weights.safetensors"])
+    baseline = _table(contents["baseline.parquet"], "baseline.parquet", BASELINE_COLUMNS)
+    columns = ("embedding_0", "time_to_event_days", "event", "risk")
+    return Bundle(
+        path=folder,
+        task=task_from_config(config),
+        fusion=str(config["model"]["fusion"]),
+        model=model,
+        ct_encoder=ct_encoder,
+        ehr_encoder=ehr_encoder,
+        card=card,
+        config=config,
+        baseline=baseline,
+        reference=_table(contents["reference.parquet"], "reference.parquet", columns),
+        metrics=_json(contents["metrics.json"], "metrics.json"),
+        digest=digest,
+        virtual=bool(card["training_data"]["virtual"]),
+    )
+
+
+def save_bundle(
+    path: Path | str,
+    *,
+    model: SurvivalModel,
+    task: Task,
+    train: TokenSet,
+    card: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    ct_encoder: nn.Module | None = None,
+    ehr_encoder: nn.Module | None = None,
+    half_precision: tuple[str, ...] = ("ct_encoder", "ehr_encoder"),
+    training: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a bundle folder and return it. An encoder the fusion does not read is left out.
+
+    train: encoded training patients, for baseline and reference. training: how it was trained, kept in config.json.
+    half_precision: encoders stored as float16; a value that float16 changes raises ValueError, so that the
+    stored encoder gives the very tokens the model was trained on (round it before encoding).
+    """
+    check_card(card)
+    encoders = {
+        "ct_encoder": ct_encoder if "image" in model.reads else None,
+        "ehr_encoder": ehr_encoder if "ehr" in model.reads else None,
+    }
+    config: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "task": asdict(task),
+        "model": model.config,
+        **{name: None if encoder is None else _encoder_config(encoder) for name, encoder in encoders.items()},
+        "half_precision": list(half_precision),
+        "training": dict(training or {}),
+    }
+    tensors = _named(model, "model", half=False)
+    for name, encoder in encoders.items():
+        tensors |= {} if encoder is None else _named(encoder, name, half=name in half_precision)
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / "weights.safetensors").write_bytes(save_tensors(tensors))
+    for name, data in {"config.json": config, "card.json": card, "metrics.json": metrics}.items():
+        (folder / name).write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    baseline_table(train).to_parquet(folder / "baseline.parquet", index=False)
+    reference_table(model, train, task).to_parquet(folder / "reference.parquet", index=False)
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    (folder / "manifest.json").write_text(json.dumps({"sha256": hashes}, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def baseline_table(train: TokenSet) -> pd.DataFrame:
+    """Training Kaplan-Meier with its 95% interval and numbers at risk, thinned to at most 400 rows."""
+    curve = kaplan_meier(train.times.numpy(), train.events.numpy())
+    rows = np.unique(np.linspace(0, len(curve.times_days) - 1, BASELINE_ROWS).astype(int))
+    return pd.DataFrame(
+        {
+            "time_days": curve.times_days[rows],
+            "survival": curve.survival[rows],
+            "lower": curve.lower[rows],
+            "upper": curve.upper[rows],
+            "at_risk": curve.at_risk(curve.times_days[rows]),
+        }
+    )
+
+
+def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.DataFrame:
+    """One row a training patient, without an identifier: embedding, outcome, risk at the longest supported horizon."""
+    embeddings, risks = [], []
+    horizon = longest_horizon(model, task)
+    with torch.no_grad():
+        for rows in batch_rows(len(train)):
+            output: ModelOutput = model(train.batch(rows))
+            embeddings.append(output.embedding)
+            risks.append(output.risk(horizon))
+    table = pd.DataFrame(torch.cat(embeddings).numpy()).add_prefix("embedding_")
+    outcome = {"time_to_event_days": train.times.numpy(), "event": train.events.numpy().astype(bool)}
+    return table.assign(**outcome, risk=torch.cat(risks).numpy())
+
+
+def longest_horizon(model: SurvivalModel, task: Task) -> float:
+    """The task's longest horizon that training follow-up supports, else the last supported time (days)."""
+    last = model.last_supported_days
+    return float(max((days for days in task.horizons_days if days <= last + 1e-6), default=last))
+
+
+def check_card(card: Mapping[str, Any]) -> None:
+    """Refuse a card that does not satisfy assets/card.schema.json."""
+    schema = json.loads((ASSETS / "card.schema.json").read_text(encoding="utf-8"))
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(dict(card)), key=lambda item: list(item.path))
+    if errors:
+        where = "/".join(str(part) for part in errors[0].path) or "the card itself"
+        raise UserFacingError(
+            f"The model card does not satisfy its schema (first at {where})",
+            "a complete model card: without it the model does not predict",
+            _AGAIN,
+        )
+
+
+def task_from_config(config: Mapping[str, Any]) -> Task:
+    """The task card kept in config.json."""
+    try:
+        low, high = config["task"]["hu_window"]
+        horizons = tuple(int(days) for days in config["task"]["horizons_days"])
+        return Task(**{**config["task"], "hu_window": (int(low), int(high)), "horizons_days": horizons})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserFacingError("The bundle's task is incomplete.", "a task card in config.json", _AGAIN) from error
+
+
+def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
+    """Contents of every file, read once and checked against the manifest, and the manifest's own SHA-256."""
+    if not folder.is_dir():
+        raise UserFacingError("The model bundle does not exist.", "a bundle folder", "Choose another bundle.")
+    missing = [name for name in (*FILES, "manifest.json") if not (folder / name).is_file()]
+    if missing:
+        raise UserFacingError(f"The model bundle lacks {', '.join(missing)}.", "a complete bundle folder", _AGAIN)
+    manifest = (folder / "manifest.json").read_bytes()
+    hashes = _json(manifest, "manifest.json").get("sha256")
+    contents = {name: (folder / name).read_bytes() for name in FILES}
+    for name, data in contents.items():
+        if not isinstance(hashes, dict) or hashes.get(name) != hashlib.sha256(data).hexdigest():
+            raise UserFacingError(f"The bundle's file {name} is not the one its manifest names.", "its SHA-256", _AGAIN)
+    return contents, hashlib.sha256(manifest).hexdigest()
+
+
+def _modules(config: dict[str, Any], weights: bytes) -> tuple[SurvivalModel, nn.Module | None, nn.Module | None]:
+    try:
+        tensors = load_tensors(weights)
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config["model"])
+            ct_encoder = None if config["ct_encoder"] is None else build_ct_encoder(config["ct_encoder"])
+            ehr_encoder = None if config["ehr_encoder"] is None else build_ehr_encoder(config["ehr_encoder"])
+        parts = {"model": model, "ct_encoder": ct_encoder, "ehr_encoder": ehr_encoder}
+        if {name.split(".")[0] for name in tensors} - {name for name, part in parts.items() if part is not None}:
+            raise RuntimeError("weights of unknown parts")
+        for name, part in parts.items():
+            if part is not None:
+                _load_part(part, name, tensors)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise UserFacingError(
+            "The bundle's weights do not fit its configuration.", "weights and configuration of one model", _AGAIN
+        ) from error
+    return model, ct_encoder, ehr_encoder
+
+
+def _load_part(part: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> None:
+    own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+    wanted = part.state_dict()
+    state = {key: value.to(wanted[key].dtype) if key in wanted else value for key, value in own.items()}
+    if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+        raise UserFacingError("The bundle holds weights that are not finite numbers.", "finite weights", _AGAIN)
+    part.load_state_dict(state, strict=True)
+    part.eval().requires_grad_(False)
+
+
+def _named(module: nn.Module, prefix: str, *, half: bool) -> dict[str, Tensor]:
+    named = {}
+    for name, value in module.state_dict().items():
+        kept = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        if not bool(torch.isfinite(kept).all()):
+            raise ValueError(f"{prefix}.{name} is not finite")
+        if half and kept.is_floating_point():
+            if not torch.equal(kept.half().to(kept.dtype), kept):
+                raise ValueError(f"{prefix}.{name} is not exact in float16; round the encoder before encoding with it")
+            kept = kept.half()
+        named[f"{prefix}.{name}"] = kept
+    return named
+
+
+def _encoder_config(encoder: nn.Module) -> dict[str, Any]:
+    config: dict[str, Any] = encoder.config  # type: ignore[assignment]
+    return config
+
+
+def _json(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except ValueError as error:
+        raise UserFacingError(f"The bundle's file {name} cannot be read.", "a JSON object", _AGAIN) from error
+    if not isinstance(value, dict):
+        raise UserFacingError(f"The bundle's file {name} holds no JSON object.", "a JSON object", _AGAIN)
+    return value
+
+
+def _table(data: bytes, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(io.BytesIO(data))
+    except (OSError, ValueError) as error:
+        raise UserFacingError(f"The bundle's file {name} cannot be read.", "a parquet table", _AGAIN) from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing or not len(table):
+        raise UserFacingError(f"The bundle's file {name} is incomplete.", f"columns {', '.join(columns)}", _AGAIN)
+    return table

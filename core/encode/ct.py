@@ -1,0 +1,225 @@
+"""The CT slice encoder `compact_slices`: one token an axial slice, each slice read by itself.
+
+A small convolutional network sees a slice through several Hounsfield windows. Its features at 8 mm cells (stride 4)
+feed a per-cell finding map (`DENSE_CLASSES`), and the token joins mean and maximum over the slice: sums tell sizes,
+maxima keep lesions of a few millimetres. Tokens are (S, 84) float32.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from core.encode.slices import (
+    COLUMNS,
+    ROWS,
+    SliceGrid,
+    sample_labels,
+    sample_slices,
+    slice_grid,
+    volume_from_slices,
+)
+from core.records import CtStudy, Tokens
+
+__all__ = [
+    "DENSE_CLASSES",
+    "CompactSlices",
+    "SliceGrid",
+    "build_compact_slices",
+    "compact_slices_config",
+    "encode_slices",
+    "encode_study",
+    "fold_batch_norm",
+    "round_to_half",
+    "sample_labels",
+    "sample_slices",
+    "slice_grid",
+    "volume_from_slices",
+]
+
+DENSE_CLASSES = (
+    "lung",
+    "heart",
+    "pulmonary_artery",
+    "aorta",
+    "emphysema",
+    "interstitial",
+    "effusion",
+    "nodule",
+    "coronary_calcium",
+    "clot",
+)
+"""Findings and anatomy of the per-cell map, in the order of the virtual cohort's label values 1 to 10."""
+
+COMMON_WINDOWS_HU = ((-50, 450), (-1000, -600), (100, 900))
+"""Mediastinal and angiographic, lung parenchyma, calcium; the task's own window comes first."""
+
+_PROJECTED = 64
+_PEAK_LIMIT = 12.0
+
+
+def compact_slices_config(
+    task_window_hu: Sequence[int], *, widths: Sequence[int] = (16, 48, 64), norm: str = "batch"
+) -> dict[str, Any]:
+    """JSON-able configuration. `widths`: channels at stride 2, 4, 8. `norm`: "batch" to train, "none" once folded."""
+    windows = [list(map(int, task_window_hu)), *map(list, COMMON_WINDOWS_HU)]
+    return {"name": "compact_slices", "windows_hu": windows, "widths": list(map(int, widths)), "norm": norm}
+
+
+def _unit(inputs: int, outputs: int, norm: str, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """3 x 3 convolution, batch norm (or the bias it folds into), ReLU."""
+    conv = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=norm == "none")
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs) if norm == "batch" else nn.Identity(), nn.ReLU())
+
+
+class CompactSlices(nn.Module):
+    """HU (S, 128, 144) -> tokens (S, 84); slices never see each other (batch norm uses stored statistics in eval).
+
+    A token holds 64 projected features, then the mean and the peak of each of the 10 finding maps. `gradcam_layer` is
+    the module whose output (S, C, 32, 36) a Grad-CAM should weigh.
+    """
+
+    window_gain: torch.Tensor
+    window_shift: torch.Tensor
+    token_shift: torch.Tensor
+    token_scale: torch.Tensor
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = copy.deepcopy(dict(config))
+        norm, (a, b, c) = str(config["norm"]), config["widths"]
+        windows = torch.tensor(config["windows_hu"], dtype=torch.float32)
+        low, high = windows.T
+        self.register_buffer("window_gain", 2.0 / (high - low), persistent=False)
+        self.register_buffer("window_shift", -(high + low) / (high - low), persistent=False)
+        self.fine = nn.Sequential(_unit(len(windows), a, norm, stride=2), _unit(a, a, norm))
+        self.middle = nn.Sequential(_unit(a, b, norm, stride=2), _unit(b, b, norm))
+        self.wide = nn.Sequential(
+            _unit(b, c, norm, stride=2),
+            _unit(c, c, norm),
+            _unit(c, c, norm, dilation=2),
+            _unit(c, c, norm, dilation=4),
+            nn.Conv2d(c, b, 1),
+        )
+        self.fuse = nn.Sequential(nn.Conv2d(b, _PROJECTED, 1), nn.ReLU())
+        self.dense = nn.Conv2d(_PROJECTED, len(DENSE_CLASSES), 1)
+        self.project = nn.Sequential(nn.Linear(self.pooled_dim, _PROJECTED), nn.ReLU())
+        self.register_buffer("token_shift", torch.zeros(self.token_dim))
+        self.register_buffer("token_scale", torch.ones(self.token_dim))
+
+    @property
+    def token_dim(self) -> int:
+        """Numbers in one token."""
+        return _PROJECTED + 2 * len(DENSE_CLASSES)
+
+    @property
+    def pooled_dim(self) -> int:
+        """Numbers pooled from one slice, before the projection."""
+        return 2 * _PROJECTED + 2 * len(DENSE_CLASSES)
+
+    @property
+    def gradcam_layer(self) -> nn.Module:
+        """Layer for Captum's LayerGradCam: features at 8 mm cells, the last before pooling."""
+        return self.fuse
+
+    def windowed(self, hu: torch.Tensor) -> torch.Tensor:
+        """(S, 128, 144) HU -> (S, windows, 128, 144) in [-1, 1], laid out channels last."""
+        scaled = torch.addcmul(self.window_shift, hu.float().unsqueeze(3), self.window_gain)
+        return scaled.clamp(-1.0, 1.0).permute(0, 3, 1, 2)
+
+    def features(self, hu: torch.Tensor) -> torch.Tensor:
+        """(S, 128, 144) HU -> (S, 64, 32, 36)."""
+        middle = self.middle(self.fine(self.windowed(hu)))
+        wide = functional.interpolate(self.wide(middle), size=middle.shape[-2:], mode="bilinear", align_corners=False)
+        fused: torch.Tensor = self.fuse(middle + wide)
+        return fused
+
+    def pooled_and_maps(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(S, 128, 144) HU -> pooled features (S, 148) and finding logits (S, 10, 32, 36).
+
+        Pooled: mean and maximum of the 64 features, mean of the finding maps (an area), their peaks.
+        """
+        features = self.features(hu)
+        maps = self.dense(features)
+        areas = 10.0 * maps.float().sigmoid().mean(dim=(2, 3))
+        peaks = maps.float().amax(dim=(2, 3)).clamp(-_PEAK_LIMIT, _PEAK_LIMIT)
+        wide = features.float()
+        return torch.cat([wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3)), areas, peaks], dim=1), maps
+
+    def tokens_from_pooled(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Pooled features (..., 148) -> tokens (..., 84): projection beside areas and peaks, standardised."""
+        tokens = torch.cat([self.project(pooled), pooled[..., -2 * len(DENSE_CLASSES) :]], dim=-1)
+        return (tokens - self.token_shift) / self.token_scale
+
+    def forward(self, hu: torch.Tensor) -> torch.Tensor:
+        """(S, 128, 144) HU -> tokens (S, 84)."""
+        return self.tokens_from_pooled(self.pooled_and_maps(hu)[0])
+
+
+def channels_last(model: CompactSlices) -> CompactSlices:
+    """The model with weights laid out channels last, which halves the cost of its convolutions on a CPU."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
+def build_compact_slices(config: Mapping[str, Any]) -> CompactSlices:
+    """Untrained encoder of a configuration, in eval mode; load its state next."""
+    return channels_last(CompactSlices(config)).eval()
+
+
+def fold_batch_norm(model: CompactSlices) -> CompactSlices:
+    """The same function without batch norm: statistics folded into convolution weights and biases, eval mode."""
+    folded = build_compact_slices({**model.config, "norm": "none"})
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
+            prefix = f"{name}.1"
+            gain = state[f"{prefix}.weight"] / torch.sqrt(state[f"{prefix}.running_var"] + module[1].eps)
+            state[f"{name}.0.weight"] = state[f"{name}.0.weight"] * gain.view(-1, 1, 1, 1)
+            state[f"{name}.0.bias"] = state[f"{prefix}.bias"] - state[f"{prefix}.running_mean"] * gain
+    wanted = folded.state_dict()
+    folded.load_state_dict({name: state[name] for name in wanted})
+    return folded
+
+
+def round_to_half(model: nn.Module) -> nn.Module:
+    """Round floating weights and buffers to float16 precision (kept as float32), so that storing halves is exact."""
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+    return model
+
+
+@torch.inference_mode()
+def encode_slices(hu: torch.Tensor, encoder: CompactSlices, device: str = "cpu", *, batch: int = 16) -> torch.Tensor:
+    """HU (S, 128, 144) int16 or float -> tokens (S, 84) float32 on the CPU; mixed precision on CUDA."""
+    encoder = encoder.to(device).eval()
+    parts = []
+    for start in range(0, len(hu), batch):
+        part = hu[start : start + batch].to(device)
+        with torch.autocast("cuda", enabled=device.startswith("cuda")):
+            parts.append(encoder(part).float().cpu())
+    return torch.cat(parts)
+
+
+def encode_study(study: CtStudy, encoder: CompactSlices, device: str = "cpu") -> Tokens:
+    """One token a slice of the study's `slice_grid`: positions in world z mm, relative 0 lung base to 1 apex."""
+    grid = slice_grid(study)
+    hu = torch.from_numpy(sample_slices(study, grid)).view(-1, ROWS, COLUMNS)
+    return Tokens(
+        values=encode_slices(hu, encoder, device).numpy(),
+        positions=grid.z_mm.astype(np.float32),
+        relative_positions=grid.relative.astype(np.float32),
+        encoder="compact_slices",
+        source_digest=study.digest,
+        coverage=grid.coverage,
+    )

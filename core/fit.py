@@ -1,0 +1,308 @@
+"""Train fusion survival models: from encoded tokens (`fit_fusion`), and from a cohort folder (`train_bundle`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from core.bundle import load_bundle, longest_horizon, save_bundle, shipped_bundles
+from core.card import make_card
+from core.cohort.encoded import EncodedCohort, cohort_timelines, encode_cohort, retokenise
+from core.cohort.folder import CohortFolder
+from core.encode import build_ct_encoder
+from core.encode.ct import round_to_half
+from core.errors import UserFacingError
+from core.fuse import FUSIONS, TokenSet, batch_rows
+from core.pretrain.next_code import fit_ehr_encoder
+from core.records import Task
+from core.survive import concordance
+from core.survive.finetune import fine_tune_ct as fine_tune
+from core.survive.heads import HEAD_PIECES, HEADS
+from core.survive.likelihood import time_edges
+from core.survive.model import SurvivalModel, build_model
+from core.survive.train import (
+    FitConfig,
+    FittedModel,
+    MemberHistory,
+    Progress,
+    calibrate,
+    finish_member,
+    fit_embedding,
+    standardised,
+    train_member,
+)
+
+MIN_EVENTS = 10
+
+
+def resolve_device(device: str) -> tuple[torch.device, tuple[str, ...]]:
+    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserFacingError(f"The device {device} is not known", "auto, cpu or cuda", "Choose one of these")
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda"), ()
+    asked = ("No CUDA device is available; the CPU is used instead.",) if device == "cuda" else ()
+    return torch.device("cpu"), asked
+
+
+def fit_fusion(
+    train: TokenSet,
+    tuning: TokenSet,
+    fusion: str,
+    head: str = "piecewise",
+    config: FitConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    device: str = "auto",
+) -> FittedModel:
+    """Train one ensemble. Scalers, time edges and baselines come from `train`; `tuning` chooses epoch and calibration.
+
+    progress(share done, sentence) is called after every epoch. Same seed, same machine, same weights (CPU).
+    Raises UserFacingError for an unknown fusion or head, too few events, or a modality that no training patient has.
+    """
+    config = config or FitConfig()
+    check_fit(train, tuning, fusion, head)
+    where, notices = resolve_device(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = _new_model(train, fusion, head, config)
+        report = progress or (lambda share, words: None)
+        histories = _train_members(model, train, tuning, config, seed, report, where)
+    model.eval().requires_grad_(False)
+    return FittedModel(model, config, seed, histories, where.type, notices)
+
+
+def check_fit(train: TokenSet, tuning: TokenSet, fusion: str, head: str) -> None:
+    """Refuse what cannot be trained, in words."""
+    if fusion not in FUSIONS:
+        raise UserFacingError(f"The fusion {fusion} is not known", " or ".join(FUSIONS), "Choose one of these")
+    if head not in HEADS:
+        raise UserFacingError(f"The survival head {head} is not known", " or ".join(HEADS), "Choose one of these")
+    events = int(train.events.sum())
+    if events < MIN_EVENTS or not len(tuning):
+        raise UserFacingError(
+            f"The training split has {events} events and the tuning split {len(tuning)} patients",
+            f"at least {MIN_EVENTS} events and one tuning patient",
+            "Add patients or longer follow-up",
+        )
+    lacking = [name for name, side in (("image", train.ct), ("ehr", train.ehr)) if not len(side.values)]
+    if {"image_only": "image", "ehr_only": "ehr"}.get(fusion, "") in lacking or len(lacking) == 2:
+        raise UserFacingError("No training patient has the data this fusion reads", "CT studies or events", "Add them")
+
+
+def _new_model(train: TokenSet, fusion: str, head: str, config: FitConfig) -> SurvivalModel:
+    edges = time_edges(train.times.numpy(), train.events.numpy(), config.pieces or HEAD_PIECES[head])
+    sizes: dict[str, Any] = {
+        "ct_width": int(train.ct.values.shape[1]),
+        "ehr_width": int(train.ehr.values.shape[1]),
+        "hidden": config.hidden,
+        "heads": config.heads,
+        "token_dropout": 0.0 if config.pooled else config.token_dropout,
+        "pooled": config.pooled,
+    }
+    model = build_model(
+        {
+            "fusion": fusion,
+            "head": head,
+            "members": config.members,
+            "pieces": len(edges) - 1,
+            "sizes": sizes,
+            "head_options": {"hidden": config.head_hidden, "dropout": config.dropout},
+        }
+    )
+    for member in model.members:
+        member.head.start(torch.as_tensor(edges, dtype=torch.float32), train.times, train.events)  # type: ignore[union-attr, operator]
+    model.ct_standard.fit(train.ct.values)
+    model.ehr_standard.fit(train.ehr.values)
+    return model
+
+
+def _train_members(
+    model: SurvivalModel,
+    train: TokenSet,
+    tuning: TokenSet,
+    config: FitConfig,
+    seed: int,
+    report: Callable[[float, str], None],
+    where: torch.device,
+) -> tuple[MemberHistory, ...]:
+    model.to(where)
+    train, tuning = (standardised(model, part.to(where)) for part in (train, tuning))
+    histories = []
+    for index in range(config.members):
+
+        def step(share: float, words: str, index: int = index) -> None:
+            report((index + share) / config.members, f"member {index + 1} of {config.members}, {words}")
+
+        histories.append(train_member(model, index, train, tuning, config, seed, step))
+        finish_member(model.members[index], train)  # type: ignore[arg-type]
+    calibrate(model, train, tuning)
+    fit_embedding(model, train)
+    model.to("cpu")
+    return tuple(histories)
+
+
+def train_bundle(
+    cohort: Path | str,
+    task: str,
+    fusion: str,
+    out: Path | str,
+    *,
+    ct_encoder: str = "compact_slices",
+    ehr_encoder: str = "compact_sequence",
+    head: str = "piecewise",
+    fine_tune_ct: bool = False,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Path:
+    """Train on the cohort folder's train split, tune on its tuning split, write a bundle to `out`, return its path.
+
+    ct_encoder: `compact_slices` (the shipped weights) or a bundle or encoder folder. ehr_encoder: `one_hot` or
+    `compact_sequence`, fitted on the training split, or a bundle folder. The held-out split is not read.
+    Raises `UserFacingError` on an unusable cohort, name or encoder.
+    """
+    folder, say = CohortFolder(cohort), progress or _print_progress
+    if fusion not in FUSIONS or head not in HEADS:
+        raise UserFacingError("That fusion or survival head is not known", ", ".join([*FUSIONS, *HEADS]), "Choose one")
+    where, notices = resolve_device(device)
+    card_task = folder.task(task)
+    image_model, image_words = (None, "") if fusion == "ehr_only" else open_ct_encoder(ct_encoder, card_task)
+    record_model, record_words = (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed)
+
+    def encode(split: str) -> EncodedCohort:
+        options: dict[str, Any] = {"device": where.type, "keep_slices": fine_tune_ct, "progress": say}
+        return encode_cohort(folder, task, split, image_model, record_model, **options)
+
+    encoded = {split: encode(split) for split in ("train", "tuning")}
+    train, tuning = encoded["train"].tokens, encoded["tuning"].tokens
+    config = FitConfig() if epochs is None else FitConfig(epochs=epochs, patience=max(epochs, 1), least_steps=0)
+    fitted = fit_fusion(train, tuning, fusion, head, config, seed, say, device)
+    if fine_tune_ct and image_model is not None:
+        image_words += _fine_tune(fitted, image_model, encoded, seed, where, say)
+        train, tuning = (retokenise(encoded[split], image_model, where.type) for split in ("train", "tuning"))
+        refit(fitted.model, train, tuning)
+    virtual = bool(folder.metadata.get("virtual"))
+    encoders = [
+        {"role": "image", "name": ct_encoder, "provenance": image_words},
+        {"role": "ehr", "name": ehr_encoder, "provenance": record_words},
+    ]
+    card = make_card(
+        replace(fitted, notices=(*fitted.notices, *notices)),
+        card_task,
+        train,
+        tuning,
+        encoders=encoders,
+        virtual=virtual,
+        description=_cohort_words(folder, virtual),
+        performance=[tuning_performance(fitted, tuning, card_task)],
+    )
+    training = {"seed": seed, "config": config.to_json(), "histories": [asdict(item) for item in fitted.histories]}
+    return save_bundle(
+        out, model=fitted.model, task=card_task, train=train, card=card, metrics={},
+        ct_encoder=image_model, ehr_encoder=record_model, training=training,
+    )  # fmt: skip
+
+
+def open_ct_encoder(name: str, task: Task) -> tuple[nn.Module, str]:
+    """A frozen CT encoder, exact in float16, and where it comes from in words.
+
+    `compact_slices` takes the shipped encoder of the task (else of a task with the same HU window, else any); anything
+    else is a bundle folder, or a folder with config.json and encoder.safetensors.
+    """
+    if name == "compact_slices":
+        shipped = [load_bundle(path) for key, path in shipped_bundles().items() if key.endswith("/image_only")]
+        fitting = sorted(shipped, key=lambda item: (item.task.name != task.name, item.task.hu_window != task.hu_window))
+        if not fitting or fitting[0].ct_encoder is None:
+            raise UserFacingError("No pretrained CT encoder is shipped", "a bundle in assets", "Name an encoder folder")
+        return fitting[0].ct_encoder, f"shipped encoder, pretrained on virtual patients for {fitting[0].task.title}"
+    folder = Path(name)
+    if (folder / "manifest.json").is_file():
+        encoder = load_bundle(folder).ct_encoder
+        if encoder is None:
+            raise UserFacingError("That bundle has no CT encoder", "a bundle that reads images", "Choose another")
+        return encoder, "frozen encoder of another bundle"
+    try:
+        encoder = build_ct_encoder(json.loads((folder / "config.json").read_text("utf-8")))
+        state = load_file(folder / "encoder.safetensors")
+        encoder.load_state_dict({key: value.float() for key, value in state.items()})
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        expected = "compact_slices, or a folder with config.json and encoder.safetensors"
+        raise UserFacingError("The CT encoder cannot be opened", expected, "Check the folder") from error
+    round_to_half(encoder)
+    return encoder.eval().requires_grad_(False), "pretrained encoder given by the user"
+
+
+def refit(model: SurvivalModel, train: TokenSet, tuning: TokenSet) -> None:
+    """Fit again what hangs on the tokens but is not a network weight: stored baselines, calibration, principal axes."""
+    standard = [standardised(model, part) for part in (train, tuning)]
+    for member in model.members:
+        finish_member(member, standard[0])  # type: ignore[arg-type]
+    calibrate(model, *standard)
+    fit_embedding(model, standard[0])
+    model.eval().requires_grad_(False)
+
+
+def tuning_performance(fitted: FittedModel, tuning: TokenSet, task: Task) -> dict[str, Any]:
+    """Card row: Harrell concordance on the tuning patients, who also chose epoch and calibration (so optimistic)."""
+    horizon = longest_horizon(fitted.model, task)
+    with torch.no_grad():
+        parts = [fitted.model.risk(tuning.batch(rows), horizon) for rows in batch_rows(len(tuning))]
+    try:
+        value: float | None = float(concordance(tuning.times.numpy(), tuning.events.numpy(), torch.cat(parts).numpy()))
+    except UserFacingError:
+        value = None
+    return {
+        "measure": f"Concordance, Harrell, risk at day {horizon:g} (optimistic: they chose epoch and calibration)",
+        "value": value,
+        "split": "tuning",
+        "patients": len(tuning),
+        "events": int(tuning.events.sum()),
+    }
+
+
+def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple[nn.Module, str]:
+    path = Path(name)
+    if (path / "manifest.json").is_file():
+        encoder = load_bundle(path).ehr_encoder
+        if encoder is None:
+            raise UserFacingError(
+                "That bundle has no timeline encoder", "a bundle that reads records", "Choose another"
+            )
+        return encoder, "frozen encoder of another bundle"
+    train, tuning = (cohort_timelines(folder, folder.labels(task, split)) for split in ("train", "tuning"))
+    fitted = fit_ehr_encoder(name, train, tuning=tuning, seed=seed)
+    round_to_half(fitted)
+    return fitted, f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
+
+
+def _fine_tune(
+    fitted: FittedModel,
+    encoder: nn.Module,
+    encoded: dict[str, EncodedCohort],
+    seed: int,
+    where: torch.device,
+    say: Progress,
+) -> str:
+    parts = [(encoded[split].tokens, encoded[split].slices) for split in ("train", "tuning")]
+    result = fine_tune(fitted.model, encoder, *parts, seed=seed, device=where, progress=say)
+    round_to_half(encoder)
+    return "; fine-tuned with this model" if result.improved else "; fine-tuning did not help and was undone"
+
+
+def _cohort_words(folder: CohortFolder, virtual: bool) -> str:
+    kind = "virtual patients with a known hazard" if virtual else "a cohort supplied by the user"
+    return f"Training split of {kind}: {folder.metadata.get('dataset_name', folder.path.name)}"
+
+
+def _print_progress(share: float, words: str) -> None:
+    print(f"{100 * share:5.1f}%  {words}", flush=True)

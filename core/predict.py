@@ -1,0 +1,64 @@
+"""Score the patients of a cohort folder with a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core.bundle import Bundle, load_bundle, longest_horizon
+from core.cohort.encoded import encode_cohort
+from core.cohort.folder import CohortFolder
+from core.fit import resolve_device
+from core.fuse import MODEL_LOCK, TokenSet, batch_rows
+from core.records import Task
+from core.survive.model import SurvivalModel
+
+
+def predict_cohort(
+    cohort: CohortFolder | Path | str,
+    bundle: Bundle | Path | str,
+    out: Path | str | None = None,
+    *,
+    split: str = "held_out",
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Predictions of every labelled patient of a split, also written to the parquet file `out` where given.
+
+    Columns: subject_id, prediction_time, time_to_event_days, event, risk (cumulative hazard at the task's longest
+    supported horizon; higher = earlier event), survival_<h>d for each task horizon (empty beyond supported follow-up).
+    A patient without scan or record is scored with the learned stand-in.
+    """
+    folder = cohort if isinstance(cohort, CohortFolder) else CohortFolder(cohort)
+    model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    where, _ = resolve_device(device)
+    with model.lock:
+        encoded = encode_cohort(folder, model.task.name, split, model.ct_encoder, model.ehr_encoder, device=where.type)
+        if model.ct_encoder is not None:
+            model.ct_encoder.cpu()
+        scores = predict_tokens(model.model, model.task, encoded.tokens)
+    columns = ["subject_id", "prediction_time", "time_to_event_days", "event"]
+    table = pd.concat([encoded.labels[columns].reset_index(drop=True), scores], axis=1)
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(out, index=False)
+    return table
+
+
+def predict_tokens(model: SurvivalModel, task: Task, tokens: TokenSet) -> pd.DataFrame:
+    """Columns risk and survival_<h>d for encoded patients, in their order."""
+    horizon = longest_horizon(model, task)
+    grid = torch.tensor([horizon, *map(float, task.horizons_days)])
+    parts = []
+    with torch.no_grad(), MODEL_LOCK:
+        for rows in batch_rows(len(tokens)):
+            parts.append(model(tokens.batch(rows)).survival(grid).double().numpy())
+    survival = np.concatenate(parts)
+    with np.errstate(divide="ignore"):
+        table = pd.DataFrame({"risk": -np.log(np.maximum(survival[:, 0], 1e-12))})
+    for column, days in enumerate(task.horizons_days, start=1):
+        supported = days <= model.last_supported_days + 1e-6
+        table[f"survival_{days}d"] = survival[:, column] if supported else np.nan
+    return table

@@ -1,0 +1,130 @@
+"""Next-event training of the compact timeline encoder: guess the next code together with its value bin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.encode.ehr import EHR_ENCODERS, EhrEncoder, fit_compact_sequence, fit_one_hot
+from core.encode.ehr_sequence import CodedEvents, CompactSequence
+from core.errors import UserFacingError
+from core.records import Timeline
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class NextCodeReport:
+    """Mean cross-entropy in nats per event after each epoch, on the training and (where given) tuning timelines."""
+
+    train_loss: tuple[float, ...]
+    tuning_loss: tuple[float, ...]
+
+
+def next_code_loss(encoder: CompactSequence, coded: Sequence[CodedEvents]) -> torch.Tensor:
+    """Mean over events of -log p(next symbol | events so far); a scalar, 0 where no patient has two events."""
+    batch = encoder.collate(coded)
+    if batch.symbols.shape[1] < 2:
+        return torch.zeros((), requires_grad=True)
+    logits = encoder.next_symbol(encoder.hidden_states(batch)[:, :-1])
+    target = batch.symbols[:, 1:].masked_fill(~batch.mask[:, 1:], -100)
+    if not bool(batch.mask[:, 1:].any()):
+        return torch.zeros((), requires_grad=True)
+    flat = logits.flatten(0, 1).float()
+    loss: torch.Tensor = nn.functional.cross_entropy(flat, target.flatten(), ignore_index=-100)
+    return loss
+
+
+def train_next_code(
+    encoder: CompactSequence,
+    timelines: Sequence[Timeline],
+    *,
+    tuning: Sequence[Timeline] = (),
+    epochs: int = 8,
+    batch_size: int = 32,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> NextCodeReport:
+    """Train in place, keep the epoch that is best on the tuning timelines (the last without any), then freeze.
+
+    The encoder comes back on the CPU in evaluation mode with gradients off.
+    """
+    coded = [item for item in map(encoder.read, timelines) if len(item) > 1]
+    checked = [item for item in map(encoder.read, tuning) if len(item) > 1]
+    encoder.to(device).train().requires_grad_(True)
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=learning_rate, weight_decay=0.01)
+    steps = max(1, -(-len(coded) // batch_size)) * epochs
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.2)
+    rng = np.random.default_rng(seed)
+    train_loss: list[float] = []
+    tuning_loss: list[float] = []
+    best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
+    for epoch in range(epochs if coded else 0):
+        train_loss.append(_one_epoch(encoder, coded, optimiser, schedule, rng, batch_size))
+        if checked:
+            tuning_loss.append(_mean_loss(encoder, checked, batch_size))
+        if not checked or tuning_loss[-1] == min(tuning_loss):
+            best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
+        if progress:
+            progress((epoch + 1) / epochs, f"timeline encoder, epoch {epoch + 1} of {epochs}")
+    encoder.load_state_dict(best)
+    encoder.cpu().eval().requires_grad_(False)
+    return NextCodeReport(tuple(train_loss), tuple(tuning_loss))
+
+
+def fit_ehr_encoder(
+    name: str,
+    timelines: Sequence[Timeline],
+    *,
+    tuning: Sequence[Timeline] = (),
+    epochs: int = 8,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> EhrEncoder:
+    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone."""
+    if name == "one_hot":
+        return fit_one_hot(timelines).eval()
+    if name == "compact_sequence":
+        encoder = fit_compact_sequence(timelines, seed=seed)
+        train_next_code(encoder, timelines, tuning=tuning, epochs=epochs, seed=seed, device=device, progress=progress)
+        return encoder
+    raise UserFacingError(
+        "There is no timeline encoder of that name.", "one of " + ", ".join(EHR_ENCODERS), "Choose one of these names."
+    )
+
+
+def _one_epoch(
+    encoder: CompactSequence,
+    coded: Sequence[CodedEvents],
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    rng: np.random.Generator,
+    batch_size: int,
+) -> float:
+    total = 0.0
+    order = rng.permutation(len(coded))
+    encoder.train()
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        loss = next_code_loss(encoder, [coded[row] for row in rows])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        total += float(loss.detach()) * len(rows)
+    return total / len(order)
+
+
+@torch.no_grad()
+def _mean_loss(encoder: CompactSequence, coded: Sequence[CodedEvents], batch_size: int) -> float:
+    encoder.eval()
+    parts = [coded[start : start + batch_size] for start in range(0, len(coded), batch_size)]
+    return float(sum(float(next_code_loss(encoder, part)) * len(part) for part in parts) / len(coded))

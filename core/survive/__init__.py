@@ -1,0 +1,60 @@
+"""Survival: outcome statistics (this list), and the heads, likelihoods and curves of the models.
+
+Every estimate carries its estimator, horizon, weights, interval method, patients and events.
+"""
+
+from core.survive.brier import (
+    brier_score,
+    cumulative_dynamic_auc,
+    integrated_brier_score,
+    mean_absolute_curve_error,
+    reference_survival,
+)
+from core.survive.calibration import (
+    CalibrationGroups,
+    DCalibration,
+    ObservedExpected,
+    SmoothCalibration,
+    calibration_groups,
+    d_calibration,
+    observed_expected,
+    smooth_calibration,
+)
+from core.survive.compare import PairedDifference, holm, paired_bootstrap
+from core.survive.concordance import (
+    Concordance,
+    ConcordanceInterval,
+    antolini_concordance,
+    bootstrap_concordance,
+    concordance,
+)
+from core.survive.kaplan_meier import KaplanMeier, StepFunction, censoring_survival, event_survival, kaplan_meier
+
+__all__ = [
+    "CalibrationGroups",
+    "Concordance",
+    "ConcordanceInterval",
+    "DCalibration",
+    "KaplanMeier",
+    "ObservedExpected",
+    "PairedDifference",
+    "SmoothCalibration",
+    "StepFunction",
+    "antolini_concordance",
+    "bootstrap_concordance",
+    "brier_score",
+    "calibration_groups",
+    "censoring_survival",
+    "concordance",
+    "cumulative_dynamic_auc",
+    "d_calibration",
+    "event_survival",
+    "holm",
+    "integrated_brier_score",
+    "kaplan_meier",
+    "mean_absolute_curve_error",
+    "observed_expected",
+    "paired_bootstrap",
+    "reference_survival",
+    "smooth_calibration",
+]

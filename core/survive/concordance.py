@@ -1,0 +1,341 @@
+"""Concordance between a risk score and right-censored outcomes, with its estimator named, and patient-level intervals.
+
+Estimators (methods in the docstrings of each function):
+harrell            all comparable pairs, equal weights (Harrell 1982).
+uno                pairs opened before tmax, weight 1 / G(t_i)^2, G = Kaplan-Meier of censoring (Uno 2011).
+incident_dynamic   area under AUC_I/D(t), weight 2 f(t) S(t) (Heagerty and Zheng 2005).
+antolini           pairs ordered by S(t_i | x) in place of a score (Antolini 2005); see `antolini_concordance`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserFacingError
+from core.survive.kaplan_meier import StepFunction, censoring_survival, event_survival
+from core.survive.pairs import BoolArray, FloatArray, PairPlan, patient_groups, plan_pairs, resample_counts
+
+Estimator = Literal["harrell", "uno", "incident_dynamic"]
+
+FEW_EVENTS = 20
+"""Below this an interval is shown with a warning (methods: the percentile bootstrap is then unreliable)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Concordance(float):
+    """A concordance that is a number and carries what the number means.
+
+    value in [0, 1], 0.5 uninformative; estimator; n patients (rows); events among them; comparable_pairs;
+    tmax_days: events at or after it open no pair (None: whole follow-up); censoring: where the weights come from.
+    """
+
+    value: float
+    estimator: str
+    n: int
+    events: int
+    comparable_pairs: int
+    tmax_days: float | None = None
+    censoring: str = "none"
+
+    def __new__(cls, value: float, *_: Any, **__: Any) -> Concordance:
+        return super().__new__(cls, value)
+
+
+@dataclass(frozen=True, eq=False)
+class ConcordanceInterval:
+    """A concordance with its patient-level percentile bootstrap interval.
+
+    resamples: draws used; dropped: draws without a comparable pair, left out. warning: a sentence, or None.
+    """
+
+    concordance: Concordance
+    lower: float
+    upper: float
+    level: float
+    resamples: int
+    dropped: int
+    patients: int
+    seed: int
+    warning: str | None
+    method: str = "percentile bootstrap of patients"
+
+    @property
+    def value(self) -> float:
+        """The concordance of the data as they are."""
+        return self.concordance.value
+
+    @property
+    def estimator(self) -> str:
+        """Name of the estimator."""
+        return self.concordance.estimator
+
+
+def concordance(
+    time_days: npt.ArrayLike,
+    event: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    *,
+    estimator: Estimator = "harrell",
+    tmax_days: float | None = None,
+    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> Concordance:
+    """Concordance of `risk` (higher = earlier event) with outcomes, in O(n log n).
+
+    time_days (n,) >= 0; event (n,) true where the event was seen; risk (n,).
+    censoring: (time_days, event) of the training patients for Uno's weights; without it the patients themselves.
+    j is comparable with event i if t_j > t_i, or t_j = t_i and j is censored. Tied scores count one half.
+
+    Raises UserFacingError where lengths differ, values are missing, no pair can be compared, or G(t) = 0.
+
+    >>> c = concordance([1, 2, 3, 4], [1, 1, 0, 1], [4.0, 2.0, 3.0, 1.0])
+    >>> c.value, c.estimator, c.events, c.comparable_pairs
+    (0.8, 'harrell', 3, 5)
+    """
+    time, seen, score = checked(time_days, event, risk)
+    plan = _plan(time, seen, score, estimator, tmax_days)
+    weights, source = _event_weights(plan, time, seen, estimator, censoring)
+    once = np.ones((len(time), 1), np.int32)
+    comparable = plan.comparable(once)
+    value = _ratio(plan.twice_concordant(once), comparable, once[plan.events], weights, estimator)[0]
+    if np.isnan(value):
+        raise UserFacingError(
+            f"No pair of patients can be compared ({len(time)} patients, {len(plan.events)} events).",
+            "at least one event with another patient followed longer",
+            "Use more patients or a longer follow-up; a single patient has no concordance.",
+        )
+    return Concordance(float(value), estimator, len(time), int(seen.sum()), int(comparable.sum()), tmax_days, source)
+
+
+def bootstrap_concordance(
+    time_days: npt.ArrayLike,
+    event: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    *,
+    subject_id: npt.ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    estimator: Estimator = "harrell",
+    tmax_days: float | None = None,
+    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> ConcordanceInterval:
+    """Percentile bootstrap interval of the concordance; patients are drawn with all their rows.
+
+    subject_id (n,): rows of one patient share a value; without it each row is a patient. Weights of Uno's estimator are
+    estimated once and kept. Other arguments as in `concordance`.
+    """
+    point = concordance(time_days, event, risk, estimator=estimator, tmax_days=tmax_days, censoring=censoring)
+    groups = patient_groups(subject_id, point.n)
+    draws = bootstrap_values(
+        time_days,
+        event,
+        [risk],
+        groups,
+        resamples=resamples,
+        seed=seed,
+        estimator=estimator,
+        tmax_days=tmax_days,
+        censoring=censoring,
+    )[0]
+    kept = draws[~np.isnan(draws)]
+    lower, upper = percentile_interval(kept, level)
+    return ConcordanceInterval(
+        point,
+        lower,
+        upper,
+        level,
+        len(kept),
+        resamples - len(kept),
+        int(groups.max()) + 1,
+        seed,
+        few_events_warning(point.events),
+    )
+
+
+def bootstrap_values(
+    time_days: npt.ArrayLike,
+    event: npt.ArrayLike,
+    risks: list[npt.ArrayLike],
+    groups: npt.NDArray[np.int64],
+    *,
+    resamples: int,
+    seed: int,
+    estimator: Estimator = "harrell",
+    tmax_days: float | None = None,
+    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+) -> FloatArray:
+    """Concordance of each risk in each resample, (len(risks), resamples); the draws are the same for all risks.
+
+    NaN where a resample holds no comparable pair.
+    """
+    plans = []
+    for risk in risks:
+        time, seen, score = checked(time_days, event, risk)
+        plans.append(_plan(time, seen, score, estimator, tmax_days))
+    weights, _ = _event_weights(plans[0], time, seen, estimator, censoring)
+    blocks = []
+    for counts in resample_counts(groups, resamples, seed):
+        comparable, opened = plans[0].comparable(counts), counts[plans[0].events]
+        ratios = [_ratio(plan.twice_concordant(counts), comparable, opened, weights, estimator) for plan in plans]
+        blocks.append(np.stack(ratios))
+    return np.concatenate(blocks, axis=1)
+
+
+def antolini_concordance(
+    time_days: npt.ArrayLike, event: npt.ArrayLike, survival: npt.ArrayLike, grid_days: npt.ArrayLike
+) -> Concordance:
+    """Antolini's time-dependent concordance: event i is concordant with j where S(t_i | x_i) < S(t_i | x_j).
+
+    survival (n, t): predicted S at grid_days (t,), increasing; read linearly between grid times, so event times must
+    lie within the grid. Pairs and ties as in `concordance`. O(n x events).
+    Equals Harrell's for curves that do not cross.
+    """
+    grid = np.asarray(grid_days, np.float64)
+    curves = np.asarray(survival, np.float64)
+    time, seen, _ = checked(time_days, event, np.zeros(len(np.atleast_1d(np.asarray(time_days)))))
+    if curves.shape != (len(time), len(grid)) or (np.diff(grid) <= 0).any():
+        raise UserFacingError(
+            "The predicted curves do not fit the patients and times.",
+            f"one row for each of {len(time)} patients and one column for each of the increasing grid times",
+            "Pass survival with shape (patients, grid times).",
+        )
+    if seen.any() and (time[seen].max() > grid[-1] or time[seen].min() < grid[0]):
+        raise UserFacingError(
+            "Some events lie outside the times of the predicted curves.",
+            f"events from day {grid[0]:g} to {grid[-1]:g}",
+            "Censor the outcomes at the last supported time, or predict longer curves.",
+        )
+    concordant, pairs = 0.0, 0
+    for i in np.flatnonzero(seen):
+        comparable = (time > time[i]) | ((time == time[i]) & ~seen)
+        at_event = _columns_at(curves, grid, time[i])
+        others = at_event[comparable]
+        concordant += float((at_event[i] < others).sum() + 0.5 * (at_event[i] == others).sum())
+        pairs += int(comparable.sum())
+    if pairs == 0:
+        raise UserFacingError(
+            "No pair of patients can be compared.",
+            "at least one event with another patient followed longer",
+            "Use more patients or a longer follow-up.",
+        )
+    return Concordance(concordant / pairs, "antolini", len(time), int(seen.sum()), pairs)
+
+
+def percentile_interval(values: FloatArray, level: float) -> tuple[float, float]:
+    """(lower, upper) percentiles of bootstrap values; NaN where there is none."""
+    if not len(values):
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
+
+
+def few_events_warning(events: int) -> str | None:
+    """A sentence where events are too few for a trustworthy interval."""
+    if events >= FEW_EVENTS:
+        return None
+    return f"Only {events} events: the interval is unreliable below {FEW_EVENTS}, and no test should rest on it."
+
+
+def hanley_mcneil_error(area: float, cases: int, controls: int) -> float:
+    """Standard error of an area under the ROC curve (Hanley and McNeil 1982), a plausibility check for intervals.
+
+    >>> round(1.96 * hanley_mcneil_error(0.75, 50, 385), 3)
+    0.081
+    """
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (cases - 1) * (q1 - area**2) + (controls - 1) * (q2 - area**2)
+    return float(np.sqrt(spread / (cases * controls)))
+
+
+def checked(
+    time_days: npt.ArrayLike, event: npt.ArrayLike, risk: npt.ArrayLike
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """The three columns as (n,) float, bool, float arrays, or a UserFacingError."""
+    time, flag, score = (np.asarray(values, np.float64) for values in (time_days, event, risk))
+    if not time.ndim == 1 or not time.shape == flag.shape == score.shape or not len(time):
+        raise UserFacingError(
+            "Times, events and scores do not belong together.",
+            "three columns of the same, non-zero length",
+            "Pass one row for each patient.",
+        )
+    if not (np.isfinite(time).all() and np.isfinite(score).all()) or (time < 0).any():
+        raise UserFacingError(
+            "Some times or scores are missing, infinite or negative.",
+            "finite scores and times of 0 days or more",
+            "Remove or complete the affected rows.",
+        )
+    if not np.isin(flag, (0.0, 1.0)).all():
+        raise UserFacingError(
+            "The event column holds values besides 0 and 1.",
+            "1 for an event seen, 0 for censored",
+            "Recode the event column.",
+        )
+    return time, flag.astype(bool), score
+
+
+def _plan(time: FloatArray, event: BoolArray, risk: FloatArray, estimator: str, tmax_days: float | None) -> PairPlan:
+    if estimator not in get_args(Estimator):
+        raise UserFacingError(
+            f"There is no concordance estimator named {estimator!r}.",
+            ", ".join(get_args(Estimator)),
+            "Choose one of these; for whole curves use antolini_concordance.",
+        )
+    return plan_pairs(time, event, risk, tmax_days=tmax_days, strict=estimator == "incident_dynamic")
+
+
+def _event_weights(
+    plan: PairPlan,
+    time: FloatArray,
+    event: BoolArray,
+    estimator: str,
+    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+) -> tuple[FloatArray, str]:
+    """Weight (q,) of each event that opens pairs, and where it comes from."""
+    at = time[plan.events]
+    if estimator == "uno":
+        source = "evaluated patients" if censoring is None else "training patients"
+        free = censoring_survival(time, event) if censoring is None else censoring_survival(*censoring)
+        return 1.0 / free.positive(at) ** 2, f"Kaplan-Meier of censoring, {source}"
+    if estimator == "incident_dynamic":
+        return _marginal_weights(event_survival(time, event), at), "none"
+    return np.ones(len(at)), "none"
+
+
+def _marginal_weights(marginal: StepFunction, at: FloatArray) -> FloatArray:
+    """2 f(t) S(t) of the marginal Kaplan-Meier, shared evenly among events of one time (normalised by the caller).
+
+    S is the mean of its values just before and at the jump, so the weights of uncensored data sum to 1.
+    """
+    times, which, tied = np.unique(at, return_inverse=True, return_counts=True)
+    before, after = marginal.before(times), marginal(times)
+    return np.asarray(((before - after) * (before + after) / tied)[which], np.float64)
+
+
+def _ratio(
+    twice_concordant: npt.NDArray[np.int32],
+    comparable: npt.NDArray[np.int32],
+    opened: npt.NDArray[np.int32],
+    weights: FloatArray,
+    estimator: str,
+) -> FloatArray:
+    """Concordance of each column: (q, b) counts, (q, b) draws of the events, (q,) weights -> (b,)."""
+    drawn = opened * weights[:, None]
+    if estimator == "incident_dynamic":
+        usable = comparable > 0
+        share = np.divide(0.5 * twice_concordant, comparable, out=np.zeros(comparable.shape), where=usable)
+        top, bottom = (drawn * share).sum(axis=0), (drawn * usable).sum(axis=0)
+    else:
+        top = 0.5 * np.einsum("qb,qb->b", drawn, twice_concordant)
+        bottom = np.einsum("qb,qb->b", drawn, comparable)
+    return np.asarray(np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0), np.float64)
+
+
+def _columns_at(curves: FloatArray, grid: FloatArray, day: float) -> FloatArray:
+    """Every curve at one day, linear between grid times; (n, t) -> (n,)."""
+    right = min(max(int(np.searchsorted(grid, day)), 1), len(grid) - 1)
+    share = (day - grid[right - 1]) / (grid[right] - grid[right - 1])
+    return np.asarray((1 - share) * curves[:, right - 1] + share * curves[:, right], np.float64)

@@ -1,0 +1,105 @@
+"""Train the CT encoder together with a fitted ensemble, starting from its frozen state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from core.fuse import TokenBatch, TokenSet
+from core.survive.model import SurvivalModel
+
+Slices = npt.NDArray[np.int16]
+PATIENTS_A_STEP = 4
+RATE = 5e-5
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Tuning NLL before and after each epoch; improved = a later epoch was kept, else everything is as it was."""
+
+    tuning_nll: tuple[float, ...]
+    improved: bool
+
+
+def fine_tune_ct(
+    model: SurvivalModel,
+    encoder: nn.Module,
+    train: tuple[TokenSet, Sequence[Slices | None]],
+    tuning: tuple[TokenSet, Sequence[Slices | None]],
+    *,
+    epochs: int = 2,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    progress: Callable[[float, str], None] | None = None,
+) -> FineTuned:
+    """Train encoder and ensemble in place on raw slices (int16 (S, 128, 144) a patient, None without a scan).
+
+    Small steps, four patients each; the state with the lowest tuning NLL is kept, the starting one included. The
+    encoder stays in evaluation mode throughout (stored normalisation statistics do not move).
+    """
+    modules = nn.ModuleDict({"model": model, "encoder": encoder}).to(device)
+    modules.requires_grad_(True)
+    optimiser = torch.optim.AdamW(modules.parameters(), lr=RATE, weight_decay=0.01)
+    draw = np.random.default_rng(seed)
+    losses = [_tuning_loss(model, encoder, *tuning)]
+    best = copy.deepcopy(modules.state_dict())
+    for epoch in range(epochs):
+        model.train()
+        encoder.eval()
+        order = draw.permutation(len(train[0]))
+        for rows in np.array_split(order, max(1, len(order) // PATIENTS_A_STEP)):
+            loss = _loss(model, encoder, *train, rows)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(modules.parameters(), 5.0)
+            optimiser.step()
+        losses.append(_tuning_loss(model, encoder, *tuning))
+        if losses[-1] == min(losses):
+            best = copy.deepcopy(modules.state_dict())
+        if progress:
+            progress((epoch + 1) / epochs, f"CT encoder, epoch {epoch + 1}: tuning loss {losses[-1]:.4f}")
+    modules.load_state_dict(best)
+    modules.cpu().eval().requires_grad_(False)
+    return FineTuned(tuple(losses), min(losses) < losses[0])
+
+
+def _batch(encoder: nn.Module, data: TokenSet, slices: Sequence[Slices | None], rows: Sequence[int]) -> TokenBatch:
+    """Tokens of some patients with the image tokens computed from their slices, gradients on."""
+    device = next(encoder.parameters()).device
+    batch = data.batch(np.asarray(rows)).to(device)
+    present = [slices[row] for row in rows]
+    whole = [torch.from_numpy(np.array(item)) for item in present if item is not None]
+    if not whole:
+        return batch
+    tokens = encoder(torch.cat(whole).to(device).float())
+    values = torch.zeros_like(batch.ct, dtype=tokens.dtype)
+    values[batch.ct_mask] = tokens
+    return replace(batch, ct=values)
+
+
+def _loss(
+    model: SurvivalModel,
+    encoder: nn.Module,
+    data: TokenSet,
+    slices: Sequence[Slices | None],
+    rows: npt.NDArray[np.int64],
+) -> Tensor:
+    batch = model.standardise(_batch(encoder, data, slices, rows.tolist()))
+    times, events = data.times[rows].to(batch.ct.device), data.events[rows].to(batch.ct.device)
+    losses = [member.head.loss(member.fusion(batch).features, times, events) for member in model.members]  # type: ignore[union-attr, operator]
+    return torch.stack(losses).mean()
+
+
+@torch.no_grad()
+def _tuning_loss(model: SurvivalModel, encoder: nn.Module, data: TokenSet, slices: Sequence[Slices | None]) -> float:
+    model.eval()
+    encoder.eval()
+    parts = np.array_split(np.arange(len(data)), max(1, len(data) // 16))
+    losses = [float(_loss(model, encoder, data, slices, rows)) * len(rows) for rows in parts]
+    return sum(losses) / len(data)

@@ -1,0 +1,247 @@
+"""The command line: `python -m core COMMAND --help`.
+
+Exit codes: 0 done, 2 bad input or state (one line on standard error). Set CT_SURVIVAL_DEBUG=1 for the traceback.
+Research use only. Not a medical device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from core import RESEARCH_NOTICE
+from core.errors import UserFacingError
+
+FUSION_NAMES = (
+    "image_only",
+    "ehr_only",
+    "concat",
+    "contrastive",
+    "cross_attention",
+    "co_attention_image_guided",
+    "co_attention_ehr_guided",
+)
+METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient_shap", "smoothgrad", "occlusion")
+REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
+TASKS = ("pe_mortality", "mace")
+HEAD_NAMES = ("piecewise", "cox", "weibull")
+EHR_ENCODER_NAMES = ("one_hot", "compact_sequence")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with 2."""
+        sys.exit(_fail(f"{message}. See {self.prog} --help."))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.run
+    try:
+        command(options)
+    except UserFacingError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("Stopped.")
+    except Exception as error:  # the reader of a malformed file may raise anything; a person gets one line
+        if os.environ.get("CT_SURVIVAL_DEBUG"):
+            raise
+        return _fail(_one_line(options.command, error))
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    parser = Parser(prog="python -m core", description=f"CT and record to survival. {RESEARCH_NOTICE}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_simulate(commands)
+    _add_train(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+    _add_review(commands)
+    return parser
+
+
+def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "write a virtual cohort with its truth beside it"
+    parser = commands.add_parser("simulate", help=words, description=words.capitalize() + ".")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
+    parser.add_argument("--patients", type=_count, required=True, help="number of patients")
+    parser.add_argument("--task", choices=TASKS, default="pe_mortality")
+    parser.add_argument("--regime", choices=REGIMES, default="balanced", help="which input holds the signal")
+    parser.add_argument("--site", choices=("internal", "external"), default="internal")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=_simulate)
+
+
+def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "train a fusion model on a cohort folder"
+    parser = commands.add_parser("train", help=words, description=words.capitalize() + ".")
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--fusion", required=True, choices=FUSION_NAMES)
+    parser.add_argument("--ct-encoder", default="compact_slices")
+    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=EHR_ENCODER_NAMES)
+    parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES)
+    parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too")
+    parser.add_argument("--epochs", type=_count, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    _add_device(parser)
+    parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
+    parser.set_defaults(run=_train)
+
+
+def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "score the patients of a cohort folder"
+    parser = commands.add_parser("predict", help=words, description=words.capitalize() + ".")
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"))
+    _add_device(parser)
+    parser.add_argument("--out", type=Path, required=True, help="predictions.parquet to write")
+    parser.set_defaults(run=_predict)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "concordance, calibration and paired differences of predictions"
+    parser = commands.add_parser("evaluate", help=words, description=words.capitalize() + ".")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True)
+    parser.add_argument("--reference", type=Path, default=None, help="predictions that the others are compared with")
+    parser.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "review one case: curve, figure, saliency, provenance"
+    parser = commands.add_parser("review", help=words, description=words.capitalize() + ".")
+    parser.add_argument("--study", type=Path, default=None, help="CT: folder, DICOM file, .nii(.gz), .zip or .tar.gz")
+    parser.add_argument("--timeline", type=Path, default=None, help="record: .parquet (MEDS) or .csv")
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--horizon-days", type=float, default=None, help="default: the task's middle horizon")
+    parser.add_argument("--explain", default="gradcam", choices=(*METHOD_NAMES, "none"))
+    parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
+    parser.add_argument("--subject-id", type=int, default=None, help="needed where the file holds several patients")
+    parser.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
+    parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
+    _add_device(parser)
+    parser.set_defaults(run=_review)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from core.cohort.simulate import simulate_cohort
+
+    simulate_cohort(
+        options.out,
+        patients=options.patients,
+        task=options.task,
+        regime=options.regime,
+        site=options.site,
+        seed=options.seed,
+        progress=_show_progress,
+    )
+    print(f"{options.patients} virtual patients written")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from core.fit import train_bundle
+
+    train_bundle(
+        options.cohort,
+        options.task,
+        options.fusion,
+        options.out,
+        ct_encoder=options.ct_encoder,
+        ehr_encoder=options.ehr_encoder,
+        head=options.head,
+        fine_tune_ct=options.fine_tune_ct,
+        epochs=options.epochs,
+        seed=options.seed,
+        device=options.device,
+        progress=_show_progress,
+    )
+    print(f"bundle written. {RESEARCH_NOTICE}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from core.predict import predict_cohort
+
+    table = predict_cohort(options.cohort, options.bundle, options.out, split=options.split, device=options.device)
+    print(f"{len(table)} patients scored. {RESEARCH_NOTICE}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from core.survive.report import evaluate
+
+    evaluate(options.predictions, options.reference, options.out)
+
+
+def _review(options: argparse.Namespace) -> None:
+    if options.study is None and options.timeline is None:
+        raise UserFacingError("Nothing to review was named.", "--study, --timeline or both", "Name a CT or a record.")
+    from core.bundle import load_bundle
+    from core.export import export_review
+    from core.load import load_study
+    from core.review import review_case
+    from core.timeline import load_timeline
+
+    bundle = load_bundle(options.bundle)
+    study = None if options.study is None else load_study(options.study)
+    timeline = None
+    if options.timeline is not None:
+        timeline = load_timeline(
+            options.timeline, prediction_time=options.prediction_time, subject_id=options.subject_id
+        )
+    explain = None if options.explain == "none" else options.explain
+    review = review_case(
+        study, timeline, bundle, horizon_days=options.horizon_days, explain=explain, device=options.device
+    )
+    window = None if options.window is None else tuple(options.window)
+    written = export_review(study, timeline, review, bundle, options.out, window=window, slice_k=options.slice)
+    for notice in review.notices:
+        print(f"{notice.level}: {notice.text}")
+    print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
+    print(f"{len(written)} files written. {RESEARCH_NOTICE}")
+
+
+def _show_progress(share: float, words: str) -> None:
+    print(f"{100 * share:5.1f}%  {words}", file=sys.stderr, flush=True)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
+    return int(text)
+
+
+def _one_line(command: str, error: Exception) -> str:
+    """Words for an error that no stage foresaw; it never repeats the error's text, which may hold what a file says."""
+    if isinstance(error, FileNotFoundError):
+        found = "A file or folder that was named does not exist."
+    elif isinstance(error, OSError):
+        found = "A file or folder could not be read or written."
+    elif isinstance(error, MemoryError):
+        found = "The memory of this machine is too small for this input."
+    else:
+        found = f"The command {command} could not use its input."
+    return f"{found} Expected: readable input as `--help` describes. Set CT_SURVIVAL_DEBUG=1 to see the details."
+
+
+def _fail(line: str) -> int:
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

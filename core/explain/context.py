@@ -1,0 +1,80 @@
+"""Temporary changes to a model, and every one of them undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def module_state(module: nn.Module) -> tuple[object, ...]:
+    """What `explaining` restores, as a comparable value: training flags, requires_grad and hook ids by submodule."""
+    flags = tuple(part.training for part in module.modules())
+    wanted = tuple(parameter.requires_grad for parameter in module.parameters())
+    hooks = tuple(tuple(getattr(part, name)) for part in module.modules() for name in _HOOKS)
+    return flags, wanted, hooks
+
+
+@contextmanager
+def explaining(*modules: nn.Module, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Modules in evaluation mode, weights without gradient, on `device`; all put back on exit, exceptions included.
+
+    Hooks left behind by a library that raised midway are removed. The caller holds the model lock.
+    """
+    undo = [_snapshot(module) for module in modules]
+    try:
+        for module in modules:
+            module.eval().to(device)
+            module.requires_grad_(False)
+        yield
+    finally:
+        for module, snapshot in zip(modules, undo, strict=True):
+            _restore(module, *snapshot)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's and NumPy's global generators seeded inside, and as before outside (Captum draws from both)."""
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+Snapshot = tuple[torch.device, list[bool], list[bool], list[dict[str, list[int]]]]
+
+
+def _snapshot(module: nn.Module) -> Snapshot:
+    first = next(module.parameters(), None)
+    hooks = [{name: list(getattr(part, name)) for name in _HOOKS} for part in module.modules()]
+    training = [part.training for part in module.modules()]
+    wanted = [parameter.requires_grad for parameter in module.parameters()]
+    return (first.device if first is not None else torch.device("cpu")), training, wanted, hooks
+
+
+def _restore(
+    module: nn.Module,
+    device: torch.device,
+    training: list[bool],
+    wanted: list[bool],
+    hooks: list[dict[str, list[int]]],
+) -> None:
+    module.to(device)
+    for part, flag, before in zip(module.modules(), training, hooks, strict=True):
+        part.training = flag
+        for name in _HOOKS:
+            present = getattr(part, name)
+            for key in [key for key in present if key not in before[name]]:
+                del present[key]
+    for parameter, flag in zip(module.parameters(), wanted, strict=True):
+        parameter.requires_grad_(flag)

@@ -1,0 +1,132 @@
+"""Saliency of the risk at one horizon, for a whole study or for one shown slice."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from core.encode.slices import SliceGrid, volume_from_slices
+from core.errors import UserFacingError
+from core.explain.context import explaining
+from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQuestion
+from core.explain.readout import RiskReadout
+from core.explain.volume import axial_slice, planes_of_slice
+from core.fuse.lock import MODEL_LOCK
+from core.records import Attribution, CtStudy, FloatArray
+
+Progress = Callable[[float], None]
+NOT_CONVERGED = 0.05
+"""Relative completeness error above which a path method's map is called not converged."""
+
+
+def study_saliency(
+    study: CtStudy,
+    grid: SliceGrid,
+    readout: RiskReadout,
+    method: str = "gradcam",
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Attribution:
+    """Saliency on every voxel of `study`, float32 (i, j, k), of the risk at `readout.horizon_days`.
+
+    About one forward and backward pass of the encoder for Grad-CAM; `stepwise` methods cost their number of steps.
+    `progress` is told the share done and may raise to cancel; the model is then as it was.
+    Raises UserFacingError for an unknown method.
+    """
+    started = time.perf_counter()
+    card = _card(method)
+    planes = range(len(grid.z_mm))
+    values, error = slice_maps(readout, method, planes, seed=seed, progress=progress)
+    volume = volume_from_slices(values, study, grid)
+    return Attribution(
+        values=volume,
+        method=method,
+        horizon_days=readout.horizon_days,
+        signed=card.signed,
+        unit=card.unit,
+        parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": readout.quantity},
+        convergence_delta=error,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def slice_saliency(
+    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam", *, seed: int = 0
+) -> FloatArray:
+    """Axial slice `k` of what `study_saliency` gives, float32 (i, j), from the one or two encoder slices it reads."""
+    _card(method)
+    planes = planes_of_slice(study, grid, k)
+    if not planes:
+        return np.zeros(study.shape[:2], np.float32)
+    values, _ = slice_maps(readout, method, planes, seed=seed)
+    near = replace(grid, z_mm=grid.z_mm[list(planes)], relative=grid.relative[list(planes)])
+    return volume_from_slices(values, axial_slice(study, k), near)[:, :, 0]
+
+
+def slice_maps(
+    readout: RiskReadout,
+    method: str,
+    planes: Sequence[int],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[FloatArray, float | None]:
+    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and the relative completeness error.
+
+    The error is sum |attributed - change of risk| / sum |change of risk| over slices; None for methods without it.
+    """
+    card, explain = CARDS[method], METHODS[method]
+    parts: list[SliceMaps] = []
+    with MODEL_LOCK, explaining(readout.encoder, readout.model, device=readout.device):
+        gradients = readout.token_gradients()
+        for start in range(0, len(planes), card.chunk):
+            chosen = list(planes[start : start + card.chunk])
+            with readout.autocast():
+                maps = explain(_question(readout, gradients, chosen, seed))
+            parts.append(_to_cpu(maps))
+            if progress is not None:
+                progress((start + len(chosen)) / len(planes))
+    values = torch.cat([part.values for part in parts]).numpy()
+    if not np.isfinite(values).all():
+        raise FloatingPointError("the saliency is not finite")
+    return values, _relative_error(parts)
+
+
+def _card(method: str) -> MethodCard:
+    if method not in METHODS:
+        raise UserFacingError(
+            f"There is no explanation method called {method!r}.", "one of " + ", ".join(METHODS), "Choose one of these."
+        )
+    return CARDS[method]
+
+
+def _question(readout: RiskReadout, gradients: torch.Tensor, planes: list[int], seed: int) -> SliceQuestion:
+    slices = torch.from_numpy(np.asarray(readout.slices_hu[planes], dtype=np.float32)).to(readout.device)
+    return SliceQuestion(
+        encoder=readout.encoder,
+        slices_hu=slices,
+        gradients=gradients[planes],
+        risk_with=lambda row, tokens: readout.risk_with(planes[row], tokens),
+        seeds=tuple(zlib.crc32(f"{seed}/{plane}".encode()) for plane in planes),
+    )
+
+
+def _to_cpu(maps: SliceMaps) -> SliceMaps:
+    error = None if maps.error is None else maps.error.cpu()
+    change = None if maps.change is None else maps.change.cpu()
+    return SliceMaps(maps.values.float().cpu(), error, change)
+
+
+def _relative_error(parts: list[SliceMaps]) -> float | None:
+    errors = [part.error for part in parts if part.error is not None]
+    changes = [part.change for part in parts if part.change is not None]
+    if not errors or not changes:
+        return None
+    total = float(torch.cat(changes).abs().sum())
+    return float(torch.cat(errors).abs().sum()) / max(total, 1e-12)

@@ -1,0 +1,184 @@
+"""One page that stands alone: scan with saliency, curve, attention, events, caption, notice."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec, SubplotSpec
+
+from core.errors import UserFacingError
+from core.explain.methods import CARDS
+from core.export.bundle_view import BundleView
+from core.export.panels import draw_attention, draw_curve, draw_events
+from core.export.scan import Overlay, colour_source, draw_plane, overlay_scale
+from core.export.style import FUSION_TITLES, NOTICE, WARNING, duration, figure_style
+from core.records import CaseReview, CtStudy, Timeline
+
+Format = Literal["png", "svg", "pdf"]
+FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
+DPI = 300
+SIZE_INCHES = (11.0, 7.6)
+READING_WINDOWS_HU = {"pe_mortality": (-250, 450)}
+_CLEAN = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None, "Title": "Case review figure", "Description": NOTICE},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None, "Title": "Case review figure", "Subject": NOTICE},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FigureInputs:
+    """What a figure shows. slice_ijk: voxel whose three planes are drawn; window_hu: (low, high)."""
+
+    study: CtStudy | None
+    timeline: Timeline | None
+    review: CaseReview
+    bundle: BundleView
+    window_hu: tuple[float, float]
+    slice_ijk: tuple[int, int, int]
+
+
+def figure_inputs(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    review: CaseReview,
+    bundle: BundleView,
+    *,
+    window: tuple[float, float] | None = None,
+    slice_k: int | None = None,
+) -> FigureInputs:
+    """Fill in what was not chosen: a window to read by, and the voxel that the saliency points at most.
+
+    window: (low, high) HU. slice_k: axial slice index of the study. Raises UserFacingError for one outside the study.
+    """
+    low, high = window or READING_WINDOWS_HU.get(review.task.name, (-160, 240))
+    if not low < high:
+        raise UserFacingError("The window is empty.", "a lower HU below the upper HU", "Choose another window.")
+    ijk = (0, 0, 0) if study is None else _salient_voxel(study, review, slice_k)
+    return FigureInputs(study, timeline, review, bundle, (float(low), float(high)), ijk)
+
+
+def figure_bytes(inputs: FigureInputs, format: Format = "png") -> bytes:
+    """The figure as PNG (300 dpi), SVG (text stays text) or PDF; same inputs, same bytes; no metadata of persons."""
+    buffer = io.BytesIO()
+    with figure_style():
+        figure = build_figure(inputs)
+        figure.savefig(buffer, format=format, dpi=DPI, metadata=_CLEAN[format], facecolor="white")
+    return buffer.getvalue()
+
+
+def build_figure(inputs: FigureInputs) -> Figure:
+    """The page as a matplotlib Figure (no pyplot, no global state). Call inside `figure_style`."""
+    figure = Figure(figsize=SIZE_INCHES)
+    widths, gap = ((0.01, 1), 0.05) if inputs.study is None else ((1.12, 1), 0.24)
+    frame = {"left": 0.045, "right": 0.975, "top": 0.925, "bottom": 0.185}
+    outer = GridSpec(1, 2, figure, wspace=gap, width_ratios=widths, **frame)
+    if inputs.study is not None:
+        _draw_scan(figure, outer[0, 0], inputs)
+    _draw_plots(figure, outer[0, 1], inputs)
+    figure.text(0.045, 0.962, _headline(inputs), fontsize=10.5, weight="bold", va="center")
+    figure.text(0.045, 0.118, caption(inputs), fontsize=6.6, va="top", linespacing=1.35)
+    figure.text(0.045, 0.018, NOTICE, fontsize=9, weight="bold", color=WARNING, va="center")
+    return figure
+
+
+def caption(inputs: FigureInputs) -> str:
+    """Model, task, horizon, method, window, slice and every notice, wrapped to the page."""
+    review = inputs.review
+    model = f"Model {FUSION_TITLES.get(review.fusion, review.fusion)} (weights {review.bundle_digest[:12]})"
+    parts = [f"{model}; task {review.task.title}; horizon {duration(review.horizon_days)}; band: {review.curve.band}."]
+    if review.saliency is not None:
+        card = CARDS.get(review.saliency.method)
+        title = card.title if card else review.saliency.method
+        parts.append(f"Saliency: {title} of the risk by {duration(review.horizon_days)}, {review.saliency.unit}.")
+    if inputs.study is not None:
+        low, high = inputs.window_hu
+        x, y, z = world_mm(inputs)
+        parts.append(f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f}).")
+        parts.append(f"Planes at z {z:.1f}, y {y:.1f}, x {x:.1f} mm (RAS+); patient's right on the left.")
+        parts.append(_origin_words(inputs))
+    parts += [notice.text for notice in review.notices]
+    return textwrap.fill(" ".join(part for part in parts if part), 215, max_lines=7, placeholder=" …")
+
+
+def world_mm(inputs: FigureInputs) -> tuple[float, float, float]:
+    """RAS+ mm of the voxel whose planes are drawn."""
+    assert inputs.study is not None
+    x, y, z, _ = inputs.study.affine_mm @ np.array([*inputs.slice_ijk, 1.0])
+    return float(x), float(y), float(z)
+
+
+def _salient_voxel(study: CtStudy, review: CaseReview, slice_k: int | None) -> tuple[int, int, int]:
+    """Voxel of the largest saliency that raises the risk (in slice `slice_k` where given), else the centre."""
+    shape = study.shape
+    if slice_k is not None and not 0 <= slice_k < shape[2]:
+        raise UserFacingError(f"Slice {slice_k} is not in the study.", f"0 to {shape[2] - 1}", "Choose another slice.")
+    middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2 if slice_k is None else slice_k)
+    if review.saliency is None or not review.saliency.values.any():
+        return middle
+    values = review.saliency.values if slice_k is None else review.saliency.values[:, :, slice_k : slice_k + 1]
+    values = values if values.max() > 0 else np.abs(values)
+    i, j, k = np.unravel_index(int(values.argmax()), values.shape)
+    if not values[i, j, k]:
+        return middle
+    return int(i), int(j), int(k) if slice_k is None else slice_k
+
+
+def _draw_scan(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
+    study, review = inputs.study, inputs.review
+    assert study is not None
+    attends = review.attention is not None and review.attention.ct_weights is not None
+    rows = where.subgridspec(3, 1, height_ratios=(3.1, 1.75, 0.8 if attends else 0.01), hspace=0.16)
+    small = rows[1].subgridspec(1, 2, wspace=0.03)
+    scale = None if review.saliency is None else overlay_scale(review.saliency)
+    i, j, k = inputs.slice_ijk
+    for plane, index, place in (("axial", k, rows[0]), ("coronal", j, small[0]), ("sagittal", i, small[1])):
+        axes = figure.add_subplot(place)
+        draw_plane(axes, study, plane, index, inputs.window_hu, review.saliency, scale, inputs.bundle.virtual)
+        if plane == "axial" and scale is not None:
+            _draw_scale(figure, axes, scale, review)
+    if attends:
+        assert review.attention is not None
+        axes = figure.add_subplot(rows[2])
+        draw_attention(axes, review.attention, world_mm(inputs)[2])
+
+
+def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, review: CaseReview) -> None:
+    assert review.saliency is not None
+    ends = "both" if scale.signed else "max"
+    bar = figure.colorbar(colour_source(scale), ax=axes, fraction=0.035, pad=0.015, extend=ends)
+    bar.set_label(review.saliency.unit, fontsize=6.5)
+    bar.ax.tick_params(labelsize=6)
+    bar.formatter.set_powerlimits((-2, 3))  # type: ignore[attr-defined]
+    bar.update_ticks()
+
+
+def _draw_plots(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
+    review, timeline = inputs.review, inputs.timeline
+    events = review.event_attribution
+    shows_events = events is not None and timeline is not None and bool((events.event_ids >= 0).any())
+    rows = where.subgridspec(2, 1, height_ratios=(1.4, 1), hspace=0.42)
+    place = rows[0] if shows_events else where.subgridspec(2, 1, height_ratios=(2.4, 0.35), hspace=0.1)[0]
+    draw_curve(figure.add_subplot(place), review, inputs.bundle.baseline, inputs.bundle.virtual)
+    if shows_events:
+        assert events is not None
+        assert timeline is not None
+        inner = rows[1].subgridspec(1, 2, width_ratios=(0.62, 1), wspace=0)
+        draw_events(figure.add_subplot(inner[1]), events, timeline)
+
+
+def _headline(inputs: FigureInputs) -> str:
+    review = inputs.review
+    model = FUSION_TITLES.get(review.fusion, review.fusion)
+    return f"{review.task.title} · {model} · risk by {duration(review.horizon_days)}"
+
+
+def _origin_words(inputs: FigureInputs) -> str:
+    assert inputs.study is not None
+    return {"virtual": "The scan is of a virtual patient.", "real": "", "unknown": ""}[inputs.study.origin]

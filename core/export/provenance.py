@@ -1,0 +1,115 @@
+"""What an exported picture must carry to be traced and made again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from core.export.figure import FigureInputs, world_mm
+from core.export.style import NOTICE, WATERMARK
+from core.records import CaseReview
+
+PACKAGES = ("torch", "captum", "numpy", "scipy", "matplotlib", "nibabel", "safetensors")
+_SESSION_KEY = secrets.token_bytes(32)
+
+
+def keyed_digest(digest: str | None, key: bytes | None = None) -> str | None:
+    """HMAC-SHA256 (hex) of an input's digest; None where there was no such input.
+
+    A plain hash can be looked up by whoever holds the same file, so it never leaves the process. `key` is the
+    installation's; without one, a random key of this process is used and exports match only within the session.
+    """
+    if digest is None:
+        return None
+    return hmac.new(key or _SESSION_KEY, digest.encode(), hashlib.sha256).hexdigest()
+
+
+def provenance(inputs: FigureInputs, *, key: bytes | None = None, created: datetime | None = None) -> dict[str, Any]:
+    """The sidecar of every exported file, JSON-able; holds no identifier, date of the patient or plain input hash."""
+    review = inputs.review
+    return {
+        "notice": NOTICE,
+        "watermark": WATERMARK if inputs.bundle.virtual else None,
+        "created_utc": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "model": {
+            "task": review.task.name,
+            "fusion": review.fusion,
+            "weights_sha256": review.bundle_digest,
+            "trained_on_virtual_patients": bool(inputs.bundle.virtual),
+        },
+        "inputs": {
+            "ct_hmac_sha256": keyed_digest(review.study_digest, key),
+            "timeline_hmac_sha256": keyed_digest(review.timeline_digest, key),
+            "ct_origin": None if inputs.study is None else inputs.study.origin,
+            "timeline_origin": None if inputs.timeline is None else inputs.timeline.origin,
+        },
+        "horizon_days": review.horizon_days,
+        "risk_at_horizon": review.curve.risk_at(review.horizon_days),
+        "explanation": _explanation(review),
+        "view": _view(inputs),
+        "device": review.device,
+        "notices": [{"key": n.key, "level": n.level, "text": n.text} for n in review.notices],
+        "versions": _versions(),
+    }
+
+
+def curve_record(review: CaseReview) -> dict[str, Any]:
+    """The curve in numbers, JSON-able: times, survival, band, risks at the horizons, median, restricted mean."""
+    curve = review.curve
+    rmst = curve.rmst_days(review.horizon_days)
+    return {
+        "notice": NOTICE,
+        "task": review.task.name,
+        "fusion": review.fusion,
+        "horizon_days": review.horizon_days,
+        "times_days": curve.times_days.tolist(),
+        "survival": curve.survival.tolist(),
+        "lower": curve.lower.tolist(),
+        "upper": curve.upper.tolist(),
+        "band": curve.band,
+        "risk": {str(days): risk for days, risk in review.horizon_risks.items()},
+        "risk_interval_at_horizon": list(curve.risk_interval_at(review.horizon_days)),
+        "median_days": curve.median_days,
+        "rmst_days_at_horizon": None if rmst != rmst else rmst,
+    }
+
+
+def to_json(record: dict[str, Any]) -> str:
+    """Indented, sorted, strict JSON."""
+    return json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _explanation(review: CaseReview) -> dict[str, Any] | None:
+    saliency = review.saliency
+    if saliency is None:
+        return None
+    return {
+        "method": saliency.method,
+        "horizon_days": saliency.horizon_days,
+        "signed": saliency.signed,
+        "unit": saliency.unit,
+        "parameters": dict(saliency.parameters),
+        "convergence_delta": saliency.convergence_delta,
+    }
+
+
+def _view(inputs: FigureInputs) -> dict[str, Any] | None:
+    if inputs.study is None:
+        return None
+    low, high = inputs.window_hu
+    x, y, z = world_mm(inputs)
+    return {
+        "window_hu": {"low": low, "high": high, "width": high - low, "level": (low + high) / 2},
+        "slice_ijk": list(inputs.slice_ijk),
+        "slice_mm": {"axial_z": z, "coronal_y": y, "sagittal_x": x},
+        "orientation": "RAS+ millimetres; patient's right on the left of axial and coronal planes",
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}

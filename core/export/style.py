@@ -1,0 +1,83 @@
+"""Colours and words that every exported figure shares with the screen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+
+from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
+
+NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
+
+IMAGE, EHR, FUSED, COHORT, WARNING = "#E69F00", "#009E73", "#0072B2", "#767676", "#D55E00"
+FUSION_COLOURS = {"image_only": IMAGE, "ehr_only": EHR}
+SIGNED_MAP, MAGNITUDE_MAP = "managua_r", "inferno"
+
+FUSION_TITLES = {
+    "image_only": "CT only",
+    "ehr_only": "Record only",
+    "concat": "Concatenation",
+    "contrastive": "Contrastive",
+    "cross_attention": "Cross-attention",
+    "co_attention_image_guided": "Co-attention, image guide",
+    "co_attention_ehr_guided": "Co-attention, EHR guide",
+}
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "figure",
+    "pdf.fonttype": 42,
+}
+_DRAWING = threading.RLock()
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Our settings inside, the process's outside; one figure at a time, as they are process-wide."""
+    with _DRAWING, matplotlib.rc_context(_RC):
+        yield
+
+
+def fusion_colour(fusion: str) -> str:
+    """The colour of the modality a model reads."""
+    return FUSION_COLOURS.get(fusion, FUSED)
+
+
+def percent(value: float) -> str:
+    """A probability as a percentage with two significant digits at most, never below "<0.1%".
+
+    >>> percent(0.1234), percent(0.0123), percent(0.0002)
+    ('12%', '1.2%', '<0.1%')
+    """
+    share = 100 * value
+    if share < 0.1:
+        return "<0.1%"
+    return f"{share:.0f}%" if share >= 9.95 else f"{share:.1f}%"
+
+
+def duration(days: float) -> str:
+    """Days in words, as years where they make whole years.
+
+    >>> duration(90), duration(365), duration(1826)
+    ('90 days', '1 year', '5 years')
+    """
+    years = days / 365.25
+    if days >= 365 and abs(years - round(years)) < 0.01:
+        return f"{round(years)} year" + ("s" if round(years) > 1 else "")
+    return f"{days:g} days"

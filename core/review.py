@@ -1,0 +1,360 @@
+"""One patient, one model, one result: curve, risks, saliency, attention, event contributions, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from core.bundle import Bundle
+from core.encode.ct import CompactSlices, encode_slices
+from core.encode.ehr import CompactSequence, OneHotEncoder, encode_timeline
+from core.encode.slices import SliceGrid, sample_slices, slice_grid
+from core.errors import UserFacingError
+from core.explain.attention import case_attention
+from core.explain.context import explaining
+from core.explain.events import event_attribution
+from core.explain.methods import METHODS
+from core.explain.population import PopulationVerdict, embedding_verdict, reference_embeddings, scan_reasons
+from core.explain.readout import RiskReadout
+from core.explain.saliency import NOT_CONVERGED, slice_saliency, study_saliency
+from core.fit import resolve_device
+from core.fuse.batch import TokenBatch
+from core.fuse.lock import MODEL_LOCK
+from core.records import (
+    Attribution,
+    CaseReview,
+    CtStudy,
+    FloatArray,
+    Notice,
+    SurvivalCurve,
+    Timeline,
+    Tokens,
+    digest_arrays,
+)
+from core.survive.curves import curve_from_output, horizon_risks
+from core.survive.model import ModelOutput
+
+Progress = Callable[[float], None]
+FEW_CODES = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class CaseEncoding:
+    """What the encoders of a bundle make of one case; every question about the case starts here.
+
+    ct, ehr: tokens, None where the input is missing or not read. slices_hu int16 (S, H, W) and grid stand behind `ct`.
+    ct_key, ehr_key: digests of input and encoder together; equal keys mean equal tokens.
+    """
+
+    ct: Tokens | None
+    ehr: Tokens | None
+    slices_hu: npt.NDArray[np.int16] | None
+    grid: SliceGrid | None
+    ct_key: str | None
+    ehr_key: str | None
+
+    def batch(self) -> TokenBatch:
+        """The case as a batch of one."""
+        return TokenBatch.from_tokens([self.ct], [self.ehr])
+
+
+def encode_case(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    bundle: Bundle,
+    device: str = "auto",
+    *,
+    reuse: CaseEncoding | None = None,
+) -> CaseEncoding:
+    """Tokens of a case for a bundle's encoders; parts of `reuse` with the same key are taken over."""
+    where, _ = resolve_device(device)
+    ct_key = _key(None if study is None else study.digest, bundle.ct_encoder)
+    ehr_key = _key(None if timeline is None else timeline.digest, bundle.ehr_encoder)
+    encoding = CaseEncoding(None, None, None, None, ct_key, ehr_key)
+    if study is not None and ct_key is not None:
+        encoding = _with_ct(encoding, study, bundle, where, reuse)
+    if timeline is not None and ehr_key is not None:
+        same = reuse is not None and reuse.ehr_key == ehr_key
+        encoding = replace(encoding, ehr=reuse.ehr if same and reuse else _encode_timeline(timeline, bundle))
+    return encoding if reuse is None else _with_unread(encoding, reuse, study, timeline)
+
+
+def review_case(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    bundle: Bundle,
+    *,
+    horizon_days: float | None = None,
+    explain: str | None = "gradcam",
+    device: str = "auto",
+    encoding: CaseEncoding | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CaseReview:
+    """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU.
+
+    study, timeline: either may be None (the model's learned "none" token stands in, and a notice says so), not both.
+    horizon_days: default the task's middle horizon; beyond the training follow-up it is refused.
+    explain: a name of `core.explain.methods.METHODS`, or None for no saliency.
+    encoding: from `encode_case`; parts that do not belong to this case and bundle are computed anew.
+    progress: told the share of the saliency that is done; may raise to cancel.
+    Raises UserFacingError in plain words.
+    """
+    _check(study, timeline, explain)
+    horizon = choose_horizon(bundle, horizon_days)
+    where, sentences = resolve_device(device)
+    notices = [Notice("device_fallback", "caution", text) for text in sentences]
+    job = _Job(study, timeline, bundle, horizon, explain, seed, progress)
+    try:
+        return job.run(where, encoding, notices)
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        text = "The graphics card has too little free memory for this study; the CPU computed this result."
+        return job.run(torch.device("cpu"), encoding, [*notices, Notice("device_fallback", "caution", text)])
+
+
+def review_slice(
+    study: CtStudy, bundle: Bundle, encoding: CaseEncoding, k: int, *, horizon_days: float, explain: str = "gradcam"
+) -> FloatArray:
+    """Saliency of the study's axial slice `k` alone, float32 (i, j): what `review_case` shows there, far sooner."""
+    readout = _readout(bundle, encoding, choose_horizon(bundle, horizon_days), torch.device("cpu"))
+    assert encoding.grid is not None
+    return slice_saliency(study, encoding.grid, readout, k, explain)
+
+
+def compare_curves(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    bundles: Mapping[str, Bundle],
+    *,
+    device: str = "auto",
+    encoding: CaseEncoding | None = None,
+) -> dict[str, SurvivalCurve]:
+    """The same case through several models, name -> curve; models that read nothing of the case are left out."""
+    curves = {}
+    for name, bundle in bundles.items():
+        encoding = encode_case(study, timeline, bundle, device, reuse=encoding)
+        given = {"image": encoding.ct is not None, "ehr": encoding.ehr is not None}
+        if any(given[modality] for modality in bundle.model.reads):
+            curves[name] = curve_from_output(_score(bundle, encoding, torch.device("cpu")))
+    return curves
+
+
+def choose_horizon(bundle: Bundle, horizon_days: float | None) -> float:
+    """The horizon asked for, or the task's middle one; refuses what training follow-up does not support."""
+    last = bundle.model.last_supported_days
+    if horizon_days is None:
+        supported = [days for days in bundle.task.horizons_days if days <= last + 1e-6]
+        return float(supported[len(supported) // 2]) if supported else float(last)
+    if not np.isfinite(horizon_days) or horizon_days <= 0:
+        raise UserFacingError("The horizon is not a time ahead.", "a number of days above 0", "Choose another horizon.")
+    if horizon_days > last + 1e-6:
+        raise UserFacingError(
+            f"The horizon of {horizon_days:g} days lies beyond the follow-up the model was trained with.",
+            f"at most {last:.0f} days",
+            "Choose an earlier horizon.",
+        )
+    return float(horizon_days)
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One review, ready to run on a device and, where that fails for memory, on another."""
+
+    study: CtStudy | None
+    timeline: Timeline | None
+    bundle: Bundle
+    horizon: float
+    explain: str | None
+    seed: int
+    progress: Progress | None
+
+    def run(self, where: torch.device, encoding: CaseEncoding | None, notices: list[Notice]) -> CaseReview:
+        """Encode (or reuse), score, explain, and gather the notices."""
+        bundle = self.bundle
+        encoding = encode_case(self.study, self.timeline, bundle, where.type, reuse=encoding)
+        with MODEL_LOCK, explaining(bundle.model, device=where):
+            batch = encoding.batch().to(where)
+            with torch.no_grad():
+                output = bundle.model(batch)
+            curve = _finite_curve(output)
+            events = None
+            if "ehr" in bundle.model.reads and encoding.ehr is not None:
+                events = event_attribution(bundle.model, batch, encoding.ehr, self.horizon)
+        saliency = self._saliency(encoding, where)
+        found = case_notices(self.study, self.timeline, bundle, encoding, output, saliency, self.explain)
+        return CaseReview(
+            curve=curve,
+            saliency=saliency,
+            attention=case_attention(output, encoding.ct, encoding.ehr),
+            event_attribution=events,
+            notices=(*notices, *found),
+            task=bundle.task,
+            fusion=bundle.fusion,
+            horizon_days=self.horizon,
+            device=where.type,
+            study_digest=None if self.study is None else self.study.digest,
+            timeline_digest=None if self.timeline is None else self.timeline.digest,
+            bundle_digest=bundle.digest,
+            horizon_risks=horizon_risks(output, bundle.task.horizons_days),
+        )
+
+    def _saliency(self, encoding: CaseEncoding, where: torch.device) -> Attribution | None:
+        if self.explain is None or "image" not in self.bundle.model.reads:
+            return None
+        if self.study is None or encoding.grid is None:
+            return None
+        readout = _readout(self.bundle, encoding, self.horizon, where)
+        return study_saliency(self.study, encoding.grid, readout, self.explain, seed=self.seed, progress=self.progress)
+
+
+def case_notices(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    bundle: Bundle,
+    encoding: CaseEncoding,
+    output: ModelOutput,
+    saliency: Attribution | None,
+    explain: str | None,
+) -> tuple[Notice, ...]:
+    """What a reader must know with this result, most general first."""
+    notices = _input_notices(study, timeline, bundle, encoding)
+    verdict = population_verdict(study, bundle, encoding, output)
+    if verdict.status != "in":
+        words = "Outside" if verdict.status == "outside" else "At the edge of"
+        level = "warning" if verdict.status == "outside" else "caution"
+        text = f"{words} the training population: {'; '.join(verdict.reasons)}."
+        notices.append(Notice("outside_population", level, text))  # type: ignore[arg-type]
+    if explain is not None and "image" not in bundle.model.reads:
+        text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
+        notices.append(Notice("no_saliency", "info", text))
+    if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:
+        share = saliency.convergence_delta or 0.0
+        text = f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%."
+        notices.append(Notice("not_converged", "caution", text))
+    return tuple(notices)
+
+
+def population_verdict(
+    study: CtStudy | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
+) -> PopulationVerdict:
+    """In, edge or outside, by the distance of the case's encoding and by what is known of its scan."""
+    verdict = embedding_verdict(case_embedding(output), reference_embeddings(bundle.reference))
+    if study is None or encoding.grid is None or encoding.slices_hu is None or "image" not in bundle.model.reads:
+        return verdict
+    reasons = scan_reasons(study, encoding.grid, encoding.slices_hu, bundle.task.name, bundle.virtual)
+    status = "outside" if reasons else verdict.status
+    return PopulationVerdict(status, verdict.nearer_share, (*reasons, *verdict.reasons))
+
+
+def _input_notices(
+    study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
+) -> list[Notice]:
+    notices = []
+    if bundle.virtual:
+        text = "This model was trained on virtual patients. Its numbers do not apply to real people."
+        notices.append(Notice("virtual_weights", "warning", text))
+    if study is not None and timeline is not None and (study.origin == "virtual") != (timeline.origin == "virtual"):
+        text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
+        notices.append(Notice("fabricated_pair", "warning", text))
+    if encoding.ct is None and "image" in bundle.model.reads:
+        text = "There is no CT; the model uses its learned stand-in for a missing scan."
+        notices.append(Notice("missing_ct", "caution", text))
+    if encoding.ehr is None and "ehr" in bundle.model.reads:
+        text = "There is no record; the model uses its learned stand-in for a missing record."
+        notices.append(Notice("missing_timeline", "caution", text))
+    if encoding.ehr is not None and "ehr" in bundle.model.reads and encoding.ehr.coverage < FEW_CODES:
+        known = f"{100 * encoding.ehr.coverage:.0f}%"
+        text = f"The model knows only {known} of this record's events; it ignores the others."
+        notices.append(Notice("few_known_codes", "warning", text))
+    return notices
+
+
+def _origin(part: CtStudy | Timeline) -> str:
+    return {"real": "of a real patient", "virtual": "of a virtual patient", "unknown": "of unknown origin"}[part.origin]
+
+
+def _check(study: CtStudy | None, timeline: Timeline | None, explain: str | None) -> None:
+    if study is None and timeline is None:
+        raise UserFacingError("There is neither a CT nor a record.", "at least one of them", "Open a CT or a record.")
+    if explain is not None and explain not in METHODS:
+        found = f"There is no explanation method called {explain!r}."
+        raise UserFacingError(found, "one of " + ", ".join(METHODS), "Choose one of these.")
+
+
+def _finite_curve(output: ModelOutput) -> SurvivalCurve:
+    if not bool(torch.isfinite(output.log_hazards).all()):
+        raise UserFacingError(
+            "The model gave a result that is not a number.", "finite risks", "Check the inputs, or use another model."
+        )
+    return curve_from_output(output)
+
+
+def _score(bundle: Bundle, encoding: CaseEncoding, where: torch.device) -> ModelOutput:
+    with MODEL_LOCK, explaining(bundle.model, device=where), torch.no_grad():
+        output: ModelOutput = bundle.model(encoding.batch().to(where))
+    return output
+
+
+def case_embedding(output: ModelOutput) -> FloatArray:
+    """The fused features on the training principal axes, float32 (d,), as the bundle's reference table holds them."""
+    return np.asarray(output.embedding[0].detach().float().cpu().numpy(), dtype=np.float32)
+
+
+def _readout(bundle: Bundle, encoding: CaseEncoding, horizon: float, where: torch.device) -> RiskReadout:
+    assert encoding.slices_hu is not None
+    assert bundle.ct_encoder is not None
+    return RiskReadout(bundle.model, bundle.ct_encoder, encoding.batch(), encoding.slices_hu, horizon, where)
+
+
+def _with_ct(
+    encoding: CaseEncoding, study: CtStudy, bundle: Bundle, where: torch.device, reuse: CaseEncoding | None
+) -> CaseEncoding:
+    assert isinstance(bundle.ct_encoder, CompactSlices)
+    if reuse is not None and reuse.ct_key == encoding.ct_key:
+        return replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid)
+    grid = slice_grid(study)
+    slices = sample_slices(study, grid)
+    with MODEL_LOCK, explaining(bundle.ct_encoder, device=where):
+        values = encode_slices(torch.from_numpy(slices), bundle.ct_encoder, where.type).numpy()
+    tokens = Tokens(
+        values=values,
+        positions=grid.z_mm.astype(np.float32),
+        relative_positions=grid.relative.astype(np.float32),
+        encoder="compact_slices",
+        source_digest=study.digest,
+        coverage=grid.coverage,
+    )
+    return replace(encoding, ct=tokens, slices_hu=slices, grid=grid)
+
+
+def _with_unread(
+    encoding: CaseEncoding, reuse: CaseEncoding, study: CtStudy | None, timeline: Timeline | None
+) -> CaseEncoding:
+    """Keep what this bundle has no encoder for but the next one may ask again; the model does not read it."""
+    same_ct = study is not None and reuse.ct is not None and reuse.ct.source_digest == study.digest
+    if encoding.ct_key is None and same_ct:
+        encoding = replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid, ct_key=reuse.ct_key)
+    same_ehr = timeline is not None and reuse.ehr is not None and reuse.ehr.source_digest == timeline.digest
+    if encoding.ehr_key is None and same_ehr:
+        encoding = replace(encoding, ehr=reuse.ehr, ehr_key=reuse.ehr_key)
+    return encoding
+
+
+def _encode_timeline(timeline: Timeline, bundle: Bundle) -> Tokens | None:
+    assert isinstance(bundle.ehr_encoder, (OneHotEncoder, CompactSequence))
+    with MODEL_LOCK:
+        tokens = encode_timeline(timeline, bundle.ehr_encoder)
+    return tokens if len(tokens.values) else None
+
+
+def _key(source_digest: str | None, encoder: torch.nn.Module | None) -> str | None:
+    """Digest of input and encoder weights together; None where either is missing."""
+    if source_digest is None or encoder is None:
+        return None
+    arrays = [value.detach().cpu().numpy() for _, value in sorted(encoder.state_dict().items())]
+    return digest_arrays(np.frombuffer(f"{source_digest}{getattr(encoder, 'config', '')}".encode(), np.uint8), *arrays)

@@ -1,0 +1,803 @@
+/* CT viewer: three linked planes on Canvas2D. One dependency-free ES module.
+ *
+ * Streamlit mounts it twice with packets of bytes (core/view/packing.py writes them):
+ *   kind "volume"   header + int16 HU, i fastest; the visible viewer
+ *   kind "overlay"  header + uint8 map, same order; changes without the volume being sent again
+ * Voxel axes are closest RAS: i to the patient's right, j anterior, k superior. The display is radiological: every plane
+ * flips both of its axes, so the patient's right lies on the left, anterior and superior lie on top.
+ */
+
+const PRESETS = [
+  { key: "1", name: "Soft tissue", width: 400, level: 40 },
+  { key: "2", name: "Lung", width: 1500, level: -600 },
+  { key: "3", name: "Liver", width: 150, level: 90 },
+  { key: "4", name: "Bone", width: 2500, level: 480 },
+  { key: "5", name: "Brain", width: 80, level: 40 },
+  { key: "6", name: "PE angio", width: 700, level: 100 },
+];
+const TOOLS = [
+  { id: "cross", key: "c", label: "Crosshair", icon: "M12 3v7M12 14v7M3 12h7M14 12h7" },
+  { id: "window", key: "w", label: "Window: drag", icon: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16" },
+  { id: "zoom", key: "z", label: "Zoom: drag", icon: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5 21 21M8 10.5h5M10.5 8v5" },
+  { id: "pan", key: "p", label: "Pan: drag", icon: "M12 3v18M3 12h18M12 3l-2.5 2.5M12 3l2.5 2.5M12 21l-2.5-2.5M12 21l2.5-2.5M3 12l2.5-2.5M3 12l2.5 2.5M21 12l-2.5-2.5M21 12l-2.5 2.5" },
+  { id: "ruler", key: "m", label: "Distance in mm: drag", icon: "M3 16 16 3l5 5L8 21zM7 12l2 2M10 9l2 2M13 6l2 2" },
+];
+const ACTIONS = [
+  { id: "invert", key: "i", label: "Invert grey scale", icon: "M4 4h16v16H4zM12 4v16M12 4h8v16h-8z" },
+  { id: "reset", key: "Space", label: "Reset view", icon: "M4 12a8 8 0 1 0 2.6-5.9M4 4v4.5h4.5" },
+  { id: "full", key: "f", label: "Full screen", icon: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5" },
+  { id: "help", key: "?", label: "Keys and mouse", icon: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .9-1 1.7v.5M12 17.5v.5" },
+];
+const KEYS = [
+  ["1 to 6", "window presets"], ["Wheel, up, down", "previous, next slice"], ["Page up, page down", "ten slices"],
+  ["Home, end", "first, last slice"], ["Space", "reset the view"], ["i", "invert"], ["z", "zoom: drag; again for the crosshair"],
+  ["c, w, p, m", "crosshair, window, pan, distance"], ["o", "overlay on or off"], ["Right drag", "zoom"], ["Middle drag", "pan"],
+  ["Shift + drag", "window"], ["Delete", "clear distances"], ["f", "full screen"], ["?", "this list"],
+];
+const PLANES = {
+  axial: { u: 0, v: 1, w: 2, letters: ["R", "L", "A", "P"], label: "Axial" },
+  coronal: { u: 0, v: 2, w: 1, letters: ["R", "L", "S", "I"], label: "Coronal" },
+  sagittal: { u: 1, v: 2, w: 0, letters: ["A", "P", "S", "I"], label: "Sagittal" },
+};
+const SIGNED_ZERO = 128;
+const REPORT_DELAY_MS = 350;
+
+const overlays = new Map(); // viewer id -> overlay packet
+const viewers = new Map(); // viewer id -> Viewer
+const remembered = new Map(); // volume digest -> view state of this page visit (numbers only)
+const instances = new WeakMap(); // mount element -> Viewer
+
+/** Streamlit's entry: called at mount and again whenever data or theme change. */
+export default function mount({ data, parentElement, setStateValue }) {
+  if (!data || !data.byteLength) return undefined;
+  const packet = unpack(data);
+  const id = packet.header.viewer;
+  if (packet.header.kind === "overlay") {
+    const known = overlays.get(id);
+    if (!known || known.header.digest !== packet.header.digest) {
+      overlays.set(id, { header: packet.header, map: new Uint8Array(packet.payload()) });
+      viewers.get(id)?.setOverlay(overlays.get(id));
+    }
+    return () => overlays.delete(id);
+  }
+  let viewer = instances.get(parentElement);
+  if (!viewer) {
+    viewer = new Viewer(parentElement, id);
+    instances.set(parentElement, viewer);
+  }
+  viewers.set(id, viewer);
+  viewer.report = (state) => setStateValue("view", state);
+  viewer.setVolume(packet);
+  if (overlays.has(id)) viewer.setOverlay(overlays.get(id));
+  return () => {
+    viewer.destroy();
+    instances.delete(parentElement);
+    if (viewers.get(id) === viewer) viewers.delete(id);
+  };
+}
+
+/** Packet layout: "CTV1", uint32 header bytes, JSON header, zero padding to 8, payload. */
+function unpack(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = view.getUint32(4, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
+  const start = Math.ceil((8 + size) / 8) * 8;
+  return { header, payload: () => bytes.slice(start).buffer };
+}
+
+function element(tag, className, attributes = {}, text = "") {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text) node.textContent = text;
+  return node;
+}
+
+function iconButton(item, onClick) {
+  const hint = `${item.label} (${item.key})`;
+  const button = element("button", "tool", { type: "button", title: hint, "aria-label": hint, "data-id": item.id });
+  button.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${item.icon}"/></svg>`;
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const fixed = (value, digits = 0) => (Object.is(Math.round(value * 10 ** digits), -0) ? (0).toFixed(digits) : value.toFixed(digits)).replace("-", "\u2212");
+const grouped = (value) => Math.round(value).toLocaleString("en-US").replace("-", "\u2212");
+
+/** Four significant places at most, for colour-bar ends. */
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size >= 100 ? value.toFixed(0) : size >= 0.001 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
+  return text.replace("-", "\u2212").replace("e\u2212", "e-");
+}
+
+class Pane {
+  constructor(viewer, name) {
+    Object.assign(this, PLANES[name]);
+    this.viewer = viewer;
+    this.name = name;
+    this.zoom = 1;
+    this.pan = [0, 0];
+    this.node = element("div", `pane ${name}`, { "data-plane": name });
+    this.canvas = element("canvas", "", { role: "img", "aria-label": `${this.label} CT slice` });
+    this.node.append(this.canvas, element("span", "plane-name", {}, this.label));
+    this.letters.forEach((letter, n) => this.node.append(element("span", `letter at${n}`, { "aria-hidden": "true" }, letter)));
+    this.ct = document.createElement("canvas");
+    this.heat = document.createElement("canvas");
+    this.ctKey = this.heatKey = "";
+  }
+
+  resize() {
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    const width = Math.max(1, Math.round(this.node.clientWidth * ratio));
+    const height = Math.max(1, Math.round(this.node.clientHeight * ratio));
+    if (this.canvas.width === width && this.canvas.height === height) return;
+    Object.assign(this.canvas, { width, height });
+    this.ratio = ratio;
+  }
+
+  /** Rectangle of the slice on the canvas, device pixels; mm-correct. */
+  rectangle() {
+    const { shape, spacing } = this.viewer.volume;
+    const width = shape[this.u] * spacing[this.u];
+    const height = shape[this.v] * spacing[this.v];
+    const scale = Math.min(this.canvas.width / width, this.canvas.height / height) * this.zoom;
+    const x = this.canvas.width / 2 + this.pan[0] * this.ratio - (width * scale) / 2;
+    const y = this.canvas.height / 2 + this.pan[1] * this.ratio - (height * scale) / 2;
+    return { x, y, width: width * scale, height: height * scale, scale };
+  }
+
+  /** Continuous voxel (u, v) under a client position. */
+  voxelAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const r = this.rectangle();
+    const { shape } = this.viewer.volume;
+    const x = ((event.clientX - box.left) * this.canvas.width) / box.width;
+    const y = ((event.clientY - box.top) * this.canvas.height) / box.height;
+    return [(1 - (x - r.x) / r.width) * shape[this.u] - 0.5, (1 - (y - r.y) / r.height) * shape[this.v] - 0.5];
+  }
+
+  /** Device-pixel position of a voxel (u, v). */
+  positionOf(u, v, r) {
+    const { shape } = this.viewer.volume;
+    return [r.x + (1 - (u + 0.5) / shape[this.u]) * r.width, r.y + (1 - (v + 0.5) / shape[this.v]) * r.height];
+  }
+
+  draw() {
+    const { viewer } = this;
+    const context = this.canvas.getContext("2d", { alpha: false });
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!viewer.volume) return;
+    this.paintCt();
+    const r = this.rectangle();
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = r.width > 2.5 * this.ct.width ? "medium" : "low";
+    context.drawImage(this.ct, r.x, r.y, r.width, r.height);
+    if (viewer.overlayShown()) {
+      this.paintHeat();
+      context.drawImage(this.heat, r.x, r.y, r.width, r.height);
+    }
+    this.drawCross(context, r);
+    this.drawRulers(context, r);
+  }
+
+  paintCt() {
+    const { volume, cursor, lut, lutKey } = this.viewer;
+    const key = `${volume.digest}|${cursor[this.w]}|${lutKey}`;
+    if (key === this.ctKey) return;
+    this.ctKey = key;
+    paint(this.ct, volume.voxels, volume.shape, this, cursor[this.w], lut, 32768);
+  }
+
+  paintHeat() {
+    const { volume, overlay, cursor, heatLut, heatKey } = this.viewer;
+    const slice = Math.floor(((cursor[this.w] + 0.5) * overlay.header.shape[this.w]) / volume.shape[this.w]);
+    const key = `${overlay.header.digest}|${slice}|${heatKey}`;
+    if (key === this.heatKey) return;
+    this.heatKey = key;
+    paint(this.heat, overlay.map, overlay.header.shape, this, slice, heatLut, 0);
+  }
+
+  drawCross(context, r) {
+    const { cursor, tool } = this.viewer;
+    const [x, y] = this.positionOf(cursor[this.u], cursor[this.v], r);
+    const gap = (this.name === "axial" ? 14 : 8) * this.ratio;
+    context.strokeStyle = tool === "cross" ? "rgba(206, 226, 245, .62)" : "rgba(206, 226, 245, .3)";
+    context.lineWidth = this.ratio;
+    context.beginPath();
+    for (const [x0, y0, x1, y1] of [[0, y, x - gap, y], [x + gap, y, this.canvas.width, y], [x, 0, x, y - gap], [x, y + gap, x, this.canvas.height]]) {
+      context.moveTo(Math.round(x0) + 0.5, Math.round(y0) + 0.5);
+      context.lineTo(Math.round(x1) + 0.5, Math.round(y1) + 0.5);
+    }
+    context.stroke();
+  }
+
+  drawRulers(context, r) {
+    context.font = `600 ${12 * this.ratio}px system-ui, sans-serif`;
+    context.lineWidth = 1.5 * this.ratio;
+    for (const ruler of this.viewer.rulers) {
+      if (ruler.plane !== this.name || ruler.slice !== this.viewer.cursor[this.w]) continue;
+      const [a, b] = [this.positionOf(...ruler.from, r), this.positionOf(...ruler.to, r)];
+      context.strokeStyle = context.fillStyle = "#7fe3ff";
+      context.beginPath();
+      context.moveTo(...a);
+      context.lineTo(...b);
+      context.stroke();
+      for (const [x, y] of [a, b]) context.fillRect(x - 2 * this.ratio, y - 2 * this.ratio, 4 * this.ratio, 4 * this.ratio);
+      const text = `${this.viewer.lengthMm(ruler, this).toFixed(1)} mm`;
+      const [x, y] = [(a[0] + b[0]) / 2 + 8 * this.ratio, (a[1] + b[1]) / 2 - 8 * this.ratio];
+      context.lineWidth = 3 * this.ratio;
+      context.strokeStyle = "#000";
+      context.strokeText(text, x, y);
+      context.fillText(text, x, y);
+      context.lineWidth = 1.5 * this.ratio;
+    }
+  }
+}
+
+/** One slice through a table of packed RGBA into a canvas of the slice's own size, both axes flipped. */
+function paint(canvas, values, shape, plane, slice, table, offset) {
+  const strides = [1, shape[0], shape[0] * shape[1]];
+  const [nu, nv] = [shape[plane.u], shape[plane.v]];
+  if (canvas.width !== nu || canvas.height !== nv) Object.assign(canvas, { width: nu, height: nv });
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(nu, nv);
+  const pixels = new Uint32Array(image.data.buffer);
+  const [su, sv, base] = [strides[plane.u], strides[plane.v], slice * strides[plane.w]];
+  let out = 0;
+  for (let y = nv - 1; y >= 0; y -= 1) {
+    let at = base + y * sv + (nu - 1) * su;
+    for (let x = 0; x < nu; x += 1, at -= su) pixels[out++] = table[values[at] + offset];
+  }
+  context.putImageData(image, 0, 0);
+}
+
+class Viewer {
+  constructor(parent, id) {
+    this.id = id;
+    this.lut = new Uint32Array(65536);
+    this.heatLut = new Uint32Array(256);
+    this.tool = "cross";
+    this.rulers = [];
+    this.inverted = false;
+    this.threshold = 0.35;
+    this.opacity = 0.55;
+    this.heatOn = true;
+    this.cursor = [0, 0, 0];
+    this.window = { width: 400, level: 40 };
+    this.stopper = new AbortController();
+    this.build(parent);
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.root);
+    this.listen();
+  }
+
+  destroy() {
+    this.remember();
+    clearTimeout(this.reportTimer);
+    cancelAnimationFrame(this.frame);
+    this.stopper.abort();
+    this.observer.disconnect();
+    this.root.remove();
+    this.volume = this.overlay = null;
+  }
+
+  // ---------------------------------------------------------------- structure
+
+  build(parent) {
+    this.root = element("section", "viewer", { tabindex: "0", "aria-label": "CT viewer. Arrow keys change the slice, question mark lists all keys." });
+    this.panes = Object.keys(PLANES).map((name) => new Pane(this, name));
+    const [axial, coronal, sagittal] = this.panes;
+    this.probe = element("div", "read probe");
+    this.place = element("div", "read place");
+    this.level = element("div", "read level");
+    this.stamp = element("div", "read stamp");
+    axial.node.append(this.probe, this.place, this.level, this.stamp);
+    this.strip = element("div", "strip", { role: "slider", tabindex: "0", "aria-label": "Axial slice", "aria-orientation": "vertical" });
+    this.stripCanvas = element("canvas", "", { "aria-hidden": "true" });
+    this.strip.append(this.stripCanvas, element("span", "letter at2", {}, "S"), element("span", "letter at3", {}, "I"));
+    this.live = element("div", "sr-only", { "aria-live": "polite" });
+    this.root.append(this.buildToolbar(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.buildHelp(), this.live);
+    parent.appendChild(this.root);
+  }
+
+  buildToolbar() {
+    const bar = element("div", "bar", { role: "toolbar", "aria-label": "CT tools" });
+    const presets = element("div", "group presets", { role: "group", "aria-label": "Window presets" });
+    this.presetButtons = PRESETS.map((preset) => {
+      const hint = `${preset.name}: width ${preset.width}, level ${preset.level} HU (${preset.key})`;
+      const button = element("button", "preset", { type: "button", title: hint, "aria-label": hint }, preset.name);
+      button.addEventListener("click", () => this.usePreset(preset));
+      presets.append(button);
+      return button;
+    });
+    const tools = element("div", "group", { role: "group", "aria-label": "Mouse tool" });
+    this.toolButtons = TOOLS.map((tool) => iconButton(tool, () => this.useTool(tool.id)));
+    tools.append(...this.toolButtons);
+    const actions = element("div", "group", { role: "group", "aria-label": "View" });
+    actions.append(...ACTIONS.map((action) => iconButton(action, () => this.act(action.id))));
+    bar.append(presets, element("span", "grow"), tools, actions);
+    return bar;
+  }
+
+  buildFooter() {
+    const foot = element("div", "foot");
+    this.switch = element("button", "switch", { type: "button", role: "switch", title: "Overlay on or off (o)" });
+    this.caption = element("span", "", {}, "Saliency");
+    this.switch.append(element("i", "knob"), this.caption);
+    this.switch.addEventListener("click", () => this.act("overlay"));
+    this.sliders = element("div", "sliders");
+    this.sliders.append(
+      this.slider("threshold", "Threshold", (value) => { this.threshold = value; }),
+      this.slider("opacity", "Opacity", (value) => { this.opacity = value; }),
+    );
+    this.legend = element("div", "legend");
+    this.bar = element("canvas", "ramp", { width: 256, height: 8, role: "img" });
+    this.low = element("span", "end");
+    this.high = element("span", "end");
+    this.unit = element("span", "unit");
+    const ends = element("div", "ends");
+    ends.append(this.low, this.unit, this.high);
+    this.legend.append(this.bar, ends);
+    this.message = element("div", "message");
+    foot.append(this.switch, this.sliders, this.legend, this.message);
+    return foot;
+  }
+
+  slider(name, label, apply) {
+    const wrap = element("label", "slide");
+    const value = element("output", "");
+    const input = element("input", "", { type: "range", min: "0", max: "95", step: "1", "aria-label": `Overlay ${name}, percent` });
+    input.max = name === "opacity" ? "100" : "95";
+    input.value = String(Math.round(this[name] * 100));
+    value.textContent = `${input.value}%`;
+    input.addEventListener("input", () => {
+      apply(Number(input.value) / 100);
+      value.textContent = `${input.value}%`;
+      this.heatTable();
+      this.render();
+    });
+    input.addEventListener("change", () => this.reportSoon());
+    wrap.append(element("span", "", {}, label), input, value);
+    return wrap;
+  }
+
+  buildHelp() {
+    this.help = element("dialog", "help", { "aria-label": "Keys and mouse" });
+    const list = element("dl");
+    KEYS.forEach(([keys, words]) => list.append(element("dt", "", {}, keys), element("dd", "", {}, words)));
+    const close = element("button", "preset", { type: "button" }, "Close");
+    close.addEventListener("click", () => this.help.close());
+    this.help.append(element("h2", "", {}, "Keys and mouse"), list, close);
+    return this.help;
+  }
+
+  // ---------------------------------------------------------------- data
+
+  setVolume(packet) {
+    const { header } = packet;
+    if (this.volume?.digest === header.digest) return;
+    this.remember();
+    this.volume = { ...header, voxels: new Int16Array(packet.payload()) };
+    if (this.overlay?.header.study !== header.study) this.dropOverlay();
+    this.rulers = [];
+    const saved = remembered.get(header.digest);
+    this.cursor = saved ? [...saved.cursor] : [...header.start];
+    this.window = saved ? { ...saved.window } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
+    this.settled = Boolean(saved);
+    this.strip.setAttribute("aria-valuemin", "1");
+    this.strip.setAttribute("aria-valuemax", String(header.shape[2]));
+    this.message.textContent = header.note || "";
+    this.resetViews();
+    this.greyTable();
+    this.resize();
+    performance.mark("ct-first-picture");
+    this.root.dataset.ready = header.digest.slice(0, 12);
+  }
+
+  /** An overlay made for another study is never drawn. */
+  setOverlay(packet) {
+    if (!this.volume || packet.header.study !== this.volume.study) return;
+    this.overlay = packet;
+    const { header } = packet;
+    if (!this.settled && header.focus != null) {
+      this.cursor = header.focus.map((value, n) => clamp(Math.round(value), 0, this.volume.shape[n] - 1));
+    }
+    this.settled = true;
+    const has = header.shape != null;
+    this.legend.hidden = this.sliders.hidden = !has;
+    this.switch.disabled = !has;
+    this.message.textContent = [has ? "" : header.reason, this.volume.note].filter(Boolean).join(" ");
+    if (has) this.drawLegend(header);
+    else this.caption.textContent = "Saliency";
+    this.stamp.textContent = header.watermark;
+    this.heatTable();
+    this.root.dataset.overlay = header.digest.slice(0, 12);
+    this.render();
+  }
+
+  dropOverlay() {
+    this.overlay = null;
+    this.legend.hidden = this.sliders.hidden = true;
+    this.switch.disabled = true;
+    this.caption.textContent = "Saliency";
+    this.stamp.textContent = "";
+    delete this.root.dataset.overlay;
+  }
+
+  drawLegend(header) {
+    this.low.textContent = header.signed ? `lowers risk ${short(-header.limit)}` : "0";
+    this.high.textContent = header.signed ? `${short(header.limit)} raises risk` : `\u2265 ${short(header.limit)}`;
+    this.unit.textContent = header.unit;
+    this.caption.textContent = header.label;
+    this.legend.title = `${header.label}: ${header.unit}`;
+    this.bar.setAttribute("aria-label", `Colour bar, ${header.label}, from ${this.low.textContent} to ${this.high.textContent}. ${header.unit}`);
+  }
+
+  overlayShown() {
+    return this.heatOn && this.overlay?.header.shape != null;
+  }
+
+  greyTable() {
+    const low = this.window.level - this.window.width / 2;
+    const gain = 255 / Math.max(1, this.window.width);
+    for (let n = 0; n < 65536; n += 1) {
+      let grey = clamp((n - 32768 - low) * gain, 0, 255) | 0;
+      if (this.inverted) grey = 255 - grey;
+      this.lut[n] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
+    }
+    this.lutKey = `${this.window.width}|${this.window.level}|${this.inverted}`;
+    const preset = PRESETS.findIndex((item) => item.width === this.window.width && item.level === this.window.level);
+    this.presetButtons.forEach((button, n) => button.setAttribute("aria-pressed", String(n === preset)));
+    this.level.textContent = `W ${grouped(this.window.width)}  L ${grouped(this.window.level)}${this.inverted ? "  inverted" : ""}`;
+  }
+
+  heatTable() {
+    if (!this.overlay?.header.shape) return;
+    const { colours, signed } = this.overlay.header;
+    const alpha = Math.round(this.opacity * 255);
+    const ramp = this.bar.getContext("2d");
+    const strip = ramp.createImageData(256, 1);
+    for (let n = 0; n < 256; n += 1) {
+      const size = signed ? Math.abs(n - SIGNED_ZERO) / 127 : n / 255;
+      const [r, g, b] = colours[n];
+      const shown = size >= this.threshold && size > 0;
+      this.heatLut[n] = shown ? (alpha << 24) | (b << 16) | (g << 8) | r : 0;
+      strip.data.set([r, g, b, shown ? 255 : 60], n * 4);
+    }
+    ramp.clearRect(0, 0, 256, 8);
+    for (let y = 0; y < 8; y += 1) ramp.putImageData(strip, 0, y);
+    this.heatKey = `${this.opacity}|${this.threshold}`;
+    this.switch.setAttribute("aria-checked", String(this.heatOn));
+  }
+
+  // ---------------------------------------------------------------- drawing
+
+  resize() {
+    this.panes.forEach((pane) => pane.resize());
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    Object.assign(this.stripCanvas, { width: Math.max(1, this.strip.clientWidth * ratio), height: Math.max(1, this.strip.clientHeight * ratio) });
+    this.draw();
+  }
+
+  render() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
+  }
+
+  draw() {
+    if (!this.volume) return;
+    const started = performance.now();
+    this.panes.forEach((pane) => pane.draw());
+    this.drawStrip();
+    this.readOut();
+    this.root.dataset.drawMs = (performance.now() - started).toFixed(2);
+  }
+
+  drawStrip() {
+    const context = this.stripCanvas.getContext("2d", { alpha: false });
+    const { width, height } = this.stripCanvas;
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    const slices = this.volume.shape[2];
+    const yOf = (k) => (1 - (k + 0.5) / slices) * height;
+    const bars = this.overlay?.header.strip || [];
+    const top = Math.max(...bars.map((bar) => bar[1]), 1e-9);
+    context.fillStyle = "#E69F00";
+    for (const [k, weight, thickness] of bars) {
+      const thick = Math.max(1.5, (thickness / slices) * height - 1);
+      context.globalAlpha = 0.9;
+      context.fillRect(4, yOf(k) - thick / 2, Math.max(1, (weight / top) * (width - 8)), thick);
+    }
+    context.globalAlpha = 1;
+    const y = yOf(this.cursor[2]);
+    context.fillStyle = "#fff";
+    context.fillRect(0, y - 1, width, 2);
+    context.beginPath();
+    context.moveTo(width, y - 6);
+    context.lineTo(width - 8, y);
+    context.lineTo(width, y + 6);
+    context.fill();
+    this.strip.title = bars.length ? this.overlay.header.strip_label : "Axial slices: click to jump";
+  }
+
+  worldMm([i, j, k]) {
+    return this.volume.affine.slice(0, 3).map((row) => row[0] * i + row[1] * j + row[2] * k + row[3]);
+  }
+
+  readOut() {
+    const [, , k] = this.cursor;
+    const slices = this.volume.shape[2];
+    this.place.textContent = `slice ${k + 1}/${slices}  z ${fixed(this.worldMm(this.cursor)[2])} mm`;
+    const at = this.hover || this.cursor;
+    const [x, y, z] = this.worldMm(at);
+    const hu = this.volume.voxels[at[0] + this.volume.shape[0] * (at[1] + this.volume.shape[1] * at[2])];
+    this.probe.textContent = `${grouped(hu)} HU  x ${fixed(x)}  y ${fixed(y)}  z ${fixed(z)} mm`;
+    this.strip.setAttribute("aria-valuenow", String(k + 1));
+    this.strip.setAttribute("aria-valuetext", this.place.textContent);
+    this.root.dataset.slice = String(k);
+  }
+
+  lengthMm(ruler, pane) {
+    const { spacing } = this.volume;
+    return Math.hypot((ruler.to[0] - ruler.from[0]) * spacing[pane.u], (ruler.to[1] - ruler.from[1]) * spacing[pane.v]);
+  }
+
+  // ---------------------------------------------------------------- actions
+
+  usePreset(preset) {
+    this.window = { width: preset.width, level: preset.level };
+    this.greyTable();
+    this.render();
+    this.reportSoon();
+  }
+
+  useTool(id) {
+    this.tool = this.tool === id && id !== "cross" ? "cross" : id;
+    this.toolButtons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.id === this.tool)));
+    this.root.dataset.tool = this.tool;
+    this.render();
+  }
+
+  act(id) {
+    if (id === "invert") {
+      this.inverted = !this.inverted;
+      this.greyTable();
+    } else if (id === "reset") {
+      this.inverted = false;
+      this.rulers = [];
+      this.window = { width: this.volume.window[1] - this.volume.window[0], level: (this.volume.window[0] + this.volume.window[1]) / 2 };
+      this.resetViews();
+      this.greyTable();
+    } else if (id === "overlay") {
+      this.heatOn = !this.heatOn;
+      this.switch.setAttribute("aria-checked", String(this.heatOn));
+    } else if (id === "clear") {
+      this.rulers = [];
+    } else if (id === "full") {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else this.root.requestFullscreen?.().catch(() => {});
+    } else if (id === "help") {
+      if (this.help.open) this.help.close();
+      else this.help.show();
+    }
+    this.render();
+    this.reportSoon();
+  }
+
+  resetViews() {
+    this.panes.forEach((pane) => {
+      pane.zoom = 1;
+      pane.pan = [0, 0];
+    });
+    this.useTool("cross");
+  }
+
+  moveSlice(pane, step) {
+    const { shape } = this.volume;
+    this.cursor[pane.w] = clamp(this.cursor[pane.w] + step, 0, shape[pane.w] - 1);
+    this.hover = null;
+    this.render();
+    this.reportSoon();
+  }
+
+  reportSoon() {
+    clearTimeout(this.reportTimer);
+    this.reportTimer = setTimeout(() => {
+      if (!this.volume) return;
+      this.live.textContent = this.place.textContent;
+      this.remember();
+      this.report?.({
+        voxel: this.cursor.map((value, n) => Math.round((value + 0.5) * this.volume.full_shape[n] / this.volume.shape[n] - 0.5)),
+        z_mm: Math.round(this.worldMm(this.cursor)[2] * 10) / 10,
+        window_hu: [this.window.level - this.window.width / 2, this.window.level + this.window.width / 2],
+        threshold: this.threshold,
+        opacity: this.heatOn ? this.opacity : 0,
+        volume: this.volume.digest,
+      });
+    }, REPORT_DELAY_MS);
+  }
+
+  remember() {
+    if (!this.volume) return;
+    remembered.set(this.volume.digest, { cursor: [...this.cursor], window: { ...this.window } });
+    if (remembered.size > 16) remembered.delete(remembered.keys().next().value);
+  }
+
+  // ---------------------------------------------------------------- input
+
+  listen() {
+    const options = { signal: this.stopper.signal };
+    this.panes.forEach((pane) => this.listenPane(pane, options));
+    const jump = (event) => {
+      const box = this.strip.getBoundingClientRect();
+      const slices = this.volume.shape[2];
+      const k = Math.floor((1 - (event.clientY - box.top) / box.height) * slices);
+      this.moveSlice(this.panes[0], clamp(k, 0, slices - 1) - this.cursor[2]);
+    };
+    this.strip.addEventListener("pointerdown", (event) => {
+      this.strip.setPointerCapture(event.pointerId);
+      jump(event);
+    }, options);
+    this.strip.addEventListener("pointermove", (event) => { if (event.buttons) jump(event); }, options);
+    this.strip.addEventListener("wheel", (event) => this.wheel(this.panes[0], event), { ...options, passive: false });
+    this.root.addEventListener("pointerenter", () => { this.inside = true; }, options);
+    this.root.addEventListener("pointerleave", () => { this.inside = false; }, options);
+    document.addEventListener("keydown", (event) => this.keyDown(event), options);
+    document.addEventListener("fullscreenchange", () => this.resize(), options);
+  }
+
+  listenPane(pane, options) {
+    const { node } = pane;
+    node.addEventListener("contextmenu", (event) => event.preventDefault(), options);
+    node.addEventListener("wheel", (event) => this.wheel(pane, event), { ...options, passive: false });
+    node.addEventListener("pointerdown", (event) => this.dragStart(pane, event), options);
+    node.addEventListener("pointermove", (event) => this.dragMove(pane, event), options);
+    node.addEventListener("pointerup", (event) => this.dragEnd(event), options);
+    node.addEventListener("pointercancel", (event) => this.dragEnd(event), options);
+    node.addEventListener("pointerleave", () => {
+      this.hover = null;
+      this.render();
+    }, options);
+  }
+
+  wheel(pane, event) {
+    event.preventDefault();
+    if (!this.volume) return;
+    this.wheelSum = (this.wheelSum || 0) + (event.deltaMode === 0 ? event.deltaY / 50 : event.deltaY);
+    const steps = Math.trunc(this.wheelSum);
+    if (!steps) return;
+    this.wheelSum -= steps;
+    this.moveSlice(pane, -Math.sign(steps) * Math.max(1, Math.min(4, Math.floor(Math.abs(steps) / 2))));
+  }
+
+  dragStart(pane, event) {
+    if (!this.volume) return;
+    this.root.focus({ preventScroll: true });
+    pane.node.setPointerCapture(event.pointerId);
+    const mode = event.button === 2 ? "zoom" : event.button === 1 ? "pan" : event.shiftKey ? "window" : event.pointerType === "touch" && this.tool === "cross" ? "touch" : this.tool;
+    this.touches = this.touches || new Map();
+    this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+    this.drag = { mode: this.touches.size > 1 ? "pinch" : mode, pane, x: event.clientX, y: event.clientY, moved: false };
+    if (event.button === 1) event.preventDefault();
+    if (mode === "cross") this.placeCross(pane, event);
+    if (mode === "ruler") {
+      const at = pane.voxelAt(event);
+      this.rulers.push({ plane: pane.name, slice: this.cursor[pane.w], from: at, to: at });
+    }
+  }
+
+  dragMove(pane, event) {
+    if (!this.volume) return;
+    this.hoverAt(pane, event);
+    const { drag } = this;
+    if (!drag || drag.pane !== pane) return;
+    const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
+    drag.moved = drag.moved || Math.abs(dx) + Math.abs(dy) > 3;
+    const handler = { cross: () => this.placeCross(pane, event), window: () => this.dragWindow(dx, dy), zoom: () => this.dragZoom(pane, dy), pan: () => this.dragPan(pane, dx, dy),
+      ruler: () => { this.rulers[this.rulers.length - 1].to = pane.voxelAt(event); }, touch: () => this.dragTouch(pane, dy), pinch: () => this.dragPinch(pane, event) }[drag.mode];
+    const consumed = handler();
+    if (consumed !== false) Object.assign(drag, { x: event.clientX, y: event.clientY });
+    this.render();
+  }
+
+  dragEnd(event) {
+    this.touches?.delete(event.pointerId);
+    if (!this.drag) return;
+    if (this.drag.mode === "touch" && !this.drag.moved) this.placeCross(this.drag.pane, event);
+    if (this.drag.mode === "ruler") {
+      const last = this.rulers[this.rulers.length - 1];
+      if (this.lengthMm(last, this.drag.pane) < 0.5) this.rulers.pop();
+    }
+    this.drag = null;
+    this.render();
+    this.reportSoon();
+  }
+
+  hoverAt(pane, event) {
+    const [u, v] = pane.voxelAt(event).map(Math.round);
+    const { shape } = this.volume;
+    const at = [...this.cursor];
+    at[pane.u] = u;
+    at[pane.v] = v;
+    const inside = u >= 0 && v >= 0 && u < shape[pane.u] && v < shape[pane.v];
+    this.hover = inside ? at : null;
+    this.readOut();
+  }
+
+  placeCross(pane, event) {
+    const [u, v] = pane.voxelAt(event);
+    const { shape } = this.volume;
+    this.cursor[pane.u] = clamp(Math.round(u), 0, shape[pane.u] - 1);
+    this.cursor[pane.v] = clamp(Math.round(v), 0, shape[pane.v] - 1);
+    this.render();
+  }
+
+  dragWindow(dx, dy) {
+    const gain = Math.max(1, this.window.width / 300);
+    this.window.width = clamp(Math.round(this.window.width + dx * gain), 1, 8000);
+    this.window.level = clamp(Math.round(this.window.level + dy * gain), -2000, 4000);
+    this.greyTable();
+  }
+
+  dragZoom(pane, dy) {
+    const before = pane.zoom;
+    pane.zoom = clamp(pane.zoom * Math.exp(-dy / 150), 0.5, 12);
+    pane.pan = pane.pan.map((value) => (value * pane.zoom) / before);
+  }
+
+  dragPan(pane, dx, dy) {
+    pane.pan = [pane.pan[0] + dx, pane.pan[1] + dy];
+  }
+
+  dragTouch(pane, dy) {
+    const step = Math.trunc(dy / 6);
+    if (!step) return false;
+    this.moveSlice(pane, -step);
+    return true;
+  }
+
+  dragPinch(pane, event) {
+    const spread = () => {
+      const [[x0, y0], [x1, y1]] = [...this.touches.values()];
+      return Math.hypot(x1 - x0, y1 - y0);
+    };
+    if (this.touches.size < 2) return;
+    const before = spread();
+    this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+    pane.zoom = clamp((pane.zoom * spread()) / Math.max(1, before), 0.5, 12);
+  }
+
+  /** Keys work when the viewer has the focus, or when the pointer rests on it and nothing else has the focus. */
+  keyDown(event) {
+    if (!this.volume || event.ctrlKey || event.metaKey || event.altKey) return;
+    const path = event.composedPath();
+    const focused = path.includes(this.root);
+    if (!focused && !(this.inside && path[0] === document.body)) return;
+    const target = path[0];
+    if (target.type === "range" && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+    if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
+    if (this.runKey(event.key)) event.preventDefault();
+  }
+
+  runKey(key) {
+    const preset = PRESETS.find((item) => item.key === key);
+    const tool = TOOLS.find((item) => item.key === key);
+    const last = this.volume.shape[2];
+    const steps = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10, Home: last, End: -last }[key];
+    const action = { i: "invert", " ": "reset", o: "overlay", f: "full", "?": "help", Delete: "clear" }[key];
+    if (preset) this.usePreset(preset);
+    else if (tool) this.useTool(tool.id);
+    else if (steps) this.moveSlice(this.panes[0], steps);
+    else if (action) this.act(action);
+    else if (key === "Escape" && this.help.open) this.help.close();
+    else return false;
+    return true;
+  }
+}

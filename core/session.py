@@ -1,0 +1,363 @@
+"""The one core file that knows Streamlit: typed access to a session, bounded caches, and the CT viewer component.
+
+Model weights are shared between sessions, read-only. Whatever belongs to a patient lives in `st.session_state` only, in
+small bounded stores keyed by digests, and is gone when the session ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import pandas as pd
+import streamlit as st
+
+from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.cohort.tasks import TASKS
+from core.errors import UserFacingError
+from core.fit import resolve_device
+from core.load import SeriesSummary, list_series, load_study
+from core.records import CaseReview, CtStudy, SurvivalCurve, Task, Timeline
+from core.review import CaseEncoding, compare_curves, encode_case, review_case
+from core.timeline import list_subjects, load_timeline
+from core.view.exporting import Exports
+from core.view.lanes import event_rows
+from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
+from core.view.packing import pack_overlay, pack_volume
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+DEMO_CASES = ASSETS / "demo" / "cases"
+FUSION_ORDER = (
+    "cross_attention",
+    "co_attention_ehr_guided",
+    "co_attention_image_guided",
+    "contrastive",
+    "concat",
+    "image_only",
+    "ehr_only",
+)
+T = TypeVar("T")
+REVIEWS_KEPT, PACKETS_KEPT, CASES_KEPT = 12, 6, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is open: a CT, a timeline, or both, and words for the header.
+
+    fabricated: CT and timeline were put together by the user and need not be of one person.
+    """
+
+    name: str
+    study: CtStudy | None
+    timeline: Timeline | None
+    task: str | None = None
+    words: str = ""
+    fabricated: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Key of everything computed from this case."""
+        return f"{self.study.digest if self.study else '-'}|{self.timeline.digest if self.timeline else '-'}"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One shipped bundle: its key is "task/fusion"."""
+
+    key: str
+    task: str
+    fusion: str
+
+
+# ---------------------------------------------------------------- bounded stores of this session
+
+
+def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
+    """The value of `key` in a named store of this session; made once, oldest dropped beyond `limit`."""
+    kept = cast("OrderedDict[object, T]", st.session_state.setdefault(f"store:{store}", OrderedDict()))
+    if key in kept:
+        kept.move_to_end(key)
+        return kept[key]
+    value = make()
+    kept[key] = value
+    while len(kept) > limit:
+        kept.popitem(last=False)
+    return value
+
+
+def forget_patient() -> None:
+    """Drop everything that belongs to a patient from this session."""
+    for name in [name for name in st.session_state if str(name).startswith("store:")]:
+        del st.session_state[name]
+    st.session_state.pop("case", None)
+
+
+# ---------------------------------------------------------------- cases
+
+
+@st.cache_resource(show_spinner=False)
+def demo_cases() -> Mapping[str, Mapping[str, Any]]:
+    """Shipped demo cases in their order: folder name -> its case.json."""
+    cards = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(DEMO_CASES.glob("*/case.json"))}
+    return dict(sorted(cards.items(), key=lambda item: (item[1].get("order", 99), item[0])))
+
+
+def open_demo(name: str) -> Case:
+    """Open a shipped demo case. Raises UserFacingError where it is not there."""
+    card = demo_cases().get(name)
+    if card is None:
+        raise UserFacingError(
+            "This demo case is not installed.", "a demo case that ships with the app", "Choose another"
+        )
+    return remember("demo", name, CASES_KEPT, lambda: _read_demo(name, card))
+
+
+def _read_demo(name: str, card: Mapping[str, Any]) -> Case:
+    folder = DEMO_CASES / name
+    ct = folder / card.get("ct", "ct.nii.gz")
+    events = folder / "timeline.parquet"
+    when = card.get("prediction_time")
+    timeline = load_timeline(events, prediction_time=pd.Timestamp(when) if when else None) if events.exists() else None
+    return Case(
+        name=str(card.get("title", name)),
+        study=load_study(ct) if ct.exists() else None,
+        timeline=timeline,
+        task=card.get("task"),
+        words=str(card.get("description", "")),
+    )
+
+
+def current_case() -> Case | None:
+    """The case on screen; the first demo case where nothing was opened yet; None where none is installed.
+
+    Raises UserFacingError where the chosen demo case cannot be read.
+    """
+    if "case" not in st.session_state:
+        name = st.session_state.get("demo") or next(iter(demo_cases()), None)
+        if name is None:
+            return None
+        st.session_state["demo"] = name
+        st.session_state["case"] = open_demo(name)
+    return cast("Case", st.session_state["case"])
+
+
+def choose_demo(name: str) -> None:
+    """Show a demo case from the next run on."""
+    st.session_state.pop("case", None)
+    st.session_state["demo"] = name
+
+
+def set_case(case: Case) -> None:
+    """Put the user's own case on screen; what was kept of earlier cases is dropped."""
+    forget_patient()
+    st.session_state["case"] = case
+    st.session_state["demo"] = None
+
+
+def is_new_on_screen(case: Case) -> bool:
+    """Was another case, or none, on screen before? True once a case."""
+    before, st.session_state["on_screen"] = st.session_state.get("on_screen"), case.digest
+    return before != case.digest
+
+
+def current_demo() -> str | None:
+    """Folder name of the demo case on screen, None for the user's own."""
+    return cast("str | None", st.session_state.get("demo"))
+
+
+# ---------------------------------------------------------------- the user's own files
+
+
+def series_in(source: Any) -> tuple[SeriesSummary, ...]:
+    """CT series of a server path or of (name, bytes) pairs. Raises UserFacingError."""
+    if isinstance(source, Path) and not source.exists():
+        raise UserFacingError(
+            "There is nothing at this path.", "a folder or file that the server can read", "Check the path"
+        )
+    return list_series(source)
+
+
+def read_scan(source: Any, series: str | None, progress: Callable[[float, str], None]) -> CtStudy | None:
+    """The chosen CT, or None where there is no source. Raises UserFacingError."""
+    return None if source is None else load_study(source, series=series, progress=progress)
+
+
+def subjects_in(source: Any) -> dict[int, str]:
+    """Patients of an events file: subject id -> how much is known of each. Raises UserFacingError."""
+    table = list_subjects(source)
+    years = (table["last"] - table["first"]).dt.total_seconds() / (365.25 * 86400)
+    return {
+        int(subject): f"{int(subject)}: {int(count):,} events over {span:.1f} years"
+        for subject, count, span in zip(table["subject_id"], table["events"], years, strict=True)
+    }
+
+
+def read_record(source: Any, subject: int | None, when: pd.Timestamp | None) -> Timeline | None:
+    """The chosen patient's timeline, or None where there is no source. Raises UserFacingError."""
+    return None if source is None else load_timeline(source, prediction_time=when, subject_id=subject)
+
+
+# ---------------------------------------------------------------- models
+
+
+@st.cache_resource(show_spinner=False)
+def model_choices() -> tuple[ModelChoice, ...]:
+    """Every shipped bundle, tasks and fusions in display order."""
+    found = (ModelChoice(key, *key.split("/", 1)) for key in shipped_bundles())
+    return tuple(sorted(found, key=_display_order))
+
+
+def _display_order(choice: ModelChoice) -> tuple[int, str, int]:
+    return _place(choice.task, tuple(TASKS)), choice.task, _place(choice.fusion, FUSION_ORDER)
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def choice_of(task: str, fusion: str) -> ModelChoice | None:
+    """The bundle of a task and fusion, or None."""
+    return next((choice for choice in model_choices() if (choice.task, choice.fusion) == (task, fusion)), None)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def bundle(key: str) -> Bundle:
+    """A shipped bundle, verified and loaded once for all sessions (weights only, never a patient)."""
+    return load_bundle(shipped_bundles()[key])
+
+
+def task_card(choice: ModelChoice) -> Task:
+    """The task of a bundle."""
+    return TASKS[choice.task] if choice.task in TASKS else bundle(choice.key).task
+
+
+def review(
+    case: Case, bundle_key: str, horizon_days: int, method: str | None, progress: Callable[[float], None] | None = None
+) -> CaseReview:
+    """What a model says of a case; `method` None computes no saliency. Kept for this session."""
+
+    def compute() -> CaseReview:
+        return review_case(
+            case.study,
+            case.timeline,
+            bundle(bundle_key),
+            horizon_days=horizon_days,
+            explain=method,
+            encoding=encoding(case, bundle_key),
+            progress=progress,
+        )
+
+    return remember("reviews", (case.digest, bundle_key, horizon_days, method), REVIEWS_KEPT, compute)
+
+
+def is_reviewed(case: Case, bundle_key: str, horizon_days: int, method: str | None) -> bool:
+    """Is this review at hand without computing?"""
+    return (case.digest, bundle_key, horizon_days, method) in st.session_state.get("store:reviews", {})
+
+
+def stop(question: tuple[object, ...]) -> None:
+    """Leave out the saliency of this (case, bundle, horizon, method) until something else is asked."""
+    st.session_state["stopped"] = question
+
+
+def was_stopped(question: tuple[object, ...]) -> bool:
+    """Was the saliency of this question stopped? Any other question takes the stop back."""
+    if st.session_state.get("stopped") != question:
+        st.session_state.pop("stopped", None)
+    return "stopped" in st.session_state
+
+
+def encoding(case: Case, bundle_key: str) -> CaseEncoding:
+    """Tokens of a case for a bundle; what another bundle's encoder already made of it is taken over."""
+    before = remember("last_encoding", case.digest, 1, dict[str, CaseEncoding])
+    latest = next(reversed(before.values()), None)
+    if bundle_key not in before:
+        before[bundle_key] = encode_case(case.study, case.timeline, bundle(bundle_key), reuse=latest)
+    return before[bundle_key]
+
+
+def single_curves(case: Case, task: str, fusions: tuple[str, ...]) -> dict[str, SurvivalCurve]:
+    """Curves of models that read one modality, fusion -> curve; those that read nothing of the case are left out."""
+    choices = [choice for choice in (choice_of(task, fusion) for fusion in fusions) if choice is not None]
+
+    def compute() -> dict[str, SurvivalCurve]:
+        return compare_curves(case.study, case.timeline, {choice.fusion: bundle(choice.key) for choice in choices})
+
+    return remember("single_curves", (case.digest, task, fusions), REVIEWS_KEPT, compute)
+
+
+def event_table(case: Case, result: CaseReview | None) -> pd.DataFrame:
+    """Rows of the timeline chart for this review."""
+    assert case.timeline is not None
+    timeline = case.timeline
+    key = (timeline.digest, result.bundle_digest if result else "", result.horizon_days if result else 0.0)
+    return remember("event_rows", key, 4, lambda: event_rows(timeline, result))
+
+
+def ink() -> str:
+    """Text colour of the reader's theme, for figures."""
+    return INK_ON_DARK if st.context.theme.type == "dark" else INK_ON_LIGHT
+
+
+def device_words() -> str:
+    """Which device runs the models, in words."""
+    device, _ = resolve_device("auto")
+    return "GPU" if device.type == "cuda" else "CPU (no GPU found)"
+
+
+# ---------------------------------------------------------------- export
+
+
+def exports(case: Case, bundle_key: str, result: CaseReview) -> Exports:
+    """The exports of what is on screen."""
+    return Exports(case.study, case.timeline, result, bundle(bundle_key), _view())
+
+
+# ---------------------------------------------------------------- the CT viewer
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    js, css = ((ASSETS / f"viewer.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    return st.components.v2.component("ct_viewer", js=js, css=css)
+
+
+def window_of(task: str | None) -> tuple[int, int]:
+    """HU window (low, high) the viewer opens with: wide enough to read clot or calcium, whatever the model reads."""
+    return (-250, 450) if task == "pe_mortality" else (-160, 240)
+
+
+def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
+    """Mount the viewer with the study's volume; the browser keeps it while its digest stays the same."""
+    packet = remember("volumes", (study.digest, window_hu), 2, lambda: pack_volume(study, window_hu))
+    _component()(key="ct_view", data=packet, on_view_change=_keep_view)
+
+
+def _view() -> dict[str, Any]:
+    """What the viewer last reported: voxel (i, j, k), z_mm, window_hu (low, high), threshold, opacity; or empty."""
+    return cast("dict[str, Any]", st.session_state.setdefault("view", {}))
+
+
+def _keep_view() -> None:
+    _view().update(st.session_state["ct_view"].get("view") or {})
+
+
+def show_overlay(study: CtStudy, result: CaseReview | None, *, reason: str, watermark: str) -> None:
+    """Send the saliency and the slice strip to the mounted viewer."""
+    saliency = result.saliency if result else None
+    attention = result.attention if result else None
+    shown = (study.digest, result.bundle_digest if result else "", result.horizon_days if result else 0)
+    method = saliency.method if saliency else reason
+    digest = hashlib.sha256(repr((*shown, method, watermark)).encode()).hexdigest()[:24]
+    packet = remember(
+        "overlays",
+        digest,
+        PACKETS_KEPT,
+        lambda: pack_overlay(study, saliency, attention, digest=digest, reason=reason, watermark=watermark),
+    )
+    _component()(key="ct_overlay", data=packet)

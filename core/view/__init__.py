@@ -1,0 +1,1 @@
+"""Pictures for the screen: packets for the CT viewer, Plotly figures and HTML. Pure functions, no Streamlit."""

@@ -1,0 +1,59 @@
+"""The model card as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+
+def card_html(card: Mapping[str, Any]) -> str:
+    """Every entry of a model card, in its own order; nested entries as definition lists."""
+    return f'<div class="card">{_entries(card)}</div>'
+
+
+def _entries(values: Mapping[str, Any]) -> str:
+    lines = (f"<dt>{escape(label(key))}</dt><dd>{_value(value)}</dd>" for key, value in values.items())
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _entries(value)
+    if isinstance(value, list | tuple):
+        return "<ul>" + "".join(f"<li>{_value(item)}</li>" for item in value) + "</ul>"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return escape(str(value)) if value not in (None, "") else "not stated"
+
+
+def label(key: str) -> str:
+    """A key as words.
+
+    >>> label("intended_use")
+    'Intended use'
+    """
+    words = key.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def performance_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A card's performance entries (measure, value, lower, upper, split, patients, events) as words for a table."""
+    return [
+        {
+            "Measure": str(row["measure"]).replace(" (95% patient bootstrap)", ""),
+            "Value (95% interval)": _with_interval(row),
+            "Patients": f"{row['patients']:,}" if row.get("patients") is not None else "",
+            "Events": f"{row['events']:,}" if row.get("events") is not None else "",
+            "Split": str(row.get("split", "")),
+        }
+        for row in rows
+    ]
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    value = f"{row['value']:.3f}"
+    known = row.get("lower") is not None and row.get("upper") is not None
+    return f"{value} ({row['lower']:.3f} to {row['upper']:.3f})" if known else value

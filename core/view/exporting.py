@@ -1,0 +1,64 @@
+"""The files that a reader can take away, made in memory on the click."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from core.export.bundle_view import BundleView
+from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figure_inputs
+from core.export.files import saliency_nifti
+from core.export.provenance import curve_record, provenance, to_json
+from core.records import CaseReview, CtStudy, Timeline
+
+
+@dataclass(frozen=True, eq=False)
+class Exports:
+    """Makes export files when asked, in any thread.
+
+    view: what the viewer last reported (voxel, window_hu, volume), a mapping that follows it as it moves; or empty.
+    """
+
+    study: CtStudy | None
+    timeline: Timeline | None
+    review: CaseReview
+    bundle: BundleView
+    view: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Files that can be made."""
+        pictures = tuple(f"figure.{kind}" for kind in FORMATS)
+        maps = ("saliency.nii.gz",) if self.study is not None and self.review.saliency is not None else ()
+        return (*pictures, *maps, "curve.json", "provenance.json")
+
+    def inputs(self) -> FigureInputs:
+        """The figure's inputs at the slice and window that the viewer shows."""
+        study, view = self.study, self.view
+        same = study is not None and str(view.get("volume", "")).startswith(study.digest[:24])
+        window = (float(view["window_hu"][0]), float(view["window_hu"][1])) if same else None
+        slice_k = int(view["voxel"][2]) if same else None
+        return figure_inputs(study, self.timeline, self.review, self.bundle, window=window, slice_k=slice_k)
+
+    def file(self, name: str) -> bytes:
+        """One of `names`, in memory."""
+        if name == "saliency.nii.gz" and self.study is not None and self.review.saliency is not None:
+            return saliency_nifti(self.study, self.review.saliency)
+        if name == "curve.json":
+            return to_json(curve_record(self.review)).encode()
+        if name == "provenance.json":
+            return to_json(provenance(self.inputs())).encode()
+        return figure_bytes(self.inputs(), cast("Format", name.rsplit(".", 1)[-1]))
+
+    def archive(self) -> bytes:
+        """All of `names` as one zip in memory; every picture and map with its sidecar."""
+        record, buffer = provenance(self.inputs()), io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in self.names:
+                archive.writestr(name, self.file(name))
+                if not name.endswith(".json"):
+                    archive.writestr(f"{name}.json", to_json({**record, "file": name}))
+        return buffer.getvalue()

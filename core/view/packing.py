@@ -1,0 +1,175 @@
+"""Packets of bytes that the browser viewer reads: one for the volume, one for the overlay.
+
+Layout: b"CTV1", uint32 length of the header (little endian), UTF-8 JSON header, zeros up to a multiple of 8, payload.
+The payload holds voxels with i fastest, then j, then k, on closest-canonical RAS axes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.explain.methods import CARDS
+from core.export.style import duration
+from core.records import Attention, Attribution, CtStudy, FloatArray
+from core.view.colour import saliency_colours
+
+MAGIC = b"CTV1"
+VOLUME_BYTES_LIMIT = 120 * 2**20
+OVERLAY_VOXELS_LIMIT = 6 * 2**20
+SATURATION_PERCENTILE = 99.9
+
+
+def pack(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
+    """One packet; see the module docstring for its layout."""
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    start = MAGIC + len(text).to_bytes(4, "little") + text
+    return start + bytes(-len(start) % 8) + payload
+
+
+def unpack(packet: bytes) -> tuple[dict[str, Any], bytes]:
+    """(header, payload) of a packet. Raises ValueError where it is not one."""
+    if packet[:4] != MAGIC:
+        raise ValueError("not a viewer packet")
+    end = 8 + int.from_bytes(packet[4:8], "little")
+    return json.loads(packet[8:end]), packet[end + (-end % 8) :]
+
+
+def block_mean(values: npt.NDArray[Any], shape: Sequence[int]) -> FloatArray:
+    """Mean over near-equal blocks that tile the array exactly: float32 of `shape` (each at most the input's)."""
+    result = np.asarray(values)
+    for axis, wanted in enumerate(shape):
+        count = result.shape[axis]
+        if wanted != count:
+            edges = np.floor(np.linspace(0, count, wanted + 1)).astype(int)
+            sums = np.add.reduceat(result, edges[:-1], axis=axis, dtype=np.float32)
+            widths = np.diff(edges).astype(np.float32)
+            result = sums / widths.reshape([-1 if n == axis else 1 for n in range(result.ndim)])
+    return np.asarray(result, dtype=np.float32)
+
+
+def shown_shape(shape: Sequence[int], limit: int) -> tuple[int, int, int]:
+    """The largest grid of at most `limit` voxels: halve the in-plane axes first, then k."""
+    i, j, k = shape
+    while i * j * k > limit and min(i, j) > 128:
+        i, j = (i + 1) // 2, (j + 1) // 2
+    while i * j * k > limit and k > 1:
+        k = (k + 1) // 2
+    return i, j, k
+
+
+def pack_volume(
+    study: CtStudy, window_hu: tuple[int, int], *, viewer: str = "main", limit_bytes: int = VOLUME_BYTES_LIMIT
+) -> bytes:
+    """The study for the viewer: int16 HU; averaged over blocks, with a shown note, where it exceeds `limit_bytes`."""
+    shape = shown_shape(study.shape, limit_bytes // 2)
+    voxels, note = study.voxels_hu, ""
+    if shape != study.shape:
+        voxels = np.round(block_mean(voxels, shape)).astype(np.int16)
+        small, full = (" x ".join(map(str, grid)) for grid in (shape, study.shape))
+        note = f"Shown at {small} voxels: the study of {full} is too large to show. The models read all of it."
+    ratio = np.array(study.shape) / np.array(shape)
+    affine = study.affine_mm @ np.vstack([np.column_stack([np.diag(ratio), (ratio - 1) / 2]), [0, 0, 0, 1]])
+    header = {
+        "kind": "volume",
+        "viewer": viewer,
+        "study": study.digest[:24],
+        "digest": f"{study.digest[:24]}-{window_hu[0]}-{window_hu[1]}",
+        "shape": list(shape),
+        "full_shape": list(study.shape),
+        "spacing": [float(mm * by) for mm, by in zip(study.spacing_mm, ratio, strict=True)],
+        "affine": affine.tolist(),
+        "window": list(window_hu),
+        "start": [count // 2 for count in shape],
+        "note": note,
+    }
+    return pack(header, voxels.tobytes(order="F"))
+
+
+def pack_overlay(
+    study: CtStudy,
+    saliency: Attribution | None,
+    attention: Attention | None,
+    *,
+    digest: str,
+    reason: str = "",
+    watermark: str = "",
+    viewer: str = "main",
+) -> bytes:
+    """Saliency map and slice strip for the viewer.
+
+    The map is quantised to uint8 (signed: 128 is zero) up to the 99.9th percentile of its size; `reason` says why there
+    is none. `digest` must change whenever anything shown changes.
+    """
+    bars, strip_label = slice_strip(study, saliency, attention)
+    header: dict[str, Any] = {
+        "kind": "overlay",
+        "viewer": viewer,
+        "study": study.digest[:24],
+        "digest": digest,
+        "reason": reason,
+        "watermark": watermark,
+        "strip": bars,
+        "strip_label": strip_label,
+        "focus": _focus(study, saliency, bars),
+        "shape": None,
+    }
+    if saliency is None:
+        return pack(header)
+    grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
+    values = block_mean(saliency.values, grid)
+    limit = float(np.percentile(np.abs(values[values != 0]), SATURATION_PERCENTILE)) if values.any() else 1.0
+    header |= {
+        "shape": list(grid),
+        "limit": limit,
+        "signed": saliency.signed,
+        "unit": saliency.unit,
+        "label": f"{method_title(saliency.method)}, {duration(saliency.horizon_days)}",
+        "colours": saliency_colours(saliency.signed),
+    }
+    return pack(header, quantise(values, limit, saliency.signed).tobytes(order="F"))
+
+
+def method_title(method: str) -> str:
+    """A saliency method's name in words."""
+    return CARDS[method].title if method in CARDS else method
+
+
+def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:
+    """uint8 of values scaled to `limit`; signed maps put zero at 128, others at 0."""
+    scaled = np.clip(values / max(limit, 1e-30), -1.0, 1.0)
+    codes = 128 + 127 * scaled if signed else 255 * np.clip(scaled, 0.0, 1.0)
+    return np.asarray(np.round(codes), dtype=np.uint8)
+
+
+def slice_strip(
+    study: CtStudy, saliency: Attribution | None, attention: Attention | None
+) -> tuple[list[list[float]], str]:
+    """Bars beside the axial view: [slice index in the shown grid, weight, thickness in slices], and their caption."""
+    depth = shown_shape(study.shape, VOLUME_BYTES_LIMIT // 2)[2]
+    by = depth / study.shape[2]
+    if attention is not None and attention.ct_weights is not None and attention.ct_positions_mm is not None:
+        z0, step = float(study.affine_mm[2, 3]), float(study.affine_mm[2, 2])
+        index = (attention.ct_positions_mm - z0) / step * by
+        thickness = abs(float(np.median(np.diff(np.sort(index))))) if len(index) > 1 else 1.0
+        bars = [[float(k), float(w), thickness] for k, w in zip(index, attention.ct_weights, strict=True)]
+        return bars, f"{attention.kind}: weight of each CT slice. Click to jump."
+    if saliency is not None:
+        sums = np.abs(saliency.values).sum(axis=(0, 1), dtype=np.float64)
+        return [[k * by, float(v), by] for k, v in enumerate(sums)], "Saliency summed over each slice. Click to jump."
+    return [], ""
+
+
+def _focus(study: CtStudy, saliency: Attribution | None, bars: list[list[float]]) -> list[float] | None:
+    """Where the viewer opens: the strongest voxel of the map, else the heaviest slice (shown grid)."""
+    shape = shown_shape(study.shape, VOLUME_BYTES_LIMIT // 2)
+    if saliency is not None and saliency.values.any():
+        strongest = np.unravel_index(int(np.argmax(saliency.values)), saliency.values.shape)
+        return [float(at) * part / whole for at, part, whole in zip(strongest, shape, study.shape, strict=True)]
+    if bars:
+        return [shape[0] / 2, shape[1] / 2, max(bars, key=lambda bar: bar[1])[0]]
+    return None

@@ -1,0 +1,260 @@
+"""The survival panel: the patient's curve over the cohort's, risk in words, and a picture of one hundred people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core import VIRTUAL_WATERMARK
+from core.export.style import COHORT, EHR, IMAGE, duration, fusion_colour, percent
+from core.records import CaseReview, SurvivalCurve
+from core.view.colour import translucent
+from core.view.layout import INK_ON_LIGHT, finish
+
+SINGLE_MODALITY = {"image_only": ("CT alone", IMAGE, "dot"), "ehr_only": ("Record alone", EHR, "dash")}
+
+
+LEAST_TICK_GAP = 0.1
+"""Share of the time axis that a tick label and the number at risk below it need."""
+
+
+def curve_figure(
+    review: CaseReview,
+    baseline: pd.DataFrame,
+    *,
+    others: Sequence[tuple[str, SurvivalCurve]] = (),
+    virtual: bool = True,
+    ink: str = INK_ON_LIGHT,
+    height: int = 200,
+) -> go.Figure:
+    """Predicted S(t) with band, training cohort's Kaplan-Meier behind it with numbers at risk, horizon marked.
+
+    baseline: columns time_days, survival, lower, upper, at_risk. others: (fusion, curve) of single-modality models.
+    """
+    figure = go.Figure()
+    _add_cohort(figure, baseline)
+    for fusion, curve in others:
+        name, colour, dash = SINGLE_MODALITY[fusion]
+        _add_line(figure, curve, name, colour, dash, 2.0)
+    colour = fusion_colour(review.fusion)
+    _add_band(figure, review.curve, colour)
+    _add_line(figure, review.curve, "This patient", colour, "solid", 3.0)
+    _add_horizon(figure, review, colour)
+    ticks = _ticks(review)
+    _add_numbers_at_risk(figure, baseline, ticks)
+    if virtual:
+        _add_watermark(figure)
+    figure.update_layout(**_layout(review, ticks))
+    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
+
+
+def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
+    time, survival = baseline["time_days"], 100 * baseline["survival"]
+    edges = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=time, y=100 * baseline["upper"], **edges)
+    figure.add_scatter(x=time, y=100 * baseline["lower"], fill="tonexty", fillcolor=translucent(COHORT, 0.18), **edges)
+    figure.add_scatter(
+        x=time,
+        y=survival,
+        mode="lines",
+        line={"color": COHORT, "width": 2, "shape": "hv"},
+        name="Training cohort",
+        hovertemplate="cohort %{y:.0f}%<extra></extra>",
+    )
+
+
+def _add_band(figure: go.Figure, curve: SurvivalCurve, colour: str) -> None:
+    edges = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=curve.times_days, y=100 * curve.upper, **edges)
+    figure.add_scatter(
+        x=curve.times_days, y=100 * curve.lower, fill="tonexty", fillcolor=translucent(colour, 0.22), **edges
+    )
+
+
+def _add_line(figure: go.Figure, curve: SurvivalCurve, name: str, colour: str, dash: str, width: float) -> None:
+    figure.add_scatter(
+        x=curve.times_days,
+        y=100 * curve.survival,
+        mode="lines",
+        line={"color": colour, "width": width, "dash": dash},
+        name=name,
+        hovertemplate=f"{escape(name)} %{{y:.1f}}%<extra></extra>",
+    )
+
+
+def _add_horizon(figure: go.Figure, review: CaseReview, colour: str) -> None:
+    day = review.horizon_days
+    figure.add_vline(x=day, line={"color": COHORT, "width": 1, "dash": "dot"})
+    survival = review.curve.survival_at(day)
+    if np.isfinite(survival):
+        marker = {"size": 11, "color": colour, "line": {"color": "#ffffff", "width": 2}}
+        figure.add_scatter(
+            x=[day], y=[100 * survival], mode="markers", marker=marker, hoverinfo="skip", showlegend=False
+        )
+
+
+def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Sequence[float]) -> None:
+    times, at_risk = baseline["time_days"].to_numpy(), baseline["at_risk"].to_numpy()
+    for day in ticks:
+        row = max(0, int(np.searchsorted(times, day, side="right")) - 1)
+        _margin_note(figure, day, f"{int(at_risk[row]):,}")
+    figure.add_annotation(
+        x=0,
+        y=0,
+        xref="paper",
+        yref="paper",
+        xshift=-24,
+        yshift=-34,
+        showarrow=False,
+        xanchor="right",
+        text="at risk",
+        font={"size": 11},
+    )
+
+
+def _margin_note(figure: go.Figure, day: float, text: str) -> None:
+    figure.add_annotation(x=day, y=0, yref="paper", yshift=-34, showarrow=False, text=text, font={"size": 11})
+
+
+def _add_watermark(figure: go.Figure) -> None:
+    figure.add_annotation(
+        x=0.5,
+        y=0.12,
+        xref="paper",
+        yref="paper",
+        text=VIRTUAL_WATERMARK,
+        showarrow=False,
+        opacity=0.62,
+        font={"size": 15},
+    )
+
+
+def shown_days(review: CaseReview) -> float:
+    """Where the time axis ends: the last horizon, or the end of the training follow-up where that comes first."""
+    return min(float(review.curve.times_days[-1]), float(max(review.task.horizons_days)))
+
+
+def _ticks(review: CaseReview) -> list[float]:
+    end = shown_days(review)
+    days = {0.0, *(float(day) for day in review.task.horizons_days)} | ({180.0} if end <= 400 else {730.0, 1460.0})
+    return sorted(day for day in days if day <= end + 1e-6)
+
+
+def tick_label(day: float) -> str:
+    """Axis label of a day: days up to a year, then years.
+
+    >>> tick_label(0), tick_label(90), tick_label(365), tick_label(1826)
+    ('0', '90 d', '1 y', '5 y')
+    """
+    if day == 0:
+        return "0"
+    return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
+
+
+def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
+    return {
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        "dragmode": False,
+        "xaxis": {
+            "range": [0, shown_days(review)],
+            "tickangle": 0,
+            "tickvals": list(ticks),
+            "ticktext": [tick_label(day) for day in ticks],
+            "fixedrange": True,
+            "hoverformat": ".0f",
+            "unifiedhovertitle": {"text": "day %{x:.0f}"},
+            "showgrid": False,
+        },
+        "yaxis": {"range": [0, 101], "ticksuffix": "%", "fixedrange": True, "dtick": 25},
+    }
+
+
+def cohort_risk(baseline: pd.DataFrame, day: float) -> float:
+    """1 - Kaplan-Meier of the training cohort at `day`; NaN beyond its follow-up."""
+    times = baseline["time_days"].to_numpy(np.float64)
+    if day > times[-1]:
+        return float("nan")
+    row = max(0, int(np.searchsorted(times, day, side="right")) - 1)
+    return 1.0 - float(baseline["survival"].iloc[row])
+
+
+def in_hundred(risk: float) -> str:
+    """A risk as people of one hundred.
+
+    >>> in_hundred(0.124), in_hundred(0.004), in_hundred(0.997)
+    ('about 12', 'fewer than 1', 'more than 99')
+    """
+    if risk < 0.005:
+        return "fewer than 1"
+    return "more than 99" if risk > 0.995 else f"about {round(100 * risk)}"
+
+
+def headline_html(review: CaseReview, baseline: pd.DataFrame) -> str:
+    """Risk at every horizon with interval and reference, the chosen one in words and as an icon array."""
+    day = review.horizon_days
+    event = escape(review.task.event_words)
+    columns = "".join(_risk_column(review, baseline, float(other)) for other in review.task.horizons_days)
+    risk, reference = review.curve.risk_at(day), cohort_risk(baseline, day)
+    icons = icon_array(risk, reference, fusion_colour(review.fusion)) if np.isfinite(risk) else ""
+    colour = f"--dot:{fusion_colour(review.fusion)}"
+    return (
+        f'<div class="risk" style="{colour}"><div class="risk-text">'
+        f'<p class="risk-label">{event[:1].upper()}{event[1:]} within</p>'
+        f'<div class="risk-row">{columns}</div>{_risk_words(review, risk, reference)}</div>{icons}</div>'
+    )
+
+
+def _risk_column(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
+    chosen = " chosen" if day == review.horizon_days else ""
+    risk, (low, high) = review.curve.risk_at(day), review.curve.risk_interval_at(day)
+    head = f'<div class="risk-cell{chosen}"><span>{escape(duration(day))}</span>'
+    if not np.isfinite(risk):
+        return f"{head}<b>not given</b><span>beyond training follow-up</span></div>"
+    reference = cohort_risk(baseline, day)
+    beside = f"cohort {percent(reference)}" if np.isfinite(reference) else "cohort not known"
+    return f"{head}<b>{percent(risk)}</b><span>{percent(low)} to {percent(high)}</span><span>{beside}</span></div>"
+
+
+def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
+    day = review.horizon_days
+    if not np.isfinite(risk):
+        return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
+    beside = f", {in_hundred(reference)} in the training cohort" if np.isfinite(reference) else ""
+    return (
+        f'<p class="risk-words">{in_hundred(risk).capitalize()} of 100 patients like this one '
+        f"within {escape(duration(day))}{beside}. Range: {escape(review.curve.band)}.</p>"
+        f'<p class="risk-more">{_median_words(review.curve)} \u00b7 {_rmst_words(review.curve, day)}</p>'
+    )
+
+
+def _median_words(curve: SurvivalCurve) -> str:
+    median = curve.median_days
+    value = "not reached" if median is None else f"{median:,.0f} days"
+    return f'<span title="Time by which half of such patients would have had the event">Median <b>{value}</b></span>'
+
+
+def _rmst_words(curve: SurvivalCurve, day: float) -> str:
+    value = curve.rmst_days(day)
+    return (
+        f'<span title="Restricted mean survival time: average event-free days up to the horizon">Event-free days, mean '
+        f"<b>{value:,.0f}</b> of {day:,.0f}</span>"
+    )
+
+
+def icon_array(risk: float, reference: float, colour: str) -> str:
+    """One hundred people as dots: filled = event expected for patients like this one; ringed = the cohort's share."""
+    count = round(100 * risk)
+    ring = round(100 * reference) if np.isfinite(reference) else 0
+    classes = (" ".join(name for name, is_so in (("on", n < count), ("ring", n < ring)) if is_so) for n in range(100))
+    dots = "".join(f'<i class="{kind}"></i>' if kind else "<i></i>" for kind in classes)
+    label = f"{count} of 100 dots filled; training cohort {ring} of 100, ringed"
+    return (
+        f'<figure class="icons" style="--dot:{colour}"><div role="img" aria-label="{label}">{dots}</div>'
+        f"<figcaption>{count} of 100<br>ring: cohort, {ring}</figcaption></figure>"
+    )

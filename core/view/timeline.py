@@ -1,0 +1,234 @@
+"""The timeline chart: lanes by kind, days from the prediction time, marks sized by what the model made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.export.style import COHORT, EHR, IMAGE, WARNING
+from core.view.colour import translucent
+from core.view.lanes import LANES, day_words, unit_words
+from core.view.layout import INK_ON_LIGHT, finish
+
+BINS = 420
+FUTURE_SHARE = 0.13
+LABEL_DAYS = Callable[[float], str]
+
+
+def marks_of(rows: pd.DataFrame, span_days: float, measure: str) -> pd.DataFrame:
+    """Events that would share a mark drawn as one: lane, day, words, event_ids, count, strength and sign.
+
+    A mark stands for the events of one lane within 1/420 of the span; its strength is the largest |measure| in it.
+    """
+    if rows.empty:
+        return pd.DataFrame(columns=["lane", "day", "words", "event_ids", "count", "strength", "signed"])
+    width = max(span_days / BINS, 1e-6)
+    ordered = rows.assign(size=rows[measure].abs().fillna(0.0), bin=np.floor(rows["day"] / width))
+    ordered = ordered.sort_values("size", ascending=False, kind="stable")
+    groups = ordered.groupby(["lane", "bin"], sort=False)
+    marks = groups.agg(
+        day=("day", "first"),
+        words=("words", "first"),
+        value=("value", "first"),
+        event_ids=("event_id", list),
+        count=("event_id", "size"),
+        strength=("size", "first"),
+        signed=(measure, "first"),
+    )
+    return marks.reset_index().drop(columns="bin")
+
+
+def timeline_figure(
+    rows: pd.DataFrame,
+    *,
+    measure: str = "attribution",
+    span_days: float,
+    later_events: int = 0,
+    selected: Collection[int] = (),
+    has_ct: bool = False,
+    label_day: LABEL_DAYS = day_words,
+    ink: str = INK_ON_LIGHT,
+) -> go.Figure:
+    """Lanes of marks over the last `span_days`; a line at the prediction time, the hidden future greyed out.
+
+    customdata of each mark: its event ids, joined by commas, so that a click finds the raw events.
+    """
+    shown = rows[rows["day"] >= -span_days]
+    marks = marks_of(shown, span_days, measure)
+    lanes = [lane for lane in LANES if (rows["lane"] == lane).any() or (lane == "imaging" and has_ct)]
+    figure = go.Figure()
+    _add_future(figure, span_days, later_events, len(lanes))
+    _add_rings(figure, marks, lanes, selected)
+    for name, kept, fill, symbol in _styles(marks, measure):
+        _add_marks(figure, marks[kept], lanes, name, fill, symbol, label_day)
+    if has_ct and "imaging" in lanes:
+        marker = {"size": 13, "symbol": "diamond", "color": IMAGE, "line": {"width": 1, "color": "#ffffff"}}
+        figure.add_scatter(
+            x=[0],
+            y=[lanes.index("imaging")],
+            mode="markers",
+            marker=marker,
+            name="CT shown above",
+            hovertemplate="CT shown above<extra></extra>",
+            customdata=[""],
+        )
+    figure.update_layout(**_layout(lanes, span_days))
+    return finish(figure, ink=ink, height=48 + 25 * len(lanes), margin={"l": 98, "r": 8, "t": 4, "b": 24})
+
+
+def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool], str, str]]:
+    """(legend, which marks, fill, symbol): filled raises risk, hollow lowers it, grey was not weighed."""
+    if marks.empty:
+        return []
+    none, grey = marks["strength"] == 0, translucent(COHORT, 0.6)
+    if measure == "attention":
+        return [("no weight", none, grey, "circle"), ("attention", ~none, EHR, "circle")]
+    raises = marks["signed"] > 0
+    return [
+        ("not weighed", none, grey, "circle"),
+        ("raises risk", ~none & raises, EHR, "triangle-up"),
+        ("lowers risk", ~none & ~raises, translucent(EHR, 0.1), "triangle-down"),
+    ]
+
+
+def _add_marks(
+    figure: go.Figure, marks: pd.DataFrame, lanes: list[str], name: str, fill: str, symbol: str, label_day: LABEL_DAYS
+) -> None:
+    if marks.empty:
+        return
+    top = max(float(marks["strength"].max()), 1e-12)
+    figure.add_scatter(
+        x=marks["day"],
+        y=[lanes.index(lane) for lane in marks["lane"]],
+        mode="markers",
+        name=name,
+        marker={
+            "size": 7 + 12 * np.sqrt(marks["strength"] / top),
+            "color": fill,
+            "symbol": symbol,
+            "line": {"width": 1.5 if marks["strength"].any() else 0, "color": EHR},
+        },
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 0.9}},
+        customdata=[",".join(map(str, ids)) for ids in marks["event_ids"]],
+        text=[_hover(mark, label_day) for mark in marks.itertuples()],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: list[str], selected: Collection[int]) -> None:
+    """An orange ring around the marks that hold a selected event."""
+    chosen = marks[[bool(set(ids) & set(selected)) for ids in marks["event_ids"]]] if len(marks) else marks
+    if chosen.empty:
+        return
+    figure.add_scatter(
+        x=chosen["day"],
+        y=[lanes.index(lane) for lane in chosen["lane"]],
+        mode="markers",
+        marker={"size": 26, "symbol": "circle-open", "color": WARNING, "line": {"width": 2.5}},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _hover(mark: object, label_day: LABEL_DAYS) -> str:
+    count, words, value = mark.count, escape(str(mark.words)), escape(str(mark.value))  # type: ignore[attr-defined]
+    more = f"<br>and {count - 1} more here" if count > 1 else ""
+    strength = f"<br>{mark.signed:+.2g}" if mark.strength else ""  # type: ignore[attr-defined]
+    return f"<b>{words}</b> {value}<br>{label_day(mark.day)}{strength}{more}"  # type: ignore[attr-defined]
+
+
+def _add_future(figure: go.Figure, span_days: float, later_events: int, lanes: int) -> None:
+    edge = span_days * FUTURE_SHARE
+    figure.add_vrect(x0=0, x1=edge, fillcolor=translucent(COHORT, 0.16), line_width=0, layer="below")
+    figure.add_vline(x=0, line={"color": WARNING, "width": 2})
+    words = f"{later_events:,} later<br>events<br>hidden" if later_events else "nothing<br>later<br>is read"
+    figure.add_annotation(x=0.57 * edge, y=(lanes - 1) / 2, text=words, showarrow=False, font={"size": 11})
+
+
+def _layout(lanes: list[str], span_days: float) -> dict[str, Any]:
+    values, labels = day_ticks(span_days)
+    return {
+        "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.0,
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
+        "dragmode": "zoom",
+        "clickmode": "event+select",
+        "hovermode": "closest",
+        "xaxis": {"range": [-span_days * 1.015, span_days * FUTURE_SHARE], "tickvals": values, "ticktext": labels},
+        "yaxis": {
+            "range": [len(lanes) - 0.4, -0.6],
+            "tickvals": list(range(len(lanes))),
+            "ticktext": [lane.capitalize() for lane in lanes],
+            "fixedrange": True,
+        },
+    }
+
+
+def day_ticks(span_days: float) -> tuple[list[float], list[str]]:
+    """Axis ticks back from day 0: days, months or years, whichever reads best."""
+    if span_days > 1200:
+        step, unit, size = 365.25, "y", max(1, round(span_days / 365.25 / 7))
+    elif span_days > 150:
+        step, unit, size = 30.4375, "mo", max(1, round(span_days / 30.4375 / 7))
+    else:
+        step, unit, size = 1.0, "d", max(1, round(span_days / 7))
+    count = int(span_days / (step * size))
+    values = [-n * step * size for n in range(count, 0, -1)]
+    labels = [f"\u2212{n * size} {unit}" for n in range(count, 0, -1)]
+    return [*values, 0.0], [*labels, "day 0"]
+
+
+def trend_codes(rows: pd.DataFrame, count: int = 6) -> list[str]:
+    """Codes worth a trend: at least two values; most important to the model first, then most often measured."""
+    numeric = rows[rows["number"].notna() & rows["lane"].isin(("labs", "vitals"))]
+    table = numeric.groupby("code").agg(n=("number", "size"), weight=("attribution", lambda v: v.abs().sum()))
+    table = table[table["n"] >= 2].sort_values(["weight", "n"], ascending=False, kind="stable")
+    return [str(code) for code in table.index[:count]]
+
+
+def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIGHT) -> go.Figure:
+    """Small multiples: one value over the days before the prediction each, with its own unit."""
+    titles = [_trend_title(rows[rows["code"] == code].iloc[-1]) for code in codes]
+    columns = max(1, min(3, len(codes)))
+    lines = max(1, -(-len(codes) // columns))
+    figure = make_subplots(
+        rows=lines, cols=columns, subplot_titles=titles, vertical_spacing=0.3, horizontal_spacing=0.07
+    )
+    for n, code in enumerate(codes):
+        kept = rows[(rows["code"] == code) & rows["number"].notna()]
+        figure.add_scatter(
+            x=kept["day"],
+            y=kept["number"],
+            mode="lines+markers",
+            line={"color": EHR, "width": 1.5},
+            marker={"size": 6, "color": EHR},
+            hovertemplate="%{y:.4g}, day %{x:.0f}<extra></extra>",
+            showlegend=False,
+            row=n // columns + 1,
+            col=n % columns + 1,
+        )
+    span = max(1.0, float(-rows.loc[rows["code"].isin(codes), "day"].min())) if codes else 1.0
+    values, labels = day_ticks(span)
+    figure.update_layout(dragmode=False)
+    figure.update_xaxes(fixedrange=True, range=[-1.03 * span, 0.03 * span], tickvals=values[::2], ticktext=labels[::2])
+    figure.update_yaxes(fixedrange=True, nticks=4)
+    figure.update_annotations(font={"size": 12})
+    return finish(figure, ink=ink, height=60 + 115 * lines, margin={"l": 44, "r": 8, "t": 26, "b": 24})
+
+
+def _trend_title(row: pd.Series) -> str:
+    unit = f" ({escape(unit_words(str(row['unit'])))})" if isinstance(row["unit"], str) and row["unit"] else ""
+    return f"{escape(str(row['words']))}{unit}"

@@ -1,0 +1,125 @@
+"""Small pieces of HTML: the case line, notices with icon and words, empty states, raw events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.records import CtStudy, Notice, Timeline
+from core.view.lanes import day_words
+
+_LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
+_LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
+
+
+def case_line(name: str, words: str, timeline: Timeline | None, study: CtStudy | None, time_zero: str) -> str:
+    """Whose case: name, age and sex, what is open, time zero; never a date or an identifier."""
+    parts = [words, _person(timeline), _study_words(study), _record_words(timeline), _zero_words(time_zero)]
+    spans = "".join(f"<span>{escape(part)}</span>" for part in parts if part)
+    return f'<div class="case-line"><h1>{escape(name)}</h1>{spans}</div>'
+
+
+def _zero_words(time_zero: str) -> str:
+    return f"Day 0: {time_zero.removeprefix('Time of the ')}" if time_zero else ""
+
+
+def _person(timeline: Timeline | None) -> str:
+    if timeline is None:
+        return ""
+    age, sex = timeline.age_years, {"F": "woman", "M": "man", None: ""}[timeline.sex]
+    years = "" if age is None else ("90 or older" if age >= 90 else f"{int(age)} y")
+    return " ".join(word for word in (years, sex) if word) or "Age and sex not recorded"
+
+
+def _study_words(study: CtStudy | None) -> str:
+    if study is None:
+        return "No CT"
+    return f"CT: {study.shape[2]} slices of {study.spacing_mm[2]:.2g} mm"
+
+
+def _record_words(timeline: Timeline | None) -> str:
+    if timeline is None:
+        return "No record"
+    first = timeline.days_from_prediction[timeline.events["code"].to_numpy() != "MEDS_BIRTH"]
+    span = -float(pd.Series(first).min()) if len(first) else 0.0
+    length = f"{span / 365.25:.1f} years" if span > 365 else f"{span:.0f} days"
+    return f"Record: {len(timeline.events):,} events, {length}"
+
+
+def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]:
+    """What was loaded, in sentences."""
+    lines = []
+    if study is not None:
+        i, j, k = study.spacing_mm
+        low, high = int(study.voxels_hu.min()), int(study.voxels_hu.max())
+        shape = " \u00d7 ".join(map(str, study.shape))
+        spacing = f"{i:.2f} \u00d7 {j:.2f} \u00d7 {k:.2f} mm"
+        lines.append(f"CT: {study.description}, {shape} voxels of {spacing}, {low:,} to {high:,} HU.")
+        lines += study.notes
+    if timeline is not None:
+        hidden = f"; {timeline.later_event_count:,} later ones left out" if timeline.later_event_count else ""
+        lines.append(f"Record: {len(timeline.events):,} events up to day 0{hidden}.")
+        lines += timeline.notes
+    return lines
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown leaves as it is.
+
+    >>> escape_markdown("a*b_c")
+    'a\\\\*b\\\\_c'
+    """
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>$:~" else letter for letter in text)
+
+
+def notices_html(notices: Iterable[Notice]) -> str:
+    """Every notice, most serious first: icon, level in words, sentence."""
+    ordered = sorted(notices, key=lambda notice: _LEVEL_ORDER[notice.level])
+    return f'<div class="notes">{"".join(_note(n.level, n.text) for n in ordered)}</div>' if ordered else ""
+
+
+def _note(level: str, text: str) -> str:
+    words = f"<b>{_LEVEL_WORDS[level]}.</b> " if level != "info" else ""
+    icon = f'<i class="icon {level}" role="img" aria-label="{_LEVEL_WORDS[level]}"></i>'
+    return f'<div class="note">{icon}<span>{words}{escape(text)}</span></div>'
+
+
+def error_html(error: UserFacingError) -> str:
+    """An error as found, expected, next step."""
+    return (
+        f'<div class="notes">{_note("warning", error.found)}'
+        f'<div class="note"><span></span><span><b>Expected:</b> {escape(error.expected)}</span></div>'
+        f'<div class="note"><span></span><span><b>Next:</b> {escape(error.next_step)}</span></div></div>'
+    )
+
+
+def empty_html(kind: str, title: str, lines: Sequence[str]) -> str:
+    """A designed empty state: `kind` is scan, panel or lanes and reserves that panel's height."""
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return f'<div class="empty {kind}" role="status"><div><p><b>{escape(title)}</b></p>{body}</div></div>'
+
+
+def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
+    """One raw event as a small table: what, when, value, code, what the model made of it."""
+    attention = float(row["attention"])
+    facts = [
+        ("Event", row["words"]),
+        ("When", shown_day or day_words(float(row["day"]))),
+        ("Value", row["value"] or "none recorded"),
+        ("Code", row["code"]),
+        ("Effect on risk", _effect(float(row["attribution"]))),
+        ("Attention", "not given" if np.isnan(attention) else f"{100 * attention:.2g}% of the record's"),
+    ]
+    lines = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in facts)
+    return f'<table class="raw">{lines}</table>'
+
+
+def _effect(value: float) -> str:
+    if np.isnan(value):
+        return "not given by this model"
+    side = "raises" if value > 0 else "lowers" if value < 0 else "does not change"
+    return f"{side} ({value:+.2g} log cumulative hazard)".replace("-", "\u2212")

@@ -1,0 +1,168 @@
+"""Timeline panel: lanes, strongest events, the raw record behind a mark, lab trends."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core import session
+from core.records import CaseReview, Timeline
+from core.session import Case
+from core.view.lanes import day_words, found, strongest
+from core.view.timeline import timeline_figure, trend_codes, trends_figure
+from core.view.words import empty_html, raw_event_html
+
+SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
+MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
+PLOT = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
+MAX_RAW_ROWS = 200
+PICKED = "picked_events"
+
+
+@st.fragment
+def draw(case: Case, review: CaseReview | None) -> None:
+    """The whole panel; selecting a mark reruns only this part of the page."""
+    timeline = case.timeline
+    if timeline is None:
+        lines = ("Models that read a record use a learned stand-in and say so.", "Add one with \u201cOpen yours\u201d.")
+        st.html(empty_html("lanes", "This case has no record", lines))
+        return
+    rows = session.event_table(case, review)
+    shown, span, measure = _controls(rows)
+    chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
+    with strong:
+        _strongest(rows, measure)
+    selected = [event for event in st.session_state.get(PICKED, ()) if event in set(rows["event_id"])]
+    with chart:
+        _lanes(case, timeline, shown, span, measure, selected)
+    with detail:
+        _raw(rows, selected, timeline)
+    _trends(rows)
+
+
+def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.html('<h2 class="section">Record before day 0</h2>', width="content")
+        name = st.segmented_control(
+            "Span",
+            list(SPANS),
+            default="All",
+            required=True,
+            key="span",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        given = [key for key in MEASURES if rows[key].notna().any()]
+        measure = st.segmented_control(
+            "Marks sized by",
+            given or ["attribution"],
+            default=(given or ["attribution"])[0],
+            format_func=MEASURES.__getitem__,
+            required=True,
+            key=f"measure_{'_'.join(given)}",
+            label_visibility="collapsed",
+        )
+        query = st.text_input(
+            "Search events", key="event_search", placeholder="Search events", label_visibility="collapsed", width=200
+        )
+        st.toggle(
+            "Dates",
+            key="show_dates",
+            help="Calendar dates instead of days; off keeps the view free of dates",
+            persist_state="session",
+        )
+    shown = found(rows, query or "")
+    oldest = float(-rows["day"].min()) if len(rows) else 1.0
+    return shown, SPANS[str(name)] or max(oldest, 1.0), str(measure)
+
+
+def _day_label(timeline: Timeline) -> object:
+    if not st.session_state.get("show_dates"):
+        return day_words
+    return lambda day: f"{timeline.prediction_time + pd.Timedelta(days=day):%d %b %Y}"
+
+
+def _strongest(rows: pd.DataFrame, measure: str) -> None:
+    """The strongest events as pills; picking one selects its mark."""
+    top = strongest(rows, measure)
+    if top.empty:
+        st.caption("This model gives no weight to single events.")
+        return
+    names = {int(row.event_id): _short_name(row, measure) for row in top.itertuples()}
+    key = f"strong_{measure}"
+
+    def pick() -> None:
+        chosen = st.session_state[key]
+        st.session_state[PICKED] = [] if chosen is None else [int(chosen)]
+
+    st.pills(
+        "Strongest events",
+        list(names),
+        format_func=lambda event: names.get(event, ""),
+        key=key,
+        wrap=True,
+        on_change=pick,
+    )
+
+
+def _short_name(row: object, measure: str) -> str:
+    arrow = "" if measure == "attention" else (" \u2191" if row.attribution > 0 else " \u2193")  # type: ignore[attr-defined]
+    return f"{row.words} {row.value}".strip() + arrow  # type: ignore[attr-defined]
+
+
+def _lanes(case: Case, timeline: Timeline, rows: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
+    days = -rows.loc[rows["event_id"].isin(selected), "day"]
+    figure = timeline_figure(
+        rows,
+        measure=measure,
+        span_days=max(span, *days) if len(days) else span,
+        later_events=timeline.later_event_count,
+        selected=selected,
+        has_ct=case.study is not None,
+        label_day=_day_label(timeline),
+        ink=session.ink(),
+    )
+    alt = f"{len(rows)} events in lanes by kind over the days before the prediction; later events are hidden."
+    st.plotly_chart(
+        figure, key="lanes", theme=None, on_select=_pick_mark, selection_mode="points", config=PLOT, alt=alt
+    )
+
+
+def _pick_mark() -> None:
+    """A click on a mark selects its events; a click beside the marks keeps what was selected."""
+    points = st.session_state["lanes"]["selection"]["points"]
+    ids = [int(event) for point in points for event in str(_custom(point)).split(",") if event]
+    if ids:
+        st.session_state[PICKED] = ids
+
+
+def _custom(point: dict[str, object]) -> object:
+    data = point.get("customdata", "")
+    return data[0] if isinstance(data, list) and data else (data or "")
+
+
+def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
+    label = _day_label(timeline)
+    chosen = rows[rows["event_id"].isin(selected)]
+    if chosen.empty:
+        st.caption("Select a mark to read the raw event.")
+    elif len(chosen) == 1:
+        row = chosen.iloc[0]
+        st.html(raw_event_html(row, label(float(row["day"]))))
+    else:
+        table = chosen.head(MAX_RAW_ROWS).assign(when=chosen["day"].map(label))[
+            ["when", "words", "value", "code", "attribution"]
+        ]
+        st.dataframe(table, hide_index=True, height=190)
+
+
+def _trends(rows: pd.DataFrame) -> None:
+    codes = trend_codes(rows)
+    if codes and st.toggle("Lab and vital trends", key="trends", persist_state="session"):
+        st.plotly_chart(
+            trends_figure(rows, codes, ink=session.ink()),
+            key="trend_chart",
+            theme=None,
+            config=PLOT,
+            alt="Values of laboratory tests and vital signs over the days before the prediction",
+        )

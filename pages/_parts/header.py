@@ -1,0 +1,114 @@
+"""Top of the page: whose case, which task, which model, how explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core import session
+from core.cohort.tasks import TASKS
+from core.explain.methods import CARDS
+from core.export.style import FUSION_TITLES
+from core.records import Task
+from core.session import Case, ModelChoice
+from core.view.words import case_line, describe_case, escape_markdown
+from pages._parts.own_data import open_own
+
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the reader asks: a model, and how to explain it."""
+
+    model: ModelChoice
+    task: Task
+    method: str
+
+
+def draw(case: Case) -> Asked | None:
+    """Case line and pickers; None where no model is installed."""
+    models = session.model_choices()
+    tasks = list(dict.fromkeys(choice.task for choice in models)) or list(TASKS)
+    task = _chosen_task(case, tasks)
+    card = TASKS.get(task)
+    zero = card.time_zero if card else "prediction time"
+    with st.container(key="header", gap="xsmall"):
+        st.html(case_line(case.name, case.words, case.timeline, case.study, zero))
+        columns = st.columns([1.25, 1.9, 1.4, 1.15, 1.15], vertical_alignment="bottom", gap="small")
+        with columns[0]:
+            _pick_case()
+        columns[1].selectbox("Task", tasks, key="task", format_func=_task_title)
+        fusion = _pick_model(columns[2], [choice for choice in models if choice.task == task])
+        method = columns[3].selectbox(
+            "Explained by",
+            list(CARDS),
+            key="method",
+            format_func=lambda name: CARDS[name].title,
+            persist_state="session",
+        )
+        with columns[4], st.container(horizontal=True, gap="xsmall", horizontal_alignment="right"):
+            _about(case)
+            if st.button("Open yours", icon=":material/folder_open:", help="Open your own CT and record"):
+                open_own()
+    model = session.choice_of(task, fusion) if fusion else None
+    return Asked(model, session.task_card(model), method) if model else None
+
+
+def _about(case: Case) -> None:
+    with st.popover("About", help="What was loaded, and every note about it"):
+        for line in describe_case(case.study, case.timeline):
+            st.markdown(escape_markdown(line))
+
+
+def _chosen_task(case: Case, tasks: list[str]) -> str:
+    """The task picked; a newly opened case brings its own."""
+    if st.session_state.get("task_of") != case.digest:
+        st.session_state["task_of"] = case.digest
+        if case.task in tasks:
+            st.session_state["task"] = case.task
+    if st.session_state.get("task") not in tasks:
+        st.session_state["task"] = tasks[0]
+    return str(st.session_state["task"])
+
+
+def _task_title(task: str) -> str:
+    return TASKS[task].title if task in TASKS else task
+
+
+def _pick_case() -> None:
+    demo, cards = session.current_demo(), session.demo_cases()
+    names = [*cards, *([] if demo else [OWN])]
+    st.session_state["case_pick"] = demo or OWN
+    st.selectbox(
+        "Case",
+        names,
+        key="case_pick",
+        format_func=lambda name: "Your own" if name == OWN else str(cards[name].get("title", name)),
+        on_change=_open_picked,
+    )
+
+
+def _open_picked() -> None:
+    name = st.session_state["case_pick"]
+    if name in session.demo_cases():
+        session.choose_demo(name)
+
+
+def _pick_model(place: st.delta_generator.DeltaGenerator, models: list[ModelChoice]) -> str | None:
+    fusions = [choice.fusion for choice in models]
+    if not fusions:
+        place.selectbox("Model", ["none installed"], disabled=True)
+        return None
+    if st.session_state.get("fusion") not in fusions:
+        st.session_state["fusion"] = fusions[0]
+    return str(
+        place.selectbox(
+            "Model",
+            fusions,
+            key="fusion",
+            format_func=lambda name: FUSION_TITLES.get(name, name),
+            persist_state="session",
+        )
+    )

@@ -1,0 +1,88 @@
+"""Right panel: the curve, the risk in words, what to beware of."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import session
+from core.errors import UserFacingError
+from core.export.style import FUSION_TITLES, duration
+from core.records import CaseReview, Notice, SurvivalCurve
+from core.session import Case
+from core.view.survival import curve_figure, headline_html
+from core.view.words import empty_html, error_html, notices_html
+from pages._parts.header import Asked
+
+PLOT = {"displayModeBar": False, "responsive": True}
+
+
+def pick_horizon(asked: Asked) -> tuple[int, bool]:
+    """(horizon in days, show single-modality curves): the controls above the curve."""
+    days = list(asked.task.horizons_days)
+    key = f"horizon_{asked.task.name}"
+    if st.session_state.get(key) not in days:
+        st.session_state[key] = days[len(days) // 2]
+    left, right = st.columns([1.25, 1], vertical_alignment="center", gap="small")
+    chosen = left.segmented_control(
+        "Risk within",
+        days,
+        key=key,
+        required=True,
+        format_func=duration,
+        label_visibility="collapsed",
+        help="The horizon of the risk, of the saliency and of the events' effects",
+        persist_state="session",
+    )
+    alone = right.toggle(
+        "CT and record alone",
+        key="alone",
+        persist_state="session",
+        help="Curves of the models that read only one of the two",
+    )
+    return int(chosen or st.session_state[key]), bool(alone)
+
+
+def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
+    """Curve, headline, notices."""
+    bundle = session.bundle(asked.model.key)
+    others = _single_curves(case, asked) if alone else []
+    figure = curve_figure(review, bundle.baseline, others=others, virtual=bundle.virtual, ink=session.ink())
+    risk = review.curve.risk_at(review.horizon_days)
+    st.plotly_chart(
+        figure,
+        key="curve",
+        theme=None,
+        height="stretch",
+        config=PLOT,
+        alt=f"Predicted probability free of {review.task.event_words}, with band, and the training cohort's. "
+        f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
+    )
+    st.html(headline_html(review, bundle.baseline))
+    st.html(notices_html([*_own_notices(case), *review.notices]))
+
+
+def draw_missing_model() -> None:
+    """No bundle is installed for this task."""
+    lines = ("The app found no model bundle for this task in assets/bundles.", "Build them with: make models")
+    st.html(empty_html("panel", "No model is installed", lines))
+
+
+def draw_refused(error: UserFacingError) -> None:
+    """The model refused this case."""
+    st.html(f'<div class="empty panel" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
+
+
+def _own_notices(case: Case) -> list[Notice]:
+    if not case.fabricated:
+        return []
+    text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
+    return [Notice("fabricated_pair", "warning", text)]
+
+
+def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:
+    fusions = [name for name in ("image_only", "ehr_only") if name != asked.model.fusion]
+    curves = session.single_curves(case, asked.task.name, tuple(fusions))
+    missing = [FUSION_TITLES[name] for name in fusions if name not in curves]
+    if missing:
+        st.caption(f"No curve for {' and '.join(missing).lower()}: this case lacks that input.")
+    return list(curves.items())

@@ -1,0 +1,321 @@
+"""Rebuild every shipped bundle and the results table, from nothing.
+
+    python scripts/make_models.py                                  everything (hours on two cores)
+    python scripts/make_models.py --task pe_mortality --fusion concat --stage fit
+
+Stages, each skipped where its output is there already:
+  scans    render the virtual patients once, keep the encoder's slices       build/cache/<task>_<site>
+  encoder  pretrain the CT encoder on training patients, encode everybody    build/encoders/<task>[_external]
+  tokens   simulate the records of a regime, fit the timeline encoder on training patients, encode everybody
+                                                                             build/tokens/<task>_<regime>_<site>.npz
+  fit      train each fusion, predict held-out patients, write the bundle    build/predictions, assets/bundles
+  table    concordance with patient-level bootstrap, paired differences, error of S(t) against the true S(t)
+                                                                             docs/results/fusion_table.{json,md}
+
+Patients are split by index: the first 1,500 train, the next 200 tune, the last 1,500 are held out and read once, at the
+end. Only the balanced regime is shipped; ehr_selects_region is trained to show where attention over tokens is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from model_tables import write_tables  # noqa: E402
+
+from core.bundle import load_bundle, save_bundle  # noqa: E402
+from core.card import make_card  # noqa: E402
+from core.cohort.outcome import draw_outcome, hazard_parts, true_survival  # noqa: E402
+from core.cohort.records import simulate_events  # noqa: E402
+from core.cohort.sampling import VirtualPatient, sample_patient  # noqa: E402
+from core.cohort.tasks import TASKS  # noqa: E402
+from core.encode import build_ehr_encoder  # noqa: E402
+from core.encode.ct import round_to_half  # noqa: E402
+from core.encode.ehr import encode_timelines  # noqa: E402
+from core.fit import fit_fusion, open_ct_encoder  # noqa: E402
+from core.fuse import FUSIONS, Ragged, TokenSet  # noqa: E402
+from core.predict import predict_tokens  # noqa: E402
+from core.pretrain.next_code import fit_ehr_encoder  # noqa: E402
+from core.records import Timeline  # noqa: E402
+from core.survive.report import evaluate_tables  # noqa: E402
+from core.survive.train import FitConfig, FittedModel  # noqa: E402
+from core.timeline.cut import cut_at  # noqa: E402
+
+SEED = 20260101
+SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
+EXTERNAL = {"held_out": (0, 600)}
+STAGES = ("scans", "encoder", "tokens", "fit", "table")
+REGION_MODELS = ("image_only", "ehr_only", "concat", "concat_pooled", "cross_attention", "co_attention_ehr_guided")
+CURVE_POINTS = 50
+
+
+def patients(task: str, site: str) -> int:
+    """How many virtual patients of a site are rendered."""
+    return EXTERNAL["held_out"][1] if site == "external" else SPLITS["held_out"][1]
+
+
+def render_scans(options: argparse.Namespace, task: str, site: str) -> None:
+    """Slices of every patient in build/cache (only training patients keep their label maps' use)."""
+    out = options.build / "cache" / f"{task}_{site}"
+    count = patients(task, site)
+    if len(list(out.glob("chunk_*"))) * 25 >= count:
+        return
+    arguments = ["--task", task, "--site", site, "--seed", str(SEED), "--count", str(count), "--out", str(out)]
+    run("cache_cohort.py", *arguments, *(["--labels"] if site == "internal" else []))
+
+
+def pretrain_encoder(options: argparse.Namespace, task: str, site: str) -> None:
+    """CT encoder of the task from its training patients; tokens of every patient of the site."""
+    out = encoder_folder(options, task, site)
+    if (out / "tokens.npz").exists():
+        return
+    cache = ["--cache", str(options.build / "cache" / f"{task}_{site}"), "--out", str(out)]
+    if site == "external":
+        run("pretrain_ct.py", "--task", task, *cache, "--encoder", str(encoder_folder(options, task, "internal")))
+        return
+    first, last = SPLITS["held_out"]
+    ranges = ["--train", "0", str(SPLITS["train"][1]), "--held-out", str(first), str(last - first)]
+    run("pretrain_ct.py", "--task", task, *cache, *ranges)
+
+
+def encoder_folder(options: argparse.Namespace, task: str, site: str) -> Path:
+    """Where the CT encoder's tokens of a site lie."""
+    return Path(options.build / "encoders" / (task if site == "internal" else f"{task}_{site}"))
+
+
+def run(script: str, *arguments: str) -> None:
+    """One of the sibling scripts, with its output shown."""
+    subprocess.run([sys.executable, str(ROOT / "scripts" / script), *arguments], check=True)
+
+
+def virtual_timeline(patient: VirtualPatient, regime: str) -> Timeline:
+    """The patient's simulated record up to the CT."""
+    now = pd.Timestamp(patient.study_time)
+    kept, later = cut_at(simulate_events(patient, regime), now)  # type: ignore[arg-type]
+    return Timeline(kept, patient.subject_id, now, later_event_count=later, origin="virtual")
+
+
+def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str) -> Path:
+    """Tokens and outcomes of every patient of a site under a regime, as one npz; truth beside it as parquet."""
+    out = Path(options.build / "tokens" / f"{task}_{regime}_{site}.npz")
+    if out.exists():
+        return out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    people = [sample_patient(task, site, SEED, index) for index in range(patients(task, site))]  # type: ignore[arg-type]
+    timelines = [virtual_timeline(person, regime) for person in people]
+    record = record_encoder(options, task, regime, timelines if site == "internal" else None)
+    outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]
+    ehr = Ragged.from_tokens(encode_timelines(timelines, record))  # type: ignore[arg-type]
+    ct = image_tokens(encoder_folder(options, task, site), len(people))
+    ids = np.array([person.subject_id for person in people])
+    np.savez(
+        out,
+        **{f"ct_{name}": getattr(ct, name).numpy() for name in ("values", "positions", "offsets")},
+        **{f"ehr_{name}": getattr(ehr, name).numpy() for name in ("values", "positions", "offsets")},
+        times=outcomes[:, 0],
+        events=outcomes[:, 1],
+        ids=ids,
+        prediction_time=np.array([person.study_time for person in people], "datetime64[us]"),
+    )
+    rows = [asdict(hazard_parts(person, regime)) for person in people]  # type: ignore[arg-type]
+    pd.DataFrame(rows).assign(subject_id=ids).to_parquet(out.with_suffix(".parquet"), index=False)
+    return out
+
+
+def image_tokens(folder: Path, count: int) -> Ragged:
+    """CT tokens written by scripts/pretrain_ct.py, in order of patient index."""
+    stored = np.load(folder / "tokens.npz")
+    if stored["index"].tolist() != list(range(count)):
+        raise SystemExit(
+            f"{folder / 'tokens.npz'} does not hold patients 0 to {count - 1}; render and encode them first"
+        )
+    offsets = np.concatenate([[0], np.cumsum(stored["counts"])])
+    return Ragged(torch.from_numpy(stored["values"]), torch.from_numpy(stored["relative"]), torch.from_numpy(offsets))
+
+
+def record_encoder(
+    options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None
+) -> torch.nn.Module:
+    """The timeline encoder of a task and regime: fitted on training timelines, or read back where None are given."""
+    folder = Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
+    if timelines is None:
+        encoder = build_ehr_encoder(json.loads((folder / "config.json").read_text()))
+        encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
+        return encoder.eval()
+    train, tuning = (timelines[slice(*SPLITS[split])] for split in ("train", "tuning"))
+    fitted = fit_ehr_encoder(options.ehr_encoder, train, tuning=tuning, seed=SEED)
+    round_to_half(fitted)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(fitted.config, indent=1))
+    save_file(fitted.state_dict(), folder / "encoder.safetensors")
+    return fitted
+
+
+@lru_cache(maxsize=2)
+def token_set(path: Path) -> TokenSet:
+    """Every patient of a token file, in order of index."""
+    stored = np.load(path)
+    sides = [
+        Ragged(*(torch.from_numpy(stored[f"{side}_{name}"]) for name in ("values", "positions", "offsets")))
+        for side in ("ct", "ehr")
+    ]
+    times, events = (torch.as_tensor(stored[name], dtype=torch.float32) for name in ("times", "events"))
+    return TokenSet(*sides, times, events, stored["ids"])
+
+
+def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
+    """Train every asked fusion of a task under a regime, predict held-out patients, ship the balanced ones."""
+    path = encode_tokens(options, task, regime, "internal")
+    train, tuning = (token_set(path).subset(np.arange(*SPLITS[split])) for split in ("train", "tuning"))
+    names = list(FUSIONS) if regime == "balanced" else list(REGION_MODELS)
+    for name in [name for name in names if options.fusion in (None, name)]:
+        out = options.build / "predictions" / f"{task}_{regime}_internal" / f"{name}.parquet"
+        if out.exists() and not options.again:
+            continue
+        config = replace(FitConfig(), pooled=name.endswith("_pooled"))
+        fitted = fit_fusion(
+            train, tuning, name.removesuffix("_pooled"), "piecewise", config, SEED, device=options.device
+        )
+        words = [f"best epoch {item.best_epoch + 1} of {len(item.tuning_nll)}" for item in fitted.histories]
+        print(f"{task} {regime} {name}: {', '.join(words)}", flush=True)
+        for site in options.sites:
+            tokens = encode_tokens(options, task, regime, site)
+            predictions = held_out_predictions(fitted, task, tokens, site)
+            target = options.build / "predictions" / f"{task}_{regime}_{site}" / out.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            predictions.to_parquet(target, index=False)
+        if regime == "balanced":
+            ship(options, task, name, fitted, train, tuning)
+
+
+def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str) -> pd.DataFrame:
+    """Prediction table of the held-out patients, and the mean error of S(t) against the true S(t) of each."""
+    rows = (EXTERNAL if site == "external" else SPLITS)["held_out"]
+    data = token_set(tokens).subset(np.arange(*rows))
+    scores = predict_tokens(fitted.model, TASKS[task], data)
+    eta = pd.read_parquet(tokens.with_suffix(".parquet"))["eta"].to_numpy()[slice(*rows)]
+    days = np.linspace(0, min(TASKS[task].horizons_days[-1], fitted.model.last_supported_days), CURVE_POINTS + 1)[1:]
+    grid = torch.as_tensor(days, dtype=torch.float32)
+    with torch.no_grad():
+        parts = [fitted.model(data.batch(part)).survival(grid) for part in torch.arange(len(data)).split(256)]
+    truth = true_survival(eta[:, None], days, task, site)  # type: ignore[arg-type]
+    error = np.abs(torch.cat(parts).double().numpy() - truth).mean(1)
+    return pd.DataFrame(
+        {
+            "subject_id": data.ids,
+            "prediction_time": np.load(tokens)["prediction_time"][slice(*rows)],
+            "time_to_event_days": data.times.double().numpy(),
+            "event": data.events.numpy().astype(bool),
+        }
+    ).join(scores.assign(mean_curve_error=error))
+
+
+def ship(
+    options: argparse.Namespace, task: str, name: str, fitted: FittedModel, train: TokenSet, tuning: TokenSet
+) -> None:
+    """Write the bundle of a fusion into assets, with its held-out performance on the card, and open it once."""
+    table = pd.read_parquet(options.build / "predictions" / f"{task}_balanced_internal" / f"{name}.parquet")
+    report = evaluate_tables({name: table.drop(columns="mean_curve_error")}, resamples=options.resamples)
+    image, _ = open_ct_encoder(str(encoder_folder(options, task, "internal")), TASKS[task])
+    words = (
+        "convolutions pretrained on the training patients' disease maps, the projection to tokens then on their "
+        "outcomes, then frozen"
+    )
+    encoders = [
+        {"role": "image", "name": "compact_slices", "provenance": f"compact_slices, {words}"},
+        {
+            "role": "ehr",
+            "name": options.ehr_encoder,
+            "provenance": "fitted on training records, then frozen",
+        },
+    ]
+    card = make_card(
+        fitted,
+        TASKS[task],
+        train,
+        tuning,
+        encoders=encoders,
+        virtual=True,
+        description="Virtual patients (balanced regime, internal site): one real chest CT deformed, disease written "
+        "in, a simulated record, an outcome drawn from a known hazard",
+        performance=card_rows(report, name, table),
+    )
+    folder = save_bundle(
+        ROOT / "assets" / "bundles" / task / name,
+        model=fitted.model,
+        task=TASKS[task],
+        train=train,
+        card=card,
+        metrics=report,
+        ct_encoder=image,
+        ehr_encoder=record_encoder(options, task, "balanced", None),
+        training={"seed": SEED, "config": fitted.config.to_json(), "histories": [asdict(h) for h in fitted.histories]},
+    )
+    load_bundle(folder)
+
+
+def card_rows(report: dict[str, Any], name: str, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Performance rows of the card: held-out virtual patients."""
+    common = {"split": "held-out virtual patients", "patients": len(table), "events": int(table["event"].sum())}
+    rows = [
+        {
+            "measure": f"Concordance, {entry['estimator'].capitalize()} (95% patient bootstrap)",
+            "value": entry["value"],
+            "lower": entry.get("lower"),
+            "upper": entry.get("upper"),
+            **common,
+        }
+        for entry in report["models"][name]["concordance"]
+    ]
+    error = float(table["mean_curve_error"].mean())
+    return [*rows, {"measure": "Mean absolute error of S(t) against the true S(t)", "value": error, **common}]
+
+
+def main() -> None:
+    """Run the asked stages in order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=tuple(TASKS), action="append")
+    parser.add_argument("--regime", choices=("balanced", "ehr_selects_region"), action="append")
+    parser.add_argument("--site", dest="sites", choices=("internal", "external"), action="append")
+    parser.add_argument("--fusion")
+    parser.add_argument("--stage", choices=STAGES, action="append")
+    parser.add_argument("--ehr-encoder", choices=("one_hot", "compact_sequence"), default="compact_sequence")
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--again", action="store_true", help="fit again what has predictions already")
+    parser.add_argument("--build", type=Path, default=ROOT / "build")
+    options = parser.parse_args()
+    options.sites = options.sites or ["internal", "external"]
+    stages, tasks = options.stage or STAGES, options.task or list(TASKS)
+    for task in tasks:
+        for site in options.sites:
+            if "scans" in stages:
+                render_scans(options, task, site)
+            if "encoder" in stages:
+                pretrain_encoder(options, task, site)
+        for regime in options.regime or ("balanced", "ehr_selects_region"):
+            for site in options.sites if "tokens" in stages else []:
+                encode_tokens(options, task, regime, site)
+            if "fit" in stages:
+                fit_models(options, task, regime)
+    if "table" in stages:
+        write_tables(options.build, ROOT / "docs" / "results", options.resamples)
+
+
+if __name__ == "__main__":
+    main()

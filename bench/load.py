@@ -1,0 +1,136 @@
+"""Time to read a CT series, as a multiple of reading its bytes, beside other readers in the same process.
+
+    python bench/load.py [--slices 300] [--size 512] [--repeats 3]
+
+Writes a synthetic uncompressed DICOM series and a .nii.gz to a temporary folder, reads each alternately with every
+reader that is installed, and prints the best time of each and its ratio to reading the bytes into one array.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from ct_factory import Grid, slice_dataset, to_bytes  # noqa: E402
+
+from core.load import load_study  # noqa: E402
+
+
+def write_series(folder: Path, slices: int, size: int) -> None:
+    """A noisy ramp with air, tissue and bone, 12 bits, one file a slice."""
+    grid = Grid((size, size, slices), (0.7, 0.7, 1.0))
+    rng = np.random.default_rng(0)
+    plane = np.linspace(30, 2400, size * size).reshape(size, size)
+    for index in range(slices):
+        dataset = slice_dataset(grid, index)
+        noise = rng.integers(-20, 20, (size, size))
+        dataset.PixelData = (plane + noise).astype("<u2").tobytes()
+        (folder / f"{index * 7 % slices:04d}_{index}.dcm").write_bytes(to_bytes(dataset))
+
+
+def read_bytes(folder: Path, slices: int, size: int) -> np.ndarray:
+    """The limit: file contents into one preallocated array."""
+    out = np.empty((slices, size * size * 2), np.uint8)
+    for index, path in enumerate(sorted(folder.iterdir())):
+        with open(path, "rb", buffering=0) as handle:
+            handle.seek(path.stat().st_size - size * size * 2)
+            handle.readinto(out[index])
+    return out
+
+
+def pydicom_loop(folder: Path) -> np.ndarray:
+    """The common recipe: sort by position, rescale, stack."""
+    files = sorted(
+        (pydicom.dcmread(path) for path in folder.iterdir()), key=lambda ds: float(ds.ImagePositionPatient[2])
+    )
+    planes = [ds.pixel_array * np.float32(ds.RescaleSlope) + np.float32(ds.RescaleIntercept) for ds in files]
+    return np.stack(planes).astype(np.int16)
+
+
+def simpleitk_series(folder: Path) -> object:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    return reader.Execute()
+
+
+def simpleitk_nifti(path: Path) -> object:
+    import SimpleITK as sitk
+
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def best(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Best wall time of each task, alternating."""
+    times: dict[str, float] = {}
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            try:
+                task()
+            except ImportError:
+                continue
+            times[name] = min(times.get(name, np.inf), time.perf_counter() - start)
+    return times
+
+
+def show(title: str, times: dict[str, float]) -> None:
+    limit = next(iter(times.values()))
+    print(title)
+    for name, seconds in times.items():
+        print(f"  {name:34s} {seconds:7.2f} s   {seconds / limit:6.1f} x")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, default=300)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "series"
+        folder.mkdir()
+        write_series(folder, options.slices, options.size)
+        show(
+            f"{options.slices} x {options.size} x {options.size}, uncompressed DICOM",
+            best(
+                {
+                    "read the bytes": lambda: read_bytes(folder, options.slices, options.size),
+                    "core.load.load_study": lambda: load_study(folder),
+                    "pydicom loop": lambda: pydicom_loop(folder),
+                    "SimpleITK series reader": lambda: simpleitk_series(folder),
+                },
+                options.repeats,
+            ),
+        )
+        import nibabel as nib
+
+        study = load_study(folder)
+        packed = Path(temporary) / "scan.nii.gz"
+        nib.save(nib.Nifti1Image(study.voxels_hu, study.affine_mm), packed)
+        show(
+            ".nii.gz of the same volume",
+            best(
+                {
+                    "SimpleITK": lambda: simpleitk_nifti(packed),
+                    "core.load.load_study": lambda: load_study(packed),
+                    "nibabel int16": lambda: np.asarray(nib.load(packed).dataobj),
+                },
+                options.repeats,
+            ),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A running app and a real Chromium for the browser tests and the benches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SHOWN = ".viewer[data-ready][data-overlay]"
+
+
+def chromium_path() -> str | None:
+    """A system Chromium, or None to use Playwright's own."""
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+
+
+@contextmanager
+def running_app() -> Iterator[str]:
+    """The app on a free port; yields its address. APP_URL names one that is already up."""
+    if address := os.environ.get("APP_URL"):
+        yield address
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_until_healthy(port, server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait_until_healthy(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).read()
+            return
+        except OSError:
+            assert server.poll() is None, "the app stopped at once"
+            time.sleep(0.5)
+    raise TimeoutError("the app did not become healthy in two minutes")
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def open_page(browser: Browser, address: str, *, scheme: str = "light", size: tuple[int, int] = (1366, 768)) -> Page:
+    """A fresh session on the app; `page.complaints` collects console errors and uncaught exceptions."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=scheme,
+        accept_downloads=True,  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    complaints: list[str] = []
+    page.complaints = complaints  # type: ignore[attr-defined]
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address, timeout=120_000)
+    page.set_default_timeout(60_000)
+    return page

@@ -1,0 +1,238 @@
+"""The app in real Chromium: what AppTest cannot see. Any console error fails the test."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if importlib.util.find_spec("playwright") is None:
+    pytest.skip("Playwright is not installed: pip install -r requirements-dev.txt", allow_module_level=True)
+
+from browser_support import ROOT, SHOWN, open_page, running_app, running_browser
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from core import RESEARCH_NOTICE, session
+from core.load import load_study
+from core.records import CtStudy
+
+pytestmark = pytest.mark.browser
+SERIES = ROOT.parent / "shared" / "data" / "ct" / "lung-pet-ct-dx_A0002_dicom.zip"
+SLOW_MS = 90_000
+
+
+FIND = """
+  const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map((e) => e.shadowRoot);
+  const v = roots.map((r) => r && r.querySelector('.viewer')).find(Boolean);
+"""
+
+
+SCROLL = """
+  const times = [];
+  for (let n = 0; n < 40; n += 1) {
+    v.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true, composed: true }));
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    times.push(Number(v.dataset.drawMs));
+  }
+  return times;
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running_app() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def session_page(browser: Browser, address: str) -> Iterator[Page]:
+    """One session for all tests, as a reader would use it; the order of the tests is the order of use."""
+    opened = open_page(browser, address)
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    yield opened
+    opened.context.close()
+
+
+@pytest.fixture
+def page(session_page: Page) -> Iterator[Page]:
+    complaints = session_page.complaints  # type: ignore[attr-defined]
+    complaints.clear()
+    session_page.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    yield session_page
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def study() -> CtStudy:
+    name, card = next(iter(session.demo_cases().items()))
+    return load_study(session.DEMO_CASES / name / card.get("ct", "ct.nii.gz"))
+
+
+def viewer(page: Page, field: str) -> str:
+    return str(page.evaluate(f"(() => {{ {FIND} return v.dataset.{field}; }})()"))
+
+
+def axial_picture(page: Page) -> np.ndarray:
+    """Grey values of the axial canvas, rows x columns."""
+    data = page.evaluate(f"(() => {{ {FIND} return v.querySelector('.axial canvas').toDataURL('image/png'); }})()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).convert("L"), np.float64)
+
+
+def expected_axial(study: CtStudy, k: int, window: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+    """The same slice drawn by Python: patient's right on the left, anterior on top, mm-correct, centred on black."""
+    low, high = window
+    grey = np.clip((study.voxels_hu[:, :, k].astype(float) - low) * 255 / (high - low), 0, 255)
+    image = Image.fromarray(grey[::-1, ::-1].T.astype(np.uint8))
+    width, height = image.width * study.spacing_mm[0], image.height * study.spacing_mm[1]
+    scale = min(shape[1] / width, shape[0] / height)
+    image = image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR)
+    canvas = Image.new("L", (shape[1], shape[0]))
+    canvas.paste(image, ((shape[1] - image.width) // 2, (shape[0] - image.height) // 2))
+    return np.asarray(canvas, np.float64)
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_timeout(120)
+
+
+def test_the_demo_opens_with_picture_curve_and_notice(page, study):
+    expect(page.get_by_text(RESEARCH_NOTICE)).to_be_visible()
+    expect(page.get_by_text("Death from any cause within", exact=True)).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator(".st-key-curve .js-plotly-plot")).to_be_visible()
+    box = page.locator(".viewer").bounding_box()
+    curve = page.locator(".st-key-curve").bounding_box()
+    assert box["y"] + box["height"] <= 768
+    assert curve["y"] + curve["height"] <= 768
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1366
+
+
+def test_the_overlay_can_be_hidden_and_thresholded(page):
+    if page.locator(".viewer .legend").is_hidden():
+        pytest.fail("the demo case must open with a saliency overlay")
+    shown = coloured(page)
+    press(page, "o")
+    assert coloured(page) < shown
+    press(page, "o")
+    assert coloured(page) == shown
+
+
+def coloured(page: Page) -> int:
+    """Pixels of the axial canvas that are not grey."""
+    data = page.evaluate(f"(() => {{ {FIND} return v.querySelector('.axial canvas').toDataURL('image/png'); }})()")
+    rgb = np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))).convert("RGB"), int)
+    return int((np.ptp(rgb, axis=2) > 40).sum())
+
+
+def test_the_picture_is_the_slice_upright_in_every_window(page, study):
+    page.locator(".viewer .axial").click(position={"x": 12, "y": 60})
+    press(page, "o", "End", "PageUp", "PageUp", "PageUp", "PageUp", "PageUp")
+    k = int(viewer(page, "slice"))
+    assert k == 50
+    for key, window in (("1", (-160, 240)), ("2", (-1350, 150)), ("6", (-250, 450))):
+        press(page, key)
+        seen = axial_picture(page)
+        wanted = expected_axial(study, k, window, seen.shape)
+        alike = np.corrcoef(seen.ravel(), wanted.ravel())[0, 1]
+        assert alike > 0.97, key
+        for other in (seen[:, ::-1], seen[::-1]):
+            assert np.corrcoef(other.ravel(), wanted.ravel())[0, 1] < alike - 0.05, "mirrored pictures must differ"
+    press(page, "i")
+    assert np.corrcoef(axial_picture(page).ravel(), seen.ravel())[0, 1] < -0.5
+    press(page, "i", "o")
+
+
+def test_scrolling_stays_in_the_browser(page, study):
+    press(page, "Home")
+    assert int(viewer(page, "slice")) == study.shape[2] - 1
+    page.wait_for_timeout(1500)
+    page.evaluate(
+        "() => { window.sent = 0; const send = WebSocket.prototype.send;"
+        "WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); }; }"
+    )
+    times = page.evaluate(f"(async () => {{ {FIND} {SCROLL} }})()")
+    assert int(viewer(page, "slice")) == study.shape[2] - 41
+    assert np.median(times) < 16.7
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.sent") == 1, "the slice is reported once, after the last step"
+
+
+def test_the_horizon_changes_curve_and_map_but_not_the_scan(page):
+    press(page, "PageUp")
+    place, volume, before = viewer(page, "slice"), viewer(page, "ready"), viewer(page, "overlay")
+    page.get_by_role("radio", name="1 year").or_(page.get_by_role("button", name="1 year")).first.click()
+    page.wait_for_function(
+        f"(before) => {{ {FIND} return v.dataset.overlay !== before; }}", arg=before, timeout=SLOW_MS
+    )
+    assert (viewer(page, "slice"), viewer(page, "ready")) == (place, volume)
+    expect(page.locator(".risk-cell.chosen")).to_contain_text("1 year")
+
+
+def test_exports_carry_the_slice_on_screen(page):
+    press(page, "2", "PageUp", "PageUp")
+    k = int(viewer(page, "slice"))
+    page.wait_for_timeout(1500)
+    with page.expect_download(timeout=SLOW_MS) as picture:
+        page.get_by_role("button", name="PNG, 300 dpi").click()
+    image = Image.open(picture.value.path())
+    assert image.width >= 3000
+    with page.expect_download(timeout=SLOW_MS) as sidecar:
+        page.get_by_role("button", name="Sidecar, JSON").click()
+    record = json.loads(Path(sidecar.value.path()).read_text("utf-8"))
+    assert record["notice"] == RESEARCH_NOTICE
+    assert record["view"]["slice_ijk"][2] == k
+    assert record["view"]["window_hu"]["low"] == -1350
+
+
+def test_a_model_of_the_record_alone_says_why_there_is_no_map(page):
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_timeout(500)
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="Record only").click()
+    expect(page.locator(".viewer .message")).to_contain_text("reads the record only", timeout=SLOW_MS)
+    expect(page.locator(".viewer .legend")).to_be_hidden()
+
+
+@pytest.mark.skipif(not SERIES.exists(), reason="needs the real DICOM series in ../shared/data/ct")
+def test_a_dicom_series_is_uploaded_described_and_read(page):
+    before = viewer(page, "ready")
+    page.get_by_role("button", name="Open yours").click()
+    page.locator("[data-testid=stDialog] input[type=file]").first.set_input_files(SERIES)
+    opening = page.get_by_role("button", name="Open this case")
+    expect(opening).to_be_enabled(timeout=SLOW_MS)
+    opening.click()
+    expect(page.get_by_text("30 slices of 8 mm")).to_be_visible(timeout=SLOW_MS)
+    page.wait_for_function(
+        f"(before) => {{ {FIND} return v && v.dataset.ready !== before; }}", arg=before, timeout=SLOW_MS
+    )
+    expect(page.get_by_text("This case has no record")).to_be_visible(timeout=SLOW_MS)
+    assert "A0002" not in page.url
+
+
+def test_both_pages_in_the_dark_theme(browser, address):
+    page = open_page(browser, address, scheme="dark", size=(1920, 1080))
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    ground = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert ground == "rgb(17, 22, 28)"
+    page.get_by_role("link", name="Model card").click()
+    expect(page.get_by_text("Training cohort")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("note").get_by_text(RESEARCH_NOTICE)).to_be_visible()
+    page.get_by_role("link", name="Case review").click()
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    complaints = page.complaints
+    page.context.close()
+    assert complaints == []

@@ -1,0 +1,256 @@
+"""The command line: every command documented, results on disk, and bad input told in one line with exit code 2."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import typing
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from explain_support import planted
+from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, TASK, bundle, study, timeline
+
+from core import __main__ as cli
+from core.bundle import load_bundle, save_bundle
+from core.card import make_card
+from core.cohort.patient import Regime, TaskName
+from core.cohort.simulate import simulate_cohort
+from core.encode.ct import round_to_half
+from core.encode.ehr import EHR_ENCODERS
+from core.explain.methods import METHODS
+from core.fuse import FUSIONS, TokenSet
+from core.fuse.batch import TokenBatch
+from core.records import Tokens
+from core.review import encode_case
+from core.survive.heads import HEADS
+from core.survive.train import FitConfig, FittedModel
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bundle folder, a NIfTI study and a parquet record on disk."""
+    folder = tmp_path_factory.mktemp("cli")
+    scan, record, small = study(), timeline((RISKY_CODE, *HARMLESS_CODES)), bundle()
+    image = nib.Nifti1Image(np.asarray(scan.voxels_hu), scan.affine_mm)
+    image.header["descrip"] = b"virtual patient"
+    nib.save(image, folder / "ct.nii.gz")
+    record.events.to_parquet(folder / "record.parquet", index=False)
+    _save(folder / "bundle")
+    assert small.task == load_bundle(folder / "bundle").task
+    return {"study": folder / "ct.nii.gz", "timeline": folder / "record.parquet", "bundle": folder / "bundle"}
+
+
+def _save(out: Path) -> None:
+    small = bundle()
+    encoder = round_to_half(copy.deepcopy(planted().encoder))
+    case = encode_case(study(), timeline(HARMLESS_CODES), small)  # type: ignore[arg-type]
+    tokens: tuple[list[Tokens | None], list[Tokens | None]] = ([case.ct] * 30, [case.ehr] * 30)
+    train = TokenSet.from_tokens(*tokens, np.linspace(1, 500, 30), np.arange(30) % 3 > 0)
+    fitted = FittedModel(small.model, FitConfig(), 0, (), "cpu")
+    encoders = [
+        {"role": "image", "name": "compact_slices", "provenance": "planted phantom"},
+        {"role": "ehr", "name": "one_hot", "provenance": "planted phantom"},
+    ]
+    card = make_card(fitted, TASK, train, train, encoders=encoders, virtual=True, description="phantoms")
+    models = {"ct_encoder": encoder, "ehr_encoder": small.ehr_encoder}
+    save_bundle(out, model=small.model, task=TASK, train=train, card=card, metrics={}, **models)  # type: ignore[arg-type]
+
+
+def _review(inputs: dict[str, Path], out: Path, *more: str) -> list[str]:
+    named = [word for name in ("study", "timeline", "bundle") for word in (f"--{name}", str(inputs[name]))]
+    return ["review", *named, "--out", str(out), "--prediction-time", DAY_0.isoformat(), *more]
+
+
+def test_review_writes_what_the_browser_exports(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = _review(inputs, tmp_path, "--horizon-days", "30", "--explain", "gradcam", "--slice", "6")
+    assert cli.main([*arguments, "--window", "-160", "240", "--device", "cpu"]) == 0
+    promised = {"curve.json", "figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz", "provenance.json"}
+    assert promised <= {path.name for path in tmp_path.iterdir()}
+    record = json.loads((tmp_path / "provenance.json").read_text())
+    assert record["horizon_days"] == 30
+    assert record["explanation"]["method"] == "gradcam"
+    assert record["view"]["slice_ijk"][2] == 6
+    assert nib.load(tmp_path / "saliency.nii.gz").shape == study().shape
+    said = capsys.readouterr().out
+    assert "Research use only" in said
+    assert "risk by 30 days" in said
+    assert str(inputs["study"]) not in said
+
+
+def test_review_without_saliency_or_with_one_input(inputs: dict[str, Path], tmp_path: Path) -> None:
+    common = ["--bundle", str(inputs["bundle"]), "--explain", "none"]
+    assert cli.main(["review", "--study", str(inputs["study"]), *common, "--out", str(tmp_path / "ct")]) == 0
+    assert not (tmp_path / "ct" / "saliency.nii.gz").exists()
+    assert cli.main(["review", "--timeline", str(inputs["timeline"]), *common, "--out", str(tmp_path / "ehr")]) == 0
+    assert json.loads((tmp_path / "ehr" / "provenance.json").read_text())["view"] is None
+
+
+def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr()
+    lines = said.err.strip().splitlines()
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in said.err
+    return lines[0]
+
+
+def test_a_file_that_is_not_a_scan_is_one_line(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "secret_name.nii.gz"
+    broken.write_bytes(b"\x1f\x8b not a gzip")
+    assert cli.main(_review({**inputs, "study": broken}, tmp_path / "out")) == 2
+    line = _one_line(capsys)
+    assert "secret_name" not in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["study", "timeline", "bundle"])
+def test_an_input_that_is_not_there_is_one_line(
+    name: str, inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(_review({**inputs, name: tmp_path / "nothing"}, tmp_path / "out")) == 2
+    _one_line(capsys)
+
+
+def test_a_changed_bundle_is_refused(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _save(tmp_path / "bundle")
+    (tmp_path / "bundle" / "card.json").write_text("{}")
+    assert cli.main(_review({**inputs, "bundle": tmp_path / "bundle"}, tmp_path / "out")) == 2
+    assert "card.json" in _one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (("--horizon-days", "99999"), "follow-up"),
+        (("--horizon-days", "-1"), "horizon"),
+        (("--slice", "400"), "Slice 400"),
+    ],
+)
+def test_an_impossible_choice_is_one_line(
+    more: tuple[str, ...], word: str, inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(_review(inputs, tmp_path, "--explain", "none", *more)) == 2
+    assert word in _one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["review", "--bundle", "x"],
+        ["simulate", "--out", "x", "--patients", "0"],
+        ["simulate", "--out", "x", "--patients", "many"],
+        ["train", "--cohort", "x", "--task", "t", "--fusion", "f", "--out", "y"],
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    _one_line(capsys)
+
+
+def test_nothing_to_review_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["review", "--bundle", "x", "--out", str(tmp_path)]) == 2
+    assert "Nothing to review" in _one_line(capsys)
+
+
+def test_an_error_nobody_foresaw_is_one_line_without_its_text(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("patient Doe, row 7")
+
+    monkeypatch.setattr("core.load.load_study", fails)
+    monkeypatch.delenv("CT_SURVIVAL_DEBUG", raising=False)
+    assert cli.main(_review(inputs, tmp_path)) == 2
+    assert "Doe" not in _one_line(capsys)
+    monkeypatch.setenv("CT_SURVIVAL_DEBUG", "1")
+    with pytest.raises(ValueError, match="Doe"):
+        cli.main(_review(inputs, tmp_path))
+
+
+def test_simulate_writes_cohort_and_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are left out here; tests of the cohort stage render them."""
+    monkeypatch.setattr("core.cohort.simulate.simulate_cohort", partial(simulate_cohort, render=False))
+    assert cli.main(["simulate", "--out", str(tmp_path), "--patients", "3", "--task", "mace", "--seed", "3"]) == 0
+    truth = pd.read_parquet(tmp_path / "truth.parquet")
+    assert len(truth) == 3
+    assert {"subject_id", "eta", "eta_image", "eta_ehr", "survival_365d"} <= set(truth.columns)
+    assert (tmp_path / "cohort" / "labels" / "mace.parquet").is_file()
+
+
+def test_a_missing_cohort_is_one_line(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--cohort", str(tmp_path / "none")]
+    model = ["--bundle", str(inputs["bundle"])]
+    assert cli.main(["predict", *where, *model, "--out", str(tmp_path / "p.parquet")]) == 2
+    _one_line(capsys)
+    train = ["train", *where, "--task", "mace", "--fusion", "concat", "--out", str(tmp_path / "b")]
+    assert cli.main(train) == 2
+    _one_line(capsys)
+
+
+def test_evaluate_reports_on_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    times = rng.exponential(200, 60).clip(1, 400)
+    table = pd.DataFrame(
+        {
+            "subject_id": np.arange(60),
+            "prediction_time": DAY_0,
+            "time_to_event_days": times,
+            "event": times < 400,
+            "risk": -times + rng.normal(0, 50, 60),
+            "survival_90d": rng.uniform(0.2, 0.9, 60),
+        }
+    )
+    table.to_parquet(tmp_path / "a.parquet", index=False)
+    assert cli.main(["evaluate", "--predictions", str(tmp_path / "a.parquet"), "--out", str(tmp_path / "report")]) == 0
+    assert {path.name for path in (tmp_path / "report").iterdir()} >= {"report.json", "report.html"}
+    capsys.readouterr()
+    table.drop(columns="risk").to_parquet(tmp_path / "b.parquet", index=False)
+    assert cli.main(["evaluate", "--predictions", str(tmp_path / "b.parquet"), "--out", str(tmp_path / "r")]) == 2
+    _one_line(capsys)
+
+
+def test_the_choices_are_those_of_the_stages() -> None:
+    assert tuple(FUSIONS) == cli.FUSION_NAMES
+    assert tuple(METHODS) == cli.METHOD_NAMES
+    assert tuple(HEADS) == cli.HEAD_NAMES
+    assert cli.EHR_ENCODER_NAMES == EHR_ENCODERS
+    assert typing.get_args(Regime) == cli.REGIMES
+    assert typing.get_args(TaskName) == cli.TASKS
+
+
+def test_help_is_fast_and_names_every_command() -> None:
+    script = "import sys, core.__main__ as m; m.build_parser(); print('torch' in sys.modules, 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    ask = [sys.executable, "-m", "core", "--help"]
+    helped = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=True)
+    for command in ("simulate", "train", "predict", "evaluate", "review"):
+        assert command in helped.stdout
+
+
+def test_the_bundle_on_disk_answers_as_in_memory(inputs: dict[str, Path]) -> None:
+    loaded, small = load_bundle(inputs["bundle"]), bundle()
+    case = encode_case(study(), timeline(HARMLESS_CODES), small)  # type: ignore[arg-type]
+    batch = TokenBatch.from_tokens([case.ct], [case.ehr])
+    assert float(loaded.model.risk(batch, 90)) == float(small.model.risk(batch, 90))

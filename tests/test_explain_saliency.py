@@ -1,0 +1,290 @@
+"""Saliency of the risk: planted answers, exactness against the whole graph, determinism, models left as they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from explain_support import (
+    BLOCK_COLUMN,
+    BLOCK_PLANE,
+    BLOCK_PX,
+    BLOCK_ROW,
+    PLANES,
+    background,
+    grid,
+    planted,
+    readout_of,
+    study_on_grid,
+    with_block,
+)
+from torch import nn
+
+from core.encode.slices import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
+from core.errors import UserFacingError
+from core.explain import methods
+from core.explain.context import explaining, module_state, seeded
+from core.explain.methods import CARDS, METHODS
+from core.explain.readout import RiskReadout
+from core.explain.saliency import slice_maps, slice_saliency, study_saliency
+from core.explain.trust import randomised, rank_correlation, weight_randomisation
+from core.explain.volume import axial_slice, planes_of_slice
+from core.fuse.batch import TokenBatch
+from core.records import CtStudy, Tokens
+
+PLAIN = background(np.random.default_rng(5))
+BLOCK = with_block(PLAIN, BLOCK_PLANE, BLOCK_ROW, BLOCK_COLUMN)
+FAST = ("gradcam", "integrated_gradients")
+
+
+def _share_in_block(maps: np.ndarray) -> float:
+    """Share of the magnitude within the block and one blur width around it."""
+    sizes, half = np.abs(maps), BLOCK_PX // 2 + 8
+    inside = sizes[BLOCK_PLANE, BLOCK_ROW - half : BLOCK_ROW + half, BLOCK_COLUMN - half : BLOCK_COLUMN + half]
+    return float(inside.sum() / sizes.sum())
+
+
+@pytest.fixture(scope="module")
+def with_answer() -> RiskReadout:
+    return readout_of(planted(), BLOCK)
+
+
+def _maps(readout: RiskReadout, method: str, seed: int = 0) -> np.ndarray:
+    """(PLANES, H, W); slow methods on the block's plane and one other, zero elsewhere."""
+    planes = [0, BLOCK_PLANE] if CARDS[method].stepwise else list(range(PLANES))
+    maps = np.zeros(readout.slices_hu.shape, np.float32)
+    maps[planes], _ = slice_maps(readout, method, planes, seed=seed)
+    return maps
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_peaks_on_the_planted_block_and_not_without_it(method: str, with_answer: RiskReadout) -> None:
+    maps = _maps(with_answer, method)
+    plane, row, column = np.unravel_index(np.abs(maps).argmax(), maps.shape)
+    assert plane == BLOCK_PLANE
+    assert abs(row - BLOCK_ROW) <= BLOCK_PX
+    assert abs(column - BLOCK_COLUMN) <= BLOCK_PX
+    control = _maps(readout_of(planted(), PLAIN), method)
+    assert np.abs(control).max() < np.abs(maps).max()
+    assert _share_in_block(control) < 0.1
+    if method != "gradcam_averaged":  # its average over the slice spreads the weight
+        assert _share_in_block(maps) > 0.5
+
+
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "gradient_shap", "occlusion"])
+def test_signed_methods_say_that_the_block_raises_the_risk(method: str, with_answer: RiskReadout) -> None:
+    maps = _maps(with_answer, method)
+    assert maps[BLOCK_PLANE, BLOCK_ROW - 7 : BLOCK_ROW + 7, BLOCK_COLUMN - 7 : BLOCK_COLUMN + 7].sum() > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_map_is_another_once_the_weights_are_random(method: str, with_answer: RiskReadout) -> None:
+    trained, _ = slice_maps(with_answer, method, [BLOCK_PLANE])
+    random = [slice_maps(randomised(with_answer, seed), method, [BLOCK_PLANE])[0] for seed in range(3)]
+    correlation = abs(float(np.median([rank_correlation(trained, maps) for maps in random])))
+    # magnitudes of gradients share their zeros (HU outside the windows), so they never fall as far
+    assert correlation < (0.3 if CARDS[method].signed else 0.6)
+    repeated, _ = slice_maps(with_answer, method, [BLOCK_PLANE], seed=1)
+    assert rank_correlation(trained, repeated) > correlation + 0.25
+
+
+def test_weight_randomisation_reports_and_leaves_the_model_alone(with_answer: RiskReadout) -> None:
+    before = [value.clone() for value in with_answer.encoder.state_dict().values()]
+    check = weight_randomisation(with_answer, "integrated_gradients", planes=(BLOCK_PLANE,))
+    assert check.passed
+    assert abs(check.spearman) < 0.3
+    after = with_answer.encoder.state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _whole_graph_gradient(readout: RiskReadout) -> torch.Tensor:
+    """Oracle: every slice in one graph, no cached token."""
+    slices = torch.from_numpy(readout.slices_hu.astype(np.float32)).requires_grad_(True)
+    batch = replace(readout.batch, ct=readout.encoder(slices)[None])
+    (gradient,) = torch.autograd.grad(readout.model.risk(batch, readout.horizon_days).sum(), slices)
+    return gradient
+
+
+def test_the_gradient_from_cached_tokens_is_the_gradient_of_the_whole_study(with_answer: RiskReadout) -> None:
+    tokens = with_answer.token_gradients()
+    slices = torch.from_numpy(BLOCK.astype(np.float32)).requires_grad_(True)
+    parts = []
+    for plane in range(PLANES):
+        value = (with_answer.encoder(slices[plane : plane + 1]) * tokens[plane]).sum()
+        parts.append(torch.autograd.grad(value, slices)[0][plane])
+    whole = _whole_graph_gradient(with_answer)
+    assert torch.allclose(torch.stack(parts), whole, atol=1e-5 * float(whole.abs().max()), rtol=1e-5)
+    assert float(whole.abs().max()) > 0
+
+
+def test_risk_with_the_slice_itself_is_the_risk(with_answer: RiskReadout) -> None:
+    own = with_answer.batch.ct[0, BLOCK_PLANE][None].expand(3, -1)
+    risk = with_answer.risk_of(with_answer.batch)
+    assert torch.allclose(with_answer.risk_with(BLOCK_PLANE, own), risk.expand(3), atol=1e-6)
+
+
+def test_integrated_gradients_are_complete_within_the_reported_error(with_answer: RiskReadout) -> None:
+    maps, error = slice_maps(with_answer, "integrated_gradients", [BLOCK_PLANE])
+    image = torch.from_numpy(BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1].astype(np.float32))
+    base = with_answer.encoder(methods.blurred(image))
+    change = float(with_answer.risk_of(with_answer.batch) - with_answer.risk_with(BLOCK_PLANE, base))
+    assert error is not None
+    assert abs(maps.sum() - change) <= (error + 1e-3) * abs(change)
+    assert error < 0.05
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_slice_alone_is_the_slice_in_the_study_and_runs_repeat_bit_for_bit(
+    method: str,
+) -> None:
+    pair = BLOCK[BLOCK_PLANE - 1 : BLOCK_PLANE + 1]
+    study, where, readout = study_on_grid(pair), grid(2), readout_of(planted(), pair)
+    whole = study_saliency(study, where, readout, method)
+    again = study_saliency(study, where, readout, method)
+    assert np.array_equal(whole.values, again.values)
+    assert whole.values.shape == study.shape
+    assert whole.horizon_days == readout.horizon_days
+    assert whole.signed == CARDS[method].signed
+    alone = slice_saliency(study, where, readout, 1, method)
+    assert np.allclose(alone, whole.values[:, :, 1], atol=1e-5 * np.abs(whole.values).max())
+
+
+def test_the_horizon_changes_the_saliency(with_answer: RiskReadout) -> None:
+    early, _ = slice_maps(replace(with_answer, horizon_days=20.0), "gradcam", [BLOCK_PLANE])
+    late, _ = slice_maps(with_answer, "gradcam", [BLOCK_PLANE])
+    assert np.abs(late - early).max() > 0.05 * np.abs(late).max()
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_one_slice_is_enough(method: str) -> None:
+    single = BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1]
+    saliency = study_saliency(study_on_grid(single), grid(1), readout_of(planted(), single), method)
+    i, j, k = np.unravel_index(np.abs(saliency.values).argmax(), saliency.values.shape)
+    assert (abs(i - BLOCK_COLUMN) <= BLOCK_PX, abs(j - BLOCK_ROW) <= BLOCK_PX, k) == (True, True, 0)
+
+
+def test_values_return_to_the_place_they_came_from() -> None:
+    """A study of other voxel size, shifted, read back by an independent interpolation at a few voxels."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(PLANES, 128, 144)).astype(np.float32)
+    affine = np.array([[0.7, 0, 0, 31.3], [0, 0.9, 0, 12.2], [0, 0, 1.6, 2.2], [0, 0, 0, 1.0]])
+    study = CtStudy(np.zeros((50, 40, 12), np.int16), affine)
+    volume = volume_from_slices(values, study, grid())
+    for i, j, k in rng.integers(0, (50, 40, 12), (20, 3)):
+        x, y, z = (affine @ [i, j, k, 1])[:3] / (PIXEL_MM, PIXEL_MM, PLANE_STEP_MM)
+        expected = sum(
+            max(0, 1 - abs(x - c)) * max(0, 1 - abs(y - r)) * max(0, 1 - abs(z - s)) * values[s, r, c]
+            for s in range(PLANES)
+            for r in range(int(y) - 1, int(y) + 3)
+            for c in range(int(x) - 1, int(x) + 3)
+        )
+        assert volume[i, j, k] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_shown_slice_reads_only_the_planes_beside_it() -> None:
+    study = CtStudy(np.zeros((4, 4, 30), np.int16), np.diag([2.0, 2.0, 2.0, 1.0]))
+    assert planes_of_slice(study, grid(), 0) == (0,)
+    assert planes_of_slice(study, grid(), 6) == (2, 3)
+    assert planes_of_slice(study, grid(), 5) == (2,)
+    assert planes_of_slice(study, grid(), 29) == ()
+    assert axial_slice(study, 6).affine_mm[2, 3] == 12.0
+    with pytest.raises(ValueError, match="slice 30"):
+        axial_slice(study, 30)
+
+
+def test_a_slice_beyond_the_grid_is_empty(with_answer: RiskReadout) -> None:
+    far = CtStudy(np.zeros((4, 4, 2), np.int16), np.diag([2.0, 2.0, 100.0, 1.0]))
+    assert not slice_saliency(far, grid(), with_answer, 1, "gradcam").any()
+
+
+@pytest.mark.parametrize("method", FAST)
+def test_models_are_restored_also_when_a_method_raises(
+    method: str, with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, model = with_answer.encoder, with_answer.model
+    encoder.train()
+    next(encoder.parameters()).requires_grad_(True)
+    before = module_state(encoder), module_state(model)
+    slice_maps(with_answer, method, [0])
+    assert (module_state(encoder), module_state(model)) == before
+
+    def broken(slices: torch.Tensor) -> torch.Tensor:
+        encoder.fuse.register_forward_hook(lambda *_: None)
+        raise RuntimeError("midway")
+
+    monkeypatch.setattr(type(encoder), "forward", lambda self, slices: broken(slices))
+    with pytest.raises(RuntimeError, match="midway"):
+        slice_maps(with_answer, method, [0])
+    assert (module_state(encoder), module_state(model)) == before
+    encoder.eval().requires_grad_(False)
+
+
+def test_cancelling_stops_and_restores(with_answer: RiskReadout) -> None:
+    before = module_state(with_answer.encoder)
+    told: list[float] = []
+
+    def stop(share: float) -> None:
+        told.append(share)
+        if share > 0.3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        slice_maps(with_answer, "integrated_gradients", range(PLANES), progress=stop)
+    assert len(told) == 2
+    assert module_state(with_answer.encoder) == before
+
+
+def test_explaining_freezes_inside_and_undoes_outside() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train()
+    before = module_state(module)
+    with explaining(module):
+        assert not module.training
+        assert not any(parameter.requires_grad for parameter in module.parameters())
+        module[0].register_full_backward_hook(lambda *_: None)
+    assert module_state(module) == before
+
+
+def test_seeding_leaves_the_global_generators_alone() -> None:
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    expected = torch.rand(1), np.random.rand()  # noqa: NPY002
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    with seeded(9):
+        torch.rand(5)
+        np.random.rand(5)  # noqa: NPY002
+    assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
+
+
+def test_an_unknown_method_is_refused_in_words(with_answer: RiskReadout) -> None:
+    with pytest.raises(UserFacingError, match="no explanation method"):
+        study_saliency(study_on_grid(BLOCK), grid(), with_answer, "magic")
+
+
+def test_cards_describe_every_method() -> None:
+    assert CARDS.keys() == METHODS.keys()
+    assert all(card.chunk >= 1 and card.unit for card in CARDS.values())
+
+
+def test_grad_cam_falls_back_to_the_last_convolution() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)
+
+        def forward(self, slices: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(slices[:, None])).mean(dim=(2, 3))
+
+    network = Plain()
+    assert methods.saliency_layer(network) is network.last
+    with pytest.raises(ValueError, match="convolution"):
+        methods.saliency_layer(nn.Linear(1, 1))
+
+
+def test_an_image_that_is_missing_has_no_gradient_to_give() -> None:
+    empty = Tokens(np.zeros((0, 84), np.float32), np.zeros(0), np.zeros(0), "compact_slices", "none")
+    batch = TokenBatch.from_tokens([empty], [None], ct_width=84)
+    readout = RiskReadout(planted().model, planted().encoder, batch, PLAIN[:0], 100.0, torch.device("cpu"))
+    assert 0 < float(readout.risk_of(batch)) < 1

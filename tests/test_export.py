@@ -1,0 +1,246 @@
+"""Exports: files parse, carry the notice and their provenance, and hold no plain digest or date of the patient."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import struct
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, bundle, study, timeline
+
+from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
+from core.errors import UserFacingError
+from core.export import curve_record, export_review, figure_bytes, figure_inputs, keyed_digest, provenance, to_json
+from core.export.figure import FigureInputs, caption
+from core.export.panels import cohort_risk, event_name, strongest_events
+from core.export.scan import overlay_scale, plane_of
+from core.export.style import duration, percent
+from core.records import Attribution, CaseReview, CtStudy
+from core.review import review_case
+
+KEY = b"k" * 32
+RECORD = timeline((RISKY_CODE, *HARMLESS_CODES))
+SCAN = study()
+
+
+@pytest.fixture(scope="module")
+def review() -> CaseReview:
+    return review_case(SCAN, RECORD, bundle(), horizon_days=90, explain="gradcam")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def inputs(review: CaseReview) -> FigureInputs:
+    return figure_inputs(SCAN, RECORD, review, bundle(), window=(-160, 240))
+
+
+@pytest.fixture(scope="module")
+def folder(review: CaseReview, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "new" / "folder"
+    written = export_review(SCAN, RECORD, review, bundle(), out, window=(-160, 240), slice_k=4, key=KEY)
+    assert sorted(written) == sorted(out.iterdir())
+    return out
+
+
+def test_every_promised_file_is_there_with_its_sidecar(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    images = {"figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz"}
+    assert names == images | {f"{name}.json" for name in images} | {"curve.json", "provenance.json"}
+    for name in images:
+        assert json.loads((folder / f"{name}.json").read_text())["file"] == name
+
+
+def _png_chunks(content: bytes) -> dict[str, bytes]:
+    found, place = {}, 8
+    while place < len(content):
+        (size,) = struct.unpack(">I", content[place : place + 4])
+        found[content[place + 4 : place + 8].decode()] = content[place + 8 : place + 8 + size]
+        place += size + 12
+    return found
+
+
+def test_the_png_has_300_dpi_and_no_text_of_its_own(folder: Path) -> None:
+    content = (folder / "figure.png").read_bytes()
+    chunks = _png_chunks(content)
+    across, down, unit = struct.unpack(">IIB", chunks["pHYs"])
+    assert unit == 1
+    assert across == down == pytest.approx(300 / 0.0254, abs=1)
+    assert not {"tEXt", "iTXt", "zTXt", "tIME", "eXIf"} & chunks.keys()
+
+
+def test_the_svg_says_the_notice_and_how_it_was_made(folder: Path) -> None:
+    text = (folder / "figure.svg").read_text()
+    for words in (RESEARCH_NOTICE, VIRTUAL_WATERMARK, "Grad-CAM", "90 days", "HU", "Lung cancer"):
+        assert words in text
+    assert "<dc:date>" not in text
+    assert "matplotlib" not in text.lower().replace("http://matplotlib.org", "").split("<defs")[0]
+
+
+def test_the_pdf_is_one_page_without_dates(folder: Path) -> None:
+    content = (folder / "figure.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert content.count(b"/Type /Page ") + content.count(b"/Type /Page\n") == 1
+    assert b"CreationDate" not in content
+    assert b"/Creator" not in content
+
+
+def test_the_nifti_is_the_saliency_on_the_grid_of_the_study(folder: Path, review: CaseReview) -> None:
+    image = nib.Nifti1Image.from_bytes(gzip.decompress((folder / "saliency.nii.gz").read_bytes()))
+    assert review.saliency is not None
+    assert np.array_equal(np.asarray(image.dataobj), review.saliency.values)
+    assert np.allclose(image.affine, SCAN.affine_mm)
+    assert image.get_data_dtype() == np.float32
+    assert (int(image.header["qform_code"]), int(image.header["sform_code"])) == (1, 1)
+    assert b"Research use only" in bytes(image.header["descrip"])
+
+
+def test_provenance_traces_the_result_without_a_plain_digest(folder: Path, review: CaseReview) -> None:
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["notice"] == RESEARCH_NOTICE
+    assert record["watermark"] == VIRTUAL_WATERMARK
+    assert record["model"]["weights_sha256"] == review.bundle_digest
+    assert record["explanation"]["method"] == "gradcam"
+    assert record["explanation"]["parameters"]["encoder_slices"] > 0
+    assert record["view"]["window_hu"] == {"low": -160, "high": 240, "width": 400, "level": 40}
+    assert record["view"]["slice_ijk"][2] == 4
+    assert record["view"]["slice_mm"]["axial_z"] == pytest.approx(SCAN.affine_mm[2, 2] * 4 + SCAN.affine_mm[2, 3])
+    assert record["inputs"]["ct_hmac_sha256"] == keyed_digest(SCAN.digest, KEY)
+    assert set(record["versions"]) >= {"torch", "captum", "numpy"}
+    datetime.fromisoformat(record["created_utc"])
+
+
+def test_no_file_holds_a_plain_digest_a_date_or_a_subject(folder: Path) -> None:
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        for secret in (SCAN.digest, RECORD.digest, DAY_0.strftime("%Y-%m-%d"), "subject_id"):
+            assert secret.encode() not in content, (path.name, secret)
+
+
+def test_keyed_digests_depend_on_the_key_and_on_the_input() -> None:
+    assert keyed_digest(None) is None
+    assert keyed_digest("a", KEY) == keyed_digest("a", KEY)
+    assert keyed_digest("a", KEY) != keyed_digest("a", b"other")
+    assert keyed_digest("a", KEY) != keyed_digest("b", KEY)
+    assert keyed_digest("a") == keyed_digest("a")
+
+
+def test_the_curve_in_numbers_is_the_curve(folder: Path, review: CaseReview) -> None:
+    record = json.loads((folder / "curve.json").read_text())
+    assert record["survival"] == review.curve.survival.tolist()
+    assert record["risk"]["90"] == review.horizon_risks[90]
+    assert record["survival"][0] == 1
+    assert record["rmst_days_at_horizon"] == pytest.approx(review.curve.rmst_days(90))
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_the_same_review_gives_the_same_bytes(kind: str, inputs: FigureInputs) -> None:
+    small = replace(inputs, study=None, review=replace(inputs.review, saliency=None))
+    assert figure_bytes(small, kind) == figure_bytes(small, kind)  # type: ignore[arg-type]
+
+
+def test_figures_drawn_in_threads_are_whole(inputs: FigureInputs) -> None:
+    small = replace(inputs, study=None, timeline=None)
+    expected = figure_bytes(small, "svg")
+    drawn: list[bytes] = []
+    threads = [threading.Thread(target=lambda: drawn.append(figure_bytes(small, "svg"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert drawn == [expected] * 3
+
+
+def test_a_case_without_scan_or_record_still_has_a_figure(review: CaseReview, tmp_path: Path) -> None:
+    alone = review_case(None, RECORD, bundle(), explain=None)  # type: ignore[arg-type]
+    names = {path.name for path in export_review(None, RECORD, alone, bundle(), tmp_path)}
+    assert "saliency.nii.gz" not in names
+    assert json.loads((tmp_path / "provenance.json").read_text())["view"] is None
+    bare = figure_inputs(SCAN, None, replace(review, saliency=None, attention=None, event_attribution=None), bundle())
+    assert figure_bytes(bare, "png").startswith(b"\x89PNG")
+
+
+def test_what_was_not_chosen_is_chosen_by_saliency(review: CaseReview) -> None:
+    chosen = figure_inputs(SCAN, RECORD, review, bundle())
+    assert review.saliency is not None
+    assert review.saliency.values[chosen.slice_ijk] == review.saliency.values.max()
+    assert chosen.window_hu == (-250, 450)
+    assert figure_inputs(SCAN, RECORD, review, bundle(), slice_k=2).slice_ijk[2] == 2
+    blank = replace(review, saliency=None)
+    assert figure_inputs(SCAN, RECORD, blank, bundle()).slice_ijk == tuple(size // 2 for size in SCAN.shape)
+    with pytest.raises(UserFacingError, match="Slice 99"):
+        figure_inputs(SCAN, RECORD, review, bundle(), slice_k=99)
+    with pytest.raises(UserFacingError, match="window"):
+        figure_inputs(SCAN, RECORD, review, bundle(), window=(100, 100))
+
+
+def test_the_caption_can_stand_alone(inputs: FigureInputs) -> None:
+    text = " ".join(caption(inputs).split())
+    expected = ("Concatenation", "pulmonary embolism", "90 days", "Grad-CAM", "W 400 / L 40", "mm", "virtual patient")
+    for words in expected:
+        assert words in text
+    for notice in inputs.review.notices[:1]:
+        assert notice.text in text
+
+
+def test_planes_are_shown_as_a_radiologist_expects() -> None:
+    """One voxel set right, anterior and superior of the centre appears left and up in its planes."""
+    volume = np.zeros((5, 7, 9), np.int16)
+    volume[4, 6, 8] = 1  # right, anterior, superior
+    assert plane_of(volume, "axial", 8)[0, 0] == 1
+    assert plane_of(volume, "coronal", 6)[0, 0] == 1
+    assert plane_of(volume, "sagittal", 4)[0, 0] == 1
+    assert plane_of(volume, "axial", 8).shape == (7, 5)
+    assert plane_of(volume, "coronal", 6).shape == (9, 5)
+    assert plane_of(volume, "sagittal", 4).shape == (9, 7)
+
+
+def test_the_colour_scale_is_one_for_the_study_and_symmetric_where_signed() -> None:
+    values = np.zeros((10, 10, 10), np.float32)
+    values[0, 0, 0], values[1, 1, 1] = 4.0, -2.0
+    signed = overlay_scale(Attribution(values, "m", 30, True, "u"))
+    assert (signed.norm.vmin, signed.norm.vmax) == (-signed.limit, signed.limit)
+    assert 2 < signed.limit <= 4
+    assert overlay_scale(Attribution(np.abs(values), "m", 30, False, "u")).norm.vmin == 0
+    assert overlay_scale(Attribution(np.zeros_like(values), "m", 30, True, "u")).limit == 1
+
+
+def test_events_are_named_with_value_unit_and_day_but_no_date(review: CaseReview) -> None:
+    assert review.event_attribution is not None
+    names, values = strongest_events(review.event_attribution, RECORD, 3)
+    assert len(names) == len(values) == 3
+    assert abs(values[0]) >= abs(values[1]) >= abs(values[2])
+    row = int(np.flatnonzero(RECORD.events["code"] == "LOINC//33762-6")[0])
+    assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, day -1", event_name(RECORD, row))
+    birth = int(np.flatnonzero(RECORD.events["code"] == "MEDS_BIRTH")[0])
+    assert event_name(RECORD, birth) == "Age 61"
+
+
+def test_the_cohort_reference_is_its_kaplan_meier() -> None:
+    table = pd.DataFrame({"time_days": [0.0, 10.0, 20.0], "survival": [1.0, 0.9, 0.7]})
+    assert [cohort_risk(table, day) for day in (0, 9.9, 10, 20)] == pytest.approx([0, 0, 0.1, 0.3])
+    assert np.isnan(cohort_risk(table, 21))
+
+
+def test_numbers_read_without_false_precision() -> None:
+    assert [percent(value) for value in (0, 0.0004, 0.0123, 0.0996, 0.5)] == ["<0.1%", "<0.1%", "1.2%", "10%", "50%"]
+    assert [duration(days) for days in (30, 365, 1095, 1826)] == ["30 days", "1 year", "3 years", "5 years"]
+
+
+def test_provenance_is_strict_json(inputs: FigureInputs) -> None:
+    record = provenance(inputs, key=KEY, created=datetime(2026, 1, 2, tzinfo=UTC))
+    assert json.loads(to_json(record))["created_utc"] == "2026-01-02T00:00:00+00:00"
+    assert json.loads(to_json(curve_record(inputs.review)))["band"]
+    oblique = CtStudy(SCAN.voxels_hu, SCAN.affine_mm, origin="real")
+    real = provenance(replace(inputs, study=oblique), key=KEY)
+    assert real["inputs"]["ct_origin"] == "real"
+    assert io.StringIO(to_json(real)).read().endswith("}\n")

@@ -1,0 +1,255 @@
+"""Every page in every state, run by Streamlit's AppTest; the model and the files are small stand-ins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import streamlit as st
+import view_support
+from streamlit.testing.v1 import AppTest
+
+from core import RESEARCH_NOTICE, session
+from core.cohort.tasks import TASKS
+from core.errors import UserFacingError
+from core.records import CaseReview
+from core.session import Case
+
+ROOT = Path(__file__).resolve().parents[1]
+FUSIONS = ("cross_attention", "image_only", "ehr_only")
+SCAN, RECORD = view_support.study(), view_support.timeline()
+DEMOS = {
+    "both": {"title": "Demo 1", "task": "pe_mortality", "description": "Virtual patient"},
+    "scan": {"title": "Scan only", "task": "pe_mortality"},
+    "record": {"title": "Record only", "task": "mace"},
+}
+
+
+@dataclass
+class World:
+    """What the app is given: cases, bundles, and how often a model was asked."""
+
+    bundles: dict[str, Path] = field(default_factory=lambda: {f"{t}/{f}": Path(t) / f for t in TASKS for f in FUSIONS})
+    asked: list[tuple[str, float, str | None]] = field(default_factory=list)
+    refusal: UserFacingError | None = None
+    demo_refusal: UserFacingError | None = None
+
+    def review_case(self, study, timeline, bundle, *, horizon_days, explain, encoding, progress) -> CaseReview:
+        self.asked.append((bundle.fusion, horizon_days, explain))
+        if self.refusal:
+            raise self.refusal
+        if explain and progress:
+            progress(0.5)
+        return view_support.review(
+            study, timeline, fusion=bundle.fusion, horizon_days=horizon_days, explain=explain, task=bundle.task
+        )
+
+    def read_demo(self, name: str, card: dict) -> Case:
+        if self.demo_refusal:
+            raise self.demo_refusal
+        scan = None if name == "record" else SCAN
+        record = None if name == "scan" else RECORD
+        return Case(card["title"], scan, record, card["task"], card.get("description", ""))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    st.cache_resource.clear()
+    monkeypatch.setattr(session, "demo_cases", lambda: DEMOS)
+    monkeypatch.setattr(session, "_read_demo", made.read_demo)
+    monkeypatch.setattr(session, "shipped_bundles", lambda: made.bundles)
+    monkeypatch.setattr(
+        session, "load_bundle", lambda path: view_support.ScreenBundle(path.name, TASKS[path.parent.name])
+    )
+    monkeypatch.setattr(session, "review_case", made.review_case)
+    monkeypatch.setattr(session, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(
+        session,
+        "compare_curves",
+        lambda scan, record, bundles, **words: {name: view_support.curve() for name in bundles},
+    )
+    yield made
+    st.cache_resource.clear()
+
+
+def opened(page: str | None = None) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    if page:
+        app.switch_page(page).run()
+    return app
+
+
+def html(app: AppTest) -> str:
+    return " ".join(str(getattr(item, "body", "") or item.proto.body) for item in app.get("html"))
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception
+    return app
+
+
+def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
+    app = fine(opened())
+    assert RESEARCH_NOTICE in html(app)
+    assert "Demo 1" in html(app)
+    assert "Death from any cause within" in html(app)
+    assert app.selectbox(key="fusion").value == "cross_attention"
+    assert len(app.get("bidi_component")) == 2
+    assert len(app.get("plotly_chart")) == 2
+    assert world.asked == [("cross_attention", 90, None), ("cross_attention", 90, "gradcam")]
+
+
+def test_a_rerun_asks_no_model_again(world):
+    app = fine(opened())
+    before = len(world.asked)
+    fine(app.run())
+    assert len(world.asked) == before
+
+
+def test_the_horizon_drives_curve_and_saliency(world):
+    app = fine(opened())
+    app.segmented_control(key="horizon_pe_mortality").set_value(365).run()
+    fine(app)
+    assert ("cross_attention", 365, "gradcam") in world.asked
+    assert "within 1 year" in html(app)
+
+
+def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    demo = Case("Demo 1", SCAN, RECORD, "pe_mortality")
+    app.session_state["stopped"] = (demo.digest, "pe_mortality/cross_attention", 90, "gradcam")
+    fine(app.run())
+    assert world.asked == [("cross_attention", 90, None)]
+    fine(app.selectbox(key="method").set_value("occlusion").run())
+    assert world.asked[-1] == ("cross_attention", 90, "occlusion")
+
+
+def test_the_method_drives_the_saliency(world):
+    app = fine(opened())
+    fine(app.selectbox(key="method").set_value("occlusion").run())
+    assert world.asked[-1] == ("cross_attention", 90, "occlusion")
+
+
+def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
+    app = fine(opened())
+    fine(app.selectbox(key="fusion").set_value("ehr_only").run())
+    assert all(method is None for fusion, _, method in world.asked if fusion == "ehr_only")
+    assert "Death from any cause" in html(app)
+
+
+def test_single_modality_curves_on_request(world):
+    app = fine(opened())
+    fine(app.toggle(key="alone").set_value(True).run())
+
+
+def test_a_case_without_a_record(world):
+    app = fine(opened())
+    fine(app.selectbox(key="case_pick").set_value("scan").run())
+    assert "This case has no record" in html(app)
+    assert "No record" in html(app)
+    assert len(app.get("bidi_component")) == 2
+
+
+def test_a_case_without_a_ct_brings_its_own_task(world):
+    app = fine(opened())
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert "This case has no CT" in html(app)
+    assert app.selectbox(key="task").value == "mace"
+    assert not app.get("bidi_component")
+    assert world.asked[-1] == ("cross_attention", 1095, None)
+
+
+def test_changing_the_task_changes_the_model_and_its_horizons(world):
+    app = fine(opened())
+    fine(app.selectbox(key="task").set_value("mace").run())
+    assert app.segmented_control(key="horizon_mace").options == ["1 year", "3 years", "5 years"]
+    assert world.asked[-1][1] in TASKS["mace"].horizons_days
+
+
+def test_no_bundle_is_a_designed_state(world):
+    world.bundles.clear()
+    app = fine(opened())
+    assert "No model is installed" in html(app)
+    assert len(app.get("bidi_component")) == 2
+    assert "No model is installed" in html(fine(opened("pages/model_card.py")))
+
+
+def test_a_refusal_is_shown_as_found_expected_next(world):
+    world.refusal = UserFacingError("The scan is not of a chest.", "a chest CT", "Choose another study.")
+    app = fine(opened())
+    for words in ("not of a chest", "Expected:", "a chest CT", "Choose another study"):
+        assert words in html(app)
+
+
+def test_an_unreadable_demo_is_told_and_another_can_be_opened(world):
+    world.demo_refusal = UserFacingError("The file is damaged.", "an intact file", "Install again.")
+    app = fine(opened())
+    assert "The file is damaged" in html(app)
+    assert any(button.label == "Open yours" for button in app.button)
+
+
+def test_no_demo_case_at_all(world, monkeypatch):
+    monkeypatch.setattr(session, "demo_cases", dict)
+    assert "No case is open" in html(fine(opened()))
+
+
+def test_the_timeline_search_and_dates(world):
+    app = fine(opened())
+    fine(app.text_input(key="event_search").set_value("probnp").run())
+    assert "2020" not in html(app)
+    fine(app.toggle(key="show_dates").set_value(True).run())
+
+
+def test_picking_a_strong_event_shows_the_raw_event(world):
+    app = fine(opened())
+    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    assert "2,310 pg/mL</td>" not in html(app)
+    fine(pills.set_value(6).run())
+    assert "2,310 pg/mL</td>" in html(app)
+
+
+def test_trends_open(world):
+    app = fine(opened())
+    fine(app.toggle(key="trends").set_value(True).run())
+
+
+def test_the_own_case_dialog_opens(world):
+    app = fine(opened())
+    next(button for button in app.button if button.label == "Open yours").click()
+    fine(app.run())
+    assert app.get("file_uploader")
+
+
+def test_a_server_path_that_is_not_there_is_told():
+    with pytest.raises(UserFacingError, match="nothing at this path"):
+        session.series_in(Path("/nowhere/at/all"))
+
+
+def test_the_model_card_shows_card_and_cohort(world):
+    app = fine(opened("pages/model_card.py"))
+    assert "Knows boxes only" in html(app)
+    assert "Mortality after suspected pulmonary embolism" in html(app)
+
+
+def test_own_case_is_marked_as_a_pair_put_together_here(world):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state["case"] = Case("Your own case", SCAN, RECORD, fabricated=True)
+    app.session_state["demo"] = None
+    fine(app.run())
+    assert "fabricated patient" in html(app)
+    assert app.selectbox(key="case_pick").value == "own"
+
+
+def test_stores_are_bounded_and_forgotten(monkeypatch):
+    state: dict = {}
+    monkeypatch.setattr(session.st, "session_state", state)
+    made = [session.remember("x", n, 3, lambda n=n: n * n) for n in range(6)]
+    assert made == [0, 1, 4, 9, 16, 25]
+    assert list(state["store:x"]) == [3, 4, 5]
+    assert session.remember("x", 3, 3, lambda: -1) == 9
+    state["case"] = "someone"
+    session.forget_patient()
+    assert state == {}

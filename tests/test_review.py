@@ -1,0 +1,342 @@
+"""One case through one model: curve, saliency, attention, events and notices agree with the model asked directly."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from explain_support import background, study_on_grid
+from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
+
+from core.encode.slices import slice_grid
+from core.errors import UserFacingError
+from core.explain import population
+from core.explain.context import module_state
+from core.explain.events import event_attribution
+from core.explain.population import embedding_verdict, has_contrast, reference_embeddings, scan_reasons
+from core.fuse.batch import TokenBatch
+from core.records import CaseReview, CtStudy, Timeline
+from core.review import choose_horizon, compare_curves, encode_case, review_case, review_slice
+
+SICK = timeline((RISKY_CODE, *HARMLESS_CODES))
+SCAN = study()
+
+
+@pytest.fixture(scope="module")
+def small() -> SmallBundle:
+    return bundle()
+
+
+@pytest.fixture(scope="module")
+def review(small: SmallBundle) -> CaseReview:
+    return review_case(SCAN, SICK, small, horizon_days=90, explain="gradcam")
+
+
+def _keys(result: CaseReview) -> set[str]:
+    return {notice.key for notice in result.notices}
+
+
+def test_curve_and_risks_are_those_of_the_model(small: SmallBundle, review: CaseReview) -> None:
+    output = small.model(encode_case(SCAN, SICK, small).batch())
+    for days in (30, 90, 365):
+        assert review.horizon_risks[days] == pytest.approx(float(output.risk(days)), abs=1e-6)
+        assert review.curve.risk_at(days) == pytest.approx(float(output.risk(days)), abs=2e-3)
+    assert review.horizon_days == 90
+    assert review.device == "cpu"
+    assert (review.study_digest, review.timeline_digest) == (SCAN.digest, SICK.digest)
+
+
+def test_saliency_lies_on_the_study_and_points_at_the_block(review: CaseReview) -> None:
+    assert review.saliency is not None
+    assert review.saliency.values.shape == SCAN.shape
+    i, j, k = np.unravel_index(review.saliency.values.argmax(), SCAN.shape)
+    assert abs(i - 40) <= 14
+    assert abs(j - 70) <= 14
+    assert abs(k - 6) <= 1
+
+
+def test_attention_has_a_weight_for_each_slice_and_token(small: SmallBundle, review: CaseReview) -> None:
+    encoding = encode_case(SCAN, SICK, small)
+    attention = review.attention
+    assert attention is not None
+    assert attention.ct_weights is not None
+    assert attention.ehr_weights is not None
+    assert encoding.ct is not None
+    assert encoding.ehr is not None
+    assert np.array_equal(attention.ct_positions_mm, encoding.ct.positions)
+    assert np.array_equal(attention.ehr_event_ids, encoding.ehr.event_ids)
+    assert attention.ct_weights.sum() == pytest.approx(1, abs=1e-5)
+    assert attention.ehr_weights.sum() == pytest.approx(1, abs=1e-5)
+    output = small.model(encoding.batch())
+    by_hand = np.mean([state.ct_weights[0].detach().numpy() for state in output.states], axis=0)
+    assert np.allclose(attention.ct_weights, by_hand, atol=1e-6)
+
+
+def test_event_contributions_are_the_change_when_the_event_is_left_out(small: SmallBundle, review: CaseReview) -> None:
+    """Oracle: build the tokens without the event and ask the model anew."""
+    encoding = encode_case(SCAN, SICK, small)
+    assert encoding.ehr is not None
+    assert review.event_attribution is not None
+    whole = float(small.model(encoding.batch()).log_cumulative_hazard(90))
+    for event, value in zip(review.event_attribution.event_ids, review.event_attribution.values, strict=True):
+        keep = np.flatnonzero(encoding.ehr.event_ids != event)
+        rest = replace(
+            encoding.ehr,
+            values=encoding.ehr.values[keep],
+            positions=encoding.ehr.positions[keep],
+            relative_positions=encoding.ehr.relative_positions[keep],
+            event_ids=encoding.ehr.event_ids[keep],
+        )
+        without = small.model(TokenBatch.from_tokens([encoding.ct], [rest])).log_cumulative_hazard(90)
+        assert value == pytest.approx(whole - float(without), abs=1e-4)
+
+
+def test_the_planted_event_raises_the_risk_most(review: CaseReview) -> None:
+    assert review.event_attribution is not None
+    strongest = int(review.event_attribution.event_ids[review.event_attribution.values.argmax()])
+    assert SICK.events["code"].iloc[strongest] == RISKY_CODE
+
+
+def test_tokens_of_one_event_are_left_out_together(small: SmallBundle) -> None:
+    encoding = encode_case(None, SICK, small)
+    assert encoding.ehr is not None
+    ids = np.zeros(len(encoding.ehr.values), np.int64)
+    ids[-1] = -1
+    joined = replace(encoding.ehr, event_ids=ids)
+    found = event_attribution(small.model, encoding.batch(), joined, 90)
+    assert found is not None
+    assert found.event_ids.tolist() == [0, -1]
+    empty = replace(joined, values=joined.values[:0], positions=joined.positions[:0], event_ids=ids[:0])
+    assert event_attribution(small.model, encoding.batch(), empty, 90) is None
+
+
+def test_same_inputs_same_review_bit_for_bit(small: SmallBundle, review: CaseReview) -> None:
+    again = review_case(SCAN, SICK, small, horizon_days=90, explain="gradcam")
+    assert review.saliency is not None
+    assert again.saliency is not None
+    assert review.event_attribution is not None
+    assert again.event_attribution is not None
+    assert np.array_equal(again.saliency.values, review.saliency.values)
+    assert np.array_equal(again.curve.survival, review.curve.survival)
+    assert np.array_equal(again.event_attribution.values, review.event_attribution.values)
+    assert again.notices == review.notices
+
+
+def test_an_encoding_is_reused_and_never_for_another_case(
+    small: SmallBundle, review: CaseReview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoding = encode_case(SCAN, SICK, small)
+    other = study(block=False)
+    expected = review_case(other, SICK, small, explain=None)
+    assert review_case(other, SICK, small, explain=None, encoding=encoding).horizon_risks == expected.horizon_risks
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr("core.review.sample_slices", forbidden)
+    monkeypatch.setattr("core.review.encode_timeline", forbidden)
+    later = review_case(SCAN, SICK, small, horizon_days=365, explain="gradcam", encoding=encoding)
+    assert later.horizon_risks == review.horizon_risks
+    assert later.saliency is not None
+    assert later.saliency.horizon_days == 365
+
+
+def test_a_model_that_reads_one_modality_keeps_the_other_encoding_for_the_next(small: SmallBundle) -> None:
+    encoding = encode_case(SCAN, SICK, small)
+    record_only = replace(bundle("ehr_only"), ct_encoder=None)
+    kept = encode_case(SCAN, SICK, record_only, reuse=encoding)  # type: ignore[arg-type]
+    assert kept.ct is encoding.ct
+    assert encode_case(study(block=False), SICK, record_only, reuse=encoding).ct is None  # type: ignore[arg-type]
+
+
+def test_missing_modalities_are_said(small: SmallBundle) -> None:
+    without_ct = review_case(None, SICK, small)
+    assert "missing_ct" in _keys(without_ct)
+    assert without_ct.saliency is None
+    assert without_ct.attention is not None
+    assert without_ct.attention.ct_weights is None
+    without_record = review_case(SCAN, None, small)
+    assert "missing_timeline" in _keys(without_record)
+    assert without_record.event_attribution is None
+    with pytest.raises(UserFacingError, match="neither"):
+        review_case(None, None, small)
+
+
+def test_a_record_only_model_says_why_there_is_no_saliency() -> None:
+    small = replace(bundle("ehr_only"), ct_encoder=None)
+    result = review_case(SCAN, SICK, small)  # type: ignore[arg-type]
+    assert result.saliency is None
+    assert "no_saliency" in _keys(result)
+    assert "missing_ct" not in _keys(result)
+    assert "no_saliency" not in _keys(review_case(SCAN, SICK, small, explain=None))  # type: ignore[arg-type]
+
+
+def test_virtual_weights_and_fabricated_pairs_are_said(small: SmallBundle, review: CaseReview) -> None:
+    assert "virtual_weights" in _keys(review)
+    assert "fabricated_pair" not in _keys(review)
+    mixed = review_case(study(origin="real"), SICK, small, explain=None)
+    assert "fabricated_pair" in _keys(mixed)
+    assert "This pair is not one patient" in " ".join(notice.text for notice in mixed.notices)
+    assert "virtual_weights" not in _keys(review_case(SCAN, SICK, replace(small, virtual=False), explain=None))
+
+
+def test_a_record_of_unknown_codes_is_said(small: SmallBundle) -> None:
+    codes = ("LOCAL//1", "LOCAL//2", "LOCAL//3", "LOCAL//4", "LOCAL//5", RISKY_CODE)
+    result = review_case(SCAN, timeline(codes), small, explain=None)
+    text = next(notice.text for notice in result.notices if notice.key == "few_known_codes")
+    assert "38%" in text
+
+
+def test_a_real_scan_is_outside_a_virtual_training_population(small: SmallBundle) -> None:
+    result = review_case(study(origin="real"), None, small, explain=None)
+    notice = next(notice for notice in result.notices if notice.key == "outside_population")
+    assert notice.level == "warning"
+    assert "only seen virtual patients" in notice.text
+
+
+def test_embedding_verdicts_follow_the_training_quantiles() -> None:
+    reference = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    assert embedding_verdict(np.zeros(6, np.float32), reference).status == "in"
+    far = embedding_verdict(np.full(6, 9, np.float32), reference)
+    assert far.status == "outside"
+    assert far.nearer_share == 1
+    assert "training" in far.reasons[0]
+    shares = [embedding_verdict(row, np.delete(reference, n, 0)).nearer_share for n, row in enumerate(reference)]
+    assert np.mean(np.array(shares) >= population.EDGE_SHARE) == pytest.approx(0.05, abs=0.02)
+    assert embedding_verdict(np.full(6, 9, np.float32), reference[:10]).status == "in"
+
+
+def test_reference_columns_are_read_in_their_number_order() -> None:
+    table = pd.DataFrame({f"embedding_{n}": [float(n)] for n in (10, 2, 0)}).assign(risk=0.5)
+    assert reference_embeddings(table).tolist() == [[0.0, 2.0, 10.0]]
+
+
+def test_contrast_and_field_of_view_are_judged_from_the_scan() -> None:
+    slices = background(np.random.default_rng(0), 12)
+    grid = slice_grid(study_on_grid(slices))
+    assert not has_contrast(slices)
+    row, column = np.mgrid[:128, :144]
+    bright = slices.copy()
+    bright[:, ((row - 64) ** 2 + (column - 72) ** 2) < 20**2] = 300
+    assert has_contrast(bright)
+    plain = CtStudy(np.zeros((4, 4, 30), np.int16), np.diag([2.0, 2.0, 5.0, 1.0]), origin="virtual")
+    assert scan_reasons(plain, grid, bright, "pe_mortality", True) == ()
+    assert any("none is seen" in reason for reason in scan_reasons(plain, grid, slices, "pe_mortality", True))
+    assert any("contrast is seen" in reason for reason in scan_reasons(plain, grid, bright, "mace", True))
+    assert scan_reasons(plain, grid, bright, "another task", True) == ()
+    few = CtStudy(np.zeros((4, 4, 5), np.int16), np.diag([2.0, 2.0, 8.0, 1.0]), origin="real")
+    reasons = " ".join(scan_reasons(few, replace(grid, anchor="body"), bright, "mace", True))
+    for words in ("virtual patients", "no lungs", "8.0 mm apart", "only 5 slices"):
+        assert words in reasons
+    short = replace(grid, relative=np.linspace(0.3, 0.8, len(grid.z_mm)))
+    assert any("base to apex" in reason for reason in scan_reasons(plain, short, slices, "mace", True))
+
+
+def test_horizons_are_checked(small: SmallBundle) -> None:
+    assert choose_horizon(small, None) == 90  # type: ignore[arg-type]
+    assert choose_horizon(small, 42.5) == 42.5  # type: ignore[arg-type]
+    for days in (0, -3, float("nan"), float("inf")):
+        with pytest.raises(UserFacingError):
+            choose_horizon(small, days)  # type: ignore[arg-type]
+    with pytest.raises(UserFacingError, match="beyond the follow-up"):
+        review_case(SCAN, SICK, small, horizon_days=20_000)
+
+
+def test_an_unknown_method_is_refused(small: SmallBundle) -> None:
+    with pytest.raises(UserFacingError, match="no explanation method"):
+        review_case(SCAN, SICK, small, explain="magic")
+
+
+def test_a_result_that_is_not_finite_is_refused(small: SmallBundle) -> None:
+    broken = replace(small, model=bundle("image_only").model)
+    with torch.no_grad():
+        kept = broken.model.base.clone()
+        broken.model.base.fill_(float("nan"))
+    try:
+        with pytest.raises(UserFacingError, match="not a number"):
+            review_case(SCAN, None, broken, explain=None)  # type: ignore[arg-type]
+    finally:
+        broken.model.base.copy_(kept)
+
+
+def test_one_slice_and_one_event_are_enough(small: SmallBundle) -> None:
+    single = CtStudy(SCAN.voxels_hu[:, :, 6:7], SCAN.affine_mm, origin="virtual")
+    result = review_case(single, timeline(()), small, explain="gradcam")
+    assert result.saliency is not None
+    assert result.saliency.values.shape == single.shape
+    assert 0 < result.horizon_risks[30] < 1
+
+
+def test_a_shown_slice_equals_the_review(small: SmallBundle, review: CaseReview) -> None:
+    encoding = encode_case(SCAN, SICK, small)
+    shown = review_slice(SCAN, small, encoding, 6, horizon_days=90, explain="gradcam")  # type: ignore[arg-type]
+    assert review.saliency is not None
+    assert np.allclose(shown, review.saliency.values[:, :, 6], atol=1e-6 * np.abs(shown).max())
+
+
+def test_curves_are_compared_and_unread_models_left_out(small: SmallBundle) -> None:
+    models = {name: bundle(name) for name in ("image_only", "ehr_only")} | {"concat": small}
+    curves = compare_curves(SCAN, SICK, models)  # type: ignore[arg-type]
+    assert set(curves) == {"image_only", "ehr_only", "concat"}
+    assert set(compare_curves(None, SICK, models)) == {"ehr_only", "concat"}  # type: ignore[arg-type]
+    alone = review_case(SCAN, SICK, bundle("image_only"), explain=None)  # type: ignore[arg-type]
+    assert np.array_equal(curves["image_only"].survival, alone.curve.survival)
+
+
+def test_out_of_memory_on_the_card_falls_back_to_the_cpu(small: SmallBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is played by the CPU: the first run raises what CUDA raises."""
+    calls = []
+
+    def first_fails(*args: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        return encode_case(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("core.review.encode_case", first_fails)
+    monkeypatch.setattr("core.review.torch.cuda.empty_cache", lambda: None)
+    result = review_case(SCAN, SICK, small, explain=None)
+    assert result.device == "cpu"
+    assert "device_fallback" in _keys(result)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="checks what a machine without CUDA says")
+def test_asking_for_a_missing_card_is_said(small: SmallBundle) -> None:
+    assert "device_fallback" in _keys(review_case(SCAN, SICK, small, explain=None, device="cuda"))
+
+
+def test_reviews_in_threads_are_the_reviews_alone(small: SmallBundle, review: CaseReview) -> None:
+    other = study(block=False)
+    expected = {True: review, False: review_case(other, SICK, small, horizon_days=90, explain="gradcam")}
+    before = module_state(small.model), module_state(small.ct_encoder)
+    wrong: list[str] = []
+
+    def work(block: bool) -> None:
+        for _ in range(4):
+            result = review_case(SCAN if block else other, SICK, small, horizon_days=90, explain="gradcam")
+            assert result.saliency is not None
+            reference = expected[block].saliency
+            assert reference is not None
+            if not np.array_equal(result.saliency.values, reference.values):
+                wrong.append("saliency")
+            if not np.array_equal(result.curve.survival, expected[block].curve.survival):
+                wrong.append("curve")
+
+    threads = [threading.Thread(target=work, args=(block,)) for block in (True, False, True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert (module_state(small.model), module_state(small.ct_encoder)) == before
+
+
+def test_nothing_after_the_prediction_time_can_be_reviewed() -> None:
+    later = SICK.events.copy()
+    later.loc[0, "time"] = DAY_0 + pd.Timedelta(days=1)
+    with pytest.raises(ValueError, match="after the prediction time"):
+        Timeline(later, 7, DAY_0)

@@ -1,0 +1,57 @@
+"""Files made for the reader: at the slice on screen, with their sidecars, in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pytest
+from view_support import ScreenBundle, review, study, timeline
+
+from core.cohort.tasks import TASKS
+from core.view import exporting
+from core.view.exporting import Exports
+
+SCAN, RECORD = study(), timeline()
+RESULT = review(SCAN, RECORD)
+BUNDLE = ScreenBundle("cross_attention", TASKS["pe_mortality"])
+
+
+def on_screen(k: int) -> dict[str, object]:
+    return {"volume": f"{SCAN.digest[:24]}--250-450", "voxel": [3, 4, k], "window_hu": [-160.0, 240.0]}
+
+
+def test_files_follow_the_viewer_as_it_moves():
+    view: dict[str, object] = {}
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, view)
+    assert json.loads(files.file("provenance.json"))["view"]["slice_ijk"][2] == 4
+    view.update(on_screen(11))
+    record = json.loads(files.file("provenance.json"))
+    assert record["view"]["slice_ijk"][2] == 11
+    assert record["view"]["window_hu"]["high"] == 240
+
+
+def test_what_the_viewer_said_of_another_scan_is_not_used():
+    view = {**on_screen(11), "volume": "another"}
+    record = json.loads(Exports(SCAN, RECORD, RESULT, BUNDLE, view).file("provenance.json"))
+    assert record["view"]["slice_ijk"][2] == 4
+
+
+def test_the_archive_holds_every_file_with_its_sidecar(monkeypatch):
+    monkeypatch.setattr(
+        exporting, "figure_bytes", lambda inputs, kind: f"{kind} of slice {inputs.slice_ijk[2]}".encode()
+    )
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(5))
+    with zipfile.ZipFile(io.BytesIO(files.archive())) as archive:
+        names = set(archive.namelist())
+        assert json.loads(archive.read("figure.png.json"))["file"] == "figure.png"
+        assert archive.read("figure.png") == b"png of slice 5"
+    assert names >= {*files.names, "figure.svg.json", "saliency.nii.gz.json"}
+
+
+@pytest.mark.parametrize(("scan", "explain"), [(None, "gradcam"), (SCAN, None)])
+def test_without_saliency_no_map_is_offered(scan, explain):
+    files = Exports(scan, RECORD, review(scan, RECORD, explain=explain), BUNDLE, {})
+    assert "saliency.nii.gz" not in files.names
+    assert files.file("curve.json").startswith(b"{")

@@ -1,0 +1,264 @@
+"""What the screen draws and says: curves, words, icon array, lanes, marks, notices."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
+
+from core.errors import UserFacingError
+from core.export.style import COHORT, EHR, FUSED, IMAGE
+from core.records import CtStudy, Notice, Timeline
+from core.view.card import card_html, performance_rows
+from core.view.lanes import event_rows, found, strongest, value_words
+from core.view.layout import INK_ON_DARK
+from core.view.survival import cohort_risk, curve_figure, headline_html, icon_array
+from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
+from core.view.words import (
+    case_line,
+    describe_case,
+    empty_html,
+    error_html,
+    escape_markdown,
+    notices_html,
+    raw_event_html,
+)
+
+RECORD = timeline()
+RESULT = review(study(), RECORD)
+ROWS = event_rows(RECORD, RESULT)
+
+
+def texts(figure) -> str:
+    return " ".join(str(note.text) for note in figure.layout.annotations)
+
+
+def test_the_curve_is_drawn_over_the_cohort_with_numbers_at_risk_and_watermark():
+    figure = curve_figure(RESULT, baseline())
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert named["This patient"].line.color == FUSED
+    assert named["Training cohort"].line.color == COHORT
+    assert np.allclose(named["This patient"].y, 100 * RESULT.curve.survival)
+    assert "Trained on virtual patients" in texts(figure)
+    assert "1,000" in texts(figure)
+    assert "Trained" not in texts(curve_figure(RESULT, baseline(), virtual=False))
+
+
+def test_single_modality_curves_have_their_own_colour_and_line():
+    others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
+    named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}
+    assert (named["CT alone"].line.color, named["CT alone"].line.dash) == (IMAGE, "dot")
+    assert (named["Record alone"].line.color, named["Record alone"].line.dash) == (EHR, "dash")
+
+
+def test_ink_follows_the_theme():
+    figure = curve_figure(RESULT, baseline(), ink=INK_ON_DARK)
+    assert figure.layout.xaxis.tickfont.color == INK_ON_DARK
+    assert all(note.font.color == INK_ON_DARK for note in figure.layout.annotations)
+
+
+def test_every_risk_stands_beside_its_interval_and_the_cohorts():
+    words = re.sub(r"<[^>]+>", " ", headline_html(RESULT, baseline()))
+    for day in RESULT.task.horizons_days:
+        assert f"{100 * RESULT.curve.risk_at(day):.1f}%" in words or f"{100 * RESULT.curve.risk_at(day):.0f}%" in words
+    assert words.count("cohort ") >= 3
+    assert "spread of the ensemble" in words
+    assert "not reached" in words
+    assert "Death from any cause" in words
+
+
+def test_beyond_the_training_follow_up_no_number_is_given():
+    short = replace(RESULT, curve=curve(end=100.0), horizon_days=365.0)
+    words = headline_html(short, baseline(100.0))
+    assert "not given" in words
+    assert "follow-up" in words
+    assert "nan" not in words.lower()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_icon_array_counts_what_it_says(risk, reference):
+    html = icon_array(risk, reference, FUSED)
+    dots = re.findall(r"<i(?: class=\"([^\"]*)\")?></i>", html)
+    assert len(dots) == 100
+    assert sum("on" in kind.split() for kind in dots) == round(100 * risk)
+    assert sum("ring" in kind.split() for kind in dots) == round(100 * reference)
+
+
+def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():
+    table = pd.DataFrame({"time_days": [0.0, 10.0, 20.0], "survival": [1.0, 0.9, 0.8]})
+    assert cohort_risk(table, 9.9) == 0.0
+    assert cohort_risk(table, 10.0) == pytest.approx(0.1)
+    assert np.isnan(cohort_risk(table, 21.0))
+
+
+def test_events_become_rows_with_lane_words_value_and_weight():
+    assert len(ROWS) == len(EVENTS)
+    last = ROWS[ROWS["code"] == "LOINC//33762-6"].iloc[-1]
+    assert (last["lane"], last["value"], last["event_id"]) == ("labs", "2,310 pg/mL", 6)
+    assert last["attribution"] == pytest.approx(0.9)
+    assert ROWS["attention"].sum() == pytest.approx(1.0, abs=1e-5)
+    assert set(ROWS["lane"]) >= {"encounters", "diagnoses", "labs", "vitals", "medications"}
+
+
+def test_without_a_result_events_have_no_weight():
+    rows = event_rows(RECORD, None)
+    assert rows["attribution"].isna().all()
+    assert rows["attention"].isna().all()
+    assert strongest(rows).empty
+
+
+def test_strongest_events_come_largest_first_and_once_a_code():
+    top = strongest(ROWS)
+    assert top["code"].tolist()[0] == "LOINC//33762-6"
+    assert top["code"].is_unique
+    assert top["attribution"].abs().is_monotonic_decreasing
+
+
+def test_search_wants_every_word_and_no_pattern():
+    assert found(ROWS, "probnp 2,310")["event_id"].tolist() == [6]
+    assert found(ROWS, "[").empty
+    assert len(found(ROWS, "")) == len(ROWS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(1.0, 4000.0))
+def test_marks_keep_every_event_whatever_the_span(span):
+    marks = marks_of(ROWS, span, "attribution")
+    assert sorted(event for ids in marks["event_ids"] for event in ids) == sorted(ROWS["event_id"])
+    assert marks["count"].sum() == len(ROWS)
+
+
+def test_the_chart_hides_the_future_and_says_how_much():
+    figure = timeline_figure(ROWS, span_days=400.0, later_events=5, has_ct=True)
+    assert "5 later" in texts(figure)
+    shown = [day for trace in figure.data for day in trace.x]
+    assert max(shown) <= 0
+    assert any(trace.name == "CT shown above" for trace in figure.data)
+
+
+def test_marks_say_which_side_raises_risk_without_colour_alone():
+    figure = timeline_figure(ROWS, span_days=400.0)
+    named = {trace.name: trace for trace in figure.data}
+    assert named["raises risk"].marker.symbol == "triangle-up"
+    assert named["lowers risk"].marker.symbol == "triangle-down"
+    assert named["raises risk"].marker.color != named["lowers risk"].marker.color
+
+
+def test_a_selected_event_is_ringed():
+    figure = timeline_figure(ROWS, span_days=400.0, selected=[6])
+    rings = [trace for trace in figure.data if trace.marker.symbol == "circle-open"]
+    assert [tuple(trace.x) for trace in rings] == [(-1.0,)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.5, 20000))
+def test_ticks_lie_inside_the_span_and_stay_few(span):
+    values, labels = day_ticks(span)
+    assert len(values) == len(labels) <= 12
+    assert values[-1] == 0
+    assert labels[-1] == "day 0"
+    assert min(values) >= -span - 1e-6
+
+
+def test_trends_show_repeated_values_with_their_unit():
+    codes = trend_codes(ROWS)
+    assert codes == ["LOINC//33762-6"]
+    figure = trends_figure(ROWS, codes)
+    assert "pg/mL" in texts(figure)
+    assert tuple(figure.data[0].y) == (310.0, 2310.0)
+
+
+def test_values_are_words_a_reader_knows():
+    assert value_words(1.25, None, "mmol/L") == "1.25 mmol/L"
+    assert value_words(float("nan"), None, None) == ""
+
+
+def test_the_case_line_names_no_date_and_no_identifier():
+    line = case_line("Demo 1", "Virtual patient", RECORD, study(), "Time of the CT pulmonary angiogram")
+    assert "64 y woman" in line
+    assert "Day 0: CT pulmonary angiogram" in line
+    assert str(DAY_0.year) not in line
+    old = Timeline(RECORD.events, 7, DAY_0 + pd.Timedelta(days=365.25 * 40))
+    assert "90 or older" in case_line("x", "", old, None, "")
+    assert "104" not in case_line("x", "", old, None, "").replace(str(len(RECORD.events)), "")
+
+
+def test_what_was_loaded_is_described_back():
+    lines = describe_case(study(), RECORD)
+    assert "40 × 30 × 20 voxels" in lines[0]
+    assert "-1,000 to 900 HU" in lines[0].replace("\u2212", "-")
+    assert any("5 later" in line for line in lines)
+
+
+def test_notices_are_sorted_escaped_and_never_colour_alone():
+    html = notices_html([Notice("a", "info", "calm <b>"), Notice("b", "warning", "stop")])
+    assert html.index("stop") < html.index("calm")
+    assert "<b>Warning.</b>" in html
+    assert "calm &lt;b&gt;" in html
+    assert notices_html([]) == ""
+
+
+def test_errors_and_empty_states_are_plain_and_escaped():
+    html = error_html(UserFacingError("Found <x>.", "y", "Do z."))
+    assert "Found &lt;x&gt;" in html
+    assert "Expected:" in html
+    assert "Next:" in html
+    assert "&lt;t&gt;" in empty_html("panel", "<t>", ["a"])
+    assert escape_markdown("a*b") == "a\\*b"
+
+
+def test_the_raw_event_says_what_the_model_made_of_it():
+    html = raw_event_html(ROWS.iloc[4])
+    assert "raises (+0.9" in html
+    assert "LOINC//33762-6" in html
+    assert "day \u22121" in html
+
+
+def test_hostile_words_in_a_record_stay_words():
+    events = RECORD.events.copy()
+    events.loc[3, "code"] = "X//<script>alert(1)</script>"
+    rows = event_rows(Timeline(events, 7, DAY_0), None)
+    figure = timeline_figure(rows, span_days=400.0)
+    assert "<script>" not in str([trace.text for trace in figure.data])
+    assert all("<script>" not in raw_event_html(row) for _, row in rows.iterrows())
+
+
+def test_the_card_shows_every_entry():
+    html = card_html(
+        {"intended_use": "Research", "training_data": {"patients": 12, "virtual": True}, "limits": ["a", "b"]}
+    )
+    assert "Intended use" in html
+    assert "<dd>12</dd>" in html
+    assert "<dd>yes</dd>" in html
+    assert html.count("<li>") == 2
+    assert "&lt;" in card_html({"x": "<i>"})
+
+
+def test_a_study_of_one_slice_is_described():
+    flat = CtStudy(np.zeros((4, 4, 1), np.int16), np.eye(4))
+    assert describe_case(flat, None)
+
+
+def test_performance_is_told_with_its_interval():
+    rows = [
+        {
+            "measure": "C, Harrell (95% patient bootstrap)",
+            "value": 0.7,
+            "lower": 0.65,
+            "upper": 0.75,
+            "patients": 1600,
+            "events": 9,
+        },
+        {"measure": "Error", "value": 0.03, "lower": None, "upper": None, "patients": None, "events": None},
+    ]
+    first, second = performance_rows(rows)
+    assert first["Value (95% interval)"] == "0.700 (0.650 to 0.750)"
+    assert first["Patients"] == "1,600"
+    assert second["Value (95% interval)"] == "0.030"

@@ -1,0 +1,146 @@
+"""Packets for the browser viewer hold the voxels, the map and the strip that Python had."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from view_support import review, saliency, study, timeline
+
+from core.explain.methods import CARDS
+from core.records import CtStudy
+from core.view import packing
+from core.view.packing import block_mean, pack, pack_overlay, pack_volume, quantise, shown_shape, unpack
+
+WINDOW = (-250, 450)
+
+
+def unpack_volume(packet: bytes) -> tuple[dict, np.ndarray]:
+    header, payload = unpack(packet)
+    return header, np.frombuffer(payload, "<i2").reshape(header["shape"], order="F")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8), max_size=4), st.binary(max_size=64))
+def test_a_packet_gives_back_what_went_in_and_its_payload_is_aligned(header, payload):
+    packet = pack(header, payload)
+    assert unpack(packet) == (header, payload)
+    assert (len(packet) - len(payload)) % 8 == 0
+
+
+def test_other_bytes_are_not_a_packet():
+    with pytest.raises(ValueError, match="not a viewer packet"):
+        unpack(b"GIF89a..")
+
+
+def test_the_volume_travels_voxel_by_voxel_with_its_millimetres():
+    scan = study()
+    header, voxels = unpack_volume(pack_volume(scan, WINDOW))
+    assert np.array_equal(voxels, scan.voxels_hu)
+    assert header["spacing"] == [2.0, 2.0, 3.0]
+    assert np.allclose(header["affine"], scan.affine_mm)
+    assert header["note"] == ""
+    assert header["window"] == [-250, 450]
+
+
+def test_a_volume_too_large_is_averaged_says_so_and_keeps_its_place():
+    scan = study((300, 260, 11))
+    header, voxels = unpack_volume(pack_volume(scan, WINDOW, limit_bytes=2 * 300 * 260 * 11 // 3))
+    assert voxels.shape == (150, 130, 11)
+    assert "150 x 130 x 11" in header["note"]
+    assert "300 x 260 x 11" in header["note"]
+    assert header["spacing"] == pytest.approx([4.0, 4.0, 3.0])
+    for corner in ((0, 0, 0), (149, 129, 10)):
+        shown = np.array(header["affine"]) @ [*corner, 1]
+        inside = [corner[0] * 2 + 0.5, corner[1] * 2 + 0.5, corner[2]]
+        assert np.allclose(shown, scan.affine_mm @ [*inside, 1])
+    assert abs(float(voxels.mean()) - float(scan.voxels_hu.mean())) < 0.5
+
+
+def test_the_real_limit_lets_the_largest_usual_study_through_reduced():
+    assert shown_shape((180, 180, 166), packing.VOLUME_BYTES_LIMIT // 2) == (180, 180, 166)
+    i, j, k = shown_shape((512, 512, 600), packing.VOLUME_BYTES_LIMIT // 2)
+    assert (i, j, k) == (256, 256, 600)
+    assert 2 * i * j * k <= packing.VOLUME_BYTES_LIMIT
+
+
+@settings(max_examples=40, deadline=None)
+@given(npst.arrays(np.int16, npst.array_shapes(min_dims=3, max_dims=3, max_side=9)), st.data())
+def test_block_means_tile_the_array_exactly(values, data):
+    shape = tuple(data.draw(st.integers(1, count)) for count in values.shape)
+    means = block_mean(values, shape)
+    assert means.shape == shape
+    edges = [np.floor(np.linspace(0, count, part + 1)).astype(int) for count, part in zip(values.shape, shape)]
+    for at in np.ndindex(shape):
+        block = values[tuple(slice(e[n], e[n + 1]) for e, n in zip(edges, at))]
+        assert means[at] == pytest.approx(block.mean(dtype=np.float64), abs=0.02)
+
+
+def test_quantised_maps_keep_sign_and_zero():
+    values = np.array([-2.0, -1.0, -0.001, 0.0, 0.001, 0.5, 1.0, 2.0], np.float32)
+    assert quantise(values, 1.0, True).tolist() == [1, 1, 128, 128, 128, 192, 255, 255]
+    assert quantise(values, 1.0, False).tolist() == [0, 0, 0, 0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_overlay_peaks_where_the_saliency_peaks(signed):
+    scan = study()
+    packet = pack_overlay(scan, saliency(scan, signed), None, digest="x", watermark="Trained on virtual patients")
+    header, payload = unpack(packet)
+    shown = np.frombuffer(payload, np.uint8).reshape(header["shape"], order="F")
+    assert np.unravel_index(int(shown.argmax()), shown.shape) == (10, 8, 4)
+    assert shown[0, 0, 0] == (128 if signed else 0)
+    assert header["focus"] == [10.0, 8.0, 4.0]
+    assert header["watermark"] == "Trained on virtual patients"
+    assert header["label"] == f"{CARDS['gradcam'].title}, 90 days"
+    assert len(header["colours"]) == 256
+    if signed:
+        assert shown[30, 20, 15] < 128
+
+
+def test_a_large_overlay_is_reduced_and_still_points_at_the_same_place(monkeypatch):
+    monkeypatch.setattr(packing, "OVERLAY_VOXELS_LIMIT", 140 * 140 * 8 // 2)
+    scan = study((140, 140, 8))
+    header, payload = unpack(pack_overlay(scan, saliency(scan), None, digest="x"))
+    assert header["shape"] == [70, 70, 8]
+    shown = np.frombuffer(payload, np.uint8).reshape(header["shape"], order="F")
+    assert np.unravel_index(int(shown.argmax()), shown.shape) == (5, 4, 4)
+
+
+def test_without_saliency_the_reason_travels_and_the_strip_stays():
+    scan, record = study(), timeline()
+    result = review(scan, record, explain=None)
+    header, payload = unpack(pack_overlay(scan, None, result.attention, digest="x", reason="Record only."))
+    assert payload == b""
+    assert header["shape"] is None
+    assert header["reason"] == "Record only."
+    places = [place for place, _, _ in header["strip"]]
+    assert places == pytest.approx(np.arange(-60.0, 0.0, 5.0) / 3 + 20)
+    assert sum(weight for _, weight, _ in header["strip"]) == pytest.approx(1.0, abs=1e-5)
+    assert header["focus"][2] == pytest.approx(places[-1])
+    assert "cross-attention" in header["strip_label"]
+
+
+def test_a_map_of_zeros_is_no_error():
+    scan = study()
+    flat = saliency(scan).__class__(np.zeros(scan.shape, np.float32), "gradcam", 90.0, True, "unit")
+    header, payload = unpack(pack_overlay(scan, flat, None, digest="x"))
+    assert set(payload) == {128}
+    assert header["limit"] == 1.0
+
+
+def test_world_positions_of_a_tilted_study_keep_their_affine():
+    scan = study()
+    tilted = scan.affine_mm.copy()
+    tilted[1, 2] = 0.4
+    header, _ = unpack_volume(pack_volume(CtStudy(scan.voxels_hu, tilted), WINDOW))
+    assert np.allclose(header["affine"], tilted)
+
+
+def test_volume_and_overlay_name_their_study_so_that_no_other_overlay_is_drawn():
+    scan, other = study(), study((40, 30, 21))
+    volume, overlay = unpack(pack_volume(scan, WINDOW))[0], unpack(pack_overlay(scan, None, None, digest="x"))[0]
+    assert volume["study"] == overlay["study"]
+    assert volume["study"] != unpack(pack_overlay(other, None, None, digest="x"))[0]["study"]

@@ -229,7 +229,7 @@ def test_both_pages_in_the_dark_theme(browser, address):
     ground = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     assert ground == "rgb(17, 22, 28)"
     page.get_by_role("link", name="Model card").click()
-    expect(page.get_by_text("Training cohort")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("heading", name="Training cohort")).to_be_visible(timeout=SLOW_MS)
     expect(page.get_by_role("note").get_by_text(RESEARCH_NOTICE)).to_be_visible()
     page.get_by_role("link", name="Case review").click()
     page.wait_for_selector(SHOWN, timeout=SLOW_MS)

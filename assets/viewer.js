@@ -1,8 +1,9 @@
 /* CT viewer: three linked planes on Canvas2D. One dependency-free ES module.
  *
- * Streamlit mounts it twice with packets of bytes (core/view/packing.py writes them):
+ * Streamlit mounts it with packets of bytes (core/view/packing.py writes them):
  *   kind "volume"   header + int16 HU, i fastest; the visible viewer
  *   kind "overlay"  header + uint8 map, same order; changes without the volume being sent again
+ *   kind "expect"   header only: the question now asked; a map that answers another one is taken off the screen
  * Voxel axes are closest RAS: i to the patient's right, j anterior, k superior. The display is radiological: every plane
  * flips both of its axes, so the patient's right lies on the left, anterior and superior lie on top.
  */
@@ -43,6 +44,7 @@ const SIGNED_ZERO = 128;
 const REPORT_DELAY_MS = 350;
 
 const overlays = new Map(); // viewer id -> overlay packet
+const expected = new Map(); // viewer id -> the question that the next overlay must answer
 const viewers = new Map(); // viewer id -> Viewer
 const remembered = new Map(); // volume digest -> view state of this page visit (numbers only)
 const instances = new WeakMap(); // mount element -> Viewer
@@ -52,6 +54,11 @@ export default function mount({ data, parentElement, setStateValue }) {
   if (!data || !data.byteLength) return undefined;
   const packet = unpack(data);
   const id = packet.header.viewer;
+  if (packet.header.kind === "expect") {
+    expected.set(id, packet.header.question);
+    viewers.get(id)?.showWaiting();
+    return () => expected.delete(id);
+  }
   if (packet.header.kind === "overlay") {
     const known = overlays.get(id);
     if (!known || known.header.digest !== packet.header.digest) {
@@ -416,7 +423,7 @@ class Viewer {
     this.stamp.textContent = header.watermark;
     this.heatTable();
     this.root.dataset.overlay = header.digest.slice(0, 12);
-    this.render();
+    this.showWaiting();
   }
 
   dropOverlay() {
@@ -438,7 +445,21 @@ class Viewer {
   }
 
   overlayShown() {
-    return this.heatOn && this.overlay?.header.shape != null;
+    return this.heatOn && this.overlay?.header.shape != null && !this.waiting();
+  }
+
+  /** Is the overlay at hand the answer to an earlier question? */
+  waiting() {
+    return this.overlay != null && expected.has(this.id) && expected.get(this.id) !== this.overlay.header.question;
+  }
+
+  showWaiting() {
+    if (!this.volume) return;
+    const waiting = this.waiting();
+    this.root.toggleAttribute("data-waiting", waiting);
+    if (waiting) this.message.textContent = "Saliency is being computed.";
+    if (waiting) this.legend.hidden = this.sliders.hidden = true;
+    this.render();
   }
 
   greyTable() {
@@ -507,7 +528,7 @@ class Viewer {
     context.fillRect(0, 0, width, height);
     const slices = this.volume.shape[2];
     const yOf = (k) => (1 - (k + 0.5) / slices) * height;
-    const bars = this.overlay?.header.strip || [];
+    const bars = this.waiting() ? [] : this.overlay?.header.strip || [];
     const top = Math.max(...bars.map((bar) => bar[1]), 1e-9);
     context.fillStyle = "#E69F00";
     for (const [k, weight, thickness] of bars) {

@@ -28,7 +28,7 @@ from core.timeline import list_subjects, load_timeline
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
-from core.view.packing import pack_overlay, pack_volume
+from core.view.packing import pack_expected, pack_overlay, pack_volume
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
@@ -347,17 +347,24 @@ def _keep_view() -> None:
     _view().update(st.session_state["ct_view"].get("view") or {})
 
 
-def show_overlay(study: CtStudy, result: CaseReview | None, *, reason: str, watermark: str) -> None:
-    """Send the saliency and the slice strip to the mounted viewer."""
-    saliency = result.saliency if result else None
-    attention = result.attention if result else None
-    shown = (study.digest, result.bundle_digest if result else "", result.horizon_days if result else 0)
-    method = saliency.method if saliency else reason
-    digest = hashlib.sha256(repr((*shown, method, watermark)).encode()).hexdigest()[:24]
-    packet = remember(
-        "overlays",
-        digest,
-        PACKETS_KEPT,
-        lambda: pack_overlay(study, saliency, attention, digest=digest, reason=reason, watermark=watermark),
-    )
-    _component()(key="ct_overlay", data=packet)
+def question_of(bundle_key: str, horizon_days: float, method: str | None) -> str:
+    """Names one saliency, or none, that can be asked for."""
+    return f"{bundle(bundle_key).digest[:16]}|{horizon_days:g}|{method or 'none'}"
+
+
+def expect_overlay(question: str) -> None:
+    """Take a map that answers another question off the screen."""
+    _component()(key="ct_expect", data=pack_expected(question))
+
+
+def show_overlay(study: CtStudy, result: CaseReview | None, *, question: str, reason: str, watermark: str) -> None:
+    """Send saliency and slice strip, the answer to `question`, to the mounted viewer."""
+    saliency, attention = (result.saliency, result.attention) if result else (None, None)
+    digest = hashlib.sha256(repr((study.digest, question, reason, watermark)).encode()).hexdigest()[:24]
+
+    def make() -> bytes:
+        return pack_overlay(
+            study, saliency, attention, digest=digest, question=question, reason=reason, watermark=watermark
+        )
+
+    _component()(key="ct_overlay", data=remember("overlays", digest, PACKETS_KEPT, make))

@@ -32,8 +32,8 @@ def main() -> None:
     with scan():
         _scan(case, asked)
     with curve():
-        review = result.draw(case, asked, busy)
-    result.overlay(case, asked, review)
+        review, question = result.draw(case, asked, busy)
+    result.overlay(case, asked, review, question)
     events.draw(case, review)
     if asked and review:
         export.draw(case, asked, review)

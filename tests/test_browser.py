@@ -175,6 +175,8 @@ def test_the_horizon_changes_curve_and_map_but_not_the_scan(page):
     press(page, "PageUp")
     place, volume, before = viewer(page, "slice"), viewer(page, "ready"), viewer(page, "overlay")
     page.get_by_role("radio", name="1 year").or_(page.get_by_role("button", name="1 year")).first.click()
+    page.wait_for_function(f"() => {{ {FIND} return v.hasAttribute('data-waiting'); }}", timeout=SLOW_MS)
+    assert coloured(page) == 0, "a map of another horizon must not stay on the screen"
     page.wait_for_function(
         f"(before) => {{ {FIND} return v.dataset.overlay !== before; }}", arg=before, timeout=SLOW_MS
     )

@@ -97,7 +97,7 @@ def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     assert "Demo 1" in html(app)
     assert "Death from any cause within" in html(app)
     assert app.selectbox(key="fusion").value == "cross_attention"
-    assert len(app.get("bidi_component")) == 2
+    assert len(app.get("bidi_component")) == 3
     assert len(app.get("plotly_chart")) == 2
     assert world.asked == [("cross_attention", 90, None), ("cross_attention", 90, "gradcam")]
 
@@ -150,7 +150,7 @@ def test_a_case_without_a_record(world):
     fine(app.selectbox(key="case_pick").set_value("scan").run())
     assert "This case has no record" in html(app)
     assert "No record" in html(app)
-    assert len(app.get("bidi_component")) == 2
+    assert len(app.get("bidi_component")) == 3
 
 
 def test_a_case_without_a_ct_brings_its_own_task(world):
@@ -158,7 +158,7 @@ def test_a_case_without_a_ct_brings_its_own_task(world):
     fine(app.selectbox(key="case_pick").set_value("record").run())
     assert "This case has no CT" in html(app)
     assert app.selectbox(key="task").value == "mace"
-    assert not app.get("bidi_component")
+    assert len(app.get("bidi_component")) == 1
     assert world.asked[-1] == ("cross_attention", 1095, None)
 
 

@@ -96,6 +96,7 @@ def pack_overlay(
     attention: Attention | None,
     *,
     digest: str,
+    question: str = "",
     reason: str = "",
     watermark: str = "",
     viewer: str = "main",
@@ -103,7 +104,7 @@ def pack_overlay(
     """Saliency map and slice strip for the viewer.
 
     The map is quantised to uint8 (signed: 128 is zero) up to the 99.9th percentile of its size; `reason` says why there
-    is none. `digest` must change whenever anything shown changes.
+    is none. `digest` must change whenever anything shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
@@ -111,6 +112,7 @@ def pack_overlay(
         "viewer": viewer,
         "study": study.digest[:24],
         "digest": digest,
+        "question": question,
         "reason": reason,
         "watermark": watermark,
         "strip": bars,
@@ -137,6 +139,11 @@ def pack_overlay(
 def method_title(method: str) -> str:
     """A saliency method's name in words."""
     return CARDS[method].title if method in CARDS else method
+
+
+def pack_expected(question: str, viewer: str = "main") -> bytes:
+    """Tells the viewer which question the next overlay answers; a map that answers another one is hidden."""
+    return pack({"kind": "expect", "viewer": viewer, "question": question})
 
 
 def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:

@@ -15,31 +15,36 @@ from core.session import Case
 from pages._parts import survival
 from pages._parts.header import Asked
 
+UNASKED = "no model"
 
-def draw(case: Case, asked: Asked | None, busy: DeltaGenerator) -> CaseReview | None:
-    """The right panel; returns the review with its saliency, None where no model answered."""
+
+def draw(case: Case, asked: Asked | None, busy: DeltaGenerator) -> tuple[CaseReview | None, str]:
+    """The right panel; returns the review with its saliency (None where no model answered) and the question asked."""
     if asked is None:
         survival.draw_missing_model()
-        return None
+        return None, UNASKED
     horizon, alone = survival.pick_horizon(asked)
+    method = _method(case, asked, horizon)
+    question = UNASKED
     try:
-        review = session.review(case, asked.model.key, horizon, None)
-        survival.draw(case, asked, review, alone)
-        return _explained(case, asked, horizon, busy)
+        question = session.question_of(asked.model.key, horizon, method)
+        with st.container(key="overlay_expect"):
+            session.expect_overlay(question)
+        survival.draw(case, asked, session.review(case, asked.model.key, horizon, None), alone)
+        return _explained(case, asked.model.key, horizon, method, busy), question
     except UserFacingError as error:
         survival.draw_refused(error)
-        return None
+        return None, question
 
 
-def _explained(case: Case, asked: Asked, horizon: int, busy: DeltaGenerator) -> CaseReview:
+def _method(case: Case, asked: Asked, horizon: int) -> str | None:
+    """How to explain, None where there is nothing to explain or the reader stopped it."""
+    stopped = session.was_stopped((case.digest, asked.model.key, horizon, asked.method))
+    return None if stopped or case.study is None or asked.model.fusion == "ehr_only" else asked.method
+
+
+def _explained(case: Case, key: str, horizon: int, method: str | None, busy: DeltaGenerator) -> CaseReview:
     """The review with saliency; says what is computed, for how long, and stops when told to or asked something else."""
-    key, method = asked.model.key, asked.method
-    if (
-        asked.model.fusion == "ehr_only"
-        or case.study is None
-        or session.was_stopped((case.digest, key, horizon, method))
-    ):
-        return session.review(case, key, horizon, None)
     if session.is_reviewed(case, key, horizon, method):
         return session.review(case, key, horizon, method)
     words, started = f"Saliency of the risk by {duration(horizon)}", time.monotonic()
@@ -51,12 +56,12 @@ def _explained(case: Case, asked: Asked, horizon: int, busy: DeltaGenerator) -> 
     def tell(share: float) -> None:
         bar.progress(min(1.0, share), f"{words}: {share:.0%}, {time.monotonic() - started:.0f} s")
 
-    result = session.review(case, key, horizon, method, tell)
+    review = session.review(case, key, horizon, method, tell)
     slot.empty()
-    return result
+    return review
 
 
-def overlay(case: Case, asked: Asked | None, review: CaseReview | None) -> None:
+def overlay(case: Case, asked: Asked | None, review: CaseReview | None, question: str) -> None:
     """Send saliency and slice strip to the viewer, or say why there is none."""
     if case.study is None:
         return
@@ -68,5 +73,6 @@ def overlay(case: Case, asked: Asked | None, review: CaseReview | None) -> None:
     elif review.saliency is None:
         reason = "Saliency stopped. Choose another horizon or method to compute it."
     virtual = bool(asked and review and session.bundle(asked.model.key).virtual)
+    mark = VIRTUAL_WATERMARK if virtual else ""
     with st.container(key="overlay_feed"):
-        session.show_overlay(case.study, review, reason=reason, watermark=VIRTUAL_WATERMARK if virtual else "")
+        session.show_overlay(case.study, review, question=question, reason=reason, watermark=mark)

@@ -65,6 +65,18 @@ def simpleitk_series(folder: Path) -> object:
     return reader.Execute()
 
 
+def highdicom_series(folder: Path) -> object:
+    import highdicom
+
+    return highdicom.get_volume_from_series([pydicom.dcmread(path) for path in folder.iterdir()], dtype=np.int16)
+
+
+def monai_series(folder: Path) -> object:
+    from monai.transforms import LoadImage
+
+    return LoadImage(image_only=True, reader="PydicomReader", dtype=np.int16)(folder)
+
+
 def simpleitk_nifti(path: Path) -> object:
     import SimpleITK as sitk
 
@@ -110,6 +122,8 @@ def main() -> None:
                     "core.load.load_study": lambda: load_study(folder),
                     "pydicom loop": lambda: pydicom_loop(folder),
                     "SimpleITK series reader": lambda: simpleitk_series(folder),
+                    "highdicom": lambda: highdicom_series(folder),
+                    "MONAI PydicomReader": lambda: monai_series(folder),
                 },
                 options.repeats,
             ),

@@ -29,6 +29,8 @@ from core.records import CtStudy
 NamedBytes = tuple[str, bytes]
 Edit = Callable[[int, Dataset], None]
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+IDENTIFIERS = ("Quillon", "Zyxwv", "774411", "19420317")
+"""Planted in headers and file names; no message, note or description may hold one."""
 
 
 def world_hu(ras_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -94,7 +96,7 @@ def base_dataset(grid: Grid, seed: int = 0) -> Dataset:
     dataset.SOPClassUID = CTImageStorage
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.Modality, dataset.Manufacturer = "CT", "Factory"
-    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Test^Case", "T1", "19500101"
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Quillon^Zyxwv", "PID774411", "19420317"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = prefix + "1", prefix + "2"
     dataset.FrameOfReferenceUID = prefix + "3"
     dataset.SeriesDescription, dataset.ConvolutionKernel = "Thorax 2.0 B40f", "B40f"
@@ -117,6 +119,25 @@ def slice_dataset(grid: Grid, index: int, seed: int = 0) -> Dataset:
     dataset.ImagePositionPatient = [round(v, 9) for v in affine[:3, 2] * index + affine[:3, 3]]
     dataset.InstanceNumber = (index * 7) % grid.shape[2] + 1
     return dataset
+
+
+def setter(**values: object) -> Edit:
+    """An edit that sets (or, with None, deletes) attributes of every slice."""
+
+    def edit(index: int, dataset: Dataset) -> None:
+        for keyword, value in values.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+
+    return edit
+
+
+def at(position: int, **values: object) -> Edit:
+    """An edit of one slice only."""
+    change = setter(**values)
+    return lambda index, dataset: change(index, dataset) if index == position else None
 
 
 def put_pixels(dataset: Dataset, hu: npt.NDArray[np.float64]) -> None:
@@ -175,7 +196,7 @@ def _deflated(dataset: Dataset, meta: FileMetaDataset) -> bytes:
 def named(datasets: Sequence[Dataset], syntax: str = ExplicitVRLittleEndian) -> list[NamedBytes]:
     """(name, bytes) pairs; the names' order is not the slices' order."""
     return [
-        (f"im{(number * 5) % 97:03d}_{number}.dcm", to_bytes(dataset, syntax))
+        (f"Quillon{(number * 5) % 97:03d}_{number}.dcm", to_bytes(dataset, syntax))
         for number, dataset in enumerate(datasets)
     ]
 

@@ -109,7 +109,7 @@ BAD = {
     "bad offset": (lambda: nifti_file(GRID, patch=[(108, "f", 3.5)]), "voxels begin"),
     "infinite offset": (lambda: nifti_file(GRID, patch=[(108, "f", math.inf)]), "voxels begin"),
     "pair": (lambda: nifti_file(GRID, patch=[(344, "3s", b"ni1")]), "pair"),
-    "mask": (lambda: nifti_file(GRID, dtype="<u1", data=(HU > 0).astype(np.uint8)), "8-bit"),
+    "mask": (lambda: nifti_file(GRID, dtype="<u1", data=(HU > 0).astype(np.uint8)), "mask"),
     "wide mask": (lambda: nifti_file(GRID, data=(HU > 0).astype(np.int16)), "mask"),
     "normalised": (lambda: nifti_file(GRID, dtype="<f4", data=(HU + 1000) / 2500), "normalised"),
     "z-scores": (lambda: nifti_file(GRID, dtype="<f4", data=(HU - HU.mean()) / HU.std()), "normalised"),

@@ -8,18 +8,26 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.words import count_of
 
-_STRIDE = 4
+_ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
+_PROBES = 20_000
+_WIDTH_RATIO = 0.5
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
 """Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours."""
 
 
-def refuse_outlier_slices(voxels: npt.NDArray[np.int16], slice_axis: int) -> list[str]:
+def refuse_outlier_slices(
+    voxels: npt.NDArray[np.int16], slice_axis: int, *, measured: bool = True, compressed: bool = False
+) -> list[str]:
     """Raise where a slice differs from both neighbours far more than they differ from each other; return doubts.
 
-    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked.
-    The measure is the mean absolute difference (HU) of slices, on every fourth row and column.
+    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked. measured: whether each slice was
+    reconstructed by a scanner, so that none repeats another. compressed: whether slices come from streams without
+    checksum, whose damage can be slight.
+    The measure is the mean absolute difference (HU) of slices, in large ones on every fourth row and column.
     """
-    stack = np.moveaxis(voxels, slice_axis, 0)[:, ::_STRIDE, ::_STRIDE]
+    whole = np.moveaxis(voxels, slice_axis, 0)
+    stride = min(4, max(1, min(whole.shape[1:]) // 64))
+    stack = np.ascontiguousarray(whole[:, ::stride, ::stride])
     if len(stack) < 4:
         return []
     step = np.array([_distance(stack[k], stack[k + 1]) for k in range(len(stack) - 1)])
@@ -33,8 +41,80 @@ def refuse_outlier_slices(voxels: npt.NDArray[np.int16], slice_axis: int) -> lis
             "slices that continue each other",
             "Export the series again; the data of these slices or their rescale are probably damaged.",
         )
+    if measured:
+        _refuse_repeated_slices(whole, step)
+    if compressed:
+        _refuse_rough_slices(stack)
     same = int((step == 0).sum())
     return [f"Identical to the next one: {count_of(same, 'slice')}."] if same else []
+
+
+def _refuse_rough_slices(stack: npt.NDArray[np.int16]) -> None:
+    """Raise where one slice leaves the mean of its neighbours far more than four in five of the others leave theirs.
+
+    This finds a damaged stream whose error is below 60 HU. An abrupt end of anatomy leaves its mark on two slices; a
+    damaged one marks its neighbours half as much as itself. Real series reach 1.5 times what surrounds them.
+    """
+    if len(stack) < 7:
+        return
+    off = np.array([_off_mean(stack[k - 1 : k + 2]) for k in range(1, len(stack) - 1)])
+    around = np.pad(off, 2, mode="reflect")
+    far, near = np.maximum(around[:-4], around[4:]), np.maximum(around[1:-3], around[3:-1])
+    doubtful = np.flatnonzero((off > _ROUGH_HU) & (off > _ROUGH_FAR * far) & (off > _ROUGH_NEAR * near))
+    others = [np.delete(off, slice(max(0, int(k) - 1), int(k) + 2)) for k in doubtful]
+    odd = sum(off[k] > _ROUGH_FAR * np.percentile(rest, 80) for k, rest in zip(doubtful, others))
+    if odd:
+        raise UserFacingError(
+            f"Damaged in comparison with the slices around: {count_of(int(odd), 'slice')}.",
+            "slices that continue each other",
+            "Export the series again; the data of these slices are probably damaged.",
+        )
+
+
+def _off_mean(three: npt.NDArray[np.int16]) -> float:
+    """Mean distance (HU) of the middle one of three slices from the mean of the outer two."""
+    outer = np.add(three[0], three[2], dtype=np.int32)
+    return float(np.abs(2 * three[1].astype(np.int32) - outer).mean()) / 2
+
+
+def _refuse_repeated_slices(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64]) -> None:
+    """Raise where a slice with contents equals the next one: a measured slice never does."""
+    repeated = sum(np.ptp(stack[k]) > 0 and np.array_equal(stack[k], stack[k + 1]) for k in np.flatnonzero(step == 0))
+    if repeated:
+        raise UserFacingError(
+            f"Identical to the next one although not empty: {count_of(int(repeated), 'slice')}.",
+            "slices that were each measured",
+            "Export the series again; a slice was probably written in place of another.",
+        )
+
+
+def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
+    """Raise where the pixels of a plane (rows, columns) continue far better at another row length than the declared.
+
+    slices: length of the third axis, another row length worth trying. Read at a wrong row length, a pixel's lower
+    neighbour is a stranger. The other length must do better where it stays within a declared row and where it crosses
+    a row's end; while the declared length is right, one of the two is far away.
+    """
+    rows, columns = plane.shape
+    flat = np.asarray(plane).reshape(-1)
+    lengths = {d for d in range(max(8, columns // 4), min(flat.size // 2, 4 * columns) + 1) if flat.size % d == 0}
+    others = [d for d in lengths | {rows, slices} if 8 <= d <= flat.size // 2 and d % columns]
+    if not others or columns > flat.size // 2:
+        return
+    start = np.arange(0, flat.size - max(*others, columns), max(1, flat.size // _PROBES))
+    values = flat[start].astype(np.float64)
+    limit = _WIDTH_RATIO * float(np.median(np.abs(flat[start + columns] - values)))
+    for length in others:
+        apart = np.abs(flat[start + length] - values)
+        crossing = start % columns + length % columns >= columns
+        if not 0 < crossing.sum() < len(start):
+            continue
+        if max(np.median(apart[crossing]), np.median(apart[~crossing])) < limit * min(1.0, length / columns):
+            raise UserFacingError(
+                "The rows of the images are not as long as the header declares.",
+                "a header that describes its pixels",
+                "Export or convert the original CT again.",
+            )
 
 
 def _distance(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> float:

@@ -70,6 +70,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         intercept=_number(transform, "RescaleIntercept"),
         rescale_type=str(transform.get("RescaleType") or "").upper() if transform is not None else "",
         image_type=kind or image.image_type,
+        tube_voltage_kv=_number(macro("CTXRayDetailsSequence"), "KVP"),
         temporal_position=str(content.get("TemporalPositionIndex") or "") if content is not None else "",
     )
 

@@ -19,10 +19,12 @@ _HEAD_BYTES = 64 << 10
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
-    "ImageType": 0x00080008, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
+    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008,
+    "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
     "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
     "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "SliceThickness": 0x00180050,
     "SpacingBetweenSlices": 0x00180088, "GantryDetectorTilt": 0x00181120, "ConvolutionKernel": 0x00181210,
+    "KVP": 0x00180060, "ContrastBolusAgent": 0x00180010,
     "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012,
     "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
     "TemporalPositionIdentifier": 0x00200100, "SamplesPerPixel": 0x00280002,
@@ -36,7 +38,7 @@ TAGS: Mapping[str, int] = {
 _WANTED = frozenset(TAGS.values())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PixelFormat:
     """How stored values are laid out (PS3.3 C.7.6.3.1)."""
 
@@ -93,6 +95,8 @@ class ImageHeader:
     lossy: bool
     overlay_in_pixels: bool
     kernel: str
+    tube_voltage_kv: float | None
+    contrast_agent: bool | None
     description: str
     virtual: bool
     identity: tuple[str, str, str]
@@ -184,7 +188,8 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         entry=entry, pixels=pixels, frame=0, frames=_frame_count(values), pixel_tag=found.pixel_tag,
         pixel_start=found.pixel_start, pixel_length=found.pixel_length, inflated=found.data,
         modality=values.text("Modality"), image_type=tuple(part.upper() for part in values.texts("ImageType")),
-        sop_class=values.text("SOPClassUID"), sop_uid=values.text("SOPInstanceUID"),
+        sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
+        sop_uid=values.text("SOPInstanceUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
         temporal_position=values.text("TemporalPositionIdentifier"),
@@ -197,7 +202,9 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         padding_limit=values.short("PixelPaddingRangeLimit", signed=pixels.signed),
         lossy=values.text("LossyImageCompression") == "01",
         overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
-        kernel=safe_kernel(values.text("ConvolutionKernel")), description=describe_series(f"{description} {body_part}"),
+        kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=_positive(values.number("KVP")),
+        contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
+        description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
     )  # fmt: skip
 
@@ -231,6 +238,12 @@ def _frame_count(values: Values) -> int:
 
 def _positive(number: float | None) -> float | None:
     return number if number is not None and math.isfinite(number) and number > 0 else None
+
+
+def _names_agent(text: str) -> bool | None:
+    """Whether a contrast agent is named (PS3.3 C.7.6.4); None where the element is absent or empty."""
+    plain = re.sub(r"[^a-z]", "", text.lower())
+    return None if not text else plain not in ("", "no", "non", "none", "without", "nocontrast", "native", "na")
 
 
 def _identity(values: Values) -> tuple[str, str, str]:

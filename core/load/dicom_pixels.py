@@ -16,19 +16,29 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from core.errors import UserFacingError
+from core.load.codestream import read_codestream
+from core.load.continuity import refuse_wrong_width
+from core.load.copies import pixel_bytes
 from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from core.load.dicom_series import EXPORT_AGAIN, pixel_bytes
 from core.load.entries import Entry
-from core.load.geometry import Canonical, copy_slab, source_view
+from core.load.geometry import Canonical, copy_slab, padded_slab, source_view
 from core.load.hounsfield import Stored, bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
+from core.load.words import EXPORT_AGAIN
 
 Progress = Callable[[float, str], None]
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 _OFTEN_UNSUPPORTED = ("1.2.840.10008.1.2.4.51",)
 """JPEG Extended: no permissive decoder reads its 12-bit form."""
+_NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
+_PLUGINS = {
+    **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls"),
+    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "pylibjpeg"),
+    "1.2.840.10008.1.2.5": "pylibjpeg",
+}
+"""The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
 _SLAB = 64
 
 
@@ -47,7 +57,10 @@ def read_stack(
     volume = np.empty([source_shape[axis] for axis in axes.order], np.int16)
     target = source_view(volume, axes)
     split = _split_multiframe(images)
-    slab = np.empty((min(_SLAB, len(images)), rows, columns), np.int16)
+    middle = images[len(images) // 2]
+    if middle.pixels.transfer_syntax in NATIVE:
+        refuse_wrong_width(_native(middle), len(images))
+    slab = padded_slab(min(_SLAB, len(images)), rows, columns)
     with ThreadPoolExecutor(workers()) as pool:
         for start in range(0, len(images), _SLAB):
             part = images[start : start + _SLAB]
@@ -71,10 +84,11 @@ def check_pixel_format(images: Sequence[ImageHeader]) -> None:
             raise _not_plain("The images are stored inverted (MONOCHROME1)")
         if pixels.samples != 1 or pixels.photometric != "MONOCHROME2":
             raise _not_plain("The images are colour pictures or do not say how their values are shown")
-        if image.pixel_tag != 0x7FE00010 or pixels.bits_allocated != 16:
-            raise _not_plain(f"The images store {pixels.bits_allocated} bits a pixel")
-        if not 8 < pixels.bits_stored <= 16 or pixels.high_bit != pixels.bits_stored - 1:
-            raise _not_plain(f"The images use {pixels.bits_stored} of 16 bits in an unusual way")
+        width = pixels.bits_allocated
+        if image.pixel_tag != 0x7FE00010 or width not in (8, 16) or (width == 8 and pixels.big_endian):
+            raise _not_plain(f"The images store {width} bits a pixel")
+        if not width // 2 < pixels.bits_stored <= width or pixels.high_bit != pixels.bits_stored - 1:
+            raise _not_plain(f"The images use {pixels.bits_stored} of {width} bits in an unusual way")
         if image.slope is None or image.intercept is None:
             raise bad_rescale()
         if image.rescale_type not in ("", "HU", "US"):
@@ -99,7 +113,9 @@ def rescale_notes(images: Sequence[ImageHeader]) -> list[str]:
 
 
 def _not_plain(found: str) -> UserFacingError:
-    return UserFacingError(found, "16-bit MONOCHROME2 CT images in Hounsfield units", "Export the original CT series.")
+    return UserFacingError(
+        found, "8- or 16-bit MONOCHROME2 CT images in Hounsfield units", "Export the original CT series."
+    )
 
 
 def _split_multiframe(images: Sequence[ImageHeader]) -> _Split:
@@ -122,7 +138,7 @@ def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) 
 def _native(image: ImageHeader) -> Stored:
     """Uncompressed pixels, straight from their bytes."""
     pixels = image.pixels
-    size = pixels.rows * pixels.columns * 2
+    size = pixels.rows * pixels.columns * pixels.bits_allocated // 8
     start = image.pixel_start + image.frame * size
     if image.pixel_length is None or image.pixel_length < size * image.frames:
         raise truncated()
@@ -138,7 +154,8 @@ def _native(image: ImageHeader) -> Stored:
     if len(source) < size:
         raise truncated()
     order = ">" if pixels.big_endian else "<"
-    return np.frombuffer(source, f"{order}{'i' if pixels.signed else 'u'}2").reshape(pixels.rows, pixels.columns)
+    kind = f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}"
+    return np.frombuffer(source, kind).reshape(pixels.rows, pixels.columns)
 
 
 def truncated() -> UserFacingError:
@@ -161,25 +178,45 @@ def _compressed(image: ImageHeader, split: _Split) -> Stored:
         raise truncated()
     try:
         frames = split.get(image.entry) or _encapsulated_frames(image)
+        _check_stream(frames[image.frame], pixels)
         frame = encapsulate([frames[image.frame]], has_bot=False)
-        decoded, _ = decoder.as_array(frame, index=0, raw=True, **_description(pixels))
+        plugin = _PLUGINS.get(pixels.transfer_syntax, "")
+        decoded, _ = decoder.as_array(frame, index=0, raw=True, decoding_plugin=plugin, **_description(pixels))
     except UserFacingError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        # The RLE decoder's panic on a damaged stream is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         if uid in _OFTEN_UNSUPPORTED:
             raise _unsupported(uid) from error
         raise UserFacingError(
             f"An image compressed as {uid.name} cannot be decoded.", "an intact compressed image", EXPORT_AGAIN
         ) from error
     if decoded.shape != (pixels.rows, pixels.columns) or decoded.dtype.kind not in "iu":
-        raise UserFacingError(
-            "A compressed image has another size than its header declares.", "images as declared", EXPORT_AGAIN
-        )
+        raise _other_size()
     return np.asarray(decoded)
 
 
+def _check_stream(frame: bytes, pixels: PixelFormat) -> None:
+    """Raise where a JPEG-family stream is cut short or contradicts the header; decoders hang on it or fill it up."""
+    stream = read_codestream(frame)
+    if stream is None:
+        return
+    if not stream.complete:
+        raise truncated()
+    if (stream.rows, stream.columns, stream.components) != (pixels.rows, pixels.columns, 1):
+        raise _other_size()
+
+
+def _other_size() -> UserFacingError:
+    return UserFacingError(
+        "A compressed image has another size than its header declares.", "images as declared", EXPORT_AGAIN
+    )
+
+
 def _unsupported(uid: UID) -> UserFacingError:
-    name = uid.name if uid.name != str(uid) else "an unknown transfer syntax"
+    name = uid.name if uid.name != str(uid) else _NAMES.get(uid, "an unknown transfer syntax")
     return UserFacingError(
         f"The images are compressed as {name}, which this app cannot decode.",
         "uncompressed, RLE, JPEG lossless, JPEG-LS, JPEG 2000 or HTJ2K images",
@@ -216,16 +253,17 @@ def _description(pixels: PixelFormat) -> dict[str, Any]:
 def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
     """Stored values without what lies above the declared bits (PS3.5 8.1.1); refuses values that do not fit."""
     bits, signed = image.pixels.bits_stored, image.pixels.signed
-    if bits == 16 or stored.dtype.itemsize != 2:
+    width = 8 * stored.dtype.itemsize
+    if bits == width:
         return stored
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     if int(stored.min()) >= low and int(stored.max()) <= high:
         return stored
-    native = stored.astype(f"={stored.dtype.kind}2")
-    upper = np.unique(native.astype(np.uint16) >> np.uint16(bits))
+    native = stored.astype(f"={stored.dtype.kind}{stored.dtype.itemsize}")
+    upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)
     if not image.overlay_in_pixels and not (signed and upper.tolist() == [0]):
         raise UserFacingError(
             f"Stored values do not fit the declared {bits} bits.", "values within the declared bits", EXPORT_AGAIN
         )
-    shift = 16 - bits
+    shift = width - bits
     return np.asarray((native << shift) >> shift)

@@ -18,6 +18,8 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
+MEDIA_CLASS = 0x00020002
+_SYNTAX = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -71,7 +73,7 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
     Raises Malformed where the structure cannot be followed.
     """
     try:
-        syntax, start, bare = _file_meta(data)
+        syntax, media_class, start, bare = _file_meta(data)
         inflated: bytearray | None = None
         if syntax == DEFLATED:
             if not complete:
@@ -85,24 +87,25 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
             raise Malformed from error
         raise NeedMore from error
     tag, pixel_start, length = pixel
+    values[MEDIA_CLASS] = media_class
     return Scan(values, syntax, big, tag, pixel_start, length, inflated, bare)
 
 
-def _file_meta(data: memoryview) -> tuple[str, int, bool]:
-    """(transfer syntax, start of the data set, bare)."""
+def _file_meta(data: memoryview) -> tuple[str, bytes, int, bool]:
+    """(transfer syntax, class of the stored object, start of the data set, bare)."""
     position, bare = (132, False) if bytes(data[128:132]) == b"DICM" else (0, True)
-    syntax = b""
+    found: dict[int, bytes] = {}
     while bytes(data[position : position + 2]) == b"\x02\x00":
-        tag, vr, length, value = _element(data, position, implicit=False, big=False)
+        tag, _, length, value = _element(data, position, implicit=False, big=False)
         if length == _UNDEFINED or value + length > len(data):
             raise Malformed
-        if tag == 0x00020010:
-            syntax = bytes(data[value : value + length])
+        found[tag] = bytes(data[value : value + length])
         position = value + length
-    if syntax:
-        return syntax.rstrip(b"\0 ").decode("ascii", "replace"), position, bare
+    media_class = found.get(MEDIA_CLASS, b"")
+    if syntax := found.get(_SYNTAX):
+        return syntax.rstrip(b"\0 ").decode("ascii", "replace"), media_class, position, bare
     vr = bytes(data[position + 4 : position + 6])
-    return (EXPLICIT_LITTLE if vr.isalpha() and vr.isupper() else IMPLICIT_LITTLE), position, True
+    return (EXPLICIT_LITTLE if vr.isalpha() and vr.isupper() else IMPLICIT_LITTLE), media_class, position, True
 
 
 def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tuple[int, bytes, int, int]:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
 from core.load.repairs import Repair, RepairableError, longest_even_run
-from core.load.words import count_of
+from core.load.words import EXPORT_AGAIN, count_of
 
-EXPORT_AGAIN = "Export the series again from the archive, complete and unmodified."
 ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02
 STEP_TOLERANCE_MM = 0.02
@@ -74,7 +74,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     notes: list[str] = []
     slices = _without_localizers(images, notes)
     _require_same(slices)
-    slices = _without_copies(slices, notes)
+    slices = without_copies(slices, notes)
     orientation = _common_orientation(slices)
     positions = np.array([_position(image) for image in slices])
     heights = positions @ plane_normal(orientation)
@@ -88,6 +88,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     even = _check_steps(heights, ordered, repairs, notes)
     step = _step_vector(positions, heights)
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), positions[0], step)
+    refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
     notes += _step_notes(float(np.linalg.norm(step)), ordered)
     return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
@@ -122,39 +123,6 @@ def _require_same(images: Sequence[ImageHeader]) -> None:
                 "slices of one scan, all alike",
                 "Keep the slices of one scan only, or choose another series.",
             )
-
-
-def _without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
-    """Drop images that repeat another one byte for byte; refuse those that share an identity but differ."""
-    kept: dict[object, ImageHeader] = {}
-    for image in images:
-        key = (image.sop_uid or id(image), image.frame)
-        if key in kept and not same_pixels(kept[key], image):
-            raise UserFacingError("Two images claim to be the same one but differ.", "each image once", EXPORT_AGAIN)
-        kept.setdefault(key, image)
-    places: dict[object, ImageHeader] = {}
-    for image in kept.values():
-        place = image.position_mm or id(image)
-        repeated = place in places and same_pixels(places[place], image)
-        places.setdefault(id(image) if place in places and not repeated else place, image)
-    if len(places) < len(images):
-        notes.append(f"Present twice and read once: {count_of(len(images) - len(places), 'image')}.")
-    return list(places.values())
-
-
-def same_pixels(one: ImageHeader, other: ImageHeader) -> bool:
-    """Whether two images have the same place, rescale and stored pixel bytes."""
-    if (one.position_mm, one.slope, one.intercept) != (other.position_mm, other.slope, other.intercept):
-        return False
-    return pixel_bytes(one) == pixel_bytes(other)
-
-
-def pixel_bytes(image: ImageHeader) -> memoryview:
-    """The stored value of the image's pixel data element."""
-    stop = None if image.pixel_length is None else image.pixel_start + image.pixel_length
-    if image.inflated is not None:
-        return memoryview(image.inflated)[image.pixel_start : stop]
-    return image.entry.read(image.pixel_start, stop)
 
 
 def _position(image: ImageHeader) -> tuple[float, ...]:
@@ -203,17 +171,20 @@ def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
         raise UserFacingError(
             "The slices of one series have different pixel sizes.", "one pixel size", "Choose slices of one scan only."
         )
-    refuse_absurd_spacing(spacing[0])
     return np.asarray(spacing[0], np.float64)
 
 
-def refuse_absurd_spacing(spacing_mm: npt.ArrayLike) -> None:
-    """Raise for a voxel size that no CT has (outside 0.02 to 30 mm)."""
-    sizes = np.asarray(spacing_mm, np.float64)
+def refuse_absurd_geometry(affine: Matrix) -> None:
+    """Raise for a voxel size that no CT has (outside 0.02 to 30 mm), or a place farther than 100 m from the origin."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(sizes).all() or sizes.min() < 0.02 or sizes.max() > 30:
         shown = " x ".join(f"{size:.3g}" for size in sizes)
         raise UserFacingError(
             f"The voxel size would be {shown} mm.", "voxels between 0.02 and 30 mm", "Check the units and the header."
+        )
+    if np.abs(affine[:3, 3]).max() > 1e5:
+        raise UserFacingError(
+            "The volume lies more than 100 m from the origin.", "a place within the scanner", "Check the header."
         )
 
 

@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import UserFacingError
@@ -23,6 +23,7 @@ NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
 _ENCRYPTED = 0x1
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +72,21 @@ def _unreadable() -> UserFacingError:
 
 
 def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
-    """Every file of `source`, archives opened one level deep.
+    """Every file of `source`, archives opened one level deep and gzip files inside them unpacked.
 
     source: a folder, a file, an archive (.zip, .tar, .tar.gz), a (name, bytes) pair, or a list of these.
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
+    unpacked = 0
     for entry in plain_entries(source):
-        found.extend(expand_entry(entry, limits))
+        for opened in expand_entry(entry, replace(limits, bytes_total=limits.bytes_total - unpacked)):
+            unpacked += 0 if opened is entry else opened.size
+            found.append(opened)
         if len(found) > limits.entries:
             raise too_many_entries(limits)
+        if unpacked > limits.bytes_total:
+            raise too_many_bytes(limits)
     if not found:
         raise UserFacingError(
             "The source holds no file.",
@@ -118,21 +124,39 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         )
 
 
-def expand_entry(entry: Entry, limits: Limits) -> list[Entry]:
+def expand_entry(entry: Entry, limits: Limits) -> Iterator[Entry]:
     """The entry itself, or the entries of the archive it is."""
     head = bytes(entry.read(0, 512))
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return list(_zip_entries(entry, limits))
-    if head[257:262] == b"ustar":
-        return list(_tar_entries(entry.read(0, None), limits))
-    if head[:2] == b"\x1f\x8b":
-        if entry.size > limits.bytes_total:
-            raise too_many_bytes(limits)
-        data = inflate_gzip(entry.read(0, None), limits=limits)
+        yield from _unpacked(_zip_entries(entry, limits), limits)
+    elif head[257:262] == b"ustar":
+        yield from _unpacked(_tar_entries(entry.read(0, None), limits), limits)
+    elif head[:2] == _GZIP:
+        data = _inflated(entry, limits)
         if bytes(data[257:262]) == b"ustar":
-            return list(_tar_entries(data, limits))
-        return [memory_entry(entry.name.removesuffix(".gz"), data)]
-    return [entry]
+            yield from _unpacked(_tar_entries(data, limits), limits)
+        else:
+            yield memory_entry(entry.name.removesuffix(".gz"), data)
+    else:
+        yield entry
+
+
+def _inflated(entry: Entry, limits: Limits) -> bytearray:
+    if entry.size > limits.bytes_total:
+        raise too_many_bytes(limits)
+    return inflate_gzip(entry.read(0, None), limits=limits)
+
+
+def _unpacked(entries: Iterator[Entry], limits: Limits) -> Iterator[Entry]:
+    """Archive entries, gzip files among them inflated; all of them together within the limits."""
+    left = limits.bytes_total
+    for entry in entries:
+        if bytes(entry.read(0, 2)) == _GZIP:
+            entry = memory_entry(entry.name.removesuffix(".gz"), _inflated(entry, replace(limits, bytes_total=left)))
+        left -= entry.size
+        if left < 0:
+            raise too_many_bytes(limits)
+        yield entry
 
 
 def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
@@ -166,16 +190,20 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, before: int, s
 
 def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
     """Regular files of a tar archive as slices of its bytes; links and devices are passed over."""
-    view = memoryview(data)
+    view, last = memoryview(data), 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)
                 end = member.offset_data + member.size
+                last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
                 if member.isreg() and not member.issparse():
                     if end > len(view):
                         raise damaged("The tar archive")
                     yield memory_entry(member.name, view[member.offset_data : end])
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise damaged("The tar archive") from error
+    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
+    if last >= len(view) or bytes(view[last:]).strip(b"\0"):
+        raise damaged("The tar archive")

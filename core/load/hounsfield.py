@@ -17,7 +17,9 @@ PADDING_BELOW_HU = -1500
 Volume = npt.NDArray[np.int16]
 Stored = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _RANGE = (-32768, 32767)
-_SAMPLE = 2_000_000
+_SAMPLE = 1_000_000
+_RIM_SHARE, _DARK_SHARE = 0.05, 0.001
+_FEWEST_LEVELS = 8
 
 
 def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> None:
@@ -73,9 +75,10 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     notes.append(f"Padding outside the field of view ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
 
 
-def refuse_unless_hounsfield(voxels: Volume) -> list[str]:
+def refuse_unless_hounsfield(voxels: Volume, *, resampled: bool = True) -> list[str]:
     """Raise unless the values can be a CT in HU; return doubts that do not stop it.
 
+    resampled: whether the volume may have been interpolated, which gives padding a rim of many values.
     Checked on an even sample: not constant, not a mask, not normalised or windowed, air or lung and soft tissue
     present, no more than stray values beyond metal.
     """
@@ -90,23 +93,23 @@ def refuse_unless_hounsfield(voxels: Volume) -> list[str]:
     if low >= 0:
         kind = "an 8-bit picture or a mask" if high <= 255 else "stored values without their offset"
         raise _not_hu(f"{span}, never below 0: {kind}")
-    _refuse_varied_padding(sample, span)
+    _refuse_varied_padding(sample, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(inside, span)
     _refuse_window(inside, span)
     return _doubts(inside, high)
 
 
 def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """About two million voxels at an even stride over the whole volume."""
+    """About a million voxels at an even stride over the whole volume."""
     stride = max(1, voxels.size // _SAMPLE)
     return voxels.reshape(-1)[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.reshape(-1)
 
 
-def _refuse_varied_padding(sample: Volume, span: str) -> None:
+def _refuse_varied_padding(sample: Volume, span: str, share: float) -> None:
     """Refuse many different values below -1500: padding is one value, with a thin rim where it was resampled."""
     counts = np.bincount(sample[sample < PADDING_BELOW_HU].astype(np.int64) + 32768)
-    if counts.size and counts.sum() - counts.max() > 0.05 * sample.size:
-        raise _not_hu(f"{span}; many lie below any tissue or air")
+    if counts.size and counts.sum() - counts.max() > share * sample.size:
+        raise _not_hu(f"{span}; many lie below any tissue or air, as after an overflow")
 
 
 def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
@@ -134,6 +137,8 @@ def _doubts(inside: npt.NDArray[np.int16], high: int) -> list[str]:
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
     levels = np.flatnonzero(np.bincount(inside.astype(np.int64) + 32768))
+    if len(levels) < _FEWEST_LEVELS:
+        raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     if len(levels) < 64:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:

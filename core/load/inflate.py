@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+from isal import isal_zlib
 
 from core.errors import UserFacingError
 from core.load.limits import LIMITS, MIB, Limits, check_ratio
@@ -22,13 +22,13 @@ def damaged(what: str) -> UserFacingError:
 
 def _inflate_member(data: memoryview, wbits: int, out: bytearray, limits: Limits, what: str) -> int:
     """Inflate one stream from the start of `data` onto `out`; return how many bytes of `data` it used."""
-    stream = zlib.decompressobj(wbits)
+    stream = isal_zlib.decompressobj(wbits=wbits)
     for start in range(0, len(data) + _CHUNK_IN, _CHUNK_IN):
         pending = bytes(data[start : start + _CHUNK_IN])
         while not stream.eof:
             try:
                 piece = stream.decompress(pending, _CHUNK_OUT)
-            except zlib.error as error:
+            except isal_zlib.error as error:  # type: ignore[misc]
                 raise damaged(what) from error
             out += piece
             check_ratio(len(out), len(data), limits)

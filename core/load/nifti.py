@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.dicom_series import refuse_absurd_spacing
+from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
+from core.load.dicom_series import refuse_absurd_geometry
 from core.load.entries import Entry
-from core.load.geometry import Matrix, canonical_axes, copy_slab, shear_degrees, source_view
+from core.load.geometry import Matrix, canonical_axes, copy_slab, padded_slab, shear_degrees, source_view
 from core.load.hounsfield import bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.repairs import Repair, RepairableError
@@ -161,10 +162,6 @@ def _dtype(raw: _Raw, order: str) -> np.dtype[Any]:
     dtype = np.dtype(order + _NUMBERS[raw.datatype])
     if raw.bitpix != dtype.itemsize * 8:
         raise _refuse("The NIfTI header contradicts itself about the size of a value", "a consistent header")
-    if dtype.itemsize == 1:
-        raise _refuse(
-            "The NIfTI file holds 8-bit values", "a CT in Hounsfield units", "Choose the CT, not a mask or a picture."
-        )
     return dtype
 
 
@@ -292,7 +289,7 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
         raise _refuse(
             "The NIfTI header's orientation is singular: it maps the volume onto a plane", "a valid orientation"
         )
-    refuse_absurd_spacing(sizes * scale)
+    refuse_absurd_geometry(np.diag([scale, scale, scale, 1.0]) @ affine)
     declared = np.array(raw.pixdim[1:4], np.float64)
     if "use_sform" not in repairs and not (np.abs(declared - sizes) <= 0.01 * sizes).all():
         raise _refuse("The NIfTI header contradicts itself about the voxel size", "one voxel size")
@@ -303,15 +300,16 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
         )  # fmt: skip
 
 
-def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix]:
-    """Voxels as int16 HU with canonical axes (i, j, k), and their affine (RAS, mm)."""
+def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
+    """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts."""
     axes, affine = canonical_axes(header.affine_mm, header.shape)
     count = math.prod(header.shape)
     stored = np.frombuffer(header.entry.read(0, None), header.dtype, count, header.offset)
     planes = stored.reshape(header.shape[::-1])
+    refuse_wrong_width(planes[len(planes) // 2], len(planes))
     volume = np.empty([header.shape[axis] for axis in axes.order], np.int16)
     target = source_view(volume, axes)
-    slab = np.empty((_PLANES, *planes.shape[1:]), np.int16)
+    slab = padded_slab(_PLANES, *planes.shape[1:])
 
     def rescale(number: int) -> None:
         if planes.dtype.kind == "f" and not np.isfinite(planes[number]).all():
@@ -323,4 +321,5 @@ def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matri
             stop = min(start + _PLANES, len(planes))
             list(pool.map(rescale, range(start, stop)))
             copy_slab(slab[: stop - start].transpose(2, 1, 0), target[:, :, start:stop], pool)
-    return volume, affine
+    notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
+    return volume, affine, notes

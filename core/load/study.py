@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices
-from core.load.dicom_enhanced import split_frames
+from core.load.dicom_enhanced import ENHANCED_CT, split_frames
 from core.load.dicom_header import ImageHeader, read_image_header
-from core.load.dicom_pixels import Progress, read_stack, rescale_notes
+from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, refuse_two_patients, stack_series
 from core.load.entries import Entry, Source, open_entries
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
-from core.load.hounsfield import refuse_unless_hounsfield, replace_padding
+from core.load.hounsfield import PADDING_BELOW_HU, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
 from core.load.words import count_of
-from core.records import CtStudy
+from core.records import AcquisitionFacts, CtStudy, Origin, digest_arrays
 
+CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
     "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
     "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture",
 }  # fmt: skip
+
+UNSTATED = AcquisitionFacts()
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class SeriesSummary:
 
     key: opaque, given to `load_study(series=key)`. shape: (columns, rows, slices). spacing_mm: the same order, None
     where the geometry is in doubt (loading will say why). kernel: reconstruction kernel or "".
+    study: 1, 2, ... in the order met, so that series of several studies can be told apart.
+    thumbnail: uint8 (rows, columns) of the middle slice as stored, where asked for and readable.
     """
 
     key: str
@@ -46,6 +54,8 @@ class SeriesSummary:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float] | None
     kernel: str
+    study: int = 1
+    thumbnail: npt.NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(eq=False)
@@ -60,14 +70,20 @@ class _Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def list_series(source: Source, *, limits: Limits = LIMITS) -> tuple[SeriesSummary, ...]:
-    """CT series in `source` (see `load_study`), largest first.
+def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LIMITS) -> tuple[SeriesSummary, ...]:
+    """CT series in `source` (see `load_study`), largest first; on request with a picture of the middle slice.
 
     Raises UserFacingError where the source cannot be read or holds two patients.
     """
     contents = _sort_entries(open_entries(source, limits=limits), limits)
-    found = [_summarise_dicom(key, images) for key, images in contents.series.items()]
-    found += [_summarise_nifti(key, entry, limits) for key, entry in contents.niftis.items()]
+    studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
+    found = []
+    for key, images in contents.series.items():
+        number, picture = studies.index(images[0].study_uid) + 1, thumbnail(images) if thumbnails else None
+        found.append(replace(_summarise_dicom(key, images), study=number, thumbnail=picture))
+    for number, (key, entry) in enumerate(contents.niftis.items(), len(studies) + 1):
+        picture = nifti_thumbnail(entry, limits) if thumbnails else None
+        found.append(replace(_summarise_nifti(key, entry, limits), study=number, thumbnail=picture))
     return tuple(sorted(found, key=lambda summary: (-summary.slices, summary.key)))
 
 
@@ -110,6 +126,8 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
             contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
         elif looks_like_dicom(head):
             images += _read_images(entry, contents)
+        elif _named_dicom(entry.name):
+            contents.damaged += 1
         else:
             contents.stray += 1
     refuse_two_patients(images)
@@ -120,11 +138,19 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
     return contents
 
 
+def _named_dicom(name: str) -> bool:
+    """Whether a name promises a DICOM file (and is not a hidden companion of one)."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
+    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".")
+
+
 def _read_images(entry: Entry, contents: _Contents) -> list[ImageHeader]:
     """Headers in one DICOM file: none, one, or one a frame."""
     try:
         header = read_image_header(entry)
         if not header.has_pixels:
+            if header.sop_class in CT_IMAGES:
+                raise Malformed
             contents.stray += 1
             return []
         return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]
@@ -220,11 +246,13 @@ def _load_dicom(
     axes, affine = canonical_axes(affine_ras, (first.pixels.columns, first.pixels.rows, len(stack.images)))
     voxels = read_stack(stack.images, axes, progress=progress, limits=limits)
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images)]
-    origin = "virtual" if any(image.virtual for image in stack.images) else "real"
-    notes += refuse_outlier_slices(voxels, axes.order.index(2))
+    compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
+    notes += refuse_outlier_slices(voxels, axes.order.index(2), compressed=compressed)
     if stack.heights_mm is not None or stack.slanted:
         voxels, affine = _regridded(source_view(voxels, axes), stack)
-    return _finish(voxels, affine, notes, first.description, origin == "virtual")
+    facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
+    virtual = any(image.virtual for image in stack.images)
+    return _finish(voxels, affine, notes, first.description, virtual, facts, resampled=False)
 
 
 def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
@@ -241,13 +269,28 @@ def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
 
 def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
     header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
-    voxels, affine = read_nifti_volume(header)
-    return _finish(voxels, affine, [*contents.notes, *header.notes], "CT volume (NIfTI)", header.virtual)
+    voxels, affine, doubts = read_nifti_volume(header)
+    notes = [*contents.notes, *header.notes, *doubts]
+    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED, resampled=True)
 
 
-def _finish(voxels: np.ndarray, affine: np.ndarray, notes: list[str], description: str, virtual: bool) -> CtStudy:
-    notes += refuse_unless_hounsfield(voxels)
-    replace_padding(voxels, notes)
+def _finish(
+    voxels: np.ndarray,
+    affine: np.ndarray,
+    notes: list[str],
+    description: str,
+    virtual: bool,
+    facts: AcquisitionFacts,
+    *,
+    resampled: bool,
+) -> CtStudy:
+    with ThreadPoolExecutor(1) as pool:
+        # Hashing takes as long as the checks; where padding will be rewritten it has to wait.
+        hashed = None if voxels.min() < PADDING_BELOW_HU else pool.submit(digest_arrays, voxels, affine)
+        notes += refuse_unless_hounsfield(voxels, resampled=resampled)
+        replace_padding(voxels, notes)
+        digest = hashed.result() if hashed else ""
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
-    return CtStudy(voxels, affine, tuple(notes), description, "virtual" if virtual else "real")
+    origin: Origin = "virtual" if virtual else "real"
+    return CtStudy(voxels, affine, tuple(notes), description, origin, digest=digest, facts=facts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+EXPORT_AGAIN = "Export the series again from the archive, complete and unmodified."
+
 _TERMS = frozenset(
     """
     chest thorax thoracic lung lungs heart cardiac coronary coronaries pulmonary artery arteries aorta aortic abdomen

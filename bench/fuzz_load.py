@@ -1,0 +1,244 @@
+"""Mutation fuzzing of the CT loader: no crash, no hang, no silent error.
+
+    python bench/fuzz_load.py [--minutes 30] [--seed 0] [--out docs/results/load_fuzz.md]
+
+Valid studies of every container are damaged at random (bytes flipped, overwritten, cut, inserted, moved; header fields
+replaced by extreme values; files dropped, doubled, exchanged) and loaded. Each outcome must be a refusal in words or a
+volume that is right by world position. The one tolerated difference: isolated voxels (a flipped byte of pixels without
+checksum is indistinguishable from noise) and rigid or scaling changes of a single plain number in the header that no
+other number contradicts (a position's last digit, an intercept); both are counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import struct
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from corpus import Case, Files, series, what_is_wrong  # noqa: E402
+from corpus_archives import tarred, zipped  # noqa: E402
+from corpus_bytes import packed  # noqa: E402
+from corpus_enhanced import compressed, file  # noqa: E402
+from corpus_nifti import nii  # noqa: E402
+from corpus_values import WIDE, encoded  # noqa: E402
+from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT  # noqa: E402
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E402
+
+from core.errors import UserFacingError  # noqa: E402
+from core.load import list_series, load_study  # noqa: E402
+
+LONGEST_S = 5.0
+ISOLATED = 0.002
+EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+
+
+def seeds() -> list[Case]:
+    """Valid studies, one of each container and encoding."""
+    wide = {"grids": (WIDE,)}
+    return [
+        Case("plain series", series, "right"),
+        Case("implicit series", lambda: series(syntax=IMPLICIT), "right"),
+        Case("big-endian series", lambda: series(syntax=BIG_ENDIAN), "right"),
+        Case("deflated series", lambda: series(syntax=DEFLATED), "right"),
+        Case("RLE series", lambda: encoded(RLELossless), "right", **wide),
+        Case("JPEG-LS series", lambda: encoded(JPEGLSLossless), "right", **wide),
+        Case("JPEG 2000 series", lambda: encoded(JPEG2000Lossless), "right", **wide),
+        Case("enhanced file", file, "right"),
+        Case("enhanced RLE file", lambda: compressed(RLELossless), "right", **wide),
+        Case("NIfTI-1", nii, "right"),
+        Case("NIfTI-2", lambda: nii(version=2), "right"),
+        Case("packed NIfTI", packed, "right"),
+        Case("zip", lambda: [("a.zip", zipped(series()))], "right"),
+        Case("tar", lambda: [("a.tar", tarred(series()))], "right"),
+        Case("packed tar", lambda: [("a.tar.gz", tarred(series(), "w:gz"))], "right"),
+    ]
+
+
+def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
+    """One damage to a file; headers are hit more often than pixels."""
+    if not data:
+        return data
+    reach = len(data) if rng.random() < 0.4 else min(len(data), 1600)
+    at = rng.randrange(reach)
+    size = rng.choice((1, 1, 1, 2, 4, 8, 64, 500))
+    kind = rng.randrange(8)
+    if kind == 0:
+        return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+    if kind == 1:
+        return data[:at] + rng.randbytes(size) + data[at + size :]
+    if kind == 2:
+        return data[:at]
+    if kind == 3:
+        return data[:at] + rng.randbytes(size) + data[at:]
+    if kind == 4:
+        return data[:at] + data[at + size :]
+    if kind == 5:
+        code = rng.choice("BHI")
+        value = rng.choice(EXTREMES) & ((1 << 8 * struct.calcsize(code)) - 1)
+        return data[:at] + struct.pack(rng.choice("<>") + code, value) + data[at + struct.calcsize(code) :]
+    if kind == 6:
+        other = rng.randrange(reach)
+        return data[:at] + data[other : other + size] + data[at + size :]
+    return data[:at] + bytes([rng.choice(b"0123456789.-+eE\\ \0")]) + data[at + 1 :]
+
+
+def mutate(files: Files, rng: random.Random) -> Files:
+    """One to three damages to a source."""
+    files = list(files)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        number = rng.randrange(len(files))
+        name, data = files[number]
+        kind = rng.random()
+        if len(files) > 1 and kind < 0.04:
+            del files[number]
+        elif kind < 0.08:
+            files.append(files[number])
+        elif len(files) > 1 and kind < 0.12:
+            files[number] = (name, files[rng.randrange(len(files))][1])
+        else:
+            files[number] = (name, mutate_bytes(data, rng))
+    return files
+
+
+class Hang(BaseException):
+    """A run took too long."""
+
+
+def _stop(*_: object) -> None:
+    raise Hang
+
+
+def judge(case: Case, files: Files) -> str:
+    """What came of one damaged source."""
+    list_outcome = run(lambda: list_series(files))
+    if isinstance(list_outcome, str):
+        return list_outcome
+    outcome = run(lambda: load_study(files))
+    if isinstance(outcome, (str, UserFacingError)):
+        said = str(outcome)
+        leaked = any(term in said for term in IDENTIFIERS)
+        return "leak" if leaked else outcome if isinstance(outcome, str) else "refused"
+    wrong = what_is_wrong(case, outcome.voxels_hu, outcome.affine_mm)
+    return "right" if not wrong else difference(case, outcome, wrong)
+
+
+def difference(case: Case, study: object, wrong: str) -> str:
+    """Which kind of difference an accepted volume shows."""
+    voxels, affine = study.voxels_hu, study.affine_mm  # type: ignore[attr-defined]
+    truth = load_study(case.make())
+    if voxels.shape == truth.voxels_hu.shape:
+        share = float((np.abs(voxels.astype(int) - truth.voxels_hu) > case.tolerance).mean())
+        if np.allclose(affine, truth.affine_mm, atol=0.05) and share <= ISOLATED:
+            return "isolated voxels"
+        if share == 0:
+            return "geometry number"
+        if np.allclose(affine, truth.affine_mm, atol=0.05) and damaged_slices(voxels, truth.voxels_hu) <= 2:
+            return "pixels of a slice"
+    elif voxels.shape[:2] == truth.voxels_hu.shape[:2] and shorter(voxels, truth.voxels_hu):
+        return "end slice gone"
+    return f"SILENT {wrong}"
+
+
+def damaged_slices(voxels: np.ndarray, truth: np.ndarray) -> int:
+    """Slices that differ."""
+    return int((voxels != truth).any(axis=(0, 1)).sum())
+
+
+def shorter(voxels: np.ndarray, truth: np.ndarray) -> bool:
+    """Whether slices are missing at the ends only."""
+    count = voxels.shape[2]
+    starts = range(truth.shape[2] - count + 1)
+    return any(np.array_equal(voxels, truth[:, :, start : start + count]) for start in starts)
+
+
+def run(task: Callable[[], object]) -> object:
+    """The task's result, its refusal, or a word for a crash or hang."""
+    start = time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+    try:
+        return task()
+    except UserFacingError as error:
+        return error
+    except Hang:
+        return "hang"
+    except Exception:
+        return "CRASH " + traceback.format_exc(limit=-2).replace("\n", " ")[:300]
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        slowest[0] = max(slowest[0], time.process_time() - start)
+
+
+slowest = [0.0]
+LEGEND = """Isolated voxels: bytes of pixels without checksum, at most 0.2% of the volume. Pixels of a slice: more than
+that, within two slices and below what the check of neighbouring slices can see. Geometry number: every voxel value is
+right and one plain number of the header (a spacing, all positions of a NIfTI) was changed to another that nothing
+contradicts. End slice gone: a file at the end of the stack became unrecognisable or was removed; the study says how
+many files were passed over."""
+
+
+def report(counts: dict[str, Counter[str]], bad: list[str], started: float, options: argparse.Namespace) -> str:
+    kinds = ["right", "refused", "isolated voxels", "pixels of a slice", "geometry number", "end slice gone", "other"]
+    total = sum(sum(count.values()) for count in counts.values())
+    command = f"python bench/fuzz_load.py --minutes {options.minutes:g} --seed {options.seed}"
+    minutes, cpu = (time.perf_counter() - started) / 60, time.process_time() / 60
+    lines = [
+        "# Fuzzing the CT loader\n",
+        f"`{command}`: {total:,} damaged sources in {minutes:.1f} minutes ({cpu:.1f} CPU minutes); slowest run "
+        f"{slowest[0]:.2f} CPU s. Crashes, hangs, leaks and silent errors: {len(bad)}.\n",
+        "| seed study | " + " | ".join(kinds) + " |",
+        "|--|" + "--:|" * len(kinds),
+    ]
+    for name, count in counts.items():
+        other = sum(count.values()) - sum(count[kind] for kind in kinds[:-1])
+        lines.append(f"| {name} | " + " | ".join(str(count[kind]) for kind in kinds[:-1]) + f" | {other} |")
+    lines += ["", LEGEND, ""]
+    lines += [f"- {line}" for line in bad[:50]]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGPROF, _stop)
+    studies = seeds()
+    made = {case.name: case.make() for case in studies}
+    counts: dict[str, Counter[str]] = {case.name: Counter() for case in studies}
+    bad: list[str] = []
+    started = time.perf_counter()
+    number = 0
+    while time.perf_counter() - started < 60 * options.minutes:
+        rng = random.Random(options.seed * 1_000_003 + number)
+        case = studies[number % len(studies)]
+        found = judge(case, mutate(made[case.name], rng))
+        counts[case.name][found.split(" ")[0] if found.isupper() else found] += 1
+        if found.startswith(("CRASH", "SILENT", "hang", "leak")):
+            bad.append(f"{case.name}, run {number}: {found}")
+            print(bad[-1], flush=True)
+        number += 1
+        if options.out and number % 500 == 0:
+            options.out.write_text(report(counts, bad, started, options), encoding="utf-8")
+    text = report(counts, bad, started, options)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

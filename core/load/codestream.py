@@ -1,0 +1,58 @@
+"""What a compressed frame says of itself: size, components and precision, before a decoder is trusted with it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_START_JPEG, _START_J2K, _END = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\xd9"
+_NOT_FRAMES = frozenset((0xC4, 0xC8, 0xCC))
+_BARE = frozenset((0x01, *range(0xD0, 0xD8)))
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """Frame header of a JPEG, JPEG-LS or JPEG 2000 stream. complete: whether its end marker is there."""
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    complete: bool
+
+
+def read_codestream(frame: bytes) -> Codestream | None:
+    """Frame header of `frame`, or None where it is none of the JPEG family.
+
+    JPEG and JPEG-LS: ISO 10918-1 B.2.2 (SOFn) and ISO 14495-1 C.2.2 (SOF55); JPEG 2000: ISO 15444-1 A.5.1 (SIZ).
+    """
+    complete = _END in frame
+    try:
+        if frame[:2] == _START_JPEG:
+            return _jpeg(frame, complete)
+        start = frame.find(_START_J2K, 0, 256)
+        return _jpeg2000(frame, start, complete) if start >= 0 else None
+    except struct.error:
+        return None
+
+
+def _jpeg(frame: bytes, complete: bool) -> Codestream | None:
+    position = 2
+    while position + 4 <= len(frame):
+        fill, marker, length = struct.unpack_from(">BBH", frame, position)
+        if fill != 0xFF:
+            return None
+        if marker == 0xFF or marker in _BARE:
+            position += 1 if marker == 0xFF else 2
+        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES):
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            return Codestream(rows, columns, components, precision, complete)
+        else:
+            position += 2 + length
+    return None
+
+
+def _jpeg2000(frame: bytes, start: int, complete: bool) -> Codestream:
+    width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
+    components, depth = struct.unpack_from(">HB", frame, start + 40)
+    return Codestream(height - top, width - left, components, (depth & 0x7F) + 1, complete)

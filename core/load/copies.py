@@ -1,0 +1,58 @@
+"""The same image twice: read once where nothing differs, refused where two claim to be one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.errors import UserFacingError
+from core.load.dicom_header import ImageHeader
+from core.load.entries import Entry
+from core.load.words import EXPORT_AGAIN, count_of
+
+_Compared = dict[tuple[Entry, Entry], bool]
+
+
+def without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+    """Drop images that repeat another one byte for byte; refuse those that share an identity but differ."""
+    kept: dict[object, ImageHeader] = {}
+    compared: _Compared = {}
+    for image in images:
+        key = (image.sop_uid or id(image), image.frame)
+        if key in kept and not same_image(kept[key], image, compared):
+            raise UserFacingError("Two images claim to be the same one but differ.", "each image once", EXPORT_AGAIN)
+        kept.setdefault(key, image)
+    places: dict[object, ImageHeader] = {}
+    for image in kept.values():
+        place = image.position_mm or id(image)
+        repeated = place in places and same_image(places[place], image, compared)
+        places.setdefault(id(image) if place in places and not repeated else place, image)
+    if len(places) < len(images):
+        notes.append(f"Present twice and read once: {count_of(len(images) - len(places), 'image')}.")
+    return list(places.values())
+
+
+def same_image(one: ImageHeader, other: ImageHeader, compared: _Compared) -> bool:
+    """Whether two images have the same place, grid, rescale and stored pixel bytes.
+
+    Frames of one file are never copies of each other. compared: which files were already found to hold equal pixels.
+    """
+    if one.entry is other.entry or _meaning(one) != _meaning(other):
+        return False
+    pair = (one.entry, other.entry)
+    if pair not in compared:
+        compared[pair] = pixel_bytes(one) == pixel_bytes(other)
+    return compared[pair]
+
+
+def _meaning(image: ImageHeader) -> tuple[object, ...]:
+    """All that decides which HU the image puts where."""
+    geometry = (image.position_mm, image.orientation, image.spacing_mm, image.pixels)
+    return (image.frame, *geometry, image.slope, image.intercept)
+
+
+def pixel_bytes(image: ImageHeader) -> memoryview:
+    """The stored value of the image's pixel data element."""
+    stop = None if image.pixel_length is None else image.pixel_start + image.pixel_length
+    if image.inflated is not None:
+        return memoryview(image.inflated)[image.pixel_start : stop]
+    return image.entry.read(image.pixel_start, stop)

@@ -1,0 +1,282 @@
+"""Requests to a DICOMweb server under watch: bytes counted while they arrive, retries bounded, stoppable at any moment.
+
+The library's blocking calls run in a few worker threads; the caller's thread looks at them several times a second, so
+that a silent server, a drip of bytes or the reader's stop ends the exchange at once by shutting its sockets.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+from dicomweb_client import DICOMwebClient
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from core.load.dicomweb_server import DicomWebServer, check_peer
+from core.load.dicomweb_words import (
+    LoadCancelled,
+    in_words,
+    is_transient,
+    not_dicomweb,
+    redirected,
+    too_much,
+    too_slow,
+)
+
+T = TypeVar("T")
+CONNECTIONS = 4
+_TICK_S = 0.1
+_PIECE_BYTES = 1 << 16
+_ONE_IMAGE = "multipart/related"
+_STORED_IMAGE = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_JSON = ("application/dicom+json", "application/json")
+
+for _name in ("dicomweb_client", "urllib3", "requests", "retrying"):  # they log addresses with their queries
+    logging.getLogger(_name).propagate = False
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait and how often to try.
+
+    connect_s: to connect. stall_s: without a new piece of data (64 KiB) from anywhere. query_s: for a whole query.
+    attempts: tries of one request; backoff_s: pause after the first failed one, doubled each time.
+    """
+
+    connect_s: float = 5.0
+    stall_s: float = 45.0
+    query_s: float = 120.0
+    attempts: int = 4
+    backoff_s: float = 0.25
+
+
+PATIENCE = Patience()
+
+
+class Watch:
+    """What all connections of one exchange share: bytes so far, the bound on them, open sockets, and the stop."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.received = 0
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.stopped = threading.Event()
+
+    def take(self, count: int) -> None:
+        """Count bytes that arrived. Raises UserFacingError beyond the limit, LoadCancelled after the stop."""
+        with self._lock:
+            self.received += count
+        if self.stopped.is_set():
+            raise LoadCancelled
+        if self.received > self._most_bytes:
+            raise too_much(self._most_bytes)
+
+    def opened(self, connection: socket.socket) -> None:
+        """Remember a socket to shut it at the stop."""
+        with self._lock:
+            self._sockets.add(connection)
+        if self.stopped.is_set():
+            raise LoadCancelled
+
+    def stop(self) -> None:
+        """End every exchange, blocked ones too."""
+        self.stopped.set()
+        with self._lock:
+            for connection in list(self._sockets):
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except (OSError, ValueError):
+                    pass  # closed already
+
+
+class _Metered:
+    """A urllib3 response whose stream is counted piece by piece."""
+
+    def __init__(self, raw: Any, watch: Watch) -> None:
+        self._raw, self._watch = raw, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
+        for piece in self._raw.stream(min(amount, _PIECE_BYTES), decode_content=decode_content):
+            self._watch.take(len(piece))
+            yield piece
+
+
+class _Session(requests.Session):
+    """Streams every answer and asks for images as they are stored."""
+
+    def request(self, method: Any, url: Any, *arguments: Any, **settings: Any) -> requests.Response:
+        headers = dict(settings.get("headers") or {})
+        headers.pop("Host", None)  # dicomweb-client sets it without the port
+        if str(headers.get("Accept", "")).startswith(_ONE_IMAGE):
+            headers["Accept"] = _STORED_IMAGE
+        headers.setdefault("Accept", ", ".join(_JSON))
+        return super().request(method, url, *arguments, **(settings | {"headers": headers, "stream": True}))
+
+
+def _guarded_adapter(server: DicomWebServer, watch: Watch) -> HTTPAdapter:
+    """An adapter that looks at the machine it reached before it sends anything, and remembers the socket."""
+
+    def guard(connection: HTTPConnection, scheme: str) -> None:
+        assert connection.sock is not None
+        check_peer(scheme, connection.sock.getpeername()[0], allow_public_http=server.allow_public_http)
+        watch.opened(connection.sock)
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            guard(self, "http")
+
+    class Encrypted(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            guard(self, "https")
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    adapter = HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0)
+    adapter.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": EncryptedPool}
+    return adapter
+
+
+def open_client(server: DicomWebServer, watch: Watch, patience: Patience) -> DICOMwebClient:
+    """A client of the server whose traffic is under `watch`; proxies and passwords of the environment are not used."""
+    session = _Session()
+    session.trust_env = False
+    session.headers["Accept-Encoding"] = "identity"
+    session.verify = server.ca_bundle or True
+    if server.token:
+        session.headers["Authorization"] = f"Bearer {server.token}"
+    elif server.username:
+        session.auth = HTTPBasicAuth(server.username.encode(), (server.password or "").encode())
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _guarded_adapter(server, watch))
+
+    def check_answer(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
+        response.raw = _Metered(response.raw, watch)
+        if 300 <= response.status_code < 400:
+            raise redirected()
+        if response.status_code < 300:
+            _check_kind(response)
+        else:
+            response.close()  # an unread answer would keep its connection
+        return response
+
+    timeout = (patience.connect_s, patience.stall_s)
+    client = DICOMwebClient(server.url, session, callback=check_answer, chunk_size=_PIECE_BYTES, timeout=timeout)
+    client.set_http_retry_params(retry=False)
+    return client
+
+
+def _check_kind(response: requests.Response) -> None:
+    """Refuse an answer of another kind than was asked for, before its content is read."""
+    kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if response.status_code == 204:
+        return
+    if response.request.headers["Accept"] == _STORED_IMAGE:
+        if kind != _ONE_IMAGE:
+            raise not_dicomweb()
+    elif kind in _JSON:
+        response.headers["Content-Type"] = kind
+    else:
+        raise not_dicomweb()
+
+
+def run_watched(
+    tasks: Sequence[Callable[[], T]],
+    watch: Watch,
+    patience: Patience,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+    tick: Callable[[int], None] | None = None,
+    deadline_s: float | None = None,
+) -> list[T]:
+    """Results of the tasks, in their order; a few run at a time, transient failures are tried again.
+
+    tick: called with the number of finished tasks, about ten times a second, in the caller's thread.
+    Raises UserFacingError for the first lasting failure, a stalled or too slow server, or the reader's stop; whatever
+    ends the call, exceptions raised by `tick` included, ends the exchange and its connections.
+    """
+    pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="dicomweb")
+    futures = [pool.submit(_persistent(task, watch, patience)) for task in tasks]
+    clock = _Clock(watch, patience, deadline_s)
+    try:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, _TICK_S, FIRST_COMPLETED)
+            for future in done:
+                _result(future)
+            clock.check()
+            if cancelled is not None and cancelled():
+                raise LoadCancelled
+            if tick is not None:
+                tick(len(futures) - len(pending))
+        return [_result(future) for future in futures]
+    finally:
+        watch.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(future: Future[T]) -> T:
+    """What the task returned, or its failure in words.
+
+    Raised outside of any handler: the library's own message, with addresses and queries, must not hang on it.
+    """
+    error = future.exception()
+    if error is None:
+        return future.result()
+    raise in_words(error) if isinstance(error, Exception) else error
+
+
+class _Clock:
+    """Tells when to stop waiting."""
+
+    def __init__(self, watch: Watch, patience: Patience, deadline_s: float | None) -> None:
+        self._watch, self._stall_s = watch, patience.stall_s
+        self._began = self._moved = time.monotonic()
+        self._deadline_s = deadline_s
+        self._seen = -1
+
+    def check(self) -> None:
+        """Raise UserFacingError when nothing came for too long, or all took too long."""
+        now = time.monotonic()
+        if self._watch.received != self._seen:
+            self._seen, self._moved = self._watch.received, now
+        late = self._deadline_s is not None and now - self._began > self._deadline_s
+        if late or now - self._moved > self._stall_s:
+            raise too_slow()
+
+
+def _persistent(task: Callable[[], T], watch: Watch, patience: Patience) -> Callable[[], T]:
+    """The task, tried again after transient failures with growing pauses."""
+
+    def run() -> T:
+        for attempt in range(patience.attempts):
+            try:
+                return task()
+            except Exception as error:
+                if attempt + 1 == patience.attempts or not is_transient(error) or watch.stopped.is_set():
+                    raise
+            watch.stopped.wait(patience.backoff_s * 2**attempt)
+        raise LoadCancelled
+
+    return run

@@ -238,7 +238,7 @@ def test_parquet_with_zoned_times_and_infinite_values() -> None:
 def test_column_mapping_reads_any_names() -> None:
     table = "wer,wann,was,wieviel\n5,2020-01-01,A,2\n"
     chosen = {"subject_id": "wer", "time": "wann", "code": "was", "value": "wieviel"}
-    timeline = load_timeline(csv_file(table), columns=chosen)
+    timeline = load_timeline(csv_file(table), mapping=chosen)
     assert timeline.subject_id == 5
     assert timeline.events["numeric_value"].tolist() == [2.0]
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.records import Timeline
+from core.timeline.vocabulary import standard_code, standard_unit
 
 BIRTH = "MEDS_BIRTH"
 LONG_AGO_DAYS = 3650.0
@@ -43,7 +44,7 @@ class NumericScale:
     def accepts(self, unit: object) -> bool:
         """False where the event's unit is known to differ from that of training: its number means something else."""
         known = isinstance(unit, str) and unit.strip() and self.unit
-        return not known or str(unit).strip().lower() == self.unit.lower()
+        return not known or standard_unit(str(unit), self.code) == standard_unit(self.unit, self.code)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dict for an encoder configuration."""
@@ -59,7 +60,7 @@ class NumericScale:
 class EventColumns:
     """Columns of a timeline as arrays of n events.
 
-    codes: canonical codes (object). values: float64, NaN where none. units, texts: object. days: float64, <= 0, NaN
+    codes: standard spellings (object). values: float64, NaN where none. units, texts: object. days: float64, <= 0, NaN
     for static facts.
     """
 
@@ -76,24 +77,13 @@ class EventColumns:
 def event_columns(timeline: Timeline) -> EventColumns:
     """Columns of a timeline; a birth gets the age in years at the prediction time as its value."""
     events = timeline.events
-    codes = np.array([canonical_code(code) for code in events["code"].tolist()], dtype=object)
+    spelled = {code: standard_code(code) for code in events["code"].unique()}
+    codes = events["code"].map(spelled).to_numpy(object)
     values = events["numeric_value"].to_numpy(np.float64, copy=True)
     days = timeline.days_from_prediction
     born = codes == BIRTH
     values[born] = -days[born] / 365.25
     return EventColumns(codes, values, events["unit"].to_numpy(object), events["text_value"].to_numpy(object), days)
-
-
-def canonical_code(code: str) -> str:
-    """One spelling for sex; every other code unchanged.
-
-    >>> canonical_code("Gender//FEMALE"), canonical_code("LOINC//2160-0")
-    ('GENDER//F', 'LOINC//2160-0')
-    """
-    head, _, rest = code.partition("//")
-    if head.upper() in ("GENDER", "SEX") and rest:
-        return f"GENDER//{rest[:1].upper()}"
-    return code
 
 
 def feature_keys(code: str, text: object = None) -> tuple[str, ...]:

@@ -91,8 +91,8 @@ def _parenchyma_mask(coarse: npt.NDArray[np.int16], voxel_ml: float) -> npt.NDAr
     return np.isin(labels, np.flatnonzero(sizes >= max(0.3 * sizes.max(), 1)))
 
 
-def _find_mask(study: CtStudy) -> tuple[npt.NDArray[np.bool_], tuple[int, int, int], str]:
-    """Lungs, else body, else nothing, on the coarse lattice with its strides."""
+def find_lungs(study: CtStudy) -> tuple[npt.NDArray[np.bool_], tuple[int, int, int], str]:
+    """Mask of the lungs on every n-th voxel (about 4 mm), the strides, and what was found: lungs, body or volume."""
     coarse, strides = _coarse(study)
     voxel_ml = abs(float(np.linalg.det(study.affine_mm[:3, :3]))) * float(np.prod(strides)) / 1000
     for find in (_lung_mask, _parenchyma_mask):
@@ -112,7 +112,7 @@ def _world_extent(study: CtStudy) -> npt.NDArray[np.float64]:
 
 def _locate(study: CtStudy) -> _Target:
     """What to centre on; never fails: lungs, else body, else the volume."""
-    mask, strides, anchor = _find_mask(study)
+    mask, strides, anchor = find_lungs(study)
     low, high = _world_extent(study)
     if anchor == "volume":
         centre = (low + high) / 2

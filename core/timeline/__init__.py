@@ -6,5 +6,16 @@ from core.timeline.cut import cut_at
 from core.timeline.describe import describe
 from core.timeline.intake import list_subjects, load_timeline
 from core.timeline.kinds import KINDS, Kind, kind_of
+from core.timeline.mapping import MappingQuestion, suggest_mapping
 
-__all__ = ["KINDS", "Kind", "cut_at", "describe", "kind_of", "list_subjects", "load_timeline"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "MappingQuestion",
+    "cut_at",
+    "describe",
+    "kind_of",
+    "list_subjects",
+    "load_timeline",
+    "suggest_mapping",
+]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,19 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.words import count_of
 
+Role = Literal["subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description"]
+ROLES: Mapping[Role, str] = {
+    "subject_id": "the patient",
+    "time": "when it happened",
+    "date": "the date, where day and time of day stand in two columns",
+    "code": "what happened, as a code",
+    "numeric_value": "a number measured",
+    "value": "a number or a text",
+    "text_value": "a text",
+    "unit": "the unit of the number",
+    "description": "the code in words",
+}
+"""Role -> what it means, in the order in which a page asks for them."""
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "subject_id": ("subject_id", "patient_id", "person_id", "subject", "patient", "subjectid", "patientid"),
     "time": ("time", "date", "datetime", "timestamp", "event_time", "start_time", "charttime", "date_time"),
@@ -21,14 +35,19 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "text_value": ("text_value", "text", "value_text", "value_as_string"),
     "unit": ("unit", "units", "uom", "unit_source_value", "valueuom"),
     "description": ("description", "label", "display", "code_description"),
+    "table": ("table",),
+    "imprecise": ("imprecise",),
 }
 """Field -> column names that mean it (compared without case, spaces as underscores)."""
+KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk"))
+_COMMA_NUMBER = re.compile(r"[+-]?\d+([., ]\d{3})*,\d+(\.\d+)?")
+_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
 _TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
+FloatColumn = npt.NDArray[np.float32]
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
 
@@ -39,9 +58,11 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     the time column is missing, or two columns have one name.
     """
     plain = refuse_same_names(names)
-    chosen = {field: column for field, column in (mapping or {}).items() if column in names}
+    check_mapping(mapping or {}, names)
+    chosen = dict(mapping or {})
     for field, known in FIELDS.items():
         hits = [names[plain.index(name)] for name in known if name in plain]
+        hits = [name for name in hits if name not in chosen.values()]
         if field not in chosen and hits:
             chosen[field] = hits[0]
     missing = [field for field in ("time", "code") if field not in chosen]
@@ -54,6 +75,21 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     return chosen
 
 
+def alike(names: Sequence[str], field: str) -> list[str]:
+    """The columns whose name means the field."""
+    return [name for name in names if re.sub(r"\s+", "_", name.strip().lower()) in FIELDS[field]]
+
+
+def joined_clock(one: pd.Series[str], other: pd.Series[str]) -> pd.Series[str] | None:
+    """Date and time of day in two columns (either way round) as one text; None where they are something else."""
+    texts = [column.fillna("").astype(str).str.strip() for column in (one, other)]
+    for dates, clocks in (texts, texts[::-1]):
+        given = clocks[clocks != ""]
+        if len(given) and given.str.fullmatch(_CLOCK).all() and dates[clocks != ""].str.fullmatch(_DATE_ONLY).all():
+            return dates.where(clocks == "", dates + "T" + clocks)
+    return None
+
+
 def refuse_same_names(names: Sequence[str]) -> list[str]:
     """Names in lower case with underscores; raises UserFacingError where two are the same."""
     plain = [re.sub(r"\s+", "_", name.strip().lower()) for name in names]
@@ -62,6 +98,31 @@ def refuse_same_names(names: Sequence[str]) -> list[str]:
             "Two columns of the table have the same name.", "one column for each field", "Rename one."
         )
     return plain
+
+
+def refuse_changing_names(layouts: Iterable[Sequence[str]]) -> None:
+    """Raises where a row lacks a known field of other rows but has an unknown one in its place: its name changed."""
+    plain = [{re.sub(r"\s+", "_", name.strip().lower()) for name in names} for names in layouts]
+    known = set().union(*plain) & KNOWN_NAMES
+    common = set.intersection(*plain) if plain else set()
+    if any(known - names and names - KNOWN_NAMES - common for names in plain):
+        raise UserFacingError(
+            "The names of the fields change from row to row.", "the same fields in every row", "Export the file again."
+        )
+
+
+def check_mapping(mapping: Mapping[str, str], names: Sequence[str]) -> None:
+    """Raises UserFacingError for a role that does not exist, a column the table lacks, or one column in two roles."""
+    if unknown := sorted(set(mapping) - set(ROLES)):
+        raise UserFacingError(
+            f"There is no role called {unknown[0]}." if unknown[0].isidentifier() else "There is no such role.",
+            "the roles " + ", ".join(ROLES),
+            "Choose again.",
+        )
+    if not set(mapping.values()) <= set(names):
+        raise UserFacingError("A mapped column is not in the table.", "a column of the table", "Choose again.")
+    if len(set(mapping.values())) < len(mapping):
+        raise UserFacingError("One column is mapped to two roles.", "a column for each role", "Choose again.")
 
 
 def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timestamp]:
@@ -127,12 +188,8 @@ def parse_values(texts: pd.Series[str]) -> tuple[npt.NDArray[np.float32], list[s
     Raises UserFacingError for decimal commas and for infinities.
     """
     plain = texts.fillna("").astype(str).str.strip()
-    if commas := int(plain.str.fullmatch(_DECIMAL_COMMA).sum()):
-        raise UserFacingError(
-            f"Written with a decimal comma: {count_of(commas, 'value')}.",
-            "numbers with a decimal point",
-            "Export with points.",
-        )
+    if commas := int(plain.str.fullmatch(_COMMA_NUMBER).sum()):
+        raise decimal_comma(commas)
     if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
         raise infinite()
     clean = plain.str.fullmatch(_NUMBER)
@@ -141,6 +198,26 @@ def parse_values(texts: pd.Series[str]) -> tuple[npt.NDArray[np.float32], list[s
     missing = plain.str.lower().isin(_MISSING)
     texts_left = [None if skip else text for skip, text in zip(clean | missing, plain)]
     return finite32(numbers), texts_left
+
+
+def decimal_comma(count: int) -> UserFacingError:
+    """The refusal for numbers with a comma, which may stand for the decimal point or for thousands."""
+    return UserFacingError(
+        f"Written with a decimal comma or with commas between thousands: {count_of(count, 'value')}.",
+        "numbers with a decimal point and nothing between thousands",
+        "Export with points.",
+    )
+
+
+def refuse_numbers_as_units(units: pd.Series[str]) -> None:
+    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator."""
+    plain = units.fillna("").astype(str).str.strip()
+    if wrong := int(plain.str.fullmatch(r"\d+").sum()):
+        raise UserFacingError(
+            f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
+            "units such as mg/dL",
+            "Export with decimal points, or correct these rows.",
+        )
 
 
 def finite32(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -1,9 +1,10 @@
-"""What kind of thing a code records, judged from its vocabulary prefix."""
+"""What kind of thing a code records, judged from its vocabulary prefix and the table it comes from."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
 
 Kind = Literal[
     "encounters", "diagnoses", "labs", "vitals", "medications", "procedures", "imaging", "demographics", "other"
@@ -38,12 +39,44 @@ _VITAL_MIMIC = frozenset(
 )  # fmt: skip
 
 
-def kind_of(code: str) -> Kind:
+_BY_TABLE: dict[str, Kind] = {
+    "condition_occurrence": "diagnoses", "drug_exposure": "medications", "procedure_occurrence": "procedures",
+    "device_exposure": "procedures", "measurement": "labs", "observation": "other", "visit_occurrence": "encounters",
+    "condition": "diagnoses", "procedure": "procedures", "encounter": "encounters", "imagingstudy": "imaging",
+    "medicationrequest": "medications", "medicationadministration": "medications", "medicationstatement": "medications",
+    "immunization": "medications", "observation/vital-signs": "vitals", "observation/laboratory": "labs",
+    "observation/social-history": "other", "observation/survey": "other", "diagnosticreport": "other",
+}  # fmt: skip
+_FITTING: dict[Kind, frozenset[Kind]] = {
+    "labs": frozenset(("labs", "vitals", "demographics")),
+    "procedures": frozenset(("procedures", "imaging")),
+    "other": frozenset(("vitals", "demographics", "medications", "procedures", "imaging", "encounters")),
+}
+"""Kinds that a code may have by its own vocabulary within a table of the kind; any other code takes the table's."""
+
+
+def kind_in_table(code: str, table: str) -> Kind:
+    """The kind of a code in an OMOP table or FHIR resource (with its category); by the code alone where unknown.
+
+    >>> kind_in_table("SNOMED//430193006", "procedure_occurrence"), kind_in_table("LOINC//8867-4", "measurement")
+    ('procedures', 'vitals')
+    """
+    by_table, by_code = _BY_TABLE.get(table.lower()), kind_of(code)
+    if by_table is None or by_code in _FITTING.get(by_table, frozenset()):
+        return by_code
+    return by_table
+
+
+def kind_of(code: str, kinds: Mapping[str, str] | None = None) -> Kind:
     """The kind of event a code stands for; "other" where the vocabulary is unknown.
+
+    kinds: code -> kind that takes precedence (`Timeline.code_kinds`).
 
     >>> kind_of("ICD10CM//I26.99"), kind_of("LOINC//8867-4"), kind_of("CPT//71275"), kind_of("LAB//50912//mg/dL")
     ('diagnoses', 'vitals', 'imaging', 'labs')
     """
+    if kinds and kinds.get(code) in KINDS:
+        return cast(Kind, kinds[code])
     prefix, _, rest = code.partition("//")
     kind = _BY_PREFIX.get(prefix.strip().upper())
     item = rest.partition("//")[0]

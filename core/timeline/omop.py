@@ -5,17 +5,17 @@ Codes are the standard concept's vocabulary and code where CONCEPT is present, e
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entries import Entry
+from core.timeline.concepts import read_concepts
+from core.timeline.parquet import is_parquet, parquet_text
+from core.timeline.text_tables import read_text_table
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ _TABLES: Mapping[str, _Table] = {
     "procedure_occurrence": _Table("procedure", "procedure", "PROCEDURE"),
     "measurement": _Table("measurement", "measurement", "MEASUREMENT", True),
     "observation": _Table("observation", "observation", "OBSERVATION", True),
+    "device_exposure": _Table("device", "device_exposure_start", "DEVICE"),
     "visit_occurrence": _Table("visit", "visit_start", "VISIT"),
 }
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
-_VOCABULARY = {"CPT4": "CPT"}
+_OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
 _WANTED = frozenset((*_TABLES, "person", "death", "concept"))
 
 
@@ -49,47 +50,44 @@ def omop_tables(entries: Sequence[Entry]) -> dict[str, Entry]:
 
 
 def omop_events(tables: Mapping[str, Entry]) -> pd.DataFrame:
-    """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description.
+    """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description, table.
 
     Raises UserFacingError where a table is damaged or lacks its key columns.
     """
-    concepts = _concepts(tables)
+    read = {name: _read(tables[name]) for name in _TABLES if name in tables}
+    concepts = read_concepts(tables.get("concept"), _wanted_concepts(read))
     parts = [_people(_read(tables["person"]))]
-    parts += [_events(_read(tables[name]), layout, concepts) for name, layout in _TABLES.items() if name in tables]
+    parts += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
         parts.append(_deaths(_read(tables["death"])))
     return pd.concat(parts, ignore_index=True).fillna("")
 
 
 def _read(entry: Entry) -> pd.DataFrame:
-    """A table as text, column names in lower case."""
-    data = entry.read(0, None)
+    """A table as text without gaps, column names in lower case."""
     try:
-        if bytes(data[:4]) == b"PAR1":
-            raw: pd.DataFrame = pq.read_table(pa.BufferReader(data)).to_pandas().astype(object)
-            table = raw.where(raw.notna(), "").astype(str)
-        else:
-            delimiter = "\t" if b"\t" in bytes(data[:4096]).split(b"\n")[0] else ","
-            table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, sep=delimiter)
-    except Exception as error:
-        raise UserFacingError("An OMOP table is damaged.", "OMOP CDM 5.4 tables", "Export the tables again.") from error
+        table = parquet_text(entry) if is_parquet(entry) else read_text_table(entry, empty=True)
+    except UserFacingError as error:
+        raise UserFacingError(
+            f"An OMOP table cannot be read: {error.found[:1].lower()}{error.found[1:]}", error.expected, error.next_step
+        ) from error
     table.columns = [str(name).strip().lower() for name in table.columns]
-    if "person_id" not in table.columns and "concept_id" not in table.columns:
+    if "person_id" not in table.columns:
         raise UserFacingError(
             "An OMOP table has no person_id column.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
-    return table
+    return table.fillna("")
 
 
-def _concepts(tables: Mapping[str, Entry]) -> pd.DataFrame:
-    """concept_id -> code and words."""
-    if "concept" not in tables:
-        return pd.DataFrame({"code": [], "words": []}, dtype=object)
-    table = _read(tables["concept"])
-    vocabulary = table["vocabulary_id"].replace(_VOCABULARY)
-    codes = pd.DataFrame({"code": vocabulary + "//" + table["concept_code"], "words": table["concept_name"]})
-    codes.index = pd.Index(table["concept_id"])
-    return pd.DataFrame(codes[~codes.index.duplicated()])
+def _wanted_concepts(tables: Mapping[str, pd.DataFrame]) -> frozenset[str]:
+    """Ids of the concepts that the tables name, so that a whole vocabulary need not be held."""
+    return frozenset(
+        text
+        for table in tables.values()
+        for name in table.columns
+        if name.endswith("_concept_id")
+        for text in table[name].unique()
+    )
 
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series[str]:
@@ -105,6 +103,10 @@ def _first(*columns: pd.Series[str]) -> pd.Series[str]:
 
 
 def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.DataFrame:
+    if not {f"{layout.start}_datetime", f"{layout.start}_date"} & set(table.columns):
+        raise UserFacingError(
+            "An OMOP table has no column for the time.", "OMOP CDM 5.4 tables", "Export the tables again."
+        )
     ids = _column(table, f"{layout.subject}_concept_id")
     source = layout.prefix + "//" + _first(_column(table, f"{layout.subject}_source_value"), ids)
     codes = ids.map(concepts["code"]).where(ids != "0").fillna(source)
@@ -114,9 +116,12 @@ def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.D
     rows["time"] = _first(_column(table, f"{layout.start}_datetime"), _column(table, f"{layout.start}_date"))
     rows["description"] = ids.map(concepts["words"]).fillna("")
     if layout.value:
-        rows["numeric_value"] = _column(table, "value_as_number")
+        number, operator = _column(table, "value_as_number"), _column(table, "operator_concept_id").map(_OPERATORS)
+        bounded = operator.notna() & (number != "")
+        rows["numeric_value"] = number.where(~bounded, "")
         chosen = _column(table, "value_as_concept_id").map(concepts["words"]).fillna("")
-        rows["text_value"] = _first(_column(table, "value_as_string"), chosen)
+        bound = (operator.fillna("") + number).where(bounded, "")
+        rows["text_value"] = _first(bound, _column(table, "value_as_string"), chosen)
         units = _column(table, "unit_concept_id").map(concepts["code"]).fillna("").str.split("//").str[-1]
         rows["unit"] = _first(_column(table, "unit_source_value"), units)
     return rows

@@ -1,0 +1,235 @@
+"""Parquet files of many patients, opened once: columns in memory by patient and time, without a loop over events.
+
+Codes are kept as numbers of a dictionary. One patient is a slice; an encoder reads all patients as arrays
+(`core.encode.ehr_cohort`). Memory: 16 bytes an event, and what the dictionary-coded text and unit columns take.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import UserFacingError
+from core.load.entries import Entry, Source
+from core.records import Timeline
+from core.timeline.columns import EARLIEST, LATEST, infinite, recognise
+from core.timeline.intake import cut_timeline
+from core.timeline.parquet import is_parquet, no_patient, parquet_file, translated
+from core.timeline.tables import event_files, no_events
+from core.timeline.typed import Reading, typed_rows
+
+NO_TIME = np.iinfo(np.int64).min
+"""Microseconds of a static fact (numpy's NaT)."""
+_DICTIONARY = ("code", "unit", "text_value", "description")
+_SEQUENCE = ("subject_id", "time", "code", "numeric_value", "value", "unit")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """A column of repeated texts. texts: the distinct ones; ids int32 (n,): which one, -1 where empty."""
+
+    texts: tuple[str, ...]
+    ids: npt.NDArray[np.int32]
+
+    def table(self, start: int, stop: int) -> pa.Array:
+        """Texts of the rows start to stop as an arrow array, null where empty."""
+        ids = self.ids[start:stop]
+        return pa.array([self.texts[number] if number >= 0 else None for number in ids.tolist()], pa.string())
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Events of many patients, sorted by patient and time, static facts first; the order of equal times is the file's.
+
+    subject_ids int64 (p,), increasing. offsets int64 (p + 1,): rows offsets[i] to offsets[i + 1] are patient i's.
+    times_us int64 (n,): microseconds since 1970, `NO_TIME` for static facts. values float32 (n,), NaN where none.
+    labels: "code" and, where read, "unit", "text_value", "description".
+    """
+
+    subject_ids: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    times_us: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    labels: Mapping[str, Labels]
+    words: Mapping[str, str]
+    virtual: bool
+
+    def __len__(self) -> int:
+        return len(self.subject_ids)
+
+    def timeline(self, subject_id: int, prediction_time: pd.Timestamp | str | None = None) -> Timeline:
+        """One patient's timeline, as `load_timeline` gives it. Raises UserFacingError for an unknown patient."""
+        place = int(np.searchsorted(self.subject_ids, subject_id))
+        if place == len(self) or self.subject_ids[place] != subject_id:
+            raise UserFacingError(
+                "The source holds no events of the chosen patient.", "a patient of the source", "Choose another."
+            )
+        start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
+        columns = {name: labels.table(start, stop) for name, labels in self.labels.items()}
+        columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]"))
+        columns["numeric_value"] = pa.array(self.values[start:stop])
+        reading = Reading(words=dict(self.words))
+        events = typed_rows(pa.table(columns), {name: name for name in columns}, int(subject_id), reading)
+        if events["code"].isna().any():
+            raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
+        return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
+
+
+def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, texts: bool = True) -> Cohort:
+    """Every patient of a MEDS file, folder or data set, in memory.
+
+    texts: whether text values and descriptions are read too; encoders of sequences do without.
+    Raises UserFacingError for sources other than MEDS parquet, rows without a patient, and impossible times or values.
+    """
+    files = event_files(source)
+    entries = [entry for entry in files.entries if is_parquet(entry)]
+    if len(entries) < len(files.entries):
+        raise UserFacingError("The source is not made of parquet files.", "MEDS parquet", "Convert it to MEDS.")
+    with translated():
+        shards = [_Shard.opened(entry, mapping, texts) for entry in entries]
+        if not sum(shard.rows for shard in shards):
+            raise no_events()
+        return _sorted(_joined(shards), dict(files.words), files.virtual)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    entry: Entry
+    fields: Mapping[str, str]
+    groups: int
+    rows: int
+
+    @classmethod
+    def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool) -> _Shard:
+        opened = parquet_file(entry)
+        found = recognise(opened.schema_arrow.names, mapping)
+        fields = {
+            field: name for field, name in found.items() if field in _SEQUENCE or (texts and field in _DICTIONARY)
+        }
+        if {"numeric_value", "value"} <= set(fields):
+            del fields["value"]
+        subject = fields.get("subject_id")
+        if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
+            raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
+        return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows)
+
+    def read(self, group: int) -> dict[str, Any]:
+        """One row group: field -> numpy array, or (ids, texts) for texts."""
+        texts = [name for field, name in self.fields.items() if field in _DICTIONARY]
+        opened: pq.ParquetFile = parquet_file(self.entry, tuple(texts))
+        table = opened.read_row_group(group, columns=list(self.fields.values()), use_threads=False)
+        return {field: _as_array(field, table[name]) for field, name in self.fields.items()}
+
+
+def _as_array(field: str, column: pa.ChunkedArray) -> Any:
+    if field in _DICTIONARY:
+        return _dictionary(column)
+    if field == "subject_id":
+        if column.null_count:
+            raise no_patient(column.null_count)
+        return column.to_numpy().astype(np.int64, copy=False)
+    return _microseconds(column) if field == "time" else _numbers(column)
+
+
+def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str | None]]:
+    kind = pa.dictionary(pa.int32(), pa.string())
+    plain = column.cast(pa.string()) if not pa.types.is_dictionary(column.type) else column
+    whole = plain.cast(kind).unify_dictionaries().combine_chunks() if len(plain) else pa.array([], kind)
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    ids = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return ids, whole.dictionary.to_pylist()
+
+
+def _microseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
+    zone = getattr(column.type, "tz", None)
+    if column.type != pa.timestamp("us"):
+        finer = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
+        column = column.cast(pa.timestamp("us", tz=zone), safe=not finer).cast(pa.timestamp("us"))
+    times = np.asarray(column.to_numpy(), dtype="datetime64[us]").view(np.int64)
+    static = times == NO_TIME
+    low, high = (stamp.value // 1000 for stamp in (EARLIEST, LATEST))
+    if len(times) and (int(times.max()) > high or int(np.where(static, low, times).min()) < low):
+        raise UserFacingError("Some times lie before 1850 or after 2261.", "times of a patient's life", "Correct them.")
+    return times
+
+
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        raise UserFacingError("The values are not stored as numbers.", "MEDS parquet", "Convert it.")
+    with np.errstate(over="ignore"):
+        values = np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None)
+        small = values.astype(np.float32, copy=False)
+    if np.isinf(small).any():
+        raise infinite()
+    return small
+
+
+def _joined(shards: Sequence[_Shard]) -> dict[str, Any]:
+    """All row groups of all shards one after the other, read by several threads, with one dictionary a text column."""
+    jobs = [(shard, group) for shard in shards for group in range(shard.groups)]
+    rows = sum(shard.rows for shard in shards)
+    fields = {field for shard in shards for field in shard.fields} - {"value"} | {"numeric_value"}
+    out: dict[str, Any] = {
+        "subject_id": np.empty(rows, np.int64),
+        "time": np.empty(rows, np.int64),
+        "numeric_value": np.full(rows, np.nan, np.float32),
+        **{field: np.full(rows, -1, np.int32) for field in _DICTIONARY if field in fields},
+    }
+    known: dict[str, dict[str, int]] = {field: {} for field in _DICTIONARY if field in fields}
+    start = 0
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for piece in pool.map(lambda job: job[0].read(job[1]), jobs):
+            stop = start + len(piece["subject_id"])
+            for field, values in piece.items():
+                name = "numeric_value" if field == "value" else field
+                out[name][start:stop] = _renumbered(values, known[name]) if name in known else values
+            start = stop
+    return out | {"texts": known}
+
+
+def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: dict[str, int]) -> npt.NDArray[np.int32]:
+    """Ids of a row group's own dictionary as ids of the common one; empty texts count as none."""
+    ids, texts = values
+    stripped = [text.strip() if text else "" for text in texts]
+    common = np.array([known.setdefault(text, len(known)) if text else -1 for text in stripped] + [-1], np.int32)
+    return common[ids]
+
+
+def _sorted(columns: dict[str, Any], words: dict[str, str], virtual: bool) -> Cohort:
+    subjects, times = columns["subject_id"], columns["time"]
+    known: dict[str, dict[str, int]] = columns["texts"]
+    order = _order(subjects, times)
+    if order is not None:
+        for name in ("subject_id", "time", "numeric_value", *known):
+            columns[name] = columns[name][order]
+        subjects, times = columns["subject_id"], columns["time"]
+    starts = np.flatnonzero(np.diff(subjects)) + 1
+    offsets = np.concatenate([[0], starts, [len(subjects)]]) if len(subjects) else np.zeros(1, np.int64)
+    return Cohort(
+        subject_ids=subjects[offsets[:-1]],
+        offsets=offsets.astype(np.int64),
+        times_us=times,
+        values=columns["numeric_value"],
+        labels={name: Labels(tuple(texts), columns[name]) for name, texts in known.items()},
+        words=words,
+        virtual=virtual,
+    )
+
+
+def _order(subjects: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """The stable order by patient and time, or None where the rows already lie so, as MEDS asks."""
+    one, next_one = subjects[:-1], subjects[1:]
+    if not (one > next_one).any() and not ((times[:-1] > times[1:]) & (one == next_one)).any():
+        return None
+    return np.lexsort((times, subjects))

@@ -1,0 +1,68 @@
+"""OMOP CONCEPT tables: concept id -> code and words. The whole vocabulary may be large, so it is read in pieces."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.entries import Entry
+from core.timeline.parquet import is_parquet, parquet_text
+
+_VOCABULARY = {"CPT4": "CPT", "NDC": "NDC"}
+_COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")
+_ROWS = 200_000
+
+
+def read_concepts(entry: Entry | None, wanted: frozenset[str] | None = None) -> pd.DataFrame:
+    """Columns code (VOCABULARY//code) and words, by concept id; empty without a file.
+
+    wanted: the concept ids to keep; None keeps all. Raises UserFacingError for a damaged table.
+    """
+    kept = [_kept(piece, wanted) for piece in _pieces(entry)] if entry is not None else []
+    table = pd.concat(kept) if kept else pd.DataFrame({name: [] for name in _COLUMNS}, dtype=object)
+    vocabulary = table["vocabulary_id"].replace(_VOCABULARY)
+    codes = pd.DataFrame({"code": vocabulary + "//" + table["concept_code"], "words": table["concept_name"]})
+    codes.index = pd.Index(table["concept_id"], dtype=object)
+    return pd.DataFrame(codes[~codes.index.duplicated()])
+
+
+def concept_words(entry: Entry) -> dict[str, str]:
+    """Code (VOCABULARY//code) -> name of every concept of a table."""
+    table = read_concepts(entry)
+    return dict(zip(table["code"], table["words"]))
+
+
+def _kept(piece: pd.DataFrame, wanted: frozenset[str] | None) -> pd.DataFrame:
+    piece.columns = [str(name).strip().lower() for name in piece.columns]
+    if not set(_COLUMNS) <= set(piece.columns):
+        raise _damaged()
+    named = piece[list(_COLUMNS)]
+    return named if wanted is None else named[named["concept_id"].isin(wanted)]
+
+
+def _pieces(entry: Entry) -> Iterator[pd.DataFrame]:
+    """Pieces of the table as text. Tab-separated vocabularies write quotes as they are."""
+    if is_parquet(entry):
+        yield parquet_text(entry).fillna("")
+        return
+    data = entry.read(0, None)
+    tabs = b"\t" in bytes(data[:4096]).split(b"\n")[0]
+    try:
+        yield from pd.read_csv(
+            io.BytesIO(data),
+            dtype=str,
+            keep_default_na=False,
+            sep="\t" if tabs else ",",
+            quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
+            chunksize=_ROWS,
+        )
+    except (ValueError, csv.Error, OverflowError) as error:
+        raise _damaged() from error
+
+
+def _damaged() -> UserFacingError:
+    return UserFacingError("The OMOP CONCEPT table is damaged.", "OMOP CDM 5.4 tables", "Export the table again.")

@@ -1,0 +1,84 @@
+"""What a reader must know about a record that was read as it stands: doubts that are said or refused."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.words import count_of
+from core.timeline.kinds import kind_of
+from core.timeline.vocabulary import standard_code, standard_unit
+
+BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+
+
+def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
+    """Adds a sentence for each doubt about the events up to the cut.
+
+    Raises UserFacingError where the record holds two different births: it is not one patient's.
+    """
+    _refuse_two_births(events)
+    _note_lifetime(events, cut, notes)
+    _note_timeless(events, notes)
+    _note_repeats(events, notes)
+    _note_units(events, notes)
+    _note_spelling(events, notes)
+
+
+def _refuse_two_births(events: pd.DataFrame) -> None:
+    births = events.loc[events["code"] == BIRTH, "time"].dropna()
+    if births.dt.normalize().nunique() > 1:
+        raise UserFacingError(
+            "The record holds more than one date of birth.", "events of one patient", "Check whose events these are."
+        )
+
+
+def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
+    born = events.loc[events["code"] == BIRTH, "time"].dropna()
+    if len(born) and (early := int((events["time"] < born.min().normalize()).sum())):
+        notes.append(f"Before the date of birth: {count_of(early, 'event')}.")
+    died = events.loc[events["code"] == DEATH, "time"].dropna()
+    if not len(died):
+        return
+    if died.min() < cut:
+        notes.append("The record says that the patient died before the prediction time.")
+    if late := int((events["time"] > died.max().normalize() + pd.Timedelta(days=1)).sum()):
+        notes.append(f"After the recorded death: {count_of(late, 'event')}.")
+
+
+def _note_timeless(events: pd.DataFrame, notes: list[str]) -> None:
+    codes = events.loc[events["time"].isna(), "code"]
+    kinds = {code: kind_of(code) for code in codes.unique()}
+    if dated := int((codes.map(kinds) != "demographics").sum()):
+        notes.append(f"Without a time, counted as known from the start: {count_of(dated, 'event')}.")
+
+
+def _note_repeats(events: pd.DataFrame, notes: list[str]) -> None:
+    numeric = events[events["numeric_value"].notna() & events["time"].notna()]
+    if same := int(events.duplicated(list(events.columns)).sum()):
+        notes.append(f"Recorded twice in every detail: {count_of(same, 'event')}; both are kept.")
+    keys = ["time", "code", "unit"]
+    repeated = numeric[numeric.duplicated(keys, keep=False)].drop_duplicates([*keys, "numeric_value"])
+    if differing := int(repeated[repeated.duplicated(keys, keep=False)].drop_duplicates(keys).shape[0]):
+        notes.append(f"With different values at the same time: {count_of(differing, 'measurement')}; all are kept.")
+
+
+def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
+    with_unit = events.loc[events["unit"].notna() & events["numeric_value"].notna(), ["code", "unit"]]
+    pairs = with_unit.drop_duplicates()
+    spelled = [standard_unit(unit, standard_code(code)) for code, unit in zip(pairs["code"], pairs["unit"])]
+    distinct = pairs.assign(unit=spelled).drop_duplicates()
+    if mixed := int((distinct["code"].value_counts() > 1).sum()):
+        notes.append(
+            f"With more than one unit: {count_of(mixed, 'code')}; values are shown as recorded, not converted, and a "
+            "model reads only those in the unit it knows."
+        )
+
+
+def _note_spelling(events: pd.DataFrame, notes: list[str]) -> None:
+    codes = {code: standard_code(code) != code for code in events["code"].unique()}
+    if count := int(events["code"].map(codes).sum()):
+        notes.append(
+            f"Read by models under the standard spelling of their code (ICD-10-CM, ICD-9-CM, LOINC, visits, sex): "
+            f"{count_of(count, 'event')}; shown as recorded."
+        )

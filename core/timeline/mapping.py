@@ -1,0 +1,208 @@
+"""Guided column mapping: what a table's columns look like, a best guess for each role, and what is still missing.
+
+Sample values are masked by kind: digits become 9 and letters a or A, so no value of a patient is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from core.load.entries import Entry, Source
+from core.timeline.columns import FIELDS, ROLES, Role
+from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
+from core.timeline.tables import Part, event_files, text_table
+from core.timeline.text_tables import MAX_TEXT_ROWS
+
+REQUIRED: tuple[Role, ...] = ("time", "code")
+_SAMPLE_ROWS, _SAMPLES = 2000, 3
+Shape = Literal["empty", "date and time", "date", "time of day", "whole number", "number", "code", "word", "text"]
+_SHAPES: Sequence[tuple[Shape, str]] = (
+    ("date and time", r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*"),
+    ("date", r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}"),
+    ("time of day", r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"),
+    ("whole number", r"[+-]?\d+"),
+    ("number", r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"),
+    ("code", r"(?=\S*\d)[A-Za-z0-9._:/\-^*%()\[\]{}]+"),
+    ("word", r"\S+"),
+)
+_FITTING: Mapping[Role, tuple[Shape, ...]] = {
+    "subject_id": ("whole number", "code"),
+    "time": ("date and time", "date"),
+    "code": ("code", "word", "text"),
+    "value": ("number", "whole number"),
+}
+"""Shapes that let a column be guessed for a role by its content alone, best first."""
+_HINTS: Mapping[Role, str] = {
+    "subject_id": r"subj|patient|person|\bpid\b|mrn|wer|fall",
+    "time": r"time|date|datum|zeit|wann|when|day|stamp|\bdt\b|_dt",
+    "code": r"code|event|concept|item|test|analyte|icd|loinc|was|what",
+    "value": r"value|result|number|wert|amount|measure|qty|wieviel",
+    "unit": r"unit|uom|einheit",
+    "description": r"desc|label|name|display|bezeichnung",
+}
+
+
+@dataclass(frozen=True)
+class ColumnFound:
+    """A column of the table: its name, the shape most of its values have, masked samples, share of empty cells."""
+
+    name: str
+    shape: Shape
+    masked_samples: tuple[str, ...]
+    empty_share: float
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The best column for a role and why; `sure` where the name is one that is recognised without asking."""
+
+    column: str
+    reason: str
+    sure: bool
+
+
+@dataclass(frozen=True)
+class MappingQuestion:
+    """What a page asks before it reads a table.
+
+    columns: in the order of the file. guesses: role -> best guess, roles without one left out. missing: required roles
+    without a guess. doubts: plain sentences on what must be settled. rows_looked_at: how many rows the guesses rest on.
+    """
+
+    columns: tuple[ColumnFound, ...]
+    guesses: Mapping[Role, Guess]
+    missing: tuple[Role, ...]
+    doubts: tuple[str, ...]
+    rows_looked_at: int
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the table cannot be read by its column names alone."""
+        return any(role not in self.guesses or not self.guesses[role].sure for role in REQUIRED)
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """The guesses as the `mapping` of `load_timeline`."""
+        return {role: guess.column for role, guess in self.guesses.items()}
+
+
+def suggest_mapping(source: Source) -> MappingQuestion:
+    """Columns of the first table of a source, with a guess for each role; nothing is kept and no value is shown.
+
+    Raises UserFacingError where the source holds no table that can be read at all.
+    """
+    part = event_files(source).entries[0]
+    table = _sample(part)
+    columns = tuple(_look_at(str(name), table[name]) for name in table.columns)
+    guesses = _guess(columns)
+    missing = tuple(role for role in REQUIRED if role not in guesses)
+    return MappingQuestion(columns, guesses, missing, tuple(_doubts(columns, guesses)), len(table))
+
+
+def masked(text: str) -> str:
+    """A value with its digits as 9 and its letters as a or A, cut at 24 characters.
+
+    >>> masked("Doe, Jane 1957-03-02"), masked("E11.9")
+    ('Aaa, Aaaa 9999-99-99', 'A99.9')
+    """
+    upper = "".join(
+        "9" if sign.isdigit() else "A" if sign.isupper() else "a" if sign.isalpha() else sign for sign in text
+    )
+    return upper[:24]
+
+
+def _sample(part: Part) -> pd.DataFrame:
+    """The first rows of a part as text."""
+    if isinstance(part, Entry) and is_parquet(part):
+        opened = parquet_file(part)
+        if opened.metadata.num_rows > MAX_TEXT_ROWS:
+            with translated():
+                batch = next(opened.iter_batches(batch_size=_SAMPLE_ROWS))
+                return pd.DataFrame(batch.to_pandas().astype(object).astype(str))
+        return parquet_text(part).head(_SAMPLE_ROWS)
+    return text_table(part).head(_SAMPLE_ROWS)
+
+
+def _look_at(name: str, values: pd.Series[str]) -> ColumnFound:
+    texts = values.dropna().astype(str).str.strip()
+    given = texts[texts != ""]
+    samples = tuple(dict.fromkeys(masked(text) for text in given.head(200)))[:_SAMPLES]
+    empty = 1.0 - len(given) / len(values) if len(values) else 1.0
+    return ColumnFound(name, _shape(given), samples, round(empty, 3))
+
+
+def _shape(given: pd.Series[str]) -> Shape:
+    """The first shape that at least nine of ten values have."""
+    if given.empty:
+        return "empty"
+    for shape, pattern in _SHAPES:
+        if given.str.fullmatch(pattern).mean() >= 0.9:
+            return shape
+    return "number" if given.str.fullmatch(r"[<>]?=?\s*[+-]?\d+([.,]\d+)?").mean() >= 0.5 else "text"
+
+
+def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
+    """By recognised name first, then by a hint in the name with a fitting content, then by content alone."""
+    guesses: dict[Role, Guess] = {}
+    for role in ROLES:
+        _take(guesses, role, _by_name(columns, role))
+    for role in ROLES:
+        _take(guesses, role, _by_hint(_free(columns, guesses), role))
+    for role in _FITTING:
+        if role != "value" or not guesses.keys() & {"value", "numeric_value"}:
+            _take(guesses, role, _by_content(_free(columns, guesses), role))
+    return guesses
+
+
+def _take(guesses: dict[Role, Guess], role: Role, guess: Guess | None) -> None:
+    if guess is not None and role not in guesses and guess.column not in {other.column for other in guesses.values()}:
+        guesses[role] = guess
+
+
+def _free(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[ColumnFound]:
+    taken = {guess.column for guess in guesses.values()}
+    return [column for column in columns if column.name not in taken and column.shape != "empty"]
+
+
+def _by_name(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
+    plain = {re.sub(r"\s+", "_", column.name.strip().lower()): column for column in columns}
+    for name in FIELDS.get(role, ()):
+        if name in plain:
+            return Guess(plain[name].name, "its name is a usual one", True)
+    return None
+
+
+def _by_hint(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
+    fitting = _FITTING.get(role)
+    for column in columns:
+        if role in _HINTS and re.search(_HINTS[role], column.name.lower()) and (not fitting or column.shape in fitting):
+            return Guess(column.name, f"its name suggests it and its values look like: {column.shape}", False)
+    return None
+
+
+def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
+    for shape in _FITTING[role]:
+        same = [column for column in columns if column.shape == shape]
+        if len(same) == 1:
+            return Guess(same[0].name, f"the only column left whose values look like: {shape}", False)
+    return None
+
+
+def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[str]:
+    shapes = {column.name: column for column in columns}
+    doubts = [f"No column was found for {ROLES[role]}." for role in REQUIRED if role not in guesses]
+    if "time" in guesses and any(
+        "/" in text or "." in text[:6] for text in shapes[guesses["time"].column].masked_samples
+    ):
+        doubts.append("The dates are not written year-month-day, so day and month could be confused.")
+    if "subject_id" not in guesses:
+        doubts.append("No column names the patient; all rows would count as one patient's.")
+    dated = [column.name for column in columns if column.shape in ("date", "date and time")]
+    if len(dated) > 1:
+        doubts.append(f"{len(dated)} columns hold dates; the one that says when the event happened is wanted.")
+    return doubts

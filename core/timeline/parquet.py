@@ -1,0 +1,180 @@
+"""Parquet files of events: opened, read for one patient by row-group statistics, or turned into text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeGuard
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core.errors import UserFacingError
+from core.load.entries import Entry
+from core.timeline.columns import recognise
+from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
+
+_UNREAD = frozenset(("table",))
+"""Fields of text tables that a parquet file of events has no use for."""
+
+
+def is_parquet(entry: Entry | pd.DataFrame) -> TypeGuard[Entry]:
+    """Whether a part is a parquet file, by its first bytes."""
+    return isinstance(entry, Entry) and bytes(entry.read(0, 4)) == b"PAR1"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns any failure of the parquet reader into the refusal of a damaged table."""
+    try:
+        yield
+    except UserFacingError:
+        raise
+    except Exception as error:
+        raise damaged_table() from error
+
+
+def damaged_table() -> UserFacingError:
+    """The refusal for a table that cannot be read."""
+    return UserFacingError("The table is damaged and cannot be read.", "an intact file", "Copy or export it again.")
+
+
+def parquet_file(entry: Entry, dictionary: tuple[str, ...] = ()) -> pq.ParquetFile:
+    """The opened parquet file. Raises UserFacingError where it is damaged."""
+    with translated():
+        where: Any = entry.path if entry.path else pa.BufferReader(entry.read(0, None))
+        return pq.ParquetFile(where, read_dictionary=list(dictionary) or None)
+
+
+def parquet_text(entry: Entry) -> pd.DataFrame:
+    """A parquet table as text, None where empty; nested columns are left out."""
+    opened = parquet_file(entry)
+    if opened.metadata.num_rows > MAX_TEXT_ROWS:
+        raise too_many_rows()
+    flat = [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
+    with translated():
+        table = opened.read(columns=flat)
+        return pd.DataFrame({name: _texts(table[name]) for name in table.column_names}, dtype=object)
+
+
+def _texts(column: pa.ChunkedArray) -> pd.Series[Any]:
+    return pd.Series(column.cast(pa.string()).to_pandas(), dtype=object)
+
+
+def has_whole_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
+    """Whether the file names patients by whole numbers, as MEDS asks, or not at all."""
+    opened = parquet_file(entry)
+    fields = recognise(opened.schema_arrow.names, mapping)
+    column = fields.get("subject_id")
+    return column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+
+
+def read_subject(
+    entry: Entry, subject_id: int | None, mapping: Mapping[str, str] | None
+) -> tuple[pa.Table, dict[str, str]]:
+    """(rows of the subject, field -> column). Row groups without the subject are skipped by their statistics, and the
+    other columns are read only where the subject's rows are found.
+    """
+    opened = parquet_file(entry)
+    fields = {
+        field: name for field, name in recognise(opened.schema_arrow.names, mapping).items() if field not in _UNREAD
+    }
+    column = fields.get("subject_id")
+    names = sorted(set(fields.values()) - {column})
+    with translated():
+        if column is None or subject_id is None:
+            return opened.read(columns=names), fields
+        reader = parquet_file(entry, (fields["code"],))
+        pieces = [_rows_of(reader, group, column, names, subject_id) for group in _groups(reader, column, subject_id)]
+        filled = [piece for piece in pieces if piece is not None]
+        return (pa.concat_tables(filled) if filled else opened.schema_arrow.empty_table()), fields
+
+
+def _groups(opened: pq.ParquetFile, column: str, subject_id: int) -> list[int]:
+    """Row groups whose statistics allow the subject (all of those without statistics)."""
+    place = opened.schema_arrow.names.index(column)
+    found = []
+    for number in range(opened.metadata.num_row_groups):
+        if opened.metadata.row_group(number).num_rows == 0:
+            continue
+        statistics = _statistics(opened, number, column, place)
+        if statistics is None or statistics.min <= subject_id <= statistics.max:
+            found.append(number)
+    return found
+
+
+def _statistics(opened: pq.ParquetFile, number: int, column: str, place: int) -> Any:
+    chunk = opened.metadata.row_group(number).column(place)
+    known = chunk.path_in_schema == column and chunk.is_stats_set and chunk.statistics.has_min_max
+    return chunk.statistics if known else None
+
+
+def _rows_of(opened: pq.ParquetFile, group: int, column: str, names: list[str], subject_id: int) -> pa.Table | None:
+    """The subject's rows of one row group; a run of rows is sliced, scattered rows are taken."""
+    subjects = opened.read_row_group(group, columns=[column])[column]
+    if subjects.null_count:
+        raise no_patient(subjects.null_count)
+    rows = np.flatnonzero(subjects.to_numpy() == subject_id)
+    if not len(rows):
+        return None
+    start, stop = int(rows[0]), int(rows[-1]) + 1
+    if len(rows) == stop - start:
+        return _slice(opened, group, names, start, stop)
+    return opened.read_row_group(group, columns=names).take(pa.array(rows))
+
+
+def _slice(opened: pq.ParquetFile, group: int, names: list[str], start: int, stop: int) -> pa.Table:
+    """Rows start to stop of a row group, decoded in batches only as far as `stop`."""
+    pieces, at = [], 0
+    for batch in opened.iter_batches(batch_size=1 << 16, row_groups=[group], columns=names):
+        if at + batch.num_rows > start:
+            pieces.append(batch.slice(max(start - at, 0), min(stop - at, batch.num_rows) - max(start - at, 0)))
+        at += batch.num_rows
+        if at >= stop:
+            break
+    return pa.Table.from_batches(pieces)
+
+
+def no_patient(rows: int) -> UserFacingError:
+    """The refusal for rows without a patient."""
+    events = "1 event" if rows == 1 else f"{rows:,} events"
+    return UserFacingError(f"Naming no patient: {events}.", "a patient for every event", "Correct these rows.")
+
+
+def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
+    """subject_id, events, first, last of a parquet file whose subjects are whole numbers."""
+    opened = parquet_file(entry)
+    fields = recognise(opened.schema_arrow.names, mapping)
+    if "subject_id" not in fields:
+        return pd.DataFrame(
+            {"subject_id": [1], "events": [opened.metadata.num_rows], "first": [pd.NaT], "last": [pd.NaT]}
+        )
+    table = opened.read(columns=[fields["subject_id"], fields["time"]])
+    subjects, times = table[fields["subject_id"]], table[fields["time"]]
+    if subjects.null_count:
+        raise no_patient(subjects.null_count)
+    if pa.types.is_timestamp(times.type) and times.type.tz:
+        times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.timestamp("us"))
+    elif not pa.types.is_timestamp(times.type):
+        times = pa.nulls(len(times), pa.timestamp("us"))
+    named = pa.table({"subject_id": subjects, "time": times})
+    grouped = named.group_by("subject_id").aggregate([("subject_id", "count"), ("time", "min"), ("time", "max")])
+    chosen = grouped.select(["subject_id", "subject_id_count", "time_min", "time_max"])
+    counted: pd.DataFrame = chosen.rename_columns(["subject_id", "events", "first", "last"]).to_pandas()
+    return counted
+
+
+def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
+    """Patients of a parquet file, from the statistics alone where they name a single one."""
+    opened = parquet_file(entry)
+    column = recognise(opened.schema_arrow.names, mapping).get("subject_id")
+    if column is None:
+        return {1}
+    with translated():
+        subjects = opened.read(columns=[column])[column]
+        if subjects.null_count:
+            raise no_patient(subjects.null_count)
+        return {int(value) for value in pc.unique(subjects).to_pylist()}

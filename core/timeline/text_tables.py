@@ -1,0 +1,191 @@
+"""CSV, JSON and FHIR files as tables of text, refused in words when malformed; nothing is repaired or guessed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.entries import Entry
+from core.load.limits import MIB
+from core.load.words import count_of
+from core.timeline.columns import refuse_changing_names, refuse_same_names
+from core.timeline.fhir import fhir_rows, is_fhir
+
+MAX_TEXT_BYTES = 256 * MIB
+MAX_TEXT_ROWS = 2_000_000
+_DELIMITERS = ",;\t|"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+FHIR_FIELDS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "description", "table", "imprecise")
+
+
+def read_text_table(entry: Entry, *, empty: bool = False) -> pd.DataFrame:
+    """A CSV, TSV, JSON lines, JSON array or FHIR file as a table of text, columns named as in the file.
+
+    empty: whether a header without rows will do. A FHIR file without coded events gives no rows.
+    Raises UserFacingError for empty and oversized files, wrong encodings, NUL bytes, ragged rows, doubled columns or
+    keys, and nested values.
+    """
+    if entry.size > MAX_TEXT_BYTES:
+        raise UserFacingError(
+            f"The table is larger than {MAX_TEXT_BYTES // MIB} MiB.",
+            "one patient's events",
+            "Export a single patient, or use parquet.",
+        )
+    data = bytes(entry.read(0, None))
+    encoding = _encoding(data)
+    start = data[:4096].decode(encoding, errors="ignore").lstrip()[:1]
+    table = _json_table(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
+    if table.empty and not empty and tuple(table.columns) != FHIR_FIELDS:
+        raise UserFacingError("The table holds no event.", "at least one row below the header", "Choose another file.")
+    return table
+
+
+def too_many_rows() -> UserFacingError:
+    """The refusal for a text table with more rows than allowed."""
+    return UserFacingError(f"The table holds more than {MAX_TEXT_ROWS:,} rows.", "one patient's events", "Use parquet.")
+
+
+def _encoding(data: bytes) -> str:
+    if not data.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\0"):
+        raise UserFacingError("The file is empty.", "a table of events", "Choose another file.")
+    wide = data[:2] in _WIDE_BOMS
+    if not wide and b"\0" in data:
+        raise _nul()
+    return "utf-16" if wide else "utf-8-sig"
+
+
+def _nul() -> UserFacingError:
+    return UserFacingError("The file holds NUL bytes.", "plain text", "Export the table again.")
+
+
+def _wrong_encoding() -> UserFacingError:
+    return UserFacingError(
+        "The file is not encoded as UTF-8.", "a UTF-8 text file or parquet", "Save it again with UTF-8 encoding."
+    )
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding() from error
+    if "\0" in text:
+        raise _nul()
+    return text
+
+
+def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
+    """Columns of a delimited table; the delimiter is the one of comma, semicolon, tab and bar the header has most of.
+
+    Rows are read one by one, so that limits hold while reading.
+    """
+    try:
+        lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
+        header = lines.readline()
+        lines.seek(0)
+        delimiter = max(_DELIMITERS, key=header.count)
+        return _columns(csv.reader(lines, delimiter=delimiter, strict=True))
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding() from error
+    except csv.Error as error:
+        raise UserFacingError(
+            "The table's quotes are not closed, or a field is too long.", "a well-formed CSV file", "Export it again."
+        ) from error
+
+
+def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
+    """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
+    names = next((row for row in rows if row), [])
+    refuse_same_names(names)
+    columns: list[list[str]] = [[] for _ in names]
+    known: dict[str, str] = {}
+    ragged = size = 0
+    for row in rows:
+        if not row:
+            continue
+        size += 1
+        if size > MAX_TEXT_ROWS:
+            raise too_many_rows()
+        if len(row) != len(names):
+            ragged += 1
+            continue
+        for column, text in zip(columns, row):
+            column.append(known.setdefault(text, text))
+    if ragged:
+        raise UserFacingError(
+            f"With another number of fields than the header: {count_of(ragged, 'row')}.",
+            "the same fields in every row",
+            "Correct them.",
+        )
+    if any("\0" in text for text in known):
+        raise _nul()
+    return pd.DataFrame(dict(zip(names, columns)), dtype=object)
+
+
+def _json_table(text: str) -> pd.DataFrame:
+    """Rows of FHIR resources, of JSON lines, or of one JSON array of flat objects."""
+    try:
+        items = _json_items(text)
+        if len(items) > MAX_TEXT_ROWS:
+            raise too_many_rows()
+        if items and is_fhir(items[0]):
+            rows = fhir_rows(item for item in items if is_fhir(item))
+            return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
+    except RecursionError as error:
+        raise UserFacingError("The JSON file is nested too deeply.", "flat JSON lines", "Export it again.") from error
+    except ValueError as error:
+        raise UserFacingError(
+            "The file is not well-formed JSON lines.", "one JSON object on each line", "Export it again."
+        ) from error
+    if not all(isinstance(item, dict) for item in items):
+        raise UserFacingError("A line is not a JSON object.", "one object of fields for each event", "Export it again.")
+    layouts = {tuple(item) for item in items}
+    for names in layouts:
+        refuse_same_names(names)
+    refuse_changing_names(layouts)
+    return pd.DataFrame([{key: _flat(value) for key, value in item.items()} for item in items], dtype=object)
+
+
+def _json_items(text: str) -> list[Any]:
+    """One item a line where the first line is complete, else the items of the single value."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    try:
+        json.loads(lines[0])
+        whole = lines[0].lstrip()[0] == "["
+    except ValueError:
+        whole = True
+    if not whole:
+        return [_parsed(line) for line in lines]
+    value = _parsed(text)
+    return value if isinstance(value, list) else [value]
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise UserFacingError("A JSON object names a field twice.", "each field once", "Export the file again.")
+    return row
+
+
+def _no_constant(name: str) -> None:
+    raise UserFacingError("A value is infinite or not a number.", "finite numbers", "Leave unknown values empty.")
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        raise UserFacingError(
+            "The JSON file is nested.", "one flat object of fields for each event", "Export events as flat rows."
+        )
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

@@ -1,0 +1,154 @@
+"""Cohort files: columns and token sequences equal to what each patient's own timeline gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.encode.ehr_cohort import cohort_sequences
+from core.encode.ehr_sequence import CodedEvents, CompactSequence, fit_compact_sequence
+from core.errors import UserFacingError
+from core.timeline import load_timeline
+from core.timeline.cohort_scale import open_cohort
+
+COLUMNS = ("symbols", "codes", "z", "numeric", "latest", "days", "event_ids")
+CODES = ("LOINC//718-7", "LAB//50983//mEq/L", "LOINC//2345-7", "ATC//B01AF02", "VISIT//ED", "LOCAL//x", "RARE//1")
+
+
+def write_shards(
+    folder: Path, *, patients: int = 12, events: int = 60, unit: bool = False, seed: int = 0
+) -> pd.DataFrame:
+    """Two shards of patients with births, sex, static facts, numbers, equal times and small row groups."""
+    rng = np.random.default_rng(seed)
+    tables = []
+    for subject in rng.permutation(np.arange(100, 100 + patients)):
+        days = np.sort(rng.integers(0, 400, events))
+        codes = rng.choice(CODES[:6], events).tolist()
+        numeric = np.array([code.startswith(("LOINC", "LAB")) for code in codes]) & (rng.random(events) < 0.8)
+        table = pd.DataFrame(
+            {
+                "subject_id": np.int64(subject),
+                "time": pd.Timestamp("2015-01-01") + pd.to_timedelta(days, "D"),
+                "code": codes,
+                "numeric_value": np.where(numeric, rng.lognormal(3, 0.5, events), np.nan).astype(np.float32),
+                "text_value": rng.choice([None, "see note"], events),
+            }
+        )
+        first = {"subject_id": subject, "numeric_value": np.float32(np.nan), "text_value": None}
+        static = pd.DataFrame(
+            [
+                {**first, "time": pd.NaT, "code": "GENDER//F" if subject % 2 else "Gender//MALE"},
+                {**first, "time": pd.Timestamp("1950-03-01") + pd.Timedelta(days=int(subject)), "code": "MEDS_BIRTH"},
+            ]
+        )
+        tables.append(pd.concat([static, table], ignore_index=True))
+    whole = pd.concat(tables, ignore_index=True)
+    whole["time"] = whole["time"].astype("datetime64[us]")
+    if unit:
+        whole["unit"] = np.where(whole["numeric_value"].notna(), rng.choice(["g/dL", "g/L", None], len(whole)), None)
+    half = whole["subject_id"].isin(whole["subject_id"].unique()[: patients // 2])
+    (folder / "data" / "train").mkdir(parents=True)
+    for name, part in (("0", whole[half]), ("1", whole[~half])):
+        arrow = pa.Table.from_pandas(part, preserve_index=False)
+        pq.write_table(arrow, folder / "data" / "train" / f"{name}.parquet", row_group_size=100)
+    return whole
+
+
+def an_encoder(folder: Path, subjects: np.ndarray, max_tokens: int = 25) -> CompactSequence:
+    timelines = [load_timeline(folder, subject_id=int(subject)) for subject in subjects]
+    encoder = fit_compact_sequence(timelines, hidden=8, heads=2, layers=1, max_tokens=max_tokens)
+    assert len(encoder.scales) >= 3
+    return encoder
+
+
+def assert_equal(one: CodedEvents, other: CodedEvents) -> None:
+    for name in COLUMNS:
+        left, right = getattr(one, name), getattr(other, name)
+        assert left.dtype == right.dtype, name
+        assert np.array_equal(left, right, equal_nan=name == "days"), name
+    assert (one.known, one.total) == (other.known, other.total)
+
+
+@pytest.mark.parametrize("unit", [False, True], ids=["units-in-codes", "unit-column"])
+@pytest.mark.parametrize("cut", [None, "2015-09-01"], ids=["last-event", "given-cut"])
+def test_sequences_equal_those_of_each_timeline(tmp_path: Path, unit: bool, cut: str | None) -> None:
+    write_shards(tmp_path, unit=unit)
+    cohort = open_cohort(tmp_path, texts=False)
+    encoder = an_encoder(tmp_path, cohort.subject_ids)
+    given = None if cut is None else {int(subject): pd.Timestamp(cut) for subject in cohort.subject_ids}
+    sequences = cohort_sequences(cohort, encoder, given)
+    assert len(sequences) == 12
+    for place, subject in enumerate(cohort.subject_ids.tolist()):
+        slow = encoder.read(load_timeline(tmp_path, subject_id=subject, prediction_time=cut))
+        assert len(slow)
+        assert_equal(sequences[place], slow)
+
+
+def test_the_encoder_computes_the_same_from_both(tmp_path: Path) -> None:
+    """The batch that the network reads is the same, so are its tokens."""
+    write_shards(tmp_path)
+    cohort = open_cohort(tmp_path)
+    encoder = an_encoder(tmp_path, cohort.subject_ids).eval()
+    sequences = cohort_sequences(cohort, encoder)
+    fast = encoder.collate([sequences[place] for place in range(3)])
+    slow = encoder.collate([encoder.read(load_timeline(tmp_path, subject_id=int(s))) for s in cohort.subject_ids[:3]])
+    assert (encoder(fast) == encoder(slow)).all()
+
+
+def test_one_patient_of_an_opened_cohort_is_the_loaded_timeline(tmp_path: Path) -> None:
+    whole = write_shards(tmp_path, unit=True)
+    cohort = open_cohort(tmp_path)
+    assert int(cohort.offsets[-1]) == len(whole)
+    for subject in cohort.subject_ids.tolist():
+        loaded = load_timeline(tmp_path, subject_id=subject, prediction_time="2015-10-01")
+        opened = cohort.timeline(subject, "2015-10-01")
+        assert opened.digest == loaded.digest
+        assert opened.notes == loaded.notes
+        assert opened.later_event_count == loaded.later_event_count
+    with pytest.raises(UserFacingError, match="chosen patient"):
+        cohort.timeline(1)
+
+
+def test_a_changed_number_changes_the_sequence(tmp_path: Path) -> None:
+    """The comparison itself sees a difference."""
+    write_shards(tmp_path)
+    cohort = open_cohort(tmp_path)
+    encoder = an_encoder(tmp_path, cohort.subject_ids)
+    before = cohort_sequences(cohort, encoder)[0]
+    rows = np.flatnonzero(before.numeric >= 0)
+    cohort.values[before.event_ids[rows[-1]]] *= 3
+    with pytest.raises(AssertionError):
+        assert_equal(cohort_sequences(cohort, encoder)[0], before)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"numeric_value": np.float32(np.inf)}, "infinite"),
+        ({"code": None}, "no code"),
+        ({"time": pd.Timestamp("1700-01-01")}, "1850"),
+        ({"subject_id": pd.NA}, "no patient"),
+        ({"time": "soon"}, "not stored as times"),
+    ],
+    ids=["infinite", "no-code", "ancient", "no-patient", "text-times"],
+)
+def test_cohorts_that_cannot_be_trusted_are_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    write_shards(tmp_path, patients=2, events=5)
+    path = tmp_path / "data" / "train" / "0.parquet"
+    table = pq.read_table(path).to_pandas().astype({"subject_id": "Int64"})
+    name, value = next(iter(change.items()))
+    everywhere = isinstance(value, str)
+    table[name] = [value] * len(table) if everywhere else [value, *table[name].tolist()[1:]]
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)
+    with pytest.raises(UserFacingError, match=words):
+        cohort_sequences(open_cohort(path), an_untrained())
+
+
+def an_untrained() -> CompactSequence:
+    sizes = {"hidden": 8, "layers": 1, "heads": 2, "max_tokens": 9}
+    return CompactSequence({"name": "compact_sequence", "codes": list(CODES), "numeric": [], **sizes})

@@ -1,0 +1,456 @@
+"""Odd and hostile tables of events, each with its oracle: read right, refused in words, or one of the two; never wrong.
+
+The record's true events are known, so a case that is read judges itself: the same codes, times, numbers, texts, units.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import list_subjects, load_timeline, suggest_mapping
+
+PATIENT = "48151623"
+NAMES = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")
+Row = tuple[str, str, str, str, str, str]
+TRUE: tuple[Row, ...] = (
+    (PATIENT, "", "GENDER//F", "", "", ""),
+    (PATIENT, "1950-05-01T00:00:00", "MEDS_BIRTH", "", "", ""),
+    (PATIENT, "2020-01-03T08:30:00", "LOINC//2160-0", "1.25", "", "mg/dL"),
+    (PATIENT, "2020-02-01T10:00:00", "ICD10CM//I26.99", "", "", ""),
+    (PATIENT, "2020-03-01T10:00:00", "LOINC//2160-0", "", "<0.5", "mg/dL"),
+)
+
+
+def csv_text(
+    rows: Sequence[Sequence[str]] = TRUE, names: Sequence[str] = NAMES, sep: str = ",", end: str = "\n"
+) -> str:
+    return end.join(sep.join(row) for row in (names, *rows)) + end
+
+
+def with_row(**changes: str) -> str:
+    """The record as CSV with one more event."""
+    row = dict(zip(NAMES, (PATIENT, "2020-01-05T00:00:00", "LOINC//718-7", "13.5", "", "g/dL"))) | changes
+    return csv_text((*TRUE, tuple(row[name] for name in NAMES)))
+
+
+def objects(rows: Sequence[Sequence[str]] = TRUE) -> list[dict[str, object]]:
+    return [{name: text or None for name, text in zip(NAMES, row)} for row in rows]
+
+
+def typed(rows: Sequence[Row] = TRUE) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(NAMES))
+    return table.assign(
+        subject_id=table["subject_id"].astype(np.int64),
+        time=pd.to_datetime(table["time"]).astype("datetime64[us]"),
+        numeric_value=pd.to_numeric(table["numeric_value"]).astype(np.float32),
+        text_value=table["text_value"].replace("", None),
+        unit=table["unit"].replace("", None),
+    )
+
+
+def parquet(table: pd.DataFrame | None = None, **options: object) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(typed() if table is None else table, preserve_index=False), out, **options)
+    return out.getvalue()
+
+
+def zipped(**files: bytes | str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name.replace("__", "/").replace("_csv", ".csv").replace("_parquet", ".parquet"), data)
+    return out.getvalue()
+
+
+def tarred(name: str, data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def bomb() -> bytes:
+    return zipped(events_csv=csv_text().encode() + b" " * (200 << 20))
+
+
+def fhir(**patient: object) -> bytes:
+    coding = {"LOINC": "http://loinc.org", "ICD10CM": "http://hl7.org/fhir/sid/icd-10-cm"}
+    parts: list[dict[str, object]] = [
+        {"resourceType": "Patient", "id": PATIENT, "gender": "female", "birthDate": "1950-05-01", **patient}
+    ]
+    for _, time, code, number, text, unit in TRUE[2:]:
+        system, _, item = code.partition("//")
+        part: dict[str, object] = {
+            "resourceType": "Observation" if system == "LOINC" else "Condition",
+            "subject": {"reference": f"Patient/{PATIENT}"},
+            "code": {"coding": [{"system": coding[system], "code": item}]},
+            "effectiveDateTime" if system == "LOINC" else "onsetDateTime": f"{time}Z",
+        }
+        if number:
+            part["valueQuantity"] = {"value": float(number), "unit": unit}
+        elif text:
+            part["valueQuantity"] = {"value": 0.5, "comparator": "<", "unit": unit}
+        parts.append(part)
+    return json.dumps({"resourceType": "Bundle", "entry": [{"resource": part} for part in parts]}).encode()
+
+
+OMOP = {
+    "PERSON_csv": f"person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth\n{PATIENT},8532,1950,5,1\n",
+    "MEASUREMENT_csv": "person_id,measurement_concept_id,measurement_datetime,operator_concept_id,value_as_number,"
+    f"unit_source_value\n{PATIENT},3016723,2020-01-03 08:30:00,0,1.25,mg/dL\n"
+    f"{PATIENT},3016723,2020-03-01 10:00:00,4171756,0.5,mg/dL\n",
+    "CONDITION_OCCURRENCE_csv": "person_id,condition_concept_id,condition_start_datetime\n"
+    f"{PATIENT},440417,2020-02-01 10:00:00\n",
+    "CONCEPT_csv": "concept_id,concept_name,vocabulary_id,concept_code\n3016723,Creatinine,LOINC,2160-0\n"
+    "440417,Pulmonary embolism,ICD10CM,I26.99\n",
+}
+
+
+def omop(**changes: str) -> bytes:
+    return zipped(**{name: text for name, text in (OMOP | changes).items() if text})
+
+
+Oracle = Literal["right", "refuse", "right or refuse"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, what must become of it, words that the refusal or a note must hold, and extra rows of the true record."""
+
+    name: str
+    data: Callable[[], bytes]
+    oracle: Oracle
+    words: str = ""
+    rows: tuple[Row, ...] = TRUE
+    file: str = "events.csv"
+
+
+def text(content: str, encoding: str = "utf-8") -> Callable[[], bytes]:
+    return lambda: content.encode(encoding)
+
+
+def added(**changes: str) -> tuple[Row, ...]:
+    row = dict(zip(NAMES, (PATIENT, "2020-01-05T00:00:00", "LOINC//718-7", "13.5", "", "g/dL"))) | changes
+    return (*TRUE, tuple(row[name] for name in NAMES))  # type: ignore[return-value]
+
+
+def renamed(*names: str) -> Callable[[], bytes]:
+    return text(csv_text(names=names))
+
+
+def at(time: str) -> Callable[[], bytes]:
+    return text(with_row(time=time))
+
+
+def valued(value: str) -> Callable[[], bytes]:
+    return text(with_row(numeric_value=value))
+
+
+ZONED = tuple((who, time and f"{time}+01:00", *rest) for who, time, *rest in TRUE)
+SPLIT = "subject_id,date,time,code,numeric_value,text_value,unit\n" + "".join(
+    ",".join((row[0], *(row[1].split("T") if row[1] else ("", "")), *row[2:])) + "\n" for row in TRUE
+)
+HEADER = ",".join(NAMES)
+CASES = [
+    # formats
+    Case("csv", text(csv_text()), "right"),
+    Case("csv-semicolon", text(csv_text(sep=";")), "right"),
+    Case("csv-tab", text(csv_text(sep="\t")), "right"),
+    Case("csv-bar", text(csv_text(sep="|")), "right"),
+    Case("csv-windows-lines", text(csv_text(end="\r\n")), "right"),
+    Case("csv-old-mac-lines", text(csv_text(end="\r")), "right or refuse"),
+    Case("csv-byte-order-mark", text(csv_text(), "utf-8-sig"), "right"),
+    Case("csv-utf-16", text(csv_text(), "utf-16"), "right"),
+    Case("csv-utf-16-big-endian", lambda: b"\xfe\xff" + csv_text().encode("utf-16-be"), "right"),
+    Case("csv-utf-16-without-mark", text(csv_text(), "utf-16-le"), "refuse", "NUL"),
+    Case("csv-utf-32", text(csv_text(), "utf-32"), "refuse"),
+    Case("csv-latin-1", text(with_row(text_value="Müller"), "latin-1"), "refuse", "UTF-8"),
+    Case("csv-gzip", lambda: gzip.compress(csv_text().encode()), "right"),
+    Case("csv-gzip-cut", lambda: gzip.compress(csv_text().encode())[:-9], "refuse", "damaged"),
+    Case("csv-zip", lambda: zipped(events_csv=csv_text()), "right"),
+    Case("csv-tar-gzip", lambda: tarred("events.csv", csv_text().encode()), "right"),
+    Case("csv-blank-lines", text(csv_text(end="\n\n")), "right"),
+    Case("csv-no-last-newline", text(csv_text().rstrip("\n")), "right"),
+    Case("csv-quoted", text(csv_text([tuple(f'"{cell}"' for cell in row) for row in TRUE])), "right"),
+    Case("csv-line-break-in-quotes", text(with_row(text_value='"two\nlines"')),
+        "right", "", added(text_value="two\nlines")),
+    Case("csv-comma-in-quotes", text(with_row(text_value='"a, b"')), "right", "", added(text_value="a, b")),
+    Case("json-lines", lambda: "\n".join(json.dumps(row) for row in objects()).encode(), "right"),
+    Case("json-array", lambda: json.dumps(objects()).encode(), "right"),
+    Case("json-pretty", lambda: json.dumps(objects(), indent=1).encode(), "right"),
+    Case("json-byte-order-mark", lambda: b"\xef\xbb\xbf" + json.dumps(objects()).encode(), "right"),
+    Case("parquet", parquet, "right", file="events.parquet"),
+    Case("parquet-small-row-groups", lambda: parquet(row_group_size=2), "right"),
+    Case("parquet-nanoseconds", lambda: parquet(typed().astype({"time": "datetime64[ns]"})), "right"),
+    Case("parquet-text-columns", lambda: parquet(pd.DataFrame(TRUE, columns=list(NAMES))), "right"),
+    Case("parquet-in-zip", lambda: zipped(data__train__0_parquet=parquet()), "right"),
+    Case("parquet-double-values", lambda: parquet(typed().astype({"numeric_value": np.float64})), "right"),
+    Case("fhir-bundle", fhir, "right", file="bundle.json"),
+    Case("fhir-lines", lambda: b"\n".join(json.dumps(e["resource"]).encode() for e in json.loads(fhir())["entry"]),
+        "right"),
+    Case("omop-zip", omop, "right"),
+    Case("omop-zip-with-system-files", lambda: omop(__MACOSX___PERSON_csv="\0\1"), "right"),
+    # column names
+    Case("names-in-capitals", renamed(*(name.upper() for name in NAMES)), "right"),
+    Case("names-usual-others", renamed("Patient ID", "Date", "Event", "value", "text", "units"), "right"),
+    Case("names-date-and-clock", text(SPLIT), "right"),
+    Case("names-twice", renamed("subject_id", "time", "code", "code", "text_value", "unit"), "refuse", "same name"),
+    Case("names-twice-by-case", renamed("subject_id", "time", "code", "Code", "text", "unit"), "refuse", "same name"),
+    Case("names-missing-header", text(csv_text().partition("\n")[2]), "refuse"),
+    Case("names-title-line-first", text("Export of 2020\n" + csv_text()), "refuse"),
+    Case("names-excel-separator-line", text("sep=;\n" + csv_text(sep=";")), "refuse"),
+    Case("names-two-patients-columns", text(
+        csv_text([(*row, str(n)) for n, row in enumerate(TRUE)], (*NAMES, "patient_id"))), "refuse", "disagree"),
+    # structure
+    Case("empty", text(""), "refuse", "empty"),
+    Case("empty-white-space", text(" \n\t\n"), "refuse", "empty"),
+    Case("empty-only-mark", text("", "utf-8-sig"), "refuse", "empty"),
+    Case("empty-header-only", text(HEADER + "\n"), "refuse", "no event"),
+    Case("empty-json", text("[]"), "refuse"),
+    Case("empty-parquet", lambda: parquet(typed().head(0)), "refuse"),
+    Case("empty-zip", lambda: zipped(), "refuse"),
+    Case("ragged-short-row", text(csv_text() + f"{PATIENT},2020-01-01,A\n"), "refuse", "number of fields"),
+    Case("ragged-long-row", text(csv_text() + f"{PATIENT},2020-01-01,A,1,,mg,x\n"), "refuse", "number of fields"),
+    Case("ragged-cut-short", text(csv_text()[:-20]), "refuse"),
+    Case("nul-byte", text(csv_text().replace("I26.99", "I26\0.99")), "refuse", "NUL"),
+    Case("open-quote", text(csv_text() + f'{PATIENT},2020-01-01,"A,1,,mg\n'), "refuse"),
+    Case("field-of-a-megabyte", text(with_row(text_value="x" * (1 << 20))), "right or refuse"),
+    Case("json-key-twice", text('{"time":"2020-01-01","code":"A","code":"B"}'), "refuse", "twice"),
+    Case("json-key-twice-by-case", text('{"time":"2020-01-01","code":"A","Code":"B"}'), "refuse", "same name"),
+    Case("json-key-renamed-midway", lambda: "\n".join(json.dumps(row) for row in [
+        *objects(), {"subject_id": PATIENT, "time": "2020-01-05", "code": "A", "numericvalue": 3}]).encode(),
+        "refuse", "change from row to row"),
+    Case("json-nested", text('{"time":"2020-01-01","code":{"x":1}}'), "refuse", "nested"),
+    Case("json-nested-deeply", text('{"a":' * 200_000), "refuse", "nested"),
+    Case("json-array-nested-deeply", text("[" * 200_000), "refuse", "nested"),
+    Case("json-cut", lambda: json.dumps(objects()).encode()[:-30], "refuse"),
+    Case("json-two-arrays", lambda: json.dumps(objects()).encode() * 2, "refuse"),
+    Case("json-infinity", text('{"time":"2020-01-01","code":"A","value":Infinity}'), "refuse", "infinite"),
+    Case("json-huge-number", text('{"time":"2020-01-01","code":"A","value":1e999}'), "refuse", "infinite"),
+    Case("json-columns", lambda: json.dumps(pd.DataFrame(objects()).to_dict("list")).encode(), "refuse", "nested"),
+    Case("parquet-cut", lambda: parquet()[:-40], "refuse"),
+    Case("parquet-only-magic", text("PAR1PAR1"), "refuse"),
+    Case("zip-bomb", bomb, "refuse", "expand"),
+    Case("zip-in-zip", lambda: zipped(inner_zip=zipped(events_csv=csv_text())), "refuse"),
+    Case("not-a-table-pdf", lambda: b"%PDF-1.7\n" + bytes(range(256)) * 10, "refuse"),
+    Case("not-a-table-prose", text("The patient came on Monday.\nShe was well.\n"), "refuse"),
+    Case("not-a-table-html", text("<html><table><tr><td>time</td></tr></table></html>"), "refuse"),
+    # patients
+    Case("two-patients", text(with_row(subject_id="999")), "refuse", "2 patients"),
+    Case("two-patients-by-leading-zero", text(with_row(subject_id="0" + PATIENT)), "refuse", "2 patients"),
+    Case("two-patients-parquet", lambda: parquet(typed(added(subject_id="999"))), "refuse", "2 patients"),
+    Case("two-patients-fhir", lambda: fhir(id="someone-else"), "refuse", "2 patients"),
+    Case("two-births", text(with_row(code="MEDS_BIRTH", time="1960-01-01", numeric_value="", unit="")),
+        "refuse", "birth"),
+    Case("no-patient-in-a-row", text(with_row(subject_id="")), "refuse", "no patient"),
+    Case("null-patient-parquet", lambda: parquet(typed().astype({"subject_id": "Int64"}).assign(
+        subject_id=lambda table: table["subject_id"].where(table.index > 0))), "refuse", "no patient"),
+    # times
+    Case("time-zones", text(csv_text(ZONED)), "right", "UTC", tuple(
+        (row[0], row[1] and (pd.Timestamp(row[1]) - pd.Timedelta(hours=1)).isoformat(), *row[2:]) for row in TRUE)),
+    Case("time-zones-mixed", at("2020-01-05T10:00:00Z"), "refuse", "time zone"),
+    Case("time-date-only", at("2020-01-05"), "right", "00:00", added()),
+    Case("time-with-space", at("2020-01-05 00:00"), "right", "", added()),
+    Case("time-30-february", at("2020-02-30"), "refuse", "Impossible"),
+    Case("time-25-hours", at("2020-02-03T25:00"), "refuse", "Impossible"),
+    Case("time-24-hours", at("2020-01-04T24:00"), "right or refuse", "", added()),
+    Case("time-leap-second", at("2016-12-31T23:59:60"), "refuse"),
+    Case("time-day-first", at("05/01/2020"), "refuse", "year-month-day"),
+    Case("time-dotted", at("05.01.2020"), "refuse", "year-month-day"),
+    Case("time-two-digit-year", at("20-01-05"), "refuse", "year-month-day"),
+    Case("time-compact", at("20200105"), "refuse", "year-month-day"),
+    Case("time-epoch-seconds", at("1578182400"), "refuse", "year-month-day"),
+    Case("time-spreadsheet-number", at("43835"), "refuse", "year-month-day"),
+    Case("time-in-words", at("5 January 2020"), "refuse", "year-month-day"),
+    Case("time-year-zero", at("0000-01-01"), "refuse"),
+    Case("time-year-9999", at("9999-12-31"), "refuse"),
+    Case("time-in-the-future", at("2098-01-01"), "refuse", "future"),
+    Case("time-missing-for-a-lab", at(""), "right", "Without a time", added(time="")),
+    Case("time-before-birth", at("1940-01-01T00:00:00"),
+        "right", "Before the date of birth", added(time="1940-01-01T00:00:00")),
+    Case("time-after-death", text(csv_text((*added(), (PATIENT, "2020-01-04T00:00:00", "MEDS_DEATH", "", "", "")))),
+        "right", "After the recorded death", (*added(), (PATIENT, "2020-01-04T00:00:00", "MEDS_DEATH", "", "", ""))),
+    Case("time-parquet-overflow", lambda: parquet(typed().assign(
+        time=np.array([2**40] * len(TRUE), "datetime64[s]"))), "refuse"),
+    # values
+    Case("value-decimal-comma", text(with_row(numeric_value='"13,5"')), "refuse", "decimal comma"),
+    Case("value-decimal-comma-semicolons", text(csv_text(added(numeric_value="13,5"), sep=";")),
+        "refuse", "decimal comma"),
+    Case("value-decimal-comma-split", text(
+        "time,code,value,unit\n2020-01-01,A,1,5\n2020-01-02,A,2,5\n"), "refuse", "decimal comma"),
+    Case("value-thousands-comma", text(with_row(numeric_value='"1,234,567"')), "refuse", "comma"),
+    Case("value-thousands-and-decimal", text(with_row(numeric_value='"1.234,5"')), "refuse", "comma"),
+    Case("value-infinite", valued("inf"), "refuse", "infinite"),
+    Case("value-minus-infinite", valued("-Infinity"), "refuse", "infinite"),
+    Case("value-too-large", valued("1e60"), "refuse", "infinite"),
+    Case("value-not-a-number", valued("NaN"), "right", "", added(numeric_value="")),
+    Case("value-bound", valued("<13.5"), "right", "", added(numeric_value="", text_value="<13.5")),
+    Case("value-with-unit", valued("13.5 g"), "right", "", added(numeric_value="", text_value="13.5 g")),
+    Case("value-percent", valued("45%"), "right", "", added(numeric_value="", text_value="45%")),
+    Case("value-hexadecimal", valued("0x10"), "right", "", added(numeric_value="", text_value="0x10")),
+    Case("value-underscored", valued("1_000"), "right", "", added(numeric_value="", text_value="1_000")),
+    Case("value-fraction-sign", valued("½"), "right", "", added(numeric_value="", text_value="½")),
+    Case("value-exponent", valued("1.35E1"), "right", "", added()),
+    Case("value-columns-disagree", text(
+        "time,code,numeric_value,value\n2020-01-01,A,1,2\n"), "refuse", "different numbers"),
+    Case("unit-mixture", text(with_row(code="LOINC//2160-0", unit="umol/L")), "right", "more than one unit",
+        added(code="LOINC//2160-0", unit="umol/L")),
+    Case("no-code", text(with_row(code=" ")), "refuse", "Without a code"),
+    Case("repeated-event", text(csv_text((*TRUE, TRUE[2]))), "right", "Recorded twice", (*TRUE, TRUE[2])),
+    Case("conflicting-event", text(with_row(code="LOINC//2160-0", time=TRUE[2][1], unit="mg/dL")), "right",
+        "different values at the same time", added(code="LOINC//2160-0", time=TRUE[2][1], unit="mg/dL")),
+    # OMOP and FHIR
+    Case("omop-no-times", lambda: omop(MEASUREMENT_csv=f"person_id,measurement_concept_id\n{PATIENT},3016723\n"),
+        "refuse", "no column for the time"),
+    Case("omop-no-person-column", lambda: omop(CONDITION_OCCURRENCE_csv="condition_concept_id\n1\n"),
+        "refuse", "person_id"),
+    Case("omop-ragged", lambda: omop(MEASUREMENT_csv=OMOP["MEASUREMENT_csv"] + "1,2\n"), "refuse", "number of fields"),
+    Case("fhir-month-of-birth", lambda: fhir(birthDate="1950-05"), "right", "year or month only"),
+    Case("fhir-birth-out-of-calendar", lambda: fhir(birthDate="1950-13-01"), "refuse"),
+]  # fmt: skip
+
+
+def same_events(timeline: Timeline, rows: Sequence[Row]) -> bool:
+    """Whether the timeline holds exactly these events, in time order."""
+    true = typed(rows).sort_values("time", kind="stable", na_position="first", ignore_index=True)
+    events = timeline.events
+    pairs = [(events[name].tolist(), true[name].tolist()) for name in ("code", "text_value", "unit")]
+    return (
+        all(left == right for left, right in pairs)
+        and events["time"].equals(true["time"])
+        and np.array_equal(events["numeric_value"], true["numeric_value"], equal_nan=True)
+    )
+
+
+def check_refusal(error: UserFacingError, words: str) -> None:
+    shown = str(error)
+    assert words in shown
+    assert error.found
+    assert error.expected
+    assert error.next_step
+    assert not any(word in shown for word in (PATIENT, "Error", "Traceback", "<class", "NoneType", "dtype"))
+
+
+def loaded(case: Case) -> Timeline | UserFacingError:
+    try:
+        return load_timeline((case.file, case.data()))
+    except UserFacingError as error:
+        return error
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_case_meets_its_oracle(case: Case) -> None:
+    timeline = loaded(case)
+    if isinstance(timeline, UserFacingError):
+        assert case.oracle != "right", str(timeline)
+        check_refusal(timeline, case.words)
+        return
+    assert case.oracle != "refuse", timeline.events
+    assert same_events(timeline, case.rows)
+    assert case.words in " ".join(timeline.notes)
+
+
+def test_the_corpus_is_large_and_judges_itself() -> None:
+    """At least 60 cases of each sort of ending, distinct names, and an oracle that sees a changed number."""
+    assert len({case.name for case in CASES}) == len(CASES) >= 120
+    timeline = load_timeline(("events.csv", csv_text().encode()))
+    assert same_events(timeline, TRUE)
+    for changed in (TRUE[:-1], added(), (*TRUE[:2], (*TRUE[2][:3], "1.26", "", "mg/dL"), *TRUE[3:])):
+        assert not same_events(timeline, changed)
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
+codes = st.builds(lambda head, rest: f"{head}//{rest}", st.sampled_from(["LOINC", "ATC", "LOCAL"]), texts)
+events = st.tuples(
+    st.one_of(st.none(), st.integers(0, 40 * 365 * 86_400)),
+    codes,
+    st.one_of(st.none(), st.floats(-1e6, 1e6, width=32, allow_subnormal=False)),
+    st.sampled_from(["", "mg/dL", "mmol/L", "10*3/uL"]),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(events, min_size=1, max_size=12).filter(lambda rows: any(row[0] is not None for row in rows)))
+def test_every_format_gives_back_what_was_written(rows: list[tuple[int | None, str, float | None, str]]) -> None:
+    base = pd.Timestamp("1980-01-01")
+    table = [
+        (
+            PATIENT,
+            "" if seconds is None else (base + pd.Timedelta(seconds=seconds)).isoformat(),
+            code,
+            "" if number is None else repr(float(number)),
+            "",
+            unit,
+        )
+        for seconds, code, number, unit in rows
+    ]
+    frame = pd.DataFrame(table, columns=list(NAMES))
+    sources = {
+        "events.csv": frame.to_csv(index=False).encode(),
+        "events.tsv": frame.to_csv(index=False, sep="\t").encode(),
+        "wide.csv": frame.to_csv(index=False).encode("utf-16"),
+        "events.jsonl": "\n".join(json.dumps(row) for row in objects(table)).encode(),
+        "events.json": json.dumps(objects(table)).encode(),
+        "events.parquet": parquet(typed(table)),
+    }
+    digests = {load_timeline((name, data)).digest for name, data in sources.items()}
+    assert len(digests) == 1
+    assert same_events(load_timeline(("events.csv", sources["events.csv"])), table)
+
+
+def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:
+    """No value of the table is in the question, and the guesses read the same events."""
+    strange = csv_text([row[:4] + row[5:] for row in TRUE[2:]], ("fall", "wann", "was", "wieviel", "einheit"), ";")
+    source = ("export.csv", strange.encode())
+    with pytest.raises(UserFacingError, match="map them"):
+        load_timeline(source)
+    question = suggest_mapping(source)
+    assert question.is_needed
+    assert question.missing == ()
+    assert question.mapping == {
+        "subject_id": "fall", "time": "wann", "code": "was", "value": "wieviel", "unit": "einheit",
+    }  # fmt: skip
+    shown = repr(question)
+    assert not any(value in shown for value in (PATIENT, "2020", "I26", "2160"))
+    timeline = load_timeline(source, mapping=question.mapping)
+    assert same_events(timeline, [(*row[:4], "", row[5]) for row in TRUE[2:]])
+    assert list_subjects(source, mapping=question.mapping)["events"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({"when": "time"}, "no role"),
+        ({"time": "nowhere"}, "not in the table"),
+        ({"time": "time", "code": "time"}, "two roles"),
+    ],
+)
+def test_a_wrong_mapping_is_refused(mapping: dict[str, str], words: str) -> None:
+    with pytest.raises(UserFacingError, match=words):
+        load_timeline(("events.csv", csv_text().encode()), mapping=mapping)
+
+
+def test_a_usual_table_asks_nothing() -> None:
+    question = suggest_mapping(("events.csv", csv_text().encode()))
+    assert not question.is_needed
+    assert question.doubts == ()
+    assert all(guess.sure for guess in question.guesses.values())

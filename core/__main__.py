@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_evaluate(commands)
     _add_review(commands)
+    _add_deidentify(commands)
     return parser
 
 
@@ -133,6 +134,15 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
     _add_device(parser)
     parser.set_defaults(run=_review)
+
+
+def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
+    words = "write copies of DICOM and NIfTI files without identifiers"
+    parser = commands.add_parser("deidentify", help=words, description=words.capitalize() + ".")
+    parser.add_argument("source", metavar="IN", type=Path, help="folder, file or archive")
+    parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder, not inside IN")
+    parser.add_argument("--key-file", type=Path, default=None, help="secret that makes runs agree; default: a new one")
+    parser.set_defaults(run=_deidentify)
 
 
 def _simulate(options: argparse.Namespace) -> None:
@@ -209,6 +219,15 @@ def _review(options: argparse.Namespace) -> None:
         print(f"{notice.level}: {notice.text}")
     print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
     print(f"{len(written)} files written. {RESEARCH_NOTICE}")
+
+
+def _deidentify(options: argparse.Namespace) -> None:
+    from core.privacy.deidentify import deidentify
+    from core.privacy.pseudonyms import read_key
+
+    pseudonyms = read_key(options.key_file)
+    report = deidentify(options.source, options.out, pseudonyms=pseudonyms, progress=_show_progress)
+    print("\n".join(report.lines()))
 
 
 def _show_progress(share: float, words: str) -> None:

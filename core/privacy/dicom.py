@@ -6,20 +6,21 @@ as Patient Identity Removed (0012,0062) are not trusted. Categories follow PS3.1
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
-from pydicom.filereader import dcmread
 from pydicom.uid import UID
 
+from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
 from core.load.entries import Entry
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, is_plain_protocol, name_tokens, printable_runs
+from core.privacy.patterns import identifying, name_tokens, printable_runs
+from core.privacy.reading import read_bounded
+from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
 
 TECHNICAL_TEXT = frozenset(
     """
@@ -66,7 +67,7 @@ def search_dicom(
     found, own = _preamble(data), frozenset[str]()
     seen = set() if seen is None else seen
     try:
-        dataset = dcmread(io.BytesIO(data), force=True)
+        dataset = read_bounded(data)
         own = name_tokens([str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")])
         tokens = own | frozenset(tokens)
         for path, element in _walk(dataset.file_meta, "file meta, ", seen):
@@ -157,13 +158,11 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
         return "age over 89" if text[:3].isdigit() and text[3:] == "Y" and int(text[:3]) > 89 else None
     if vr == "UI":
         return None if keyword.endswith(_UID_KEPT) or UID(text).name != text else "unique identifier"
+    if keyword in ("CodeValue", "CodeMeaning") and (is_known_code(text) or text.casefold() in known_codes()[1]):
+        return None
     if keyword in TECHNICAL_TEXT or vr == "CS":
         return identifying(text, tokens)
-    if (
-        vr in ("LO", "SH", "ST", "LT", "UT", "UC")
-        and "Description" in keyword + "ProtocolName"
-        and is_plain_protocol(text)
-    ):
+    if is_descriptor(keyword) and plain_text(text, tokens) == text.strip():
         return identifying(text, tokens)
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
 
@@ -202,7 +201,7 @@ def _trailing(data: memoryview) -> list[Finding]:
     try:
         found = scan(data, (), complete=True)
         end = _pixel_end(data, found)
-    except (Malformed, struct.error):
+    except (Malformed, struct.error, UserFacingError):
         return []
     runs = printable_runs(data[end:])
     return [Finding("trailing bytes", "behind the pixel data", mask(b"".join(runs)))] if runs else []

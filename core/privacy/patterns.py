@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from core.load.words import is_safe_word
-
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),
     ("name", re.compile(r"[A-Za-z]{2,}\^[A-Za-z]+|\b(Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]")),
@@ -19,7 +17,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )
 _NOBODY = frozenset(("anonymous", "anonymized", "none", "unknown"))
-_WORDS = re.compile(r"[\s_/\\,;:()\[\]^+=.-]+")
+WORD_BREAKS = re.compile(r"[\s_/\\,;:()\[\]^+=.-]+")
 
 
 def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
@@ -33,13 +31,8 @@ def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
     for category, pattern in _PATTERNS:
         if pattern.search(text):
             return category
-    folded = {word for word in _WORDS.split(text.casefold()) if word}
+    folded = {word for word in WORD_BREAKS.split(text.casefold()) if word}
     return "name" if folded & set(tokens) else None
-
-
-def is_plain_protocol(text: str) -> bool:
-    """Whether every word names anatomy, protocol, a kernel or a short number."""
-    return all(is_safe_word(word) for word in _WORDS.split(text) if word)
 
 
 def name_tokens(texts: Collection[str]) -> frozenset[str]:

@@ -1,135 +1,94 @@
-"""One search over a whole source: DICOM files, NIfTI files, and the names and headers they travel in."""
+"""One search over a whole source: scans, timelines, and the names and headers they travel in."""
 
 from __future__ import annotations
 
-import math
-import struct
-from collections.abc import Collection, Iterable, Iterator
-from pathlib import PurePath
+from collections.abc import Collection, Iterable
 
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import Entry, Source, expand_entry, plain_entries
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
+from core.privacy.containers import search_container, search_names
 from core.privacy.dicom import Seen, search_dicom
+from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
+from core.privacy.nifti import search_nifti
 from core.privacy.patterns import identifying, printable_runs
-
-_NIFTI1_TEXTS = (
-    ("data_type", 4, 14),
-    ("db_name", 14, 32),
-    ("descrip", 148, 228),
-    ("aux_file", 228, 252),
-    ("intent_name", 328, 344),
-)
-_NIFTI2_TEXTS = (("descrip", 240, 320), ("aux_file", 320, 344), ("intent_name", 508, 524), ("unused", 525, 540))
-_KNOWN_TEXTS = frozenset((b"", b"virtual patient", b"FSL5.0", b"FSL6.0", b"NiBabel", b"TE=0"))
+from core.privacy.pixel_search import PixelSearch
+from core.privacy.tables import looks_like_table, search_table
 
 
-def find_identifiers(source: Source, *, limits: Limits = LIMITS) -> tuple[Finding, ...]:
+def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LIMITS) -> tuple[Finding, ...]:
     """Places in `source` that may identify a person, values masked, each place once.
 
-    source: as for `core.load.load_study`. Searched: DICOM elements (standard, private, nested), file meta information,
-    preamble, overlays, curves, icons, trailing bytes; NIfTI text fields and extensions; gzip headers; file and entry
-    names. Pixels are not read: burned-in text is reported where the header makes it likely, and may exist elsewhere.
+    source: as for `core.load.load_study` or `core.timeline.load_timeline`. Searched: DICOM elements (standard, private,
+    nested), file meta information, preamble, overlays, curves, icons, trailing bytes; NIfTI text fields, extensions and
+    bytes behind the voxels; tables and records of events (column names, values, free text, dates, ages over 89); gzip,
+    zip and tar headers; file and entry names. pixels: also read text burned into DICOM images and NIfTI volumes,
+    about 10 s for 100 slices of 512 x 512; `find_burned_in_text` does the same on a loaded study.
     Raises UserFacingError where the source cannot be opened.
     """
-    found: dict[tuple[str, str], Finding] = {}
-    tokens: frozenset[str] = frozenset()
-    seen: set[Seen] = set()
+    search = _Search(PixelSearch(limits) if pixels else None)
     names: list[str] = []
     count = 0
     for outer in plain_entries(source):
         names.append(outer.name)
-        _add(found, _gzip_header(outer))
+        search.add(search_container(outer, limits))
         for entry in expand_entry(outer, limits):
             count += 1
             if count > limits.entries:
                 raise too_many_entries(limits)
             names.append(entry.name)
-            findings, own = _search_entry(entry, tokens, seen)
-            if own - tokens:
-                tokens |= own
-                seen.clear()
-            _add(found, findings)
-    _add(found, _names(dict.fromkeys(names), tokens))
-    return tuple(found.values())
+            search.entry(entry)
+    search.add(search_names(dict.fromkeys(names), search.tokens))
+    if search.pixels:
+        search.add(search.pixels.finish())
+    return tuple(search.found.values())
 
 
-def _add(found: dict[tuple[str, str], Finding], findings: Iterable[Finding]) -> None:
-    """Keep the first finding of each place."""
-    for finding in findings:
-        found.setdefault((finding.category, finding.where), finding)
+class _Search:
+    """Findings so far, the first of each place; and what the files said of the patient, to look for elsewhere."""
 
+    def __init__(self, pixels: PixelSearch | None) -> None:
+        self.pixels = pixels
+        self.found: dict[tuple[str, str], Finding] = {}
+        self.tokens: frozenset[str] = frozenset()
+        self._seen: set[Seen] = set()
 
-def _search_entry(entry: Entry, tokens: Collection[str], seen: set[Seen]) -> tuple[list[Finding], frozenset[str]]:
-    head = entry.read(0, 1024)
-    if looks_like_nifti(head):
-        return _nifti(entry, tokens), frozenset()
-    if looks_like_dicom(head):
-        return search_dicom(entry, tokens, seen)
-    return _other(entry, tokens), frozenset()
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Keep the first finding of each place."""
+        for finding in findings:
+            self.found.setdefault((finding.category, finding.where), finding)
+
+    def entry(self, entry: Entry) -> None:
+        """Search one file by what it is."""
+        head = entry.read(0, 1024)
+        if looks_like_nifti(head):
+            self.add(search_nifti(entry, self.tokens))
+            if self.pixels:
+                self.pixels.add_nifti(entry)
+        elif looks_like_dicom(head):
+            self._dicom(entry)
+        elif looks_like_table(entry):
+            self.add(search_table(entry, self.tokens))
+        else:
+            self.add(_other(entry, self.tokens))
+
+    def _dicom(self, entry: Entry) -> None:
+        findings, own = search_dicom(entry, self.tokens, self._seen)
+        if own - self.tokens:
+            self.tokens |= own
+            self._seen.clear()
+        self.add(findings)
+        if self.pixels:
+            self.pixels.add_dicom(entry)
 
 
 def _other(entry: Entry, tokens: Collection[str]) -> list[Finding]:
-    """Text in a file that is neither DICOM nor NIfTI; at most its first MiB is searched."""
-    runs = (run.decode("ascii") for run in printable_runs(entry.read(0, MIB), 6))
-    found = {category: run for run in runs if (category := identifying(run, tokens))}
+    """Text in a file that is neither a scan nor a table; at most its first MiB is searched."""
+    found: dict[str, str] = {}
+    for run in printable_runs(entry.read(0, MIB), 6):
+        text = run.decode("ascii")
+        for category in {*in_free_text(text, tokens), identifying(text, tokens)} - {None}:
+            found.setdefault(str(category), text)
     return [Finding(category, "a file that is not a scan", mask(run)) for category, run in found.items()]
-
-
-def _nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
-    """Text fields, extensions and bytes behind the header of a NIfTI file."""
-    head = bytes(entry.read(0, 544))
-    second = head[4:6] == b"n+" or head[4:6] == b"ni"
-    found = []
-    for name, start, stop in _NIFTI2_TEXTS if second else _NIFTI1_TEXTS:
-        text = head[start:stop].split(b"\0", 1)[0].strip()
-        hidden = head[start:stop].rstrip(b"\0")
-        if text not in _KNOWN_TEXTS or (hidden != head[start:stop].split(b"\0", 1)[0] and printable_runs(hidden)):
-            category = identifying(text.decode("latin-1"), tokens) or "free text"
-            found.append(Finding(category, f"NIfTI field {name}", mask(hidden)))
-    first = 540 if second else 348
-    between = bytes(entry.read(first, _voxels_start(head, second)))
-    if between[:1] not in (b"", b"\0") or printable_runs(between):
-        found.append(Finding("extension", "NIfTI header extension", mask(between)))
-    return found
-
-
-def _voxels_start(head: bytes, second: bool) -> int:
-    """Where extensions end; at most 16 MiB are searched."""
-    for order in "<>":
-        size, offset = struct.unpack_from(order + "i", head)[0], 0
-        if size == 540 and second:
-            offset = struct.unpack_from(order + "q", head, 168)[0]
-        elif size == 348 and not second:
-            declared = struct.unpack_from(order + "f", head, 108)[0]
-            offset = int(min(max(declared, 0), 1 << 24)) if math.isfinite(declared) else 0
-        if offset:
-            return min(int(offset), 1 << 24)
-    return 544 if second else 352
-
-
-def _gzip_header(entry: Entry) -> Iterator[Finding]:
-    """Original file name and comment that gzip keeps (RFC 1952)."""
-    head = bytes(entry.read(0, 4096))
-    if head[:2] != b"\x1f\x8b" or len(head) < 10:
-        return
-    flags, position = head[3], 10
-    if flags & 4:
-        position += 2 + int.from_bytes(head[10:12], "little")
-    for bit, name in ((8, "file name"), (16, "comment")):
-        if flags & bit:
-            text = head[position:].split(b"\0", 1)[0]
-            position += len(text) + 1
-            if name == "comment" or text.decode("latin-1") != PurePath(entry.name).name.removesuffix(".gz"):
-                yield Finding("gzip header", f"gzip header, {name}", mask(text))
-
-
-def _names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
-    """File and entry names that look identifying."""
-    for name in names:
-        for part in PurePath(name).parts:
-            category = identifying(part, tokens)
-            if category:
-                yield Finding(f"file name ({category})", "file or folder name", mask(part))

@@ -1,0 +1,323 @@
+"""Text burned into the pixels: found by reading projections and suspicious slices, blanked as air.
+
+Reading every slice of a series would take minutes. Text stands at one place on many slices, or on a few slices only:
+the first survives in the mean over a stack, the second stands out from the mean of a short stack, or shows as straight
+runs of one value beside a sharp edge, which measured tissue hardly has. No detector is proof: what this one misses
+stands in docs/results/burned_in_text.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import median_filter
+
+from core.load.hounsfield import AIR_HU
+from core.load.words import count_of
+from core.privacy.finding import mask
+from core.privacy.ocr import Picture, Reading, read_text
+from core.records import CtStudy
+
+Planes = npt.NDArray[np.int16] | npt.NDArray[np.float32]
+Plane = npt.NDArray[np.float32]
+BLOCK = 8
+"""Slices that are compared with their mean in one picture."""
+CHUNK = 48
+"""Slices of one mean projection."""
+EACH_BELOW = 4
+"""Series of at most this many slices are read slice by slice."""
+SUSPECTS = 8
+"""Slices per 100 that are read one by one because they hold flat strokes."""
+NEIGHBOURHOOD = 25
+"""Slices around one that its flat strokes are compared with."""
+ROUNDS = 3
+LEAST_SIDE = 32
+"""Pixels along the shorter side; smaller pictures cannot hold three legible letters."""
+LEAST_CHARACTERS = 3
+LEAST_CONFIDENCE = 0.6
+
+
+@dataclass(frozen=True)
+class TextBox:
+    """Text in a volume: half-open voxel box, confidence of the reading in [0, 1], and its length only.
+
+    start, stop: voxel indices (i, j, k). masked: dots and a number of characters, never the text.
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+    confidence: float
+    masked: str
+
+
+@dataclass(frozen=True)
+class PlaneBox:
+    """Text at one place of a stack of planes: first and last plane (inclusive) and a half-open pixel box."""
+
+    first: int
+    last: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    confidence: float
+    masked: str
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One picture to be read: what it was made from, and the planes that it covers."""
+
+    picture: Picture
+    source: Plane
+    first: int
+    last: int
+
+
+def find_burned_in_text(
+    study: CtStudy | npt.NDArray[np.int16], *, step: Callable[[], None] | None = None
+) -> tuple[TextBox, ...]:
+    """Text burned into a CT volume.
+
+    study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes. Planes are read along the axis of the largest
+    voxel size where it exceeds the others by half (the acquisition's slices), else along k, in display order
+    (patient's right on the left). Text of one or two characters (side markers) is not reported.
+    step: called before each picture is read; may raise, to stop.
+    """
+    voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
+    axis = _slice_axis(study.spacing_mm) if isinstance(study, CtStudy) else 2
+    return tuple(_to_voxels(box, axis, voxels.shape) for box in find_all_text(_display(voxels, axis), step))
+
+
+def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
+    """A new study with the boxes set to air (-1024 HU) and a note that says so; all other voxels are unchanged."""
+    if not boxes:
+        return study
+    voxels = study.voxels_hu.copy()
+    for box in boxes:
+        voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
+    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."
+    if len(boxes) == 1:
+        note = note.replace("1 boxes", "1 box")
+    return replace(study, voxels_hu=voxels, notes=(*study.notes, note), digest="")
+
+
+def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
+    """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds)."""
+    found: list[PlaneBox] = []
+    for _ in range(ROUNDS):
+        boxes = find_text(planes, step)
+        if not boxes:
+            break
+        found += boxes
+        planes = planes.copy()
+        for box in boxes:
+            planes[box.first : box.last + 1, box.top : box.bottom, box.left : box.right] = planes.min()
+    return found
+
+
+def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
+    """Text in a stack of planes (n, rows, columns) of any grey values, each plane as it is displayed.
+
+    Neighbouring boxes of one run of planes stay apart; the same place is reported once per run of planes.
+    """
+    if min(planes.shape[1:]) < LEAST_SIDE:
+        return []
+    found: list[PlaneBox] = []
+    for view in _views(planes):
+        if step:
+            step()
+        for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
+            if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
+                found += _located(planes, view, reading)
+    return _merged(found)
+
+
+def _slice_axis(spacing: tuple[float, float, float]) -> int:
+    thickest = int(np.argmax(spacing))
+    rest = [size for axis, size in enumerate(spacing) if axis != thickest]
+    return thickest if spacing[thickest] > 1.5 * max(rest) else 2
+
+
+def _display(voxels: npt.NDArray[np.int16], axis: int) -> npt.NDArray[np.int16]:
+    """(n, rows, columns) view: axial with anterior on top and right on the left, others with superior on top."""
+    moved = np.moveaxis(voxels, axis, 0)
+    return moved[:, ::-1, ::-1].transpose(0, 2, 1)
+
+
+def _to_voxels(box: PlaneBox, axis: int, shape: tuple[int, ...]) -> TextBox:
+    """The inverse of `_display`."""
+    across, down = (size for index, size in enumerate(shape) if index != axis)
+    start, stop = [across - box.right, down - box.bottom], [across - box.left, down - box.top]
+    start.insert(axis, box.first)
+    stop.insert(axis, box.last + 1)
+    return TextBox((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]), box.confidence, box.masked)
+
+
+def _views(planes: Planes) -> Iterator[_View]:
+    """Pictures worth reading."""
+    count = len(planes)
+    scores = np.array([_flat_strokes(plane) for plane in planes])
+    alone = range(count) if count <= EACH_BELOW else _suspects(scores)
+    for index in alone:
+        yield from _pictures(np.asarray(planes[index], np.float32), index, index)
+    if count <= EACH_BELOW:
+        return
+    for first, stop in pairwise(_cuts(count, CHUNK)):
+        yield from _pictures(np.asarray(planes[first:stop].mean(axis=0), np.float32), first, stop - 1)
+    for first, stop in pairwise(_cuts(count, BLOCK)):
+        changes = _changes(np.asarray(planes[first:stop], np.float32))
+        for limit in _limits(np.abs(changes)):
+            yield _View(_window(changes, -limit, limit), changes, first, stop - 1)
+
+
+def _limits(sizes: Plane) -> list[float]:
+    """Windows for changes: anatomy's, and a wider one where something exceeds it by far."""
+    usual, largest = float(np.percentile(sizes, 99.0)), float(sizes.max())
+    return [max(usual, 1e-6), largest] if largest > 3 * usual else [max(usual, 1e-6)]
+
+
+def _changes(block: npt.NDArray[np.float32]) -> Plane:
+    """What stands on few planes of a block: the largest deviation from the block's mean, with its sign."""
+    mean = block.mean(axis=0)
+    above, below = block.max(axis=0) - mean, mean - block.min(axis=0)
+    return np.asarray(np.where(above >= below, above, -below), np.float32)
+
+
+def _cuts(count: int, size: int) -> list[int]:
+    """Borders of about equal parts of at most `size`."""
+    return [int(edge) for edge in np.linspace(0, count, -(-count // size) + 1).round()]
+
+
+def _pictures(plane: Plane, first: int, last: int) -> Iterator[_View]:
+    for picture in (_wide(plane), _narrow(plane)):
+        yield _View(picture, plane, first, last)
+
+
+def _wide(plane: Plane) -> Picture:
+    """The whole range of values."""
+    return _window(plane, float(plane.min()), float(np.percentile(plane, 99.9)))
+
+
+def _narrow(plane: Plane) -> Picture:
+    """The middle of the values that are not background, as soft tissue is displayed."""
+    inside = plane[plane > plane.min()]
+    if inside.size < 64:
+        return _wide(plane)
+    middle = np.percentile(inside, 75)
+    spread = max(float(np.percentile(inside, 90) - np.percentile(inside, 50)), 0.05 * float(np.ptp(plane)))
+    return _window(plane, float(middle - 2 * spread), float(middle + 2 * spread))
+
+
+def _window(plane: Plane, low: float, high: float) -> Picture:
+    scaled = (plane - low) * (255.0 / max(high - low, 1e-6))
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
+
+
+def _flat_strokes(plane: Planes) -> int:
+    """Pixels in straight runs of four equal values with a sharp edge all along one side."""
+    step = 0.06 * (float(plane.max()) - float(plane.min()))
+    total = 0
+    for values in (plane, plane.T):
+        equal = values[1:] == values[:-1]
+        runs = equal[2:] & equal[1:-1] & equal[:-2]
+        edge = np.abs(np.diff(np.asarray(values, np.float32), axis=1)) > step
+        beside = np.zeros(values.shape, bool)
+        beside[:, 1:] |= edge
+        beside[:, :-1] |= edge
+        total += int(np.count_nonzero(runs & beside[:-3] & beside[1:-2] & beside[2:-1] & beside[3:]))
+    return total
+
+
+def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
+    """Slices with clearly more flat strokes than their neighbourhood, strongest first."""
+    excess = scores - median_filter(scores, NEIGHBOURHOOD, mode="nearest")
+    limit = 15 + 6 * float(np.median(np.abs(excess)))
+    most = -(-len(scores) * SUSPECTS // 100)
+    order = np.argsort(-excess, kind="stable")[:most]
+    return [int(index) for index in order if excess[index] > limit]
+
+
+def _located(planes: Planes, view: _View, reading: Reading) -> list[PlaneBox]:
+    """The planes on which the text of a view really stands, as boxes with a margin."""
+    rows, columns = view.source.shape
+    margin = max(2, (reading.bottom - reading.top) // 4)
+    top, left = max(reading.top - margin, 0), max(reading.left - margin, 0)
+    bottom, right = min(reading.bottom + margin, rows), min(reading.right + margin, columns)
+    crop = view.source[top:bottom, left:right]
+    strokes = _strokes(crop)
+    contrast = np.array([_contrast(np.asarray(plane[top:bottom, left:right], np.float32), strokes) for plane in planes])
+    inside = contrast[view.first : view.last + 1]
+    strongest = float(inside[np.argmax(np.abs(inside))])
+    present = contrast * np.sign(strongest) >= 0.5 * abs(strongest)
+    masked = mask(reading.text)
+    return [
+        PlaneBox(first, last, top, left, bottom, right, reading.confidence, masked)
+        for first, last in _runs(present)
+        if first <= view.last and last >= view.first
+    ]
+
+
+def _strokes(crop: Plane) -> npt.NDArray[np.bool_]:
+    """Pixels of the letters in a crop: the smaller side of Otsu's threshold."""
+    grey = _window(crop, float(crop.min()), float(crop.max()))
+    bright = grey > _otsu(grey)
+    return bright if bright.mean() <= 0.5 else ~bright
+
+
+def _otsu(grey: npt.NDArray[np.uint8]) -> int:
+    """Otsu's threshold: the grey value that leaves the most variance between the pixels up to it and those above."""
+    counts = np.bincount(grey.ravel(), minlength=256).astype(float)
+    below, summed = np.cumsum(counts), np.cumsum(counts * np.arange(256))
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = summed / below - (summed[-1] - summed) / above
+    return int(np.argmax(np.nan_to_num(below * above * gap**2)))
+
+
+def _contrast(crop: Plane, strokes: npt.NDArray[np.bool_]) -> float:
+    if strokes.all() or not strokes.any():
+        return 0.0
+    return float(crop[strokes].mean() - crop[~strokes].mean())
+
+
+def _runs(present: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """(first, last) of runs of True, gaps of up to two bridged."""
+    where = np.flatnonzero(present)
+    if not len(where):
+        return
+    breaks = np.flatnonzero(np.diff(where) > 3)
+    for group in np.split(where, breaks + 1):
+        yield int(group[0]), int(group[-1])
+
+
+def _merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:
+    """Boxes that overlap by more than half of the smaller one, on common planes, joined."""
+    joined: list[PlaneBox] = []
+    for box in sorted(boxes, key=lambda item: -item.confidence):
+        partner = next((index for index, other in enumerate(joined) if _same_place(box, other)), None)
+        if partner is None:
+            joined.append(box)
+        else:
+            joined[partner] = _union(joined[partner], box)
+    return sorted(joined, key=lambda item: (item.first, item.top, item.left))
+
+
+def _same_place(one: PlaneBox, other: PlaneBox) -> bool:
+    if one.first > other.last + 1 or other.first > one.last + 1:
+        return False
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    width = min(one.right, other.right) - max(one.left, other.left)
+    smaller = min((box.bottom - box.top) * (box.right - box.left) for box in (one, other))
+    return height > 0 and width > 0 and height * width > 0.5 * smaller
+
+
+def _union(one: PlaneBox, other: PlaneBox) -> PlaneBox:
+    return replace(
+        one, first=min(one.first, other.first), last=max(one.last, other.last), top=min(one.top, other.top),
+        left=min(one.left, other.left), bottom=max(one.bottom, other.bottom), right=max(one.right, other.right),
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Identifiers in what files travel in: gzip headers, zip comments, tar owners, file and entry names."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import PurePath
+
+from core.load.entries import Entry
+from core.load.inflate import inflate_gzip
+from core.load.limits import Limits
+from core.privacy.finding import Finding, mask
+from core.privacy.patterns import identifying, printable_runs
+
+_NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
+
+
+def search_container(entry: Entry, limits: Limits) -> list[Finding]:
+    """What a gzip, zip or tar file says beside its contents; contents are searched elsewhere."""
+    head = bytes(entry.read(0, 512))
+    if head[:2] == b"\x1f\x8b":
+        return [*_gzip_header(entry), *_compressed_tar(entry, limits)]
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return list(_zip_texts(entry))
+    return list(_tar_texts(bytes(entry.read(0, None)))) if head[257:262] == b"ustar" else []
+
+
+def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
+    """File and entry names that look identifying."""
+    for name in names:
+        for part in PurePath(name).parts:
+            category = identifying(part, tokens)
+            if category:
+                yield Finding(f"file name ({category})", "file or folder name", mask(part))
+
+
+def _gzip_header(entry: Entry) -> Iterator[Finding]:
+    """Original file name, comment and extra field that gzip keeps (RFC 1952)."""
+    head = bytes(entry.read(0, 1 << 17))
+    if len(head) < 10:
+        return
+    flags, position = head[3], 10
+    if flags & 4:
+        length = int.from_bytes(head[10:12], "little")
+        if runs := printable_runs(head[12 : 12 + length]):
+            yield Finding("gzip header", "gzip header, extra field", mask(b"".join(runs)))
+        position += 2 + length
+    for bit, name in ((8, "file name"), (16, "comment")):
+        if flags & bit:
+            text = head[position:].split(b"\0", 1)[0]
+            position += len(text) + 1
+            if text and (name == "comment" or text.decode("latin-1") != PurePath(entry.name).name.removesuffix(".gz")):
+                yield Finding("gzip header", f"gzip header, {name}", mask(text))
+
+
+def _compressed_tar(entry: Entry, limits: Limits) -> Iterator[Finding]:
+    if entry.name.lower().endswith((".tar.gz", ".tgz")):
+        yield from _tar_texts(bytes(inflate_gzip(entry.read(0, None), limits=limits)))
+
+
+def _zip_texts(entry: Entry) -> Iterator[Finding]:
+    """Archive comment, entry comments, and text in extra fields or before the archive (APPNOTE 4.3)."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(entry.read(0, None))) as archive:
+            if archive.comment:
+                yield Finding("archive comment", "comment of the zip archive", mask(archive.comment))
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return
+    for info in infos:
+        if info.comment:
+            yield Finding("archive comment", "comment of a zip entry", mask(info.comment))
+        if runs := printable_runs(info.extra, 6):
+            yield Finding("archive comment", "extra field of a zip entry", mask(b"".join(runs)))
+
+
+def _tar_texts(data: bytes) -> Iterator[Finding]:
+    """Owner names, link targets and extended headers of tar entries (POSIX.1-2001, pax)."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            members = archive.getmembers()
+            shared = dict(archive.pax_headers)
+    except (tarfile.TarError, EOFError, OSError, ValueError):
+        return
+    texts = list(shared.items())
+    for member in members:
+        texts += [("owner", text) for text in (member.uname, member.gname) if text.lower() not in _NOBODY]
+        texts += [("link", member.linkname)] if member.linkname else []
+        texts += [item for item in member.pax_headers.items() if item[0] not in ("path", "mtime", "size", "atime")]
+    for kind, text in texts:
+        place = kind if kind in ("owner", "link") else "extended header"
+        yield Finding("archive comment", f"{place} of a tar entry", mask(str(text)))

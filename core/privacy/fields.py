@@ -1,0 +1,88 @@
+"""Names of table columns and record fields that hold identifiers (45 CFR 164.514(b)(2)), and free text in values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from core.privacy.patterns import identifying
+
+_FIELDS: Mapping[str, str] = {
+    "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
+        full_name patient_name first last middle maiden birth_name nickname mother_name mothers_maiden_name next_of_kin
+        contact_name provider_name physician physician_name doctor nurse caregiver practitioner attending surgeon author
+        firstname lastname fullname patientname referring_physician reporter guardian employer""",
+    "contact": """phone phone_number telephone telephone_number telecom mobile cell fax email e_mail email_address
+        address address1 address_1 address_2 address2 street street_address city town village zip zip_code zipcode
+        postal_code postcode county district lat lon latitude longitude url website ip ip_address line home_address
+        birthplace birth_place location_source_value""",
+    "identifier": """mrn medical_record_number medical_record_no ssn social_security_number nhs_number
+        passport drivers drivers_license driver_license license license_number insurance_id member_id policy_number
+        health_plan_number account account_number accession accession_number identifier patient_id patient
+        subject_id person_id patient_identifier person_source_value hospital_number national_id device_id serial_number
+        certificate_number vehicle plate visit_source_value case_number fin csn hadm_id stay_id encounter_id
+        visit_occurrence_id provider_id care_site_id location_id npi""",
+    "date": """birth_date birthdate birthday dob date_of_birth birth_datetime death_date deathdate dod
+        deceased_date_time date_of_death year_of_birth date time datetime timestamp event_time
+        start_time charttime date_time start stop
+        start_date end_date death_datetime""",
+    "free text": """note notes note_text comment comments narrative report text_note free_text remarks div
+        history impression findings clinical_notes""",
+    "picture": "photo photograph image attachment",
+}
+FIELD_CATEGORIES: Mapping[str, str] = {name: kind for kind, names in _FIELDS.items() for name in names.split()}
+"""Field name in lower case with underscores -> category. Only these names are ever shown."""
+AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan"))
+OLDEST_SHOWN = 89
+_FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\b(?:\d{1,3}\.){3}\d{1,3}\b")),
+    (
+        "contact",
+        re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])|\+\d[\d ().-]{7,}\d"),
+    ),
+    (
+        "contact",
+        re.compile(
+            r"\b\d{1,5}\s+(?:[A-Z][\w'-]+\s+){1,3}"
+            r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Court|Place|Square)\b"
+        ),
+    ),
+    ("identifier", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|\bMRN\b\W{0,3}\w*\d", re.IGNORECASE)),
+    (
+        "name",
+        re.compile(
+            r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]|[A-Za-z]{2,}\^[A-Za-z]+|\b[A-Z]{2,},\s?[A-Z]{2,}\b"
+            r"|\b(?:[Pp]atient|[Pp]t)\s+[A-Z][a-z]+\s+[A-Z][a-z]+"
+        ),
+    ),
+    (
+        "age over 89",
+        re.compile(r"\b(?:9\d|1[0-2]\d)[ -]?(?:years?|yrs?|y/?o)\b|\baged?\s+(?:9\d|1[0-2]\d)\b", re.IGNORECASE),
+    ),
+)
+_SENTENCE_WORDS = 6
+
+
+def field_name(name: str) -> str:
+    """A column or JSON key in lower case with underscores.
+
+    >>> field_name("birthDate"), field_name("First Name")
+    ('birth_date', 'first_name')
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[\s.-]+", "_", spaced).lower()
+
+
+def in_free_text(text: str, tokens: Collection[str] = ()) -> set[str]:
+    """Categories of identifier that a text value seems to hold; "free text" where it reads like a sentence.
+
+    >>> sorted(in_free_text("Seen by Dr Smith, call 555-010-1234")), in_free_text("ICD10CM//I26.99")
+    (['contact', 'free text', 'name'], set())
+    """
+    found = {category for category, pattern in _FREE if pattern.search(text)}
+    words = re.findall(r"[A-Za-z]{2,}", text)
+    if tokens and identifying(text, tokens) == "name":
+        found.add("name")
+    if len(words) >= _SENTENCE_WORDS or (found and len(words) > 2):
+        found.add("free text")
+    return found

@@ -1,0 +1,77 @@
+"""Residual identifiers in a NIfTI file: text fields, extensions, gaps and bytes behind the voxels."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Collection
+from typing import Any
+
+from core.load.entries import Entry
+from core.privacy.finding import Finding, mask
+from core.privacy.patterns import identifying, printable_runs
+
+_NIFTI1_TEXTS = (
+    ("data_type", 4, 14),
+    ("db_name", 14, 32),
+    ("descrip", 148, 228),
+    ("aux_file", 228, 252),
+    ("intent_name", 328, 344),
+)
+_NIFTI2_TEXTS = (("descrip", 240, 320), ("aux_file", 320, 344), ("intent_name", 508, 524), ("unused", 525, 540))
+_KNOWN_TEXTS = frozenset((b"", b"virtual patient", b"FSL5.0", b"FSL6.0", b"NiBabel", b"TE=0"))
+_TAIL = 1 << 20
+
+
+def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+    """Findings of one NIfTI file; its voxels are searched elsewhere."""
+    head = bytes(entry.read(0, 544))
+    second = head[4:6] == b"n+" or head[4:6] == b"ni"
+    found = []
+    for name, start, stop in _NIFTI2_TEXTS if second else _NIFTI1_TEXTS:
+        text = head[start:stop].split(b"\0", 1)[0].strip()
+        hidden = head[start:stop].rstrip(b"\0")
+        if text not in _KNOWN_TEXTS or (hidden != head[start:stop].split(b"\0", 1)[0] and printable_runs(hidden)):
+            category = identifying(text.decode("latin-1"), tokens) or "free text"
+            found.append(Finding(category, f"NIfTI field {name}", mask(hidden)))
+    first = 540 if second else 348
+    between = bytes(entry.read(first, _voxels_start(head, second)))
+    if between[:1] not in (b"", b"\0") or printable_runs(between):
+        found.append(Finding("extension", "NIfTI header extension", mask(between)))
+    return found + _behind(entry, head, second)
+
+
+def _behind(entry: Entry, head: bytes, second: bool) -> list[Finding]:
+    """Text behind the last voxel."""
+    end = _voxels_start(head, second) + _voxel_bytes(head, second)
+    if end >= entry.size:
+        return []
+    runs = printable_runs(entry.read(end, min(entry.size, end + _TAIL)))
+    return [Finding("trailing bytes", "behind the voxels", mask(b"".join(runs)))] if runs else []
+
+
+def _order(head: bytes) -> str:
+    return "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
+
+
+def _voxel_bytes(head: bytes, second: bool) -> int:
+    """Bytes that the declared grid takes."""
+
+    def at(code: str, start: int) -> tuple[Any, ...]:
+        return struct.unpack_from(_order(head) + code, head, start)
+
+    dims, bits = (at("8q", 16), at("h", 14)[0]) if second else (at("8h", 40), at("h", 72)[0])
+    edges = dims[1 : min(max(int(dims[0]), 0), 7) + 1]
+    return math.prod(max(int(edge), 1) for edge in edges) * max(int(bits), 0) // 8
+
+
+def _voxels_start(head: bytes, second: bool) -> int:
+    """Where extensions end; at most 16 MiB are searched."""
+    order = _order(head)
+    offset = 0
+    if second:
+        offset = struct.unpack_from(order + "q", head, 168)[0]
+    else:
+        declared = struct.unpack_from(order + "f", head, 108)[0]
+        offset = int(min(max(declared, 0), 1 << 24)) if math.isfinite(declared) else 0
+    return min(int(offset), 1 << 24) if offset > 0 else (544 if second else 352)

@@ -1,0 +1,79 @@
+"""Burned-in text over all images of a source, read in stacks of one picture size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from core.load.entries import Entry
+from core.load.limits import Limits
+from core.privacy.burned_in import PlaneBox, Planes, find_burned_in_text, find_text
+from core.privacy.finding import Finding
+from core.privacy.images import decode
+from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
+from core.privacy.reading import read_bounded
+
+_STACK = 96
+"""Images held decoded at a time."""
+
+
+class PixelSearch:
+    """Collects images, reads them stack by stack, and says where text stands."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._waiting: dict[tuple[Any, ...], list[Planes]] = defaultdict(list)
+        self._found: dict[tuple[str, str], Finding] = {}
+
+    def add_dicom(self, entry: Entry) -> None:
+        """Take the images of one DICOM file."""
+        try:
+            frames = decode(read_bounded(entry.read(0, None), limits=self._limits), limits=self._limits)
+        except Exception:  # decoders may raise anything on damaged pixels
+            self._unreadable()
+            return
+        if frames is None:
+            return
+        key = (*frames.planes.shape[1:], frames.planes.dtype)
+        self._waiting[key].append(frames.planes)
+        if sum(len(planes) for planes in self._waiting[key]) >= _STACK:
+            self._read(self._waiting.pop(key))
+
+    def add_nifti(self, entry: Entry) -> None:
+        """Read one NIfTI volume."""
+        try:
+            header, voxels = open_nifti(entry.read(0, None), limits=self._limits)
+            for view in canonical_voxels(voxels, header):
+                boxes = find_burned_in_text(as_readable(view))
+                for box in boxes:
+                    self._keep("a volume", box.masked)
+        except Exception:  # headers may declare anything
+            self._unreadable()
+
+    def finish(self) -> tuple[Finding, ...]:
+        """Read what is left; all findings."""
+        for stack in self._waiting.values():
+            self._read(stack)
+        self._waiting.clear()
+        return tuple(self._found.values())
+
+    def _read(self, stack: list[Planes]) -> None:
+        planes: Planes = np.concatenate(stack)  # type: ignore[assignment]
+        rows, columns = planes.shape[1:]
+        for box in find_text(planes):
+            self._keep(" ".join(_region(box, rows, columns)), box.masked)
+
+    def _keep(self, where: str, masked: str) -> None:
+        self._found.setdefault(("burned-in text", where), Finding("burned-in text", f"pixels, {where}", masked))
+
+    def _unreadable(self) -> None:
+        self._found.setdefault(("unreadable", ""), Finding("unreadable", "pixels of an image", "not searched"))
+
+
+def _region(box: PlaneBox, rows: int, columns: int) -> Iterator[str]:
+    """In which ninth of the picture the box lies."""
+    yield ("top", "middle", "bottom")[min(3 * (box.top + box.bottom) // (2 * rows), 2)]
+    yield ("left", "centre", "right")[min(3 * (box.left + box.right) // (2 * columns), 2)]

@@ -1,0 +1,206 @@
+"""The Basic Application Level Confidentiality Profile (PS3.15, table E.1-1, 2026c) on one data set, as an allow-list.
+
+The table's codes come from the dicom-anonymizer package. Options: Clean Pixel Data, Clean Descriptors, Retain
+Longitudinal Temporal Information with Modified Dates, Retain Patient Characteristics. What the table does not name is
+kept only where it cannot hold an identifier: numbers, coded values, plain words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID
+
+from core.privacy.dicom import TECHNICAL_TEXT
+from core.privacy.pseudonyms import Pseudonyms, shifted
+from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
+
+_CODES = {
+    "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,
+    "X/Z": table.X_Z_TAGS, "X/D": table.X_D_TAGS, "X/Z/D": table.X_Z_D_TAGS, "X/Z/U*": table.X_Z_U_STAR_TAGS,
+}  # fmt: skip
+_CHARACTERISTICS = frozenset(("PatientSex", "PatientAge", "PatientSize", "PatientWeight", "SmokingStatus"))
+_BYTES_KEPT = frozenset(
+    """
+    PixelData FloatPixelData DoubleFloatPixelData LUTData RedPaletteColorLookupTableData
+    GreenPaletteColorLookupTableData BluePaletteColorLookupTableData
+    """.split()  # noqa: SIM905
+)
+_SEX = frozenset(("M", "F", "O"))
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
+_CHARACTER_SET = re.compile(r"ISO[_ ]IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|")
+_TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
+_BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
+_DATES = frozenset(("DA", "DT"))
+_WHOLE_NUMBERS = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"))
+OPTIONS = (
+    ("113100", "Basic Application Confidentiality Profile"),
+    ("113101", "Clean Pixel Data Option"),
+    ("113105", "Clean Descriptors Option"),
+    ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    ("113108", "Retain Patient Characteristics Option"),
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one patient's data sets are cleaned with. tokens: case-folded parts of the patient's name and id."""
+
+    pseudonyms: Pseudonyms
+    patient: str
+    days: int
+    tokens: Collection[str]
+
+
+def clean_dataset(dataset: Dataset, rules: Rules) -> None:
+    """Apply the profile in place, sequences included; iterative, so that nesting cannot exhaust the stack."""
+    stack = [dataset]
+    while stack:
+        current = stack.pop()
+        for tag in list(current.keys()):
+            try:
+                element = current[tag]
+                kept = _cleaned(element, rules)
+            except Exception:  # a value that cannot be read cannot be judged
+                kept = None
+            if kept is None:
+                del current[tag]
+            elif element.VR == "SQ":
+                stack += list(element.value)
+            else:
+                element.value = kept
+    dataset.PatientName = dataset.PatientID = rules.patient
+
+
+def mark_cleaned(dataset: Dataset, blanked: int) -> None:
+    """Write the attributes that say what was done (PS3.3 C.7.1.1, C.7.6.1; codes of PS3.16 CID 7050)."""
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = ["PS3.15 Basic Profile 2026c", f"Text boxes blanked in pixels: {blanked}"]
+    items = []
+    for value, meaning in OPTIONS:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+        items.append(item)
+    dataset.DeidentificationMethodCodeSequence = Sequence(items)
+    dataset.LongitudinalTemporalInformationModified = "MODIFIED"
+    if "PixelData" in dataset:
+        dataset.BurnedInAnnotation = "NO"
+
+
+@lru_cache(maxsize=1)
+def profile_codes() -> Mapping[int, str]:
+    """Tag -> action code of table E.1-1; repeating groups are left to `_cleaned`, which removes them whole."""
+    return {tag[0] << 16 | tag[1]: code for code, tags in _CODES.items() for tag in tags if len(tag) == 2}
+
+
+def _cleaned(element: Any, rules: Rules) -> Any:
+    """The value to keep (empty allowed), or None where the element goes."""
+    tag, keyword = element.tag, keyword_for_tag(element.tag)
+    if tag.is_private or not keyword or tag.element == 0 or tag.group & 0xFF00 in (0x5000, 0x6000) or tag.group < 8:
+        return None
+    code = profile_codes().get(int(tag), "")
+    if keyword in ("PatientID", "PatientName"):
+        return rules.patient
+    if keyword in _CHARACTERISTICS:
+        return _characteristic(keyword, element)
+    if element.VR in _DATES or element.VR == "TM":
+        return _temporal(keyword, element, rules)
+    if element.VR == "UI":
+        return None if code.startswith("X") and code != "X/Z/U*" else _uids(element, rules)
+    if code and code != "X/Z/U*":
+        return _listed(code, keyword, element, rules)
+    return _unlisted(keyword, element, rules)
+
+
+def _listed(code: str, keyword: str, element: Any, rules: Rules) -> Any:
+    """Attributes of the table: descriptors keep plain words, others go, or stay empty where they must be present."""
+    if is_descriptor(keyword):
+        text = _texts(element, rules)
+        if text or not code.startswith("X"):
+            return text
+    if code.startswith("X") or (element.VR in _BYTES) or element.VR in _WHOLE_NUMBERS:
+        return None
+    return Sequence([]) if element.VR == "SQ" else ""
+
+
+def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
+    """Attributes that the table does not name."""
+    vr = element.VR
+    if vr == "SQ":
+        return element.value
+    if vr in _BYTES or " or " in vr:
+        return element.value if keyword in _BYTES_KEPT or vr == "US or SS" else None
+    if vr in _WHOLE_NUMBERS:
+        return element.value
+    if vr in ("DS", "IS"):
+        return element.value if all(_NUMBER.fullmatch(str(value)) for value in values_of(element)) else None
+    if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword)):
+        return _texts(element, rules) or ""
+    return None
+
+
+def _characteristic(keyword: str, element: Any) -> Any:
+    """Sex, size and weight stay; an age above 89 years goes (45 CFR 164.514(b)(2)(i)(C))."""
+    text = str(element.value or "").strip()
+    if keyword == "PatientSex":
+        return text if text in _SEX else ""
+    if keyword == "PatientAge":
+        if not re.fullmatch(r"\d{3}[DWMY]", text):
+            return None
+        return None if text.endswith("Y") and int(text[:3]) > 89 else text
+    if keyword == "SmokingStatus":
+        return text if text in ("YES", "NO", "UNKNOWN") else None
+    return element.value if _NUMBER.fullmatch(text) else None
+
+
+def _temporal(keyword: str, element: Any, rules: Rules) -> Any:
+    """Dates move by the patient's days, times of day stay; birth dates and what cannot be read become empty."""
+    if "Birth" in keyword:
+        return ""
+    values = [str(value) for value in values_of(element)]
+    if element.VR == "TM":
+        return values if all(_TIME.fullmatch(value) for value in values) else ""
+    moved = [shifted(value, rules.days) for value in values]
+    return "" if None in moved else moved
+
+
+def _uids(element: Any, rules: Rules) -> Any:
+    """Registered UIDs stay (SOP classes, transfer syntaxes, well-known frames); others are replaced consistently."""
+    new = []
+    for value in values_of(element):
+        known = UID(str(value)).name != str(value)
+        new.append(str(value) if known else rules.pseudonyms.uid(str(value)))
+    return new if len(new) != 1 else new[0]
+
+
+def _texts(element: Any, rules: Rules) -> Any:
+    """Each value with its plain words only; None where nothing is left."""
+    if element.keyword == "SpecificCharacterSet":
+        return element.value if all(_CHARACTER_SET.fullmatch(str(value)) for value in values_of(element)) else None
+    if element.keyword == "CodeValue":
+        return element.value if is_known_code(str(element.value)) else ""
+    if element.keyword == "CodeMeaning" and str(element.value).casefold() in known_codes()[1]:
+        return element.value
+    versions = element.keyword in ("SoftwareVersions", "ManufacturerModelName", "ConvolutionKernel")
+    kept = []
+    for value in values_of(element):
+        text = plain_text(str(value), rules.tokens, versions=versions)
+        kept.append(text if element.VR != "CS" or text == str(value).strip() else "")
+    return None if not any(kept) else kept if len(kept) > 1 else kept[0]
+
+
+def values_of(element: Any) -> list[Any]:
+    """The values of an element as a list, however many there are."""
+    value = element.value
+    if value is None or (isinstance(value, (str, bytes)) and not value):
+        return []
+    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]

@@ -1,0 +1,179 @@
+"""Residual identifiers in timelines: CSV, JSON, JSON lines, FHIR, OMOP and MEDS tables, searched in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core.load.entries import Entry
+from core.load.limits import MIB
+from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, OLDEST_SHOWN, field_name, in_free_text
+from core.privacy.finding import Finding, mask
+
+_MOST_JSON = 256 * MIB
+_ROWS = 200_000
+_DISTINCT = 100_000
+_DAYS_90_YEARS = 90 * 365.25
+
+
+def looks_like_table(entry: Entry) -> bool:
+    """Whether the entry is parquet, JSON, or delimited text with a header row."""
+    head = bytes(entry.read(0, 4096))
+    if head[:4] == b"PAR1":
+        return True
+    if b"\0" in head or not head.strip():
+        return False
+    if head.lstrip()[:1] in (b"{", b"["):
+        return True
+    first = head.splitlines()[0]
+    return any(first.count(mark) for mark in (b",", b"\t", b";", b"|")) and head.count(b"\n") > 0
+
+
+def search_table(entry: Entry, tokens: Collection[str] = ()) -> list[Finding]:
+    """Findings of one table: columns or fields by their names, and values by what they look like; each place once.
+
+    Column names are shown only where they are common ones, otherwise columns are numbered. tokens: parts of known
+    patients' names and ids. What cannot be parsed is reported as not searched.
+    """
+    head = bytes(entry.read(0, 64)).lstrip()
+    try:
+        if head[:4] == b"PAR1":
+            return _parquet(entry, tokens)
+        if head[:1] in (b"{", b"["):
+            return _records(entry, tokens)
+        return _text_table(entry, tokens)
+    except Exception:  # whatever a parser says may repeat content
+        return [Finding("unreadable", "table", "not searched to the end")]
+
+
+def _parquet(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
+    found: dict[tuple[str, str], Finding] = {}
+    for number, name in enumerate(file.schema_arrow.names):
+        chunks = (batch.column(0) for batch in file.iter_batches(_ROWS, columns=[name]))
+        for values in chunks:
+            for finding in _column(number, name, _distinct(values), tokens):
+                found.setdefault((finding.category, finding.where), finding)
+    metadata = b" ".join(value for key, value in (file.schema_arrow.metadata or {}).items() if key != b"pandas")
+    for category in in_free_text(metadata.decode("utf-8", "replace"), tokens):
+        found.setdefault((category, "table metadata"), Finding(category, "table metadata", mask(metadata)))
+    if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
+        found["age over 89", "birth and events"] = Finding("age over 89", "birth and events", "90 years or more")
+    return list(found.values())
+
+
+def _distinct(values: Any) -> list[Any]:
+    """Distinct values, at most 100,000; numbers and times come as they are."""
+    return [value for value in pc.unique(values).slice(0, _DISTINCT).to_pylist() if value is not None]
+
+
+def _has_old_patient(file: pq.ParquetFile) -> bool:
+    """Whether a MEDS birth lies 90 years or more before an event of the same patient."""
+    table = file.read(columns=["subject_id", "time", "code"])
+    births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), "MEDS_BIRTH")).to_pandas()
+    last = table.select(["subject_id", "time"]).group_by("subject_id").aggregate([("time", "max")]).to_pandas()
+    joined = births.merge(last, on="subject_id")
+    return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=_DAYS_90_YEARS)).any())
+
+
+def _text_table(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+    raw = bytes(entry.read(0, None))
+    first = raw[:4096].splitlines()[0]
+    mark = max((",", "\t", ";", "|"), key=lambda item: first.count(item.encode()))
+    found: dict[tuple[str, str], Finding] = {}
+    reader = pd.read_csv(
+        io.BytesIO(raw), sep=mark, dtype=str, chunksize=_ROWS, keep_default_na=False, encoding="utf-8",
+        encoding_errors="replace", on_bad_lines="skip", index_col=False,
+    )  # fmt: skip
+    for part in reader:
+        for number, name in enumerate(part.columns):
+            values = part.iloc[:, number].drop_duplicates().head(_DISTINCT).tolist()
+            for finding in _column(number, str(name), [value for value in values if value], tokens):
+                found.setdefault((finding.category, finding.where), finding)
+    return list(found.values())
+
+
+def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Finding]:
+    """Findings of one column's distinct values."""
+    if not values:
+        return
+    plain = field_name(name)
+    shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
+    where = f"column {plain}" if shown else f"column {number + 1}"
+    example = mask(str(values[0]))
+    if plain in FIELD_CATEGORIES:
+        yield Finding(FIELD_CATEGORIES[plain], where, example)
+    elif hasattr(values[0], "year"):
+        yield Finding("date", where, example)
+    if plain in AGE_FIELDS and any(_is_old(value) for value in values):
+        yield Finding("age over 89", where, "90 years or more")
+    if in_free_text(name) - {"free text"}:
+        yield Finding("free text", f"name of column {number + 1}", mask(name))
+    texts: dict[str, str] = {}
+    for value in values:
+        if isinstance(value, str):
+            for category in in_free_text(value, tokens):
+                texts.setdefault(category, value)
+    for category, value in texts.items():
+        if category != FIELD_CATEGORIES.get(plain):
+            yield Finding(category, where, mask(value))
+
+
+def _is_old(value: Any) -> bool:
+    text = str(value).strip()
+    return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
+
+
+def _records(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+    """JSON: one document, or one a line."""
+    if entry.size > _MOST_JSON:
+        return [Finding("unreadable", "JSON", "too large to be searched")]
+    text = bytes(entry.read(0, None)).decode("utf-8", "replace")
+    found: dict[tuple[str, str], Finding] = {}
+    for document in _documents(text):
+        for path, value in _leaves(document):
+            for finding in _field(path, value, tokens):
+                found.setdefault((finding.category, finding.where), finding)
+    return list(found.values())
+
+
+def _documents(text: str) -> Iterable[Any]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return (json.loads(line) for line in text.splitlines() if line.strip())
+
+
+def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(keys on the way, value) of every value; iterative, so nesting cannot exhaust the stack."""
+    stack: list[tuple[tuple[str, ...], Any]] = [((), document)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict):
+            stack += [((*path, field_name(str(key)))[-3:], inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            stack += [(path, inner) for inner in value]
+        elif value not in (None, ""):
+            yield path, value
+
+
+def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding]:
+    known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
+    where = f"field {'.'.join(known)}" if known else "a field of a record"
+    named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)
+    if named:
+        yield Finding(named, where, mask(str(value)))
+    if known and known[-1] in AGE_FIELDS and _is_old(value):
+        yield Finding("age over 89", where, "90 years or more")
+    if isinstance(value, str):
+        if named is None and re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", value):
+            yield Finding("date", where, mask(value))
+        yield from (Finding(category, where, mask(value)) for category in in_free_text(value, tokens) - {named})

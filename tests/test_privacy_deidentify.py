@@ -1,0 +1,322 @@
+"""De-identification, judged in both directions: nothing that identifies survives, nothing that is needed is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import logging
+import struct
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, enhanced_file, nifti_file, to_bytes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from privacy_support import BURNED, MARK, ct_slice, marker, planted_file
+from pydicom.datadict import DicomDictionary
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000Lossless, RLELossless
+
+from core.__main__ import main
+from core.errors import UserFacingError
+from core.load import load_study
+from core.privacy import find_identifiers
+from core.privacy.deidentify import UNREADABLE, deidentify
+from core.privacy.images import encode
+from core.privacy.profile import Rules, clean_dataset, mark_cleaned
+from core.privacy.pseudonyms import Pseudonyms, read_key
+
+KEY = Pseudonyms(b"a secret for tests, 32 bytes long")
+TEXT_VRS = ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "PN", "AE", "UR", "AS", "DA", "DT", "TM", "DS", "IS", "UI")
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def outputs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def everything(folder: Path) -> bytes:
+    """Names and contents of all output files, compressed ones unpacked."""
+    parts = []
+    for path in outputs(folder):
+        data = path.read_bytes()
+        parts += [
+            str(path.relative_to(folder)).encode(),
+            data,
+            gzip.decompress(data) if data[:2] == b"\x1f\x8b" else b"",
+        ]
+    return b"\n".join(parts)
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str, list[str]]:
+    """(input, output, what was printed and logged, markers) of the command on the planted file and a NIfTI file."""
+    base = tmp_path_factory.mktemp("planted")
+    data, markers = planted_file()
+    assert len(markers) == 46
+    assert all(text.encode() in data for text in markers)
+    texts = [(4, "10s", b"Zqx001abc"), (148, "80s", b"Zqx003^Vwk 19450101"), (228, "24s", b"Zqx004")]
+    extended = bytearray(nifti_file(patch=texts))
+    extended[348:352] = b"\1\0\0\0"
+    extended[352:352] = struct.pack("<ii", 32, 6) + b"Zqx006^Vwk".ljust(24, b"\0")
+    struct.pack_into("<f", extended, 108, 384)
+    source = write(base / "in", {f"{marker(60)}/{marker(61)}.dcm": data, f"{marker(62)}.nii": bytes(extended)})
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger().addHandler(handler)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        assert main(["deidentify", str(source), str(base / "out")]) == 0
+    logging.getLogger().removeHandler(handler)
+    return source, base / "out", said.getvalue(), markers
+
+
+def test_no_marker_survives_in_bytes_names_or_words(cleaned: tuple[Path, Path, str, list[str]]) -> None:
+    _, out, said, _ = cleaned
+    assert len(outputs(out)) == 2
+    assert "2 files written" in said
+    for secret in (MARK, "Vwk", "QUARTZ", "4711", "097Y", "20200131"):
+        assert secret.encode() not in everything(out), secret
+        assert secret not in said
+
+
+def test_burned_in_text_is_blanked_and_all_else_is_unchanged(cleaned: tuple[Path, Path, str, list[str]]) -> None:
+    source, out, said, _ = cleaned
+    before = pydicom.dcmread(next(source.rglob("*.dcm")), force=True)
+    after = pydicom.dcmread(next(out.rglob("*.dcm")))
+    old, new = before.pixel_array.astype(int) - 1024, after.pixel_array.astype(int) - 1024
+    changed = old != new
+    assert "text blanked in pixels: 0" not in said
+    assert (new[changed] == -1024).all()
+    assert (new < 1500).all(), "letters at 2000 HU are gone"
+    rows, columns = np.nonzero(changed)
+    assert rows.max() < 40, "only the line of text changed"
+    assert not any(item.category == "burned-in text" for item in find_identifiers(next(out.rglob("*.dcm"))))
+    assert columns.min() >= 0
+
+
+def test_what_is_needed_stays(cleaned: tuple[Path, Path, str, list[str]]) -> None:
+    source, out, _, _ = cleaned
+    before = pydicom.dcmread(next(source.rglob("*.dcm")), force=True)
+    after = pydicom.dcmread(next(out.rglob("*.dcm")))
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "Rows",
+                    "RescaleSlope", "RescaleIntercept", "RescaleType", "Modality", "ImageType", "PatientSex",
+                    "ConvolutionKernel", "SOPClassUID", "StudyTime", "InstanceNumber"):  # fmt: skip
+        assert after[keyword].value == before[keyword].value, keyword
+    assert after.PatientIdentityRemoved == "YES"
+    assert after.BurnedInAnnotation == "NO"
+    assert after.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert "113100" in [item.CodeValue for item in after.DeidentificationMethodCodeSequence]
+    assert after.preamble == b"\0" * 128
+    old, new = (nib.load(path) for path in (next(source.rglob("*.nii")), next(out.rglob("*.nii.gz"))))
+    assert (np.asarray(old.dataobj) == np.asarray(new.dataobj)).all()
+    assert (old.affine == new.affine).all()
+    assert new.header.extensions == []
+    assert bytes(new.header["descrip"]).strip(b"\0") == b""
+
+
+def test_a_series_loads_to_the_same_voxels_and_stays_one_series(tmp_path: Path) -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.ProtocolName, dataset.StudyDescription = "Thorax (Adult) DOE", "CT chest, Praxis Zqxberg 12"
+        dataset.SoftwareVersions, dataset.ContrastBolusAgent = "syngo CT 2012B room 7", "Ultravist 300 Zqx"
+
+    files = dict(dicom_files(edit=edit))
+    report = deidentify(write(tmp_path / "in", files), tmp_path / "out", pseudonyms=KEY)
+    before, after = load_study(tmp_path / "in"), load_study(tmp_path / "out")
+    assert report.written == len(files), report.left_out
+    assert b"Zqx" not in everything(tmp_path / "out")
+    assert (before.voxels_hu == after.voxels_hu).all()
+    assert (before.affine_mm == after.affine_mm).all()
+    sets = [pydicom.dcmread(path) for path in outputs(tmp_path / "out")]
+    assert len({item.SeriesInstanceUID for item in sets}) == len({item.PatientID for item in sets}) == 1
+    assert len({item.SOPInstanceUID for item in sets}) == len(files)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+def test_compressed_pixels_come_out_bit_for_bit(tmp_path: Path, syntax: str) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(ct_slice(1))))
+    wanted = dataset.pixel_array.copy()
+    if syntax == RLELossless:
+        dataset.compress(syntax)
+    else:
+        dataset.compress(syntax, encoding_plugin="gdcm" if _has_gdcm() else "pylibjpeg")
+    out = io.BytesIO()
+    dataset.save_as(out)
+    deidentify(write(tmp_path / "in", {"a": out.getvalue()}), tmp_path / "out", pseudonyms=KEY)
+    assert (pydicom.dcmread(outputs(tmp_path / "out")[0]).pixel_array == wanted).all()
+
+
+def _has_gdcm() -> bool:
+    from pydicom.pixels.encoders import JPEG2000LosslessEncoder
+
+    return "gdcm" in JPEG2000LosslessEncoder.available_plugins
+
+
+def test_uids_and_dates_are_consistent_per_patient_across_runs_with_one_key(tmp_path: Path) -> None:
+    first, second, other = ct_slice(0, 24), ct_slice(1, 24), ct_slice(2, 24)
+    second.StudyDate, second.StudyInstanceUID = "20200310", "1.2.3.4"
+    other.PatientID, other.PatientName, other.StudyInstanceUID = "T2", "Another^One", "1.2.3.5"
+    second.ReferencedImageSequence = Sequence([Dataset()])
+    second.ReferencedImageSequence[0].ReferencedSOPInstanceUID = first.SOPInstanceUID
+    key = tmp_path / "key"
+    key.write_bytes(b"sixteen bytes and more")
+    got = []
+    for run, files in enumerate(({"a": first, "b": second, "c": other}, {"b": second})):
+        source = write(tmp_path / f"in{run}", {name: to_bytes(item) for name, item in files.items()})
+        deidentify(source, tmp_path / f"out{run}", pseudonyms=read_key(key))
+        got.append([pydicom.dcmread(path) for path in outputs(tmp_path / f"out{run}")])
+    ours = [item for item in got[0] if item.PatientID == got[1][0].PatientID]
+    assert len(ours) == 2
+    assert len({item.PatientID for item in got[0]}) == 2
+    one, two = sorted(ours, key=lambda item: item.StudyDate)
+    days = [np.datetime64(f"{d[:4]}-{d[4:6]}-{d[6:]}") for d in (one.StudyDate, two.StudyDate)]
+    assert (days[1] - days[0]).astype(int) == 39
+    assert one.StudyDate != "20200131"
+    assert two.ReferencedImageSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
+    assert (two.StudyDate, two.SOPInstanceUID) == (got[1][0].StudyDate, got[1][0].SOPInstanceUID)
+
+
+def test_enhanced_files_keep_their_frames(tmp_path: Path) -> None:
+    deidentify(write(tmp_path / "in", {"e.dcm": enhanced_file()}), tmp_path / "out", pseudonyms=KEY)
+    before, after = load_study(tmp_path / "in"), load_study(tmp_path / "out")
+    assert (before.voxels_hu == after.voxels_hu).all()
+    assert (before.affine_mm == after.affine_mm).all()
+
+
+def test_overlay_bits_above_the_stored_ones_are_cleared(tmp_path: Path) -> None:
+    dataset = ct_slice(0, 48)
+    values = np.frombuffer(dataset.PixelData, "<u2").copy()
+    dataset.PixelData = (values | 0x8000).astype("<u2").tobytes()
+    deidentify(write(tmp_path / "in", {"a": to_bytes(dataset)}), tmp_path / "out", pseudonyms=KEY)
+    data = pydicom.dcmread(outputs(tmp_path / "out")[0]).PixelData
+    assert (np.frombuffer(data, "<u2") == values).all()
+
+
+def test_pictures_of_text_and_documents_are_left_out_with_a_reason(tmp_path: Path) -> None:
+    said_yes, report_class, junk = ct_slice(0, 48), ct_slice(1, 48), b"John Doe was here"
+    said_yes.BurnedInAnnotation = "YES"
+    report_class.SOPClassUID = "1.2.840.10008.5.1.4.1.1.104.1"
+    files = {"a": to_bytes(said_yes), "b": to_bytes(report_class), "c.txt": junk, "d": to_bytes(ct_slice(2, 48))}
+    capture = ct_slice(3, 48)
+    capture.ImageType = ["DERIVED", "SECONDARY"]
+    files["e"], files["f"] = files["d"][:-200], to_bytes(capture)
+    report = deidentify(write(tmp_path / "in", files), tmp_path / "out", pseudonyms=KEY)
+    assert report.written == 2
+    assert sum(report.left_out.values()) == 4
+    assert len(report.left_out) == 4, "four different reasons"
+
+
+def test_folders_are_refused_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "in", {"a": to_bytes(ct_slice(0, 24))})
+    full = write(tmp_path / "full", {"x": b"1"})
+    short = write(tmp_path, {"key": b"short"}) / "key"
+    cases = [
+        [str(source), str(source / "out")], [str(source), str(source)], [str(source), str(tmp_path)],
+        [str(source), str(full)], [str(tmp_path / "none"), str(tmp_path / "out")],
+        [str(source), str(tmp_path / "out"), "--key-file", str(short)],
+        [str(full), str(tmp_path / "out")],
+    ]  # fmt: skip
+    for arguments in cases:
+        assert main(["deidentify", *arguments]) == 2, arguments
+        error = capsys.readouterr().err
+        assert "Expected" in error
+        assert error.count("\n") <= 2
+    assert not (tmp_path / "out").exists()
+    assert outputs(source) == [source / "a"]
+
+
+def test_nothing_is_written_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.chdir(scratch)
+    source = write(tmp_path / "in", {"a": to_bytes(ct_slice(0, 48)), "b.nii": nifti_file()})
+    before = {path: path.read_bytes() for path in outputs(source)}
+    deidentify(source, tmp_path / "out", pseudonyms=KEY)
+    assert outputs(scratch) == []
+    assert {path: path.read_bytes() for path in outputs(source)} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "scratch"]
+
+
+def test_a_deflated_bomb_is_left_out_within_the_limits(tmp_path: Path) -> None:
+    plain, dataset = to_bytes(ct_slice(1, 24), DEFLATED), ct_slice(0, 24)
+    dataset.add(DataElement(0x00420011, "OB", b"\0" * 80_000_000))
+    bomb = to_bytes(dataset, DEFLATED)
+    assert len(bomb) < 200_000
+    report = deidentify(write(tmp_path / "in", {"a": bomb, "b": plain}), tmp_path / "out", pseudonyms=KEY)
+    assert report.written == 1
+    assert report.left_out == {UNREADABLE: 1}
+
+
+KEYWORDS = sorted(
+    entry[4] for tag, entry in DicomDictionary.items() if entry[0] in TEXT_VRS and tag >> 16 >= 8 and entry[4]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keyword=st.sampled_from(KEYWORDS),
+    secret=st.from_regex(r"[A-Z][a-z]{4,7}[0-9]{3}[a-z]{3}", fullmatch=True),
+    depth=st.integers(0, 3),
+    private=st.booleans(),
+)
+def test_a_marker_in_any_text_attribute_never_survives(keyword: str, secret: str, depth: int, private: bool) -> None:
+    item = Dataset()
+    vr = next(entry[0] for entry in DicomDictionary.values() if entry[4] == keyword)
+    value = {"UI": f"1.2.{sum(secret.encode())}.99817"}.get(vr, secret)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        setattr(item, keyword, value)
+    if private:
+        item.private_block(0x0011, secret, create=True).add_new(0x01, "UT", secret)
+    for _ in range(depth):
+        outer = Dataset()
+        outer.ReferencedImageSequence = Sequence([item])
+        item = outer
+    dataset = ct_slice_without_pixels()
+    dataset.SourceImageSequence = Sequence([item])
+    clean_dataset(dataset, Rules(KEY, "P1", -40, frozenset()))
+    mark_cleaned(dataset, 0)
+    data = encode(dataset)
+    assert secret.encode() not in data
+    assert b".99817" not in data
+
+
+def ct_slice_without_pixels() -> Dataset:
+    dataset = dicom_slices(Grid((4, 4, 1)))[0]
+    del dataset.PixelData
+    return dataset
+
+
+def test_plain_descriptions_stay_and_makers_are_kept() -> None:
+    """The other direction: words that identify nobody are not thrown away."""
+    dataset = ct_slice_without_pixels()
+    dataset.Manufacturer, dataset.ManufacturerModelName = "SIEMENS", "Brilliance64 Definition Flash"
+    dataset.SoftwareVersions, dataset.BodyPartExamined, dataset.PatientPosition = "syngo CT VA48A", "CHEST", "HFS"
+    dataset.SeriesDescription, dataset.KVP, dataset.PatientWeight = "Thorax 2.0 B40f", "120", "71.5"
+    dataset.StudyDescription = "CT chest for DOE JOHN"
+    kept = {name: dataset[name].value for name in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions",
+            "BodyPartExamined", "PatientPosition", "SeriesDescription", "KVP", "PatientWeight")}  # fmt: skip
+    clean_dataset(dataset, Rules(KEY, "P1", -40, frozenset(("doe", "john"))))
+    assert {name: dataset[name].value for name in kept} == kept
+    assert dataset.StudyDescription == "CT chest"
+
+
+def test_errors_of_a_refused_source_hold_no_marker(tmp_path: Path) -> None:
+    source = write(tmp_path / marker(70), {f"{marker(71)}.txt": marker(72).encode()})
+    with pytest.raises(UserFacingError) as caught:
+        deidentify(source, tmp_path / "out")
+    assert MARK not in str(caught.value)
+    assert BURNED not in str(caught.value)

@@ -1,0 +1,13 @@
+"""Quality and acceptability of one case: what an expert checks before believing a prediction.
+
+`assess` looks at scan, record and model and gives one verdict a factor: in (like the training population), edge
+(unusual), outside (not comparable), or unknown (cannot be judged). Verdicts never block; outside marks the prediction.
+"""
+
+from __future__ import annotations
+
+from core.quality.assess import assess, population_notice
+from core.quality.report import Factor, QualityReport, Verdict
+from core.quality.scan import ScanMeasures, measure_scan
+
+__all__ = ["Factor", "QualityReport", "ScanMeasures", "Verdict", "assess", "measure_scan", "population_notice"]

@@ -1,0 +1,77 @@
+"""Every threshold of the quality gate, with its source, in one table.
+
+Training population of the shipped models: the virtual cohort of 1,500 patients a task, internal site
+(`core.cohort.sampling`), measured with the very functions of this package. Physics and literature are named where they
+decide. Below `edge` or beyond it a value is outside; between `edge` and `usual` it is at the edge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from core.quality.report import Verdict
+
+
+@dataclass(frozen=True)
+class Limit:
+    """usual: (low, high) of what is like training. edge: (low, high) of what is merely unusual. source: where from."""
+
+    usual: tuple[float, float]
+    edge: tuple[float, float]
+    source: str
+
+    def judge(self, value: float) -> Verdict:
+        """Verdict on a value; NaN is unknown.
+
+        >>> LIMITS["noise"].judge(20.0), LIMITS["noise"].judge(40.0), LIMITS["noise"].judge(90.0)
+        ('in', 'edge', 'outside')
+        """
+        if math.isnan(value):
+            return "unknown"
+        if self.usual[0] <= value <= self.usual[1]:
+            return "in"
+        return "edge" if self.edge[0] <= value <= self.edge[1] else "outside"
+
+
+_ANY = math.inf
+
+LIMITS: dict[str, Limit] = {
+    "slice_count": Limit((30, _ANY), (20, _ANY), "lungs are 20 to 30 cm high; at 5 mm that is 40 to 60 slices"),
+    "slice_step_mm": Limit((0.2, 5.05), (0.1, 6.0), "the encoder reads a plane every 5 mm"),
+    "step_change": Limit(
+        (0, 1.75), (0, 2.5), "largest over usual change between neighbours: at most 1.62 in 34 intact scans"
+    ),
+    "tube_voltage_kv": Limit((100, 140), (70, 150), "chest CT; iodine is 1.6 times brighter at 80 than at 120 kV"),
+    "noise": Limit((4, 33), (1, 45), "virtual training scans: 12 to 30 HU; below 4 HU an image was smoothed"),
+    "air_hu": Limit((-1040, -960), (-1080, -920), "air is -1000 HU by definition"),
+    "fat_hu": Limit((-120, -80), (-135, -68), "fat at 100 to 140 kV: -115 to -85 HU"),
+    "tissue_hu": Limit((5, 95), (-15, 130), "muscle and liver: 40 to 70 HU, effusion 0 to 20, enhanced liver to 120"),
+    "lung_cut": Limit(
+        (0, 0.04), (0, 0.15), "share of the largest lung section cut at a face; virtual scans: below 0.02"
+    ),
+    "lung_ml": Limit((1500, 9000), (800, 12000), "total lung capacity 4 to 8 L; virtual training scans 2.3 to 6 L"),
+    "metal_ml": Limit((0, 0.1), (0, 2.0), "connected voxels above 2,800 HU; cortical bone stays below 2,000 HU"),
+    "contrast_present": Limit(
+        (130, 900), (90, 900), "unenhanced blood 30 to 60 HU; virtual training scans 145 to 400 HU"
+    ),
+    "contrast_absent": Limit((0, 90), (-20, 130), "unenhanced blood 30 to 60 HU; virtual training scans 35 to 60 HU"),
+    "known_codes": Limit((0.8, 1), (0.5, 1), "share of events whose code has a place in the model's vocabulary"),
+}
+
+VIRTUAL_RECORD: dict[str, Limit] = {
+    "events": Limit((45, 215), (10, 400), "virtual training records: 46 to 215 events; at most 256 are read"),
+    "length_days": Limit(
+        (260, 2580), (30, 7300), "virtual training records: 99.5% are longer than 260 days, none than 2,581"
+    ),
+    "last_event_days": Limit((0, 31), (0, 183), "virtual training records: last visit at most 31 days before day 0"),
+}
+ANY_RECORD: dict[str, Limit] = {
+    "events": Limit((10, _ANY), (1, _ANY), "fewer than 10 events say little of a patient"),
+    "length_days": Limit((30, _ANY), (0, _ANY), "a month of history shows no chronic disease"),
+    "last_event_days": Limit((0, 365), (0, _ANY), "a record silent for a year may have moved elsewhere"),
+}
+"""Records, for models of virtual patients, and where the training records are not known."""
+
+ORIENTATION_IN, ORIENTATION_OUTSIDE = 0.05, -0.2
+"""Scores run from -1 (reversed) to 1 (upright); 34 upright scans gave at least 0.07 on every axis."""

@@ -1,0 +1,162 @@
+"""Is the scan the way its header says? Judged from anatomy: lungs' tops, spine, the heart's side, couch.
+
+Each score runs from -1 (reversed) to 1 (as the header says) and changes sign when the voxels are flipped along its
+axis. The order is up-down, front-back, left-right: each later question is asked after undoing what the earlier found,
+so that a volume turned by 180 degrees is told from a mirrored one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from core.quality.thorax import TISSUE_HU, Thorax
+
+Couch = Literal["behind", "in front", "not seen"]
+_COUCH_LEAST_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Scores in [-1, 1]; up: lungs' tops at high k. front: spine at low j. side: heart and aorta left, liver right.
+
+    couch: where a support outside the body lies, as the voxels are given.
+    """
+
+    up: float
+    front: float
+    side: float
+    couch: Couch
+
+
+def judge_orientation(thorax: Thorax) -> Orientation:
+    """Scores of a chest."""
+    up = up_score(thorax)
+    upright = thorax.flipped((2,)) if up < 0 else thorax
+    front = front_score(upright)
+    facing = upright.flipped((1,)) if front < 0 else upright
+    return Orientation(up, front, side_score(facing), _couch(thorax))
+
+
+def _mean_of(scores: list[tuple[float, float]]) -> float:
+    """Weighted mean of (score, weight), each score first clipped to [-1, 1]."""
+    total = sum(weight for _, weight in scores)
+    return float(sum(float(np.clip(score, -1, 1)) * weight for score, weight in scores) / total)
+
+
+def up_score(thorax: Thorax) -> float:
+    """The gap between the lungs widens toward the diaphragm; the windpipe runs at the other end."""
+    gap, height = thorax.between.sum((0, 1)), thorax.height
+    low, high = (height >= 0) & (height < 1 / 3), (height > 2 / 3) & (height <= 1)
+    widening = (gap[low].sum() - gap[high].sum()) / max(gap.sum(), 1)
+    pipe = _windpipe_share(thorax, height > 0.7) - _windpipe_share(thorax, height < 0.3)
+    return _mean_of([(widening / 0.2, 1.0), (pipe / 0.4, 1.0)])
+
+
+def _windpipe_share(thorax: Thorax, planes: npt.NDArray[np.bool_]) -> float:
+    """Share of planes with a round hole of air, 0.6 to 7 cm2, near the midline."""
+    x, y, _ = thorax.step_mm
+    (low_i, low_j), (high_i, high_j) = thorax.range_ij
+    rows, columns = np.indices(thorax.hu.shape[:2])
+    found = 0
+    for plane in np.moveaxis(thorax.hu[:, :, planes], 2, 0):
+        labels = ndimage.label(plane < -850)[0].ravel()
+        areas = np.bincount(labels)
+        i, j = (np.bincount(labels, index.ravel()) / np.maximum(areas, 1) for index in (rows, columns))
+        round_hole = (areas * x * y > 60) & (areas * x * y < 700)
+        round_hole &= (np.abs(i - (low_i + high_i) / 2) * x < 40) & (j > low_j) & (j < high_j)
+        found += bool(round_hole[1:].any())
+    return found / max(int(planes.sum()), 1)
+
+
+def front_score(thorax: Thorax) -> float:
+    """The spine is the dense bone of the midline; behind the diaphragm the lungs reach lower than in front of it."""
+    (low_i, low_j), (high_i, high_j) = thorax.range_ij
+    midline = np.abs(np.arange(thorax.hu.shape[0]) - (low_i + high_i) / 2) * thorax.step_mm[0] < 30
+    inside = (thorax.height >= 0) & (thorax.height <= 1)
+    bone = thorax.bone[midline][:, :, inside].sum((0, 2))
+    rows = (np.arange(len(bone)) - low_j) / max(high_j - low_j, 1)
+    behind, before = float(bone[rows < 0.2].sum()), float(bone[rows > 0.8].sum())
+    spine = (behind - before) / (behind + before + 1)
+    area = thorax.lungs.sum(0)
+    base, top = (thorax.height >= 0) & (thorax.height < 0.25), (thorax.height > 0.5) & (thorax.height < 0.9)
+    recess = (_mean_row(area[:, top]) - _mean_row(area[:, base])) * thorax.step_mm[1]
+    return _mean_of([(spine / 0.4, 1.5), (recess / 20, 0.5)])
+
+
+def _mean_row(area: npt.NDArray[np.int64]) -> float:
+    """Mean row of lung in planes (J, planes)."""
+    return float((area.sum(1) * np.arange(len(area))).sum() / max(area.sum(), 1))
+
+
+def side_score(thorax: Thorax) -> float:
+    """Heart and descending aorta lie left (low i) of the spine; liver fills the right below the diaphragm."""
+    spine_i, spine_j = thorax.spine_ij()
+    right_mm = np.asarray((np.arange(thorax.hu.shape[0]) - spine_i) * thorax.step_mm[0], np.float64)
+    front_mm = np.asarray((np.arange(thorax.hu.shape[1]) - spine_j) * thorax.step_mm[1], np.float64)
+    return _mean_of(
+        [
+            (_heart_shift_mm(thorax, right_mm) / 12, 1.0),
+            (_aorta_excess(thorax, right_mm, front_mm) / 0.3, 0.5),
+            (_liver_excess(thorax, right_mm, front_mm) / 0.15, 1.5),
+        ]
+    )
+
+
+def _heart_shift_mm(thorax: Thorax, right_mm: npt.NDArray[np.float64]) -> float:
+    """How far left of the spine the tissue between the lungs lies, in the front half at the heart's height."""
+    low_j, high_j = thorax.range_ij[:, 1]
+    front = np.arange(thorax.hu.shape[1]) > (low_j + high_j) / 2
+    planes, near = (thorax.height > 0.25) & (thorax.height < 0.6), np.abs(right_mm) < 110
+    heart = (thorax.between & (thorax.hu > TISSUE_HU))[near][:, front][:, :, planes].sum((1, 2))
+    return float(-(heart * right_mm[near]).sum() / max(heart.sum(), 1))
+
+
+def _aorta_excess(thorax: Thorax, right_mm: npt.NDArray[np.float64], front_mm: npt.NDArray[np.float64]) -> float:
+    """Share of tissue left of and in front of the spine, less the share right of it, at mid-height."""
+    rows, planes = (front_mm > 5) & (front_mm < 45), (thorax.height > 0.35) & (thorax.height < 0.65)
+    return _left_less_right(thorax.hu > TISSUE_HU, right_mm, (12, 40), rows, planes)
+
+
+def _liver_excess(thorax: Thorax, right_mm: npt.NDArray[np.float64], front_mm: npt.NDArray[np.float64]) -> float:
+    """Solid tissue right less left, plus fat and gas left less right, in front at the diaphragm."""
+    rows, planes = front_mm > 10, (thorax.height > -0.3) & (thorax.height < 0.3)
+    size = [max(3, round(20 / step) | 1) for step in thorax.step_mm]
+    solid = ndimage.uniform_filter(((thorax.hu > 10) & (thorax.hu < 220)).astype(np.float32), size) > 0.97
+    loose = (thorax.hu < -20) & ~thorax.lungs
+    near = (thorax.height > -0.1) & (thorax.height < 0.2)
+    return _left_less_right(loose, right_mm, (25, 120), rows, near) - _left_less_right(
+        solid, right_mm, (25, 120), rows, planes
+    )
+
+
+def _left_less_right(
+    mask: npt.NDArray[np.bool_],
+    right_mm: npt.NDArray[np.float64],
+    reach_mm: tuple[float, float],
+    rows: npt.NDArray[np.bool_],
+    planes: npt.NDArray[np.bool_],
+) -> float:
+    """Share of a mask in the box left of the spine less its share in the mirrored box."""
+    shares = []
+    for side in (-right_mm, right_mm):
+        box = mask[(side > reach_mm[0]) & (side < reach_mm[1])][:, rows][:, :, planes]
+        shares.append(float(box.mean()) if box.size else 0.0)
+    return shares[0] - shares[1]
+
+
+def _couch(thorax: Thorax) -> Couch:
+    """Where dense points outside the body lie; a couch is wide, so it makes a good share of the plane's points."""
+    body = thorax.body
+    outside = (thorax.hu > -700) & ~ndimage.binary_dilation(body, np.ones((3, 3, 1), bool), iterations=2)
+    rows = np.flatnonzero(body.any((0, 2)))
+    middle = (rows[0] + rows[-1]) // 2 if len(rows) else thorax.hu.shape[1] // 2
+    behind, before = int(outside[:, :middle].sum()), int(outside[:, middle:].sum())
+    least = _COUCH_LEAST_SHARE * thorax.hu.shape[0] * thorax.hu.shape[2]
+    if max(behind, before) < least or max(behind, before) < 2 * min(behind, before):
+        return "not seen"
+    return "behind" if behind > before else "in front"

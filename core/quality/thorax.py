@@ -1,0 +1,99 @@
+"""The chest on a coarse lattice of about 4 mm: lungs, body, spine, and what lies between the lungs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from core.encode.slices import find_lungs
+from core.records import CtStudy
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+TISSUE_HU = -200
+_BODY_HU = -300
+_BONE_HU = (200, 2000)
+_EDGE_SHARE = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Thorax:
+    """hu int16 and lungs bool (I, J, K) on every n-th voxel, axes RAS+; step_mm: lattice spacing along i, j, k."""
+
+    hu: npt.NDArray[np.int16]
+    lungs: Bools
+    step_mm: tuple[float, float, float]
+
+    def flipped(self, axes: tuple[int, ...]) -> Thorax:
+        """The same chest with these lattice axes reversed."""
+        return Thorax(np.flip(self.hu, axes), np.flip(self.lungs, axes), self.step_mm)
+
+    @cached_property
+    def height(self) -> Floats:
+        """(K,) relative height of each plane in the lungs: 0 at their lower, 1 at their upper end."""
+        share = np.cumsum(self.lungs.sum((0, 1))) / self.lungs.sum()
+        low, high = (int(np.searchsorted(share, edge)) for edge in (_EDGE_SHARE, 1 - _EDGE_SHARE))
+        return (np.arange(self.lungs.shape[2]) - low) / max(high - low, 1)
+
+    @cached_property
+    def range_ij(self) -> Floats:
+        """(2, 2) lattice index of the 2nd and 98th percentile of the lungs along i and j."""
+        i, j, _ = np.nonzero(self.lungs)
+        return np.stack([np.percentile(i, (2, 98)), np.percentile(j, (2, 98))], axis=1)
+
+    @cached_property
+    def between(self) -> Bools:
+        """Lattice points that have lung on both sides along i, within the lungs' height, and are not lung."""
+        inside = (self.height >= 0) & (self.height <= 1)
+        return np.asarray(_spanned(self.lungs, 0) & ~self.lungs & inside[None, None], bool)
+
+    @cached_property
+    def bone(self) -> Bools:
+        """Lattice points as dense as bone (contrast may be as dense; ask only where there is none)."""
+        return np.asarray((self.hu > _BONE_HU[0]) & (self.hu < _BONE_HU[1]), bool)
+
+    @cached_property
+    def body(self) -> Bools:
+        """The patient without couch and clothes: the largest dense component, holes between its edges filled."""
+        labels, count = ndimage.label(ndimage.binary_opening(self.hu > _BODY_HU, np.ones((3, 3, 1), bool)))
+        largest = labels == (np.bincount(labels.ravel())[1:].argmax() + 1 if count else -1)
+        return _spanned(largest, 0) & _spanned(largest, 1)
+
+    def spine_ij(self) -> tuple[float, float]:
+        """Lattice (i, j) of the spine: medians of bone in the midline, in the third of the chest at low j."""
+        (low_i, low_j), (high_i, high_j) = self.range_ij
+        offset = np.abs(np.arange(self.hu.shape[0]) - (low_i + high_i) / 2) * self.step_mm[0]
+        behind = np.arange(self.hu.shape[1]) < low_j + 0.3 * (high_j - low_j)
+        inside = (self.height >= 0) & (self.height <= 1)
+        spine = self.bone & (offset < 45)[:, None, None] & behind[None, :, None] & inside[None, None]
+        if not spine.any():
+            return float((low_i + high_i) / 2), float(low_j)
+        return _median_index(spine.sum((1, 2))), _median_index(spine.sum((0, 2)))
+
+
+def _spanned(mask: Bools, axis: int) -> Bools:
+    """Everything between the first and the last point of the mask along an axis."""
+    before = np.logical_or.accumulate(mask, axis=axis)
+    after = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis=axis), axis)
+    return np.asarray(before & after, bool)
+
+
+def _median_index(weights: npt.NDArray[np.int64]) -> float:
+    """Index that halves the weights, the same from either end."""
+    share = (np.cumsum(weights) - weights / 2) / weights.sum()
+    return float(np.interp(0.5, share, np.arange(len(weights))))
+
+
+def thorax_of(study: CtStudy) -> Thorax | None:
+    """The chest of a study, None where no lungs were found."""
+    lungs, strides, anchor = find_lungs(study)
+    if anchor != "lungs":
+        return None
+    i, j, k = strides
+    x, y, z = study.spacing_mm
+    return Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k))

@@ -1,0 +1,189 @@
+"""The quality gate on records and likeness to training, the report, and how it marks a prediction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from review_support import DAY_0, timeline
+
+from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.export.style import OUTSIDE_MARK, curve_marks
+from core.load import load_study
+from core.quality import Factor, QualityReport, assess, population_notice
+from core.quality.embedding import EDGE_SHARE, embedding_factor, nearer_share, reference_embeddings
+from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
+from core.quality.record import record_factors
+from core.records import CtStudy, Timeline
+from core.review import assess_case, encode_case, review_case
+from core.timeline import load_timeline
+from core.view.quality import quality_html
+
+CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
+DEMOS = ("1_pe_high_risk", "2_pe_low_risk", "3_mace")
+
+
+@lru_cache(maxsize=3)
+def demo(name: str) -> tuple[CtStudy, Timeline, str]:
+    """CT, record and task of a shipped virtual patient."""
+    card = json.loads((CASES / name / "case.json").read_text("utf-8"))
+    record = load_timeline(CASES / name / "timeline.parquet", prediction_time=pd.Timestamp(card["prediction_time"]))
+    return load_study(CASES / name / "ct.nii.gz"), record, card["task"]
+
+
+@lru_cache(maxsize=2)
+def model(key: str) -> Bundle:
+    return load_bundle(shipped_bundles()[key])
+
+
+def aged(record: Timeline, days: float) -> Timeline:
+    """The same record, asked about `days` later."""
+    return replace(record, prediction_time=record.prediction_time + pd.Timedelta(days=days), digest="")
+
+
+def verdicts(factors: tuple[Factor, ...]) -> dict[str, str]:
+    return {factor.name: factor.verdict for factor in factors}
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_records_like_the_training_records_are_in(name: str) -> None:
+    found = verdicts(record_factors(demo(name)[1], virtual_model=True, known_share=1.0))
+    assert found == {"events": "in", "record length": "in", "last event": "in", "known codes": "in"}
+
+
+def test_stale_short_and_sparse_records_are_told_apart() -> None:
+    record = demo(DEMOS[0])[1]
+    stale = verdicts(record_factors(aged(record, 100), virtual_model=True, known_share=1.0))
+    assert (stale["last event"], stale["events"]) == ("edge", "in")
+    assert verdicts(record_factors(aged(record, 400), virtual_model=True, known_share=1.0))["last event"] == "outside"
+    recent = record.events[record.days_from_prediction > -20].reset_index(drop=True)
+    short = verdicts(record_factors(replace(record, events=recent, digest=""), virtual_model=True, known_share=1.0))
+    assert short["record length"] == "outside"
+    few = verdicts(record_factors(timeline(()), virtual_model=True, known_share=1.0))
+    assert few["events"] == "outside"
+    assert verdicts(record_factors(timeline(()), virtual_model=False, known_share=None))["events"] == "edge"
+
+
+def test_a_record_without_times_says_so() -> None:
+    events = timeline(()).events
+    undated = Timeline(events.assign(time=pd.NaT).astype({"time": "datetime64[us]"}), 7, DAY_0)
+    found = verdicts(record_factors(undated, virtual_model=False, known_share=None))
+    assert found["last event"] == "unknown"
+    assert found["record length"] == "edge"
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(1.0, "in"), (0.8, "in"), (0.7, "edge"), (0.38, "outside"), (0, "outside")]
+)
+def test_codes_that_the_model_does_not_know_count(share: float, verdict: str) -> None:
+    factor = record_factors(timeline(()), virtual_model=False, known_share=share)[-1]
+    assert (factor.name, factor.verdict) == ("known codes", verdict)
+    assert f"{100 * share:.0f}%" in factor.found
+
+
+def test_likeness_follows_the_training_quantiles() -> None:
+    reference = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
+    table = pd.DataFrame(reference).add_prefix("embedding_")
+    assert embedding_factor(np.zeros(6, np.float32), table).verdict == "in"
+    assert embedding_factor(np.full(6, 9, np.float32), table).verdict == "outside"
+    shares = [nearer_share(row, np.delete(reference, n, 0)) for n, row in enumerate(reference)]
+    assert np.mean(np.array(shares) >= EDGE_SHARE) == pytest.approx(0.05, abs=0.02)
+    assert embedding_factor(np.zeros(6, np.float32), table[:10]).verdict == "unknown"
+
+
+def test_reference_columns_are_read_in_their_number_order() -> None:
+    table = pd.DataFrame({f"embedding_{n}": [float(n)] for n in (10, 2, 0)}).assign(risk=0.5)
+    assert reference_embeddings(table).tolist() == [[0.0, 2.0, 10.0]]
+
+
+def test_every_limit_holds_its_usual_range_within_its_edge_and_names_a_source() -> None:
+    for limit in (*LIMITS.values(), *VIRTUAL_RECORD.values(), *ANY_RECORD.values()):
+        assert limit.edge[0] <= limit.usual[0] < limit.usual[1] <= limit.edge[1]
+        assert limit.source
+        assert limit.judge(float("nan")) == "unknown"
+
+
+REPORT = QualityReport(
+    (
+        Factor("noise", "in", "20 HU", "fine"),
+        Factor("kernel", "edge", "<b>LUNG</b>", "sharp"),
+        Factor("events", "outside", "3", "too few", "ehr"),
+        Factor("tube voltage", "unknown", "not stated", "no tag"),
+    )
+)
+
+
+def test_a_report_is_read_worst_first() -> None:
+    assert [factor.verdict for factor in REPORT.worst_first] == ["outside", "edge", "unknown", "in"]
+    assert REPORT.verdict == "outside"
+    assert QualityReport(REPORT.of("unknown")).verdict == "unknown"
+    assert REPORT["kernel"].reason == "sharp"
+    with pytest.raises(KeyError):
+        REPORT["colour"]
+
+
+def test_only_what_the_model_reads_marks_its_prediction() -> None:
+    record, scan = population_notice(REPORT, ("ehr",)), population_notice(REPORT, ("image",))
+    assert record is not None
+    assert scan is not None
+    assert (record.level, scan.level) == ("warning", "caution")
+    assert "too few" in record.text
+    assert "sharp" in scan.text
+    assert population_notice(QualityReport(REPORT.of("in")), ("image", "ehr")) is None
+    assert curve_marks([record], virtual=False) == [OUTSIDE_MARK]
+    assert curve_marks([scan], virtual=False) == []
+
+
+def test_the_panel_shows_icon_word_and_escaped_reason_worst_first() -> None:
+    shown = quality_html(REPORT)
+    assert "1 outside, 1 at the edge, 1 not known, 1 like training" in shown
+    assert "<b>LUNG" not in shown
+    assert shown.index("too few") < shown.index("sharp") < shown.index("fine")
+    assert shown.count('aria-label="outside"') == 2
+
+
+def test_a_case_is_assessed_without_a_model_too() -> None:
+    record = demo(DEMOS[0])[1]
+    names = set(verdicts(assess(None, record).factors))
+    assert names == {"events", "record length", "last event"}
+    assert assess(None, None).factors == ()
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_shipped_virtual_patients_are_not_outside_their_models(name: str) -> None:
+    study, record, task = demo(name)
+    bundle = model(f"{task}/cross_attention")
+    report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+    assert report.of("outside") == ()
+    assert report["likeness"].verdict in ("in", "edge")
+
+
+def test_a_mirrored_scan_is_reviewed_and_marked() -> None:
+    """It never blocks: the curve is there, with the mark that the upright scan does not carry."""
+    study, record, task = demo(DEMOS[0])
+    bundle = model(f"{task}/cross_attention")
+    upright = review_case(study, record, bundle, explain=None)
+    mirrored = replace(study, voxels_hu=np.ascontiguousarray(study.voxels_hu[::-1]), digest="")
+    marked = review_case(mirrored, record, bundle, explain=None)
+    assert 0 < marked.horizon_risks[90] < 1
+    notice = next(notice for notice in marked.notices if notice.key == "outside_population")
+    assert (notice.level, "left and right" in notice.text) == ("warning", True)
+    assert OUTSIDE_MARK in curve_marks(marked.notices, bundle.virtual)
+    assert OUTSIDE_MARK not in curve_marks(upright.notices, bundle.virtual)
+
+
+def test_measures_are_taken_once_and_never_for_another_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, record, task = demo(DEMOS[0])
+    bundle = model(f"{task}/ehr_only")
+    first = encode_case(study, record, bundle)
+    calls = []
+    monkeypatch.setattr("core.review.measure_scan", lambda scan: calls.append(scan.digest))
+    assert encode_case(study, record, bundle, reuse=first).measured is first.measured
+    other = replace(study, voxels_hu=study.voxels_hu[:, :, 1:], digest="")
+    encode_case(other, record, bundle, reuse=first)
+    assert calls == [other.digest]

@@ -18,6 +18,7 @@ st.html(
 )
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),
+    st.Page("pages/load.py", title="Load"),
     st.Page("pages/model_card.py", title="Model card"),
 ]
 st.navigation(pages, position="top").run()

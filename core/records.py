@@ -38,6 +38,20 @@ def digest_arrays(*arrays: np.ndarray) -> str:
     return sha.hexdigest()
 
 
+@dataclass(frozen=True)
+class AcquisitionFacts:
+    """What the file says of how the scan was taken; numbers and codes only, None or "" where it says nothing.
+
+    tube_voltage_kv: peak kilovoltage. kernel: reconstruction kernel, a known name only. contrast_agent: whether the
+    file names one; False only where it says that there was none. thickness_mm: nominal slice thickness.
+    """
+
+    tube_voltage_kv: float | None = None
+    kernel: str = ""
+    contrast_agent: bool | None = None
+    thickness_mm: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class CtStudy:
     """One CT volume.
@@ -46,6 +60,7 @@ class CtStudy:
     affine_mm: float64 (4, 4), voxel index -> RAS+ world, mm.
     digest:    SHA-256 of voxels and affine; the key of every cache.
     notes:     plain sentences, one for each repair or doubt.
+    facts:     how the scan was taken, as far as the file says.
     """
 
     voxels_hu: npt.NDArray[np.int16]
@@ -54,6 +69,7 @@ class CtStudy:
     description: str = "CT study"
     origin: Origin = "unknown"
     digest: str = ""
+    facts: AcquisitionFacts = AcquisitionFacts()
 
     def __post_init__(self) -> None:
         voxels = _freeze(self.voxels_hu, np.int16)
@@ -92,6 +108,7 @@ class Timeline:
     prediction_time: the cut; day 0 of every displayed time.
     later_event_count: events that were cut away (shown as a count, never as content).
     code_descriptions: code -> words, where known.
+    code_kinds: code -> kind (`core.timeline.KINDS`), where the source's table says more than the code itself.
     """
 
     events: pd.DataFrame
@@ -102,6 +119,7 @@ class Timeline:
     origin: Origin = "unknown"
     code_descriptions: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    code_kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in TIMELINE_COLUMNS if name not in self.events.columns]

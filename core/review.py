@@ -18,12 +18,12 @@ from core.explain.attention import case_attention
 from core.explain.context import explaining
 from core.explain.events import event_attribution
 from core.explain.methods import METHODS
-from core.explain.population import PopulationVerdict, embedding_verdict, reference_embeddings, scan_reasons
 from core.explain.readout import RiskReadout
 from core.explain.saliency import NOT_CONVERGED, slice_saliency, study_saliency
 from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
+from core.quality import QualityReport, ScanMeasures, assess, measure_scan, population_notice
 from core.records import (
     Attribution,
     CaseReview,
@@ -39,7 +39,6 @@ from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
 
 Progress = Callable[[float], None]
-FEW_CODES = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class CaseEncoding:
     """What the encoders of a bundle make of one case; every question about the case starts here.
 
     ct, ehr: tokens, None where the input is missing or not read. slices_hu int16 (S, H, W) and grid stand behind `ct`.
-    ct_key, ehr_key: digests of input and encoder together; equal keys mean equal tokens.
+    ct_key, ehr_key: digests of input and encoder together; equal keys mean equal tokens. measured: the scan's quality.
     """
 
     ct: Tokens | None
@@ -56,6 +55,7 @@ class CaseEncoding:
     grid: SliceGrid | None
     ct_key: str | None
     ehr_key: str | None
+    measured: ScanMeasures | None = None
 
     def batch(self) -> TokenBatch:
         """The case as a batch of one."""
@@ -74,7 +74,7 @@ def encode_case(
     where, _ = resolve_device(device)
     ct_key = _key(None if study is None else study.digest, bundle.ct_encoder)
     ehr_key = _key(None if timeline is None else timeline.digest, bundle.ehr_encoder)
-    encoding = CaseEncoding(None, None, None, None, ct_key, ehr_key)
+    encoding = CaseEncoding(None, None, None, None, ct_key, ehr_key, _measured(study, reuse))
     if study is not None and ct_key is not None:
         encoding = _with_ct(encoding, study, bundle, where, reuse)
     if timeline is not None and ehr_key is not None:
@@ -223,12 +223,8 @@ def case_notices(
 ) -> tuple[Notice, ...]:
     """What a reader must know with this result, most general first."""
     notices = _input_notices(study, timeline, bundle, encoding)
-    verdict = population_verdict(study, bundle, encoding, output)
-    if verdict.status != "in":
-        words = "Outside" if verdict.status == "outside" else "At the edge of"
-        level = "warning" if verdict.status == "outside" else "caution"
-        text = f"{words} the training population: {'; '.join(verdict.reasons)}."
-        notices.append(Notice("outside_population", level, text))  # type: ignore[arg-type]
+    marked = population_notice(_report(study, timeline, bundle, encoding, output), bundle.model.reads)
+    notices += [] if marked is None else [marked]
     if explain is not None and "image" not in bundle.model.reads:
         text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
         notices.append(Notice("no_saliency", "info", text))
@@ -239,16 +235,19 @@ def case_notices(
     return tuple(notices)
 
 
-def population_verdict(
-    study: CtStudy | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
-) -> PopulationVerdict:
-    """In, edge or outside, by the distance of the case's encoding and by what is known of its scan."""
-    verdict = embedding_verdict(case_embedding(output), reference_embeddings(bundle.reference))
-    if study is None or encoding.grid is None or encoding.slices_hu is None or "image" not in bundle.model.reads:
-        return verdict
-    reasons = scan_reasons(study, encoding.grid, encoding.slices_hu, bundle.task.name, bundle.virtual)
-    status = "outside" if reasons else verdict.status
-    return PopulationVerdict(status, verdict.nearer_share, (*reasons, *verdict.reasons))
+def assess_case(
+    study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
+) -> QualityReport:
+    """Verdicts on a case for a bundle, from encodings at hand: what marks the review, with everything that does not."""
+    return _report(study, timeline, bundle, encoding, _score(bundle, encoding, torch.device("cpu")))
+
+
+def _report(
+    study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
+) -> QualityReport:
+    known = (0.0 if encoding.ehr is None else encoding.ehr.coverage) if "ehr" in bundle.model.reads else None
+    embedding = case_embedding(output)
+    return assess(study, timeline, bundle, measured=encoding.measured, known_share=known, embedding=embedding)
 
 
 def _input_notices(
@@ -264,13 +263,12 @@ def _input_notices(
     if encoding.ct is None and "image" in bundle.model.reads:
         text = "There is no CT; the model uses its learned stand-in for a missing scan."
         notices.append(Notice("missing_ct", "caution", text))
-    if encoding.ehr is None and "ehr" in bundle.model.reads:
+    if encoding.ehr is None and timeline is not None and "ehr" in bundle.model.reads:
+        text = "The model knows no code of this record; it uses its learned stand-in for a missing record."
+        notices.append(Notice("no_known_code", "warning", text))
+    elif encoding.ehr is None and "ehr" in bundle.model.reads:
         text = "There is no record; the model uses its learned stand-in for a missing record."
         notices.append(Notice("missing_timeline", "caution", text))
-    if encoding.ehr is not None and "ehr" in bundle.model.reads and encoding.ehr.coverage < FEW_CODES:
-        known = f"{100 * encoding.ehr.coverage:.0f}%"
-        text = f"The model knows only {known} of this record's events; it ignores the others."
-        notices.append(Notice("few_known_codes", "warning", text))
     return notices
 
 
@@ -309,6 +307,13 @@ def _readout(bundle: Bundle, encoding: CaseEncoding, horizon: float, where: torc
     assert encoding.slices_hu is not None
     assert bundle.ct_encoder is not None
     return RiskReadout(bundle.model, bundle.ct_encoder, encoding.batch(), encoding.slices_hu, horizon, where)
+
+
+def _measured(study: CtStudy | None, reuse: CaseEncoding | None) -> ScanMeasures | None:
+    if study is None:
+        return None
+    before = reuse.measured if reuse else None
+    return before if before is not None and before.digest == study.digest else measure_scan(study)
 
 
 def _with_ct(

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.fit import resolve_device
-from core.load import SeriesSummary, list_series, load_study
-from core.records import CaseReview, CtStudy, SurvivalCurve, Task, Timeline
-from core.review import CaseEncoding, compare_curves, encode_case, review_case
-from core.timeline import list_subjects, load_timeline
+from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo
+from core.quality import QualityReport, assess
+from core.records import CaseReview, CtStudy, SurvivalCurve, Task
+from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
+from core.view.choices import ModelChoice, in_display_order
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
@@ -32,46 +35,20 @@ from core.view.packing import pack_expected, pack_overlay, pack_volume
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
-FUSION_ORDER = (
-    "cross_attention",
-    "co_attention_ehr_guided",
-    "co_attention_image_guided",
-    "contrastive",
-    "concat",
-    "image_only",
-    "ehr_only",
-)
 T = TypeVar("T")
 REVIEWS_KEPT, PACKETS_KEPT, CASES_KEPT = 12, 6, 3
+INTAKE = "store:intake"
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """What is open: a CT, a timeline, or both, and words for the header.
+def ensure_router() -> None:
+    """Go through app.py where a page was reached without it.
 
-    fabricated: CT and timeline were put together by the user and need not be of one person.
+    On a fresh server Streamlit takes pages/ for its older kind of pages until app.py has run once, so the first visitor
+    who opens a page by its own address would get it without navigation, look and research-use notice.
     """
-
-    name: str
-    study: CtStudy | None
-    timeline: Timeline | None
-    task: str | None = None
-    words: str = ""
-    fabricated: bool = False
-
-    @property
-    def digest(self) -> str:
-        """Key of everything computed from this case."""
-        return f"{self.study.digest if self.study else '-'}|{self.timeline.digest if self.timeline else '-'}"
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """One shipped bundle: its key is "task/fusion"."""
-
-    key: str
-    task: str
-    fusion: str
+    if PagesManager.uses_pages_directory:
+        runpy.run_path(str(ASSETS.parent / "app.py"), run_name="__main__")
+        st.stop()
 
 
 # ---------------------------------------------------------------- bounded stores of this session
@@ -94,7 +71,9 @@ def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
     for name in [name for name in st.session_state if str(name).startswith("store:")]:
         del st.session_state[name]
-    st.session_state.pop("case", None)
+    for name in ("case", "case_from", "on_screen", "picked_events"):
+        st.session_state.pop(name, None)
+    st.session_state["show_dates"] = False
 
 
 # ---------------------------------------------------------------- cases
@@ -114,22 +93,7 @@ def open_demo(name: str) -> Case:
         raise UserFacingError(
             "This demo case is not installed.", "a demo case that ships with the app", "Choose another"
         )
-    return remember("demo", name, CASES_KEPT, lambda: _read_demo(name, card))
-
-
-def _read_demo(name: str, card: Mapping[str, Any]) -> Case:
-    folder = DEMO_CASES / name
-    ct = folder / card.get("ct", "ct.nii.gz")
-    events = folder / "timeline.parquet"
-    when = card.get("prediction_time")
-    timeline = load_timeline(events, prediction_time=pd.Timestamp(when) if when else None) if events.exists() else None
-    return Case(
-        name=str(card.get("title", name)),
-        study=load_study(ct) if ct.exists() else None,
-        timeline=timeline,
-        task=card.get("task"),
-        words=str(card.get("description", "")),
-    )
+    return remember("demo", name, CASES_KEPT, lambda: read_demo(DEMO_CASES / name, card))
 
 
 def current_case() -> Case | None:
@@ -173,33 +137,92 @@ def current_demo() -> str | None:
 # ---------------------------------------------------------------- the user's own files
 
 
-def series_in(source: Any) -> tuple[SeriesSummary, ...]:
-    """CT series of a server path or of (name, bytes) pairs. Raises UserFacingError."""
-    if isinstance(source, Path) and not source.exists():
-        raise UserFacingError(
-            "There is nothing at this path.", "a folder or file that the server can read", "Check the path"
-        )
-    return list_series(source)
+def intake() -> Intake | None:
+    """What is being read for this session, or None."""
+    return cast("Intake | None", st.session_state.get(INTAKE))
 
 
-def read_scan(source: Any, series: str | None, progress: Callable[[float, str], None]) -> CtStudy | None:
-    """The chosen CT, or None where there is no source. Raises UserFacingError."""
-    return None if source is None else load_study(source, series=series, progress=progress)
+def begin_intake(new: Intake) -> None:
+    """Read these sources instead of whatever was being read; uploads are taken out of Streamlit's own keeping."""
+    stop_intake()
+    st.session_state[INTAKE] = new
+    new.advance()
 
 
-def subjects_in(source: Any) -> dict[int, str]:
-    """Patients of an events file: subject id -> how much is known of each. Raises UserFacingError."""
-    table = list_subjects(source)
-    years = (table["last"] - table["first"]).dt.total_seconds() / (365.25 * 86400)
-    return {
-        int(subject): f"{int(subject)}: {int(count):,} events over {span:.1f} years"
-        for subject, count, span in zip(table["subject_id"], table["events"], years, strict=True)
-    }
+def stop_intake() -> None:
+    """Drop what is being read, and a case that was opened from it before its identifiers were decided."""
+    if old := intake():
+        old.cancel()
+        if st.session_state.get("case_from") is old:
+            st.session_state.pop("case", None)
+            st.session_state.pop("case_from", None)
+    for name in (INTAKE, "store:pacs"):
+        st.session_state.pop(name, None)
+    st.session_state["upload_round"] = upload_round() + 1
+    context = get_script_run_ctx()
+    if context is not None:
+        context.uploaded_file_mgr.remove_session_files(context.session_id)
+    give_back_memory()
 
 
-def read_record(source: Any, subject: int | None, when: pd.Timestamp | None) -> Timeline | None:
-    """The chosen patient's timeline, or None where there is no source. Raises UserFacingError."""
-    return None if source is None else load_timeline(source, prediction_time=when, subject_id=subject)
+def upload_round() -> int:
+    """Part of every uploader's key: another round is an empty uploader."""
+    return int(st.session_state.get("upload_round", 0))
+
+
+def open_intake() -> None:
+    """Put what was read on screen. Undecided identifiers stay with it, and block its exports."""
+    read, before = intake(), st.session_state.get("case")
+    if read is None:
+        raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
+    study, timeline = read.open_parts()
+    released, both = read.released, study is not None and timeline is not None
+    case = Case("Your own case", study, timeline, fabricated=both, released=released)
+    if released:
+        stop_intake()
+    if before is not None and before.digest == case.digest and has_own_case():
+        st.session_state["case"] = case
+    else:
+        set_case(case)
+    if not released:
+        st.session_state.update({INTAKE: read, "case_from": read})
+
+
+def settle_intake() -> None:
+    """Release the case on screen once its search is over and decided about; pages call it first."""
+    read = intake()
+    if read is None or id(read) != id(st.session_state.get("case_from")):
+        return
+    read.advance()
+    if read.released:
+        open_intake()
+
+
+def decide_intake() -> None:
+    """The reader has seen the identifiers and chose to strip them: what is open, or will be, may be exported."""
+    read = intake()
+    if read is not None and read.findings is not None:
+        read.decided = True
+        settle_intake()
+
+
+def export_block(case: Case) -> UserFacingError | None:
+    """Why this case must not be exported, or None."""
+    read = intake()
+    return export_refusal(case, searching=read is not None and read.findings is None and not read.error("findings"))
+
+
+def has_own_case() -> bool:
+    """Is the case on screen the user's own?"""
+    return "case" in st.session_state and current_demo() is None
+
+
+def close_case() -> None:
+    """Take the user's own case off the screen and out of memory."""
+    stop_intake()
+    forget_patient()
+    st.session_state.pop("demo", None)
+    give_back_memory()
 
 
 # ---------------------------------------------------------------- models
@@ -208,16 +231,7 @@ def read_record(source: Any, subject: int | None, when: pd.Timestamp | None) -> 
 @st.cache_resource(show_spinner=False)
 def model_choices() -> tuple[ModelChoice, ...]:
     """Every shipped bundle, tasks and fusions in display order."""
-    found = (ModelChoice(key, *key.split("/", 1)) for key in shipped_bundles())
-    return tuple(sorted(found, key=_display_order))
-
-
-def _display_order(choice: ModelChoice) -> tuple[int, str, int]:
-    return _place(choice.task, tuple(TASKS)), choice.task, _place(choice.fusion, FUSION_ORDER)
-
-
-def _place(name: str, order: tuple[str, ...]) -> int:
-    return order.index(name) if name in order else len(order)
+    return in_display_order(shipped_bundles())
 
 
 def choice_of(task: str, fusion: str) -> ModelChoice | None:
@@ -253,6 +267,17 @@ def review(
         )
 
     return remember("reviews", (case.digest, bundle_key, horizon_days, method), REVIEWS_KEPT, compute)
+
+
+def quality(case: Case, bundle_key: str | None) -> QualityReport:
+    """Verdicts of the quality gate on a case, for a model or without one. Kept for this session."""
+
+    def compute() -> QualityReport:
+        if bundle_key is None:
+            return assess(case.study, case.timeline)
+        return assess_case(case.study, case.timeline, bundle(bundle_key), encoding(case, bundle_key))
+
+    return remember("quality", (case.digest, bundle_key), REVIEWS_KEPT, compute)
 
 
 def is_reviewed(case: Case, bundle_key: str, horizon_days: int, method: str | None) -> bool:
@@ -314,7 +339,9 @@ def device_words() -> str:
 
 
 def exports(case: Case, bundle_key: str, result: CaseReview) -> Exports:
-    """The exports of what is on screen."""
+    """The exports of what is on screen. Raises UserFacingError while identifiers are undecided."""
+    if refusal := export_block(case):
+        raise refusal
     return Exports(case.study, case.timeline, result, bundle(bundle_key), _view())
 
 

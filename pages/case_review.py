@@ -10,17 +10,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import session
 from core.errors import UserFacingError
-from core.session import Case
+from core.intake import Case
 from core.view.words import empty_html
-from pages._parts import events, export, header, result, survival
+from pages._parts import events, export, header, quality, result, survival
 from pages._parts.header import Asked
-from pages._parts.own_data import open_own
 
 Place = Callable[[], DeltaGenerator]
 
 
 def main() -> None:
     """Draw the page; another patient's picture is taken away first, the volume goes out before anything is computed."""
+    session.settle_intake()
     case = _case()
     if case is None:
         return
@@ -28,9 +28,12 @@ def main() -> None:
     scan, curve = _places(session.is_new_on_screen(case))
     with top:
         asked = header.draw(case)
+        verdicts = st.container(key="quality")
         busy = st.container(key="busy")
     with scan():
         _scan(case, asked)
+    with verdicts:
+        quality.draw(case, asked.model.key if asked else None)
     with curve():
         review, question = result.draw(case, asked, busy)
     result.overlay(case, asked, review, question)
@@ -58,10 +61,10 @@ def _case() -> Case | None:
         case = None
     else:
         if case is None:
-            lines = ("No demo case is installed under assets/demo/cases.", "Open your own CT or record.")
+            lines = ("No demo case is installed under assets/demo/cases.", "Load your own CT or record.")
             st.html(empty_html("panel", "No case is open", lines))
-    if case is None and st.button("Open yours", icon=":material/folder_open:"):
-        open_own()
+    if case is None:
+        st.page_link("pages/load.py", label="Load yours", icon=":material/folder_open:")
     return case
 
 
@@ -69,11 +72,12 @@ def _case() -> Case | None:
 def _scan(case: Case, asked: Asked | None) -> None:
     """The viewer; what it reports reruns only this fragment."""
     if case.study is None:
-        lines = ("Models that read a CT use a learned stand-in and say so.", "Add one with \u201cOpen yours\u201d.")
+        lines = ("Models that read a CT use a learned stand-in and say so.", "Add one with \u201cLoad yours\u201d.")
         st.html(empty_html("scan", "This case has no CT", lines))
         return
     with st.container(key="scan"):
         session.show_volume(case.study, session.window_of(asked.task.name if asked else case.task))
 
 
+session.ensure_router()
 main()

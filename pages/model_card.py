@@ -89,4 +89,5 @@ def _calibration(bundle: Bundle, horizons: dict[str, Any]) -> None:
     st.caption(calibration_words(entry))
 
 
+session.ensure_router()
 main()

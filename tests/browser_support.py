@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,16 +36,16 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def running_app() -> Iterator[str]:
-    """The app on a free port; yields its address. APP_URL names one that is already up."""
-    if address := os.environ.get("APP_URL"):
+def running_app(**settings: str) -> Iterator[str]:
+    """The app on a free port; yields its address. APP_URL names one that is already up; settings: its environment."""
+    if (address := os.environ.get("APP_URL")) and not settings:
         yield address
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_healthy(port, server)
@@ -77,14 +77,28 @@ def running_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def open_page(browser: Browser, address: str, *, scheme: str = "light", size: tuple[int, int] = (1366, 768)) -> Page:
-    """A fresh session on the app; `page.complaints` collects console errors and uncaught exceptions."""
+def open_page(
+    browser: Browser,
+    address: str,
+    *,
+    scheme: str = "light",
+    size: tuple[int, int] = (1366, 768),
+    touch: bool = False,
+    before: Callable[[Page], None] | None = None,
+) -> Page:
+    """A fresh session on the app; `page.complaints` collects console errors and uncaught exceptions.
+
+    before: called with the page before it goes anywhere, so that all its traffic can be listened to.
+    """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
         accept_downloads=True,  # type: ignore[arg-type]
+        has_touch=touch,
     )
     page = context.new_page()
+    if before:
+        before(page)
     complaints: list[str] = []
     page.complaints = complaints  # type: ignore[attr-defined]
 

@@ -212,11 +212,12 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_map(page):
 @pytest.mark.skipif(not SERIES.exists(), reason="needs the real DICOM series in ../shared/data/ct")
 def test_a_dicom_series_is_uploaded_described_and_read(page):
     before = viewer(page, "ready")
-    page.get_by_role("button", name="Open yours").click()
-    page.locator("[data-testid=stDialog] input[type=file]").first.set_input_files(SERIES)
-    opening = page.get_by_role("button", name="Open this case")
-    expect(opening).to_be_enabled(timeout=SLOW_MS)
-    opening.click()
+    page.get_by_role("link", name="Load yours").click()
+    page.locator(".st-key-pick_ct input[type=file]").set_input_files(SERIES)
+    for name in ("Read", "Open in case review"):
+        button = page.get_by_role("button", name=name, exact=True)
+        expect(button).to_be_enabled(timeout=SLOW_MS)
+        button.click()
     expect(page.get_by_text("30 slices of 8 mm")).to_be_visible(timeout=SLOW_MS)
     page.wait_for_function(
         f"(before) => {{ {FIND} return v && v.dataset.ready !== before; }}", arg=before, timeout=SLOW_MS

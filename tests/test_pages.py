@@ -13,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 from core import RESEARCH_NOTICE, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
+from core.intake import Case
+from core.quality import Factor, QualityReport
 from core.records import CaseReview
-from core.session import Case
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSIONS = ("cross_attention", "image_only", "ehr_only")
@@ -24,6 +25,12 @@ DEMOS = {
     "scan": {"title": "Scan only", "task": "pe_mortality"},
     "record": {"title": "Record only", "task": "mace"},
 }
+
+
+VERDICTS = (
+    Factor("noise", "in", "20 HU", "like the training scans"),
+    Factor("orientation", "outside", "heart left -0.90", "left and right are exchanged"),
+)
 
 
 @dataclass
@@ -45,12 +52,18 @@ class World:
             study, timeline, fusion=bundle.fusion, horizon_days=horizon_days, explain=explain, task=bundle.task
         )
 
-    def read_demo(self, name: str, card: dict) -> Case:
+    def assess_case(self, study, timeline, bundle, encoding) -> QualityReport:
+        if self.refusal:
+            raise self.refusal
+        return QualityReport(VERDICTS)
+
+    def read_demo(self, folder: Path, card: dict) -> Case:
         if self.demo_refusal:
             raise self.demo_refusal
+        name = folder.name
         scan = None if name == "record" else SCAN
         record = None if name == "scan" else RECORD
-        return Case(card["title"], scan, record, card["task"], card.get("description", ""))
+        return Case(card["title"], scan, record, card["task"], card.get("description", ""), released=True)
 
 
 @pytest.fixture
@@ -58,13 +71,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     st.cache_resource.clear()
     monkeypatch.setattr(session, "demo_cases", lambda: DEMOS)
-    monkeypatch.setattr(session, "_read_demo", made.read_demo)
+    monkeypatch.setattr(session, "read_demo", made.read_demo)
     monkeypatch.setattr(session, "shipped_bundles", lambda: made.bundles)
     monkeypatch.setattr(
         session, "load_bundle", lambda path: view_support.ScreenBundle(path.name, TASKS[path.parent.name])
     )
     monkeypatch.setattr(session, "review_case", made.review_case)
     monkeypatch.setattr(session, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(session, "assess_case", made.assess_case)
     monkeypatch.setattr(
         session,
         "compare_curves",
@@ -100,6 +114,12 @@ def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     assert len(app.get("bidi_component")) == 3
     assert len(app.get("plotly_chart")) == 2
     assert world.asked == [("cross_attention", 90, None), ("cross_attention", 90, "gradcam")]
+
+
+def test_quality_verdicts_stand_under_the_header_worst_first(world):
+    shown = html(fine(opened()))
+    assert "1 outside, 1 like training" in shown
+    assert shown.index("left and right are exchanged") < shown.index("like the training scans")
 
 
 def test_a_rerun_asks_no_model_again(world):
@@ -188,7 +208,7 @@ def test_an_unreadable_demo_is_told_and_another_can_be_opened(world):
     world.demo_refusal = UserFacingError("The file is damaged.", "an intact file", "Install again.")
     app = fine(opened())
     assert "The file is damaged" in html(app)
-    assert any(button.label == "Open yours" for button in app.button)
+    assert any(link.proto.label == "Load yours" for link in app.get("page_link"))
 
 
 def test_no_demo_case_at_all(world, monkeypatch):
@@ -216,18 +236,6 @@ def test_trends_open(world):
     fine(app.toggle(key="trends").set_value(True).run())
 
 
-def test_the_own_case_dialog_opens(world):
-    app = fine(opened())
-    next(button for button in app.button if button.label == "Open yours").click()
-    fine(app.run())
-    assert app.get("file_uploader")
-
-
-def test_a_server_path_that_is_not_there_is_told():
-    with pytest.raises(UserFacingError, match="nothing at this path"):
-        session.series_in(Path("/nowhere/at/all"))
-
-
 def test_the_model_card_shows_card_and_cohort(world):
     app = fine(opened("pages/model_card.py"))
     assert "Knows boxes only" in html(app)
@@ -252,4 +260,4 @@ def test_stores_are_bounded_and_forgotten(monkeypatch):
     assert session.remember("x", 3, 3, lambda: -1) == 9
     state["case"] = "someone"
     session.forget_patient()
-    assert state == {}
+    assert state == {"show_dates": False}

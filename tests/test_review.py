@@ -9,15 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from explain_support import background, study_on_grid
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
 
-from core.encode.slices import slice_grid
 from core.errors import UserFacingError
-from core.explain import population
 from core.explain.context import module_state
 from core.explain.events import event_attribution
-from core.explain.population import embedding_verdict, has_contrast, reference_embeddings, scan_reasons
 from core.fuse.batch import TokenBatch
 from core.records import CaseReview, CtStudy, Timeline
 from core.review import choose_horizon, compare_curves, encode_case, review_case, review_slice
@@ -187,8 +183,8 @@ def test_virtual_weights_and_fabricated_pairs_are_said(small: SmallBundle, revie
 def test_a_record_of_unknown_codes_is_said(small: SmallBundle) -> None:
     codes = ("LOCAL//1", "LOCAL//2", "LOCAL//3", "LOCAL//4", "LOCAL//5", RISKY_CODE)
     result = review_case(SCAN, timeline(codes), small, explain=None)
-    text = next(notice.text for notice in result.notices if notice.key == "few_known_codes")
-    assert "38%" in text
+    text = next(notice.text for notice in result.notices if notice.key == "outside_population")
+    assert "knows only 38%" in text
 
 
 def test_a_real_scan_is_outside_a_virtual_training_population(small: SmallBundle) -> None:
@@ -196,44 +192,6 @@ def test_a_real_scan_is_outside_a_virtual_training_population(small: SmallBundle
     notice = next(notice for notice in result.notices if notice.key == "outside_population")
     assert notice.level == "warning"
     assert "only seen virtual patients" in notice.text
-
-
-def test_embedding_verdicts_follow_the_training_quantiles() -> None:
-    reference = np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)
-    assert embedding_verdict(np.zeros(6, np.float32), reference).status == "in"
-    far = embedding_verdict(np.full(6, 9, np.float32), reference)
-    assert far.status == "outside"
-    assert far.nearer_share == 1
-    assert "training" in far.reasons[0]
-    shares = [embedding_verdict(row, np.delete(reference, n, 0)).nearer_share for n, row in enumerate(reference)]
-    assert np.mean(np.array(shares) >= population.EDGE_SHARE) == pytest.approx(0.05, abs=0.02)
-    assert embedding_verdict(np.full(6, 9, np.float32), reference[:10]).status == "in"
-
-
-def test_reference_columns_are_read_in_their_number_order() -> None:
-    table = pd.DataFrame({f"embedding_{n}": [float(n)] for n in (10, 2, 0)}).assign(risk=0.5)
-    assert reference_embeddings(table).tolist() == [[0.0, 2.0, 10.0]]
-
-
-def test_contrast_and_field_of_view_are_judged_from_the_scan() -> None:
-    slices = background(np.random.default_rng(0), 12)
-    grid = slice_grid(study_on_grid(slices))
-    assert not has_contrast(slices)
-    row, column = np.mgrid[:128, :144]
-    bright = slices.copy()
-    bright[:, ((row - 64) ** 2 + (column - 72) ** 2) < 20**2] = 300
-    assert has_contrast(bright)
-    plain = CtStudy(np.zeros((4, 4, 30), np.int16), np.diag([2.0, 2.0, 5.0, 1.0]), origin="virtual")
-    assert scan_reasons(plain, grid, bright, "pe_mortality", True) == ()
-    assert any("none is seen" in reason for reason in scan_reasons(plain, grid, slices, "pe_mortality", True))
-    assert any("contrast is seen" in reason for reason in scan_reasons(plain, grid, bright, "mace", True))
-    assert scan_reasons(plain, grid, bright, "another task", True) == ()
-    few = CtStudy(np.zeros((4, 4, 5), np.int16), np.diag([2.0, 2.0, 8.0, 1.0]), origin="real")
-    reasons = " ".join(scan_reasons(few, replace(grid, anchor="body"), bright, "mace", True))
-    for words in ("virtual patients", "no lungs", "8.0 mm apart", "only 5 slices"):
-        assert words in reasons
-    short = replace(grid, relative=np.linspace(0.3, 0.8, len(grid.z_mm)))
-    assert any("base to apex" in reason for reason in scan_reasons(plain, short, slices, "mace", True))
 
 
 def test_horizons_are_checked(small: SmallBundle) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from core.export.style import COHORT, EHR, IMAGE, WARNING, WATERMARK, duration, fusion_colour, percent
+from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, duration, fusion_colour, percent
 from core.records import Attention, CaseReview, EventAttribution, Timeline
 from core.timeline.describe import describe
 
@@ -33,9 +33,9 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
     axes.set_title(risk_sentence(review, baseline))
     axes.legend(loc="best")
     _numbers_at_risk(axes, shown, end, scale)
-    if watermark:
+    if marks := curve_marks(review.notices, watermark):
         look: dict[str, Any] = {"rotation": 18, "ha": "center", "va": "center", "fontsize": 11, "alpha": 0.16}
-        axes.text(0.5, 0.55, WATERMARK, transform=axes.transAxes, **look)
+        axes.text(0.5, 0.55, "\n".join(marks), transform=axes.transAxes, **look)
 
 
 def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:

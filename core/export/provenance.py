@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from core.export.figure import FigureInputs, world_mm
-from core.export.style import NOTICE, WATERMARK
+from core.export.style import NOTICE, WATERMARK, curve_marks
 from core.records import CaseReview
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "matplotlib", "nibabel", "safetensors")
@@ -35,6 +35,7 @@ def provenance(inputs: FigureInputs, *, key: bytes | None = None, created: datet
     return {
         "notice": NOTICE,
         "watermark": WATERMARK if inputs.bundle.virtual else None,
+        "marks": curve_marks(review.notices, bool(inputs.bundle.virtual)),
         "created_utc": (created or datetime.now(UTC)).isoformat(timespec="seconds"),
         "model": {
             "task": review.task.name,

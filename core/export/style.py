@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
 
 from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
+from core.records import Notice
 
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
+OUTSIDE_MARK = "Outside the training population"
 
 IMAGE, EHR, FUSED, COHORT, WARNING = "#E69F00", "#009E73", "#0072B2", "#767676", "#D55E00"
 FUSION_COLOURS = {"image_only": IMAGE, "ehr_only": EHR}
@@ -52,6 +54,12 @@ def figure_style() -> Iterator[None]:
     """Our settings inside, the process's outside; one figure at a time, as they are process-wide."""
     with _DRAWING, matplotlib.rc_context(_RC):
         yield
+
+
+def curve_marks(notices: Iterable[Notice], virtual: bool) -> list[str]:
+    """What stands across a curve on screen and in exports: weights of virtual patients, a case outside training."""
+    outside = any(notice.key == "outside_population" and notice.level == "warning" for notice in notices)
+    return [WATERMARK] * virtual + [OUTSIDE_MARK] * outside
 
 
 def fusion_colour(fusion: str) -> str:

@@ -49,7 +49,7 @@ def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:
     attribution: log cumulative hazard at the horizon, NaN where the model gives none; attention: share, NaN likewise.
     """
     events = timeline.events
-    lanes = {code: kind_of(code) for code in events["code"].unique()}
+    lanes = {code: kind_of(code, timeline.code_kinds) for code in events["code"].unique()}
     words = {code: describe(code, timeline.code_descriptions) for code in lanes}
     rows = pd.DataFrame(
         {

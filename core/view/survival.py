@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core import VIRTUAL_WATERMARK
-from core.export.style import COHORT, EHR, IMAGE, duration, fusion_colour, percent
+from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, percent
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
@@ -47,8 +46,8 @@ def curve_figure(
     _add_horizon(figure, review, colour)
     ticks = _ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
-    if virtual:
-        _add_watermark(figure)
+    if marks := curve_marks(review.notices, virtual):
+        _add_watermark(figure, marks)
     figure.update_layout(**_layout(review, ticks))
     return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
 
@@ -121,13 +120,13 @@ def _margin_note(figure: go.Figure, day: float, text: str) -> None:
     figure.add_annotation(x=day, y=0, yref="paper", yshift=-34, showarrow=False, text=text, font={"size": 11})
 
 
-def _add_watermark(figure: go.Figure) -> None:
+def _add_watermark(figure: go.Figure, marks: Sequence[str]) -> None:
     figure.add_annotation(
         x=0.5,
         y=0.12,
         xref="paper",
         yref="paper",
-        text=VIRTUAL_WATERMARK,
+        text="<br>".join(marks),
         showarrow=False,
         opacity=0.62,
         font={"size": 15},

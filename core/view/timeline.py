@@ -201,14 +201,14 @@ def trend_codes(rows: pd.DataFrame, count: int = 6) -> list[str]:
 
 def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIGHT) -> go.Figure:
     """Small multiples: one value over the days before the prediction each, with its own unit."""
-    titles = [_trend_title(rows[rows["code"] == code].iloc[-1]) for code in codes]
+    titles = [_trend_title(rows[(rows["code"] == code) & rows["number"].notna()]) for code in codes]
     columns = max(1, min(3, len(codes)))
     lines = max(1, -(-len(codes) // columns))
     figure = make_subplots(
         rows=lines, cols=columns, subplot_titles=titles, vertical_spacing=0.3, horizontal_spacing=0.07
     )
     for n, code in enumerate(codes):
-        kept = rows[(rows["code"] == code) & rows["number"].notna()]
+        kept = in_latest_unit(rows[(rows["code"] == code) & rows["number"].notna()])
         figure.add_scatter(
             x=kept["day"],
             y=kept["number"],
@@ -229,6 +229,15 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIG
     return finish(figure, ink=ink, height=60 + 115 * lines, margin={"l": 44, "r": 8, "t": 26, "b": 24})
 
 
-def _trend_title(row: pd.Series) -> str:
+def in_latest_unit(values: pd.DataFrame) -> pd.DataFrame:
+    """The values of a code recorded in the same unit as its latest one: numbers in two units are never joined."""
+    units = values["unit"].fillna("")
+    return values[units == units.iloc[-1]] if len(values) else values
+
+
+def _trend_title(values: pd.DataFrame) -> str:
+    row = values.iloc[-1]
     unit = f" ({escape(unit_words(str(row['unit'])))})" if isinstance(row["unit"], str) and row["unit"] else ""
-    return f"{escape(str(row['words']))}{unit}"
+    others = len(values) - len(in_latest_unit(values))
+    left_out = f", {others} in another unit left out" if others else ""
+    return f"{escape(str(row['words']))}{unit}{left_out}"

@@ -118,6 +118,17 @@ def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
     return f'<table class="raw">{lines}</table>'
 
 
+def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
+    """Several raw events as one table; drawn here and not as a data grid, which could be saved past the export gate."""
+    lines = "".join(
+        f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))}</td><td>{escape(str(row.value))}</td>"
+        f"<td>{escape(str(row.code))}</td><td>{_effect(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
+        for day, row in zip(when, rows.itertuples(), strict=True)
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("When", "Event", "Value", "Code", "Effect on risk"))
+    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+
+
 def _effect(value: float) -> str:
     if np.isnan(value):
         return "not given by this model"

@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from core import session
+from core.intake import Case
 from core.records import CaseReview, Timeline
-from core.session import Case
 from core.view.lanes import day_words, found, strongest
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
-from core.view.words import empty_html, raw_event_html
+from core.view.words import empty_html, events_html, raw_event_html
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
 MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
@@ -24,7 +24,7 @@ def draw(case: Case, review: CaseReview | None) -> None:
     """The whole panel; selecting a mark reruns only this part of the page."""
     timeline = case.timeline
     if timeline is None:
-        lines = ("Models that read a record use a learned stand-in and say so.", "Add one with \u201cOpen yours\u201d.")
+        lines = ("Models that read a record use a learned stand-in and say so.", "Add one with \u201cLoad yours\u201d.")
         st.html(empty_html("lanes", "This case has no record", lines))
         return
     rows = session.event_table(case, review)
@@ -150,10 +150,9 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         row = chosen.iloc[0]
         st.html(raw_event_html(row, label(float(row["day"]))))
     else:
-        table = chosen.head(MAX_RAW_ROWS).assign(when=chosen["day"].map(label))[
-            ["when", "words", "value", "code", "attribution"]
-        ]
-        st.dataframe(table, hide_index=True, height=190)
+        shown = chosen.head(MAX_RAW_ROWS)
+        with st.container(height=190, key="raw_events"):
+            st.html(events_html(shown, [str(label(float(day))) for day in shown["day"]]))
 
 
 def _trends(rows: pd.DataFrame) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 import streamlit as st
 
 from core import session
+from core.errors import UserFacingError
+from core.intake import Case
 from core.records import CaseReview
-from core.session import Case
+from core.view.words import error_html
 from pages._parts.header import Asked
 
 KINDS = {
@@ -23,6 +26,9 @@ KINDS = {
 @st.fragment
 def draw(case: Case, asked: Asked, review: CaseReview) -> None:
     """One row of download buttons; files are made on the click, at the slice and window on screen."""
+    if refusal := session.export_block(case):
+        _blocked(refusal)
+        return
     files = session.exports(case, asked.model.key, review)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="export"):
         st.html('<h2 class="section">Export</h2>', width="content")
@@ -33,5 +39,20 @@ def draw(case: Case, asked: Asked, review: CaseReview) -> None:
         st.caption("At the slice and window on screen; notice, model, method and versions are burned in.")
 
 
+def _blocked(refusal: UserFacingError) -> None:
+    """Why nothing can be taken away, and where that is decided."""
+    with st.container(key="export_blocked"):
+        st.html(f'<h2 class="section">Export</h2>{error_html(refusal)}')
+        st.page_link("pages/load.py", label="Go to Load", icon=":material/arrow_forward:")
+
+
 def _button(title: str, name: str, mime: str, make: Callable[[], bytes]) -> None:
-    st.download_button(title, make, file_name=name, mime=mime, on_click="ignore", key=f"export_{name}")
+    st.download_button(title, make, file_name=_tagged(name), mime=mime, on_click="ignore", key=f"export_{name}")
+
+
+def _tagged(name: str) -> str:
+    """The name with a word of this session only: a download's address is a hash of its name and of parts of its bytes,
+    and files of two sessions must never meet there."""
+    tag = st.session_state.setdefault("export_tag", secrets.token_hex(6))
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}_{tag}{dot}{suffix}"

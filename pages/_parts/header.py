@@ -10,10 +10,10 @@ from core import session
 from core.cohort.tasks import TASKS
 from core.explain.methods import CARDS
 from core.export.style import FUSION_TITLES
+from core.intake import Case
 from core.records import Task
-from core.session import Case, ModelChoice
+from core.view.choices import ModelChoice
 from core.view.words import case_line, describe_case, escape_markdown
-from pages._parts.own_data import open_own
 
 OWN = "own"
 
@@ -50,8 +50,9 @@ def draw(case: Case) -> Asked | None:
         )
         with columns[4], st.container(horizontal=True, gap="xsmall", horizontal_alignment="right"):
             _about(case)
-            if st.button("Open yours", icon=":material/folder_open:", help="Open your own CT and record"):
-                open_own()
+            st.page_link(
+                "pages/load.py", label="Load yours", icon=":material/folder_open:", help="Your own CT and record"
+            )
     model = session.choice_of(task, fusion) if fusion else None
     return Asked(model, session.task_card(model), method) if model else None
 

@@ -10,8 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
 from core.export.style import duration
+from core.intake import Case
 from core.records import CaseReview
-from core.session import Case
 from pages._parts import survival
 from pages._parts.header import Asked
 

@@ -7,8 +7,8 @@ import streamlit as st
 from core import session
 from core.errors import UserFacingError
 from core.export.style import FUSION_TITLES, duration
+from core.intake import Case
 from core.records import CaseReview, Notice, SurvivalCurve
-from core.session import Case
 from core.view.survival import curve_figure, headline_html
 from core.view.words import empty_html, error_html, notices_html
 from pages._parts.header import Asked

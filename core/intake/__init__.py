@@ -1,0 +1,23 @@
+"""One patient's files on their way in: read in the background, searched, judged, and only then opened."""
+
+from __future__ import annotations
+
+from core.intake.case import Case, export_refusal, read_demo
+from core.intake.desk import Intake
+from core.intake.job import Cancelled, Job, Tell
+from core.intake.memory import give_back_memory, keep_few_arenas
+from core.intake.strip import strip
+
+keep_few_arenas()
+
+__all__ = [
+    "Cancelled",
+    "Case",
+    "Intake",
+    "Job",
+    "Tell",
+    "export_refusal",
+    "give_back_memory",
+    "read_demo",
+    "strip",
+]

@@ -1,0 +1,68 @@
+"""What can be on screen, and whether it may leave the app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load import load_study
+from core.records import CtStudy, Timeline
+from core.timeline import load_timeline
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is open: a CT, a timeline, or both, and words for the header.
+
+    fabricated: CT and timeline were put together by the user and need not be of one person.
+    released: it may be exported, as it ships with the app or its identifiers were searched for and decided about.
+    """
+
+    name: str
+    study: CtStudy | None
+    timeline: Timeline | None
+    task: str | None = None
+    words: str = ""
+    fabricated: bool = False
+    released: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Key of everything computed from this case."""
+        return f"{self.study.digest if self.study else '-'}|{self.timeline.digest if self.timeline else '-'}"
+
+
+def read_demo(folder: Path, card: Mapping[str, Any]) -> Case:
+    """A case that ships with the app, from its folder and its case.json. Raises UserFacingError."""
+    ct, events, when = folder / card.get("ct", "ct.nii.gz"), folder / "timeline.parquet", card.get("prediction_time")
+    timeline = load_timeline(events, prediction_time=pd.Timestamp(when) if when else None) if events.exists() else None
+    return Case(
+        name=str(card.get("title", folder.name)),
+        study=load_study(ct) if ct.exists() else None,
+        timeline=timeline,
+        task=card.get("task"),
+        words=str(card.get("description", "")),
+        released=True,
+    )
+
+
+def export_refusal(case: Case, *, searching: bool = False) -> UserFacingError | None:
+    """Why this case must not be exported, or None. searching: the search for identifiers is still under way."""
+    if case.released:
+        return None
+    if searching:
+        return UserFacingError(
+            "Export is blocked: the files of this case are still being searched for identifiers.",
+            "the end of the search",
+            "Go to Load and watch it there.",
+        )
+    return UserFacingError(
+        "Export is blocked: the files of this case hold what may identify a person, or could not be searched.",
+        "a decision about it",
+        "Go to Load, read what was found there, and strip it or stop.",
+    )

@@ -1,0 +1,241 @@
+"""The desk: what one session is reading, step by step, each step a job that the reader can watch and cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.intake.job import Job, Tell
+from core.intake.search import Found, search
+from core.intake.strip import strip
+from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
+from core.load.entries import Source
+from core.privacy import Finding
+from core.quality import QualityReport, assess
+from core.records import CtStudy, Timeline
+from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
+
+_SCAN_STEPS = ("series", "study")
+_RECORD_STEPS = ("subjects", "columns", "timeline")
+_LAST_STEPS = ("findings", "quality")
+
+
+@dataclass(eq=False)
+class Intake:
+    """One patient's CT, record or both, from where they lie to where they can be opened.
+
+    scan, record: the sources, None where there is none; scan_words, record_words say what they are.
+    series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
+    Nothing of it reaches the session's case before `open_parts`.
+    """
+
+    scan: Source | None = field(default=None, repr=False)
+    record: Source | None = field(default=None, repr=False)
+    scan_words: str = ""
+    record_words: str = ""
+    series: str | None = None
+    repairs: tuple[Repair, ...] = ()
+    subject: int | None = None
+    day_zero: pd.Timestamp | None = None
+    columns: Mapping[str, str] | None = None
+    decided: bool = False
+    _jobs: dict[str, Job[Any]] = field(default_factory=dict, repr=False)
+
+    # ------------------------------------------------------------ what is known
+
+    def job(self, step: str) -> Job[Any] | None:
+        """The job of a step, where it was started."""
+        return self._jobs.get(step)
+
+    @property
+    def running(self) -> tuple[Job[Any], ...]:
+        """Jobs under way."""
+        return tuple(job for job in self._jobs.values() if job.running)
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """Steps that are over, in order: what the screen depends on."""
+        return tuple(f"{step}-{id(job)}" for step, job in self._jobs.items() if not job.running)
+
+    def error(self, *steps: str) -> UserFacingError | None:
+        """The refusal of the first of these steps that has one."""
+        return next((job.error for step in steps if (job := self.job(step)) and job.error), None)
+
+    def _result(self, step: str) -> Any:
+        job = self.job(step)
+        return job.result if job else None
+
+    @property
+    def found_series(self) -> tuple[SeriesSummary, ...]:
+        """CT series of the source, once listed."""
+        return cast("tuple[SeriesSummary, ...]", self._result("series") or ())
+
+    @property
+    def study(self) -> CtStudy | None:
+        """The CT, once read."""
+        return cast("CtStudy | None", self._result("study"))
+
+    @property
+    def subjects(self) -> pd.DataFrame | None:
+        """Patients of the record, once listed."""
+        return cast("pd.DataFrame | None", self._result("subjects"))
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The record of the chosen patient, once read."""
+        return cast("Timeline | None", self._result("timeline"))
+
+    @property
+    def question(self) -> MappingQuestion | None:
+        """What to ask about the columns of a table that was not recognised by its names."""
+        asked = cast("MappingQuestion | None", self._result("columns"))
+        return asked if asked is not None and (asked.is_needed or self.columns) else None
+
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """Residual identifiers, None while the search is not over."""
+        found = cast("Found | None", self._result("findings"))
+        return None if found is None else found.findings
+
+    @property
+    def quality(self) -> QualityReport | None:
+        """Verdicts on what was read, for no model in particular."""
+        return cast("QualityReport | None", self._result("quality"))
+
+    @property
+    def offered_repairs(self) -> tuple[Repair, ...]:
+        """Repairs that would lift the refusal on screen."""
+        error = self.error("study")
+        return error.repairs if isinstance(error, RepairableError) else ()
+
+    @property
+    def complete(self) -> bool:
+        """Is everything that was handed over read, and can it be opened?"""
+        given = ((self.scan, self.study), (self.record, self.timeline))
+        wanted = [part for source, part in given if source is not None]
+        return bool(wanted) and all(part is not None for part in wanted)
+
+    @property
+    def released(self) -> bool:
+        """May it be exported? Only after a search that found nothing, or once its findings were acknowledged."""
+        return self.complete and self.findings is not None and (self.decided or not self.findings)
+
+    # ------------------------------------------------------------ what the reader chooses
+
+    def choose_series(self, key: str) -> None:
+        """Read this series instead."""
+        self.series, self.repairs = key, ()
+        self._drop("study", *_LAST_STEPS)
+
+    def repair(self, name: Repair) -> None:
+        """Read the series again with one more repair; its note stays on the study."""
+        self.repairs = (*self.repairs, name)
+        self._drop("study", *_LAST_STEPS)
+
+    def choose_record(
+        self, subject: int | None, day_zero: pd.Timestamp | None, columns: Mapping[str, str] | None = None
+    ) -> None:
+        """Read this patient's events up to this day instead, the columns taken so."""
+        if columns != self.columns:
+            self._drop("subjects")
+        self.subject, self.day_zero, self.columns = subject, day_zero, columns
+        self._drop("timeline", *_LAST_STEPS)
+
+    def leave_out(self, part: str) -> None:
+        """Go on without the "scan" or the "record"."""
+        self._drop(*(_SCAN_STEPS if part == "scan" else _RECORD_STEPS), *_LAST_STEPS)
+        if part == "scan":
+            self.scan = None
+        else:
+            self.record = None
+
+    def cancel(self) -> None:
+        """Stop every job and forget every source and result."""
+        self._drop(*self._jobs)
+        self.scan = self.record = None
+
+    def _drop(self, *steps: str) -> None:
+        for step in steps:
+            if job := self._jobs.pop(step, None):
+                job.cancel()
+        self.decided = False
+
+    # ------------------------------------------------------------ what follows from it
+
+    def advance(self) -> bool:
+        """Start whatever can be started now; is there anything to wait for?
+
+        A job may end while this looks; it looks again until nothing is left to be started.
+        """
+        while True:
+            waiting, jobs = self.running, len(self._jobs)
+            self._start_what_can_be()
+            if waiting or self.running:
+                return True
+            if len(self._jobs) == jobs:
+                return False
+
+    def _start_what_can_be(self) -> None:
+        if self.scan is not None:
+            self._advance_scan()
+        if self.record is not None:
+            self._advance_record()
+        if self.complete:
+            self._advance_checks()
+
+    def _advance_scan(self) -> None:
+        source, found = self.scan, self.found_series
+        assert source is not None
+        self._start("series", "Looking for CT series", lambda tell: list_series(source, thumbnails=True))
+        if self.series is None and len(found) == 1:
+            self.series = found[0].key
+        if self.series is not None:
+            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs))
+        elif (job := self.job("series")) and job.result == ():
+            self._start("study", "Reading the CT", _study_reader(source, None, ()))
+
+    def _advance_record(self) -> None:
+        source, columns, subjects = self.record, self.columns, self.subjects
+        assert source is not None
+        self._start("subjects", "Looking for patients", lambda tell: list_subjects(source, mapping=columns))
+        if self.error("subjects"):
+            self._start("columns", "Looking at the columns", lambda tell: suggest_mapping(source))
+        if self.subject is None and subjects is not None and len(subjects) == 1:
+            self.subject = int(subjects["subject_id"].iloc[0])
+        if self.subject is not None and subjects is not None:
+            subject, day_zero = self.subject, self.day_zero
+            self._start(
+                "timeline",
+                "Reading the record",
+                lambda tell: load_timeline(source, prediction_time=day_zero, subject_id=subject, mapping=columns),
+            )
+
+    def _advance_checks(self) -> None:
+        sources = [source for source in (self.scan, self.record) if source is not None]
+        study, timeline = self.study, self.timeline
+        self._start("findings", "Searching for identifiers", lambda tell: search(sources, study, tell))
+        self._start("quality", "Judging the quality", lambda tell: assess(study, timeline))
+
+    def _start(self, step: str, words: str, work: Callable[[Tell], Any]) -> None:
+        if step not in self._jobs:
+            self._jobs[step] = Job(words, work)
+
+    # ------------------------------------------------------------ the end
+
+    def open_parts(self) -> tuple[CtStudy | None, Timeline | None]:
+        """CT and record for the case: as read while identifiers are undecided, stripped once they are decided."""
+        if not self.complete:
+            raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
+        found = cast("Found | None", self._result("findings"))
+        if found is None or not self.released:
+            return self.study, self.timeline
+        return strip(self.study, self.timeline, found.boxes)
+
+
+def _study_reader(source: Source, series: str | None, repairs: Iterable[Repair]) -> Callable[[Tell], CtStudy]:
+    chosen = tuple(repairs)
+    return lambda tell: load_study(source, series=series, repairs=chosen, progress=tell)

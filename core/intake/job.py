@@ -1,0 +1,115 @@
+"""Work in a thread of its own, watched and cancelled from outside; its result belongs to whoever holds the job."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from core.errors import UserFacingError
+
+T = TypeVar("T")
+Tell = Callable[[float, str], None]
+"""Called with (share done, words); stops the work where it was cancelled."""
+
+AT_ONCE = 2
+_turns = threading.BoundedSemaphore(AT_ONCE)
+
+
+class Cancelled(Exception):
+    """The reader no longer wants the result."""
+
+
+class _State(Generic[T]):
+    """What thread and holder share."""
+
+    def __init__(self, words: str) -> None:
+        self.share, self.words = 0.0, words
+        self.done, self.cancelled = threading.Event(), threading.Event()
+        self.result: T | None = None
+        self.error: UserFacingError | None = None
+
+    def tell(self, share: float, words: str) -> None:
+        """Keep the progress. Raises Cancelled where nobody waits any more."""
+        if self.cancelled.is_set():
+            raise Cancelled
+        self.share, self.words = min(max(share, 0.0), 1.0), words
+
+
+class Job(Generic[T]):
+    """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
+
+    At most two jobs of all sessions run at once, so that one machine's memory suffices; the others say that they wait.
+    """
+
+    def __init__(self, words: str, work: Callable[[Tell], T]) -> None:
+        self._state: _State[T] = _State(words)
+        self.started = time.monotonic()
+        weakref.finalize(self, self._state.cancelled.set)
+        threading.Thread(target=_run, args=(self._state, work, words), daemon=True).start()
+
+    @property
+    def running(self) -> bool:
+        """Is there something to wait for?"""
+        return not self._state.done.is_set()
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """(share done, words)."""
+        return self._state.share, self._state.words
+
+    @property
+    def error(self) -> UserFacingError | None:
+        """Why there is no result, or None."""
+        return self._state.error
+
+    @property
+    def result(self) -> T | None:
+        """The result once it is there, else None."""
+        return self._state.result if self._state.done.is_set() else None
+
+    def cancel(self) -> None:
+        """Stop at the next step; whatever was read is dropped."""
+        self._state.cancelled.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end at most so long; is it over?"""
+        return self._state.done.wait(seconds)
+
+
+def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
+    """The thread. Errors become sentences; anything unexpected is told without its text, which could identify."""
+    try:
+        while not _turns.acquire(timeout=0.2):
+            state.tell(0.0, f"{words}: waiting for other readers of this machine")
+        try:
+            state.tell(0.0, words)
+            result = work(state.tell)
+            state.tell(1.0, words)
+            state.result = result
+        finally:
+            _turns.release()
+    except Cancelled:
+        pass
+    except UserFacingError as error:
+        state.error = _bare(error)
+    except MemoryError:
+        state.error = UserFacingError(
+            "The machine's memory does not suffice.", "a study that fits", "Choose a smaller series, or try later."
+        )
+    except Exception:
+        state.error = UserFacingError(
+            "Reading stopped at something unforeseen.",
+            "a CT study or an events file as described on this page",
+            "Try another export of the data; the file itself was not changed.",
+        )
+    finally:
+        state.done.set()
+
+
+def _bare(error: UserFacingError) -> UserFacingError:
+    """The error without its frames, which would keep the files and voxels that they refer to."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error

@@ -1,0 +1,41 @@
+"""The models a reader can choose from, in display order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.cohort.tasks import TASKS
+
+FUSION_ORDER = (
+    "cross_attention",
+    "co_attention_ehr_guided",
+    "co_attention_image_guided",
+    "contrastive",
+    "concat",
+    "image_only",
+    "ehr_only",
+)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One shipped bundle: its key is "task/fusion"."""
+
+    key: str
+    task: str
+    fusion: str
+
+
+def in_display_order(keys: Iterable[str]) -> tuple[ModelChoice, ...]:
+    """Choices of the bundles "task/fusion": tasks and fusions in display order, unknown ones last."""
+    found = (ModelChoice(key, *key.split("/", 1)) for key in keys)
+    return tuple(sorted(found, key=lambda choice: (_place(choice.task, tuple(TASKS)), choice.task, _rank(choice))))
+
+
+def _rank(choice: ModelChoice) -> int:
+    return _place(choice.fusion, FUSION_ORDER)
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else len(order)

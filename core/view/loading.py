@@ -1,0 +1,79 @@
+"""Pieces of HTML for the Load page: series with their picture, identifiers with their place, what was read."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from core.load import SeriesSummary
+from core.privacy import Finding
+from core.timeline.mapping import ColumnFound
+
+PLACES_SHOWN = 400
+
+
+def picture_html(grey: npt.NDArray[np.uint8] | None, words: str) -> str:
+    """A small picture inside the page itself, so that no address of it exists that another session could ask for."""
+    if grey is None:
+        return '<div class="thumb none" role="img" aria-label="No preview">no preview</div>'
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG")
+    data = base64.b64encode(out.getvalue()).decode("ascii")
+    return f'<img class="thumb" alt="{escape(words)}" src="data:image/png;base64,{data}">'
+
+
+def series_words(item: SeriesSummary) -> str:
+    """Slices, spacing and kernel of a series in one line.
+
+    >>> series_words(SeriesSummary("k", "Thorax", "CT", 64, (512, 512, 64), (0.7, 0.7, 5.0), "B40f"))
+    '64 slices, 0.7 × 0.7 × 5 mm, kernel B40f'
+    """
+    spacing = "spacing in doubt"
+    if item.spacing_mm is not None:
+        spacing = " × ".join(f"{mm:.2g}" for mm in item.spacing_mm) + " mm"
+    kernel = f"kernel {item.kernel}" if item.kernel else "kernel not stated"
+    return f"{item.slices:,} slices, {spacing}, {kernel}"
+
+
+def series_html(item: SeriesSummary, number: int, studies: int) -> str:
+    """One series: picture of its middle slice, description, facts."""
+    name = item.description or "CT series"
+    study = f"Study {item.study}, series {number}" if studies > 1 else f"Series {number}"
+    return (
+        f'<div class="series">{picture_html(item.thumbnail, f"Middle slice of series {number}")}<div>'
+        f"<p><b>{escape(name)}</b></p><p>{escape(series_words(item))}</p><p>{study}</p></div></div>"
+    )
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Table of category, place and masked value."""
+    rows = "".join(
+        f"<tr><td>{escape(f.category)}</td><td>{escape(f.where)}</td><td>{escape(f.masked)}</td></tr>"
+        for f in sorted(findings, key=lambda f: (f.category, f.where))[:PLACES_SHOWN]
+    )
+    more = len(findings) - PLACES_SHOWN
+    rest = f"<p>and {more:,} more places</p>" if more > 0 else ""
+    head = "<tr><th>What</th><th>Where</th><th>Value, masked</th></tr>"
+    return f'<table class="found"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
+
+
+def columns_html(columns: Sequence[ColumnFound]) -> str:
+    """Table of column, kind of its values, masked samples, share of empty cells."""
+    rows = "".join(
+        f"<tr><td>{escape(c.name)}</td><td>{c.shape}</td><td>{escape(', '.join(c.masked_samples))}</td>"
+        f"<td>{c.empty_share:.0%}</td></tr>"
+        for c in columns
+    )
+    head = "<tr><th>Column</th><th>Kind</th><th>Samples, masked</th><th>Empty</th></tr>"
+    return f'<table class="found"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+
+
+def facts_html(lines: Sequence[str]) -> str:
+    """What was read, and each note about it, as a list."""
+    return f'<ul class="facts">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'

@@ -1,0 +1,61 @@
+"""The quality gate on a page: a line of chips, worst first, that opens to every factor with its reason."""
+
+from __future__ import annotations
+
+from html import escape
+
+from core.quality import Factor, QualityReport, Verdict
+
+VERDICT_WORDS: dict[Verdict, str] = {
+    "outside": "outside",
+    "edge": "at the edge",
+    "unknown": "not known",
+    "in": "like training",
+}
+SHOWN_CHIPS = 6
+
+
+def quality_html(report: QualityReport) -> str:
+    """One line that opens: counts and the worst factors as chips, then a table of all, worst first.
+
+    Icon, word and colour each carry the verdict; the reason stands in the table and behind each chip.
+    """
+    chips = [factor for factor in report.worst_first if factor.verdict in ("outside", "edge")][:SHOWN_CHIPS]
+    shown = "".join(_chip(factor) for factor in chips)
+    rows = "".join(_row(factor) for factor in report.worst_first)
+    return (
+        f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(summary_words(report))}</span>'
+        f'{shown}</summary><div class="q-all"><table><thead><tr><th>Verdict</th><th>Factor</th><th>Found</th>'
+        f"<th>Why</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def summary_words(report: QualityReport) -> str:
+    """How many factors have each verdict, in words.
+
+    >>> summary_words(QualityReport((Factor("noise", "in", "20 HU", "fine"), Factor("kernel", "edge", "LUNG", "x"))))
+    '1 at the edge, 1 like training'
+    """
+    counts = [(len(report.of(verdict)), words) for verdict, words in VERDICT_WORDS.items()]
+    return ", ".join(f"{count} {words}" for count, words in counts if count)
+
+
+def _icon(verdict: Verdict) -> str:
+    return f'<i class="q-icon {verdict}" role="img" aria-label="{VERDICT_WORDS[verdict]}"></i>'
+
+
+def _chip(factor: Factor) -> str:
+    words = f"{factor.found}: {factor.reason}"
+    name = f"{factor.name[:1].upper()}{factor.name[1:]}"
+    return (
+        f'<span class="q-chip {factor.verdict}" title="{escape(words, quote=True)}">{_icon(factor.verdict)}'
+        f"{escape(name)} {VERDICT_WORDS[factor.verdict]}</span>"
+    )
+
+
+def _row(factor: Factor) -> str:
+    name = f"{factor.name[:1].upper()}{factor.name[1:]}"
+    return (
+        f'<tr class="{factor.verdict}"><td>{_icon(factor.verdict)}{VERDICT_WORDS[factor.verdict]}</td>'
+        f"<td>{escape(name)}</td><td>{escape(factor.found)}</td><td>{escape(factor.reason)}</td></tr>"
+    )

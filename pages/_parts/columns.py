@@ -1,0 +1,47 @@
+"""Guided column mapping: what each column of an unknown table means, with a guess to confirm."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.intake import Intake
+from core.timeline import MappingQuestion
+from core.timeline.columns import ROLES
+from core.timeline.mapping import REQUIRED
+from core.view.loading import columns_html, facts_html
+
+
+def draw(read: Intake, question: MappingQuestion) -> None:
+    """Columns with masked samples, one choice a role, and a button to read the table so."""
+    st.html("<p><b>Say what the columns mean.</b> Samples are masked: digits as 9, letters as a.</p>")
+    with st.container(height=190, key="columns"):
+        st.html(columns_html(question.columns))
+    if question.doubts:
+        st.html(facts_html(question.doubts))
+    names = [column.name for column in question.columns]
+    chosen: dict[str, str] = {}
+    places = st.columns(3)
+    for number, (role, meaning) in enumerate(ROLES.items()):
+        guess = question.guesses.get(role)
+        picked = places[number % 3].selectbox(
+            f"{role} (needed)" if role in REQUIRED else role,
+            names,
+            index=names.index(guess.column) if guess else None,
+            placeholder="none",
+            help=meaning,
+            key=f"column_{role}",
+        )
+        if picked:
+            chosen[role] = picked
+    twice = len(set(chosen.values())) < len(chosen)
+    missing = [role for role in REQUIRED if role not in chosen and not (role == "time" and "date" in chosen)]
+    if twice:
+        st.caption("A column can have one meaning only.")
+    st.button(
+        "Read with these columns",
+        key="map_columns",
+        type="primary",
+        disabled=twice or bool(missing),
+        on_click=read.choose_record,
+        args=(None, None, chosen),
+    )

@@ -1,0 +1,51 @@
+"""Residual identifiers: what and where, values masked; strip and go on, or stop."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import session
+from core.intake import Intake
+from core.load.words import count_of
+from core.view.loading import findings_html
+from core.view.words import error_html
+
+
+def draw(read: Intake) -> None:
+    """The panel; until the reader decides, no export of the case is made."""
+    st.html('<h2 class="section">Identifiers in the files</h2>')
+    if error := read.error("findings"):
+        st.html(error_html(error))
+        return
+    found = read.findings
+    if found is None:
+        st.caption("Being searched: headers, private and nested elements, names of files, texts, dates.")
+        return
+    if not found:
+        st.caption("The search found nothing. It is a search, not a proof: look for text in the pictures yourself.")
+        return
+    words = count_of(len(found), "place")
+    if read.decided:
+        st.caption(f"{words} found; the case is opened without any of it, and may be exported.")
+    with st.container(height=260, key="found"):
+        st.html(findings_html(found))
+    if not read.decided:
+        _decide(words)
+
+
+def _decide(words: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.html(f"<p>{words} may identify a person. Exports are blocked until you decide.</p>", width="content")
+        st.button(
+            "Strip and go on",
+            key="strip",
+            type="primary",
+            on_click=session.decide_intake,
+            help="The case keeps voxels, geometry and coded events only; the files are dropped.",
+        )
+        st.button("Stop", key="stop_load", on_click=_stop, help="Drop the files and everything read from them.")
+
+
+def _stop() -> None:
+    session.stop_intake()
+    st.session_state["load_said"] = "Stopped. Nothing was kept of the files."

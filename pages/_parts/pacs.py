@@ -1,0 +1,167 @@
+"""A CT from a DICOMweb server: sign in, search, choose a study and a series, receive it. Kept in this session only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, TypeVar
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import UserFacingError
+from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
+from core.load.entries import NamedBytes
+from core.load.words import count_of
+from core.view.words import error_html
+
+MOST_STUDIES = 50
+HIDDEN = "••••"
+STORE = "store:pacs"
+Row = TypeVar("Row")
+Received = tuple[list[NamedBytes], str]
+
+
+def draw() -> Received | None:
+    """The form and what it leads to; the images once a series was received whole, with words for them."""
+    kept = _kept()
+    if searched := _form():
+        kept.clear()
+        _attempt(lambda: kept.update(searched, studies=_search(searched)))
+    study = _pick_study(kept.get("studies"))
+    if study is None:
+        return None
+    if kept.get("study_uid") != study.study_uid:
+        for name in ("series", "files", "series_uid"):
+            kept.pop(name, None)
+        _attempt(lambda: kept.update(series=list_series(kept["server"], study.study_uid), study_uid=study.study_uid))
+    series = _pick_series(kept.get("series", ()))
+    if series is not None and st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
+        kept.pop("files", None)
+        _attempt(lambda: kept.update(files=_receive(kept["server"], study, series), series_uid=series.series_uid))
+    if series is None or "files" not in kept or kept["series_uid"] != series.series_uid:
+        return None
+    words = f"{count_of(len(kept['files']), 'image')} from a DICOMweb server"
+    st.caption(f"{words}. Received whole; kept in this session's memory only.")
+    return kept["files"], words
+
+
+def _kept() -> dict[str, Any]:
+    """What this session knows of the server; dropped with the patient."""
+    found: dict[str, Any] = st.session_state.setdefault(STORE, {})
+    return found
+
+
+def _attempt(deed: Any) -> None:
+    """Do it, or show why not."""
+    try:
+        deed()
+    except UserFacingError as error:
+        st.html(error_html(error))
+
+
+def _form() -> dict[str, Any] | None:
+    """What is searched for and where, once the reader asks."""
+    with st.form("pacs", border=False):
+        url = st.text_input("Address of the DICOMweb service", key="pacs_url", placeholder="https://pacs/dicom-web")
+        left, right = st.columns(2)
+        user = left.text_input("User", key="pacs_user", autocomplete="off")
+        password = right.text_input("Password", type="password", key="pacs_password", autocomplete="off")
+        number = left.text_input("Patient number", key="pacs_number", autocomplete="off")
+        accession = right.text_input("Accession number", key="pacs_accession", autocomplete="off")
+        first = left.date_input("Examined from", value=None, min_value=date(1970, 1, 1), key="pacs_from")
+        last = right.date_input("to", value=None, min_value=date(1970, 1, 1), key="pacs_to")
+        st.caption("Number, accession and dates are sent to this server as part of the address, and to no other.")
+        if not st.form_submit_button("Search", key="pacs_search", icon=":material/search:"):
+            return None
+    try:
+        server = DicomWebServer(url, user.strip() or None, password or None)
+    except UserFacingError as error:
+        st.html(error_html(error))
+        return None
+    return {"server": server, "patient_id": number, "accession": accession, "dates": (first, last)}
+
+
+def _search(asked: dict[str, Any]) -> tuple[StudyRow, ...]:
+    with st.spinner("Searching", show_time=True):
+        return find_studies(
+            asked["server"],
+            patient_id=asked["patient_id"],
+            accession=asked["accession"],
+            study_date=asked["dates"],
+            limit=MOST_STUDIES,
+        )
+
+
+def _pick_study(studies: Sequence[StudyRow] | None) -> StudyRow | None:
+    if studies is None:
+        return None
+    if not studies:
+        st.html('<p class="dim">No study matches. Numbers must be whole and exactly as the server knows them.</p>')
+        return None
+    more = f" The first {MOST_STUDIES} are listed; narrow the search." if len(studies) == MOST_STUDIES else ""
+    st.caption("1 study found." if len(studies) == 1 else f"{len(studies)} studies found. Choose one.{more}")
+    shown = st.toggle("Show names, numbers and dates", key="pacs_names")
+    return _chosen(study_table(studies, shown), studies, f"pacs_studies_{studies[0].study_uid}")
+
+
+def study_table(studies: Sequence[StudyRow], shown: bool) -> pd.DataFrame:
+    """Rows to show; what names a person leaves this machine only where `shown`."""
+    days = pd.to_datetime(pd.Series([row.study_date for row in studies]), format="%Y%m%d", errors="coerce")
+    return pd.DataFrame(
+        {
+            "Patient": [row.patient_name if shown else HIDDEN for row in studies],
+            "Number": [row.patient_id if shown else HIDDEN for row in studies],
+            "Accession": [row.accession if shown else HIDDEN for row in studies],
+            "Date" if shown else "Days before the latest": days.dt.date if shown else (days.max() - days).dt.days,
+            "Study": [row.description for row in studies],
+            "Modalities": [", ".join(row.modalities) for row in studies],
+            "Series": [row.series for row in studies],
+        }
+    )
+
+
+def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
+    scans = [row for row in series if row.modality == "CT"]
+    others = len(series) - len(scans)
+    if series:
+        besides = f"; {others} of other modalities left out" if others else ""
+        st.caption(f"{len(scans)} CT series in this study{besides}.{' Choose one.' if len(scans) > 1 else ''}")
+    if not scans:
+        return None
+    table = pd.DataFrame(
+        {
+            "Series": [row.description for row in scans],
+            "Images": [row.instances for row in scans],
+            "Kernel": [row.kernel for row in scans],
+        }
+    )
+    return _chosen(table, scans, f"pacs_series_{scans[0].series_uid}")
+
+
+def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
+    """The row the reader selected; the only one where there is one."""
+    if len(rows) == 1:
+        st.dataframe(table, hide_index=True, key=key)
+        return rows[0]
+    picked = st.dataframe(
+        table, hide_index=True, on_select="rerun", selection_mode="single-row", key=key
+    ).selection.rows
+    return rows[picked[0]] if picked and picked[0] < len(rows) else None
+
+
+def _receive(server: DicomWebServer, study: StudyRow, series: SeriesRow) -> list[NamedBytes]:
+    """All images, with a bar and a way to stop; leaving or stopping keeps nothing."""
+    slot, words, started = st.empty(), "Receiving the series", time.monotonic()
+    line, button = slot.columns([5, 1], vertical_alignment="center", gap="small")
+    bar = line.progress(0.0, words)
+    button.button("Stop", key="pacs_stop")
+
+    def tell(share: float) -> None:
+        bar.progress(share, f"{words}: {share:.0%}, {time.monotonic() - started:.0f} s")
+
+    try:
+        return fetch_series(server, study.study_uid, series.series_uid, progress=tell)
+    finally:
+        slot.empty()

@@ -1,0 +1,77 @@
+"""The record that is being read: its patients to choose from, columns to map, why it was refused, what was read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.intake import Intake
+from core.view.loading import facts_html
+from core.view.words import describe_case, error_html
+from pages._parts import columns
+from pages._parts.scan import leave_out
+
+EARLIEST, LATEST = datetime(1900, 1, 1), datetime(2200, 1, 1)
+
+
+def draw(read: Intake) -> None:
+    """The column of the record."""
+    st.html(f'<h2 class="section">Record</h2><span class="dim">{read.record_words}</span>')
+    if read.record is None:
+        st.caption("No record was handed over.")
+        return
+    if error := read.error("subjects"):
+        st.html(error_html(error))
+        if read.question is not None:
+            columns.draw(read, read.question)
+        leave_out(read, "record")
+        return
+    if read.subjects is not None:
+        _choose(read, read.subjects)
+    if error := read.error("timeline"):
+        st.html(error_html(error))
+        leave_out(read, "record")
+    elif read.timeline is not None:
+        st.html(facts_html(describe_case(None, read.timeline)))
+
+
+def _choose(read: Intake, subjects: pd.DataFrame) -> None:
+    """Which patient, and up to when."""
+
+    def changed() -> None:
+        when = st.session_state.get("day_zero")
+        read.choose_record(
+            st.session_state.get("subject", read.subject), None if when is None else pd.Timestamp(when), read.columns
+        )
+
+    if len(subjects) > 1:
+        names = subject_words(subjects)
+        st.selectbox(
+            f"Patient, of {len(subjects):,} in the file",
+            list(names),
+            index=None if read.subject is None else list(names).index(read.subject),
+            placeholder="Choose a patient; patients are never mixed",
+            format_func=names.__getitem__,
+            key="subject",
+            on_change=changed,
+        )
+    if read.subject is not None:
+        st.datetime_input(
+            "Day 0 (empty: the last event)",
+            value=read.day_zero,
+            min_value=EARLIEST,
+            max_value=LATEST,
+            key="day_zero",
+            on_change=changed,
+        )
+
+
+def subject_words(subjects: pd.DataFrame) -> dict[int, str]:
+    """Patients of an events file: subject id -> how much is known of each."""
+    years = (subjects["last"] - subjects["first"]).dt.total_seconds() / (365.25 * 86400)
+    return {
+        int(subject): f"{int(subject)}: {int(count):,} events over {span:.1f} years"
+        for subject, count, span in zip(subjects["subject_id"], subjects["events"], years, strict=True)
+    }

@@ -1,0 +1,73 @@
+"""The CT that is being read: its series to choose from, why it was refused, what was read."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.intake import Intake
+from core.load import REPAIRS, SeriesSummary
+from core.view.loading import facts_html, series_html
+from core.view.words import describe_case, error_html
+
+
+def draw(read: Intake) -> None:
+    """The column of the CT."""
+    st.html(f'<h2 class="section">CT</h2><span class="dim">{read.scan_words}</span>')
+    if read.scan is None:
+        st.caption("No CT was handed over.")
+        return
+    if error := read.error("series"):
+        st.html(error_html(error))
+        leave_out(read, "scan")
+        return
+    _series(read)
+    if error := read.error("study"):
+        st.html(error_html(error))
+        _repairs(read)
+        leave_out(read, "scan")
+    elif read.study is not None:
+        st.html(facts_html(describe_case(read.study, None)))
+
+
+def _series(read: Intake) -> None:
+    """Every series with its picture; where there are several, a button to choose each."""
+    found = read.found_series
+    if len(found) > 1 and read.series is None:
+        st.html(f"<p>{len(found)} CT series found. Choose one; series are never mixed.</p>")
+    studies = len({item.study for item in found})
+    for number, item in enumerate(found, 1):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"series_{number}"):
+            st.html(series_html(item, number, studies))
+            if len(found) > 1:
+                _choice(read, item, number)
+
+
+def _choice(read: Intake, item: SeriesSummary, number: int) -> None:
+    chosen = item.key == read.series
+    st.button(
+        "Chosen" if chosen else "Choose",
+        key=f"choose_{number}",
+        disabled=chosen,
+        help=f"Read series {number}",
+        on_click=read.choose_series,
+        args=(item.key,),
+    )
+
+
+def _repairs(read: Intake) -> None:
+    """Repairs that would lift the refusal, each with what it does; none is made unless it is chosen."""
+    if not read.offered_repairs:
+        return
+    st.html("<p><b>It can be repaired.</b> What a repair does stays as a note on the study.</p>")
+    for name in read.offered_repairs:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button("Repair", key=f"repair_{name}", icon=":material/build:", on_click=read.repair, args=(name,))
+            st.html(f"<p>{REPAIRS[name]}.</p>")
+
+
+def leave_out(read: Intake, part: str) -> None:
+    """Go on without the refused part, where there is another one."""
+    if read.scan is None or read.record is None:
+        return
+    words = {"scan": "Go on without the CT", "record": "Go on without the record"}[part]
+    st.button(words, key=f"leave_{part}", on_click=read.leave_out, args=(part,))

@@ -1,0 +1,71 @@
+"""Where the CT and the record are: uploads, paths on the server, a DICOMweb server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core import session
+from core.intake import Intake
+from core.load.entries import Source
+from core.load.words import count_of
+from pages._parts import pacs
+
+CT_WORDS = "A DICOM series (files, folder, .zip, .tar.gz) or a NIfTI volume (.nii, .nii.gz)"
+RECORD_WORDS = "MEDS parquet, OMOP tables, a FHIR bundle, CSV or JSON lines"
+Picked = tuple[Source, str]
+
+
+def pick() -> Intake | None:
+    """The pickers; an intake once the reader asks for it to be read."""
+    left, right = st.columns(2, gap="large")
+    with left, st.container(key="pick_ct"):
+        ct = _pick_ct()
+    with right, st.container(key="pick_record"):
+        events = _pick_record()
+    if not st.button("Read", type="primary", disabled=ct is None and events is None, key="read"):
+        return None
+    scan, scan_words = ct or (None, "")
+    record, record_words = events or (None, "")
+    return Intake(scan, record, scan_words, record_words)
+
+
+def _pick_ct() -> Picked | None:
+    st.html('<h2 class="section">CT</h2>')
+    ways = ["Upload", "Upload a folder", "Path on the server", "DICOMweb"]
+    how = _choose("Where the CT is", ways, "ct_how")
+    if how == "DICOMweb":
+        return pacs.draw()
+    if how == "Path on the server":
+        return _path("Path of the folder, file or archive", "ct_path", "/data/studies/ct")
+    many = "directory" if how == "Upload a folder" else True
+    return _upload(CT_WORDS, f"ct_{how}", many)
+
+
+def _pick_record() -> Picked | None:
+    st.html('<h2 class="section">Record</h2>')
+    how = _choose("Where the record is", ["Upload", "Path on the server"], "record_how")
+    if how == "Path on the server":
+        return _path("Path of the file or folder", "record_path", "/data/events.parquet")
+    return _upload(RECORD_WORDS, "record", True)
+
+
+def _choose(label: str, ways: list[str], key: str) -> str:
+    chosen = st.segmented_control(
+        label, ways, default=ways[0], required=True, key=key, label_visibility="collapsed", persist_state="session"
+    )
+    return str(chosen or ways[0])
+
+
+def _path(label: str, key: str, example: str) -> Picked | None:
+    text = st.text_input(label, key=key, placeholder=example, help="Read where it lies; nothing is copied or changed.")
+    return (Path(text.strip()).expanduser(), "From the server") if text.strip() else None
+
+
+def _upload(words: str, key: str, many: bool | str) -> Picked | None:
+    files = st.file_uploader(words, accept_multiple_files=many, key=f"{key}_{session.upload_round()}")
+    if not files:
+        return None
+    size = sum(file.size for file in files) / 1e6
+    return [(file.name, file.getvalue()) for file in files], f"{count_of(len(files), 'file')}, {size:,.1f} MB"

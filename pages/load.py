@@ -1,0 +1,92 @@
+"""Load: one patient's CT, record or both, from the files to an open case."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from core import session
+from core.intake import Intake
+from core.view.loading import facts_html
+from core.view.quality import quality_html
+from pages._parts import findings, record, scan, sources
+
+SAID = "load_said"
+READY, CHOOSE = "Everything was read. Look at it, decide, and open it.", "Waiting for your choice below."
+
+
+def main() -> None:
+    """Pick, watch, look at what was found, open."""
+    st.html(
+        '<div class="case-line"><h1>Load your own case</h1><span class="dim">Files are read in memory, stay in '
+        "this session and are dropped when another case is opened or the session ends.</span></div>"
+    )
+    session.settle_intake()
+    read = session.intake()
+    if read is None:
+        _say()
+        if new := sources.pick():
+            session.begin_intake(new)
+            st.rerun()
+        return
+    waiting = read.advance()
+    with st.container(key="watch"):
+        if waiting:
+            _watch(read, read.finished)
+        else:
+            st.html(f'<p class="dim">{READY if read.complete else CHOOSE}</p>')
+    left, right = st.columns(2, gap="large")
+    with left:
+        scan.draw(read)
+    with right:
+        record.draw(read)
+    if read.complete:
+        if read.quality is not None:
+            st.html(quality_html(read.quality))
+        findings.draw(read)
+    _actions(read, waiting)
+
+
+def _say() -> None:
+    """What became of the last files, and which own case is open."""
+    if words := st.session_state.pop(SAID, ""):
+        st.html(facts_html([words]))
+    if session.has_own_case():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.html("Your own case is open.", width="content")
+            st.page_link("pages/case_review.py", label="Go to Case review", icon=":material/arrow_forward:")
+            st.button("Close it", on_click=session.close_case, key="close_case")
+
+
+@st.fragment(run_every=0.5)
+def _watch(read: Intake, shown: tuple[str, ...]) -> None:
+    """Progress of whatever runs; the page is drawn anew whenever a step ends."""
+    read.advance()
+    if session.intake() is not read or read.finished != shown:
+        st.rerun()
+    line, button = st.columns([6, 1], vertical_alignment="center", gap="small")
+    for job in read.running:
+        share, words = job.progress
+        line.progress(share, f"{words}, {time.monotonic() - job.started:.0f} s")
+    button.button("Cancel", key="cancel_load", on_click=_stop, args=("Cancelled. Nothing was kept.",))
+
+
+def _stop(words: str) -> None:
+    session.stop_intake()
+    st.session_state[SAID] = words
+
+
+def _actions(read: Intake, waiting: bool) -> None:
+    """Open, or start over."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
+        if st.button("Open in case review", type="primary", disabled=not read.complete or waiting, key="open_case"):
+            session.open_intake()
+            st.switch_page("pages/case_review.py")
+        st.button("Start over", key="start_over", on_click=_stop, args=("Nothing was kept of the files before.",))
+        if read.complete and not read.released:
+            st.caption("You may look at the case now; its exports stay blocked until you decide about the identifiers.")
+
+
+session.ensure_router()
+main()

@@ -1,0 +1,253 @@
+"""The Load page in real Chromium: uploads, choices, the export gate, and two sessions that must never meet."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+if importlib.util.find_spec("playwright") is None:
+    pytest.skip("Playwright is not installed: pip install -r requirements-dev.txt", allow_module_level=True)
+
+import intake_support as files
+from browser_support import SHOWN, open_page, running_app, running_browser
+from playwright.sync_api import Browser, Page, expect
+
+from core import RESEARCH_NOTICE
+from core.load import load_study
+
+pytestmark = pytest.mark.browser
+SLOW_MS = 240_000
+UPLOAD_LIMIT_MB = 1
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A server of its own: its first visitor comes by the address of a page, and its upload limit is 1 MB."""
+    with running_app(STREAMLIT_SERVER_MAX_UPLOAD_SIZE=str(UPLOAD_LIMIT_MB)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as found:
+        yield found
+
+
+def loading(browser: Browser, address: str, **options: object) -> Page:
+    page = open_page(browser, f"{address}/load", **options)  # type: ignore[arg-type]
+    page.set_default_timeout(SLOW_MS)
+    expect.set_options(timeout=SLOW_MS)
+    page.get_by_role("button", name="Read", exact=True).wait_for()
+    return page
+
+
+def put(page: Page, which: str, *paths: Path) -> None:
+    """Choose files in the uploader of the CT or of the record, and wait until they are up."""
+    page.locator(f".st-key-pick_{which} input[type=file]").set_input_files(list(paths))
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_enabled()
+
+
+def read(page: Page) -> None:
+    page.get_by_role("button", name="Read", exact=True).click()
+
+
+def saved(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def scroll_down(page: Page) -> None:
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 99999)")
+
+
+def own_complaints(page: Page) -> list[str]:
+    """Console errors but for Streamlit's own probing of addresses below a page."""
+    return [text for text in page.complaints if "404" not in text]  # type: ignore[attr-defined]
+
+
+def test_the_first_visitor_of_a_page_gets_the_whole_app(browser, address):
+    page = loading(browser, address)
+    expect(page.get_by_text(RESEARCH_NOTICE)).to_be_visible()
+    expect(page.get_by_role("link", name="Case review")).to_be_visible()
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
+    page.context.close()
+
+
+def test_files_above_the_limit_and_cut_uploads_leave_nothing(browser, address, tmp_path):
+    page = loading(browser, address)
+    big = saved(tmp_path, "big.zip", b"\0" * (UPLOAD_LIMIT_MB * 1_000_000 + 500_000))
+    page.locator(".st-key-pick_ct input[type=file]").set_input_files(big)
+    expect(page.get_by_text("must be", exact=False).or_(page.get_by_text("exceed", exact=False)).first).to_be_visible()
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
+    page.route("**/_stcore/upload_file/**", lambda route: route.abort())
+    small = saved(tmp_path, "small.zip", files.zipped(files.series()))
+    page.locator(".st-key-pick_record input[type=file]").set_input_files(small)
+    page.wait_for_timeout(2500)
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
+    page.context.close()
+
+
+def test_a_zip_is_uploaded_repaired_searched_opened_and_exported(browser, address, tmp_path):
+    page = loading(browser, address)
+    archive = saved(tmp_path, "gap.zip", files.zipped(files.gapped(edit=files.patient("DOE^JANE", "A1234567"))))
+    put(page, "ct", archive)
+    read(page)
+    expect(page.get_by_text("It can be repaired")).to_be_visible()
+    expect(page.get_by_text("23 slices")).to_be_visible()
+    assert page.locator("img.thumb").evaluate("image => image.naturalWidth") > 0
+    expect(page.get_by_role("button", name="Open in case review")).to_be_disabled()
+    page.locator(".st-key-repair_resample_evenly button").first.click()
+    expect(page.get_by_text("Repaired: uneven slices")).to_be_visible()
+    page.get_by_role("button", name="Open in case review").click()
+    page.wait_for_selector(SHOWN)
+    blocked = page.locator(".st-key-export_blocked")
+    expect(blocked).to_contain_text("Export is blocked")
+    assert page.locator("[data-testid=stDownloadButton]").count() == 0
+    blocked.get_by_role("link").click()
+    expect(page.locator(".found")).to_contain_text("PatientName")
+    assert "DOE" not in page.content()
+    page.get_by_role("button", name="Strip and go on").click()
+    page.get_by_role("link", name="Go to Case review").click()
+    page.wait_for_selector(SHOWN)
+    scroll_down(page)
+    with page.expect_download(timeout=SLOW_MS) as sidecar:
+        page.get_by_role("button", name="Sidecar, JSON").click()
+    record = json.loads(Path(sidecar.value.path()).read_text("utf-8"))
+    assert record["notice"] == RESEARCH_NOTICE
+    assert "DOE" not in json.dumps(record)
+    assert own_complaints(page) == []
+    page.context.close()
+
+
+def test_a_folder_with_two_series_and_a_path_on_the_server(browser, address, tmp_path):
+    page = loading(browser, address)
+    other = files.series(files.Grid((48, 40, 12), (6.0, 6.0, 16.0)), seed=3)
+    folder = files.written(tmp_path / "two", [*files.series(), *[(f"x{name}", data) for name, data in other]])
+    page.get_by_role("radio", name="Upload a folder").or_(
+        page.get_by_role("button", name="Upload a folder")
+    ).first.click()
+    page.locator(".st-key-pick_ct input[webkitdirectory]").wait_for(state="attached")
+    put(page, "ct", folder)
+    read(page)
+    expect(page.get_by_text("2 CT series found")).to_be_visible()
+    assert page.locator("img.thumb").count() == 2
+    page.locator(".st-key-choose_2 button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("48 \u00d7 40 \u00d7 12 voxels")).to_be_visible()
+    page.get_by_role("button", name="Start over").click()
+    page.get_by_role("radio", name="Path on the server").or_(
+        page.get_by_role("button", name="Path on the server")
+    ).first.click()
+    page.get_by_role("textbox", name="Path of the folder, file or archive").fill(str(folder))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_enabled()
+    read(page)
+    expect(page.get_by_text("2 CT series found")).to_be_visible()
+    assert own_complaints(page) == []
+    page.context.close()
+
+
+@dataclass
+class Listener:
+    """Everything that one browser was sent, and every address it asked for."""
+
+    frames: list[bytes] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+
+    def attach(self, page: Page) -> None:
+        page.on("websocket", lambda socket: socket.on("framereceived", self.hear))
+        page.on("request", lambda request: self.urls.append(request.url))
+
+    def hear(self, payload: str | bytes) -> None:
+        self.frames.append(payload.encode() if isinstance(payload, str) else payload)
+
+    def heard(self, secret: bytes) -> bool:
+        return any(secret in frame for frame in self.frames)
+
+
+@dataclass
+class Person:
+    """A planted patient: a word in the record, a row of voxels in the CT."""
+
+    marker: str
+    ct: Path
+    events: Path
+    voxels: bytes
+    ear: Listener = field(default_factory=Listener)
+
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        return self.marker.encode(), self.voxels
+
+
+def planted(folder: Path, marker: str, shift_mm: float, seed: int) -> Person:
+    folder.mkdir()
+    grid = files.Grid((48, 40, 24), (6.0, 6.0, 8.0), centre_mm=(4.0 + shift_mm, -3.0, 5.0))
+    ct = saved(folder, "ct.zip", files.zipped(files.series(grid, edit=files.nobody, seed=seed)))
+    voxels = load_study(ct).voxels_hu[:, 20, 12].astype("<i2").tobytes()
+    return Person(marker, ct, saved(folder, "events.csv", files.events_csv(marker)), voxels)
+
+
+def open_own(page: Page, person: Person) -> None:
+    put(page, "ct", person.ct)
+    put(page, "record", person.events)
+    read(page)
+    strip = page.get_by_role("button", name="Strip and go on")
+    strip.wait_for()
+    strip.click()
+    page.get_by_role("button", name="Open in case review").click()
+    page.wait_for_selector(SHOWN)
+    expect(page.get_by_role("heading", name="Your own case")).to_be_visible()
+
+
+def walk(page: Page, address: str) -> None:
+    """Every page, back, reload, and addresses that might belong to someone else."""
+    for name in ("Model card", "Load", "Case review"):
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.wait_for_timeout(1500)
+    page.go_back()
+    page.wait_for_timeout(1500)
+    for path in ("/load", "/case_review", "/?case=1&session=0"):
+        page.goto(address + path)
+        page.wait_for_timeout(2000)
+    page.reload()
+    page.wait_for_timeout(2000)
+
+
+def test_two_sessions_never_see_each_other(browser, address, tmp_path):
+    people = [planted(tmp_path / "a", "MARKERALPHA", 0.0, 0), planted(tmp_path / "b", "MARKERBRAVO", 9.0, 4)]
+    assert people[0].voxels != people[1].voxels
+    pages = [loading(browser, address, before=person.ear.attach) for person in people]
+    for page, person in zip(pages, people):
+        open_own(page, person)
+    for person, other in (people, people[::-1]):
+        for secret in person.secrets:
+            assert person.ear.heard(secret), "the listener must hear what is sent"
+        for secret in other.secrets:
+            assert not person.ear.heard(secret)
+    with pages[0].expect_download(timeout=SLOW_MS) as download:
+        scroll_down(pages[0])
+        pages[0].get_by_role("button", name="Sidecar, JSON").click()
+    download.value.path()
+    theirs = sorted({url for url in people[0].ear.urls if "/static/" not in url and url.startswith("http")})
+    assert any("/_stcore/upload_file/" in url for url in theirs)
+    for url in theirs:
+        answer = pages[1].context.request.get(url)
+        assert not any(secret in answer.body() for secret in people[0].secrets), url
+        if "/_stcore/upload_file/" in url:
+            assert answer.body().startswith(b"<!"), (
+                "an upload cannot be read back by anybody: only the empty shell comes"
+            )
+    walk(pages[1], address)
+    assert not any(people[1].ear.heard(secret) for secret in people[0].secrets)
+    assert not any(secret.decode() in pages[1].content() for secret in (people[0].secrets[0],))
+    walk(pages[0], address)
+    assert not any(people[0].ear.heard(secret) for secret in people[1].secrets)
+    for page in pages:
+        page.context.close()

@@ -1,0 +1,311 @@
+"""The Load page in every state, run by Streamlit's AppTest on real files with planted identifiers."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import intake_support as files
+import pytest
+import view_support
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, World, fine, html, world
+
+from core import RESEARCH_NOTICE, session
+from core.errors import UserFacingError
+from core.intake import Case, Job, desk, strip
+from core.privacy.burned_in import TextBox
+
+__all__ = ["World", "world"]
+SECONDS = 120
+
+
+@pytest.fixture
+def jane(tmp_path: Path) -> Path:
+    """A folder with one identified series."""
+    return files.written(tmp_path / "ct", files.series(edit=files.patient("DOE^JANE", "A1234567")))
+
+
+def load_page() -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    return fine(app.switch_page("pages/load.py").run())
+
+
+def read(app: AppTest, ct: Path | None = None, record: Path | None = None) -> AppTest:
+    """Point at paths on the server, press Read, wait for the end."""
+    for name, path in (("ct", ct), ("record", record)):
+        if path is not None:
+            app.segmented_control(key=f"{name}_how").set_value("Path on the server").run()
+            app.text_input(key=f"{name}_path").set_value(str(path)).run()
+    app.button(key="read").click()
+    return settled(app)
+
+
+def settled(app: AppTest, seconds: float = SECONDS) -> AppTest:
+    """Runs the page until no job is left."""
+    end = time.monotonic() + seconds
+    fine(app.run())
+    while any(button.key == "cancel_load" for button in app.button):
+        assert time.monotonic() < end, "a job does not end"
+        time.sleep(0.05)
+        fine(app.run())
+    return app
+
+
+def keys(app: AppTest) -> set[str]:
+    return {str(button.key) for button in app.button if button.key and not button.disabled}
+
+
+def test_nothing_picked_yet(world):
+    app = load_page()
+    assert RESEARCH_NOTICE in html(app)
+    assert "read" not in keys(app)
+
+
+def test_a_ct_is_read_described_and_searched(world, jane):
+    app = read(load_page(), jane)
+    words = html(app)
+    for expected in (
+        "Thorax 2.0 B40f",
+        "24 slices, 6 \u00d7 6 \u00d7 8 mm, kernel B40f",
+        "48 \u00d7 40 \u00d7 24 voxels",
+        "HU",
+    ):
+        assert expected in words
+    assert "data:image/png;base64," in words, "a thumbnail inside the page"
+    assert "PatientName" in words
+    assert "DOE" not in words
+    assert "JANE" not in words
+    assert {"open_case", "strip", "stop_load"} <= keys(app)
+
+
+def test_export_stays_blocked_until_decided(world, jane):
+    app = read(load_page(), jane)
+    fine(app.button(key="open_case").click().run())
+    assert "Export is blocked" in html(app)
+    assert not app.get("download_button")
+    fine(app.switch_page("pages/load.py").run())
+    settled(app)
+    fine(app.button(key="strip").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Export is blocked" not in html(app)
+    assert app.get("download_button")
+
+
+def test_stop_keeps_nothing(world, jane):
+    app = read(load_page(), jane)
+    fine(app.button(key="stop_load").click().run())
+    assert "Nothing was kept" in html(app)
+    assert "store:intake" not in app.session_state
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Demo 1" in html(app)
+
+
+def test_stop_takes_an_undecided_case_off_the_screen(world, jane):
+    app = read(load_page(), jane)
+    fine(app.button(key="open_case").click().run())
+    assert "Your own case" in html(app)
+    fine(app.switch_page("pages/load.py").run())
+    fine(app.button(key="stop_load").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Your own case" not in html(app)
+
+
+def test_a_gap_is_refused_and_repaired_only_by_choice(world, tmp_path):
+    app = read(load_page(), files.written(tmp_path / "gap", files.gapped()))
+    assert "missing" in html(app)
+    assert "open_case" not in keys(app)
+    assert {"repair_longest_run", "repair_resample_evenly"} <= keys(app)
+    app.button(key="repair_resample_evenly").click()
+    settled(app)
+    assert "Repaired: uneven slices" in html(app)
+    assert "open_case" in keys(app)
+
+
+def test_several_series_are_never_mixed(world, tmp_path):
+    other = files.series(files.Grid((48, 40, 12), (6.0, 6.0, 16.0)), seed=3)
+    folder = files.written(tmp_path / "two", [*files.series(), *[(f"x{name}", data) for name, data in other]])
+    app = read(load_page(), folder)
+    assert "2 CT series found" in html(app)
+    assert "Study 1" in html(app)
+    assert "Study 2" in html(app)
+    assert "open_case" not in keys(app)
+    app.button(key="choose_2").click()
+    settled(app)
+    assert "48 \u00d7 40 \u00d7 12 voxels" in html(app)
+    app.button(key="choose_1").click()
+    settled(app)
+    assert "48 \u00d7 40 \u00d7 24 voxels" in html(app)
+
+
+def test_several_patients_in_a_record(world, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_bytes(files.events_csv(subjects=(7, 8, 9)))
+    app = read(load_page(), record=path)
+    assert "open_case" not in keys(app)
+    app.selectbox(key="subject").set_value(8)
+    settled(app)
+    assert "Record: 11 events" in html(app)
+    fine(app.button(key="open_case").click().run())
+    assert "11 events" in html(app)
+
+
+def test_a_refused_record_can_be_left_out(world, jane, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_bytes(b"subject_id,time,code\n1,2020-02-30,A\n")
+    app = read(load_page(), jane, path)
+    assert "open_case" not in keys(app)
+    app.button(key="leave_record").click()
+    settled(app)
+    assert "open_case" in keys(app)
+
+
+def test_a_path_that_is_not_there(world):
+    app = read(load_page(), Path("/nowhere/at/all"))
+    assert "no file or folder at this path" in html(app)
+
+
+def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(b"pid;wann;was;wert\n1;2020-03-01;I50.9;\n1;2020-03-02;BNP;2310\n")
+    app = read(load_page(), record=path)
+    assert "Say what the columns mean" in html(app)
+    assert "2310" not in html(app), "samples are masked"
+    app.selectbox(key="column_time").set_value("wann").run()
+    app.selectbox(key="column_code").set_value("was").run()
+    app.button(key="map_columns").click()
+    settled(app)
+    assert "Record: 2 events" in html(app)
+    assert "open_case" in keys(app)
+
+
+def test_an_unreadable_file_leaves_the_session_clean(world, jane, tmp_path):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.zip").write_bytes(b"PK\x03\x04" + b"\0" * 200)
+    app = read(load_page(), bad)
+    assert "Expected:" in html(app)
+    assert "open_case" not in keys(app)
+    fine(app.button(key="start_over").click().run())
+    assert session.INTAKE not in app.session_state
+    assert "case" not in app.session_state
+
+
+def slow_reader(stopped: threading.Event):
+    """Reads a CT for ever, telling how far it is; sets `stopped` once it was told to stop."""
+
+    def load_study(source, *, series, repairs, progress):
+        try:
+            while True:
+                progress(0.5, "Reading slice 150 of 300")
+                time.sleep(0.01)
+        finally:
+            stopped.set()
+
+    return load_study
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    stopped = threading.Event()
+    monkeypatch.setattr(desk, "load_study", slow_reader(stopped))
+    return stopped
+
+
+def half_read(jane: Path) -> AppTest:
+    app = load_page()
+    app.segmented_control(key="ct_how").set_value("Path on the server").run()
+    app.text_input(key="ct_path").set_value(str(jane)).run()
+    app.button(key="read").click()
+    end = time.monotonic() + SECONDS
+    while "Thorax" not in html(fine(app.run())):
+        assert time.monotonic() < end
+    return app
+
+
+def test_a_load_is_cancelled_and_keeps_nothing(world, jane, endless):
+    app = half_read(jane)
+    assert "open_case" not in keys(app)
+    fine(app.button(key="cancel_load").click().run())
+    assert endless.wait(SECONDS), "the thread must end"
+    assert "Cancelled" in html(app)
+    assert session.INTAKE not in app.session_state
+    assert "read" not in keys(app), "and the pickers are empty again"
+
+
+def test_switching_patients_while_one_loads(world, jane, endless, tmp_path):
+    app = half_read(jane)
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Demo 1" in html(app)
+    assert "Thorax" not in html(app)
+    fine(app.selectbox(key="case_pick").set_value("scan").run())
+    assert "Scan only" in html(app)
+    fine(app.switch_page("pages/load.py").run())
+    fine(app.button(key="start_over").click().run())
+    assert endless.wait(SECONDS)
+    assert session.INTAKE not in app.session_state
+
+
+def test_a_forgotten_job_stops_by_itself():
+    stopped = threading.Event()
+    reader = slow_reader(stopped)
+    job = Job("Reading", lambda tell: reader(None, series=None, repairs=(), progress=tell))
+    assert job.running
+    del job
+    assert stopped.wait(SECONDS)
+
+
+def test_an_unforeseen_error_is_told_without_its_text():
+    def work(tell):
+        raise KeyError("DOE^JANE")
+
+    job = Job("Reading", work)
+    assert job.wait(SECONDS)
+    assert job.result is None
+    assert "DOE" not in str(job.error)
+
+
+def test_no_export_goes_round_the_gate(world, monkeypatch):
+    monkeypatch.setattr(session.st, "session_state", {})
+    case = Case("Your own case", view_support.study(), None)
+    assert not case.released, "a case is blocked unless someone says otherwise"
+    with pytest.raises(UserFacingError, match="Export is blocked"):
+        session.exports(case, "pe_mortality/image_only", view_support.review(case.study, None))
+
+
+def test_stripping_takes_identifying_texts_and_burned_in_text_out():
+    record = view_support.timeline()
+    events = record.events.copy()
+    events.loc[len(events) - 1, "text_value"] = "Dr. Jane Doe, 1957-03-02"
+    record = replace(record, events=events, digest="")
+    box = TextBox((2, 2, 3), (6, 6, 4), 0.9, "x")
+    study, timeline = strip(view_support.study(), record, (box,))
+    assert not timeline.events["text_value"].astype(str).str.contains("Doe").any()
+    assert len(timeline.events) == len(record.events)
+    assert any("free text of 1 event" in note for note in timeline.notes)
+    assert (study.voxels_hu[2:6, 2:6, 3] == -1024).all()
+    clean = view_support.timeline()
+    assert strip(None, clean)[1] is clean, "nothing is taken from a record without such texts"
+
+
+def test_days_not_dates_unless_asked(world, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_bytes(files.events_csv())
+    app = read(load_page(), record=path)
+    year = re.compile(r"\b(1956|2019|2020)\b")
+    assert not year.search(everything(app))
+    fine(app.button(key="open_case").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert not year.search(everything(app))
+    app.session_state["picked_events"] = [3]
+    fine(app.toggle(key="show_dates").set_value(True).run())
+    assert year.search(everything(app)), "the toggle shows them"
+
+
+def everything(app: AppTest) -> str:
+    """All text that a page sends: markup, charts, labels."""
+    drawn = [*app.get("plotly_chart"), *app.markdown, *app.caption]
+    return " ".join(str(item.proto) for item in drawn) + html(app)

@@ -1,5 +1,7 @@
 # Research use only. No patient data and no secrets in the image; weights of the shipped bundles are part of the repository.
 FROM python:3.11-slim
+# The reader of burned-in text needs these two libraries.
+RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home app
 WORKDIR /home/app/src
 COPY requirements.txt .

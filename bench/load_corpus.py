@@ -182,7 +182,8 @@ def verdict(case: object, answer: tuple[Volume | None, float, float, bool] | Non
         return "slow or big"
     if volume is None:
         return "falsely refused" if case.expect == "right" else "right"  # type: ignore[attr-defined]
-    wrong = volume[0].ndim != 3 or what_is_wrong(case, *volume)  # type: ignore[arg-type]
+    plain = volume[0].ndim == 3 and volume[0].dtype.names is None
+    wrong = not plain or what_is_wrong(case, *volume)  # type: ignore[arg-type]
     if not wrong and case.expect != "refuse":  # type: ignore[attr-defined]
         return "right"
     if not wrong:
@@ -198,8 +199,10 @@ def compare(loaders: dict[str, Callable[[Path], Volume]], chosen: list[object]) 
     counts: dict[str, Counter[str]] = {name: Counter() for name in loaders}
     for case in chosen:
         with tempfile.TemporaryDirectory() as temporary:
-            for name, data in case.make():  # type: ignore[attr-defined]
+            for number, (name, data) in enumerate(case.make()):  # type: ignore[attr-defined]
                 path = Path(temporary) / name.replace("\n", "_")
+                if path.exists():
+                    path = path.with_name(f"{number}_{path.name}")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
             for name, worker in workers.items():

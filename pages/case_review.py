@@ -12,7 +12,7 @@ from core import session
 from core.errors import UserFacingError
 from core.intake import Case
 from core.view.words import empty_html
-from pages._parts import events, export, header, quality, result, survival
+from pages._parts import events, export, header, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -28,14 +28,12 @@ def main() -> None:
     scan, curve = _places(session.is_new_on_screen(case))
     with top:
         asked = header.draw(case)
-        verdicts = st.container(key="quality")
+        verdicts = st.container(key="quality").empty()
         busy = st.container(key="busy")
     with scan():
         _scan(case, asked)
-    with verdicts:
-        quality.draw(case, asked.model.key if asked else None)
     with curve():
-        review, question = result.draw(case, asked, busy)
+        review, question = result.draw(case, asked, busy, verdicts)
     result.overlay(case, asked, review, question)
     events.draw(case, review)
     if asked and review:

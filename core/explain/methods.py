@@ -209,7 +209,7 @@ CARDS: dict[str, MethodCard] = {
     "gradcam": MethodCard(
         "Grad-CAM, cell by cell",
         True,
-        "gradient x activation (positive raises the risk)",
+        "gradient x activation",
         8,
         parameters={"variant": "HiResCAM: each cell keeps its own gradient", "relu": "no"},
     ),

@@ -12,7 +12,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
     "unknown": "not known",
     "in": "like training",
 }
-SHOWN_CHIPS = 6
+SHOWN_CHIPS = 4
 
 
 def quality_html(report: QualityReport) -> str:
@@ -20,8 +20,10 @@ def quality_html(report: QualityReport) -> str:
 
     Icon, word and colour each carry the verdict; the reason stands in the table and behind each chip.
     """
-    chips = [factor for factor in report.worst_first if factor.verdict in ("outside", "edge")][:SHOWN_CHIPS]
-    shown = "".join(_chip(factor) for factor in chips)
+    doubts = [factor for factor in report.worst_first if factor.verdict in ("outside", "edge")]
+    shown = "".join(_chip(factor) for factor in doubts[:SHOWN_CHIPS])
+    if len(doubts) > SHOWN_CHIPS:
+        shown += f'<span class="q-sum">and {len(doubts) - SHOWN_CHIPS} more</span>'
     rows = "".join(_row(factor) for factor in report.worst_first)
     return (
         f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(summary_words(report))}</span>'

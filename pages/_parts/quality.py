@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core import session
 from core.errors import UserFacingError
@@ -10,9 +10,9 @@ from core.intake import Case
 from core.view.quality import quality_html
 
 
-def draw(case: Case, bundle_key: str | None) -> None:
+def draw(case: Case, bundle_key: str | None, place: DeltaGenerator) -> None:
     """Verdicts on a case, for a model or (None) by themselves; a refusal is told where the curve would be."""
     try:
-        st.html(quality_html(session.quality(case, bundle_key)))
+        place.html(quality_html(session.quality(case, bundle_key)))
     except UserFacingError:
-        st.html('<div class="quality"></div>')
+        place.html('<div class="quality"></div>')

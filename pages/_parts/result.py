@@ -12,16 +12,22 @@ from core.errors import UserFacingError
 from core.export.style import duration
 from core.intake import Case
 from core.records import CaseReview
-from pages._parts import survival
+from pages._parts import quality, survival
 from pages._parts.header import Asked
 
 UNASKED = "no model"
 
 
-def draw(case: Case, asked: Asked | None, busy: DeltaGenerator) -> tuple[CaseReview | None, str]:
-    """The right panel; returns the review with its saliency (None where no model answered) and the question asked."""
+def draw(
+    case: Case, asked: Asked | None, busy: DeltaGenerator, verdicts: DeltaGenerator
+) -> tuple[CaseReview | None, str]:
+    """The right panel, then the quality gate, which must not keep the curve waiting, then the saliency.
+
+    Returns the review with its saliency (None where no model answered) and the question asked.
+    """
     if asked is None:
         survival.draw_missing_model()
+        quality.draw(case, None, verdicts)
         return None, UNASKED
     horizon, alone = survival.pick_horizon(asked)
     method = _method(case, asked, horizon)
@@ -31,9 +37,11 @@ def draw(case: Case, asked: Asked | None, busy: DeltaGenerator) -> tuple[CaseRev
         with st.container(key="overlay_expect"):
             session.expect_overlay(question)
         survival.draw(case, asked, session.review(case, asked.model.key, horizon, None), alone)
+        quality.draw(case, asked.model.key, verdicts)
         return _explained(case, asked.model.key, horizon, method, busy), question
     except UserFacingError as error:
         survival.draw_refused(error)
+        quality.draw(case, asked.model.key, verdicts)
         return None, question
 
 

@@ -150,12 +150,11 @@ def begin_intake(new: Intake) -> None:
 
 
 def stop_intake() -> None:
-    """Drop what is being read, and a case that was opened from it before its identifiers were decided."""
+    """Drop what is being read, and all of a case that was opened from it before its identifiers were decided."""
     if old := intake():
         old.cancel()
         if st.session_state.get("case_from") is old:
-            st.session_state.pop("case", None)
-            st.session_state.pop("case_from", None)
+            forget_patient()
     for name in (INTAKE, "store:pacs"):
         st.session_state.pop(name, None)
     st.session_state["upload_round"] = upload_round() + 1

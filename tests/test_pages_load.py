@@ -109,7 +109,10 @@ def test_stop_takes_an_undecided_case_off_the_screen(world, jane):
     fine(app.button(key="open_case").click().run())
     assert "Your own case" in html(app)
     fine(app.switch_page("pages/load.py").run())
+    assert app.session_state["store:reviews"], "something of the case is there to be left behind"
     fine(app.button(key="stop_load").click().run())
+    for kept in ("case", "store:reviews", "store:overlays", "store:intake"):
+        assert kept not in app.session_state, "nothing of a case that was stopped may stay"
     fine(app.switch_page("pages/case_review.py").run())
     assert "Your own case" not in html(app)
 

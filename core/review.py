@@ -90,6 +90,7 @@ def review_case(
     *,
     horizon_days: float | None = None,
     explain: str | None = "gradcam",
+    explain_events: bool = True,
     device: str = "auto",
     encoding: CaseEncoding | None = None,
     seed: int = 0,
@@ -99,7 +100,8 @@ def review_case(
 
     study, timeline: either may be None (the model's learned "none" token stands in, and a notice says so), not both.
     horizon_days: default the task's middle horizon; beyond the training follow-up it is refused.
-    explain: a name of `core.explain.methods.METHODS`, or None for no saliency.
+    explain: a name of `core.explain.methods.METHODS`, or None for no saliency. explain_events: False leaves out what
+    each event contributes, for a curve at once.
     encoding: from `encode_case`; parts that do not belong to this case and bundle are computed anew.
     progress: told the share of the saliency that is done; may raise to cancel.
     Raises UserFacingError in plain words.
@@ -108,7 +110,7 @@ def review_case(
     horizon = choose_horizon(bundle, horizon_days)
     where, sentences = resolve_device(device)
     notices = [Notice("device_fallback", "caution", text) for text in sentences]
-    job = _Job(study, timeline, bundle, horizon, explain, seed, progress)
+    job = _Job(study, timeline, bundle, horizon, explain, explain_events, seed, progress)
     try:
         return job.run(where, encoding, notices)
     except torch.cuda.OutOfMemoryError:
@@ -170,6 +172,7 @@ class _Job:
     bundle: Bundle
     horizon: float
     explain: str | None
+    explain_events: bool
     seed: int
     progress: Progress | None
 
@@ -183,7 +186,7 @@ class _Job:
                 output = bundle.model(batch)
             curve = _finite_curve(output)
             events = None
-            if "ehr" in bundle.model.reads and encoding.ehr is not None:
+            if self.explain_events and "ehr" in bundle.model.reads and encoding.ehr is not None:
                 events = event_attribution(bundle.model, batch, encoding.ehr, self.horizon)
         saliency = self._saliency(encoding, where)
         found = case_notices(self.study, self.timeline, bundle, encoding, output, saliency, self.explain)

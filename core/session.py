@@ -249,6 +249,23 @@ def task_card(choice: ModelChoice) -> Task:
     return TASKS[choice.task] if choice.task in TASKS else bundle(choice.key).task
 
 
+def answer(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
+    """The curve a model gives a case, at once, before anything explains it. Kept for this session."""
+
+    def compute() -> CaseReview:
+        return review_case(
+            case.study,
+            case.timeline,
+            bundle(bundle_key),
+            horizon_days=horizon_days,
+            explain=None,
+            explain_events=False,
+            encoding=encoding(case, bundle_key),
+        )
+
+    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, compute)
+
+
 def review(
     case: Case, bundle_key: str, horizon_days: int, method: str | None, progress: Callable[[float], None] | None = None
 ) -> CaseReview:

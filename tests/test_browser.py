@@ -240,3 +240,56 @@ def test_both_pages_in_the_dark_theme(browser, address):
     complaints = page.complaints
     page.context.close()
     assert complaints == []
+
+
+def test_fingers_scroll_and_zoom(browser, address, study):
+    """One finger up scrolls slices, two fingers apart zoom; the page itself stays where it is."""
+    opened = open_page(browser, address, touch=True)
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    box = opened.evaluate(
+        f"(() => {{ {FIND} const b = v.querySelector('.axial').getBoundingClientRect();"
+        "return [b.left, b.top, b.width, b.height]; })()"
+    )
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+    fingers = opened.context.new_cdp_session(opened)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touched = [{"x": at[0], "y": at[1], "id": number} for number, at in enumerate(points)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    before, top = int(viewer(opened, "slice")), opened.evaluate("window.scrollY")
+    touch("touchStart", (x, y))
+    for step in range(1, 13):
+        touch("touchMove", (x, y - 5 * step))
+    touch("touchEnd")
+    opened.wait_for_timeout(200)
+    assert before + 5 <= int(viewer(opened, "slice")) <= before + 12
+    assert opened.evaluate("window.scrollY") == top
+    small = axial_picture(opened)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for step in range(1, 9):
+        touch("touchMove", (x - 20 - 5 * step, y), (x + 20 + 5 * step, y))
+    touch("touchEnd")
+    opened.wait_for_timeout(200)
+    large, (height, width) = axial_picture(opened), small.shape
+    middle = Image.fromarray(small[height // 3 : height - height // 3, width // 3 : width - width // 3])
+    magnified = np.asarray(middle.resize((width, height), Image.Resampling.BILINEAR))
+    assert np.corrcoef(magnified.ravel(), large.ravel())[0, 1] > 0.9, "three times the size"
+    assert opened.complaints == []  # type: ignore[attr-defined]
+    opened.context.close()
+
+
+def test_full_screen_and_back(page):
+    """F fills the screen with the viewer and F gives the page back; the pictures are drawn anew for either size."""
+    small = axial_picture(page).shape
+    press(page, "f")
+    page.wait_for_function("() => document.fullscreenElement !== null")
+    page.wait_for_timeout(400)
+    screen = page.evaluate("[window.innerWidth, window.innerHeight]")
+    filled = page.evaluate(f"(() => {{ {FIND} const b = v.getBoundingClientRect(); return [b.width, b.height]; }})()")
+    assert filled == screen
+    assert axial_picture(page).shape > small
+    press(page, "f")
+    page.wait_for_function("() => document.fullscreenElement === null")
+    page.wait_for_timeout(400)
+    assert axial_picture(page).shape == small

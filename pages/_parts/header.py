@@ -48,7 +48,10 @@ def draw(case: Case) -> Asked | None:
             format_func=lambda name: CARDS[name].title,
             persist_state="session",
         )
-        with columns[4], st.container(horizontal=True, gap="xsmall", horizontal_alignment="right"):
+        with (
+            columns[4],
+            st.container(horizontal=True, gap="xsmall", horizontal_alignment="right", vertical_alignment="center"),
+        ):
             _about(case)
             st.page_link(
                 "pages/load.py", label="Load yours", icon=":material/folder_open:", help="Your own CT and record"

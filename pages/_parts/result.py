@@ -36,7 +36,7 @@ def draw(
         question = session.question_of(asked.model.key, horizon, method)
         with st.container(key="overlay_expect"):
             session.expect_overlay(question)
-        survival.draw(case, asked, session.review(case, asked.model.key, horizon, None), alone)
+        survival.draw(case, asked, session.answer(case, asked.model.key, horizon), alone)
         quality.draw(case, asked.model.key, verdicts)
         return _explained(case, asked.model.key, horizon, method, busy), question
     except UserFacingError as error:
@@ -53,7 +53,7 @@ def _method(case: Case, asked: Asked, horizon: int) -> str | None:
 
 def _explained(case: Case, key: str, horizon: int, method: str | None, busy: DeltaGenerator) -> CaseReview:
     """The review with saliency; says what is computed, for how long, and stops when told to or asked something else."""
-    if session.is_reviewed(case, key, horizon, method):
+    if method is None or session.is_reviewed(case, key, horizon, method):
         return session.review(case, key, horizon, method)
     words, started = f"Saliency of the risk by {duration(horizon)}", time.monotonic()
     slot = busy.empty()

@@ -11,6 +11,7 @@ import json
 import runpy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -251,38 +252,21 @@ def task_card(choice: ModelChoice) -> Task:
 
 def answer(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
     """The curve a model gives a case, at once, before anything explains it. Kept for this session."""
-
-    def compute() -> CaseReview:
-        return review_case(
-            case.study,
-            case.timeline,
-            bundle(bundle_key),
-            horizon_days=horizon_days,
-            explain=None,
-            explain_events=False,
-            encoding=encoding(case, bundle_key),
-        )
-
-    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, compute)
+    asked = partial(_asked, case, bundle_key, horizon_days, explain=None, explain_events=False)
+    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, asked)
 
 
 def review(
     case: Case, bundle_key: str, horizon_days: int, method: str | None, progress: Callable[[float], None] | None = None
 ) -> CaseReview:
     """What a model says of a case; `method` None computes no saliency. Kept for this session."""
+    asked = partial(_asked, case, bundle_key, horizon_days, explain=method, progress=progress)
+    return remember("reviews", (case.digest, bundle_key, horizon_days, method), REVIEWS_KEPT, asked)
 
-    def compute() -> CaseReview:
-        return review_case(
-            case.study,
-            case.timeline,
-            bundle(bundle_key),
-            horizon_days=horizon_days,
-            explain=method,
-            encoding=encoding(case, bundle_key),
-            progress=progress,
-        )
 
-    return remember("reviews", (case.digest, bundle_key, horizon_days, method), REVIEWS_KEPT, compute)
+def _asked(case: Case, key: str, horizon_days: int, **words: Any) -> CaseReview:
+    made = encoding(case, key)
+    return review_case(case.study, case.timeline, bundle(key), horizon_days=horizon_days, encoding=made, **words)
 
 
 def quality(case: Case, bundle_key: str | None) -> QualityReport:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pydicom
 import pytest
 
 if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
@@ -16,10 +18,12 @@ if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
 
 import intake_support as files
 from browser_support import SHOWN, open_page, running_app, running_browser
+from orthanc_support import PASSWORD, USER, running_orthanc
 from playwright.sync_api import Browser, Page, expect
 
 from core import RESEARCH_NOTICE
 from core.load import load_study
+from core.load.dicomweb import store_instances
 
 pytestmark = pytest.mark.browser
 SLOW_MS = 240_000
@@ -251,4 +255,32 @@ def test_two_sessions_never_see_each_other(browser, address, tmp_path):
     walk(pages[0], address)
     assert not any(people[0].ear.heard(secret) for secret in people[1].secrets)
     for page in pages:
+        page.context.close()
+
+
+def test_a_series_comes_from_a_pacs(browser, address, tmp_path):
+    """Wrong password first, then search, receive, read and open; names stay hidden, no number in the address."""
+    slices = files.series(edit=files.patient("DOE^JANE", "A1234567"))
+    with running_orthanc(tmp_path) as pacs:
+        store_instances(pacs.server, [pydicom.dcmread(io.BytesIO(data)) for _, data in slices])
+        page = loading(browser, address)
+        page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
+        page.get_by_label("Address of the DICOMweb service").fill(pacs.server.url)
+        page.get_by_label("User").fill(USER)
+        page.get_by_label("Password", exact=True).fill("not this one")
+        page.get_by_label("Patient number").fill("A1234567")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_text("Expected:").first).to_be_visible()
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_text("1 study found")).to_be_visible()
+        assert "DOE" not in page.content()
+        page.get_by_role("button", name="Receive this series").click()
+        expect(page.get_by_text(f"{len(slices)} images from a DICOMweb server")).to_be_visible()
+        read(page)
+        expect(page.get_by_role("button", name="Open in case review")).to_be_enabled()
+        page.get_by_role("button", name="Open in case review").click()
+        page.wait_for_selector(SHOWN)
+        assert "A1234567" not in page.url
+        expect(page.locator(".st-key-export_blocked")).to_contain_text("Export is blocked")
         page.context.close()

@@ -25,21 +25,23 @@ from core.pretrain.probes import (
     run_probes,
 )
 from core.pretrain.refine import RefineSettings
-from core.pretrain.targets import area_targets, cell_counts, dense_targets, slice_areas
+from core.pretrain.targets import area_targets, calibre_targets, cell_counts, dense_targets, slice_areas
 
 torch.set_num_threads(1)
 CLOT, EFFUSION = 10, 7
 
 
 def planted_patient(rng: np.random.Generator, index: int) -> tuple[PatientSlices, dict[str, float]]:
-    """Noise with a bright organ; clots are dark 3 x 3 pixel squares in it, effusion a grey band."""
+    """Noise with a bright artery of varied width; clots are dark 3 x 3 pixel squares in it, effusion a grey band."""
     hu = rng.normal(-850, 40, (10, 128, 144))
     labels = np.zeros(hu.shape, np.uint8)
-    hu[:, 40:90, 40:100], labels[:, 40:90, 40:100] = 330 + rng.normal(0, 20, (10, 50, 60)), 3
+    width = int(rng.integers(16, 45))
+    hu[:, 40 : 40 + width, 40:100] = 330 + rng.normal(0, 20, (10, width, 60))
+    labels[:, 40 : 40 + width, 40:100] = 3
     has_clot, has_effusion = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
     for z in range(2, 7):
         if has_clot:
-            row, column = rng.integers(42, 84), rng.integers(42, 94)
+            row, column = rng.integers(42, 36 + width), rng.integers(42, 94)
             hu[z, row : row + 3, column : column + 3], labels[z, row : row + 3, column : column + 3] = 50, CLOT
         if has_effusion:
             hu[z, 100:112, 20:120], labels[z, 100:112, 20:120] = 10, EFFUSION
@@ -47,7 +49,7 @@ def planted_patient(rng: np.random.Generator, index: int) -> tuple[PatientSlices
     facts = {
         "index": index,
         "clot_burden": 0.4 * has_clot,
-        "pulmonary_trunk_diameter_mm": 28.0,
+        "pulmonary_trunk_diameter_mm": 2.0 * width,
         "heart_scale": 1.0,
         "coronary_calcium": 0.0,
         "effusion_left_ml": 300.0 * has_effusion,
@@ -105,6 +107,41 @@ def test_planted_clots_are_read_by_a_linear_probe(
     assert (table.value <= table.upper + 1e-9).all()
     assert table.loc["effusion", "value"] > 0.95
     assert table.loc["clot", "value"] > 0.9
+    assert table.loc["pulmonary_trunk_diameter", "value"] > 0.9
+
+
+def test_the_calibre_reading_is_a_width_in_cm(caches: tuple[SliceCache, SliceCache], encoder: CompactSlices) -> None:
+    """Held-out patients: the token's last number, undone to cm, is the width of the planted artery."""
+    _, test = caches
+    read = []
+    for volume in test.volumes:
+        with torch.inference_mode():
+            calibre_cm = encoder.pooled_and_maps(torch.from_numpy(volume.slices).float())[2]
+        read.append(float(calibre_cm.amax(dim=(1, 2)).mean()))
+    true_cm = test.patients["pulmonary_trunk_diameter_mm"].to_numpy() / 10
+    assert r_squared(np.array(read), true_cm) > 0.85
+    assert np.corrcoef(np.array(read), np.roll(true_cm, 1))[0, 1] ** 2 < 0.3
+
+
+def test_calibre_targets_are_the_largest_circles() -> None:
+    """Oracle: distance from every pixel centre to every pixel outside the artery, the largest in each cell."""
+    labels = np.zeros((3, 128, 144), np.uint8)
+    rows, columns = np.mgrid[:128, :144]
+    labels[0][(rows - 50) ** 2 + (columns - 61) ** 2 < 7.3**2] = 3
+    labels[0][49:52, 59:62] = CLOT
+    labels[1, 30:40, 20:90] = 3
+    labels[1, 100:, 100:] = EFFUSION
+    found = calibre_targets(labels)
+    for plane, cells in zip(labels, found, strict=True):
+        inside = np.isin(plane, (3, CLOT))
+        outside = np.argwhere(~inside)
+        expected = torch.zeros(32, 36)
+        for row, column in np.argwhere(inside):
+            diameter = 2 * 0.2 * np.sqrt(((outside - (row, column)) ** 2).sum(1).min())
+            expected[row // 4, column // 4] = max(expected[row // 4, column // 4], torch.tensor(diameter))
+        assert torch.allclose(cells, expected.float(), atol=1e-5)
+    assert not found[2].any()
+    assert float(found[0].max()) == pytest.approx(2 * 0.73 * 2, abs=0.25)
 
 
 def cell_auc(encoder: CompactSlices, test: SliceCache) -> float:
@@ -112,7 +149,7 @@ def cell_auc(encoder: CompactSlices, test: SliceCache) -> float:
     truth, score = [], []
     for row, volume in enumerate(test.volumes[:12]):
         with torch.inference_mode():
-            _, logits = encoder.pooled_and_maps(torch.from_numpy(volume.slices).float())
+            _, logits, _ = encoder.pooled_and_maps(torch.from_numpy(volume.slices).float())
         truth.append(dense_targets(cell_counts(labels_of(test, row)))[:, CLOT - 1].flatten())
         score.append(logits[:, CLOT - 1].flatten())
     return area_under_curve(torch.cat(score).double().numpy(), torch.cat(truth).numpy() > 0)

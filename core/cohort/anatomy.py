@@ -38,8 +38,6 @@ BREAST_BONES_AND_RIBS = (*range(29, 44), *range(92, 119))
 
 LUNG, HEART_LABEL, ARTERY, AORTA_LABEL = 1, 2, 3, 4
 EMPHYSEMA, INTERSTITIAL, EFFUSION, NODULE, CALCIUM, CLOT = 5, 6, 7, 8, 9, 10
-TRUNK_SLAB = 11
-"""Internal code of the pulmonary trunk's measuring slab; published as ARTERY."""
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -77,7 +75,7 @@ class Template:
     """The prepared template; arrays (I, J, K) at 2 mm, RAS+.
 
     unenhanced, right_enhancement, left_enhancement: float32 HU; CT = unenhanced + r * right + l * left.
-    codes: uint8 label codes (1 lung, 2 heart, 3 artery, 4 aorta, TRUNK_SLAB).
+    codes: uint8 label codes (1 lung, 2 heart, 3 artery, 4 aorta).
     vessels: uint8 1 lung artery, 2 lung vein, 3 trunk and main arteries, 4 left atrium.
     body: inside the skin. skeleton: bones. labels: the 89 anatomical labels.
     origin_mm: RAS world of voxel (0, 0, 0).
@@ -196,10 +194,6 @@ def _codes(labels: npt.NDArray[np.uint8], vessels: npt.NDArray[np.uint8], lung: 
     codes[(labels == HEART) & (vessels != 3)] = HEART_LABEL
     codes[(vessels == 1) | (vessels == 3)] = ARTERY
     codes[labels == AORTA] = AORTA_LABEL
-    slab = vessels == 3
-    slab[:, :100] = False
-    slab[:, :, :93] = slab[:, :, 99:] = False
-    codes[_largest(slab)] = TRUNK_SLAB
     return codes
 
 

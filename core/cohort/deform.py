@@ -6,7 +6,6 @@ Displacements are fields over the template in mm, added after the affine part: t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,12 +16,14 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from core.cohort.anatomy import BREAST_BONES_AND_RIBS, HEART_LABEL, TRUNK_SLAB, VOXEL_MM, Template, load_template
+from core.cohort.anatomy import BREAST_BONES_AND_RIBS, HEART_LABEL, VOXEL_MM, Template, load_template
 from core.cohort.patient import Acquisition, Findings
 
 COARSE = 4
 """Template voxels per field voxel (8 mm)."""
-TRUNK_TEMPLATE_MM = 28.0
+TRUNK_TEMPLATE_MM = 28.5
+"""`rendered_trunk_mm` of the template itself."""
+_WIDEST_PLANES = 4
 
 Field = npt.NDArray[np.float32]
 
@@ -156,7 +157,7 @@ def build_warp(findings: Findings, acquisition: Acquisition, rng: np.random.Gene
     """Random shape plus the heart and trunk sizes asked for.
 
     The heart and trunk fields are scaled until the rendered heart has the template's volume times heart scale cubed
-    relative to the body, and the trunk's shorter diameter is the asked one, whatever the random shape did to them.
+    relative to the body, and the trunk is as wide as asked, whatever the random shape did to them.
     """
     basis = field_basis()
     scale = np.asarray(acquisition.body_scale, np.float64)
@@ -198,42 +199,43 @@ def _world_of(warp: Warp, template_mm: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.asarray(np.linalg.solve(warp.world_to_template, here.numpy() - warp.centre_mm), np.float64)
 
 
-def _local_codes(
-    warp: Warp, centre_mm: npt.NDArray[np.float64], half_mm: tuple[float, ...], step_mm: float
-) -> npt.NDArray[np.uint8]:
-    """Label codes of the undiseased template on a small rendered grid around a template point."""
-    template, centre = load_template(), _world_of(warp, centre_mm)
-    axes = [torch.arange(-half, half + 0.1, step_mm) + float(c) for half, c in zip(half_mm, centre, strict=True)]
-    index = (template_points(warp, (axes[0], axes[1], axes[2])) / VOXEL_MM).round().long().numpy()
-    i, j, k = (np.clip(index[..., d], 0, n - 1) for d, n in enumerate(template.shape))
-    return np.asarray(template.codes[i, j, k])
+def _local_index(
+    warp: Warp, centre_mm: npt.NDArray[np.float64], half_mm: tuple[float, ...], step_mm: tuple[float, ...]
+) -> torch.Tensor:
+    """Template voxel indices (I, J, K, 3) of a small rendered grid around a template point."""
+    centre = _world_of(warp, centre_mm)
+    axes = [
+        torch.arange(-half, half + 0.1, step) + float(c) for half, step, c in zip(half_mm, step_mm, centre, strict=True)
+    ]
+    return template_points(warp, (axes[0], axes[1], axes[2])) / VOXEL_MM
 
 
 def _heart_volume_mm3(warp: Warp | None) -> float:
     """Rendered volume of the heart under a warp; the template's own for None."""
     if warp is None:
         return float((load_template().codes == HEART_LABEL).sum()) * VOXEL_MM**3
-    codes = _local_codes(warp, _heart_centre_mm(), (100.0, 90.0, 90.0), 5.0)
-    return float((codes == HEART_LABEL).sum()) * 5.0**3
+    template = load_template()
+    index = _local_index(warp, _heart_centre_mm(), (100.0, 90.0, 90.0), (5.0, 5.0, 5.0)).round().long().numpy()
+    i, j, k = (np.clip(index[..., d], 0, n - 1) for d, n in enumerate(template.shape))
+    return float((template.codes[i, j, k] == HEART_LABEL).sum()) * 5.0**3
 
 
 def rendered_trunk_mm(warp: Warp) -> float:
-    """Rendered shorter diameter of the pulmonary trunk under a warp, measured every 2 mm whatever the slice spacing."""
-    return trunk_diameter_mm(_local_codes(warp, _trunk_centre_mm(), (50.0, 50.0, 14.0), 2.0), (2.0, 2.0))
+    """Rendered diameter of the pulmonary trunk under a warp, whatever the slice spacing.
 
-
-def trunk_diameter_mm(codes: npt.NDArray[np.uint8], spacing_mm: tuple[float, ...]) -> float:
-    """Mean shorter diameter of the trunk's axial cross-sections (ellipse of equal second moments) over its slab.
-
-    codes: internal label codes (I, J, K); spacing_mm: in-plane voxel size. 0 where no cross-section is found.
+    Measured as axial slices show it, at the bifurcation: the largest circle inscribed in an axial section of trunk and
+    main arteries, mean of the widest 8 mm.
     """
-    diameters, areas = [], []
-    for k in np.flatnonzero((codes == TRUNK_SLAB).any((0, 1))):
-        points = np.argwhere(codes[:, :, k] == TRUNK_SLAB) * np.array(spacing_mm[:2])
-        if len(points) > 20:
-            diameters.append(4 * math.sqrt(float(np.linalg.eigvalsh(np.cov(points.T))[0])))
-            areas.append(len(points))
-    return float(np.average(diameters, weights=areas)) if diameters else 0.0
+    index = _local_index(warp, _trunk_centre_mm(), (40.0, 40.0, 24.0), (1.0, 1.0, 2.0))
+    inside = sample(_main_arteries(), index)[0].numpy() > 0.5
+    return float(np.mean(np.sort(inscribed_mm(inside))[-_WIDEST_PLANES:]))
+
+
+def inscribed_mm(inside: npt.NDArray[np.bool_], pixel_mm: float = 1.0) -> npt.NDArray[np.float64]:
+    """Diameter of the largest circle in each axial section of a mask (I, J, K), (K,); beyond the edge is outside."""
+    padded = np.pad(inside, ((1, 1), (1, 1), (0, 0)))
+    deepest = [ndimage.distance_transform_edt(padded[:, :, k]).max() for k in range(padded.shape[2])]
+    return 2 * pixel_mm * np.asarray(deepest, np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -242,8 +244,18 @@ def _heart_centre_mm() -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
+def _main_arteries() -> torch.Tensor:
+    """(1, I, J, K) 1 in the template's trunk and main arteries."""
+    return torch.from_numpy((load_template().vessels == 3).astype(np.float32))[None]
+
+
+@lru_cache(maxsize=1)
 def _trunk_centre_mm() -> npt.NDArray[np.float64]:
-    return np.asarray(np.argwhere(load_template().codes == TRUNK_SLAB).mean(0) * VOXEL_MM)
+    """Centre of the template's widest axial section of trunk and main arteries."""
+    main = load_template().vessels == 3
+    widest = int(np.argmax(inscribed_mm(main)))
+    row, column = np.unravel_index(np.argmax(ndimage.distance_transform_edt(main[:, :, widest])), main.shape[:2])
+    return np.array([row, column, widest]) * VOXEL_MM
 
 
 def template_points(warp: Warp, axes_mm: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from core.cohort.anatomy import (
     AIR_HU,
-    ARTERY,
     BLOOD_HU,
     CALCIUM,
     CLOT,
@@ -27,7 +26,6 @@ from core.cohort.anatomy import (
     LUNG,
     NODULE,
     TEMPLATE_ARTERY_HU,
-    TRUNK_SLAB,
     VOXEL_MM,
     load_template,
 )
@@ -240,5 +238,4 @@ def render_patient(
         description="Virtual chest CT" + (" with contrast" if acquisition.contrast else " without contrast"),
         origin="virtual",
     )
-    codes[codes == TRUNK_SLAB] = ARTERY
     return RenderedPatient(study, codes, facts)

@@ -2,7 +2,8 @@
 
 A small convolutional network sees a slice through several Hounsfield windows. Its features at 8 mm cells (stride 4)
 feed a per-cell finding map (`DENSE_CLASSES`), and the token joins mean and maximum over the slice: sums tell sizes,
-maxima keep lesions of a few millimetres. Tokens are (S, 84) float32.
+maxima keep lesions of a few millimetres; a second map measures how wide the pulmonary arteries are, and its peak is the
+last number of a token. Tokens are (S, 85) float32.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ COMMON_WINDOWS_HU = ((-50, 450), (-1000, -600), (100, 900))
 """Mediastinal and angiographic, lung parenchyma, calcium; the task's own window comes first."""
 
 _PROJECTED = 64
+_READINGS = 2 * len(DENSE_CLASSES) + 1
 _PEAK_LIMIT = 12.0
 
 
@@ -79,10 +81,10 @@ def _unit(inputs: int, outputs: int, norm: str, *, stride: int = 1, dilation: in
 
 
 class CompactSlices(nn.Module):
-    """HU (S, 128, 144) -> tokens (S, 84); slices never see each other (batch norm uses stored statistics in eval).
+    """HU (S, 128, 144) -> tokens (S, 85); slices never see each other (batch norm uses stored statistics in eval).
 
-    A token holds 64 projected features, then the mean and the peak of each of the 10 finding maps. `gradcam_layer` is
-    the module whose output (S, C, 32, 36) a Grad-CAM should weigh.
+    A token holds 64 projected features, the mean and the peak of each of the 10 finding maps, and the peak of the
+    artery calibre map (cm). `gradcam_layer` is the module whose output (S, C, 32, 36) a Grad-CAM should weigh.
     """
 
     window_gain: torch.Tensor
@@ -109,6 +111,7 @@ class CompactSlices(nn.Module):
         )
         self.fuse = nn.Sequential(nn.Conv2d(b, _PROJECTED, 1), nn.ReLU())
         self.dense = nn.Conv2d(_PROJECTED, len(DENSE_CLASSES), 1)
+        self.calibre = nn.Conv2d(_PROJECTED, 1, 1)
         self.project = nn.Sequential(nn.Linear(self.pooled_dim, _PROJECTED), nn.ReLU())
         self.register_buffer("token_shift", torch.zeros(self.token_dim))
         self.register_buffer("token_scale", torch.ones(self.token_dim))
@@ -116,12 +119,12 @@ class CompactSlices(nn.Module):
     @property
     def token_dim(self) -> int:
         """Numbers in one token."""
-        return _PROJECTED + 2 * len(DENSE_CLASSES)
+        return _PROJECTED + _READINGS
 
     @property
     def pooled_dim(self) -> int:
         """Numbers pooled from one slice, before the projection."""
-        return 2 * _PROJECTED + 2 * len(DENSE_CLASSES)
+        return 2 * _PROJECTED + _READINGS
 
     @property
     def gradcam_layer(self) -> nn.Module:
@@ -140,25 +143,26 @@ class CompactSlices(nn.Module):
         fused: torch.Tensor = self.fuse(middle + wide)
         return fused
 
-    def pooled_and_maps(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(S, 128, 144) HU -> pooled features (S, 148) and finding logits (S, 10, 32, 36).
+    def pooled_and_maps(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(S, 128, 144) HU -> pooled features (S, 149), finding logits (S, 10, 32, 36), artery calibre (S, 32, 36) cm.
 
-        Pooled: mean and maximum of the 64 features, mean of the finding maps (an area), their peaks.
+        Pooled: mean and maximum of the 64 features, mean of the finding maps (an area), their peaks, largest calibre.
         """
         features = self.features(hu)
-        maps = self.dense(features)
+        maps, calibre_cm = self.dense(features), self.calibre(features).squeeze(1)
         areas = 10.0 * maps.float().sigmoid().mean(dim=(2, 3))
         peaks = maps.float().amax(dim=(2, 3)).clamp(-_PEAK_LIMIT, _PEAK_LIMIT)
-        wide = features.float()
-        return torch.cat([wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3)), areas, peaks], dim=1), maps
+        wide, widest = features.float(), calibre_cm.float().amax(dim=(1, 2)).unsqueeze(1)
+        pooled = torch.cat([wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3)), areas, peaks, widest], dim=1)
+        return pooled, maps, calibre_cm
 
     def tokens_from_pooled(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features (..., 148) -> tokens (..., 84): projection beside areas and peaks, standardised."""
-        tokens = torch.cat([self.project(pooled), pooled[..., -2 * len(DENSE_CLASSES) :]], dim=-1)
+        """Pooled features (..., 149) -> tokens (..., 85): projection beside the readings of the maps, standardised."""
+        tokens = torch.cat([self.project(pooled), pooled[..., -_READINGS:]], dim=-1)
         return (tokens - self.token_shift) / self.token_scale
 
     def forward(self, hu: torch.Tensor) -> torch.Tensor:
-        """(S, 128, 144) HU -> tokens (S, 84)."""
+        """(S, 128, 144) HU -> tokens (S, 85)."""
         return self.tokens_from_pooled(self.pooled_and_maps(hu)[0])
 
 
@@ -201,7 +205,7 @@ def round_to_half(model: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def encode_slices(hu: torch.Tensor, encoder: CompactSlices, device: str = "cpu", *, batch: int = 16) -> torch.Tensor:
-    """HU (S, 128, 144) int16 or float -> tokens (S, 84) float32 on the CPU; mixed precision on CUDA."""
+    """HU (S, 128, 144) int16 or float -> tokens (S, 85) float32 on the CPU; mixed precision on CUDA."""
     encoder = encoder.to(device).eval()
     parts = []
     for start in range(0, len(hu), batch):

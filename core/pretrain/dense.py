@@ -1,9 +1,10 @@
 """Pretraining of `compact_slices` on training patients: findings drawn on slices, measurements, then time to event.
 
 Stage 1 teaches each 8 mm cell which finding or organ it holds (the patients' masks are their annotation), each slice
-its areas and, where the pulmonary trunk shows, its diameter, and each patient the measurements. Stage 2
-(`core.pretrain.refine`) trains the tokens' projection on whole patients with the likelihood of the outcome. The encoder
-is then frozen: batch norm folded, tokens standardised, weights rounded to float16.
+its areas, each cell how wide its artery is (on magnified copies too, so that a width is measured and not a patient
+recognised), and each patient the measurements. Stage 2 (`core.pretrain.refine`) trains the tokens' projection on whole
+patients with the likelihood of the outcome. The encoder is then frozen: batch norm folded, tokens standardised, weights
+rounded to float16.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from core.pretrain.refine import RefineSettings, pool_tokens, refine_projection
 from core.pretrain.targets import (
     ARTERY_VALUES,
     RARE_VALUES,
+    CalibreLoss,
     DenseLoss,
     Scaler,
     area_targets,
+    calibre_targets,
     cell_counts,
     dense_targets,
     patient_facts,
@@ -42,21 +45,23 @@ from core.pretrain.targets import (
 )
 
 _Pixel = TypeVar("_Pixel", np.int16, np.uint8)
+_Hu = npt.NDArray[np.int16]
+_Labels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
     """How long and how the encoder is trained. A step reads `patients` x (`spread` + `lesion` + `trunk`) slices."""
 
-    epochs: int = 10
+    epochs: int = 12
     patients: int = 8
     spread: int = 6
     lesion: int = 2
-    trunk: int = 1
+    trunk: int = 2
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     area_weight: float = 0.3
-    trunk_weight: float = 0.3
+    calibre_weight: float = 0.5
     fact_weight: float = 0.3
     widths: tuple[int, int, int] = (16, 48, 64)
     augment: bool = True
@@ -71,7 +76,7 @@ class StepLosses:
     epoch: int
     dense: float
     slice_areas: float
-    trunk: float
+    calibre: float
     patient_facts: float
     classes: dict[str, float]
 
@@ -80,12 +85,11 @@ Report = Callable[[StepLosses], None]
 
 
 class _Heads(nn.Module):
-    """Linear heads of stage 1: areas and trunk diameter from a token, facts from tokens pooled over slices."""
+    """Linear heads of stage 1: areas from a token, facts from tokens pooled over slices."""
 
     def __init__(self, token_dim: int, facts: int) -> None:
         super().__init__()
         self.areas = nn.Linear(token_dim, len(DENSE_CLASSES))
-        self.trunk = nn.Linear(token_dim, 1)
         self.facts = nn.Linear(2 * token_dim, facts)
 
 
@@ -126,6 +130,15 @@ def _shift(image: npt.NDArray[_Pixel], rows: int, columns: int, fill: int) -> np
     return moved
 
 
+def _magnify(image: _Hu, labels: _Labels, gain: float) -> tuple[_Hu, _Labels]:
+    """Slices (n, 128, 144) and their labels, magnified about the middle of the plane; what comes in is air."""
+    planes = torch.from_numpy(np.stack([image + 1024.0, labels], axis=1)).float()
+    grid = functional.affine_grid(torch.eye(2, 3).mul(1 / gain).expand(len(planes), 2, 3), list(planes.shape), False)
+    smooth = functional.grid_sample(planes[:, :1], grid, align_corners=False)[:, 0] - 1024.0
+    nearest = functional.grid_sample(planes[:, 1:], grid, mode="nearest", align_corners=False)[:, 0]
+    return smooth.round().numpy().astype(np.int16), nearest.numpy().astype(np.uint8)
+
+
 def _scanner_variation(hu: torch.Tensor, patients: int, generator: torch.Generator) -> torch.Tensor:
     """Other kernels, noise levels and HU offsets, one draw a patient; hu float32 (patients x n, 128, 144)."""
     draws = torch.rand(4, patients, 1, 1, 1, generator=generator)
@@ -139,12 +152,12 @@ def _scanner_variation(hu: torch.Tensor, patients: int, generator: torch.Generat
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """rows (P,) patients; hu (P x n, 128, 144); counts (P x n, 10, 32, 36); on_trunk (P x n,) where the trunk shows."""
+    """rows (P,) patients; hu (P x n, 128, 144); counts (P x n, 10, 32, 36); calibre_cm (P x n, 32, 36)."""
 
     rows: torch.Tensor
     hu: torch.Tensor
     counts: torch.Tensor
-    on_trunk: torch.Tensor
+    calibre_cm: torch.Tensor
 
 
 class _Trainer:
@@ -170,56 +183,62 @@ class _Trainer:
         )
 
     def _batch(self, rows: npt.NDArray[np.int64]) -> _Batch:
-        """Slices of some patients; moved by up to 8 mm and varied like scanners where `augment`."""
-        images, maps, on_trunk = [], [], []
+        """Slices of some patients; moved, magnified through the trunk and varied like scanners where `augment`."""
+        images, maps = [], []
         for row in rows:
             volume, places = self.cache.volumes[int(row)], self.places[int(row)]
             assert volume.labels is not None
             chosen = _pick_slices(len(volume.slices), places, self.settings, self.rng)
             image, labels = volume.slices[chosen], volume.labels[chosen]
             if self.settings.augment:
-                down, right = (int(value) for value in self.rng.integers(-4, 5, size=2))
-                image, labels = _shift(image, down, right, -1024), _shift(labels, down, right, 0)
+                image, labels = self._moved(image, labels)
             images.append(image)
             maps.append(labels)
-            on_trunk.append(np.isin(chosen, places.trunk))
         hu = torch.from_numpy(np.concatenate(images)).float()
         if self.settings.augment:
             generator = torch.Generator().manual_seed(int(self.rng.integers(2**31)))
             hu = _scanner_variation(hu, len(rows), generator)
-        counts = cell_counts(np.concatenate(maps))
-        return _Batch(torch.from_numpy(rows), hu, counts, torch.from_numpy(np.concatenate(on_trunk)))
+        drawn = np.concatenate(maps)
+        return _Batch(torch.from_numpy(rows), hu, cell_counts(drawn), calibre_targets(drawn))
+
+    def _moved(self, image: _Hu, labels: _Labels) -> tuple[_Hu, _Labels]:
+        """Slices of one patient moved by up to 8 mm; the last ones, through the trunk, magnified by up to an eighth."""
+        down, right = (int(value) for value in self.rng.integers(-4, 5, size=2))
+        image, labels = _shift(image, down, right, -1024), _shift(labels, down, right, 0)
+        gain, first = float(self.rng.uniform(0.88, 1.12)), len(image) - self.settings.trunk
+        image[first:], labels[first:] = _magnify(image[first:], labels[first:], gain)
+        return image, labels
 
     def _calibrate(self) -> None:
         """Class shares and area scales from one sample of the training slices; finding maps start at their shares."""
         rows = self.rng.choice(len(self.cache), min(len(self.cache), 150), replace=False)
-        counts = self._batch(rows).counts
-        self.dense_loss = DenseLoss(dense_targets(counts))
-        self.area_scale = Scaler(area_targets(counts))
+        batch = self._batch(rows)
+        self.dense_loss = DenseLoss(dense_targets(batch.counts))
+        self.area_scale = Scaler(area_targets(batch.counts))
+        self.calibre_loss = CalibreLoss(batch.calibre_cm)
         with torch.no_grad():
             assert self.model.dense.bias is not None
             self.model.dense.bias.copy_(self.dense_loss.bias)
 
     def _losses(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """(4,) dense, slice areas, trunk, patient facts; and (10,) dense loss of each class."""
+        """(4,) dense, slice areas, calibre, patient facts; and (10,) dense loss of each class."""
         counts, facts = batch.counts.to(self.device), self.facts[batch.rows].to(self.device)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
-            pooled, logits = self.model.pooled_and_maps(batch.hu.to(self.device))
+            pooled, logits, calibre_cm = self.model.pooled_and_maps(batch.hu.to(self.device))
         tokens = self.model.tokens_from_pooled(pooled.float())
         classes = self.dense_loss.per_class(logits.float(), dense_targets(counts))
         areas = functional.mse_loss(self.heads.areas(tokens), self.area_scale(area_targets(counts)))
         per_patient = len(tokens) // len(batch.rows)
-        diameters = facts[:, :1].repeat_interleave(per_patient, dim=0)
-        miss = (self.heads.trunk(tokens) - diameters).square().squeeze(1) * batch.on_trunk.to(tokens)
+        calibre = self.calibre_loss(calibre_cm.float(), batch.calibre_cm.to(self.device))
         spread = tokens.view(len(batch.rows), per_patient, -1)[:, : self.settings.spread]
         known = functional.mse_loss(self.heads.facts(pool_tokens(spread)), facts)
         dense = classes[self.dense_loss.present.to(self.device)].mean()
-        return torch.stack([dense, areas, miss.sum() / batch.on_trunk.sum(), known]), classes.detach()
+        return torch.stack([dense, areas, calibre, known]), classes.detach()
 
     def epoch(self, number: int) -> StepLosses:
         """One pass over the patients."""
         s = self.settings
-        weights = torch.tensor([1.0, s.area_weight, s.trunk_weight, s.fact_weight], device=self.device)
+        weights = torch.tensor([1.0, s.area_weight, s.calibre_weight, s.fact_weight], device=self.device)
         total, per_class = torch.zeros(4), torch.zeros(len(DENSE_CLASSES))
         order = self.rng.permutation(len(self.cache))
         self.model.train()
@@ -233,8 +252,8 @@ class _Trainer:
             total += losses.detach().cpu() / self.steps
             per_class += classes.cpu() / self.steps
         named = {name: round(float(value), 3) for name, value in zip(DENSE_CLASSES, per_class, strict=True)}
-        dense, areas, trunk, facts = (round(float(value), 3) for value in total)
-        return StepLosses(number, dense, areas, trunk, facts, named)
+        dense, areas, calibre, facts = (round(float(value), 3) for value in total)
+        return StepLosses(number, dense, areas, calibre, facts, named)
 
 
 def _standardise_tokens(model: CompactSlices, cache: SliceCache, device: str) -> None:

@@ -58,7 +58,7 @@ def pool_tokens(tokens: torch.Tensor, mask: torch.Tensor | None = None) -> torch
 
 @torch.no_grad()
 def _pool_slices(model: CompactSlices, cache: SliceCache, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pooled features of all slices, padded (P, S, 148), and which are real (P, S)."""
+    """Pooled features of all slices, padded (P, S, 149), and which are real (P, S)."""
     longest = max(len(volume.slices) for volume in cache.volumes)
     features = torch.zeros(len(cache), longest, model.pooled_dim)
     mask = torch.zeros(len(cache), longest, dtype=torch.bool)

@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from scipy import ndimage
 from torch.nn import functional
 
 from core.encode.ct import DENSE_CLASSES
+from core.encode.slices import PIXEL_MM
 from core.survive.likelihood import initial_log_hazards, piecewise_nll, time_edges
 
 STRIDE = 4
@@ -49,6 +51,46 @@ def dense_targets(counts: torch.Tensor) -> torch.Tensor:
 def area_targets(counts: torch.Tensor) -> torch.Tensor:
     """`cell_counts` (S, 10, 32, 36) -> log1p of the pixels of each label value 1 to 10, float32 (S, 10)."""
     return counts.sum(dim=(2, 3)).log1p()
+
+
+def calibre_targets(labels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Label maps (S, 128, 144) -> artery calibre of each 4 x 4 cell in cm, float32 (S, 32, 36); 0 outside arteries.
+
+    The diameter of the largest circle about one of the cell's pixels that stays inside the arteries of the slice.
+    """
+    radius = np.zeros(labels.shape, np.float32)
+    for plane, inside in zip(radius, np.isin(labels, ARTERY_VALUES), strict=True):
+        boxes = ndimage.find_objects(inside.view(np.uint8))
+        if boxes:
+            plane[boxes[0]] = ndimage.distance_transform_edt(np.pad(inside[boxes[0]], 1))[1:-1, 1:-1]
+    slices, rows, columns = labels.shape
+    cells = radius.reshape(slices, rows // STRIDE, STRIDE, columns // STRIDE, STRIDE).max(axis=(2, 4))
+    return torch.from_numpy(2 * PIXEL_MM / 10 * cells)
+
+
+class CalibreLoss:
+    """How far an artery calibre map is from its target, cell by cell and at each slice's widest; about 1 for a guess.
+
+    The widest counts on slices whose arteries are wide enough to be the trunk or a main artery.
+    """
+
+    _CENTRAL_CM = 1.5
+
+    def __init__(self, targets_cm: torch.Tensor) -> None:
+        widest = targets_cm.amax(dim=(1, 2))
+        central = widest[widest >= self._CENTRAL_CM]
+        self.spread_cm = max(float(central.std()), 0.1) if len(central) > 1 else 0.1
+        self.mean_cm = float(targets_cm[targets_cm > 0].mean()) if (targets_cm > 0).any() else 1.0
+
+    def __call__(self, calibre_cm: torch.Tensor, targets_cm: torch.Tensor) -> torch.Tensor:
+        miss, inside = (calibre_cm - targets_cm).abs(), targets_cm > 0
+        cells = (miss * inside).sum() / inside.sum().clamp_min(1) + (miss * ~inside).sum() / (~inside).sum().clamp_min(
+            1
+        )
+        widest = targets_cm.amax(dim=(1, 2))
+        central = widest >= self._CENTRAL_CM
+        peak = functional.smooth_l1_loss(calibre_cm.amax(dim=(1, 2)), widest, reduction="none", beta=self.spread_cm)
+        return cells / self.mean_cm + (peak * central).sum() / central.sum().clamp_min(1) / self.spread_cm
 
 
 def slice_areas(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.encode.ehr_cohort import cohort_sequences
-from core.encode.ehr_sequence import CodedEvents, CompactSequence, fit_compact_sequence
+from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.errors import UserFacingError
 from core.timeline import load_timeline
 from core.timeline.cohort_scale import open_cohort
 
-COLUMNS = ("symbols", "codes", "z", "numeric", "latest", "days", "event_ids")
+COLUMNS = tuple(column.name for column in fields(EventRows))
 CODES = ("LOINC//718-7", "LAB//50983//mEq/L", "LOINC//2345-7", "ATC//B01AF02", "VISIT//ED", "LOCAL//x", "RARE//1")
 
 

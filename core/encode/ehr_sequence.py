@@ -268,6 +268,6 @@ def _tokens(events: CodedEvents, values: npt.NDArray[np.float32], timeline: Time
         relative_positions=np.minimum(relative_days(days), 1.5).astype(np.float32),
         encoder="compact_sequence",
         source_digest=timeline.digest,
-        event_ids=events.event_ids,
+        event_ids=events.event_ids.astype(np.int64),
         coverage=events.known / events.total if events.total else 0.0,
     )

@@ -278,7 +278,10 @@ def main() -> None:
     for (name, kind, outcome), count in sorted(counts.items()):
         print(f"{name:16s} {kind:6s} {outcome:40s} {count:6d}")
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024
-    print(f"{counts.total()} rounds, seed {given.seed}, resident memory grew by {grown:.0f} MiB at most")
+    print(
+        f"{counts.total()} rounds, seed {given.seed}, {time.process_time():.0f} s of processor time; "
+        f"resident memory grew by {grown:.0f} MiB at most"
+    )
 
 
 if __name__ == "__main__":

@@ -90,6 +90,23 @@ def test_sequences_equal_those_of_each_timeline(tmp_path: Path, unit: bool, cut:
         assert_equal(sequences[place], slow)
 
 
+def test_blocks_and_the_order_of_rows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of mixed patients in one block, and the sorted file in blocks of few patients."""
+    whole = write_shards(tmp_path / "mixed", unit=True)
+    mixed = open_cohort(tmp_path / "mixed", texts=False)
+    encoder = an_encoder(tmp_path / "mixed", mixed.subject_ids)
+    one = cohort_sequences(mixed, encoder)
+    ordered = whole.sort_values(["subject_id", "time"], kind="stable", na_position="first", ignore_index=True)
+    pq.write_table(pa.Table.from_pandas(ordered, preserve_index=False), tmp_path / "sorted.parquet", row_group_size=97)
+    monkeypatch.setattr(np, "lexsort", None)  # rows that lie in order are not sorted again
+    monkeypatch.setattr("core.encode.ehr_cohort._BLOCK", 100)
+    many = cohort_sequences(open_cohort(tmp_path / "sorted.parquet", texts=False), encoder)
+    assert (one.subject_ids == many.subject_ids).all()
+    assert len(one) == 12
+    for place in range(len(one)):
+        assert_equal(one[place], many[place])
+
+
 def test_the_encoder_computes_the_same_from_both(tmp_path: Path) -> None:
     """The batch that the network reads is the same, so are its tokens."""
     write_shards(tmp_path)

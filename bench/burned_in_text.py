@@ -34,7 +34,15 @@ CLEAN = (
     "ct/4d-lung_113_HM10395_2x2x3mm.nii.gz",
 )
 SIZES = (10, 16, 24)
-PLACES = {"air, corner": (12, 8), "lung into mediastinum": (300, 160), "lung": (230, 110), "across the skin": (120, 60)}
+PLACES = {
+    "air, corner": (12, 8, 0),
+    "lung into mediastinum": (300, 160, 0),
+    "lung": (230, 110, 0),
+    "across the skin": (120, 60, 0),
+    "upwards": (180, 330, 1),
+    "downwards": (330, 420, 3),
+}
+"""Row and column of the upper left corner on the display, and quarter turns against the clock."""
 VALUES_HU = {"white (3071 HU)": 3071, "300 HU": 300, "black (-1024 HU)": -1024}
 SLICES = (36, 60)
 SPANS = {"all slices": (0, 24), "3 slices": (10, 13), "1 slice": (11, 12)}
@@ -54,11 +62,15 @@ class Trial:
     exact_slices: bool
 
 
-def letters(shape: tuple[int, int], row: int, column: int, size: int) -> npt.NDArray[np.float32]:
+def letters(shape: tuple[int, int], place: tuple[int, int, int], size: int) -> npt.NDArray[np.float32]:
     """Coverage of the text in [0, 1] on a picture (rows, columns), anti-aliased."""
-    picture = Image.new("L", (shape[1], shape[0]))
-    ImageDraw.Draw(picture).text((column, row), TEXT, font=ImageFont.load_default(size), fill=255)
-    return np.asarray(picture, np.float32) / 255
+    row, column, turns = place
+    line = Image.new("L", (max(shape), max(shape)))
+    ImageDraw.Draw(line).text((0, 0), TEXT, font=ImageFont.load_default(size), fill=255)
+    drawn = np.rot90(np.asarray(line.crop(line.getbbox()), np.float32) / 255, turns)
+    cover = np.zeros(shape, np.float32)
+    cover[row : row + drawn.shape[0], column : column + drawn.shape[1]] = drawn
+    return cover
 
 
 def planted(study: CtStudy, cover: npt.NDArray[np.float32], value: int, span: tuple[int, int]) -> CtStudy:
@@ -86,10 +98,10 @@ def judged(
 
 
 def trials(study: CtStudy) -> tuple[list[Trial], float]:
-    """Every combination, one text at a time is too slow: the four places share one run. Returns CPU seconds too."""
+    """Every combination, one text at a time is too slow: all places share one run. Returns CPU seconds too."""
     found, spent, runs = [], 0.0, 0
     for size, (value, level), (name, span) in itertools.product(SIZES, VALUES_HU.items(), SPANS.items()):
-        covers = {place: letters((512, 512), *at, size) for place, at in PLACES.items()}
+        covers = {place: letters((512, 512), at, size) for place, at in PLACES.items()}
         changed = planted(study, np.max(list(covers.values()), axis=0), level, span)
         start = time.process_time()
         boxes = find_burned_in_text(changed)
@@ -97,7 +109,7 @@ def trials(study: CtStudy) -> tuple[list[Trial], float]:
         for place, cover in covers.items():
             share, exact = judged(changed, boxes, cover, span)
             found.append(Trial(size, place, value, name, share > 0.5, share, exact))
-        print(size, value, name, [trial.found for trial in found[-4:]], flush=True)
+        print(size, value, name, [trial.found for trial in found[-len(PLACES) :]], flush=True)
     return found, spent / runs
 
 

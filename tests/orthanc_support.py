@@ -209,7 +209,7 @@ class Fronting:
 def front(
     act: Callable[[Front], bool], target: int | None = None, tls: ssl.SSLContext | None = None
 ) -> Iterator[Fronting]:
-    """A server that answers by `act(request) -> answered`, from the port `target` where it did not; https with `tls`."""
+    """A server that answers by `act(request)`, from the port `target` where it did not; https with `tls`."""
     running = Fronting(act, target, tls)
     try:
         yield running

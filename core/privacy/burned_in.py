@@ -2,24 +2,27 @@
 
 Reading every slice of a series would take minutes. Text stands at one place on many slices, or on a few slices only:
 the first survives in the mean over a stack, the second stands out from the mean of a short stack, or shows as straight
-runs of one value beside a sharp edge, which measured tissue hardly has. No detector is proof: what this one misses
-stands in docs/results/burned_in_text.md.
+runs of one value beside a sharp edge, which measured tissue hardly has. Small and faint lines are looked for where
+strokes are packed as text packs them and neighbouring slices have none (`core.privacy.text_lines`); only those places
+are enlarged and read. No detector is proof: what this one misses stands in docs/results/burned_in_text.md.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import median_filter
+from scipy.ndimage import median_filter, uniform_filter
 
 from core.load.hounsfield import AIR_HU
 from core.load.words import count_of
 from core.privacy.finding import mask
 from core.privacy.ocr import Picture, Reading, read_text
+from core.privacy.text_lines import FLAT, SHEET, flattened_picture, likely_places, read_places
 from core.records import CtStudy
 
 Planes = npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -33,12 +36,16 @@ EACH_BELOW = 4
 SUSPECTS = 8
 """Slices per 100 that are read one by one because they hold flat strokes."""
 NEIGHBOURHOOD = 25
-"""Slices around one that its flat strokes are compared with."""
+"""Slices around one that its flat strokes and its likely places are compared with."""
+PLACES, LEAST_PLACES = 40, 25
+"""Likely places per 100 slices that are enlarged and read, and at least, whatever the number of slices."""
 ROUNDS = 3
 LEAST_SIDE = 32
 """Pixels along the shorter side; smaller pictures cannot hold three legible letters."""
 LEAST_CHARACTERS = 3
 LEAST_CONFIDENCE = 0.6
+SURE = 0.8
+"""Confidence from which a line at a likely place counts by itself; below, it must come and go at once."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class PlaneBox:
 class _View:
     """One picture to be read: what it was made from, and the planes that it covers."""
 
-    picture: Picture
+    picture: Picture | None
     source: Plane
     first: int
     last: int
@@ -128,13 +135,37 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     if min(planes.shape[1:]) < LEAST_SIDE:
         return []
     found: list[PlaneBox] = []
+    for view, reading in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
+        if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
+            found += _located(planes, view, reading)
+    return _merged(found)
+
+
+def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[tuple[_View, Reading]]:
+    """What is read in whole pictures."""
     for view in _views(planes):
         if step:
             step()
         for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
-            if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
-                found += _located(planes, view, reading)
-    return _merged(found)
+            yield view, reading
+
+
+def _read_places(planes: Planes, step: Callable[[], None] | None) -> Iterator[tuple[_View, Reading]]:
+    """What is read where lines are likely: on single planes, and on the means over stacks."""
+    count = len(planes)
+    most = max(-(-count * PLACES // 100), LEAST_PLACES)
+    places = likely_places(planes, most, NEIGHBOURHOOD)
+    for start in range(0, len(places), SHEET):
+        if step:
+            step()
+        for place, reading in read_places(planes, places[start : start + SHEET], LEAST_CONFIDENCE):
+            plane = np.asarray(planes[place.plane], np.float32)
+            yield _View(None, plane, place.plane, place.plane), reading
+    for first, last, mean in _means(planes) if count > EACH_BELOW else ():
+        if step:
+            step()
+        for _, reading in read_places([mean], likely_places([mean], SHEET, 1), LEAST_CONFIDENCE):
+            yield _View(None, mean, first, last), reading
 
 
 def _slice_axis(spacing: tuple[float, float, float]) -> int:
@@ -167,12 +198,19 @@ def _views(planes: Planes) -> Iterator[_View]:
         yield from _pictures(np.asarray(planes[index], np.float32), index, index)
     if count <= EACH_BELOW:
         return
-    for first, stop in pairwise(_cuts(count, CHUNK)):
-        yield from _pictures(np.asarray(planes[first:stop].mean(axis=0), np.float32), first, stop - 1)
+    for first, last, mean in _means(planes):
+        yield from _pictures(mean, first, last)
+        yield _View(flattened_picture(mean), mean, first, last)
     for first, stop in pairwise(_cuts(count, BLOCK)):
         changes = _changes(np.asarray(planes[first:stop], np.float32))
         for limit in _limits(np.abs(changes)):
             yield _View(_window(changes, -limit, limit), changes, first, stop - 1)
+
+
+def _means(planes: Planes) -> Iterator[tuple[int, int, Plane]]:
+    """(first plane, last plane, mean) of each stack."""
+    for first, stop in pairwise(_cuts(len(planes), CHUNK)):
+        yield first, stop - 1, np.asarray(planes[first:stop].mean(axis=0), np.float32)
 
 
 def _limits(sizes: Plane) -> list[float]:
@@ -245,21 +283,36 @@ def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
 def _located(planes: Planes, view: _View, reading: Reading) -> list[PlaneBox]:
     """The planes on which the text of a view really stands, as boxes with a margin."""
     rows, columns = view.source.shape
-    margin = max(2, (reading.bottom - reading.top) // 4)
+    margin = max(2, min(reading.bottom - reading.top, reading.right - reading.left) // 4)
     top, left = max(reading.top - margin, 0), max(reading.left - margin, 0)
     bottom, right = min(reading.bottom + margin, rows), min(reading.right + margin, columns)
-    crop = view.source[top:bottom, left:right]
-    strokes = _strokes(crop)
-    contrast = np.array([_contrast(np.asarray(plane[top:bottom, left:right], np.float32), strokes) for plane in planes])
+    box = (top, left, bottom, right)
+    strokes = _strokes(_detail(view.source, box))
+    contrast = np.array([_contrast(_detail(plane, box), strokes) for plane in planes])
     inside = contrast[view.first : view.last + 1]
     strongest = float(inside[np.argmax(np.abs(inside))])
+    if view.picture is None and reading.confidence < SURE and not _sudden(contrast / (strongest or 1.0)):
+        return []
     present = contrast * np.sign(strongest) >= 0.5 * abs(strongest)
     masked = mask(reading.text)
     return [
-        PlaneBox(first, last, top, left, bottom, right, reading.confidence, masked)
+        PlaneBox(first, last, *box, reading.confidence, masked)
         for first, last in _runs(present)
         if first <= view.last and last >= view.first
     ]
+
+
+def _detail(plane: Planes, box: tuple[int, int, int, int]) -> Plane:
+    """A box (top, left, bottom, right) of a plane without the slow changes of what the text stands on."""
+    top, left = max(box[0] - FLAT // 2, 0), max(box[1] - FLAT // 2, 0)
+    wide = np.asarray(plane[top : box[2] + FLAT // 2, left : box[3] + FLAT // 2], np.float32)
+    detail = wide - uniform_filter(wide, FLAT)
+    return np.asarray(detail[box[0] - top : box[2] - top, box[1] - left : box[3] - left], np.float32)
+
+
+def _sudden(relative: npt.NDArray[np.float64]) -> bool:
+    """Whether a contrast over the planes (1 where strongest) is either whole or gone, as text is and anatomy is not."""
+    return bool(np.mean((relative > 0.35) & (relative < 0.65)) < 0.1)
 
 
 def _strokes(crop: Plane) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,9 @@ import itertools
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -97,20 +99,27 @@ def judged(
     return float(hidden[where][:, slice(*span)].mean()), bool((slices == wanted).all())
 
 
-def trials(study: CtStudy) -> tuple[list[Trial], float]:
-    """Every combination, one text at a time is too slow: all places share one run. Returns CPU seconds too."""
-    found, spent, runs = [], 0.0, 0
-    for size, (value, level), (name, span) in itertools.product(SIZES, VALUES_HU.items(), SPANS.items()):
-        covers = {place: letters((512, 512), at, size) for place, at in PLACES.items()}
-        changed = planted(study, np.max(list(covers.values()), axis=0), level, span)
-        start = time.process_time()
-        boxes = find_burned_in_text(changed)
-        spent, runs = spent + time.process_time() - start, runs + 1
-        for place, cover in covers.items():
-            share, exact = judged(changed, boxes, cover, span)
-            found.append(Trial(size, place, value, name, share > 0.5, share, exact))
-        print(size, value, name, [trial.found for trial in found[-len(PLACES) :]], flush=True)
-    return found, spent / runs
+def trial(study: CtStudy, size: int, value: str, name: str) -> tuple[list[Trial], float]:
+    """One font, brightness and span; one text at a time is too slow: all places share one run. CPU seconds too."""
+    covers = {place: letters((512, 512), at, size) for place, at in PLACES.items()}
+    span = SPANS[name]
+    changed = planted(study, np.max(list(covers.values()), axis=0), VALUES_HU[value], span)
+    start = time.process_time()
+    boxes = find_burned_in_text(changed)
+    seconds, found = time.process_time() - start, []
+    for place, cover in covers.items():
+        share, exact = judged(changed, boxes, cover, span)
+        found.append(Trial(size, place, value, name, share > 0.5, share, exact))
+    print(size, value, name, [(t.place, round(t.covered, 2)) for t in found], f"{seconds:.1f} s", flush=True)
+    return found, seconds
+
+
+def trials(study: CtStudy, processes: int) -> tuple[list[Trial], float]:
+    """Every combination, and the mean CPU seconds of one."""
+    combinations = list(itertools.product(SIZES, VALUES_HU, SPANS))
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        runs = list(pool.map(trial, itertools.repeat(study), *zip(*combinations, strict=True)))
+    return [one for found, _ in runs for one in found], sum(seconds for _, seconds in runs) / len(runs)
 
 
 def clean_rows(data: Path) -> list[str]:
@@ -147,10 +156,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("page", type=Path)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     whole = load_study(options.data / SERIES)
     study = replace(whole, voxels_hu=whole.voxels_hu[:, :, slice(*SLICES)], digest="")
-    found, seconds = trials(study)
+    found, seconds = trials(study, options.processes)
     clean = clean_rows(options.data)
     options.page.write_text("\n".join(page(found, seconds, clean)) + "\n", encoding="utf-8")
 

@@ -16,17 +16,15 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import median_filter, uniform_filter
+from scipy.ndimage import median_filter
 
 from core.load.hounsfield import AIR_HU
 from core.load.words import count_of
-from core.privacy.finding import mask
 from core.privacy.ocr import Picture, Reading, read_text
-from core.privacy.text_lines import FLAT, SHEET, flattened_picture, likely_places, read_places
+from core.privacy.text_lines import SHEET, flattened_picture, likely_places, read_places
+from core.privacy.text_place import Plane, PlaneBox, Planes, locate
 from core.records import CtStudy
 
-Planes = npt.NDArray[np.int16] | npt.NDArray[np.float32]
-Plane = npt.NDArray[np.float32]
 BLOCK = 8
 """Slices that are compared with their mean in one picture."""
 CHUNK = 48
@@ -37,15 +35,13 @@ SUSPECTS = 8
 """Slices per 100 that are read one by one because they hold flat strokes."""
 NEIGHBOURHOOD = 25
 """Slices around one that its flat strokes and its likely places are compared with."""
-PLACES, LEAST_PLACES = 40, 25
+PLACES, LEAST_PLACES = 40, 10
 """Likely places per 100 slices that are enlarged and read, and at least, whatever the number of slices."""
 ROUNDS = 3
 LEAST_SIDE = 32
 """Pixels along the shorter side; smaller pictures cannot hold three legible letters."""
 LEAST_CHARACTERS = 3
 LEAST_CONFIDENCE = 0.6
-SURE = 0.8
-"""Confidence from which a line at a likely place counts by itself; below, it must come and go at once."""
 
 
 @dataclass(frozen=True)
@@ -61,28 +57,25 @@ class TextBox:
     masked: str
 
 
-@dataclass(frozen=True)
-class PlaneBox:
-    """Text at one place of a stack of planes: first and last plane (inclusive) and a half-open pixel box."""
-
-    first: int
-    last: int
-    top: int
-    left: int
-    bottom: int
-    right: int
-    confidence: float
-    masked: str
-
-
 @dataclass(frozen=True, eq=False)
 class _View:
     """One picture to be read: what it was made from, and the planes that it covers."""
 
-    picture: Picture | None
+    picture: Picture
     source: Plane
     first: int
     last: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A line that was read: in a whole picture, or (`doubtful`) at a place that was only likely to hold text."""
+
+    reading: Reading
+    source: Plane
+    first: int
+    last: int
+    doubtful: bool
 
 
 def find_burned_in_text(
@@ -135,37 +128,37 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     if min(planes.shape[1:]) < LEAST_SIDE:
         return []
     found: list[PlaneBox] = []
-    for view, reading in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
-        if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
-            found += _located(planes, view, reading)
+    for line in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
+        if sum(letter.isalnum() for letter in line.reading.text) >= LEAST_CHARACTERS:
+            found += locate(planes, line.source, (line.first, line.last), line.reading, doubtful=line.doubtful)
     return _merged(found)
 
 
-def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[tuple[_View, Reading]]:
+def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
     """What is read in whole pictures."""
     for view in _views(planes):
         if step:
             step()
         for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
-            yield view, reading
+            yield _Line(reading, view.source, view.first, view.last, False)
 
 
-def _read_places(planes: Planes, step: Callable[[], None] | None) -> Iterator[tuple[_View, Reading]]:
+def _read_places(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
     """What is read where lines are likely: on single planes, and on the means over stacks."""
     count = len(planes)
     most = max(-(-count * PLACES // 100), LEAST_PLACES)
-    places = likely_places(planes, most, NEIGHBOURHOOD)
+    places = likely_places(planes, most, NEIGHBOURHOOD, step)
     for start in range(0, len(places), SHEET):
         if step:
             step()
         for place, reading in read_places(planes, places[start : start + SHEET], LEAST_CONFIDENCE):
             plane = np.asarray(planes[place.plane], np.float32)
-            yield _View(None, plane, place.plane, place.plane), reading
+            yield _Line(reading, plane, place.plane, place.plane, True)
     for first, last, mean in _means(planes) if count > EACH_BELOW else ():
         if step:
             step()
         for _, reading in read_places([mean], likely_places([mean], SHEET, 1), LEAST_CONFIDENCE):
-            yield _View(None, mean, first, last), reading
+            yield _Line(reading, mean, first, last, True)
 
 
 def _slice_axis(spacing: tuple[float, float, float]) -> int:
@@ -278,74 +271,6 @@ def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
     most = -(-len(scores) * SUSPECTS // 100)
     order = np.argsort(-excess, kind="stable")[:most]
     return [int(index) for index in order if excess[index] > limit]
-
-
-def _located(planes: Planes, view: _View, reading: Reading) -> list[PlaneBox]:
-    """The planes on which the text of a view really stands, as boxes with a margin."""
-    rows, columns = view.source.shape
-    margin = max(2, min(reading.bottom - reading.top, reading.right - reading.left) // 4)
-    top, left = max(reading.top - margin, 0), max(reading.left - margin, 0)
-    bottom, right = min(reading.bottom + margin, rows), min(reading.right + margin, columns)
-    box = (top, left, bottom, right)
-    strokes = _strokes(_detail(view.source, box))
-    contrast = np.array([_contrast(_detail(plane, box), strokes) for plane in planes])
-    inside = contrast[view.first : view.last + 1]
-    strongest = float(inside[np.argmax(np.abs(inside))])
-    if view.picture is None and reading.confidence < SURE and not _sudden(contrast / (strongest or 1.0)):
-        return []
-    present = contrast * np.sign(strongest) >= 0.5 * abs(strongest)
-    masked = mask(reading.text)
-    return [
-        PlaneBox(first, last, *box, reading.confidence, masked)
-        for first, last in _runs(present)
-        if first <= view.last and last >= view.first
-    ]
-
-
-def _detail(plane: Planes, box: tuple[int, int, int, int]) -> Plane:
-    """A box (top, left, bottom, right) of a plane without the slow changes of what the text stands on."""
-    top, left = max(box[0] - FLAT // 2, 0), max(box[1] - FLAT // 2, 0)
-    wide = np.asarray(plane[top : box[2] + FLAT // 2, left : box[3] + FLAT // 2], np.float32)
-    detail = wide - uniform_filter(wide, FLAT)
-    return np.asarray(detail[box[0] - top : box[2] - top, box[1] - left : box[3] - left], np.float32)
-
-
-def _sudden(relative: npt.NDArray[np.float64]) -> bool:
-    """Whether a contrast over the planes (1 where strongest) is either whole or gone, as text is and anatomy is not."""
-    return bool(np.mean((relative > 0.35) & (relative < 0.65)) < 0.1)
-
-
-def _strokes(crop: Plane) -> npt.NDArray[np.bool_]:
-    """Pixels of the letters in a crop: the smaller side of Otsu's threshold."""
-    grey = _window(crop, float(crop.min()), float(crop.max()))
-    bright = grey > _otsu(grey)
-    return bright if bright.mean() <= 0.5 else ~bright
-
-
-def _otsu(grey: npt.NDArray[np.uint8]) -> int:
-    """Otsu's threshold: the grey value that leaves the most variance between the pixels up to it and those above."""
-    counts = np.bincount(grey.ravel(), minlength=256).astype(float)
-    below, summed = np.cumsum(counts), np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = summed / below - (summed[-1] - summed) / above
-    return int(np.argmax(np.nan_to_num(below * above * gap**2)))
-
-
-def _contrast(crop: Plane, strokes: npt.NDArray[np.bool_]) -> float:
-    if strokes.all() or not strokes.any():
-        return 0.0
-    return float(crop[strokes].mean() - crop[~strokes].mean())
-
-
-def _runs(present: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """(first, last) of runs of True, gaps of up to two bridged."""
-    where = np.flatnonzero(present)
-    if not len(where):
-        return
-    breaks = np.flatnonzero(np.diff(where) > 3)
-    for group in np.split(where, breaks + 1):
-        yield int(group[0]), int(group[-1])
 
 
 def _merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:

@@ -7,7 +7,7 @@ So the likeliest places of a stack are cut out, enlarged, and read together, sev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,19 +49,28 @@ class Place:
     score: float
 
 
-def likely_places(planes: Pictures, most: int, neighbourhood: int) -> list[Place]:
+def likely_places(
+    planes: Pictures, most: int, neighbourhood: int, step: Callable[[], None] | None = None
+) -> list[Place]:
     """At most `most` places, likeliest first; from five planes on compared with the median of their neighbourhood.
 
     planes: pictures of one size (rows, columns). neighbourhood: planes around one that it is compared with.
+    step: called for each plane; may raise, to stop.
     """
     found: list[Place] = []
     for vertical in (False, True):
-        scores = np.stack([_cells(line_likeness(np.asarray(plane, np.float32), vertical=vertical)) for plane in planes])
+        scores = np.stack([_scores(plane, vertical, step) for plane in planes])
         if len(planes) > 4:
             usual = median_filter(scores, (min(neighbourhood, 2 * len(planes) - 1), 1, 1), mode="nearest")
             scores = np.asarray(scores - usual, np.float32)
         found += _peaks(scores, planes[0].shape, vertical, most)
     return sorted(found, key=lambda place: -place.score)[:most]
+
+
+def _scores(plane: Plane | npt.NDArray[np.int16], vertical: bool, step: Callable[[], None] | None) -> Plane:
+    if step:
+        step()
+    return _cells(line_likeness(np.asarray(plane, np.float32), vertical=vertical))
 
 
 def line_likeness(plane: Plane, *, vertical: bool) -> Plane:
@@ -87,7 +96,8 @@ def line_likeness(plane: Plane, *, vertical: bool) -> Plane:
 def _cells(scores: Plane) -> Plane:
     """The best score of every whole cell."""
     rows, columns = (size // CELL for size in scores.shape)
-    return scores[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).max(axis=(1, 3))
+    whole = scores[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL)
+    return np.asarray(whole.max(axis=(1, 3)), np.float32)
 
 
 def _peaks(scores: npt.NDArray[np.float32], shape: tuple[int, ...], vertical: bool, most: int) -> Iterator[Place]:

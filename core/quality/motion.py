@@ -17,19 +17,21 @@ _CELL_MM = 4.0
 _SMOOTH_CELLS = 1.5
 _AROUND = 7
 _LEAST_SLICES = 8
+_OUTERMOST = 2
 
 
 def largest_shift(study: CtStudy, planes: FloatArray) -> tuple[float, int]:
     """(largest unshared in-plane displacement between neighbours in mm, index of the lower slice); NaN below 8 slices.
 
-    planes: of `voxels.planes_mm` for the same study.
+    planes: of `voxels.planes_mm` for the same study. The two outermost pairs at either end are left out: resampled
+    scans often end in partly filled slices.
     """
     if study.shape[2] < _LEAST_SLICES:
         return float("nan"), 0
     cells = [max(1, round(_CELL_MM / step)) * step for step in study.spacing_mm[:2]]
-    unshared = unshared_shifts_mm(planes, (cells[0], cells[1]))
+    unshared = unshared_shifts_mm(planes, (cells[0], cells[1]))[_OUTERMOST:-_OUTERMOST]
     worst = int(np.argmax(unshared))
-    return float(unshared[worst]), worst
+    return float(unshared[worst]), worst + _OUTERMOST
 
 
 def unshared_shifts_mm(planes: FloatArray, cell_mm: tuple[float, float]) -> FloatArray:

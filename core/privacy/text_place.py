@@ -19,6 +19,8 @@ Box = tuple[int, int, int, int]
 """(top, left, bottom, right), half-open pixels."""
 SURE = 0.8
 """Confidence from which a doubtful line counts by itself; below, it must come and go at once."""
+AROUND = 12
+"""Planes on either side of one that say what is usual there."""
 REACH = 8
 """Letter heights by which a line is followed beyond what was read of it, at most."""
 
@@ -47,8 +49,9 @@ def locate(planes: Planes, source: Plane, span: tuple[int, int], reading: Readin
     margin = max(2, min(reading.bottom - reading.top, reading.right - reading.left) // 4)
     top, left = max(reading.top - margin, 0), max(reading.left - margin, 0)
     box = (top, left, min(reading.bottom + margin, rows), min(reading.right + margin, columns))
-    strokes = _strokes(_detail(source, box))
-    contrast = np.array([_contrast(_detail(plane, box), strokes) for plane in planes])
+    pattern, details = _apart(_detail(source, box), np.stack([_detail(plane, box) for plane in planes]), span)
+    strokes = _strokes(pattern)
+    contrast = np.array([_contrast(detail, strokes) for detail in details])
     inside = contrast[span[0] : span[1] + 1]
     strongest = float(inside[np.argmax(np.abs(inside))])
     if doubtful and reading.confidence < SURE and not _sudden(contrast / (strongest or 1.0)):
@@ -68,6 +71,19 @@ def _detail(plane: Planes, box: Box) -> Plane:
     wide = np.asarray(plane[top : box[2] + FLAT // 2, left : box[3] + FLAT // 2], np.float32)
     detail = wide - uniform_filter(wide, FLAT)
     return np.asarray(detail[box[0] - top : box[2] - top, box[1] - left : box[3] - left], np.float32)
+
+
+def _apart(pattern: Plane, details: Plane, span: tuple[int, int]) -> tuple[Plane, Plane]:
+    """What was read on one plane, and every plane there (n, rows, columns), less what is usual around that plane.
+
+    Unchanged where it is not one plane of many, or where the usual holds most of what was read: the text itself then.
+    """
+    if span[0] != span[1] or len(details) <= 4:
+        return pattern, details
+    usual = np.median(details[max(span[0] - AROUND, 0) : span[1] + AROUND + 1], axis=0)
+    if np.percentile(np.abs(pattern - usual), 95) < 0.5 * np.percentile(np.abs(pattern), 95):
+        return pattern, details
+    return pattern - usual, details - usual
 
 
 def _sudden(relative: npt.NDArray[np.float64]) -> bool:

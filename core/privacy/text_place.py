@@ -54,7 +54,7 @@ def locate(planes: Planes, source: Plane, span: tuple[int, int], reading: Readin
     contrast = np.array([_contrast(detail, strokes) for detail in details])
     inside = contrast[span[0] : span[1] + 1]
     strongest = float(inside[np.argmax(np.abs(inside))])
-    if doubtful and reading.confidence < SURE and not _sudden(contrast / (strongest or 1.0)):
+    if doubtful and reading.confidence < SURE and not _sudden(contrast / (strongest or 1.0), span):
         return []
     present = contrast * np.sign(strongest) >= 0.5 * abs(strongest)
     masked = mask(reading.text)
@@ -86,9 +86,11 @@ def _apart(pattern: Plane, details: Plane, span: tuple[int, int]) -> tuple[Plane
     return pattern - usual, details - usual
 
 
-def _sudden(relative: npt.NDArray[np.float64]) -> bool:
-    """Whether a contrast over the planes (1 where strongest) is either whole or gone, as text is and anatomy is not."""
-    return bool(np.mean((relative > 0.35) & (relative < 0.65)) < 0.1)
+def _sudden(relative: npt.NDArray[np.float64], span: tuple[int, int]) -> bool:
+    """Whether a contrast over the planes (1 where strongest) is whole or gone, as text is; anatomy fades."""
+    near = relative[max(span[0] - AROUND, 0) : span[1] + AROUND + 1]
+    partial, whole = np.count_nonzero((near > 0.25) & (near < 0.75)), np.count_nonzero(near >= 0.75)
+    return bool(partial <= 1 + whole / 3)
 
 
 def _strokes(crop: Plane) -> npt.NDArray[np.bool_]:

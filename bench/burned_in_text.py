@@ -172,11 +172,14 @@ the lung, from the lung into the mediastinum, and vertically: upwards at a lung'
 shows nothing, to people either, and counts as missed all the same.
 """
 READING = """
-What this means: bright text, as scanners and viewers write it, is found at every size and place tried, even on one
-slice. Faint small text (10 pixels, 300 HU) inside the body on a few slices is missed, and so is most small dark text.
-Where text is found, the planes are read again with it taken away, which doubles the time. Text of one or two characters
-is not reported; nor is handwriting, vertical text, or text that crosses the slices of a volume
-that was resampled in another plane. Finding nothing is no proof that nothing is there.
+What this means: bright text, as scanners and viewers write it, is found at every size and place tried, upright and
+vertical, even on one slice; so is text of 300 HU, but for one line of 10 pixels. Black text is found on soft tissue, and
+in the lung where it stands on many slices; on few slices it is missed in the lung where it is small or vertical (its
+contrast there is that of the vessels around it), and vertical black text of 16 and 24 pixels across the skin is found
+only in part. Cost: likely lines are sought on every slice, and 40 of them for 100 slices (at least 10) are enlarged
+and read; where text is found, the planes are read again with it taken away, at most three times in all. Text of one or
+two characters is not reported; nor is handwriting, slanted text, or text that crosses the slices of a volume that was
+resampled in another plane. Finding nothing is no proof that nothing is there.
 """
 
 

@@ -176,7 +176,7 @@ What this means: bright text, as scanners and viewers write it, is found at ever
 vertical, even on one slice; so is text of 300 HU, but for one line of 10 pixels. Black text is found on soft tissue,
 and in the lung where it stands on every slice; on few slices it is missed in the lung where it is small (its contrast
 there is that of the vessels around it). Vertical black text at the lung's edge is covered by half or less (by most of
-it only at 24 pixels on every slice), and of 24 pixels across the skin by a third. Cost: likely lines are sought on every
+it only at 24 pixels on every slice), and of 24 pixels across the skin by a third. Cost: likely lines are sought on each
 slice, and 40 of them for 100 slices (at least 10) are enlarged and read; where text is found, the planes are read again
 with it taken away, at most three times in all. Text of one or two characters is not reported; nor is handwriting,
 slanted text, or text that crosses the slices of a volume that was resampled in another plane. Finding nothing is no

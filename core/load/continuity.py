@@ -25,7 +25,7 @@ def refuse_outlier_slices(
     checksum, whose damage can be slight.
     The measure is the mean absolute difference (HU) of slices, in large ones on every fourth row and column.
     """
-    whole = np.moveaxis(voxels, slice_axis, 0)
+    whole = np.moveaxis(voxels.T, 2 - slice_axis, 0)
     stride = min(4, max(1, min(whole.shape[1:]) // 64))
     stack = np.ascontiguousarray(whole[:, ::stride, ::stride])
     if len(stack) < 4:

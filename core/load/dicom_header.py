@@ -6,8 +6,9 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.entries import Entry
@@ -15,7 +16,7 @@ from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]
 
-_HEAD_BYTES = 64 << 10
+HEAD_BYTES = 64 << 10
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
@@ -36,6 +37,8 @@ TAGS: Mapping[str, int] = {
     "OverlayBitPosition": 0x60000102,
 }  # fmt: skip
 _WANTED = frozenset(TAGS.values())
+_OWN_TAGS = frozenset((TAGS["SOPInstanceUID"], TAGS["ImagePositionPatient"]))
+"""What differs between the slices of every series."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,36 @@ class ImageHeader:
         return self.pixel_tag != 0 and self.pixels.rows > 0 and self.pixels.columns > 0
 
 
-def read_image_header(entry: Entry) -> ImageHeader:
-    """Header of one DICOM file. Raises Malformed where its structure cannot be followed."""
-    try:
-        found = scan(entry.read(0, _HEAD_BYTES), _WANTED, complete=entry.size <= _HEAD_BYTES)
-    except NeedMore:
-        found = scan(entry.read(0, None), _WANTED, complete=True)
-    _refuse_foreign_tail(entry, found)
-    return _header(entry, found, Values(found))
+class HeaderReader:
+    """Reads the headers of one intake; what the slices of a series share is interpreted once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, ImageHeader] = {}
+
+    def read(self, entry: Entry, head: memoryview) -> ImageHeader:
+        """Header of one DICOM file whose first HEAD_BYTES are `head`.
+
+        Raises Malformed where its structure cannot be followed.
+        """
+        try:
+            found = scan(head, _WANTED, complete=entry.size <= len(head))
+        except NeedMore:
+            found = scan(entry.read(0, None), _WANTED, complete=True)
+        _refuse_foreign_tail(entry, found)
+        values = Values(found)
+        shared = tuple(item for item in found.values.items() if item[0] not in _OWN_TAGS)
+        key = (shared, found.transfer_syntax, found.big_endian)
+        if key not in self._known:
+            self._known[key] = _header(entry, found, values)
+        return replace(
+            self._known[key],
+            entry=entry,
+            pixel_tag=found.pixel_tag,
+            pixel_start=found.pixel_start,
+            pixel_length=found.pixel_length,
+            inflated=found.data,
+            **_own(values),
+        )
 
 
 def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:
@@ -180,6 +205,14 @@ def to_float(text: str) -> float | None:
     return float(text.strip())
 
 
+def _own(values: Values) -> dict[str, Any]:
+    """Fields of `ImageHeader` that rest on _OWN_TAGS."""
+    return {
+        "sop_uid": values.text("SOPInstanceUID"),
+        "position_mm": values.vector("ImagePositionPatient", 3),
+    }
+
+
 def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
     pixels = _pixel_format(found, values)
     description = values.text("SeriesDescription")
@@ -189,11 +222,10 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         pixel_start=found.pixel_start, pixel_length=found.pixel_length, inflated=found.data,
         modality=values.text("Modality"), image_type=tuple(part.upper() for part in values.texts("ImageType")),
         sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
-        sop_uid=values.text("SOPInstanceUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
         temporal_position=values.text("TemporalPositionIdentifier"),
-        position_mm=values.vector("ImagePositionPatient", 3), orientation=values.vector("ImageOrientationPatient", 6),
+        orientation=values.vector("ImageOrientationPatient", 6),
         spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=_positive(values.number("SliceThickness")),
         slice_step_mm=_positive(values.number("SpacingBetweenSlices")),
         tilt_degrees=values.number("GantryDetectorTilt"), slope=values.number("RescaleSlope"),
@@ -205,7 +237,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=_positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
-        virtual="virtual patient" in description.lower(), identity=_identity(values),
+        virtual="virtual patient" in description.lower(), identity=_identity(values), **_own(values),
     )  # fmt: skip
 
 

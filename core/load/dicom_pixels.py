@@ -22,7 +22,7 @@ from core.load.copies import pixel_bytes
 from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entries import Entry
-from core.load.geometry import Canonical, copy_slab, padded_slab, source_view
+from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Stored, bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.words import EXPORT_AGAIN
@@ -39,7 +39,8 @@ _PLUGINS = {
     "1.2.840.10008.1.2.5": "pylibjpeg",
 }
 """The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
-_SLAB = 64
+_AT_ONCE = 64
+"""Slices handed to the pool together; between two such parts progress is told and loading can be stopped."""
 
 
 def read_stack(
@@ -47,27 +48,25 @@ def read_stack(
 ) -> npt.NDArray[np.int16]:
     """Decode `images` (in stack order) into an int16 HU volume with canonical axes.
 
-    axes: reordering of (column, row, slice). Slabs of slices are decoded by a thread pool and copied into place, so
-    that only one volume and one slab exist at a time.
+    axes: reordering of (column, row, slice). Every slice is decoded straight into its place by a thread pool, so that
+    one volume and one slice a thread exist at a time.
     """
     check_pixel_format(images)
     rows, columns = images[0].pixels.rows, images[0].pixels.columns
     source_shape = (columns, rows, len(images))
     check_grid(source_shape, limits)
-    volume = np.empty([source_shape[axis] for axis in axes.order], np.int16)
-    target = source_view(volume, axes)
+    volume = empty_volume(source_shape, axes)
+    planes = source_view(volume, axes).transpose(2, 1, 0)
     split = _split_multiframe(images)
     middle = images[len(images) // 2]
     if middle.pixels.transfer_syntax in NATIVE:
         refuse_wrong_width(_native(middle), len(images))
-    slab = padded_slab(min(_SLAB, len(images)), rows, columns)
     with ThreadPoolExecutor(workers()) as pool:
-        for start in range(0, len(images), _SLAB):
-            part = images[start : start + _SLAB]
-            list(pool.map(partial(_decode_into, split), part, slab))
-            copy_slab(slab[: len(part)].transpose(2, 1, 0), target[:, :, start : start + len(part)], pool)
+        for start in range(0, len(images), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(images))
+            list(pool.map(partial(_decode_into, split), images[start:stop], planes[start:stop]))
             if progress:
-                progress((start + len(part)) / len(images), f"Reading slice {start + len(part)} of {len(images)}")
+                progress(stop / len(images), f"Reading slice {stop} of {len(images)}")
     return volume
 
 

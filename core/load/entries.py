@@ -112,8 +112,9 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         for folder, subfolders, names in os.walk(path, followlinks=False):
             subfolders.sort()
             for name in sorted(names):
-                if (Path(folder) / name).is_file():
-                    yield file_entry(Path(folder) / name)
+                path = Path(folder, name)
+                if path.is_file():
+                    yield file_entry(path)
     elif path.is_file():
         yield file_entry(path)
     else:

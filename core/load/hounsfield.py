@@ -68,7 +68,7 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     if voxels.min() >= PADDING_BELOW_HU:
         return
     share = 0
-    for plane in voxels:
+    for plane in voxels.T:
         dark = plane < AIR_HU
         share += int(np.count_nonzero(dark))
         plane[dark] = AIR_HU
@@ -102,7 +102,7 @@ def refuse_unless_hounsfield(voxels: Volume, *, resampled: bool = True) -> list[
 def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     """About a million voxels at an even stride over the whole volume."""
     stride = max(1, voxels.size // _SAMPLE)
-    return voxels.reshape(-1)[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.reshape(-1)
+    return voxels.ravel(order="K")[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.ravel(order="K")
 
 
 def _refuse_varied_padding(sample: Volume, span: str, share: float) -> None:

@@ -17,7 +17,7 @@ from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.dicom_series import refuse_absurd_geometry
 from core.load.entries import Entry
-from core.load.geometry import Matrix, canonical_axes, copy_slab, padded_slab, shear_degrees, source_view
+from core.load.geometry import Matrix, canonical_axes, empty_volume, shear_degrees, source_view
 from core.load.hounsfield import bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.repairs import Repair, RepairableError
@@ -28,7 +28,6 @@ _NUMBERS = {
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
-_PLANES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,23 +302,27 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
 def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
     """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts."""
     axes, affine = canonical_axes(header.affine_mm, header.shape)
-    count = math.prod(header.shape)
-    stored = np.frombuffer(header.entry.read(0, None), header.dtype, count, header.offset)
-    planes = stored.reshape(header.shape[::-1])
-    refuse_wrong_width(planes[len(planes) // 2], len(planes))
-    volume = np.empty([header.shape[axis] for axis in axes.order], np.int16)
-    target = source_view(volume, axes)
-    slab = padded_slab(_PLANES, *planes.shape[1:])
+    refuse_wrong_width(_stored_plane(header, header.shape[2] // 2), header.shape[2])
+    volume = empty_volume(header.shape, axes)
 
-    def rescale(number: int) -> None:
-        if planes.dtype.kind == "f" and not np.isfinite(planes[number]).all():
+    def rescale(number: int, out: npt.NDArray[np.int16]) -> None:
+        stored = _stored_plane(header, number)
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
             raise _refuse("The NIfTI file holds voxels that are not numbers", "a finite value in every voxel")
-        rescale_into(planes[number], header.slope, header.intercept, slab[number % _PLANES])
+        rescale_into(stored, header.slope, header.intercept, out)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(planes), _PLANES):
-            stop = min(start + _PLANES, len(planes))
-            list(pool.map(rescale, range(start, stop)))
-            copy_slab(slab[: stop - start].transpose(2, 1, 0), target[:, :, start:stop], pool)
+        list(pool.map(rescale, range(header.shape[2]), source_view(volume, axes).transpose(2, 1, 0)))
     notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
     return volume, affine, notes
+
+
+def _stored_plane(header: NiftiHeader, number: int) -> npt.NDArray[Any]:
+    """Plane `number` along the file's third axis as stored, (rows, columns)."""
+    columns, rows, _ = header.shape
+    size = columns * rows * header.dtype.itemsize
+    start = header.offset + number * size
+    data = header.entry.read(start, start + size)
+    if len(data) < size:
+        raise _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
+    return np.frombuffer(data, header.dtype).reshape(rows, columns)

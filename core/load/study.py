@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_enhanced import ENHANCED_CT, split_frames
-from core.load.dicom_header import ImageHeader, read_image_header
+from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, refuse_two_patients, stack_series
@@ -24,7 +25,7 @@ from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, re
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
 from core.load.words import count_of
-from core.records import AcquisitionFacts, CtStudy, Origin, digest_arrays
+from core.records import AcquisitionFacts, CtStudy, Origin, digest_volume
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -119,13 +120,13 @@ def load_study(
 
 
 def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
-    contents, images = _Contents(), []
+    contents, images, headers = _Contents(), [], HeaderReader()
     for entry in entries:
-        head = entry.read(0, 1024)
+        head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):
             contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
         elif looks_like_dicom(head):
-            images += _read_images(entry, contents)
+            images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
             contents.damaged += 1
         else:
@@ -144,10 +145,10 @@ def _named_dicom(name: str) -> bool:
     return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".")
 
 
-def _read_images(entry: Entry, contents: _Contents) -> list[ImageHeader]:
+def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents: _Contents) -> list[ImageHeader]:
     """Headers in one DICOM file: none, one, or one a frame."""
     try:
-        header = read_image_header(entry)
+        header = headers.read(entry, head)
         if not header.has_pixels:
             if header.sop_class in CT_IMAGES:
                 raise Malformed
@@ -247,12 +248,12 @@ def _load_dicom(
     voxels = read_stack(stack.images, axes, progress=progress, limits=limits)
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images)]
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    notes += refuse_outlier_slices(voxels, axes.order.index(2), compressed=compressed)
+    continuity = partial(refuse_outlier_slices, voxels, axes.order.index(2), compressed=compressed)
     if stack.heights_mm is not None or stack.slanted:
         voxels, affine = _regridded(source_view(voxels, axes), stack)
     facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
     virtual = any(image.virtual for image in stack.images)
-    return _finish(voxels, affine, notes, first.description, virtual, facts, resampled=False)
+    return _finish(voxels, affine, notes, first.description, virtual, facts, continuity)
 
 
 def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
@@ -264,14 +265,14 @@ def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
         voxels, affine = straighten(voxels, affine)
     i, j, k = voxels.shape
     axes, affine_ras = canonical_axes(lps_to_ras(affine), (i, j, k))
-    return np.ascontiguousarray(axes.apply(voxels)), affine_ras
+    return np.asfortranarray(axes.apply(voxels)), affine_ras
 
 
 def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
     header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
     voxels, affine, doubts = read_nifti_volume(header)
     notes = [*contents.notes, *header.notes, *doubts]
-    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED, resampled=True)
+    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
 
 
 def _finish(
@@ -281,14 +282,17 @@ def _finish(
     description: str,
     virtual: bool,
     facts: AcquisitionFacts,
-    *,
-    resampled: bool,
+    continuity: Callable[[], list[str]] | None = None,
 ) -> CtStudy:
+    """The checked study. continuity: the check of neighbouring slices, for a volume straight from a scanner."""
+    padded = bool(voxels.min() < PADDING_BELOW_HU)
     with ThreadPoolExecutor(1) as pool:
         # Hashing takes as long as the checks; where padding will be rewritten it has to wait.
-        hashed = None if voxels.min() < PADDING_BELOW_HU else pool.submit(digest_arrays, voxels, affine)
-        notes += refuse_unless_hounsfield(voxels, resampled=resampled)
-        replace_padding(voxels, notes)
+        hashed = None if padded else pool.submit(digest_volume, voxels, affine)
+        notes += continuity() if continuity else []
+        notes += refuse_unless_hounsfield(voxels, resampled=continuity is None)
+        if padded:
+            replace_padding(voxels, notes)
         digest = hashed.result() if hashed else ""
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")

@@ -12,7 +12,10 @@ _ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
 _PROBES = 20_000
 _WIDTH_RATIO = 0.5
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
-"""Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours."""
+_BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
+_STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
+"""Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours; where a slice
+leaves these figures far behind, a smaller difference is enough."""
 
 
 def refuse_outlier_slices(
@@ -35,18 +38,44 @@ def refuse_outlier_slices(
     nearer = np.minimum(step[:-1], step[1:])
     typical = float(np.median(step))
     odd = (nearer > _REFUSE_HU) & (nearer > _REFUSE_TYPICAL * typical) & (nearer > _REFUSE_APART * apart)
+    odd |= (nearer > _STRANGE_HU) & (nearer > _STRANGE_TYPICAL * typical) & (nearer > _STRANGE_APART * apart)
     if odd.any():
         raise UserFacingError(
-            f"Unlike both neighbours by more than {_REFUSE_HU:.0f} HU on average: {count_of(int(odd.sum()), 'slice')}.",
+            f"Unlike both neighbours by {nearer[odd].min():.0f} HU on average or more: "
+            f"{count_of(int(odd.sum()), 'slice')}.",
             "slices that continue each other",
             "Export the series again; the data of these slices or their rescale are probably damaged.",
         )
+    _refuse_break(stack, step, typical)
     if measured:
         _refuse_repeated_slices(whole, step)
     if compressed:
         _refuse_rough_slices(stack)
     same = int((step == 0).sum())
     return [f"Identical to the next one: {count_of(same, 'slice')}."] if same else []
+
+
+def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float) -> None:
+    """Raise where all values jump together between two slices, or slices are blank at a value that is not air.
+
+    An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
+    """
+    blank = np.array([np.ptp(plane) == 0 for plane in stack])
+    large = np.flatnonzero((step > _BREAK_HU) & (step > _BREAK_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
+    changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
+    if any(np.abs(change - np.median(change)).mean() < _BREAK_SPREAD * np.abs(change).mean() for change in changes):
+        raise UserFacingError(
+            f"Between two slices all values jump together by {step[large].max():.0f} HU.",
+            "slices that continue each other",
+            "Export the series again; a part of it probably has another rescale or belongs to another scan.",
+        )
+    filled = sum(bool(plane.flat[0] > _AIR_BELOW_HU) for plane in stack[blank])
+    if filled:
+        raise UserFacingError(
+            f"Blank at a value that is not air: {count_of(filled, 'slice')}.",
+            "contents or air in every slice",
+            "Copy or export the series again; a part of it was probably lost.",
+        )
 
 
 def _refuse_rough_slices(stack: npt.NDArray[np.int16]) -> None:

@@ -23,7 +23,7 @@ from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entries import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
-from core.load.hounsfield import Stored, bad_rescale, rescale_into
+from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.words import EXPORT_AGAIN
 
@@ -90,6 +90,8 @@ def check_pixel_format(images: Sequence[ImageHeader]) -> None:
             raise _not_plain(f"The images use {pixels.bits_stored} of {width} bits in an unusual way")
         if image.slope is None or image.intercept is None:
             raise bad_rescale()
+        if image.has_modality_table:
+            raise _not_plain("The images state a rescale and a lookup table, which exclude each other")
         if image.rescale_type not in ("", "HU", "US"):
             raise _not_plain("The rescaled values are declared to be something else than Hounsfield units")
 
@@ -131,6 +133,7 @@ def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) 
     stored = _significant_bits(stored, image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
+    stored = lift_padding(stored, image.padding, image.slope, image.intercept)
     rescale_into(stored, image.slope, image.intercept, out)
 
 
@@ -260,9 +263,17 @@ def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
         return stored
     native = stored.astype(f"={stored.dtype.kind}{stored.dtype.itemsize}")
     upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)
-    if not image.overlay_in_pixels and not (signed and upper.tolist() == [0]):
+    shift = width - bits
+    inside = np.asarray((native << shift) >> shift)
+    declared = image.overlay_in_pixels or (signed and upper.tolist() == [0])
+    if not declared and 2 * _roughness(inside) > _roughness(native):
         raise UserFacingError(
             f"Stored values do not fit the declared {bits} bits.", "values within the declared bits", EXPORT_AGAIN
         )
-    shift = width - bits
-    return np.asarray((native << shift) >> shift)
+    return inside
+
+
+def _roughness(plane: npt.NDArray[Any]) -> float:
+    """Mean difference of neighbouring pixels; bits that belong to the image make it smooth, foreign ones rough."""
+    wide = plane.astype(np.int32)
+    return float(np.abs(np.diff(wide, axis=0)).mean() + np.abs(np.diff(wide, axis=1)).mean())

@@ -137,6 +137,8 @@ def _walk(
             raise Malformed
         if length == _UNDEFINED:
             position = skip_undefined(data, value, implicit or vr == b"UN", big and vr != b"UN")
+            if tag in wanted:
+                values.setdefault(tag, b"")
             continue
         position = value + length
         if position > end:

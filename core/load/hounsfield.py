@@ -20,6 +20,7 @@ _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS = 8
+_AS_AIR_HU = -940
 
 
 def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> None:
@@ -47,6 +48,15 @@ def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) ->
     scaled *= np.float32(slope)
     scaled += np.float32(intercept)
     np.copyto(out, np.rint(scaled, out=scaled), casting="unsafe")
+
+
+def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: float) -> Stored:
+    """Stored values with the padding value raised where its HU would lie below int16; else unchanged."""
+    if padding is None or slope <= 0 or not padding * slope + intercept < _RANGE[0]:
+        return stored
+    lifted = stored.astype(np.int32)
+    lifted[stored == padding] = math.ceil((_RANGE[0] - intercept) / slope)
+    return lifted
 
 
 def _fits(stored: Stored, slope: float, intercept: float) -> bool:
@@ -136,6 +146,8 @@ def _doubts(inside: npt.NDArray[np.int16], high: int) -> list[str]:
     notes = []
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
+    if np.mean(inside < _AS_AIR_HU) < 0.001:
+        notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
     levels = np.flatnonzero(np.bincount(inside.astype(np.int64) + 32768))
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")

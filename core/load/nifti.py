@@ -27,6 +27,7 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
+_ALIKE_HU = 100.0
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -121,12 +122,18 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
         raw, order = _parse(head)
     except struct.error as error:
         raise _refuse("The NIfTI header ends too early", "a complete file") from error
+    if raw.magic[2:3] == b"2" and bytes(head[8:12]) != b"\r\n\x1a\n":
+        raise _refuse(
+            "The NIfTI file was changed on its way, as by a transfer as text", "an intact file", "Copy it again."
+        )
     notes: list[str] = []
     shape = _shape(raw, notes)
     check_grid(shape, limits)
     dtype = _dtype(raw, order)
-    offset = _offset(raw, entry, shape, dtype, notes)
+    _check_intent(raw.intent, notes)
+    offset = _offset(raw, entry, shape, dtype)
     slope, intercept = _rescale(raw)
+    _refuse_moved_voxels(entry, offset, dtype, slope)
     affine = _affine(raw, shape, repairs, notes)
     virtual = b"virtual patient" in raw.description.lower()
     return NiftiHeader(entry, shape, dtype, offset, slope, intercept, affine, virtual, tuple(notes))
@@ -164,7 +171,17 @@ def _dtype(raw: _Raw, order: str) -> np.dtype[Any]:
     return dtype
 
 
-def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any], notes: list[str]) -> int:
+def _check_intent(code: int, notes: list[str]) -> None:
+    """Raise for a volume declared to hold something else than measured values (nifti1.h, intent codes)."""
+    if 2 <= code <= 24 or 1002 <= code <= 1010 or 2002 <= code <= 2018:
+        raise _refuse(
+            "The NIfTI header declares statistics, labels, vectors or colours, not an image", "a CT in Hounsfield units"
+        )
+    if code:
+        notes.append("The NIfTI header declares a special meaning of its values; they were read as Hounsfield units.")
+
+
+def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
     if raw.magic[:2] == b"ni":
         raise _refuse(
             "The NIfTI header belongs to a pair of files",
@@ -185,6 +202,19 @@ def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtyp
     if excess > 0:
         raise _refuse("The NIfTI file holds more data than its header declares", "exactly the declared voxels")
     return offset
+
+
+def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope: float) -> None:
+    """Raise where the bytes before the first voxel are voxels too, so that the declared offset comes too late."""
+    before = entry.read(0, offset)
+    start = 544 if _layout(before) in (("<", True), (">", True)) else 352
+    gap, number = before[start:], min(8, (offset - start) // dtype.itemsize)
+    if before[start - 4] or not number or not any(gap):
+        return
+    width = number * dtype.itemsize
+    values = np.frombuffer(entry.read(offset - width, offset + width), dtype).astype(np.float64)
+    if np.isfinite(values).all() and np.ptp(values * slope) < _ALIKE_HU:
+        raise _refuse("Voxels seem to begin before the place that the NIfTI header states", "a valid voxel offset")
 
 
 def _rescale(raw: _Raw) -> tuple[float, float]:

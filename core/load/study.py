@@ -16,12 +16,13 @@ from core.load.dicom_enhanced import ENHANCED_CT, split_frames
 from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
-from core.load.dicom_series import Stack, group_series, refuse_two_patients, stack_series
+from core.load.dicom_series import Stack, group_series, stack_series
 from core.load.entries import Entry, Source, open_entries
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
 from core.load.words import count_of
@@ -29,6 +30,7 @@ from core.records import AcquisitionFacts, CtStudy, Origin, digest_volume
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
     "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
@@ -36,6 +38,7 @@ _MODALITIES = {
 }  # fmt: skip
 
 UNSTATED = AcquisitionFacts()
+_SMALL_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def load_study(
 ) -> CtStudy:
     """Read one CT volume as int16 HU on closest-canonical RAS+ axes, or refuse in words.
 
-    source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip/.tar/.tar.gz of either, (name, bytes), or a list.
+    source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip or .tar(.gz|.bz2|.xz) of either, (name, bytes), or list.
     series:   key of a `SeriesSummary` where the source holds several series.
     repairs:  names of `core.load.REPAIRS` to apply; a refusal that one would lift is a `RepairableError` naming it.
     progress: called with (share done, words) while slices are read.
@@ -141,8 +144,8 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
 
 def _named_dicom(name: str) -> bool:
     """Whether a name promises a DICOM file (and is not a hidden companion of one)."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
-    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".")
+    *folders, last = name.replace("\\", "/").lower().split("/")
+    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".") and "__macosx" not in folders
 
 
 def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents: _Contents) -> list[ImageHeader]:
@@ -156,7 +159,10 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
             return []
         return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]
     except Malformed:
-        contents.damaged += 1
+        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == "DICOMDIR":
+            contents.stray += 1
+        else:
+            contents.damaged += 1
         return []
 
 
@@ -168,6 +174,8 @@ def _keep_ct(images: Sequence[ImageHeader], contents: _Contents) -> list[ImageHe
             contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
         elif image.sop_class.startswith(SECONDARY_CAPTURE):
             contents.others["SC"] = contents.others.get("SC", 0) + 1
+        elif image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
+            contents.others[""] = contents.others.get("", 0) + 1
         else:
             kept.append(image)
     for modality, count in contents.others.items():
@@ -294,6 +302,9 @@ def _finish(
         if padded:
             replace_padding(voxels, notes)
         digest = hashed.result() if hashed else ""
+    extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
+    if extent.max() < _SMALL_MM:
+        notes.append(f"The whole volume is only {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g} mm.")
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
     origin: Origin = "virtual" if virtual else "real"

@@ -31,10 +31,13 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
     search = _Search(PixelSearch(limits) if pixels else None)
     names: list[str] = []
     count = 0
+
+    def met(entry: Entry) -> None:
+        names.append(entry.name)
+        search.add(search_container(entry, limits))
+
     for outer in plain_entries(source):
-        names.append(outer.name)
-        search.add(search_container(outer, limits))
-        for entry in expand_entry(outer, limits):
+        for entry in expand_entry(outer, limits, met=met):
             count += 1
             if count > limits.entries:
                 raise too_many_entries(limits)

@@ -11,6 +11,7 @@ from core.load.words import count_of
 _ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
 _PROBES = 20_000
 _WIDTH_RATIO = 0.5
+_PARTS_RATIO = 0.7
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
 _BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
 _STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
@@ -125,6 +126,7 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
     a row's end; while the declared length is right, one of the two is far away.
     """
     rows, columns = plane.shape
+    _refuse_side_by_side(np.asarray(plane))
     flat = np.asarray(plane).reshape(-1)
     lengths = {d for d in range(max(8, columns // 4), min(flat.size // 2, 4 * columns) + 1) if flat.size % d == 0}
     others = [d for d in lengths | {rows, slices} if 8 <= d <= flat.size // 2 and d % columns]
@@ -139,11 +141,33 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
         if not 0 < crossing.sum() < len(start):
             continue
         if max(np.median(apart[crossing]), np.median(apart[~crossing])) < limit * min(1.0, length / columns):
-            raise UserFacingError(
-                "The rows of the images are not as long as the header declares.",
-                "a header that describes its pixels",
-                "Export or convert the original CT again.",
-            )
+            raise _wrong_width()
+
+
+def _refuse_side_by_side(plane: npt.NDArray[np.generic]) -> None:
+    """Raise where a plane (rows, columns) shows one picture several times beside itself: its rows are declared too long.
+
+    Several true rows in one declared row make its parts neighbours in the true picture.
+    """
+    rows, columns = plane.shape
+    if rows < 4 or columns < 16:
+        return
+    values = plane.astype(np.float32)
+    below, beside = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
+    for parts in (2, 3, 4):
+        if columns % parts or beside < 0.1 * below:
+            continue
+        apart = np.abs(values[:, : columns // parts] - values[:, columns // parts : 2 * columns // parts]).mean()
+        if apart < _PARTS_RATIO * below:
+            raise _wrong_width()
+
+
+def _wrong_width() -> UserFacingError:
+    return UserFacingError(
+        "The rows of the images are not as long as the header declares.",
+        "a header that describes its pixels",
+        "Export or convert the original CT again.",
+    )
 
 
 def _distance(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> float:

@@ -20,7 +20,7 @@ HEAD_BYTES = 64 << 10
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
-    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008,
+    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008, "StudyDate": 0x00080020,
     "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
     "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
     "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "PatientSex": 0x00100040,
@@ -41,7 +41,7 @@ TAGS: Mapping[str, int] = {
     "OverlayBitPosition": 0x60000102,
 }  # fmt: skip
 _WANTED = frozenset(TAGS.values())
-_PROTOCOL = ("ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition")
+_PROTOCOL = ("ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition", "StudyDate")
 _OWN_TAGS = frozenset((TAGS["SOPInstanceUID"], TAGS["ImagePositionPatient"], TAGS["InstanceNumber"]))
 """What differs between the slices of every series."""
 
@@ -69,7 +69,7 @@ class ImageHeader:
     position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
     slope, intercept: None where absent; may be NaN or infinite as written.
     identity: digests of the non-empty patient name, id, birth date and sex, for telling patients apart only.
-    protocol: digests of kernel, tube voltage, manufacturer and patient position, for telling scans apart only.
+    protocol: digests of kernel, tube voltage, manufacturer, patient position and study date, for telling scans apart only.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """

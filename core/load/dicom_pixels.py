@@ -30,13 +30,15 @@ from core.load.words import EXPORT_AGAIN
 Progress = Callable[[float, str], None]
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
+RLE = "1.2.840.10008.1.2.5"
+"""The compressed syntax whose streams do not say how long a row is."""
 _OFTEN_UNSUPPORTED = ("1.2.840.10008.1.2.4.51",)
 """JPEG Extended: no permissive decoder reads its 12-bit form."""
 _NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
 _PLUGINS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "pylibjpeg"),
-    "1.2.840.10008.1.2.5": "pylibjpeg",
+    RLE: "pylibjpeg",
 }
 """The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
 _AT_ONCE = 64
@@ -61,6 +63,8 @@ def read_stack(
     middle = images[len(images) // 2]
     if middle.pixels.transfer_syntax in NATIVE:
         refuse_wrong_width(_native(middle), len(images))
+    elif middle.pixels.transfer_syntax == RLE:
+        refuse_wrong_width(_compressed(middle, split), len(images))
     with ThreadPoolExecutor(workers()) as pool:
         for start in range(0, len(images), _AT_ONCE):
             stop = min(start + _AT_ONCE, len(images))

@@ -136,6 +136,10 @@ def expand_entry(
     if met:
         met(entry)
     head = bytes(entry.read(0, 512))
+    if head[128:132] == b"DICM":
+        # A preamble may look like any other file's beginning (PS3.10 7.1).
+        yield entry
+        return
     if packing := packing_of(head):
         if entry.size > limits.bytes_total:
             raise too_many_bytes(limits)

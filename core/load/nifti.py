@@ -211,9 +211,9 @@ def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope:
     gap, number = before[start:], min(8, (offset - start) // dtype.itemsize)
     if before[start - 4] or not number or not any(gap):
         return
-    width = number * dtype.itemsize
-    values = np.frombuffer(entry.read(offset - width, offset + width), dtype).astype(np.float64)
-    if np.isfinite(values).all() and np.ptp(values * slope) < _ALIKE_HU:
+    around = entry.read(offset - number * dtype.itemsize, offset + 32 * dtype.itemsize)
+    steps = np.abs(np.diff(np.frombuffer(around, dtype).astype(np.float64))) * abs(slope)
+    if steps[:number].max() <= 2 * steps[number:].max() + _ALIKE_HU:
         raise _refuse("Voxels seem to begin before the place that the NIfTI header states", "a valid voxel offset")
 
 

@@ -28,6 +28,7 @@ _SAME = (
     ("tube voltages", lambda image: image.protocol[1]),
     ("manufacturers", lambda image: image.protocol[2]),
     ("patient positions", lambda image: image.protocol[3]),
+    ("study dates", lambda image: image.protocol[4]),
 )
 
 

@@ -178,6 +178,13 @@ def _keep_ct(images: Sequence[ImageHeader], contents: _Contents) -> list[ImageHe
             contents.others[""] = contents.others.get("", 0) + 1
         else:
             kept.append(image)
+    series = {(image.study_uid, image.series_uid) for image in kept}
+    if any(image.modality != "CT" and (image.study_uid, image.series_uid) in series for image in images):
+        raise UserFacingError(
+            "One series mixes CT slices with images of another modality.",
+            "slices of one scan, all alike",
+            "Keep the slices of one scan only, or export the series again.",
+        )
     for modality, count in contents.others.items():
         what = _MODALITIES.get(modality, "another modality")
         contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")

@@ -153,6 +153,10 @@ CASES = cases("archive", {
         in_zip(lambda: [*series(), ("__MACOSX/._a/Quillon.dcm", b"\0\5\x16\7" * 40)]), "right"),
     "zip with a damaged DICOMDIR": (
         in_zip(lambda: [*series(), ("DICOMDIR", bytes(128) + b"DICM../../etc/passwd")]), "right"),
+    "preamble that begins like a zip": (
+        lambda: [(name, b"PK\3\4" + data[4:]) for name, data in series()], "right"),
+    "preamble that begins like a gzip file": (
+        lambda: [(name, b"\x1f\x8b\x08\0" + data[4:]) for name, data in series()], "right"),
     "zip of two series": (in_zip(lambda: series() + series(grid=FINE, seed=1)), "choose", {"grids": (GRID, FINE)}),
     "zip with a comment": (in_zip(change=lambda b: b[:-2] + b"\4\0note"), "right"),
     "zip behind other bytes": (in_zip(change=lambda b: b"#!/bin/sh\n" + b), "either"),

@@ -294,6 +294,10 @@ MIXED = cases("mixed", {
     "magnetic resonance beside it": (lambda: series() + series(setter(Modality="MR"), seed=2), "right"),
     "magnetic resonance only": (lambda: series(setter(Modality="MR")), "refuse", {"words": "magnetic"}),
     "no modality": (lambda: series(setter(Modality=None)), "refuse"),
+    "modality differs in one half": (
+        lambda: series(lambda i, d: setattr(d, "Modality", ["CT", "PT"][i // 8])), "refuse", {"words": "modality"}),
+    "two study dates": (
+        lambda: series(lambda i, d: setattr(d, "StudyDate", f"202{i // 8}0101")), "refuse", {"words": "study dates"}),
     "modality differs in one": (lambda: series(at(4, Modality="MR")), "refuse"),
     "frames of reference mixed": (lambda: half(FrameOfReferenceUID="1.2.3"), "refuse", {"words": "reference"}),
     "frame of reference absent": (lambda: series(setter(FrameOfReferenceUID=None)), "right"),

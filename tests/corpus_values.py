@@ -276,6 +276,7 @@ FORMATS = cases("format", {
     "17 bits stored": (lambda: series(setter(BitsStored=17)), "refuse"),
     "no rows": (lambda: series(setter(Rows=None)), "refuse"),
     "rows and columns exchanged": (lambda: series(setter(Rows=24, Columns=20)), "refuse"),
+    "two rows declared as one": (lambda: series(setter(Rows=10, Columns=48)), "refuse", {"words": "not as long"}),
     "row width off by one": (lambda: series(setter(Rows=20, Columns=23)), "refuse", {"words": "more pixel data"}),
     "same area other shape": (lambda: series(setter(Rows=16, Columns=30)), "refuse"),
 })  # fmt: skip
@@ -336,6 +337,22 @@ def claiming(syntax: str, make=series) -> Files:
     return files
 
 
+OBLONG = Grid(shape=(40, 32, 12), spacing_mm=(1.1, 1.1, 2.5))
+
+
+def exchanged_edges(syntax: str) -> Files:
+    """Compressed slices whose header declares as many rows as there are columns, and the other way round."""
+    out = []
+    for name, data in series(grid=OBLONG):
+        file = dcmread(io.BytesIO(data))
+        file.compress(syntax, generate_instance_uid=False)
+        file.Rows, file.Columns = file.Columns, file.Rows
+        target = io.BytesIO()
+        file.save_as(target)
+        out.append((name, target.getvalue()))
+    return out
+
+
 WIDER = {"grids": (WIDE,)}
 SYNTAXES = cases("syntax", {
     "implicit": (lambda: series(syntax=IMPLICIT), "right"),
@@ -362,6 +379,8 @@ SYNTAXES = cases("syntax", {
     "explicit said to be big endian": (lambda: claiming("1.2.840.10008.1.2.2"), "either"),
     "explicit said to be deflated": (lambda: claiming("1.2.840.10008.1.2.1.99"), "refuse"),
     "explicit said to be RLE": (lambda: claiming("1.2.840.10008.1.2.5"), "refuse"),
+    "RLE with rows and columns exchanged": (
+        lambda: exchanged_edges(RLELossless), "refuse", {"words": "not as long"}),
     "RLE said to be explicit": (lambda: claiming("1.2.840.10008.1.2.1", lambda: encoded(RLELossless)), "refuse"),
     "RLE said to be JPEG-LS": (lambda: claiming("1.2.840.10008.1.2.4.80", lambda: encoded(RLELossless)), "refuse"),
     "implicit said to be explicit": (

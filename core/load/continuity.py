@@ -145,7 +145,7 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
 
 
 def _refuse_side_by_side(plane: npt.NDArray[np.generic]) -> None:
-    """Raise where a plane (rows, columns) shows one picture several times beside itself: its rows are declared too long.
+    """Raise where a plane (rows, columns) shows one picture several times side by side: declared rows are too long.
 
     Several true rows in one declared row make its parts neighbours in the true picture.
     """

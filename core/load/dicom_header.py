@@ -69,7 +69,7 @@ class ImageHeader:
     position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
     slope, intercept: None where absent; may be NaN or infinite as written.
     identity: digests of the non-empty patient name, id, birth date and sex, for telling patients apart only.
-    protocol: digests of kernel, tube voltage, manufacturer, patient position and study date, for telling scans apart only.
+    protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """

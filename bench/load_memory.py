@@ -101,7 +101,8 @@ def main() -> None:
         small.mkdir()
         write_series(small, 8, 64)
         print(
-            f"copies of {options.slices} x {options.size} x {options.size} int16 voxels; at most 2 on the way, 1 at the end"
+            f"copies of {options.slices} x {options.size} x {options.size} int16 voxels; "
+            f"at most {LIMIT_ON_THE_WAY:.0f} on the way, {LIMIT_AT_THE_END:.0f} at the end"
         )
         for name, (source, upload) in sources(Path(temporary), options.slices, options.size).items():
             copies = in_child(small, source, upload)

@@ -29,8 +29,8 @@ from bench.load_compressed import compress_series  # noqa: E402
 from core.load import load_study  # noqa: E402
 
 LIMIT_ON_THE_WAY, LIMIT_AT_THE_END = 2.0, 1.0
-NOISE = 0.05
-"""Share of a copy that threads' buffers and the allocator may keep."""
+NOISE_BYTES = 16 << 20
+"""What threads, their buffers and the allocator keep, however large the volume is."""
 
 
 def resident_bytes(field: str) -> int:
@@ -96,6 +96,7 @@ def main() -> None:
         small, source, upload = options.measure
         print(json.dumps(measure(Path(small), Path(source), upload=upload == "1")))
         return
+    noise = NOISE_BYTES / (2 * options.slices * options.size**2)
     with tempfile.TemporaryDirectory() as temporary:
         small = Path(temporary) / "small"
         small.mkdir()
@@ -106,7 +107,7 @@ def main() -> None:
         )
         for name, (source, upload) in sources(Path(temporary), options.slices, options.size).items():
             copies = in_child(small, source, upload)
-            kept = copies["highest"] <= LIMIT_ON_THE_WAY + NOISE and copies["end"] <= LIMIT_AT_THE_END + NOISE
+            kept = copies["highest"] <= LIMIT_ON_THE_WAY + noise and copies["end"] <= LIMIT_AT_THE_END + noise
             verdict = "met" if kept else "NOT met"
             print(f"  {name:30s} highest {copies['highest']:5.2f}   end {copies['end']:5.2f}   {verdict}", flush=True)
 

@@ -22,8 +22,6 @@ from core.load.entries import Entry, open_entries
 from core.load.hounsfield import rescale_into
 from core.records import CtStudy, digest_volume
 
-PARTS = sorted({case.name.split("/")[0] for case in CORPUS})
-
 
 def header_words(reader: HeaderReader, entry: Entry) -> dict[str, str]:
     """Every field of a file's header in words (NaN equals NaN there), or the refusal."""
@@ -41,16 +39,15 @@ def dicom_entries(case: Case) -> list[Entry]:
         return []
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_reader_that_shares_headers_agrees_with_one_that_reads_each_file_alone(part: str) -> None:
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_reader_that_shares_headers_agrees_with_one_that_reads_each_file_alone() -> None:
     compared = 0
     for case in CORPUS:
-        entries = dicom_entries(case) if case.name.startswith(f"{part}/") else []
         shared = HeaderReader()
-        for entry in entries[:6]:
+        for entry in dicom_entries(case)[:6]:
             assert header_words(shared, entry) == header_words(HeaderReader(), entry), case.name
             compared += 1
-    assert compared or part.startswith("nifti")
+    assert compared > 1000
 
 
 def test_what_differs_in_one_slice_only_is_seen() -> None:

@@ -41,10 +41,10 @@ def digest_arrays(*arrays: np.ndarray) -> str:
 
 
 def digest_volume(voxels: np.ndarray, affine: np.ndarray) -> str:
-    """SHA-256 (hex) over shape, affine and the SHA-256 of every plane voxels[:, :, k]; planes are hashed side by side."""
+    """SHA-256 (hex) over shape, affine and the SHA-256 of every plane voxels[:, :, k], hashed side by side."""
 
     def digest(plane: np.ndarray) -> bytes:
-        return hashlib.sha256(np.ascontiguousarray(plane)).digest()
+        return hashlib.sha256(np.ascontiguousarray(plane).view(np.uint8).data).digest()
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         planes = b"".join(pool.map(digest, voxels.T))

@@ -38,7 +38,8 @@ def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) ->
         )
     if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
         wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
-        np.add(stored, wide(int(intercept)), out=out, dtype=wide, casting="unsafe")
+        # Adding into place runs backwards where `out` does, which costs more than this copy.
+        np.copyto(out, np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe"), casting="unsafe")
         return
     if stored.dtype.itemsize > 4:
         stored = stored.astype(np.float64, copy=False)

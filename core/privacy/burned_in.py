@@ -97,7 +97,7 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     """A new study with the boxes set to air (-1024 HU) and a note that says so; all other voxels are unchanged."""
     if not boxes:
         return study
-    voxels = study.voxels_hu.copy()
+    voxels = study.voxels_hu.copy(order="F")
     for box in boxes:
         voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
     note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."

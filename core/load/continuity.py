@@ -11,7 +11,7 @@ from core.load.words import count_of
 _ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
 _PROBES = 20_000
 _WIDTH_RATIO = 0.5
-_PARTS_RATIO = 0.7
+_HALVES_RATIO = 0.7
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
 _BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
 _STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
@@ -145,21 +145,18 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
 
 
 def _refuse_side_by_side(plane: npt.NDArray[np.generic]) -> None:
-    """Raise where a plane (rows, columns) shows one picture several times side by side: declared rows are too long.
+    """Raise where a plane (rows, columns) shows one picture twice, side by side: two true rows lie in a declared one.
 
-    Several true rows in one declared row make its parts neighbours in the true picture.
+    The halves are then neighbours in the true picture, half as far apart as the declared rows.
     """
     rows, columns = plane.shape
-    if rows < 4 or columns < 16:
+    if rows < 4 or columns < 16 or columns % 2:
         return
-    values = plane.astype(np.float32)
+    values, half = plane.astype(np.float32), columns // 2
     below, beside = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
-    for parts in (2, 3, 4):
-        if columns % parts or beside < 0.1 * below:
-            continue
-        apart = np.abs(values[:, : columns // parts] - values[:, columns // parts : 2 * columns // parts]).mean()
-        if apart < _PARTS_RATIO * below:
-            raise _wrong_width()
+    apart = float(np.abs(values[:, :half] - values[:, half:]).mean())
+    if beside > 0.1 * below and apart < _HALVES_RATIO * below:
+        raise _wrong_width()
 
 
 def _wrong_width() -> UserFacingError:

@@ -12,7 +12,7 @@ from pydicom.filereader import dcmread
 from pydicom.multival import MultiValue
 
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader, Vector, digest_text, to_float
+from core.load.dicom_header import ImageHeader, Vector, digest_text, sortable, to_float
 from core.load.dicom_scan import Malformed
 from core.load.words import EXPORT_AGAIN, safe_kernel
 
@@ -91,7 +91,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         kernel=safe_kernel(kernel) or image.kernel,
         protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
         temporal_position=_text(content, "TemporalPositionIndex"),
-        cardiac_phase=_text(cardiac, "NominalPercentageOfCardiacPhase"),
+        cardiac_phase=sortable(_number(cardiac, "NominalPercentageOfCardiacPhase")),
         volumetric=_text(frame_type, "VolumetricProperties").upper() or image.volumetric,
     )
 

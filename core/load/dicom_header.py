@@ -182,10 +182,6 @@ class Values:
         """Whether the element is there, be it empty."""
         return TAGS[name] in self._values
 
-    def raw(self, name: str) -> bytes:
-        """The value's bytes."""
-        return self._values.get(TAGS[name], b"")
-
     def text(self, name: str) -> str:
         """First value as text."""
         return self.texts(name)[0]
@@ -212,6 +208,20 @@ class Values:
         if len(raw) < 2:
             return None
         return int(struct.unpack_from(self._order + ("h" if signed else "H"), raw)[0])
+
+    def double(self, name: str) -> float | None:
+        """First binary double."""
+        raw = self._values.get(TAGS[name], b"")
+        return float(struct.unpack_from(self._order + "d", raw)[0]) if len(raw) >= 8 else None
+
+
+def sortable(number: float | None) -> str:
+    """A number below 100,000 as text that sorts as the number does; "" for None.
+
+    >>> sortable(75.0) > sortable(8.5), sortable(None)
+    (True, '')
+    """
+    return "" if number is None else f"{number:010.3f}"
 
 
 def to_float(text: str) -> float | None:
@@ -262,7 +272,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
         protocol=tuple(digest_text("\\".join(values.texts(name))) for name in _PROTOCOL),
-        cardiac_phase=values.raw("NominalPercentageOfCardiacPhase").hex(), part=_part(values),
+        cardiac_phase=sortable(values.double("NominalPercentageOfCardiacPhase")), part=_part(values),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip

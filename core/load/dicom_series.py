@@ -26,6 +26,7 @@ SIDEWAYS_TOLERANCE_MM = 0.1
 MAX_SHEAR_DEGREES = 0.5
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
+MOST_STRETCHED = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +202,12 @@ def _check_steps(
         return True
     if "resample_evenly" not in repairs:
         raise _uneven(gaps, typical, _tolerance_mm(typical))
+    if heights[-1] - heights[0] > MOST_STRETCHED * len(images) * typical:
+        raise UserFacingError(
+            "Most of the volume would have to be invented between slices that lie far apart.",
+            "slices with few gaps",
+            EXPORT_AGAIN,
+        )
     notes.append(f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones.")
     return False
 

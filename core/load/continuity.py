@@ -71,7 +71,7 @@ def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], t
             "Export the series again; a part of it probably has another rescale or belongs to another scan.",
         )
     filled = sum(bool(plane.flat[0] > _AIR_BELOW_HU) for plane in stack[blank])
-    if filled:
+    if filled and stack.min() < _AIR_BELOW_HU:
         raise UserFacingError(
             f"Blank at a value that is not air: {count_of(filled, 'slice')}.",
             "contents or air in every slice",

@@ -209,10 +209,10 @@ class Values:
             return None
         return int(struct.unpack_from(self._order + ("h" if signed else "H"), raw)[0])
 
-    def double(self, name: str) -> float | None:
-        """First binary double."""
+    def single(self, name: str) -> float | None:
+        """First binary float of 32 bits."""
         raw = self._values.get(TAGS[name], b"")
-        return float(struct.unpack_from(self._order + "d", raw)[0]) if len(raw) >= 8 else None
+        return float(struct.unpack_from(self._order + "f", raw)[0]) if len(raw) >= 4 else None
 
 
 def sortable(number: float | None) -> str:
@@ -272,7 +272,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
         protocol=tuple(digest_text("\\".join(values.texts(name))) for name in _PROTOCOL),
-        cardiac_phase=sortable(values.double("NominalPercentageOfCardiacPhase")), part=_part(values),
+        cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), part=_part(values),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip

@@ -7,7 +7,9 @@ Voxel axes of a `CtStudy` are the closest canonical ones: i grows to the patient
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,9 +22,9 @@ Origin = Literal["real", "virtual", "unknown"]
 Modality = Literal["image", "ehr", "fused", "cohort"]
 
 
-def _freeze(array: npt.ArrayLike, dtype: npt.DTypeLike) -> np.ndarray:
+def _freeze(array: npt.ArrayLike, dtype: npt.DTypeLike, order: Literal["C", "F"] = "C") -> np.ndarray:
     """Contiguous read-only array of `dtype`; copies only where it must."""
-    frozen = np.ascontiguousarray(array, dtype=dtype)
+    frozen = np.asarray(array, dtype=dtype, order=order)
     if frozen is array and frozen.flags.writeable:
         frozen = frozen.view()
     frozen.flags.writeable = False
@@ -36,6 +38,17 @@ def digest_arrays(*arrays: np.ndarray) -> str:
         sha.update(f"{array.dtype.str}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
     return sha.hexdigest()
+
+
+def digest_volume(voxels: np.ndarray, affine: np.ndarray) -> str:
+    """SHA-256 (hex) over shape, affine and the SHA-256 of every plane voxels[:, :, k], hashed side by side."""
+
+    def digest(plane: np.ndarray) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(plane).view(np.uint8).data).digest()
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        planes = b"".join(pool.map(digest, voxels.T))
+    return digest_arrays(np.array(voxels.shape, np.int64), affine, np.frombuffer(planes, np.uint8))
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,8 @@ class AcquisitionFacts:
 class CtStudy:
     """One CT volume.
 
-    voxels_hu: int16 (i, j, k) Hounsfield units, closest-canonical RAS+ axes.
+    voxels_hu: int16 (i, j, k) Hounsfield units, closest-canonical RAS+ axes; i is fastest in memory, as in a scanner's
+               slices, so that every axial plane voxels_hu[:, :, k] is one block.
     affine_mm: float64 (4, 4), voxel index -> RAS+ world, mm.
     digest:    SHA-256 of voxels and affine; the key of every cache.
     notes:     plain sentences, one for each repair or doubt.
@@ -72,7 +86,7 @@ class CtStudy:
     facts: AcquisitionFacts = AcquisitionFacts()
 
     def __post_init__(self) -> None:
-        voxels = _freeze(self.voxels_hu, np.int16)
+        voxels = _freeze(self.voxels_hu, np.int16, "F")
         affine = _freeze(self.affine_mm, np.float64)
         if voxels.ndim != 3 or min(voxels.shape) < 1:
             raise ValueError(f"voxels_hu must be 3-D, got shape {voxels.shape}")
@@ -80,7 +94,7 @@ class CtStudy:
             raise ValueError("affine_mm must be a finite, invertible 4 x 4 matrix")
         object.__setattr__(self, "voxels_hu", voxels)
         object.__setattr__(self, "affine_mm", affine)
-        object.__setattr__(self, "digest", self.digest or digest_arrays(voxels, affine))
+        object.__setattr__(self, "digest", self.digest or digest_volume(voxels, affine))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -149,6 +149,14 @@ CASES = cases("archive", {
     "zip of an enhanced file": (in_zip(lambda: [("frames.dcm", enhanced_file())]), "right"),
     "zip with stray files": (
         in_zip(lambda: [("__MACOSX/._Quillon000_0.dcm", b"\0\5\x16\7"), *series(), *STRAY]), "right"),
+    "zip with companions in hidden folders": (
+        in_zip(lambda: [*series(), ("__MACOSX/._a/Quillon.dcm", b"\0\5\x16\7" * 40)]), "right"),
+    "zip with a damaged DICOMDIR": (
+        in_zip(lambda: [*series(), ("DICOMDIR", bytes(128) + b"DICM../../etc/passwd")]), "right"),
+    "preamble that begins like a zip": (
+        lambda: [(name, b"PK\3\4" + data[4:]) for name, data in series()], "right"),
+    "preamble that begins like a gzip file": (
+        lambda: [(name, b"\x1f\x8b\x08\0" + data[4:]) for name, data in series()], "right"),
     "zip of two series": (in_zip(lambda: series() + series(grid=FINE, seed=1)), "choose", {"grids": (GRID, FINE)}),
     "zip with a comment": (in_zip(change=lambda b: b[:-2] + b"\4\0note"), "right"),
     "zip behind other bytes": (in_zip(change=lambda b: b"#!/bin/sh\n" + b), "either"),
@@ -158,8 +166,15 @@ CASES = cases("archive", {
     "zip with equal names": (
         in_zip(lambda: [(f"same{i % 2}.dcm", data) for i, (_, data) in enumerate(series())]), "either"),
     "zip with conflicting entries": (in_zip(conflicting), "refuse", {"words": "differ"}),
-    "zip in a zip": (in_zip(lambda: [("inner.zip", zipped(series()))]), "either"),
-    "zip beside a series": (lambda: [*series(), ("more.zip", zipped(series()))], "either"),
+    "zip in a zip": (in_zip(lambda: [("inner.zip", zipped(series()))]), "right"),
+    "zip in a zip in a zip": (
+        in_zip(lambda: [("a.zip", zipped([("b.zip", zipped(series()))]))]), "refuse", {"words": "hold archives"}),
+    "half a series in each of two zips": (
+        in_zip(lambda: [("a.zip", zipped(series()[:8])), ("b.zip", zipped(series()[8:]))]), "right"),
+    "bomb in a zip in a zip": (
+        in_zip(lambda: [("a.zip", zipped([(f"{i}.dcm", bytes(40 * MIB)) for i in range(3)]))]), "refuse",
+        {"words": "expand"}),
+    "zip beside a series": (lambda: [*series(), ("more.zip", zipped(series()))], "right"),
     "zip with a password": (in_zip(lambda: [NIFTI], encrypted), "refuse", {"words": "password"}),
     "zip cut": (in_zip(change=lambda b: b[:-100]), "refuse", {"words": "damaged"}),
     "zip cut in half": (in_zip(change=lambda b: b[: len(b) // 2]), "refuse", {"words": "damaged"}),
@@ -179,8 +194,21 @@ CASES = cases("archive", {
     "tar old GNU": (in_tar(kind=tarfile.GNU_FORMAT), "right"),
     "tar of UStar": (in_tar(kind=tarfile.USTAR_FORMAT), "right"),
     "tar packed": (in_tar(mode="w:gz"), "right"),
-    "tar with bzip2": (lambda: [("a.tar.bz2", bz2.compress(tarred(series())))], "either"),
-    "tar with xz": (lambda: [("a.tar.xz", lzma.compress(tarred(series())))], "either"),
+    "tar with bzip2": (lambda: [("a.tar.bz2", bz2.compress(tarred(series())))], "right"),
+    "tar with xz": (lambda: [("a.tar.xz", lzma.compress(tarred(series())))], "right"),
+    "NIfTI with xz": (lambda: [("a.nii.xz", lzma.compress(NIFTI[1]))], "right"),
+    "tar with bzip2 cut": (
+        lambda: [("a.tar.bz2", bz2.compress(tarred(series()))[:-90])], "refuse", {"words": "damaged"}),
+    "tar with xz cut": (lambda: [("a.tar.xz", lzma.compress(tarred(series()))[:-90])], "refuse", {"words": "damaged"}),
+    "tar with bzip2 and a flipped byte": (
+        lambda: [("a.tar.bz2", flipped(bz2.compress(tarred(series()))))], "refuse", {"words": "damaged"}),
+    "tar with xz and a flipped byte": (
+        lambda: [("a.tar.xz", flipped(lzma.compress(tarred(series()))))], "refuse", {"words": "damaged"}),
+    "tar with xz and foreign bytes": (
+        lambda: [("a.tar.xz", lzma.compress(tarred(series())) + b"garbage")], "refuse", {"words": "damaged"}),
+    "bzip2 bomb": (lambda: [("a.tar.bz2", 8 * bz2.compress(bytes(16 * MIB)))], "refuse", {"words": "expand"}),
+    "xz bomb": (
+        lambda: [("a.tar.xz", 8 * lzma.compress(bytes(16 * MIB), preset=0))], "refuse", {"words": "expand"}),
     "tar of a packed NIfTI": (in_tar(lambda: [(NIFTI[0] + ".gz", gzip.compress(NIFTI[1]))]), "right"),
     "tar with escaping names": (in_tar(escaping), "right"),
     "tar of links only": (
@@ -194,7 +222,7 @@ CASES = cases("archive", {
     "tar cut between files": (in_tar(change=lambda b: b[: (len(b) // 3) // 512 * 512]), "refuse"),
     "tar with a broken header": (in_tar(change=bad_header_sum), "refuse"),
     "tar packed and cut": (in_tar(mode="w:gz", change=lambda b: b[:-30]), "refuse", {"words": "damaged"}),
-    "tar in a tar": (in_tar(lambda: [("inner.tar", tarred(series()))]), "either"),
+    "tar in a tar": (in_tar(lambda: [("inner.tar", tarred(series()))]), "right"),
     "7z": (lambda: [("a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(900))], "refuse"),
     "rar": (lambda: [("a.rar", b"Rar!\x1a\x07\x01\0" + bytes(900))], "refuse"),
 })  # fmt: skip

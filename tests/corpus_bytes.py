@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import zlib
 from functools import cache, partial
 
 import numpy as np
-from corpus import GRID, cases, element, find_element, series, with_one
+from corpus import GRID, Files, cases, element, find_element, series, with_one
 from corpus_nifti import nii, packed
 from corpus_values import WIDE, encoded
 from ct_factory import DEFLATED, IMPLICIT, Grid, dicom_slices, nifti_file, setter, to_bytes
+from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 MIB = 1 << 20
@@ -205,7 +207,25 @@ def frame_of_other_size(data: bytes) -> bytes:
     return overwrite(0x00280011, 8, b"\x1e\0")(data)
 
 
+OBLONG = Grid(shape=(40, 32, 12), spacing_mm=(1.1, 1.1, 2.5))
+
+
+def exchanged_edges(syntax: str) -> Files:
+    """Compressed slices whose header declares as many rows as there are columns, and the other way round."""
+    out = []
+    for name, data in series(grid=OBLONG):
+        file = dcmread(io.BytesIO(data))
+        file.compress(syntax, generate_instance_uid=False)
+        file.Rows, file.Columns = file.Columns, file.Rows
+        target = io.BytesIO()
+        file.save_as(target)
+        out.append((name, target.getvalue()))
+    return out
+
+
 STREAMS = cases("stream", {
+    "RLE with rows and columns exchanged": (
+        lambda: exchanged_edges(RLE), "refuse", {"words": "not as long"}),
     "fragments": (lambda: [(n, refragmented(d)) for n, d in encoded(J2K)], "right", WIDER),
     "offset table wrong": (lambda: [(n, refragmented(d, 101, b"\7\0\0\0\x63\0\0\0")) for n, d in encoded(J2K)],
                            "either", WIDER),

@@ -160,6 +160,29 @@ def both_places(dataset: Dataset) -> None:
     shared(dataset).PlaneOrientationSequence = item(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
 
 
+def by_rank(dataset: Dataset, groups: Callable[[int], dict[str, object]]) -> None:
+    """Functional groups set in every frame, counted from the lowest."""
+    for rank, index in enumerate(by_height(dataset)):
+        for keyword, value in groups(rank).items():
+            setattr(frames(dataset)[index], keyword, value)
+
+
+def own_rescale(dataset: Dataset) -> None:
+    frames(dataset)[4].PixelValueTransformationSequence = item(RescaleSlope=1, RescaleIntercept=-1000, RescaleType="HU")
+
+
+def repeated_measures(dataset: Dataset) -> None:
+    for frame in frames(dataset):
+        frame.PixelMeasuresSequence = shared(dataset).PixelMeasuresSequence
+
+
+def first_part(dataset: Dataset) -> None:
+    """The lower half of the frames, as the first of two files: nothing but its number tells that there are more."""
+    for index in sorted(by_height(dataset)[8:], reverse=True):
+        drop(dataset, index)
+    dataset.ConcatenationUID, dataset.InConcatenationNumber, dataset.InConcatenationTotalNumber = "1.2.5.9", 1, 2
+
+
 def set_to(**values: object) -> Callable[[Dataset], None]:
     def edit(dataset: Dataset) -> None:
         for keyword, value in values.items():
@@ -178,7 +201,24 @@ CASES = cases("enhanced", {
     "everything per frame": (lambda: file(all_into_frames), "right"),
     "rescale per frame": (lambda: file(lambda d: into_frames(d, "PixelValueTransformationSequence")), "right"),
     "rescale varies by frame": (lambda: file(varying_rescale), "right"),
-    "frames overrule shared": (lambda: file(both_places), "either"),
+    "frames contradict shared": (lambda: file(both_places), "refuse", {"words": "contradict"}),
+    "rescale of one frame contradicts shared": (lambda: file(own_rescale), "refuse", {"words": "contradict"}),
+    "frames repeat shared": (lambda: file(repeated_measures), "right"),
+    "two time points side by side": (
+        lambda: file(lambda d: by_rank(d, lambda k: {"FrameContentSequence": item(TemporalPositionIndex=1 + k // 8)})),
+        "refuse", {"words": "time points"}),
+    "two phases of the heart": (
+        lambda: file(lambda d: by_rank(d, lambda k: {
+            "CardiacSynchronizationSequence": item(NominalPercentageOfCardiacPhase=40.0 + 35 * (k % 2))})),
+        "refuse", {"words": "phases of the heart"}),
+    "two kernels": (
+        lambda: file(lambda d: by_rank(d, lambda k: {
+            "CTReconstructionSequence": item(ConvolutionKernel=f"B{30 + 40 * (k % 2)}f")})),
+        "refuse", {"words": "kernels"}),
+    "maximum intensity projection": (
+        lambda: file(set_to(ImageType=["DERIVED", "PRIMARY", "VOLUME", "MAX_IP"])), "refuse", {"words": "projections"}),
+    "distorted": (lambda: file(set_to(VolumetricProperties="DISTORTED")), "refuse", {"words": "distorted"}),
+    "first part of two": (lambda: file(first_part), "refuse", {"words": "not complete"}),
     "implicit": (lambda: stored_as(IMPLICIT), "right"),
     "big endian": (lambda: stored_as(BIG_ENDIAN), "right"),
     "deflated": (lambda: stored_as(DEFLATED), "right"),

@@ -14,6 +14,8 @@ CORONAL = Grid(rotation=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 FEET_FIRST = Grid(rotation=((1, 0, 0), (0, 1, 0), (0, 0, -1)))
 PRONE = Grid(rotation=((-1, 0, 0), (0, -1, 0), (0, 0, 1)))
 DECUBITUS = Grid(rotation=((0, 1, 0), (-1, 0, 0), (0, 0, 1)))
+OBLONG = Grid(spacing_mm=(1.5, 1.0, 2.0))
+SAGITTAL_THICK = Grid(spacing_mm=(0.8, 2.5, 2.0), rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))
 OBLIQUE = Grid(rotation=rotated((12.0, -7.0, 20.0)))
 HALF_WAY = Grid(rotation=rotated((0.0, 0.0, 44.9)))
 SMALL = Grid(shape=(48, 40, 16), spacing_mm=(0.9, 0.8, 1.2))
@@ -197,6 +199,12 @@ GEOMETRY = cases("geometry", {
         lambda: series(grid=Grid(spacing_mm=(1.5, 1.25, 45.0))), "refuse", {"words": "voxel size|apart"}),
     "thickness contradicts positions": (lambda: series(setter(SliceThickness=7.5)), "right"),
     "thickness absent": (lambda: series(setter(SliceThickness=None)), "right"),
+    "oblong pixels": (
+        lambda: series(grid=Grid(spacing_mm=(3.5, 1.25, 2.0))), "refuse", {"words": "nearly square"}),
+    "oblong pixels the other way": (spacing(1.25, 3.5), "refuse", {"words": "nearly square"}),
+    "pixels of half again": (lambda: series(grid=OBLONG), "right", {"grids": (OBLONG,)}),
+    "sagittal reformat of thick slices": (lambda: series(grid=SAGITTAL_THICK), "right", {"grids": (SAGITTAL_THICK,)}),
+    "wide pixels": (spacing(25, 25), "refuse", {"words": "nearly square"}),
     "negative step in the header": (lambda: series(setter(SpacingBetweenSlices=-2.0)), "right"),
     "step in the header contradicts": (lambda: series(setter(SpacingBetweenSlices=5.0)), "right"),
 })  # fmt: skip
@@ -286,6 +294,10 @@ MIXED = cases("mixed", {
     "magnetic resonance beside it": (lambda: series() + series(setter(Modality="MR"), seed=2), "right"),
     "magnetic resonance only": (lambda: series(setter(Modality="MR")), "refuse", {"words": "magnetic"}),
     "no modality": (lambda: series(setter(Modality=None)), "refuse"),
+    "modality differs in one half": (
+        lambda: series(lambda i, d: setattr(d, "Modality", ["CT", "PT"][i // 8])), "refuse", {"words": "modality"}),
+    "two study dates": (
+        lambda: series(lambda i, d: setattr(d, "StudyDate", f"202{i // 8}0101")), "refuse", {"words": "study dates"}),
     "modality differs in one": (lambda: series(at(4, Modality="MR")), "refuse"),
     "frames of reference mixed": (lambda: half(FrameOfReferenceUID="1.2.3"), "refuse", {"words": "reference"}),
     "frame of reference absent": (lambda: series(setter(FrameOfReferenceUID=None)), "right"),
@@ -297,6 +309,32 @@ MIXED = cases("mixed", {
     "dose report only": (lambda: [report()], "refuse"),
     "captured slices": (
         lambda: series(setter(SOPClassUID="1.2.840.10008.5.1.4.1.1.7")), "refuse"),
+    "other class, modality CT": (
+        lambda: series(setter(SOPClassUID="1.2.840.10008.5.1.4.1.1.4")), "refuse", {"words": "no CT slices"}),
+    "other sex in one half": (
+        lambda: series(lambda i, d: setattr(d, "PatientSex", "FM"[i // 8])), "refuse", {"words": "different patient"}),
+    "two kernels alternating": (lambda: half(ConvolutionKernel="B70f"), "refuse", {"words": "kernels"}),
+    "two kernels, one half each": (
+        lambda: series(lambda i, d: setattr(d, "ConvolutionKernel", "B31f" if i < 8 else "B70f")),
+        "refuse", {"words": "kernels"}),
+    "two tube voltages": (lambda: half(KVP=80), "refuse", {"words": "voltages"}),
+    "two manufacturers": (lambda: half(Manufacturer="Other"), "refuse", {"words": "manufacturers"}),
+    "two patient positions": (lambda: half(PatientPosition="FFS"), "refuse", {"words": "patient positions"}),
+    "time points one after the other": (
+        lambda: series(lambda i, d: setattr(d, "TemporalPositionIdentifier", 1 + i // 8)),
+        "refuse", {"words": "time points"}),
+    "heart phases alternating": (
+        lambda: series(lambda i, d: setattr(d, "NominalPercentageOfCardiacPhase", 40.0 + 35 * (i % 2))),
+        "refuse", {"words": "phases of the heart"}),
+    "acquisitions one after the other": (
+        lambda: series(lambda i, d: setattr(d, "AcquisitionNumber", 1 + i // 8)), "right"),
+    "maximum intensity projection": (
+        lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"])),
+        "refuse", {"words": "projections"}),
+    "volume rendering": (
+        lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "VRT"])), "refuse", {"words": "renderings"}),
+    "atomic numbers": (
+        lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "AXIAL", "Z_EFF"])), "refuse", {"words": "maps"}),
     "derived reformat": (lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])), "right"),
 })  # fmt: skip
 

@@ -215,6 +215,20 @@ BAD = cases("nifti bad", {
     "offset zero": (patched((108, "f", 0.0)), "either"),
     "offset behind the end": (patched((108, "f", 1e8)), "refuse"),
     "offset shifted by a voxel": (patched((108, "f", 354.0)), "refuse", {"words": "ends before"}),
+    "offset and end shifted together": (
+        lambda: [(name, data + bytes(16)) for name, data in nii(patch=[(108, "f", 368.0)])],
+        "refuse", {"words": "begin before"}),
+    "upper half with another offset": (
+        lambda: nii(data=HU + 700.0 * (np.arange(HU.shape[2]) >= 8)), "refuse", {"words": "jump together"}),
+    "last slices lost to zeros": (
+        lambda: nii(data=np.where(np.arange(HU.shape[2]) < 12, HU, 0)), "refuse", {"words": "Blank"}),
+    "NIfTI-2 sent as text": (
+        lambda: nii(version=2, patch=[(8, "4s", b"\n\n\x1a\n")]), "refuse", {"words": "changed on its way"}),
+    "declared to be labels": (patched((68, "h", 1002)), "refuse", {"words": "labels"}),
+    "declared to be z-scores": (patched((68, "h", 5)), "refuse", {"words": "statistics"}),
+    "declared to be an estimate": (patched((68, "h", 1001)), "right"),
+    "oblong pixels": (
+        lambda: nii(grid=Grid(spacing_mm=(3.5, 1.25, 2.0))), "refuse", {"words": "nearly square"}),
     "extension claims too much": (lambda: extended(1 << 30), "either"),
     "wrong magic": (patched((344, "3s", b"n+9")), "refuse"),
     "header size in the other order": (lambda: [("a.nii", b"\0\0\1\x5c" + nii()[0][1][4:])], "refuse"),

@@ -56,6 +56,7 @@ RESCALE = cases("rescale", {
     "slope empty": (raw(SLOPE, b""), "refuse", {"words": "rescale"}),
     "slope with comma": (raw(SLOPE, b"1,0"), "refuse", {"words": "rescale"}),
     "slope of two values": (raw(SLOPE, b"1\\2"), "either"),
+    "intercept of two values": (raw(INTERCEPT, b"-1024\\0"), "refuse", {"words": "rescale"}),
     "slope huge": (raw(SLOPE, b"1e6"), "refuse"),
     "slope tiny": (raw(SLOPE, b"1e-6"), "refuse"),
     "slope not a number in one": (raw(SLOPE, b"nan", only=4), "refuse", {"words": "rescale"}),
@@ -74,7 +75,8 @@ RESCALE = cases("rescale", {
     "type absent": (lambda: series(setter(RescaleType=None)), "right"),
     "type of dual energy": (raw(TYPE, b"MGML"), "refuse", {"words": "something else"}),
     "modality table instead": (lambda: changed(modality_table), "refuse", {"words": "rescale|table"}),
-    "modality table beside it": (lambda: changed(lambda s: modality_table(s, keep=True)), "either"),
+    "modality table beside it": (
+        lambda: changed(lambda s: modality_table(s, keep=True)), "refuse", {"words": "lookup table"}),
 })  # fmt: skip
 
 
@@ -108,6 +110,8 @@ VALUES = cases("values", {
     "padding above tissue": (lambda: padded(32767), "either", PAD),
     "unsigned padding above tissue": (
         lambda: padded(65535, kind="<u2", BitsStored=16, HighBit=15), "either", PAD),
+    "padding below what 16 bits hold": (
+        lambda: with_raw(padded(-32768), INTERCEPT, b"-40"), "right", {**PAD, "field": lambda p: world_hu(p) - 40}),
     "padding is air": (lambda: padded(0, kind="<u2"), "right", {**PAD, "tolerance": 1.01}),
     "padding tag with ordinary value": (
         lambda: changed(lambda s: [d.add_new(0x00280120, "US", 63) for d in s] and None), "right"),
@@ -131,9 +135,24 @@ VALUES = cases("values", {
     "one black slice": (lambda: named(blank(filled(HU), 7, 0)), "refuse", {"words": "neighbours|blank"}),
     "slice repeated in place of another": (lambda: changed(lambda s: setattr(s[6], "PixelData", s[7].PixelData)),
                                            "refuse", {"words": "dentical|repeat"}),
+    "two slices exchanged in quiet contents": (lambda: quiet(exchanged=True), "refuse", {"words": "neighbours"}),
+    "quiet contents": (lambda: quiet(exchanged=False), "right", {"field": lambda p: calm(p)}),
     "metal": (hu_of(np.where((HU > 300), 9000.0, HU)), "either", {"field": lambda p: spiked(p)}),
     "few grey levels": (hu_of(np.rint(HU / 40) * 40), "either", {"tolerance": 20.5}),
 })  # fmt: skip
+
+
+def calm(places: np.ndarray) -> np.ndarray:
+    """Air around a cylinder that brightens by 4 HU a mm: the steps between slices are small."""
+    inside = np.hypot(places[..., 0] + 4, places[..., 1] - 3) < 8
+    return np.rint(np.where(inside, 30 + 4 * places[..., 2], -1000))
+
+
+def quiet(*, exchanged: bool) -> Files:
+    slices = filled(calm)
+    if exchanged:
+        slices[3].PixelData, slices[12].PixelData = slices[12].PixelData, slices[3].PixelData
+    return named(slices)
 
 
 def spiked(places: np.ndarray) -> np.ndarray:
@@ -189,6 +208,17 @@ def overlay_bits() -> Files:
     return named(slices)
 
 
+def foreign_high_bits() -> Files:
+    """Noise above the 12 declared bits, which PS3.5 8.1.1 tells a reader to ignore."""
+    noise = np.random.default_rng(3)
+    slices = dicom_slices(GRID)
+    for dataset in slices:
+        pixels = np.frombuffer(dataset.PixelData, "<u2")
+        high = noise.integers(0, 16, pixels.size, np.uint16) << 12
+        dataset.PixelData = (pixels | high).astype("<u2").tobytes()
+    return named(slices)
+
+
 def left_aligned() -> Files:
     slices = dicom_slices(GRID, edit=setter(HighBit=15))
     for dataset in slices:
@@ -226,6 +256,8 @@ FORMATS = cases("format", {
     "signed declared unsigned": (
         lambda: [(n, d) for n, d in with_raw(named(filled(HU)), 0x00280103, b"\0\0")], "refuse"),
     "overlay in the high bits": (overlay_bits, "right"),
+    "noise in the high bits": (foreign_high_bits, "right"),
+    "representation that does not exist": (lambda: with_raw(series(), 0x00280103, b"\2\0"), "refuse"),
     "left-aligned": (left_aligned, "either"),
     "32-bit integers": (wide_integers, "either"),
     "floats": (floats, "either"),
@@ -244,6 +276,7 @@ FORMATS = cases("format", {
     "17 bits stored": (lambda: series(setter(BitsStored=17)), "refuse"),
     "no rows": (lambda: series(setter(Rows=None)), "refuse"),
     "rows and columns exchanged": (lambda: series(setter(Rows=24, Columns=20)), "refuse"),
+    "two rows declared as one": (lambda: series(setter(Rows=10, Columns=48)), "refuse", {"words": "not as long"}),
     "row width off by one": (lambda: series(setter(Rows=20, Columns=23)), "refuse", {"words": "more pixel data"}),
     "same area other shape": (lambda: series(setter(Rows=16, Columns=30)), "refuse"),
 })  # fmt: skip

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -190,11 +191,13 @@ class _Server(ThreadingHTTPServer):
 class Fronting:
     """A running front: its port, its requests so far."""
 
-    def __init__(self, act: Callable[[Front], bool], target: int | None) -> None:
+    def __init__(self, act: Callable[[Front], bool], target: int | None, tls: ssl.SSLContext | None) -> None:
         self.seen: list[str] = []
         members = {"act": staticmethod(act), "target": target, "seen": self.seen, "lock": threading.Lock()}
         self.http = _Server(("127.0.0.1", 0), type("Handler", (Front,), members))
         self.port = int(self.http.server_address[1])
+        if tls is not None:
+            self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     @property
@@ -203,9 +206,11 @@ class Fronting:
 
 
 @contextmanager
-def front(act: Callable[[Front], bool], target: int | None = None) -> Iterator[Fronting]:
-    """A server that answers by `act(request) -> answered`, and from the port `target` where it did not."""
-    running = Fronting(act, target)
+def front(
+    act: Callable[[Front], bool], target: int | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Fronting]:
+    """A server that answers by `act(request)`, from the port `target` where it did not; https with `tls`."""
+    running = Fronting(act, target, tls)
     try:
         yield running
     finally:

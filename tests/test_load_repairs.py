@@ -89,6 +89,30 @@ def test_the_first_acquisition_is_kept_on_request() -> None:
     assert_right(study)
 
 
+@pytest.mark.parametrize("keyword", ["TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase", "InstanceNumber"])
+def test_the_first_phase_is_kept_whole_whatever_the_names(keyword: str) -> None:
+    """Identities that alternate between the phases must not mix them."""
+    first, second = dicom_slices(GRID), dicom_slices(GRID)
+    for index, (one, other) in enumerate(zip(first, second)):
+        one.SOPInstanceUID, other.SOPInstanceUID = f"1.2.{5 + index % 2}.{index}", f"1.2.{6 - index % 2}.{index}"
+        setattr(one, keyword, index + 1 if keyword == "InstanceNumber" else 1)
+        setattr(other, keyword, index + 101 if keyword == "InstanceNumber" else 2)
+        put_pixels(other, np.clip(GRID.hu()[:, :, index].T + 90, -1000, 1500))
+    study = load_study(named([*second, *first]), repairs=["first_of_repeats"])
+    assert noted(study)
+    assert_right(study)
+
+
+def test_no_volume_is_invented_across_a_huge_gap() -> None:
+    for far, lifted in ((40.0, False), (6.0, True)):
+        files = at_positions(lambda index, place, far=far: place + [0, 0, far * (index == GRID.shape[2] - 1)])
+        if lifted:
+            assert noted(load_study(files, repairs=["resample_evenly"]))
+            continue
+        with pytest.raises(UserFacingError, match="invented"):
+            load_study(files, repairs=["resample_evenly"])
+
+
 def test_a_form_is_chosen_on_request() -> None:
     affine = GRID.affine_ras.copy()
     affine[0] *= -1

@@ -85,6 +85,33 @@ def test_archive_comments_and_owners_are_found() -> None:
     assert "qxberg" not in str(found)
 
 
+def zipped(name: str, data: bytes | str, comment: bytes = b"") -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, data)
+        archive.comment = comment
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("owner", ["zqxberg", "root"])
+def test_owners_in_packed_tars_are_found_even_inside_a_zip(mode: str, owner: str) -> None:
+    taped = io.BytesIO()
+    with tarfile.open(fileobj=taped, mode=f"w:{mode}") as tape:  # type: ignore[call-overload]
+        info = tarfile.TarInfo("a.csv")
+        info.size, info.uname = len(CLEAN), owner
+        tape.addfile(info, io.BytesIO(CLEAN.encode()))
+    for source in (taped.getvalue(), zipped(f"a.tar.{mode}", taped.getvalue())):
+        name = f"a.tar.{mode}" if source == taped.getvalue() else "b.zip"
+        assert ("archive comment" in categories(find_identifiers((name, source)))) == (owner == "zqxberg")
+
+
+@pytest.mark.parametrize("comment", [b"Zqxberg 1945", b""])
+def test_a_comment_of_a_zip_inside_a_zip_is_found(comment: bytes) -> None:
+    found = find_identifiers(("a.zip", zipped("inner.zip", zipped("a.csv", CLEAN, comment))))
+    assert ("archive comment" in categories(found)) == bool(comment)
+
+
 @pytest.mark.parametrize("data", [b'{"a": [', b"a,b\n\0\0,\n", b"PAR1 nothing", b"[" * 100_000])
 def test_broken_tables_are_said_to_be_unsearched_or_hold_nothing(data: bytes) -> None:
     assert categories(find_identifiers(("t.json", data))) <= {"unreadable"}

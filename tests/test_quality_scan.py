@@ -127,7 +127,7 @@ def test_without_lungs_nothing_about_the_chest_is_claimed() -> None:
 @pytest.mark.parametrize("missing", [3, 6])
 def test_lost_slices_show_as_a_step_at_their_place(missing: int) -> None:
     voxels = np.delete(demo().voxels_hu, slice(80, 80 + missing), axis=2)
-    factor = judged(with_voxels(demo(), voxels))["motion or gaps"]
+    factor = judged(with_voxels(demo(), voxels))["breath or gaps"]
     assert factor.verdict in ("edge", "outside")
     assert "slice 80" in factor.found
 
@@ -137,7 +137,7 @@ def test_coarser_even_slices_are_no_gap() -> None:
     affine[:3, 2] *= 2
     coarse = replace(demo(), voxels_hu=demo().voxels_hu[:, :, ::2], affine_mm=affine, digest="")
     report = judged(coarse)
-    assert report["motion or gaps"].verdict == "in"
+    assert report["breath or gaps"].verdict == "in"
     assert report["slice spacing"].verdict == "in"
     assert report["orientation"].verdict == "in"
 
@@ -210,7 +210,7 @@ def test_noise_is_what_was_written_into_virtual_patients(task: str, site: str, n
 def test_real_scans_raise_no_false_alarm_about_orientation(name: str) -> None:
     report = judged(load_study(SHARED / name))
     assert report["orientation"].verdict == "in"
-    assert report["motion or gaps"].verdict == "in"
+    assert report["breath or gaps"].verdict == "in"
     assert report["HU scale"].verdict in ("in", "unknown")
     whole = "crop" not in name
     assert report["field of view"].verdict == ("in" if whole else "outside")

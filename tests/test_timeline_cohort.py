@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.encode.ehr_cohort import cohort_sequences
-from core.encode.ehr_sequence import CodedEvents, CompactSequence, fit_compact_sequence
+from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.errors import UserFacingError
 from core.timeline import load_timeline
 from core.timeline.cohort_scale import open_cohort
 
-COLUMNS = ("symbols", "codes", "z", "numeric", "latest", "days", "event_ids")
+COLUMNS = tuple(column.name for column in fields(EventRows))
 CODES = ("LOINC//718-7", "LAB//50983//mEq/L", "LOINC//2345-7", "ATC//B01AF02", "VISIT//ED", "LOCAL//x", "RARE//1")
 
 
@@ -87,6 +88,23 @@ def test_sequences_equal_those_of_each_timeline(tmp_path: Path, unit: bool, cut:
         slow = encoder.read(load_timeline(tmp_path, subject_id=subject, prediction_time=cut))
         assert len(slow)
         assert_equal(sequences[place], slow)
+
+
+def test_blocks_and_the_order_of_rows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of mixed patients in one block, and the sorted file in blocks of few patients."""
+    whole = write_shards(tmp_path / "mixed", unit=True)
+    mixed = open_cohort(tmp_path / "mixed", texts=False)
+    encoder = an_encoder(tmp_path / "mixed", mixed.subject_ids)
+    one = cohort_sequences(mixed, encoder)
+    ordered = whole.sort_values(["subject_id", "time"], kind="stable", na_position="first", ignore_index=True)
+    pq.write_table(pa.Table.from_pandas(ordered, preserve_index=False), tmp_path / "sorted.parquet", row_group_size=97)
+    monkeypatch.setattr(np, "lexsort", None)  # rows that lie in order are not sorted again
+    monkeypatch.setattr("core.encode.ehr_cohort._BLOCK", 100)
+    many = cohort_sequences(open_cohort(tmp_path / "sorted.parquet", texts=False), encoder)
+    assert (one.subject_ids == many.subject_ids).all()
+    assert len(one) == 12
+    for place in range(len(one)):
+        assert_equal(one[place], many[place])
 
 
 def test_the_encoder_computes_the_same_from_both(tmp_path: Path) -> None:

@@ -7,41 +7,34 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from core.encode.ehr_features import BIRTH, NumericScale
-from core.encode.ehr_sequence import CodedEvents, CompactSequence
+from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows
 from core.errors import UserFacingError
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
 from core.timeline.typed import units_in_codes
 from core.timeline.vocabulary import standard_code
 
 _DAY_US = 86_400_000_000.0
-_BLOCK = 1 << 21
-"""Events handled at a time, so that intermediate arrays stay small."""
+_BLOCK = 1 << 17
+"""Events handled at a time, so that intermediate arrays stay in a core's own cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class CohortSequences:
     """Known events of every patient, the last `max_tokens` of each, one after the other.
 
-    Patient i has rows offsets[i] to offsets[i + 1] of the columns, which are those of `CodedEvents`.
-    known (p,): events with a known code up to the prediction time, before the limit; total (p,): all of those events.
+    events: patient i has rows offsets[i] to offsets[i + 1]. known (p,): events with a known code up to the prediction
+    time, before the limit; total (p,): all of those events.
     """
 
     subject_ids: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
-    symbols: npt.NDArray[np.int64]
-    codes: npt.NDArray[np.int64]
-    z: npt.NDArray[np.float32]
-    numeric: npt.NDArray[np.int64]
-    latest: npt.NDArray[np.float32]
-    days: npt.NDArray[np.float64]
-    event_ids: npt.NDArray[np.int64]
+    events: EventRows
     known: npt.NDArray[np.int64]
     total: npt.NDArray[np.int64]
 
@@ -51,35 +44,38 @@ class CohortSequences:
     def __getitem__(self, patient: int) -> CodedEvents:
         """What `CompactSequence.read` gives for this patient's timeline, ready for `CompactSequence.collate`."""
         rows = slice(int(self.offsets[patient]), int(self.offsets[patient + 1]))
-        return CodedEvents(
-            self.symbols[rows],
-            self.codes[rows],
-            self.z[rows],
-            self.numeric[rows],
-            self.latest[rows],
-            self.days[rows],
-            self.event_ids[rows],
-            int(self.known[patient]),
-            int(self.total[patient]),
-        )
+        return CodedEvents(**self.events.columns(rows), known=int(self.known[patient]), total=int(self.total[patient]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Vocabulary:
-    """The encoder's tables by code id of the cohort (c,) and by numeric column (s,).
+    """The encoder's tables by code id of the cohort (c,), by the encoder's own codes and by numeric column (s,).
 
-    codes int16 (c,), -1 unknown. numeric int16 (codes,): numeric column of a known code or -1. refused (c,): numbers of
-    this code come in another unit. edges (s, e) padded with inf; first (s,): symbol of the lowest bin.
+    codes (c,): the encoder's code, -1 unknown. known (c,): whether it is known. refused (c,): numbers of this code come
+    in another unit. numeric (codes,): numeric column of a known code or -1. edges (s, e) padded with inf; first (s,):
+    symbol of the lowest bin.
     """
 
-    codes: npt.NDArray[np.int32]
-    numeric: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
     refused: npt.NDArray[np.bool_]
+    numeric: npt.NDArray[np.int32]
     edges: npt.NDArray[np.float64]
     first: npt.NDArray[np.int64]
     scales: list[NumericScale]
     birth: int
     max_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Events to encode of the patients first to last: rows (m,) of the cohort; lengths and known of each patient."""
+
+    first: int
+    last: int
+    rows: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64]
 
 
 def cohort_sequences(
@@ -90,16 +86,16 @@ def cohort_sequences(
     prediction_times: subject -> cut; by default each patient's last event. Raises UserFacingError where a patient has
     neither, or an event has no code.
     """
-    if (cohort.labels["code"].ids < 0).any():
-        raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
     cuts = _cuts(cohort, prediction_times)
     words = _vocabulary(cohort, encoder)
     ends = _ends(cohort, cuts) if prediction_times is not None else cohort.offsets[1:]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        pieces = list(pool.map(lambda part: _block(cohort, words, cuts, ends, *part), _blocks(cohort.offsets)))
-    columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    offsets = np.concatenate([[0], np.cumsum(columns.pop("lengths"))])
-    return CohortSequences(cohort.subject_ids, offsets, total=ends - cohort.offsets[:-1], **columns)
+        parts = list(pool.map(lambda part: _chosen(cohort, words, ends, *part), _blocks(cohort.offsets)))
+        offsets = np.concatenate([[0], *(part.lengths for part in parts)]).cumsum()
+        events = EventRows.unfilled(int(offsets[-1]))
+        list(pool.map(lambda part: _fill(cohort, words, cuts, part, events, int(offsets[part.first])), parts))
+    known = np.concatenate([part.known for part in parts])
+    return CohortSequences(cohort.subject_ids, offsets, events, known, total=ends - cohort.offsets[:-1])
 
 
 def _cuts(cohort: Cohort, given: Mapping[int, pd.Timestamp] | None) -> npt.NDArray[np.int64]:
@@ -136,10 +132,12 @@ def _vocabulary(cohort: Cohort, encoder: CompactSequence) -> _Vocabulary:
     bins = np.array([len(scale.edges) + 1 for scale in encoder.scales], np.int64)
     units = units_in_codes(list(names)) if "unit" not in cohort.labels else [None] * len(names)
     refused = [code in column and not encoder.scales[column[code]].accepts(unit) for code, unit in zip(standard, units)]
+    codes = np.array([number.get(code, -1) for code in standard], np.int64)
     return _Vocabulary(
-        codes=np.array([number.get(code, -1) for code in standard], np.int32),
-        numeric=np.array([column.get(code, -1) for code in encoder.config["codes"]], np.int32),
+        codes=codes,
+        known=codes >= 0,
         refused=np.array(refused, bool),
+        numeric=np.array([column.get(code, -1) for code in encoder.config["codes"]], np.int32),
         edges=edges,
         first=len(number) + np.concatenate([[0], np.cumsum(bins)])[:-1] if len(bins) else np.zeros(0, np.int64),
         scales=encoder.scales,
@@ -156,59 +154,34 @@ def _blocks(offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(first, last) for first, last in pairwise(edges.tolist())]
 
 
-def _block(
-    cohort: Cohort,
-    words: _Vocabulary,
-    cuts: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    first: int,
-    last: int,
-) -> dict[str, npt.NDArray[Any]]:
-    """Columns of the patients first to last, with `lengths` and `known` of each."""
+def _chosen(cohort: Cohort, words: _Vocabulary, ends: npt.NDArray[np.int64], first: int, last: int) -> _Chosen:
+    """The last `max_tokens` readable events up to the cut of the patients first to last."""
     start, stop = int(cohort.offsets[first]), int(cohort.offsets[last])
-    ids, values = cohort.labels["code"].ids[start:stop], cohort.values[start:stop]
-    codes = words.codes[ids]
-    rows = np.flatnonzero(_readable(cohort, words, codes, slice(start, stop)))
-    starts = np.searchsorted(rows, cohort.offsets[first:last] - start)
-    stops = np.searchsorted(rows, ends[first:last] - start)
-    lengths = np.minimum(stops - starts, words.max_tokens)
-    before = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    chosen = rows[np.arange(int(lengths.sum())) + np.repeat(stops - lengths - before, lengths)]
-    patients = np.repeat(np.arange(last - first), lengths)
-    known = codes[chosen].astype(np.int64)
-    days = _days(cohort.times_us[start:stop][chosen], cuts[first:last][patients])
-    amounts = np.where(known == words.birth, -days / 365.25, values[chosen].astype(np.float64))
-    numeric = np.where(np.isfinite(amounts), words.numeric[known], -1).astype(np.int64)
-    z, symbols = _amounts(words, known, amounts, numeric)
-    return {
-        "lengths": lengths,
-        "known": stops - starts,
-        "symbols": symbols,
-        "codes": known,
-        "z": z,
-        "numeric": numeric,
-        "latest": _latest(patients, known, last - first, len(words.numeric)),
-        "days": days,
-        "event_ids": chosen - (cohort.offsets[first:last] - start)[patients],
-    }
+    rows = np.flatnonzero(_readable(cohort, words, slice(start, stop))) + start
+    starts = np.searchsorted(rows, cohort.offsets[first:last])
+    stops = np.searchsorted(rows, ends[first:last])
+    known = stops - starts
+    lengths = np.minimum(known, words.max_tokens)
+    before = lengths.cumsum() - lengths
+    places = np.repeat(stops - lengths - before, lengths)
+    places += np.arange(len(places))
+    return _Chosen(first, last, rows[places], lengths, known)
 
 
-def _readable(cohort: Cohort, words: _Vocabulary, codes: npt.NDArray[np.int32], rows: slice) -> npt.NDArray[np.bool_]:
+def _readable(cohort: Cohort, words: _Vocabulary, rows: slice) -> npt.NDArray[np.bool_]:
     """Rows with a known code whose number, if any, is in the unit that training saw."""
-    known = codes >= 0
-    ids, finite = cohort.labels["code"].ids[rows], None
-    if words.refused.any():
-        finite = np.isfinite(cohort.values[rows])
-        known &= ~(words.refused[ids] & finite)
-    unit = cohort.labels.get("unit")
-    if unit is not None:
-        finite = np.isfinite(cohort.values[rows]) if finite is None else finite
-        known &= ~(_foreign_units(words, codes, unit, rows) & finite)
-    return known
+    ids, unit = cohort.labels["code"].ids[rows], cohort.labels.get("unit")
+    if len(ids) and ids.min() < 0:
+        raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
+    known = words.known[ids]
+    if unit is None and not words.refused.any():
+        return known
+    foreign = words.refused[ids] if unit is None else _foreign_units(words, words.codes[ids], unit, rows)
+    return known & ~(foreign & np.isfinite(cohort.values[rows]))
 
 
 def _foreign_units(
-    words: _Vocabulary, codes: npt.NDArray[np.int32], unit: Labels, rows: slice
+    words: _Vocabulary, codes: npt.NDArray[np.int64], unit: Labels, rows: slice
 ) -> npt.NDArray[np.bool_]:
     """Rows whose unit differs from that of their code's numbers in training."""
     foreign = np.zeros((len(words.scales) + 1, len(unit.texts) + 1), bool)
@@ -218,41 +191,56 @@ def _foreign_units(
     return np.asarray(foreign[columns, unit.ids[rows]])
 
 
-def _days(times: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _fill(
+    cohort: Cohort, words: _Vocabulary, cuts: npt.NDArray[np.int64], part: _Chosen, out: EventRows, at: int
+) -> None:
+    """Write the columns of the chosen events from row `at` on."""
+    places, rows = slice(at, at + len(part.rows)), part.rows
+    patients = slice(part.first, part.last)
+    codes = words.codes[cohort.labels["code"].ids[rows]]
+    out.codes[places] = out.symbols[places] = codes
+    np.subtract(rows, np.repeat(cohort.offsets[patients], part.lengths), out=out.event_ids[places], casting="unsafe")
+    _days(cohort.times_us[rows], np.repeat(cuts[patients], part.lengths), out.days[places])
+    out.latest[places] = _latest(part.lengths, codes, len(words.numeric))
+    _amounts(words, codes, cohort.values, rows, EventRows(**out.columns(places)))
+
+
+def _days(times: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64], out: npt.NDArray[np.float64]) -> None:
     """Days relative to the cut, NaN for static facts."""
-    days = (times - cuts) / _DAY_US
-    days[times == NO_TIME] = np.nan
-    return np.asarray(days)
+    np.divide(times - cuts, _DAY_US, out=out)
+    out[times == NO_TIME] = np.nan
 
 
 def _amounts(
     words: _Vocabulary,
     codes: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
-    numeric: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Standard values and symbols: `NumericScale.standard` and `.bin` of every event with a number."""
-    z, symbols = np.zeros(len(codes), np.float32), codes.copy()
-    rows = np.flatnonzero(numeric >= 0)
-    if not len(rows):
-        return z, symbols
-    column, value = numeric[rows], values[rows]
-    table = np.array([(scale.log, scale.centre, scale.spread) for scale in words.scales])
-    logs = table[column, 0] > 0
-    scaled = np.where(logs, np.log(np.maximum(value, 1e-6)), value)
-    z[rows] = np.clip((scaled - table[column, 1]) / table[column, 2], -4.0, 4.0)
-    bins = np.zeros(len(rows), np.int64)
-    for edge in range(words.edges.shape[1]):
-        bins += value >= words.edges[column, edge]
-    symbols[rows] = words.first[column] + bins
-    return z, symbols
+    values: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    out: EventRows,
+) -> None:
+    """Numeric columns, standard values and symbols: `NumericScale.standard` and `.bin` of every event with a number."""
+    column = words.numeric[codes]
+    out.z[:], out.numeric[:] = 0.0, -1
+    numeric = np.flatnonzero(column >= 0)
+    value = np.where(codes[numeric] == words.birth, -out.days[numeric] / 365.25, values[rows[numeric]])
+    finite = np.isfinite(value)
+    numeric, value = numeric[finite], value[finite]
+    if not len(numeric):
+        return
+    column = column[numeric]
+    log, centre, spread = np.array([(scale.log, scale.centre, scale.spread) for scale in words.scales]).T
+    scaled = value.copy()
+    np.log(np.maximum(value, 1e-6), out=scaled, where=log[column] > 0)
+    out.z[numeric] = np.clip((scaled - centre[column]) / spread[column], -4.0, 4.0)
+    bins = (value[:, None] >= words.edges[column]).sum(1)
+    out.numeric[numeric], out.symbols[numeric] = column, words.first[column] + bins
 
 
-def _latest(
-    patients: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], count: int, most: int
-) -> npt.NDArray[np.float32]:
-    """1 at the last event of each code of each patient: of equal keys, the last assignment stays."""
-    keys, places = patients * most + codes, np.arange(len(codes))
-    last = np.zeros(count * most, np.int64)
+def _latest(lengths: npt.NDArray[np.int64], codes: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.bool_]:
+    """Whether an event is the last of its code in its patient: of equal keys, the last assignment stays."""
+    keys = np.repeat(np.arange(len(lengths)) * most, lengths)
+    keys += codes
+    places = np.arange(len(codes), dtype=np.int32)
+    last = np.empty(len(lengths) * most, np.int32)
     last[keys] = places
-    return np.asarray(last[keys] == places, np.float32)
+    return np.asarray(last[keys] == places)

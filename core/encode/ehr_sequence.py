@@ -8,7 +8,7 @@ values without having to decode them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -32,26 +32,44 @@ _FREQUENCIES = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, eq=False)
-class CodedEvents:
-    """Known events of one patient, the last `max_tokens` of them.
+class EventRows:
+    """Known events as columns of n rows.
 
-    symbols (n,): code with value bin. codes (n,): code. z (n,): standard value, 0 where none. numeric (n,): column of
-    the numeric code or -1. latest (n,): 1 at the code's last event. days, event_ids (n,). known: events with a known
-    code before the limit; total: all events.
+    symbols: code with value bin. codes: code. z: standard value, 0 where none. numeric: column of the numeric code or
+    -1. latest: 1 at the code's last event. days: days from the prediction time, NaN for static facts. event_ids: row
+    of the patient's timeline.
     """
 
-    symbols: npt.NDArray[np.int64]
-    codes: npt.NDArray[np.int64]
-    z: npt.NDArray[np.float32]
-    numeric: npt.NDArray[np.int64]
-    latest: npt.NDArray[np.float32]
-    days: npt.NDArray[np.float64]
-    event_ids: npt.NDArray[np.int64]
-    known: int
-    total: int
+    symbols: npt.NDArray[np.int32] = field(metadata={"dtype": np.int32})
+    codes: npt.NDArray[np.int32] = field(metadata={"dtype": np.int32})
+    z: npt.NDArray[np.float32] = field(metadata={"dtype": np.float32})
+    numeric: npt.NDArray[np.int32] = field(metadata={"dtype": np.int32})
+    latest: npt.NDArray[np.float32] = field(metadata={"dtype": np.float32})
+    days: npt.NDArray[np.float64] = field(metadata={"dtype": np.float64})
+    event_ids: npt.NDArray[np.int32] = field(metadata={"dtype": np.int32})
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+    @classmethod
+    def unfilled(cls, count: int) -> EventRows:
+        """Columns of `count` rows, their values still to be written."""
+        return EventRows(**{column.name: np.empty(count, column.metadata["dtype"]) for column in fields(EventRows)})
+
+    def columns(self, rows: slice) -> dict[str, Any]:
+        """Name -> those rows of each column (views)."""
+        return {column.name: getattr(self, column.name)[rows] for column in fields(EventRows)}
+
+
+@dataclass(frozen=True, eq=False)
+class CodedEvents(EventRows):
+    """Known events of one patient, the last `max_tokens` of them.
+
+    known: events with a known code before the limit; total: all events.
+    """
+
+    known: int
+    total: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,11 +241,10 @@ def _read(
     for place in range(len(kept) - 1, -1, -1):
         latest[place] = kept[place][1] not in seen
         seen.add(kept[place][1])
-    ids = np.array([row[4] for row in kept], np.int64)
-    whole = np.array([(row[0], row[1], row[3]) for row in kept], np.int64).reshape(-1, 3)
+    symbol_ids, code_ids, columns, ids = (np.array([row[place] for row in kept], np.int32) for place in (0, 1, 3, 4))
     z_values = np.array([row[2] for row in kept], np.float32)
     return CodedEvents(
-        whole[:, 0], whole[:, 1], z_values, whole[:, 2], latest, table.days[ids], ids, len(rows), len(table)
+        symbol_ids, code_ids, z_values, columns, latest, table.days[ids], ids, known=len(rows), total=len(table)
     )
 
 
@@ -251,6 +268,6 @@ def _tokens(events: CodedEvents, values: npt.NDArray[np.float32], timeline: Time
         relative_positions=np.minimum(relative_days(days), 1.5).astype(np.float32),
         encoder="compact_sequence",
         source_digest=timeline.digest,
-        event_ids=events.event_ids,
+        event_ids=events.event_ids.astype(np.int64),
         coverage=events.known / events.total if events.total else 0.0,
     )

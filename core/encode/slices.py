@@ -215,8 +215,8 @@ def _sample_aligned(study: CtStudy, grid: SliceGrid, *, nearest: bool, fill: flo
     lows, highs = [u[0] for u in used], [u[-1] + 1 for u in used]
     crop = study.voxels_hu[lows[0] : highs[0], lows[1] : highs[1], lows[2] : highs[2]]
     wx, wy, wz = (torch.from_numpy(m[:, a:b].copy()) for m, a, b in zip(matrices, lows, highs, strict=True))
-    planes = torch.stack([_raise_padding(plane, fill) @ wz.T for plane in crop])
-    sampled = torch.einsum("ris,ci->src", torch.einsum("rj,ijs->ris", wy, planes), wx).numpy()
+    planes = torch.stack([wy @ _raise_padding(plane, fill) @ wx.T for plane in crop.T])
+    sampled = torch.einsum("sk,krc->src", wz, planes).numpy()
     sampled[outside[2]] = fill
     sampled[:, outside[1]] = fill
     sampled[:, :, outside[0]] = fill

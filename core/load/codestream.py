@@ -26,14 +26,17 @@ def read_codestream(frame: bytes) -> Codestream | None:
 
     JPEG and JPEG-LS: ISO 10918-1 B.2.2 (SOFn) and ISO 14495-1 C.2.2 (SOF55); JPEG 2000: ISO 15444-1 A.5.1 (SIZ).
     """
-    complete = _END in frame
     try:
         if frame[:2] == _START_JPEG:
-            return _jpeg(frame, complete)
+            return _jpeg(frame, _is_complete(frame))
         start = frame.find(_START_J2K, 0, 256)
-        return _jpeg2000(frame, start, complete) if start >= 0 else None
+        return _jpeg2000(frame, start, _is_complete(frame)) if start >= 0 else None
     except struct.error:
         return None
+
+
+def _is_complete(frame: bytes) -> bool:
+    return frame.rfind(_END) >= 0
 
 
 def _jpeg(frame: bytes, complete: bool) -> Codestream | None:

@@ -11,8 +11,12 @@ from core.load.words import count_of
 _ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
 _PROBES = 20_000
 _WIDTH_RATIO = 0.5
+_HALVES_RATIO = 0.7
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
-"""Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours."""
+_BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
+_STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
+"""Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours; where a slice
+leaves these figures far behind, a smaller difference is enough."""
 
 
 def refuse_outlier_slices(
@@ -25,7 +29,7 @@ def refuse_outlier_slices(
     checksum, whose damage can be slight.
     The measure is the mean absolute difference (HU) of slices, in large ones on every fourth row and column.
     """
-    whole = np.moveaxis(voxels, slice_axis, 0)
+    whole = np.moveaxis(voxels.T, 2 - slice_axis, 0)
     stride = min(4, max(1, min(whole.shape[1:]) // 64))
     stack = np.ascontiguousarray(whole[:, ::stride, ::stride])
     if len(stack) < 4:
@@ -35,18 +39,44 @@ def refuse_outlier_slices(
     nearer = np.minimum(step[:-1], step[1:])
     typical = float(np.median(step))
     odd = (nearer > _REFUSE_HU) & (nearer > _REFUSE_TYPICAL * typical) & (nearer > _REFUSE_APART * apart)
+    odd |= (nearer > _STRANGE_HU) & (nearer > _STRANGE_TYPICAL * typical) & (nearer > _STRANGE_APART * apart)
     if odd.any():
         raise UserFacingError(
-            f"Unlike both neighbours by more than {_REFUSE_HU:.0f} HU on average: {count_of(int(odd.sum()), 'slice')}.",
+            f"Unlike both neighbours by {nearer[odd].min():.0f} HU on average or more: "
+            f"{count_of(int(odd.sum()), 'slice')}.",
             "slices that continue each other",
             "Export the series again; the data of these slices or their rescale are probably damaged.",
         )
+    _refuse_break(stack, step, typical)
     if measured:
         _refuse_repeated_slices(whole, step)
     if compressed:
         _refuse_rough_slices(stack)
     same = int((step == 0).sum())
     return [f"Identical to the next one: {count_of(same, 'slice')}."] if same else []
+
+
+def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float) -> None:
+    """Raise where all values jump together between two slices, or slices are blank at a value that is not air.
+
+    An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
+    """
+    blank = np.array([np.ptp(plane) == 0 for plane in stack])
+    large = np.flatnonzero((step > _BREAK_HU) & (step > _BREAK_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
+    changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
+    if any(np.abs(change - np.median(change)).mean() < _BREAK_SPREAD * np.abs(change).mean() for change in changes):
+        raise UserFacingError(
+            f"Between two slices all values jump together by {step[large].max():.0f} HU.",
+            "slices that continue each other",
+            "Export the series again; a part of it probably has another rescale or belongs to another scan.",
+        )
+    filled = sum(bool(plane.flat[0] > _AIR_BELOW_HU) for plane in stack[blank])
+    if filled and stack.min() < _AIR_BELOW_HU:
+        raise UserFacingError(
+            f"Blank at a value that is not air: {count_of(filled, 'slice')}.",
+            "contents or air in every slice",
+            "Copy or export the series again; a part of it was probably lost.",
+        )
 
 
 def _refuse_rough_slices(stack: npt.NDArray[np.int16]) -> None:
@@ -96,6 +126,7 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
     a row's end; while the declared length is right, one of the two is far away.
     """
     rows, columns = plane.shape
+    _refuse_side_by_side(np.asarray(plane))
     flat = np.asarray(plane).reshape(-1)
     lengths = {d for d in range(max(8, columns // 4), min(flat.size // 2, 4 * columns) + 1) if flat.size % d == 0}
     others = [d for d in lengths | {rows, slices} if 8 <= d <= flat.size // 2 and d % columns]
@@ -110,11 +141,30 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
         if not 0 < crossing.sum() < len(start):
             continue
         if max(np.median(apart[crossing]), np.median(apart[~crossing])) < limit * min(1.0, length / columns):
-            raise UserFacingError(
-                "The rows of the images are not as long as the header declares.",
-                "a header that describes its pixels",
-                "Export or convert the original CT again.",
-            )
+            raise _wrong_width()
+
+
+def _refuse_side_by_side(plane: npt.NDArray[np.generic]) -> None:
+    """Raise where a plane (rows, columns) shows one picture twice, side by side: two true rows lie in a declared one.
+
+    The halves are then neighbours in the true picture, half as far apart as the declared rows.
+    """
+    rows, columns = plane.shape
+    if rows < 4 or columns < 16 or columns % 2:
+        return
+    values, half = plane.astype(np.float32), columns // 2
+    below, beside = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
+    apart = float(np.abs(values[:, :half] - values[:, half:]).mean())
+    if beside > 0.1 * below and apart < _HALVES_RATIO * below:
+        raise _wrong_width()
+
+
+def _wrong_width() -> UserFacingError:
+    return UserFacingError(
+        "The rows of the images are not as long as the header declares.",
+        "a header that describes its pixels",
+        "Export or convert the original CT again.",
+    )
 
 
 def _distance(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydicom.filereader import dcmread
+from pydicom.multival import MultiValue
 
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader, Vector, to_float
+from core.load.dicom_header import ImageHeader, Vector, digest_text, sortable, to_float
 from core.load.dicom_scan import Malformed
+from core.load.words import EXPORT_AGAIN, safe_kernel
 
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 
@@ -41,23 +44,37 @@ def split_frames(image: ImageHeader) -> list[ImageHeader]:
         )
     try:
         return [_frame(image, shared, groups, index) for index, groups in enumerate(frames)]
+    except UserFacingError:
+        raise
     except Exception as error:
         raise Malformed from error
 
 
 def _first(groups: Any, keyword: str) -> Any:
-    """The only item of a sequence, or None."""
+    """The first item of a sequence, or None."""
     sequence = groups.get(keyword) if groups is not None else None
     return sequence[0] if sequence else None
 
 
-def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHeader:
-    def macro(keyword: str) -> Any:
-        return _first(groups, keyword) or _first(shared, keyword)
+def _macro(shared: Any, groups: Any, keyword: str, *, strict: bool = True) -> Any:
+    """A functional group of a frame, its own or the shared one (PS3.3 C.7.6.16.1.1 allows one of the two)."""
+    own, common = _first(groups, keyword), _first(shared, keyword)
+    if strict and own is not None and common is not None and own != common:
+        raise UserFacingError(
+            "A frame and what all frames share contradict each other.", "one description of each frame", EXPORT_AGAIN
+        )
+    return common if own is None else own
 
+
+def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHeader:
+    frame_type = _macro(shared, groups, "CTImageFrameTypeSequence", strict=False)
+    kind = tuple(_text(frame_type, "FrameType").upper().split("\\")) if frame_type is not None else ()
+    macro = partial(_macro, shared, groups, strict="LOCALIZER" not in kind)
     measures, transform = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
-    frame_type, content = macro("CTImageFrameTypeSequence"), _first(groups, "FrameContentSequence")
-    kind = tuple(str(value).upper() for value in (frame_type.get("FrameType") or ())) if frame_type is not None else ()
+    content = _first(groups, "FrameContentSequence")
+    kernel = _text(macro("CTReconstructionSequence"), "ConvolutionKernel")
+    voltage = _number(macro("CTXRayDetailsSequence"), "KVP")
+    cardiac = macro("CardiacSynchronizationSequence")
     return replace(
         image,
         frame=index,
@@ -69,10 +86,22 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         slope=_number(transform, "RescaleSlope"),
         intercept=_number(transform, "RescaleIntercept"),
         rescale_type=str(transform.get("RescaleType") or "").upper() if transform is not None else "",
-        image_type=kind or image.image_type,
-        tube_voltage_kv=_number(macro("CTXRayDetailsSequence"), "KVP"),
-        temporal_position=str(content.get("TemporalPositionIndex") or "") if content is not None else "",
+        image_type=(*kind, *image.image_type),
+        tube_voltage_kv=voltage,
+        kernel=safe_kernel(kernel) or image.kernel,
+        protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
+        temporal_position=_text(content, "TemporalPositionIndex"),
+        cardiac_phase=sortable(_number(cardiac, "NominalPercentageOfCardiacPhase")),
+        volumetric=_text(frame_type, "VolumetricProperties").upper() or image.volumetric,
     )
+
+
+def _text(groups: Any, keyword: str) -> str:
+    """Value(s) of an element as text, "" where absent."""
+    value = groups.get(keyword) if groups is not None else None
+    if value is None or isinstance(value, str):
+        return value or ""
+    return "\\".join(str(part) for part in value) if isinstance(value, MultiValue) else str(value)
 
 
 def _number(groups: Any, keyword: str) -> float | None:

@@ -6,8 +6,9 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.entries import Entry
@@ -15,19 +16,23 @@ from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]
 
-_HEAD_BYTES = 64 << 10
+HEAD_BYTES = 64 << 10
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
-    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008,
+    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008, "StudyDate": 0x00080020,
     "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
     "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
-    "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "SliceThickness": 0x00180050,
+    "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "PatientSex": 0x00100040,
+    "VolumetricProperties": 0x00089206, "PatientPosition": 0x00185100, "SliceThickness": 0x00180050,
     "SpacingBetweenSlices": 0x00180088, "GantryDetectorTilt": 0x00181120, "ConvolutionKernel": 0x00181210,
     "KVP": 0x00180060, "ContrastBolusAgent": 0x00180010,
     "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012,
     "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
-    "TemporalPositionIdentifier": 0x00200100, "SamplesPerPixel": 0x00280002,
+    "TemporalPositionIdentifier": 0x00200100, "NominalPercentageOfCardiacPhase": 0x00209241,
+    "InstanceNumber": 0x00200013,
+    "ConcatenationUID": 0x00209161, "InConcatenationNumber": 0x00209162, "InConcatenationTotalNumber": 0x00209163,
+    "SamplesPerPixel": 0x00280002, "ModalityLUTSequence": 0x00283000,
     "PhotometricInterpretation": 0x00280004, "NumberOfFrames": 0x00280008,
     "Rows": 0x00280010, "Columns": 0x00280011, "PixelSpacing": 0x00280030, "BitsAllocated": 0x00280100,
     "BitsStored": 0x00280101, "HighBit": 0x00280102, "PixelRepresentation": 0x00280103,
@@ -36,6 +41,9 @@ TAGS: Mapping[str, int] = {
     "OverlayBitPosition": 0x60000102,
 }  # fmt: skip
 _WANTED = frozenset(TAGS.values())
+_PROTOCOL = ("ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition", "StudyDate")
+_OWN_TAGS = frozenset((TAGS["SOPInstanceUID"], TAGS["ImagePositionPatient"], TAGS["InstanceNumber"]))
+"""What differs between the slices of every series."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,9 @@ class ImageHeader:
 
     position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
     slope, intercept: None where absent; may be NaN or infinite as written.
-    identity: digests of the non-empty patient name, id and birth date, for telling patients apart only.
+    identity: digests of the non-empty patient name, id, birth date and sex, for telling patients apart only.
+    protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
+    part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
 
@@ -99,7 +109,13 @@ class ImageHeader:
     contrast_agent: bool | None
     description: str
     virtual: bool
-    identity: tuple[str, str, str]
+    identity: tuple[str, ...]
+    protocol: tuple[str, ...]
+    cardiac_phase: str
+    instance: str
+    part: tuple[str, int, int]
+    volumetric: str
+    has_modality_table: bool
 
     @property
     def is_localizer(self) -> bool:
@@ -112,14 +128,36 @@ class ImageHeader:
         return self.pixel_tag != 0 and self.pixels.rows > 0 and self.pixels.columns > 0
 
 
-def read_image_header(entry: Entry) -> ImageHeader:
-    """Header of one DICOM file. Raises Malformed where its structure cannot be followed."""
-    try:
-        found = scan(entry.read(0, _HEAD_BYTES), _WANTED, complete=entry.size <= _HEAD_BYTES)
-    except NeedMore:
-        found = scan(entry.read(0, None), _WANTED, complete=True)
-    _refuse_foreign_tail(entry, found)
-    return _header(entry, found, Values(found))
+class HeaderReader:
+    """Reads the headers of one intake; what the slices of a series share is interpreted once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, ImageHeader] = {}
+
+    def read(self, entry: Entry, head: memoryview) -> ImageHeader:
+        """Header of one DICOM file whose first HEAD_BYTES are `head`.
+
+        Raises Malformed where its structure cannot be followed.
+        """
+        try:
+            found = scan(head, _WANTED, complete=entry.size <= len(head))
+        except NeedMore:
+            found = scan(entry.read(0, None), _WANTED, complete=True)
+        _refuse_foreign_tail(entry, found)
+        values = Values(found)
+        shared = tuple(item for item in found.values.items() if item[0] not in _OWN_TAGS)
+        key = (shared, found.transfer_syntax, found.big_endian)
+        if key not in self._known:
+            self._known[key] = _header(entry, found, values)
+        return replace(
+            self._known[key],
+            entry=entry,
+            pixel_tag=found.pixel_tag,
+            pixel_start=found.pixel_start,
+            pixel_length=found.pixel_length,
+            inflated=found.data,
+            **_own(values),
+        )
 
 
 def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:
@@ -140,6 +178,10 @@ class Values:
         self._values = found.values
         self._order = ">" if found.big_endian else "<"
 
+    def has(self, name: str) -> bool:
+        """Whether the element is there, be it empty."""
+        return TAGS[name] in self._values
+
     def text(self, name: str) -> str:
         """First value as text."""
         return self.texts(name)[0]
@@ -150,8 +192,9 @@ class Values:
         return tuple(part.strip("\0 ") for part in raw.split("\\"))
 
     def number(self, name: str) -> float | None:
-        """First decimal string as a float; None where absent, NaN where it is not a number."""
-        return to_float(self.text(name))
+        """The decimal string as a float; None where absent, NaN where it is not one number."""
+        texts = self.texts(name)
+        return to_float(texts[0]) if len(texts) == 1 else math.nan
 
     def vector(self, name: str, length: int) -> Vector | None:
         """Decimal strings as floats; None unless exactly `length` of them are finite."""
@@ -165,6 +208,20 @@ class Values:
         if len(raw) < 2:
             return None
         return int(struct.unpack_from(self._order + ("h" if signed else "H"), raw)[0])
+
+    def single(self, name: str) -> float | None:
+        """First binary float of 32 bits."""
+        raw = self._values.get(TAGS[name], b"")
+        return float(struct.unpack_from(self._order + "f", raw)[0]) if len(raw) >= 4 else None
+
+
+def sortable(number: float | None) -> str:
+    """A number below 100,000 as text that sorts as the number does; "" for None.
+
+    >>> sortable(75.0) > sortable(8.5), sortable(None)
+    (True, '')
+    """
+    return "" if number is None else f"{number:010.3f}"
 
 
 def to_float(text: str) -> float | None:
@@ -180,6 +237,15 @@ def to_float(text: str) -> float | None:
     return float(text.strip())
 
 
+def _own(values: Values) -> dict[str, Any]:
+    """Fields of `ImageHeader` that rest on _OWN_TAGS."""
+    return {
+        "sop_uid": values.text("SOPInstanceUID"),
+        "position_mm": values.vector("ImagePositionPatient", 3),
+        "instance": values.text("InstanceNumber"),
+    }
+
+
 def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
     pixels = _pixel_format(found, values)
     description = values.text("SeriesDescription")
@@ -189,11 +255,10 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         pixel_start=found.pixel_start, pixel_length=found.pixel_length, inflated=found.data,
         modality=values.text("Modality"), image_type=tuple(part.upper() for part in values.texts("ImageType")),
         sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
-        sop_uid=values.text("SOPInstanceUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
         temporal_position=values.text("TemporalPositionIdentifier"),
-        position_mm=values.vector("ImagePositionPatient", 3), orientation=values.vector("ImageOrientationPatient", 6),
+        orientation=values.vector("ImageOrientationPatient", 6),
         spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=_positive(values.number("SliceThickness")),
         slice_step_mm=_positive(values.number("SpacingBetweenSlices")),
         tilt_degrees=values.number("GantryDetectorTilt"), slope=values.number("RescaleSlope"),
@@ -206,6 +271,10 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
+        protocol=tuple(digest_text("\\".join(values.texts(name))) for name in _PROTOCOL),
+        cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), part=_part(values),
+        volumetric=values.text("VolumetricProperties").upper(),
+        has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip
 
 
@@ -213,13 +282,16 @@ def _pixel_format(found: Scan, values: Values) -> PixelFormat:
     stored = values.short("BitsStored") or 0
     high = values.short("HighBit")
     samples = values.short("SamplesPerPixel")
+    representation = values.short("PixelRepresentation")
+    if representation not in (None, 0, 1):
+        raise Malformed
     return PixelFormat(
         rows=values.short("Rows") or 0,
         columns=values.short("Columns") or 0,
         bits_allocated=values.short("BitsAllocated") or 0,
         bits_stored=stored,
         high_bit=stored - 1 if high is None else high,
-        signed=values.short("PixelRepresentation") == 1,
+        signed=representation == 1,
         samples=1 if samples is None else samples,
         photometric=values.text("PhotometricInterpretation").upper(),
         big_endian=found.big_endian,
@@ -246,12 +318,21 @@ def _names_agent(text: str) -> bool | None:
     return None if not text else plain not in ("", "no", "non", "none", "without", "nocontrast", "native", "na")
 
 
-def _identity(values: Values) -> tuple[str, str, str]:
-    """Digests of the patient's name, id and birth date, normalised; "" where empty."""
+def digest_text(text: str) -> str:
+    """A digest that is equal where two texts mean the same; "" where there is none."""
+    plain = re.sub(r"[\s^=,.]+", " ", text).strip().casefold()
+    return hashlib.sha256(plain.encode()).hexdigest()[:16] if plain else ""
 
-    def digest(text: str) -> str:
-        plain = re.sub(r"[\s^=,.]+", " ", text).strip().casefold()
-        return hashlib.sha256(plain.encode()).hexdigest()[:16] if plain else ""
 
+def _identity(values: Values) -> tuple[str, ...]:
+    """Digests of the patient's name, id, birth date and sex, normalised; "" where empty."""
     name = "^".join(values.texts("PatientName"))
-    return digest(name), digest(values.text("PatientID")), digest(values.text("PatientBirthDate"))
+    return digest_text(name), *(digest_text(values.text(f"Patient{part}")) for part in ("ID", "BirthDate", "Sex"))
+
+
+def _part(values: Values) -> tuple[str, int, int]:
+    """Which part of a concatenation this file is (PS3.3 C.7.6.16.2.2.4)."""
+    whole = digest_text(values.text("ConcatenationUID"))
+    if not whole:
+        return "", 1, 1
+    return whole, values.short("InConcatenationNumber") or 0, values.short("InConcatenationTotalNumber") or 0

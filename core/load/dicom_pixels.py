@@ -22,24 +22,27 @@ from core.load.copies import pixel_bytes
 from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entries import Entry
-from core.load.geometry import Canonical, copy_slab, padded_slab, source_view
-from core.load.hounsfield import Stored, bad_rescale, rescale_into
+from core.load.geometry import Canonical, empty_volume, source_view
+from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.words import EXPORT_AGAIN
 
 Progress = Callable[[float, str], None]
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
+RLE = "1.2.840.10008.1.2.5"
+"""The compressed syntax whose streams do not say how long a row is."""
 _OFTEN_UNSUPPORTED = ("1.2.840.10008.1.2.4.51",)
 """JPEG Extended: no permissive decoder reads its 12-bit form."""
 _NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
 _PLUGINS = {
     **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls"),
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "pylibjpeg"),
-    "1.2.840.10008.1.2.5": "pylibjpeg",
+    RLE: "pylibjpeg",
 }
 """The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
-_SLAB = 64
+_AT_ONCE = 64
+"""Slices handed to the pool together; between two such parts progress is told and loading can be stopped."""
 
 
 def read_stack(
@@ -47,27 +50,27 @@ def read_stack(
 ) -> npt.NDArray[np.int16]:
     """Decode `images` (in stack order) into an int16 HU volume with canonical axes.
 
-    axes: reordering of (column, row, slice). Slabs of slices are decoded by a thread pool and copied into place, so
-    that only one volume and one slab exist at a time.
+    axes: reordering of (column, row, slice). Every slice is decoded straight into its place by a thread pool, so that
+    one volume and one slice a thread exist at a time.
     """
     check_pixel_format(images)
     rows, columns = images[0].pixels.rows, images[0].pixels.columns
     source_shape = (columns, rows, len(images))
     check_grid(source_shape, limits)
-    volume = np.empty([source_shape[axis] for axis in axes.order], np.int16)
-    target = source_view(volume, axes)
+    volume = empty_volume(source_shape, axes)
+    planes = source_view(volume, axes).transpose(2, 1, 0)
     split = _split_multiframe(images)
     middle = images[len(images) // 2]
     if middle.pixels.transfer_syntax in NATIVE:
         refuse_wrong_width(_native(middle), len(images))
-    slab = padded_slab(min(_SLAB, len(images)), rows, columns)
+    elif middle.pixels.transfer_syntax == RLE:
+        refuse_wrong_width(_compressed(middle, split), len(images))
     with ThreadPoolExecutor(workers()) as pool:
-        for start in range(0, len(images), _SLAB):
-            part = images[start : start + _SLAB]
-            list(pool.map(partial(_decode_into, split), part, slab))
-            copy_slab(slab[: len(part)].transpose(2, 1, 0), target[:, :, start : start + len(part)], pool)
+        for start in range(0, len(images), _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(images))
+            list(pool.map(partial(_decode_into, split), images[start:stop], planes[start:stop]))
             if progress:
-                progress((start + len(part)) / len(images), f"Reading slice {start + len(part)} of {len(images)}")
+                progress(stop / len(images), f"Reading slice {stop} of {len(images)}")
     return volume
 
 
@@ -91,6 +94,8 @@ def check_pixel_format(images: Sequence[ImageHeader]) -> None:
             raise _not_plain(f"The images use {pixels.bits_stored} of {width} bits in an unusual way")
         if image.slope is None or image.intercept is None:
             raise bad_rescale()
+        if image.has_modality_table:
+            raise _not_plain("The images state a rescale and a lookup table, which exclude each other")
         if image.rescale_type not in ("", "HU", "US"):
             raise _not_plain("The rescaled values are declared to be something else than Hounsfield units")
 
@@ -132,6 +137,7 @@ def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) 
     stored = _significant_bits(stored, image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
+    stored = lift_padding(stored, image.padding, image.slope, image.intercept)
     rescale_into(stored, image.slope, image.intercept, out)
 
 
@@ -261,9 +267,17 @@ def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
         return stored
     native = stored.astype(f"={stored.dtype.kind}{stored.dtype.itemsize}")
     upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)
-    if not image.overlay_in_pixels and not (signed and upper.tolist() == [0]):
+    shift = width - bits
+    inside = np.asarray((native << shift) >> shift)
+    declared = image.overlay_in_pixels or (signed and upper.tolist() == [0])
+    if not declared and 2 * _roughness(inside) > _roughness(native):
         raise UserFacingError(
             f"Stored values do not fit the declared {bits} bits.", "values within the declared bits", EXPORT_AGAIN
         )
-    shift = width - bits
-    return np.asarray((native << shift) >> shift)
+    return inside
+
+
+def _roughness(plane: npt.NDArray[Any]) -> float:
+    """Mean difference of neighbouring pixels; bits that belong to the image make it smooth, foreign ones rough."""
+    wide = plane.astype(np.int32)
+    return float(np.abs(np.diff(wide, axis=0)).mean() + np.abs(np.diff(wide, axis=1)).mean())

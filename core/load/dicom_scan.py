@@ -24,6 +24,8 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_EXPLICIT = {False: struct.Struct("<HH2sH").unpack_from, True: struct.Struct(">HH2sH").unpack_from}
+_LENGTH = {False: struct.Struct("<I").unpack_from, True: struct.Struct(">I").unpack_from}
 
 
 class Malformed(Exception):
@@ -110,16 +112,14 @@ def _file_meta(data: memoryview) -> tuple[str, bytes, int, bool]:
 
 def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tuple[int, bytes, int, int]:
     """(tag, VR or b"", length, start of the value) of the element at `position`."""
-    order = ">" if big else "<"
-    group, number = struct.unpack_from(order + "HH", data, position)
+    group, number, vr, length = _EXPLICIT[big](data, position)
     tag = group << 16 | number
     if implicit or group == 0xFFFE:
-        return tag, b"", struct.unpack_from(order + "I", data, position + 4)[0], position + 8
-    vr = bytes(data[position + 4 : position + 6])
+        return tag, b"", _LENGTH[big](data, position + 4)[0], position + 8
     if vr in _LONG_VR:
-        return tag, vr, struct.unpack_from(order + "I", data, position + 8)[0], position + 12
-    if len(vr) == 2 and vr.isalpha() and vr.isupper():
-        return tag, vr, struct.unpack_from(order + "H", data, position + 6)[0], position + 8
+        return tag, vr, _LENGTH[big](data, position + 8)[0], position + 12
+    if vr.isalpha() and vr.isupper():
+        return tag, vr, length, position + 8
     raise Malformed
 
 
@@ -137,6 +137,8 @@ def _walk(
             raise Malformed
         if length == _UNDEFINED:
             position = skip_undefined(data, value, implicit or vr == b"UN", big and vr != b"UN")
+            if tag in wanted:
+                values.setdefault(tag, b"")
             continue
         position = value + length
         if position > end:

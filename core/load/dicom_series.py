@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,14 +15,18 @@ from core.errors import UserFacingError
 from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
+from core.load.one_scan import phase_of, refuse_phases, slices_of_one_scan, turn_of
 from core.load.repairs import Repair, RepairableError, longest_even_run
-from core.load.words import EXPORT_AGAIN, count_of
+from core.load.words import EXPORT_AGAIN
 
 ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02
 STEP_TOLERANCE_MM = 0.02
 SIDEWAYS_TOLERANCE_MM = 0.1
 MAX_SHEAR_DEGREES = 0.5
+MAX_PIXEL_RATIO = 2.001
+MAX_PIXEL_MM = 10.0
+MOST_STRETCHED = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,28 +57,13 @@ def group_series(images: Iterable[ImageHeader]) -> dict[str, list[ImageHeader]]:
     return dict(groups)
 
 
-def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
-    """Raise where names, ids or birth dates show more than one patient."""
-    for field in range(3):
-        found = {image.identity[field] for image in images} - {""}
-        if len(found) > 1:
-            what = ("names", "identifiers", "birth dates")[field]
-            raise UserFacingError(
-                f"The source holds images with {len(found)} different patient {what}.",
-                "images of one patient",
-                "Choose the folder of a single patient.",
-            )
-
-
 def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()) -> Stack:
     """Order one series and derive its geometry.
 
     Raises UserFacingError on anything that leaves order or geometry in doubt and that `repairs` does not lift.
     """
     notes: list[str] = []
-    slices = _without_localizers(images, notes)
-    _require_same(slices)
-    slices = without_copies(slices, notes)
+    slices = without_copies(slices_of_one_scan(images, notes), notes)
     orientation = _common_orientation(slices)
     positions = np.array([_position(image) for image in slices])
     heights = positions @ plane_normal(orientation)
@@ -86,43 +75,13 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     ordered = tuple(slices[index] for index in order)
     heights, positions = heights[order], positions[order]
     even = _check_steps(heights, ordered, repairs, notes)
+    refuse_phases(ordered)
     step = _step_vector(positions, heights)
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), positions[0], step)
     refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
     notes += _step_notes(float(np.linalg.norm(step)), ordered)
     return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
-
-
-def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
-    kept = [image for image in images if not image.is_localizer]
-    if not kept:
-        raise UserFacingError(
-            "The series holds localizer images only.", "CT slices", "Choose the series with the cross-sectional images."
-        )
-    if len(kept) < len(images):
-        notes.append(f"Left out: {count_of(len(images) - len(kept), 'localizer image')}.")
-    return kept
-
-
-_SAME = (
-    ("image sizes", lambda image: (image.pixels.rows, image.pixels.columns)),
-    ("pixel formats", lambda image: (image.pixels.bits_allocated, image.pixels.samples, image.pixels.photometric)),
-    ("frames of reference", lambda image: image.frame_of_reference),
-    ("modalities", lambda image: image.modality),
-)
-
-
-def _require_same(images: Sequence[ImageHeader]) -> None:
-    for what, value in _SAME:
-        counts = Counter(value(image) for image in images)
-        if len(counts) > 1:
-            share = " and ".join(str(count) for count in sorted(counts.values(), reverse=True)[:4])
-            raise UserFacingError(
-                f"One series mixes {len(counts)} {what} ({share} images).",
-                "slices of one scan, all alike",
-                "Keep the slices of one scan only, or choose another series.",
-            )
 
 
 def _position(image: ImageHeader) -> tuple[float, ...]:
@@ -175,12 +134,23 @@ def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
 
 
 def refuse_absurd_geometry(affine: Matrix) -> None:
-    """Raise for a voxel size that no CT has (outside 0.02 to 30 mm), or a place farther than 100 m from the origin."""
+    """Raise for voxels that no CT has: outside 0.02 to 30 mm, far from square, wide, or 100 m from the origin.
+
+    affine: its third column steps from slice to slice. Only axial pixels must be square: the rows of a sagittal or
+    coronal reformat may lie as far apart as the slices it was made from.
+    """
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(sizes).all() or sizes.min() < 0.02 or sizes.max() > 30:
         shown = " x ".join(f"{size:.3g}" for size in sizes)
         raise UserFacingError(
             f"The voxel size would be {shown} mm.", "voxels between 0.02 and 30 mm", "Check the units and the header."
+        )
+    axial = int(np.argmax(np.abs(affine[:3, 2]))) == 2
+    if axial and (sizes[:2].max() > MAX_PIXEL_RATIO * sizes[:2].min() or sizes[:2].max() > MAX_PIXEL_MM):
+        raise UserFacingError(
+            f"The pixels of the slices would be {sizes[0]:.3g} x {sizes[1]:.3g} mm.",
+            f"nearly square pixels of at most {MAX_PIXEL_MM:g} mm, as every CT scanner makes them",
+            "Check the pixel spacing in the header, or resample the slices to square pixels first.",
         )
     if np.abs(affine[:3, 3]).max() > 1e5:
         raise UserFacingError(
@@ -193,9 +163,7 @@ def _first_of_repeats(
 ) -> npt.NDArray[np.intp]:
     """One image a height: the one of the first acquisition."""
     kept: list[int] = []
-    for index in sorted(
-        order, key=lambda i: (round(float(heights[i]), 2), images[i].acquisition.zfill(8), images[i].sop_uid)
-    ):
+    for index in sorted(order, key=lambda i: (round(float(heights[i]), 2), turn_of(images[i]))):
         if not kept or heights[index] - heights[kept[-1]] > 0.02:
             kept.append(int(index))
     if len(kept) < len(order):
@@ -234,6 +202,12 @@ def _check_steps(
         return True
     if "resample_evenly" not in repairs:
         raise _uneven(gaps, typical, _tolerance_mm(typical))
+    if heights[-1] - heights[0] > MOST_STRETCHED * len(images) * typical:
+        raise UserFacingError(
+            "Most of the volume would have to be invented between slices that lie far apart.",
+            "slices with few gaps",
+            EXPORT_AGAIN,
+        )
     notes.append(f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones.")
     return False
 
@@ -257,7 +231,7 @@ def _step_vector(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.flo
 def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:
     if not repeats:
         return
-    phases = len({(image.acquisition, image.temporal_position) for image in images})
+    phases = len({phase_of(image) for image in images})
     next_step = (
         f"The series seems to hold {phases} acquisitions; export one of them."
         if phases > 1

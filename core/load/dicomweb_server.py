@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from core.errors import UserFacingError
+from core.load.dicomweb_trust import authorities
 
 _ADDRESS = "an address such as https://pacs.example.org/dicom-web"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -19,8 +20,10 @@ class DicomWebServer:
 
     url: root of the service, http or https, without credentials, query or fragment.
     allow_public_http: unencrypted http also to addresses outside loopback and private networks.
-    ca_bundle: file with the certificates of the authority that signed the server's, where it is not a public one.
-    Raises UserFacingError for an address or credentials that cannot be used. Credentials stay out of `repr`.
+    ca_bundle: PEM file with the certificates of the authority that signed the server's, where it is not a public one;
+    None takes the environment's REQUESTS_CA_BUNDLE, else the public authorities. Certificates are always verified.
+    Raises UserFacingError for an address, credentials or certificates that cannot be used. Credentials stay out of
+    `repr`.
 
     >>> DicomWebServer("http://127.0.0.1:8042/dicom-web/", "reader", "secret")
     DicomWebServer(url='http://127.0.0.1:8042/dicom-web', allow_public_http=False, ca_bundle=None)
@@ -36,6 +39,8 @@ class DicomWebServer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _checked_url(self.url))
         _check_credentials(self.username, self.password, self.token)
+        if self.url.startswith("https:"):
+            authorities(self.ca_bundle)
 
 
 def _checked_url(url: str) -> str:

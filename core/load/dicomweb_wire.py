@@ -24,6 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from core.load.dicomweb_server import DicomWebServer, check_peer
+from core.load.dicomweb_trust import authorities
 from core.load.dicomweb_words import (
     LoadCancelled,
     in_words,
@@ -163,7 +164,7 @@ def open_client(server: DicomWebServer, watch: Watch, patience: Patience) -> DIC
     session = _Session()
     session.trust_env = False
     session.headers["Accept-Encoding"] = "identity"
-    session.verify = server.ca_bundle or True
+    session.verify = authorities(server.ca_bundle) or True
     if server.token:
         session.headers["Authorization"] = f"Bearer {server.token}"
     elif server.username:

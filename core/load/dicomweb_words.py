@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import TypeVar
+
 import requests
 from urllib3.exceptions import NameResolutionError, ReadTimeoutError
 
 from core.errors import UserFacingError
+from core.load.dicomweb_trust import certificate_words
 from core.load.limits import MIB
+
+Failure = TypeVar("Failure", bound=Exception)
 
 _TRANSIENT_STATUS = frozenset((429, 502, 503, 504))
 
@@ -78,10 +84,16 @@ def is_transient(error: Exception) -> bool:
     return broken and not (_caused_by(error, NameResolutionError) or _caused_by(error, ReadTimeoutError))
 
 
+def _cause(error: BaseException, kind: type[Failure]) -> Failure | None:
+    """The first of `kind` among the reasons that requests and urllib3 wrap into each other."""
+    if isinstance(error, kind):
+        return error
+    inner = (cause for cause in (getattr(error, "reason", None), *error.args) if isinstance(cause, Exception))
+    return next((found for cause in inner if (found := _cause(cause, kind)) is not None), None)
+
+
 def _caused_by(error: BaseException, kind: type[Exception]) -> bool:
-    """Whether `kind` stands anywhere among the reasons that requests and urllib3 wrap into each other."""
-    inner = [getattr(error, "reason", None), *error.args]
-    return isinstance(error, kind) or any(_caused_by(cause, kind) for cause in inner if isinstance(cause, Exception))
+    return _cause(error, kind) is not None
 
 
 def in_words(error: Exception) -> UserFacingError:
@@ -91,11 +103,7 @@ def in_words(error: Exception) -> UserFacingError:
     if isinstance(error, requests.HTTPError):
         return _status_words(0 if error.response is None else error.response.status_code)
     if isinstance(error, requests.exceptions.SSLError):
-        return UserFacingError(
-            "No trusted encrypted connection: the server's certificate or encryption was not accepted.",
-            "a valid certificate for this very address",
-            "Check the address, or name the file with your authority's certificates.",
-        )
+        return certificate_words(_cause(error, ssl.SSLCertVerificationError))
     if isinstance(error, requests.Timeout) or _caused_by(error, ReadTimeoutError):
         return too_slow()
     if _caused_by(error, NameResolutionError):

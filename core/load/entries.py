@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.inflate import damaged, inflate_gzip
+from core.load.inflate import damaged, packing_of, unpack
 from core.load.limits import LIMITS, MIB, Limits, check_ratio, too_many_bytes, too_many_entries
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
 _ENCRYPTED = 0x1
-_GZIP = b"\x1f\x8b"
+_SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
+_MOST_NESTED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,9 @@ def _unreadable() -> UserFacingError:
 
 
 def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
-    """Every file of `source`, archives opened one level deep and gzip files inside them unpacked.
+    """Every file of `source`; archives (and archives in them, no deeper) opened, packed files unpacked.
 
-    source: a folder, a file, an archive (.zip, .tar, .tar.gz), a (name, bytes) pair, or a list of these.
+    source: a folder, a file, an archive (.zip, .tar, .tar.gz/.bz2/.xz), a (name, bytes) pair, or a list of these.
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
@@ -112,8 +113,9 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         for folder, subfolders, names in os.walk(path, followlinks=False):
             subfolders.sort()
             for name in sorted(names):
-                if (Path(folder) / name).is_file():
-                    yield file_entry(Path(folder) / name)
+                path = Path(folder, name)
+                if path.is_file():
+                    yield file_entry(path)
     elif path.is_file():
         yield file_entry(path)
     else:
@@ -124,45 +126,61 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         )
 
 
-def expand_entry(entry: Entry, limits: Limits) -> Iterator[Entry]:
-    """The entry itself, or the entries of the archive it is."""
+def expand_entry(
+    entry: Entry, limits: Limits, *, depth: int = 0, met: Callable[[Entry], None] | None = None
+) -> Iterator[Entry]:
+    """The entry itself, what it packs, or the entries of the archive it is.
+
+    depth: archives around it. met: called with every entry before it is opened, nested archives among them.
+    """
+    if met:
+        met(entry)
     head = bytes(entry.read(0, 512))
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        yield from _unpacked(_zip_entries(entry, limits), limits)
-    elif head[257:262] == b"ustar":
-        yield from _unpacked(_tar_entries(entry.read(0, None), limits), limits)
-    elif head[:2] == _GZIP:
-        data = _inflated(entry, limits)
-        if bytes(data[257:262]) == b"ustar":
-            yield from _unpacked(_tar_entries(data, limits), limits)
-        else:
-            yield memory_entry(entry.name.removesuffix(".gz"), data)
-    else:
+    if head[128:132] == b"DICM":
+        # A preamble may look like any other file's beginning (PS3.10 7.1).
         yield entry
+        return
+    if packing := packing_of(head):
+        if entry.size > limits.bytes_total:
+            raise too_many_bytes(limits)
+        data = unpack(entry.read(0, None), packing, limits=limits)
+        entry = memory_entry(entry.name.removesuffix(_SUFFIXES[packing]), data)
+        head = bytes(data[:512])
+    is_zip, is_tar = head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), head[257:262] == b"ustar"
+    if not is_zip and not is_tar:
+        yield entry
+        return
+    if depth >= _MOST_NESTED:
+        raise _too_nested()
+    inner = _zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
+    yield from _unpacked(inner, depth + 1, limits, met)
 
 
-def _inflated(entry: Entry, limits: Limits) -> bytearray:
-    if entry.size > limits.bytes_total:
-        raise too_many_bytes(limits)
-    return inflate_gzip(entry.read(0, None), limits=limits)
+def _too_nested() -> UserFacingError:
+    return UserFacingError(
+        "The archive holds archives that hold archives.",
+        f"archives nested at most {_MOST_NESTED} deep",
+        "Unpack the outer ones first and choose the folder.",
+    )
 
 
-def _unpacked(entries: Iterator[Entry], limits: Limits) -> Iterator[Entry]:
-    """Archive entries, gzip files among them inflated; all of them together within the limits."""
+def _unpacked(
+    entries: Iterator[Entry], depth: int, limits: Limits, met: Callable[[Entry], None] | None
+) -> Iterator[Entry]:
+    """Archive entries, packed files and archives among them opened; all of them together within the limits."""
     left = limits.bytes_total
     for entry in entries:
-        if bytes(entry.read(0, 2)) == _GZIP:
-            entry = memory_entry(entry.name.removesuffix(".gz"), _inflated(entry, replace(limits, bytes_total=left)))
-        left -= entry.size
-        if left < 0:
-            raise too_many_bytes(limits)
-        yield entry
+        for opened in expand_entry(entry, replace(limits, bytes_total=left), depth=depth, met=met):
+            left -= opened.size
+            if left < 0:
+                raise too_many_bytes(limits)
+            yield opened
 
 
 def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
     """Regular entries of a zip file, read in memory with the limits enforced on the bytes that really come out."""
     try:
-        with zipfile.ZipFile(io.BytesIO(entry.read(0, None))) as archive:
+        with zipfile.ZipFile(entry.path or io.BytesIO(entry.read(0, None))) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             if len(infos) > limits.entries:
                 raise too_many_entries(limits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,27 +96,13 @@ def plane_normal(orientation: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(normal / np.linalg.norm(normal), np.float64)
 
 
+def empty_volume(source_shape: tuple[int, int, int], axes: Canonical) -> npt.NDArray[np.int16]:
+    """Memory for a volume with canonical axes, the first of them fastest (see `CtStudy.voxels_hu`)."""
+    i, j, k = (source_shape[axis] for axis in axes.order)
+    return np.empty((i, j, k), np.int16, order="F")
+
+
 def source_view(volume: npt.NDArray[np.int16], axes: Canonical) -> npt.NDArray[np.int16]:
-    """`volume` (canonical axes) seen with source axes, so that source slabs can be written into it."""
+    """`volume` (canonical axes) seen with source axes, so that source slices can be written into it."""
     unflipped = volume[tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flipped)]
     return unflipped.transpose(np.argsort(axes.order))
-
-
-def padded_slab(slices: int, rows: int, columns: int) -> npt.NDArray[np.int16]:
-    """An empty int16 (slices, rows, columns) array whose slices do not lie a power of two apart.
-
-    A transposing copy reads one pixel of every slice; at distances of 512 KiB these all fall into one cache set.
-    """
-    return np.empty((slices, rows * columns + 96), np.int16)[:, : rows * columns].reshape(slices, rows, columns)
-
-
-def copy_slab(slab: npt.NDArray[np.int16], target: npt.NDArray[np.int16], pool: Executor) -> None:
-    """Write `slab` into `target` (same shape (column, row, slice), other memory order) in blocks that fit the cache."""
-    rows = target.shape[1]
-    step = max(1, (1 << 16) // max(1, target.shape[0] * target.shape[2]))
-
-    def copy(start: int) -> None:
-        for row in range(start, min(start + 16 * step, rows), step):
-            target[:, row : row + step] = slab[:, row : row + step]
-
-    list(pool.map(copy, range(0, rows, 16 * step)))

@@ -20,6 +20,7 @@ _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS = 8
+_AS_AIR_HU = -940
 
 
 def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> None:
@@ -37,7 +38,8 @@ def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) ->
         )
     if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
         wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
-        np.add(stored, wide(int(intercept)), out=out, dtype=wide, casting="unsafe")
+        # Adding into place runs backwards where `out` does, which costs more than this copy.
+        np.copyto(out, np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe"), casting="unsafe")
         return
     if stored.dtype.itemsize > 4:
         stored = stored.astype(np.float64, copy=False)
@@ -47,6 +49,15 @@ def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) ->
     scaled *= np.float32(slope)
     scaled += np.float32(intercept)
     np.copyto(out, np.rint(scaled, out=scaled), casting="unsafe")
+
+
+def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: float) -> Stored:
+    """Stored values with the padding value raised where its HU would lie below int16; else unchanged."""
+    if padding is None or slope <= 0 or not padding * slope + intercept < _RANGE[0]:
+        return stored
+    lifted = stored.astype(np.int32)
+    lifted[stored == padding] = math.ceil((_RANGE[0] - intercept) / slope)
+    return lifted
 
 
 def _fits(stored: Stored, slope: float, intercept: float) -> bool:
@@ -68,7 +79,7 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     if voxels.min() >= PADDING_BELOW_HU:
         return
     share = 0
-    for plane in voxels:
+    for plane in voxels.T:
         dark = plane < AIR_HU
         share += int(np.count_nonzero(dark))
         plane[dark] = AIR_HU
@@ -102,7 +113,7 @@ def refuse_unless_hounsfield(voxels: Volume, *, resampled: bool = True) -> list[
 def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     """About a million voxels at an even stride over the whole volume."""
     stride = max(1, voxels.size // _SAMPLE)
-    return voxels.reshape(-1)[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.reshape(-1)
+    return voxels.ravel(order="K")[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.ravel(order="K")
 
 
 def _refuse_varied_padding(sample: Volume, span: str, share: float) -> None:
@@ -124,11 +135,12 @@ def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
 
 def _refuse_window(inside: npt.NDArray[np.int16], span: str) -> None:
     """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value)."""
-    top = int(inside.max())
-    if top > 600 or np.count_nonzero(np.bincount(inside.astype(np.int64) + 32768)) < 64:
+    counts = np.bincount(inside.astype(np.int64) + 32768)
+    levels = np.flatnonzero(counts)
+    if levels[-1] - 32768 > 600 or len(levels) < 64:
         return
-    at_top = np.mean(inside == top)
-    if at_top > 0.005 and at_top > 5 * np.mean(inside == top - 1):
+    at_top, below = counts[levels[-1]], counts[levels[-6:-1]].max()
+    if at_top > 0.005 * inside.size and at_top > 5 * below:
         raise _not_hu(f"{span}, cut off at the top as by a display window")
 
 
@@ -136,6 +148,8 @@ def _doubts(inside: npt.NDArray[np.int16], high: int) -> list[str]:
     notes = []
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
+    if np.mean(inside < _AS_AIR_HU) < 0.001:
+        notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
     levels = np.flatnonzero(np.bincount(inside.astype(np.int64) + 32768))
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")

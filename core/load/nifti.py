@@ -17,7 +17,7 @@ from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.dicom_series import refuse_absurd_geometry
 from core.load.entries import Entry
-from core.load.geometry import Matrix, canonical_axes, copy_slab, padded_slab, shear_degrees, source_view
+from core.load.geometry import Matrix, canonical_axes, empty_volume, shear_degrees, source_view
 from core.load.hounsfield import bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.repairs import Repair, RepairableError
@@ -27,8 +27,8 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
+_ALIKE_HU = 100.0
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
-_PLANES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +122,18 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
         raw, order = _parse(head)
     except struct.error as error:
         raise _refuse("The NIfTI header ends too early", "a complete file") from error
+    if raw.magic[2:3] == b"2" and bytes(head[8:12]) != b"\r\n\x1a\n":
+        raise _refuse(
+            "The NIfTI file was changed on its way, as by a transfer as text", "an intact file", "Copy it again."
+        )
     notes: list[str] = []
     shape = _shape(raw, notes)
     check_grid(shape, limits)
     dtype = _dtype(raw, order)
-    offset = _offset(raw, entry, shape, dtype, notes)
+    _check_intent(raw.intent, notes)
+    offset = _offset(raw, entry, shape, dtype)
     slope, intercept = _rescale(raw)
+    _refuse_moved_voxels(entry, offset, dtype, slope)
     affine = _affine(raw, shape, repairs, notes)
     virtual = b"virtual patient" in raw.description.lower()
     return NiftiHeader(entry, shape, dtype, offset, slope, intercept, affine, virtual, tuple(notes))
@@ -165,7 +171,17 @@ def _dtype(raw: _Raw, order: str) -> np.dtype[Any]:
     return dtype
 
 
-def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any], notes: list[str]) -> int:
+def _check_intent(code: int, notes: list[str]) -> None:
+    """Raise for a volume declared to hold something else than measured values (nifti1.h, intent codes)."""
+    if 2 <= code <= 24 or 1002 <= code <= 1010 or 2002 <= code <= 2018:
+        raise _refuse(
+            "The NIfTI header declares statistics, labels, vectors or colours, not an image", "a CT in Hounsfield units"
+        )
+    if code:
+        notes.append("The NIfTI header declares a special meaning of its values; they were read as Hounsfield units.")
+
+
+def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
     if raw.magic[:2] == b"ni":
         raise _refuse(
             "The NIfTI header belongs to a pair of files",
@@ -186,6 +202,19 @@ def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtyp
     if excess > 0:
         raise _refuse("The NIfTI file holds more data than its header declares", "exactly the declared voxels")
     return offset
+
+
+def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope: float) -> None:
+    """Raise where the bytes before the first voxel are voxels too, so that the declared offset comes too late."""
+    before = entry.read(0, offset)
+    start = 544 if _layout(before) in (("<", True), (">", True)) else 352
+    gap, number = before[start:], min(8, (offset - start) // dtype.itemsize)
+    if before[start - 4] or not number or not any(gap):
+        return
+    around = entry.read(offset - number * dtype.itemsize, offset + 32 * dtype.itemsize)
+    steps = np.abs(np.diff(np.frombuffer(around, dtype).astype(np.float64))) * abs(slope)
+    if steps[:number].max() <= 2 * steps[number:].max() + _ALIKE_HU:
+        raise _refuse("Voxels seem to begin before the place that the NIfTI header states", "a valid voxel offset")
 
 
 def _rescale(raw: _Raw) -> tuple[float, float]:
@@ -303,23 +332,27 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
 def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
     """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts."""
     axes, affine = canonical_axes(header.affine_mm, header.shape)
-    count = math.prod(header.shape)
-    stored = np.frombuffer(header.entry.read(0, None), header.dtype, count, header.offset)
-    planes = stored.reshape(header.shape[::-1])
-    refuse_wrong_width(planes[len(planes) // 2], len(planes))
-    volume = np.empty([header.shape[axis] for axis in axes.order], np.int16)
-    target = source_view(volume, axes)
-    slab = padded_slab(_PLANES, *planes.shape[1:])
+    refuse_wrong_width(_stored_plane(header, header.shape[2] // 2), header.shape[2])
+    volume = empty_volume(header.shape, axes)
 
-    def rescale(number: int) -> None:
-        if planes.dtype.kind == "f" and not np.isfinite(planes[number]).all():
+    def rescale(number: int, out: npt.NDArray[np.int16]) -> None:
+        stored = _stored_plane(header, number)
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
             raise _refuse("The NIfTI file holds voxels that are not numbers", "a finite value in every voxel")
-        rescale_into(planes[number], header.slope, header.intercept, slab[number % _PLANES])
+        rescale_into(stored, header.slope, header.intercept, out)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(planes), _PLANES):
-            stop = min(start + _PLANES, len(planes))
-            list(pool.map(rescale, range(start, stop)))
-            copy_slab(slab[: stop - start].transpose(2, 1, 0), target[:, :, start:stop], pool)
+        list(pool.map(rescale, range(header.shape[2]), source_view(volume, axes).transpose(2, 1, 0)))
     notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
     return volume, affine, notes
+
+
+def _stored_plane(header: NiftiHeader, number: int) -> npt.NDArray[Any]:
+    """Plane `number` along the file's third axis as stored, (rows, columns)."""
+    columns, rows, _ = header.shape
+    size = columns * rows * header.dtype.itemsize
+    start = header.offset + number * size
+    data = header.entry.read(start, start + size)
+    if len(data) < size:
+        raise _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
+    return np.frombuffer(data, header.dtype).reshape(rows, columns)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +13,24 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_enhanced import ENHANCED_CT, split_frames
-from core.load.dicom_header import ImageHeader, read_image_header
+from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
-from core.load.dicom_series import Stack, group_series, refuse_two_patients, stack_series
+from core.load.dicom_series import Stack, group_series, stack_series
 from core.load.entries import Entry, Source, open_entries
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
 from core.load.words import count_of
-from core.records import AcquisitionFacts, CtStudy, Origin, digest_arrays
+from core.records import AcquisitionFacts, CtStudy, Origin, digest_volume
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
     "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
@@ -35,6 +38,7 @@ _MODALITIES = {
 }  # fmt: skip
 
 UNSTATED = AcquisitionFacts()
+_SMALL_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def load_study(
 ) -> CtStudy:
     """Read one CT volume as int16 HU on closest-canonical RAS+ axes, or refuse in words.
 
-    source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip/.tar/.tar.gz of either, (name, bytes), or a list.
+    source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip or .tar(.gz|.bz2|.xz) of either, (name, bytes), or list.
     series:   key of a `SeriesSummary` where the source holds several series.
     repairs:  names of `core.load.REPAIRS` to apply; a refusal that one would lift is a `RepairableError` naming it.
     progress: called with (share done, words) while slices are read.
@@ -119,13 +123,13 @@ def load_study(
 
 
 def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
-    contents, images = _Contents(), []
+    contents, images, headers = _Contents(), [], HeaderReader()
     for entry in entries:
-        head = entry.read(0, 1024)
+        head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):
             contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
         elif looks_like_dicom(head):
-            images += _read_images(entry, contents)
+            images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
             contents.damaged += 1
         else:
@@ -140,14 +144,14 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
 
 def _named_dicom(name: str) -> bool:
     """Whether a name promises a DICOM file (and is not a hidden companion of one)."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1].lower()
-    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".")
+    *folders, last = name.replace("\\", "/").lower().split("/")
+    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".") and "__macosx" not in folders
 
 
-def _read_images(entry: Entry, contents: _Contents) -> list[ImageHeader]:
+def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents: _Contents) -> list[ImageHeader]:
     """Headers in one DICOM file: none, one, or one a frame."""
     try:
-        header = read_image_header(entry)
+        header = headers.read(entry, head)
         if not header.has_pixels:
             if header.sop_class in CT_IMAGES:
                 raise Malformed
@@ -155,7 +159,10 @@ def _read_images(entry: Entry, contents: _Contents) -> list[ImageHeader]:
             return []
         return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]
     except Malformed:
-        contents.damaged += 1
+        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == "DICOMDIR":
+            contents.stray += 1
+        else:
+            contents.damaged += 1
         return []
 
 
@@ -167,8 +174,17 @@ def _keep_ct(images: Sequence[ImageHeader], contents: _Contents) -> list[ImageHe
             contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
         elif image.sop_class.startswith(SECONDARY_CAPTURE):
             contents.others["SC"] = contents.others.get("SC", 0) + 1
+        elif image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
+            contents.others[""] = contents.others.get("", 0) + 1
         else:
             kept.append(image)
+    series = {(image.study_uid, image.series_uid) for image in kept}
+    if any(image.modality != "CT" and (image.study_uid, image.series_uid) in series for image in images):
+        raise UserFacingError(
+            "One series mixes CT slices with images of another modality.",
+            "slices of one scan, all alike",
+            "Keep the slices of one scan only, or export the series again.",
+        )
     for modality, count in contents.others.items():
         what = _MODALITIES.get(modality, "another modality")
         contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")
@@ -247,12 +263,12 @@ def _load_dicom(
     voxels = read_stack(stack.images, axes, progress=progress, limits=limits)
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images)]
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    notes += refuse_outlier_slices(voxels, axes.order.index(2), compressed=compressed)
+    continuity = partial(refuse_outlier_slices, voxels, axes.order.index(2), compressed=compressed)
     if stack.heights_mm is not None or stack.slanted:
         voxels, affine = _regridded(source_view(voxels, axes), stack)
     facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
     virtual = any(image.virtual for image in stack.images)
-    return _finish(voxels, affine, notes, first.description, virtual, facts, resampled=False)
+    return _finish(voxels, affine, notes, first.description, virtual, facts, continuity)
 
 
 def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
@@ -264,14 +280,14 @@ def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
         voxels, affine = straighten(voxels, affine)
     i, j, k = voxels.shape
     axes, affine_ras = canonical_axes(lps_to_ras(affine), (i, j, k))
-    return np.ascontiguousarray(axes.apply(voxels)), affine_ras
+    return np.asfortranarray(axes.apply(voxels)), affine_ras
 
 
 def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
     header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
     voxels, affine, doubts = read_nifti_volume(header)
     notes = [*contents.notes, *header.notes, *doubts]
-    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED, resampled=True)
+    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
 
 
 def _finish(
@@ -281,15 +297,21 @@ def _finish(
     description: str,
     virtual: bool,
     facts: AcquisitionFacts,
-    *,
-    resampled: bool,
+    continuity: Callable[[], list[str]] | None = None,
 ) -> CtStudy:
+    """The checked study. continuity: the check of neighbouring slices, for a volume straight from a scanner."""
+    padded = bool(voxels.min() < PADDING_BELOW_HU)
     with ThreadPoolExecutor(1) as pool:
         # Hashing takes as long as the checks; where padding will be rewritten it has to wait.
-        hashed = None if voxels.min() < PADDING_BELOW_HU else pool.submit(digest_arrays, voxels, affine)
-        notes += refuse_unless_hounsfield(voxels, resampled=resampled)
-        replace_padding(voxels, notes)
+        hashed = None if padded else pool.submit(digest_volume, voxels, affine)
+        notes += continuity() if continuity else []
+        notes += refuse_unless_hounsfield(voxels, resampled=continuity is None)
+        if padded:
+            replace_padding(voxels, notes)
         digest = hashed.result() if hashed else ""
+    extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
+    if extent.max() < _SMALL_MM:
+        notes.append(f"The whole volume is only {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g} mm.")
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
     origin: Origin = "virtual" if virtual else "real"

@@ -2,12 +2,14 @@
 
 Reading every slice of a series would take minutes. Text stands at one place on many slices, or on a few slices only:
 the first survives in the mean over a stack, the second stands out from the mean of a short stack, or shows as straight
-runs of one value beside a sharp edge, which measured tissue hardly has. No detector is proof: what this one misses
-stands in docs/results/burned_in_text.md.
+runs of one value beside a sharp edge, which measured tissue hardly has. Small and faint lines are looked for where
+strokes are packed as text packs them and neighbouring slices have none (`core.privacy.text_lines`); only those places
+are enlarged and read. No detector is proof: what this one misses stands in docs/results/burned_in_text.md.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,12 +20,11 @@ from scipy.ndimage import median_filter
 
 from core.load.hounsfield import AIR_HU
 from core.load.words import count_of
-from core.privacy.finding import mask
 from core.privacy.ocr import Picture, Reading, read_text
+from core.privacy.text_lines import SHEET, flattened_picture, likely_places, read_places
+from core.privacy.text_place import Plane, PlaneBox, Planes, locate
 from core.records import CtStudy
 
-Planes = npt.NDArray[np.int16] | npt.NDArray[np.float32]
-Plane = npt.NDArray[np.float32]
 BLOCK = 8
 """Slices that are compared with their mean in one picture."""
 CHUNK = 48
@@ -33,7 +34,9 @@ EACH_BELOW = 4
 SUSPECTS = 8
 """Slices per 100 that are read one by one because they hold flat strokes."""
 NEIGHBOURHOOD = 25
-"""Slices around one that its flat strokes are compared with."""
+"""Slices around one that its flat strokes and its likely places are compared with."""
+PLACES, LEAST_PLACES = 40, 10
+"""Likely places per 100 slices that are enlarged and read, and at least, whatever the number of slices."""
 ROUNDS = 3
 LEAST_SIDE = 32
 """Pixels along the shorter side; smaller pictures cannot hold three legible letters."""
@@ -54,20 +57,6 @@ class TextBox:
     masked: str
 
 
-@dataclass(frozen=True)
-class PlaneBox:
-    """Text at one place of a stack of planes: first and last plane (inclusive) and a half-open pixel box."""
-
-    first: int
-    last: int
-    top: int
-    left: int
-    bottom: int
-    right: int
-    confidence: float
-    masked: str
-
-
 @dataclass(frozen=True, eq=False)
 class _View:
     """One picture to be read: what it was made from, and the planes that it covers."""
@@ -76,6 +65,17 @@ class _View:
     source: Plane
     first: int
     last: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A line that was read: in a whole picture, or (`doubtful`) at a place that was only likely to hold text."""
+
+    reading: Reading
+    source: Plane
+    first: int
+    last: int
+    doubtful: bool
 
 
 def find_burned_in_text(
@@ -97,7 +97,7 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     """A new study with the boxes set to air (-1024 HU) and a note that says so; all other voxels are unchanged."""
     if not boxes:
         return study
-    voxels = study.voxels_hu.copy()
+    voxels = study.voxels_hu.copy(order="F")
     for box in boxes:
         voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
     note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."
@@ -128,13 +128,37 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     if min(planes.shape[1:]) < LEAST_SIDE:
         return []
     found: list[PlaneBox] = []
+    for line in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
+        if sum(letter.isalnum() for letter in line.reading.text) >= LEAST_CHARACTERS:
+            found += locate(planes, line.source, (line.first, line.last), line.reading, doubtful=line.doubtful)
+    return _merged(found)
+
+
+def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
+    """What is read in whole pictures."""
     for view in _views(planes):
         if step:
             step()
         for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
-            if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
-                found += _located(planes, view, reading)
-    return _merged(found)
+            yield _Line(reading, view.source, view.first, view.last, False)
+
+
+def _read_places(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
+    """What is read where lines are likely: on single planes, and on the means over stacks."""
+    count = len(planes)
+    most = max(-(-count * PLACES // 100), LEAST_PLACES)
+    places = likely_places(planes, most, NEIGHBOURHOOD, step)
+    for start in range(0, len(places), SHEET):
+        if step:
+            step()
+        for place, reading in read_places(planes, places[start : start + SHEET], LEAST_CONFIDENCE):
+            plane = np.asarray(planes[place.plane], np.float32)
+            yield _Line(reading, plane, place.plane, place.plane, True)
+    for first, last, mean in _means(planes) if count > EACH_BELOW else ():
+        if step:
+            step()
+        for _, reading in read_places([mean], likely_places([mean], SHEET, 1), LEAST_CONFIDENCE):
+            yield _Line(reading, mean, first, last, True)
 
 
 def _slice_axis(spacing: tuple[float, float, float]) -> int:
@@ -167,12 +191,19 @@ def _views(planes: Planes) -> Iterator[_View]:
         yield from _pictures(np.asarray(planes[index], np.float32), index, index)
     if count <= EACH_BELOW:
         return
-    for first, stop in pairwise(_cuts(count, CHUNK)):
-        yield from _pictures(np.asarray(planes[first:stop].mean(axis=0), np.float32), first, stop - 1)
+    for first, last, mean in _means(planes):
+        yield from _pictures(mean, first, last)
+        yield _View(flattened_picture(mean), mean, first, last)
     for first, stop in pairwise(_cuts(count, BLOCK)):
         changes = _changes(np.asarray(planes[first:stop], np.float32))
         for limit in _limits(np.abs(changes)):
             yield _View(_window(changes, -limit, limit), changes, first, stop - 1)
+
+
+def _means(planes: Planes) -> Iterator[tuple[int, int, Plane]]:
+    """(first plane, last plane, mean) of each stack."""
+    for first, stop in pairwise(_cuts(len(planes), CHUNK)):
+        yield first, stop - 1, np.asarray(planes[first:stop].mean(axis=0), np.float32)
 
 
 def _limits(sizes: Plane) -> list[float]:
@@ -240,59 +271,6 @@ def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
     most = -(-len(scores) * SUSPECTS // 100)
     order = np.argsort(-excess, kind="stable")[:most]
     return [int(index) for index in order if excess[index] > limit]
-
-
-def _located(planes: Planes, view: _View, reading: Reading) -> list[PlaneBox]:
-    """The planes on which the text of a view really stands, as boxes with a margin."""
-    rows, columns = view.source.shape
-    margin = max(2, (reading.bottom - reading.top) // 4)
-    top, left = max(reading.top - margin, 0), max(reading.left - margin, 0)
-    bottom, right = min(reading.bottom + margin, rows), min(reading.right + margin, columns)
-    crop = view.source[top:bottom, left:right]
-    strokes = _strokes(crop)
-    contrast = np.array([_contrast(np.asarray(plane[top:bottom, left:right], np.float32), strokes) for plane in planes])
-    inside = contrast[view.first : view.last + 1]
-    strongest = float(inside[np.argmax(np.abs(inside))])
-    present = contrast * np.sign(strongest) >= 0.5 * abs(strongest)
-    masked = mask(reading.text)
-    return [
-        PlaneBox(first, last, top, left, bottom, right, reading.confidence, masked)
-        for first, last in _runs(present)
-        if first <= view.last and last >= view.first
-    ]
-
-
-def _strokes(crop: Plane) -> npt.NDArray[np.bool_]:
-    """Pixels of the letters in a crop: the smaller side of Otsu's threshold."""
-    grey = _window(crop, float(crop.min()), float(crop.max()))
-    bright = grey > _otsu(grey)
-    return bright if bright.mean() <= 0.5 else ~bright
-
-
-def _otsu(grey: npt.NDArray[np.uint8]) -> int:
-    """Otsu's threshold: the grey value that leaves the most variance between the pixels up to it and those above."""
-    counts = np.bincount(grey.ravel(), minlength=256).astype(float)
-    below, summed = np.cumsum(counts), np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = summed / below - (summed[-1] - summed) / above
-    return int(np.argmax(np.nan_to_num(below * above * gap**2)))
-
-
-def _contrast(crop: Plane, strokes: npt.NDArray[np.bool_]) -> float:
-    if strokes.all() or not strokes.any():
-        return 0.0
-    return float(crop[strokes].mean() - crop[~strokes].mean())
-
-
-def _runs(present: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """(first, last) of runs of True, gaps of up to two bridged."""
-    where = np.flatnonzero(present)
-    if not len(where):
-        return
-    breaks = np.flatnonzero(np.diff(where) > 3)
-    for group in np.split(where, breaks + 1):
-        yield int(group[0]), int(group[-1])
 
 
 def _merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
 from core.load.entries import Entry
-from core.load.inflate import inflate_gzip
+from core.load.inflate import packing_of, unpack
 from core.load.limits import Limits
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, printable_runs
@@ -20,8 +21,8 @@ _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 def search_container(entry: Entry, limits: Limits) -> list[Finding]:
     """What a gzip, zip or tar file says beside its contents; contents are searched elsewhere."""
     head = bytes(entry.read(0, 512))
-    if head[:2] == b"\x1f\x8b":
-        return [*_gzip_header(entry), *_compressed_tar(entry, limits)]
+    if packing := packing_of(head):
+        return [*(_gzip_header(entry) if packing == "gzip" else ()), *_compressed_tar(entry, packing, limits)]
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return list(_zip_texts(entry))
     return list(_tar_texts(bytes(entry.read(0, None)))) if head[257:262] == b"ustar" else []
@@ -55,9 +56,9 @@ def _gzip_header(entry: Entry) -> Iterator[Finding]:
                 yield Finding("gzip header", f"gzip header, {name}", mask(text))
 
 
-def _compressed_tar(entry: Entry, limits: Limits) -> Iterator[Finding]:
-    if entry.name.lower().endswith((".tar.gz", ".tgz")):
-        yield from _tar_texts(bytes(inflate_gzip(entry.read(0, None), limits=limits)))
+def _compressed_tar(entry: Entry, packing: str, limits: Limits) -> Iterator[Finding]:
+    if re.search(r"\.(tar\.[a-z0-9]+|t(gz|bz2?|xz))$", entry.name.lower()):
+        yield from _tar_texts(bytes(unpack(entry.read(0, None), packing, limits=limits)))
 
 
 def _zip_texts(entry: Entry) -> Iterator[Finding]:

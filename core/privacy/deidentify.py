@@ -18,7 +18,7 @@ from core.load.entries import Entry, memory_entry, open_entries
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import looks_like_nifti
 from core.load.words import count_of
-from core.privacy.burned_in import PlaneBox, find_all_text
+from core.privacy.burned_in import find_all_text
 from core.privacy.dicom import search_dicom
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
 from core.privacy.nifti_out import rebuild_nifti
@@ -27,6 +27,7 @@ from core.privacy.profile import Rules, clean_dataset, mark_cleaned
 from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
+from core.privacy.text_place import PlaneBox
 
 Progress = Callable[[float, str], None]
 BATCH = 96

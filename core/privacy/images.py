@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
-from core.privacy.burned_in import PlaneBox, Planes
+from core.privacy.text_place import PlaneBox, Planes
 
 _MAKER_UID = UID("2.25.188214353915417921470311935416286511237")
 _COLOUR_TABLES = ("RedPaletteColorLookupTableData", "LUTData")

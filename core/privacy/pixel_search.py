@@ -10,11 +10,12 @@ import numpy as np
 
 from core.load.entries import Entry
 from core.load.limits import Limits
-from core.privacy.burned_in import PlaneBox, Planes, find_burned_in_text, find_text
+from core.privacy.burned_in import find_burned_in_text, find_text
 from core.privacy.finding import Finding
 from core.privacy.images import decode
 from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
 from core.privacy.reading import read_bounded
+from core.privacy.text_place import PlaneBox, Planes
 
 _STACK = 96
 """Images held decoded at a time."""

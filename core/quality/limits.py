@@ -42,6 +42,9 @@ LIMITS: dict[str, Limit] = {
     "step_change": Limit(
         (0, 1.75), (0, 2.5), "largest over usual change between neighbours: at most 1.62 in 34 intact scans"
     ),
+    "slice_shift_mm": Limit(
+        (0, 1.5), (0, 3.5), "unshared sideways shift between neighbours: at most 0.9 mm in 7 intact real scans"
+    ),
     "tube_voltage_kv": Limit((100, 140), (70, 150), "chest CT; iodine is 1.6 times brighter at 80 than at 120 kV"),
     "noise": Limit((4, 33), (1, 45), "virtual training scans: 12 to 30 HU; below 4 HU an image was smoothed"),
     "air_hu": Limit((-1040, -960), (-1080, -920), "air is -1000 HU by definition"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.quality.limits import LIMITS, ORIENTATION_IN, ORIENTATION_OUTSIDE
+from core.quality.motion import largest_shift
 from core.quality.orientation import Orientation, judge_orientation
 from core.quality.report import VERDICTS, Factor, Verdict
 from core.quality.thorax import Thorax, thorax_of
@@ -25,7 +26,8 @@ class ScanMeasures:
     """Numbers measured on one study; they depend on no model. NaN where something cannot be measured.
 
     lung_ml: 0 where no lungs were found; then orientation is None and cuts are empty. step_change, step_slice: largest
-    change between neighbouring slices over the usual one, and where. metal_ml, streaks: see `voxels.metal`.
+    change between neighbouring slices over the usual one, and where. shift_mm, shift_slice: largest sideways shift of
+    a slice against its neighbour that the others do not share, and where. metal_ml, streaks: see `voxels.metal`.
     """
 
     digest: str
@@ -36,6 +38,8 @@ class ScanMeasures:
     noise_hu: float
     step_change: float
     step_slice: int
+    shift_mm: float
+    shift_slice: int
     metal_ml: float
     streaks: float
     peaks_hu: Mapping[str, float] = field(default_factory=dict)
@@ -45,6 +49,7 @@ def measure_scan(study: CtStudy) -> ScanMeasures:
     """Measure a study (under a second for 512 x 512 x 300 voxels); never raises on a valid one."""
     thorax, planes = thorax_of(study), planes_mm(study)
     step, where = largest_step(planes)
+    shift_mm, shifted = largest_shift(study, planes)
     metal_ml, streaks = metal(study, thorax) if thorax else (math.nan, math.nan)
     return ScanMeasures(
         digest=study.digest,
@@ -55,6 +60,8 @@ def measure_scan(study: CtStudy) -> ScanMeasures:
         noise_hu=noise_hu(study),
         step_change=step,
         step_slice=where,
+        shift_mm=shift_mm,
+        shift_slice=shifted,
         metal_ml=metal_ml,
         streaks=streaks,
         peaks_hu=hu_peaks(planes),
@@ -74,6 +81,7 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _slices(study, measured),
         _spacing(study),
         _neighbours(measured),
+        _motion(measured),
         _values(measured),
         _noise(measured),
         _metal(measured),
@@ -174,11 +182,20 @@ def _neighbours(measured: ScanMeasures) -> Factor:
     verdict = LIMITS["step_change"].judge(measured.step_change)
     found = f"largest step {measured.step_change:.1f} times the usual"
     if verdict == "in":
-        return Factor(
-            "motion or gaps", verdict, found, "neighbouring slices fit; motion within a slice is not measured"
-        )
+        return Factor("breath or gaps", verdict, found, "neighbouring slices fit")
     found += f", after slice {measured.step_slice + 1}"
-    return Factor("motion or gaps", verdict, found, "neighbouring slices do not fit: motion, a breath, or lost slices")
+    return Factor("breath or gaps", verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
+
+
+def _motion(measured: ScanMeasures) -> Factor:
+    name, verdict = "motion", LIMITS["slice_shift_mm"].judge(measured.shift_mm)
+    if verdict == "unknown":
+        return Factor(name, verdict, "not measured", "too few slices to compare neighbours")
+    found = f"slices shift by at most {measured.shift_mm:.1f} mm against their neighbours"
+    if verdict == "in":
+        return Factor(name, verdict, found, "no slice lies sideways; blur within a slice is not judged")
+    found = f"shift of {measured.shift_mm:.1f} mm after slice {measured.shift_slice + 1}"
+    return Factor(name, verdict, found, "the patient moved, or slices of different passes were put together")
 
 
 def _values(measured: ScanMeasures) -> Factor:

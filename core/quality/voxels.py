@@ -22,7 +22,7 @@ def planes_mm(study: CtStudy, cell_mm: float = 4.0) -> FloatArray:
     strides = [max(1, round(cell_mm / step)) for step in study.spacing_mm[:2]]
     sizes = [count // stride for count, stride in zip(study.shape[:2], strides, strict=True)]
     offsets = [(a, b) for a in {0, strides[0] // 2} for b in {0, strides[1] // 2}]
-    total = np.zeros((*sizes, study.shape[2]), np.float32)
+    total = np.zeros((*sizes, study.shape[2]), np.float32, order="F")
     for a, b in offsets:
         part = study.voxels_hu[a :: strides[0], b :: strides[1]][: sizes[0], : sizes[1]]
         total += np.clip(part, -1100, 300)
@@ -80,7 +80,8 @@ def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
 
 def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
     """(mL of the largest connected piece above 2,800 HU inside the body, noise in its planes over noise elsewhere)."""
-    dense = np.argwhere(study.voxels_hu > METAL_HU)
+    bright = np.flatnonzero((study.voxels_hu > METAL_HU).ravel(order="F"))
+    dense = np.stack(np.unravel_index(bright, study.shape, order="F"), axis=1)
     if not len(dense):
         return 0.0, 1.0
     strides = np.maximum(np.round(np.array(thorax.step_mm) / np.array(study.spacing_mm)), 1).astype(np.int64)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
@@ -143,10 +144,12 @@ def _as_array(field: str, column: pa.ChunkedArray) -> Any:
 def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str | None]]:
     kind = pa.dictionary(pa.int32(), pa.string())
     plain = column.cast(pa.string()) if not pa.types.is_dictionary(column.type) else column
-    whole = plain.cast(kind).unify_dictionaries().combine_chunks() if len(plain) else pa.array([], kind)
-    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
-    ids = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return ids, whole.dictionary.to_pylist()
+    coded = plain if plain.type == kind else plain.cast(kind)
+    if coded.num_chunks != 1:
+        coded = coded.unify_dictionaries().combine_chunks() if len(coded) else pa.array([], kind)
+    whole = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
+    ids = whole.indices.fill_null(-1) if whole.null_count else whole.indices
+    return ids.to_numpy(), whole.dictionary.to_pylist()
 
 
 def _microseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -156,17 +159,18 @@ def _microseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     if column.type != pa.timestamp("us"):
         finer = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
         column = column.cast(pa.timestamp("us", tz=zone), safe=not finer).cast(pa.timestamp("us"))
-    times = np.asarray(column.to_numpy(), dtype="datetime64[us]").view(np.int64)
-    static = times == NO_TIME
     low, high = (stamp.value // 1000 for stamp in (EARLIEST, LATEST))
-    if len(times) and (int(times.max()) > high or int(np.where(static, low, times).min()) < low):
+    first, last = (bound.value for bound in pc.min_max(column).values())
+    if first is not None and (first < low or last > high):
         raise UserFacingError("Some times lie before 1850 or after 2261.", "times of a patient's life", "Correct them.")
-    return times
+    return np.asarray(column.to_numpy(), dtype="datetime64[us]").view(np.int64)
 
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         raise UserFacingError("The values are not stored as numbers.", "MEDS parquet", "Convert it.")
+    if column.null_count and column.type in (pa.float32(), pa.float64()):
+        column = pc.fill_null(column, np.nan)
     with np.errstate(over="ignore"):
         values = np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None)
         small = values.astype(np.float32, copy=False)
@@ -209,13 +213,14 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
 def _sorted(columns: dict[str, Any], words: dict[str, str], virtual: bool) -> Cohort:
     subjects, times = columns["subject_id"], columns["time"]
     known: dict[str, dict[str, int]] = columns["texts"]
-    order = _order(subjects, times)
-    if order is not None:
+    starts = _starts(subjects, times)
+    if starts is None:
+        order = np.lexsort((times, subjects))
         for name in ("subject_id", "time", "numeric_value", *known):
             columns[name] = columns[name][order]
         subjects, times = columns["subject_id"], columns["time"]
-    starts = np.flatnonzero(np.diff(subjects)) + 1
-    offsets = np.concatenate([[0], starts, [len(subjects)]]) if len(subjects) else np.zeros(1, np.int64)
+        starts = np.flatnonzero(subjects[:-1] != subjects[1:]) + 1
+    offsets = np.concatenate([[0], starts, [len(subjects)]])
     return Cohort(
         subject_ids=subjects[offsets[:-1]],
         offsets=offsets.astype(np.int64),
@@ -227,9 +232,10 @@ def _sorted(columns: dict[str, Any], words: dict[str, str], virtual: bool) -> Co
     )
 
 
-def _order(subjects: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
-    """The stable order by patient and time, or None where the rows already lie so, as MEDS asks."""
-    one, next_one = subjects[:-1], subjects[1:]
-    if not (one > next_one).any() and not ((times[:-1] > times[1:]) & (one == next_one)).any():
+def _starts(subjects: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """First rows of all patients but the first, or None where rows are not sorted by patient and time, as MEDS asks."""
+    starts = np.flatnonzero(subjects[:-1] != subjects[1:]) + 1
+    if (subjects[starts - 1] > subjects[starts]).any():
         return None
-    return np.lexsort((times, subjects))
+    earlier = np.flatnonzero(times[:-1] > times[1:])
+    return None if (subjects[earlier] == subjects[earlier + 1]).any() else starts

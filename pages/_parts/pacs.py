@@ -18,6 +18,10 @@ from core.view.words import error_html
 
 MOST_STUDIES = 50
 HIDDEN = "••••"
+AUTHORITY = (
+    "A path on the machine that runs this app; only for https with a certificate of your own authority. "
+    "Empty: the environment's REQUESTS_CA_BUNDLE, else the public authorities."
+)
 STORE = "store:pacs"
 Row = TypeVar("Row")
 Received = tuple[list[NamedBytes], str]
@@ -72,11 +76,12 @@ def _form() -> dict[str, Any] | None:
         accession = right.text_input("Accession number", key="pacs_accession", autocomplete="off")
         first = left.date_input("Examined from", value=None, min_value=date(1970, 1, 1), key="pacs_from")
         last = right.date_input("to", value=None, min_value=date(1970, 1, 1), key="pacs_to")
+        bundle = st.text_input("File with your authority's certificates (PEM)", key="pacs_ca", help=AUTHORITY)
         st.caption("Number, accession and dates are sent to this server as part of the address, and to no other.")
         if not st.form_submit_button("Search", key="pacs_search", icon=":material/search:"):
             return None
     try:
-        server = DicomWebServer(url, user.strip() or None, password or None)
+        server = DicomWebServer(url, user.strip() or None, password or None, ca_bundle=bundle.strip() or None)
     except UserFacingError as error:
         st.html(error_html(error))
         return None

@@ -1,0 +1,124 @@
+"""Time to read a compressed CT series, as a multiple of its decoder's own time on the same number of threads.
+
+    python -m bench.load_compressed [--slices 100] [--size 512] [--repeats 3]
+
+The bare decoder gets the compressed frames, already in memory and cut apart, and its results are thrown away. The
+loader starts from files: it finds the frames, checks them, decodes, rescales, checks the volume and hashes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gdcm
+import pydicom
+from pydicom.encaps import generate_frames
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from bench.load import best, write_series  # noqa: E402
+from core.load import load_study  # noqa: E402
+from core.load.dicom_pixels import workers  # noqa: E402
+
+LIMIT = 1.3
+DECODERS = {
+    JPEG2000Lossless: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLosslessSV1: "gdcm",
+    RLELossless: "pylibjpeg",
+}
+"""Transfer syntax -> the plugin that the loader uses for it."""
+_PIXELS = {
+    "rows": 0,
+    "columns": 0,
+    "samples_per_pixel": 1,
+    "photometric_interpretation": "MONOCHROME2",
+    "bits_allocated": 16,
+    "bits_stored": 12,
+    "pixel_representation": 0,
+    "number_of_frames": 1,
+    "pixel_keyword": "PixelData",
+}
+
+
+def compress_series(plain: Path, folder: Path, syntax: UID) -> None:
+    """Every file of `plain`, compressed, in `folder`; lossless JPEG by GDCM, which pydicom cannot write."""
+    folder.mkdir()
+    for path in plain.iterdir():
+        if syntax == JPEGLosslessSV1:
+            _compress_by_gdcm(path, folder / path.name)
+        else:
+            dataset = pydicom.dcmread(path)
+            dataset.compress(syntax, generate_instance_uid=False)
+            dataset.save_as(folder / path.name)
+
+
+def _compress_by_gdcm(source: Path, target: Path) -> None:
+    reader, writer, change = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
+    reader.SetFileName(str(source))
+    read = reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    changed = change.Change()
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    if not (read and changed and writer.Write()):
+        raise RuntimeError("GDCM could not compress the series")
+
+
+def bare_decoder(folder: Path, syntax: UID, size: int) -> Callable[[], None]:
+    """A task that decodes every frame of the series on as many threads as the loader uses, and does nothing else."""
+    decode = get_decoder(syntax)._available[DECODERS[syntax]]
+    work: list[tuple[bytes, Any]] = []
+    for path in folder.iterdir():
+        runner = DecodeRunner(syntax)
+        runner.set_options(**{**_PIXELS, "rows": size, "columns": size})
+        frames = list(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
+        work.append((frames[0], runner))
+
+    def task() -> None:
+        with ThreadPoolExecutor(workers()) as pool:
+            for _ in pool.map(lambda pair: len(decode(*pair)), work):
+                pass
+
+    return task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, default=100)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    print(f"{options.slices} x {options.size} x {options.size}, {workers()} threads; limit {LIMIT} x the decoder alone")
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary) / "plain"
+        plain.mkdir()
+        write_series(plain, options.slices, options.size)
+        for number, syntax in enumerate(DECODERS):
+            folder = Path(temporary) / str(number)
+            compress_series(plain, folder, syntax)
+            decode = bare_decoder(folder, syntax, options.size)
+            times = best({"alone": decode, "load": lambda folder=folder: load_study(folder)}, options.repeats)
+            alone, load = times["alone"], times["load"]
+            ratio = load.wall / alone.wall
+            verdict = "met" if ratio <= LIMIT else "NOT met"
+            print(
+                f"  {syntax.name[:34]:34s} decoder {alone.wall:6.2f} s   load_study {load.wall:6.2f} s   {ratio:5.2f} x"
+                f"   {verdict}   (processor {alone.processor:.2f} and {load.processor:.2f} s)",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Copies of the volume in memory while a CT is read, and once it has been read.
+
+    python -m bench.load_memory [--slices 300] [--size 512]
+
+Each source is read in a fresh process that has already read a small one. Resident memory beyond that base, at its
+highest and at the end, is divided by the size of the int16 volume. Linux only (/proc/self/clear_refs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from pydicom.uid import JPEGLSLossless  # noqa: E402
+
+from bench.load import write_series  # noqa: E402
+from bench.load_compressed import compress_series  # noqa: E402
+from core.load import load_study  # noqa: E402
+
+LIMIT_ON_THE_WAY, LIMIT_AT_THE_END = 2.0, 1.0
+NOISE_BYTES = 16 << 20
+"""What threads, their buffers and the allocator keep, however large the volume is."""
+
+
+def resident_bytes(field: str) -> int:
+    """VmRSS (now) or VmHWM (highest since the last reset) of this process."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) << 10
+
+
+def measure(small: Path, source: Path, *, upload: bool) -> dict[str, float]:
+    """Copies of the volume beyond the base, {"highest", "end"}. upload: files already held as bytes."""
+    held = [(path.name, path.read_bytes()) for path in sorted(source.iterdir())] if upload else source
+    load_study(small)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    base = resident_bytes("VmRSS")
+    study = load_study(held)
+    gc.collect()
+    volume = study.voxels_hu.nbytes
+    return {
+        "highest": (resident_bytes("VmHWM") - base) / volume,
+        "end": (resident_bytes("VmRSS") - base) / volume,
+    }
+
+
+def in_child(small: Path, source: Path, upload: bool) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.load_memory", "--measure", str(small), str(source), str(int(upload))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
+    return dict(json.loads(done.stdout))
+
+
+def sources(folder: Path, slices: int, size: int) -> dict[str, tuple[Path, bool]]:
+    """Name -> (path, whether its files are handed over as bytes), all written below `folder`."""
+    import nibabel as nib
+
+    plain, packed, archive = folder / "plain", folder / "packed", folder / "series.zip"
+    plain.mkdir()
+    write_series(plain, slices, size)
+    compress_series(plain, packed, JPEGLSLossless)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        for path in plain.iterdir():
+            out.write(path, path.name)
+    study = load_study(plain)
+    for name in ("scan.nii", "scan.nii.gz"):
+        nib.save(nib.Nifti1Image(study.voxels_hu, study.affine_mm), folder / name)
+    return {
+        "folder": (plain, False),
+        "folder, JPEG-LS": (packed, False),
+        "upload of the folder's files": (plain, True),
+        "zip": (archive, False),
+        ".nii": (folder / "scan.nii", False),
+        ".nii.gz": (folder / "scan.nii.gz", False),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, default=300)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        small, source, upload = options.measure
+        print(json.dumps(measure(Path(small), Path(source), upload=upload == "1")))
+        return
+    noise = NOISE_BYTES / (2 * options.slices * options.size**2)
+    with tempfile.TemporaryDirectory() as temporary:
+        small = Path(temporary) / "small"
+        small.mkdir()
+        write_series(small, 8, 64)
+        print(
+            f"copies of {options.slices} x {options.size} x {options.size} int16 voxels; "
+            f"at most {LIMIT_ON_THE_WAY:.0f} on the way, {LIMIT_AT_THE_END:.0f} at the end"
+        )
+        for name, (source, upload) in sources(Path(temporary), options.slices, options.size).items():
+            copies = in_child(small, source, upload)
+            kept = copies["highest"] <= LIMIT_ON_THE_WAY + noise and copies["end"] <= LIMIT_AT_THE_END + noise
+            verdict = "met" if kept else "NOT met"
+            print(f"  {name:30s} highest {copies['highest']:5.2f}   end {copies['end']:5.2f}   {verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

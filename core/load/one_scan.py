@@ -1,0 +1,126 @@
+"""Are these images the slices of one scan? What a header may say that makes them several, or none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from core.errors import UserFacingError
+from core.load.dicom_header import ImageHeader
+from core.load.words import EXPORT_AGAIN, count_of
+
+_RENDERED = frozenset(
+    """
+    MIP MINIP MAX_IP MIN_IP MAXIMUM MINIMUM PROJECTION VRT SSD VOLUME_RENDER SURFACE_RENDER CPR CURVED_MPR SCREEN
+    SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION PERFUSION Z_EFF EFF_ATOMIC_NUM ELECTRON_DENSITY RHO_Z
+    MAT_FRACTIONAL MAT_VALUE_BASED MAT_SPECIFIC
+    """.split()  # noqa: SIM905
+)
+"""Image type values (PS3.3 C.8.16.1.4, C.8.15.3.1, and makers' own) whose pixels are no slice of tissue in HU."""
+
+_SAME = (
+    ("image sizes", lambda image: (image.pixels.rows, image.pixels.columns)),
+    ("pixel formats", lambda image: (image.pixels.bits_allocated, image.pixels.samples, image.pixels.photometric)),
+    ("frames of reference", lambda image: image.frame_of_reference),
+    ("modalities", lambda image: image.modality),
+    ("reconstruction kernels", lambda image: image.protocol[0]),
+    ("tube voltages", lambda image: image.protocol[1]),
+    ("manufacturers", lambda image: image.protocol[2]),
+    ("patient positions", lambda image: image.protocol[3]),
+    ("study dates", lambda image: image.protocol[4]),
+)
+
+
+def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
+    """Raise where names, ids, birth dates or sexes show more than one patient."""
+    for field, what in enumerate(("names", "identifiers", "birth dates", "sexes")):
+        found = {image.identity[field] for image in images} - {""}
+        if len(found) > 1:
+            raise UserFacingError(
+                f"The source holds images with {len(found)} different patient {what}.",
+                "images of one patient",
+                "Choose the folder of a single patient.",
+            )
+
+
+def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+    """The images without localizers. Raises UserFacingError where they are no slices, or those of several scans."""
+    slices = _without_localizers(images, notes)
+    _refuse_renderings(slices)
+    _require_same(slices)
+    _refuse_missing_parts(slices)
+    if any(image.image_type[0] == "DERIVED" for image in slices):
+        notes.append("The header calls the slices derived from others, as reformats are.")
+    return slices
+
+
+def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+    kept = [image for image in images if not image.is_localizer]
+    if not kept:
+        raise UserFacingError(
+            "The series holds localizer images only.", "CT slices", "Choose the series with the cross-sectional images."
+        )
+    if len(kept) < len(images):
+        notes.append(f"Left out: {count_of(len(images) - len(kept), 'localizer image')}.")
+    return kept
+
+
+def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
+    rendered = sum(not _RENDERED.isdisjoint(re.split(r"[ \\]", " ".join(image.image_type))) for image in images)
+    distorted = sum(image.volumetric in ("SAMPLED", "DISTORTED") for image in images)
+    if rendered or distorted:
+        raise UserFacingError(
+            f"Declared to be projections, renderings, maps or distorted: {count_of(rendered or distorted, 'image')}.",
+            "cross-sections in Hounsfield units",
+            "Choose the original series that these images were made from.",
+        )
+
+
+def _require_same(images: Sequence[ImageHeader]) -> None:
+    for what, value in _SAME:
+        counts = Counter(value(image) for image in images)
+        if len(counts) > 1:
+            share = " and ".join(str(count) for count in sorted(counts.values(), reverse=True)[:4])
+            raise UserFacingError(
+                f"One series mixes {len(counts)} {what} ({share} images).",
+                "slices of one scan, all alike",
+                "Keep the slices of one scan only, or choose another series.",
+            )
+
+
+def _refuse_missing_parts(images: Sequence[ImageHeader]) -> None:
+    """Raise where a concatenation (one enhanced image over several files) lacks a part, or there are several."""
+    parts = {image.part for image in images}
+    numbers = {number for _, number, _ in parts}
+    total = max(total for *_, total in parts)
+    if len({whole for whole, *_ in parts}) > 1 or numbers != set(range(1, max(total, *numbers, 1) + 1)):
+        raise UserFacingError(
+            "An image that was cut into several files is not complete, or is mixed with another one.",
+            "all parts of one image",
+            EXPORT_AGAIN,
+        )
+
+
+def phase_of(image: ImageHeader) -> tuple[str, str, str]:
+    """Which of several scans of one place the image belongs to; sorts by acquisition, time point, cardiac phase."""
+    return image.acquisition.zfill(8), image.temporal_position.zfill(8), image.cardiac_phase
+
+
+def turn_of(image: ImageHeader) -> tuple[str, ...]:
+    """A key that sorts images as they were taken: by phase, then by their numbers."""
+    return (*phase_of(image), image.instance.zfill(12), image.sop_uid)
+
+
+def refuse_phases(images: Sequence[ImageHeader]) -> None:
+    """Raise where slices side by side show different time points or phases of the heart."""
+    for what, found in (
+        ("time points", {image.temporal_position for image in images}),
+        ("phases of the heart", {image.cardiac_phase for image in images}),
+    ):
+        if len(found) > 1:
+            raise UserFacingError(
+                f"The slices show {len(found)} different {what}.",
+                "slices of one moment",
+                "Export one time point or phase as a series of its own.",
+            )

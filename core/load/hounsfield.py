@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -86,16 +88,23 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     notes.append(f"Padding outside the field of view ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
 
 
-def refuse_unless_hounsfield(voxels: Volume, *, resampled: bool = True) -> list[str]:
+def extremes(voxels: Volume) -> tuple[int, int]:
+    """Lowest and highest value, planes read side by side."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = list(pool.map(lambda plane: (int(plane.min()), int(plane.max())), voxels.T))
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def refuse_unless_hounsfield(voxels: Volume, low: int, high: int, *, resampled: bool = True) -> list[str]:
     """Raise unless the values can be a CT in HU; return doubts that do not stop it.
 
-    resampled: whether the volume may have been interpolated, which gives padding a rim of many values.
+    low, high: `extremes` of the voxels. resampled: whether the volume may have been interpolated, which gives padding a
+    rim of many values.
     Checked on an even sample: not constant, not a mask, not normalised or windowed, air or lung and soft tissue
     present, no more than stray values beyond metal.
     """
-    sample = even_sample(voxels)
+    sample = np.ascontiguousarray(even_sample(voxels))
     inside = sample[sample >= PADDING_BELOW_HU]
-    low, high = int(voxels.min()), int(voxels.max())
     if low == high or inside.size < 0.02 * sample.size:
         raise _not_hu("All voxels have one value" if low == high else "Almost all voxels are padding")
     span = f"The values run from {low} to {high}"

@@ -19,7 +19,7 @@ from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, stack_series
 from core.load.entries import Entry, Source, open_entries
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
-from core.load.hounsfield import PADDING_BELOW_HU, refuse_unless_hounsfield, replace_padding
+from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
 from core.load.one_scan import refuse_two_patients
@@ -300,12 +300,13 @@ def _finish(
     continuity: Callable[[], list[str]] | None = None,
 ) -> CtStudy:
     """The checked study. continuity: the check of neighbouring slices, for a volume straight from a scanner."""
-    padded = bool(voxels.min() < PADDING_BELOW_HU)
+    low, high = extremes(voxels)
+    padded = low < PADDING_BELOW_HU
     with ThreadPoolExecutor(1) as pool:
         # Hashing takes as long as the checks; where padding will be rewritten it has to wait.
         hashed = None if padded else pool.submit(digest_volume, voxels, affine)
         notes += continuity() if continuity else []
-        notes += refuse_unless_hounsfield(voxels, resampled=continuity is None)
+        notes += refuse_unless_hounsfield(voxels, low, high, resampled=continuity is None)
         if padded:
             replace_padding(voxels, notes)
         digest = hashed.result() if hashed else ""

@@ -33,7 +33,7 @@ def write_series(folder: Path, slices: int, size: int) -> None:
     """A noisy ramp with air, tissue and bone, 12 bits, one file a slice."""
     grid = Grid((size, size, slices), (0.7, 0.7, 1.0))
     rng = np.random.default_rng(0)
-    plane = np.linspace(30, 2400, size * size).reshape(size, size)
+    plane = np.add.outer(np.linspace(30, 1600, size), np.linspace(0, 800, size))
     for index in range(slices):
         dataset = slice_dataset(grid, index)
         noise = rng.integers(-20, 20, (size, size))

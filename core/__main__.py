@@ -122,7 +122,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "review one case: curve, figure, saliency, provenance"
     parser = commands.add_parser("review", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--study", type=Path, default=None, help="CT: folder, DICOM file, .nii(.gz), .zip or .tar.gz")
+    parser.add_argument("--study", type=Path, default=None, help="CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)")
     parser.add_argument("--timeline", type=Path, default=None, help="record: .parquet (MEDS) or .csv")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")

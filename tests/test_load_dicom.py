@@ -31,9 +31,11 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, RLELossless
+from scipy import ndimage
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
+from core.load.continuity import refuse_wrong_width
 
 AXIAL = Grid()
 SAGITTAL = Grid(rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))
@@ -387,3 +389,14 @@ def test_repeated_slices_are_refused_unless_empty() -> None:
     for dataset in slices[:2]:
         dataset.PixelData = np.full(480, 24, "<u2").tobytes()
     assert any("Identical" in note for note in load_study(named(slices)).notes)
+
+
+def test_a_pattern_that_repeats_along_the_rows_is_no_wrong_row_length() -> None:
+    """Halves of a row may be alike by chance of a pattern; two true rows in one declared row are refused."""
+    rows, columns = np.mgrid[:64, :64]
+    repeated = 300 * np.sin(2 * np.pi * columns / 16) + 400 * np.sin(rows / 3) - 200
+    refuse_wrong_width(repeated.astype(np.int16), 20)
+    smooth = ndimage.gaussian_filter(np.random.default_rng(4).normal(0, 3000, (64, 64)), 3)
+    refuse_wrong_width(smooth.astype(np.int16), 20)
+    with pytest.raises(UserFacingError, match="not as long as the header declares"):
+        refuse_wrong_width(smooth.astype(np.int16).reshape(32, 128), 20)

@@ -147,14 +147,16 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
 def _refuse_side_by_side(plane: npt.NDArray[np.generic]) -> None:
     """Raise where a plane (rows, columns) shows one picture twice, side by side: two true rows lie in a declared one.
 
-    The halves are then neighbours in the true picture, half as far apart as the declared rows.
+    The halves are then neighbours in the true picture, and so are the right one and the left one of the next row, each
+    half as far apart as the declared rows. In a pattern that only repeats along the rows, the latter are not.
     """
     rows, columns = plane.shape
     if rows < 4 or columns < 16 or columns % 2:
         return
     values, half = plane.astype(np.float32), columns // 2
     below, beside = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
-    apart = float(np.abs(values[:, :half] - values[:, half:]).mean())
+    left, right = values[:, :half], values[:, half:]
+    apart = max(float(np.abs(left - right).mean()), float(np.abs(left[1:] - right[:-1]).mean()))
     if beside > 0.1 * below and apart < _HALVES_RATIO * below:
         raise _wrong_width()
 

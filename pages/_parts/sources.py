@@ -12,7 +12,7 @@ from core.load.entries import Source
 from core.load.words import count_of
 from pages._parts import pacs
 
-CT_WORDS = "A DICOM series (files, folder, .zip, .tar.gz) or a NIfTI volume (.nii, .nii.gz)"
+CT_WORDS = "A DICOM series (files, folder, .zip, .tar and its .gz, .bz2, .xz) or a NIfTI volume (.nii, .nii.gz)"
 RECORD_WORDS = "MEDS parquet, OMOP tables, a FHIR bundle, CSV or JSON lines"
 Picked = tuple[Source, str]
 

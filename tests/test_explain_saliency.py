@@ -132,7 +132,7 @@ def test_integrated_gradients_are_complete_within_the_reported_error(with_answer
     change = float(with_answer.risk_of(with_answer.batch) - with_answer.risk_with(BLOCK_PLANE, base))
     assert error is not None
     assert abs(maps.sum() - change) <= (error + 1e-3) * abs(change)
-    assert error < 0.15
+    assert error < 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)

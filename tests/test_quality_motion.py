@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from real_ct import REAL_CT, SHARED_CT
 
 from core.load import load_study
 from core.quality import QualityReport, measure_scan
@@ -19,15 +20,6 @@ from core.quality.voxels import planes_mm
 from core.records import CtStudy
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data" / "ct"
-REAL = (
-    "lung-pet-ct-dx_A0001_dicom.zip",
-    "lung-pet-ct-dx_A0002_dicom.zip",
-    "nsclc_radiogenomics_R01-001_2mm.nii.gz",
-    "nsclc_radiogenomics_R01-001_dicom_every3rd.zip",
-    "4d-lung_113_HM10395_2x2x3mm.nii.gz",
-    "totalseg_pulmonary_crop/ct_cropped.nii.gz",
-)
 WHICH = {"one slice": slice(80, 81), "all above": slice(80, None), "alternate slices": slice(60, 100, 2)}
 
 
@@ -95,8 +87,8 @@ def test_too_few_slices_or_no_picture_are_not_judged_as_motion() -> None:
     assert shift(with_voxels(np.full((60, 60, 20), -1000)))[0] == 0
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the real files of ../shared/data")
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.skipif(not SHARED_CT.exists(), reason="needs the real files of ../shared/data")
+@pytest.mark.parametrize("name", REAL_CT)
 def test_real_scans_show_no_motion(name: str) -> None:
-    study = load_study(SHARED / name)
+    study = load_study(SHARED_CT / name)
     assert shift(study)[0] < 1.0

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from ct_factory import Grid, dicom_files, enhanced_file
+from real_ct import REAL_CT, SHARED_CT
 
 from core.cohort.render import render_patient
 from core.cohort.sampling import sample_patient
@@ -20,17 +21,8 @@ from core.quality.scan import scan_factors
 from core.records import AcquisitionFacts, CtStudy
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data" / "ct"
-REAL = (
-    "lung-pet-ct-dx_A0001_dicom.zip",
-    "lung-pet-ct-dx_A0002_dicom.zip",
-    "nsclc_radiogenomics_R01-001_dicom_every3rd.zip",
-    "nsclc_radiogenomics_R01-001_2mm.nii.gz",
-    "4d-lung_113_HM10395_2x2x3mm.nii.gz",
-    "totalseg_pulmonary_crop/ct_cropped.nii.gz",
-)
 VIRTUAL = [(task, site, n) for task in ("pe_mortality", "mace") for site in ("internal", "external") for n in range(3)]
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the real files of ../shared/data")
+needs_shared = pytest.mark.skipif(not SHARED_CT.exists(), reason="needs the real files of ../shared/data")
 
 
 @lru_cache(maxsize=1)
@@ -206,9 +198,9 @@ def test_noise_is_what_was_written_into_virtual_patients(task: str, site: str, n
 
 
 @needs_shared
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", REAL_CT)
 def test_real_scans_raise_no_false_alarm_about_orientation(name: str) -> None:
-    report = judged(load_study(SHARED / name))
+    report = judged(load_study(SHARED_CT / name))
     assert report["orientation"].verdict == "in"
     assert report["breath or gaps"].verdict == "in"
     assert report["HU scale"].verdict in ("in", "unknown")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from real_ct import REAL_CT
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.fuse import FUSIONS
@@ -19,14 +20,6 @@ from core.timeline import list_subjects, load_timeline
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "assets" / "demo" / "cases"
 SHARED = ROOT.parent / "shared" / "data"
-REAL_CT = (
-    "lung-pet-ct-dx_A0001_dicom.zip",
-    "lung-pet-ct-dx_A0002_dicom.zip",
-    "nsclc_radiogenomics_R01-001_dicom_every3rd.zip",
-    "nsclc_radiogenomics_R01-001_2mm.nii.gz",
-    "4d-lung_113_HM10395_2x2x3mm.nii.gz",
-    "totalseg_pulmonary_crop/ct_cropped.nii.gz",
-)
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the real files of ../shared/data")
 
 

@@ -226,7 +226,7 @@ CARDS: dict[str, MethodCard] = {
         "change of risk per encoder pixel",
         1,
         True,
-        {"steps": 16, "rule": "Gauss-Legendre", "baseline": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
+        {"steps": 32, "rule": "Gauss-Legendre", "baseline": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
     ),
     "gradient_shap": MethodCard(
         "GradientShap",

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -72,7 +73,6 @@ class CtStudy:
     voxels_hu: int16 (i, j, k) Hounsfield units, closest-canonical RAS+ axes; i is fastest in memory, as in a scanner's
                slices, so that every axial plane voxels_hu[:, :, k] is one block.
     affine_mm: float64 (4, 4), voxel index -> RAS+ world, mm.
-    digest:    SHA-256 of voxels and affine; the key of every cache.
     notes:     plain sentences, one for each repair or doubt.
     facts:     how the scan was taken, as far as the file says.
     """
@@ -82,7 +82,6 @@ class CtStudy:
     notes: tuple[str, ...] = ()
     description: str = "CT study"
     origin: Origin = "unknown"
-    digest: str = ""
     facts: AcquisitionFacts = AcquisitionFacts()
 
     def __post_init__(self) -> None:
@@ -94,7 +93,11 @@ class CtStudy:
             raise ValueError("affine_mm must be a finite, invertible 4 x 4 matrix")
         object.__setattr__(self, "voxels_hu", voxels)
         object.__setattr__(self, "affine_mm", affine)
-        object.__setattr__(self, "digest", self.digest or digest_volume(voxels, affine))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of voxels and affine, the key of every cache; computed when first asked for."""
+        return digest_volume(self.voxels_hu, self.affine_mm)
 
     @property
     def shape(self) -> tuple[int, int, int]:

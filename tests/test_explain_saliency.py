@@ -268,6 +268,28 @@ def test_cards_describe_every_method() -> None:
     assert all(card.chunk >= 1 and card.unit for card in CARDS.values())
 
 
+@pytest.mark.parametrize("averaged", [False, True])
+def test_grad_cam_is_features_times_gradient_of_each_cell_or_of_the_average(
+    averaged: bool, with_answer: RiskReadout
+) -> None:
+    """Oracle: the encoder's last maps taken by hand, their gradient by autograd, no Captum."""
+    hu = torch.from_numpy(BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1].astype(np.float32))
+    kept: list[torch.Tensor] = []
+    hook = with_answer.encoder.fuse.register_forward_hook(
+        lambda _, __, output: kept.append(output.requires_grad_(True))
+    )
+    tokens = with_answer.encoder(hu)
+    hook.remove()
+    change = (tokens[0] * with_answer.token_gradients()[BLOCK_PLANE]).sum()
+    (gradient,) = torch.autograd.grad(change, kept[0])
+    weight = gradient.mean(dim=(2, 3), keepdim=True) if averaged else gradient
+    cells = (kept[0] * weight).sum(dim=1, keepdim=True).detach()
+    expected = nn.functional.interpolate(cells, size=hu.shape[1:], mode="bilinear", align_corners=False)[0, 0].numpy()
+    found, _ = slice_maps(with_answer, "gradcam_averaged" if averaged else "gradcam", [BLOCK_PLANE])
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(found[0], expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_grad_cam_falls_back_to_the_last_convolution() -> None:
     class Plain(nn.Module):
         def __init__(self) -> None:

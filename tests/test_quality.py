@@ -168,7 +168,7 @@ def test_a_mirrored_scan_is_reviewed_and_marked() -> None:
     study, record, task = demo(DEMOS[0])
     bundle = model(f"{task}/cross_attention")
     upright = review_case(study, record, bundle, explain=None)
-    mirrored = replace(study, voxels_hu=np.ascontiguousarray(study.voxels_hu[::-1]), digest="")
+    mirrored = replace(study, voxels_hu=np.ascontiguousarray(study.voxels_hu[::-1]))
     marked = review_case(mirrored, record, bundle, explain=None)
     assert 0 < marked.horizon_risks[90] < 1
     notice = next(notice for notice in marked.notices if notice.key == "outside_population")
@@ -184,6 +184,6 @@ def test_measures_are_taken_once_and_never_for_another_scan(monkeypatch: pytest.
     calls = []
     monkeypatch.setattr("core.review.measure_scan", lambda scan: calls.append(scan.digest))
     assert encode_case(study, record, bundle, reuse=first).measured is first.measured
-    other = replace(study, voxels_hu=study.voxels_hu[:, :, 1:], digest="")
+    other = replace(study, voxels_hu=study.voxels_hu[:, :, 1:])
     encode_case(other, record, bundle, reuse=first)
     assert calls == [other.digest]

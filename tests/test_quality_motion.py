@@ -30,7 +30,7 @@ def demo() -> CtStudy:
 
 
 def with_voxels(voxels: npt.NDArray[np.generic]) -> CtStudy:
-    return replace(demo(), voxels_hu=np.asarray(voxels, np.int16), digest="")
+    return replace(demo(), voxels_hu=np.asarray(voxels, np.int16))
 
 
 def shifted(voxels: int, axis: int, which: slice) -> CtStudy:

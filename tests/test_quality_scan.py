@@ -42,7 +42,7 @@ def with_voxels(study: CtStudy, voxels: npt.NDArray[np.generic], first: tuple[in
     """Other voxels on the same lattice, beginning at voxel `first`."""
     affine = study.affine_mm.copy()
     affine[:3, 3] += affine[:3, :3] @ np.array(first)
-    return replace(study, voxels_hu=np.ascontiguousarray(voxels), affine_mm=affine, digest="")
+    return replace(study, voxels_hu=np.ascontiguousarray(voxels), affine_mm=affine)
 
 
 def judged(study: CtStudy, task: str | None = "pe_mortality") -> QualityReport:
@@ -127,7 +127,7 @@ def test_lost_slices_show_as_a_step_at_their_place(missing: int) -> None:
 def test_coarser_even_slices_are_no_gap() -> None:
     affine = demo().affine_mm.copy()
     affine[:3, 2] *= 2
-    coarse = replace(demo(), voxels_hu=demo().voxels_hu[:, :, ::2], affine_mm=affine, digest="")
+    coarse = replace(demo(), voxels_hu=demo().voxels_hu[:, :, ::2], affine_mm=affine)
     report = judged(coarse)
     assert report["breath or gaps"].verdict == "in"
     assert report["slice spacing"].verdict == "in"
@@ -137,7 +137,7 @@ def test_coarser_even_slices_are_no_gap() -> None:
 def test_thick_and_few_slices_and_repairs_are_said() -> None:
     affine = demo().affine_mm.copy()
     affine[:3, 2] *= 4
-    thick = judged(replace(demo(), voxels_hu=demo().voxels_hu[:, :, ::4], affine_mm=affine, digest=""))
+    thick = judged(replace(demo(), voxels_hu=demo().voxels_hu[:, :, ::4], affine_mm=affine))
     assert thick["slice spacing"].verdict == "outside"
     assert "8.0 mm apart" in thick["slice spacing"].reason
     few = judged(with_voxels(demo(), demo().voxels_hu[:, :, :12]))

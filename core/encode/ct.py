@@ -84,7 +84,8 @@ class CompactSlices(nn.Module):
     """HU (S, 128, 144) -> tokens (S, 85); slices never see each other (batch norm uses stored statistics in eval).
 
     A token holds 64 projected features, the mean and the peak of each of the 10 finding maps, and the peak of the
-    artery calibre map (cm). `gradcam_layer` is the module whose output (S, C, 32, 36) a Grad-CAM should weigh.
+    artery calibre map (cm). A Grad-CAM weighs the output of `gradcam_layer`, (S, C, 32, 36), or of `gradcam_cells`, the
+    same values with a row a cell, (S * 32 * 36, C).
     """
 
     window_gain: torch.Tensor
@@ -110,6 +111,7 @@ class CompactSlices(nn.Module):
             nn.Conv2d(c, b, 1),
         )
         self.fuse = nn.Sequential(nn.Conv2d(b, _PROJECTED, 1), nn.ReLU())
+        self.cells = nn.Identity()
         self.dense = nn.Conv2d(_PROJECTED, len(DENSE_CLASSES), 1)
         self.calibre = nn.Conv2d(_PROJECTED, 1, 1)
         self.project = nn.Sequential(nn.Linear(self.pooled_dim, _PROJECTED), nn.ReLU())
@@ -131,6 +133,11 @@ class CompactSlices(nn.Module):
         """Layer for Captum's LayerGradCam: features at 8 mm cells, the last before pooling."""
         return self.fuse
 
+    @property
+    def gradcam_cells(self) -> nn.Module:
+        """The same for a LayerGradCam that averages over no neighbours, since every cell is a row of its own."""
+        return self.cells
+
     def windowed(self, hu: torch.Tensor) -> torch.Tensor:
         """(S, 128, 144) HU -> (S, windows, 128, 144) in [-1, 1], laid out channels last."""
         scaled = torch.addcmul(self.window_shift, hu.float().unsqueeze(3), self.window_gain)
@@ -140,8 +147,9 @@ class CompactSlices(nn.Module):
         """(S, 128, 144) HU -> (S, 64, 32, 36)."""
         middle = self.middle(self.fine(self.windowed(hu)))
         wide = functional.interpolate(self.wide(middle), size=middle.shape[-2:], mode="bilinear", align_corners=False)
-        fused: torch.Tensor = self.fuse(middle + wide)
-        return fused
+        fused = self.fuse(middle + wide).permute(0, 2, 3, 1)
+        rows: torch.Tensor = self.cells(fused.flatten(0, 2))
+        return rows.view(fused.shape).permute(0, 3, 1, 2)
 
     def pooled_and_maps(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(S, 128, 144) HU -> pooled features (S, 149), finding logits (S, 10, 32, 36), artery calibre (S, 32, 36) cm.

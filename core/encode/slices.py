@@ -264,7 +264,7 @@ def sample_slices(study: CtStudy, grid: SliceGrid) -> npt.NDArray[np.int16]:
 
 def sample_labels(study: CtStudy, labels: npt.NDArray[np.uint8], grid: SliceGrid) -> npt.NDArray[np.uint8]:
     """Label map (i, j, k) of the study on the grid by nearest neighbour, uint8 (S, 128, 144); 0 outside."""
-    carrier = CtStudy(labels.astype(np.int16), study.affine_mm, digest="labels")
+    carrier = CtStudy(labels.astype(np.int16), study.affine_mm)
     return np.rint(_sample(carrier, grid, nearest=True, fill=0)).astype(np.uint8)
 
 

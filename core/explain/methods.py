@@ -21,7 +21,6 @@ from captum.attr import (
     GradientShap,
     IntegratedGradients,
     LayerGradCam,
-    LayerGradientXActivation,
     NoiseTunnel,
     Occlusion,
     Saliency,
@@ -96,24 +95,30 @@ def saliency_layer(encoder: nn.Module) -> nn.Module:
 
 
 def gradcam(question: SliceQuestion) -> SliceMaps:
-    """Layer activations times their own gradients, summed over channels, signed, upsampled bilinearly to the slice.
+    """Grad-CAM of the encoder's cells one by one (HiResCAM): features weighted by their own gradient, signed.
 
-    Grad-CAM with each cell's own gradient (HiResCAM). The original averages the gradient over the slice first; where a
-    slice is pooled by maxima and areas, as here, that average puts evidence in the wrong place and turns its sign.
+    LayerGradCam averages the gradient over all places of a layer's output. Where a slice is pooled by maxima and areas,
+    as here, an average over the slice puts evidence in the wrong place and turns its sign; over a layer that holds
+    every cell as a row of its own there is nothing to average. An encoder without such a layer gets the average.
     """
-    readout = _LinearReadout(question.encoder)
-    cells = LayerGradientXActivation(readout, saliency_layer(question.encoder)).attribute(
-        question.slices_hu, additional_forward_args=(question.gradients,)
-    )
-    return _upsampled(cells.detach().float().sum(dim=1, keepdim=True), question)
+    cells = getattr(question.encoder, "gradcam_cells", None)
+    return _gradcam_of(cells if isinstance(cells, nn.Module) else saliency_layer(question.encoder), question)
 
 
 def gradcam_averaged(question: SliceQuestion) -> SliceMaps:
-    """The original Grad-CAM: activations weighted by their gradient's mean over the slice, without its ReLU."""
-    readout = _LinearReadout(question.encoder)
-    cam = LayerGradCam(readout, saliency_layer(question.encoder)).attribute(
+    """The original Grad-CAM: features weighted by their gradient's mean over the slice, without its ReLU."""
+    return _gradcam_of(saliency_layer(question.encoder), question)
+
+
+def _gradcam_of(layer: nn.Module, question: SliceQuestion) -> SliceMaps:
+    """Captum's LayerGradCam over a layer of maps (n, C, h, w) or of cells (n * h * w, C), upsampled to the slice."""
+    cam = LayerGradCam(_LinearReadout(question.encoder), layer).attribute(
         question.slices_hu, additional_forward_args=(question.gradients,), relu_attributions=False
     )
+    if cam.ndim == 2:
+        count, rows, columns = question.slices_hu.shape
+        step = round((rows * columns * count / len(cam)) ** 0.5)
+        cam = cam.reshape(count, 1, rows // step, columns // step)
     return _upsampled(cam.detach().float(), question)
 
 
@@ -211,14 +216,14 @@ CARDS: dict[str, MethodCard] = {
         True,
         "gradient x activation",
         8,
-        parameters={"variant": "HiResCAM: each cell keeps its own gradient", "relu": "no"},
+        parameters={"variant": "over cells: each keeps its own gradient (HiResCAM)", "relu": "no"},
     ),
     "gradcam_averaged": MethodCard(
         "Grad-CAM, slice average",
         True,
         "weighted activation (its sign is not reliable here)",
         8,
-        parameters={"variant": "gradient averaged over the slice", "relu": "no"},
+        parameters={"variant": "over maps: gradient averaged over the slice", "relu": "no"},
     ),
     "integrated_gradients": MethodCard(
         "Integrated gradients",

@@ -14,7 +14,7 @@ def axial_slice(study: CtStudy, k: int) -> CtStudy:
         raise ValueError(f"slice {k} is not in 0 to {study.shape[2] - 1}")
     shift = np.eye(4)
     shift[2, 3] = k
-    return CtStudy(study.voxels_hu[:, :, k : k + 1], study.affine_mm @ shift, digest=f"{study.digest}/{k}")
+    return CtStudy(study.voxels_hu[:, :, k : k + 1], study.affine_mm @ shift)
 
 
 def planes_of_slice(study: CtStudy, grid: SliceGrid, k: int) -> tuple[int, ...]:

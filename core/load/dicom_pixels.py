@@ -43,6 +43,8 @@ _PLUGINS = {
 """The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
 _AT_ONCE = 64
 """Slices handed to the pool together; between two such parts progress is told and loading can be stopped."""
+_IN_A_ROW = 8
+"""Slices one thread writes beside each other: threads that take turns touch each other's pages of new memory."""
 
 
 def read_stack(
@@ -68,7 +70,8 @@ def read_stack(
     with ThreadPoolExecutor(workers()) as pool:
         for start in range(0, len(images), _AT_ONCE):
             stop = min(start + _AT_ONCE, len(images))
-            list(pool.map(partial(_decode_into, split), images[start:stop], planes[start:stop]))
+            runs = [slice(first, min(first + _IN_A_ROW, stop)) for first in range(start, stop, _IN_A_ROW)]
+            list(pool.map(partial(_decode_run, split), [images[run] for run in runs], [planes[run] for run in runs]))
             if progress:
                 progress(stop / len(images), f"Reading slice {stop} of {len(images)}")
     return volume
@@ -129,6 +132,12 @@ def _split_multiframe(images: Sequence[ImageHeader]) -> _Split:
         image.entry: image for image in images if image.frames > 1 and image.pixels.transfer_syntax not in NATIVE
     }
     return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
+
+
+def _decode_run(split: _Split, images: Sequence[ImageHeader], planes: npt.NDArray[np.int16]) -> None:
+    """Decode images into the planes (n, rows, columns) beside each other."""
+    for image, plane in zip(images, planes, strict=True):
+        _decode_into(split, image, plane)
 
 
 def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) -> None:

@@ -52,9 +52,9 @@ def file_entry(path: Path) -> Entry:
 
     def read(start: int = 0, stop: int | None = None) -> memoryview:
         try:
-            with open(path, "rb") as handle:
+            with open(path, "rb", buffering=0) as handle:
                 handle.seek(start)
-                return memoryview(handle.read(-1 if stop is None else max(stop - start, 0)))
+                return memoryview(handle.readall() if stop is None else _read_up_to(handle, max(stop - start, 0)))
         except OSError as error:
             raise _unreadable() from error
 
@@ -62,6 +62,17 @@ def file_entry(path: Path) -> Entry:
         return Entry(path.name, path.stat().st_size, read, path)
     except OSError as error:
         raise _unreadable() from error
+
+
+def _read_up_to(handle: io.FileIO, count: int) -> bytes:
+    """The next `count` bytes of an unbuffered file, or what there is; the system may hand them over in pieces."""
+    data = handle.read(count)
+    if len(data) == count or not data:
+        return data
+    pieces = [data]
+    while (left := count - sum(map(len, pieces))) and (more := handle.read(left)):
+        pieces.append(more)
+    return b"".join(pieces)
 
 
 def _unreadable() -> UserFacingError:

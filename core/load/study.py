@@ -26,7 +26,7 @@ from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
 from core.load.words import count_of
-from core.records import AcquisitionFacts, CtStudy, Origin, digest_volume
+from core.records import AcquisitionFacts, CtStudy, Origin
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -301,19 +301,16 @@ def _finish(
 ) -> CtStudy:
     """The checked study. continuity: the check of neighbouring slices, for a volume straight from a scanner."""
     low, high = extremes(voxels)
-    padded = low < PADDING_BELOW_HU
     with ThreadPoolExecutor(1) as pool:
-        # Hashing takes as long as the checks; where padding will be rewritten it has to wait.
-        hashed = None if padded else pool.submit(digest_volume, voxels, affine)
+        values = pool.submit(refuse_unless_hounsfield, voxels, low, high, resampled=continuity is None)
         notes += continuity() if continuity else []
-        notes += refuse_unless_hounsfield(voxels, low, high, resampled=continuity is None)
-        if padded:
-            replace_padding(voxels, notes)
-        digest = hashed.result() if hashed else ""
+        notes += values.result()
+    if low < PADDING_BELOW_HU:
+        replace_padding(voxels, notes)
     extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
     if extent.max() < _SMALL_MM:
         notes.append(f"The whole volume is only {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g} mm.")
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
     origin: Origin = "virtual" if virtual else "real"
-    return CtStudy(voxels, affine, tuple(notes), description, origin, digest=digest, facts=facts)
+    return CtStudy(voxels, affine, tuple(notes), description, origin, facts)

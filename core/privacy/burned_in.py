@@ -103,7 +103,7 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."
     if len(boxes) == 1:
         note = note.replace("1 boxes", "1 box")
-    return replace(study, voxels_hu=voxels, notes=(*study.notes, note), digest="")
+    return replace(study, voxels_hu=voxels, notes=(*study.notes, note))
 
 
 def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:

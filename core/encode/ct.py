@@ -211,16 +211,17 @@ def round_to_half(model: nn.Module) -> nn.Module:
     return model
 
 
-@torch.inference_mode()
 def encode_slices(hu: torch.Tensor, encoder: CompactSlices, device: str = "cpu", *, batch: int = 16) -> torch.Tensor:
     """HU (S, 128, 144) int16 or float -> tokens (S, 85) float32 on the CPU; mixed precision on CUDA."""
+    # Moved before: what inference mode moves can never take part in a gradient again.
     encoder = encoder.to(device).eval()
     parts = []
-    for start in range(0, len(hu), batch):
-        part = hu[start : start + batch].to(device)
-        with torch.autocast("cuda", enabled=device.startswith("cuda")):
-            parts.append(encoder(part).float().cpu())
-    return torch.cat(parts)
+    with torch.inference_mode():
+        for start in range(0, len(hu), batch):
+            part = hu[start : start + batch].to(device)
+            with torch.autocast("cuda", enabled=device.startswith("cuda")):
+                parts.append(encoder(part).float().cpu())
+        return torch.cat(parts)
 
 
 def encode_study(study: CtStudy, encoder: CompactSlices, device: str = "cpu") -> Tokens:

@@ -18,6 +18,7 @@ from test_pretrain_dense import SMALL, planted_cache
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.encode.ct import encode_slices
 from core.explain.methods import CARDS, METHODS
+from core.explain.readout import RiskReadout
 from core.fit import fit_fusion
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.dense import pretrain_encoder
@@ -173,3 +174,15 @@ def test_an_encoder_that_was_on_the_device_can_still_be_asked_for_gradients(devi
     torch.testing.assert_close(again.detach(), tokens, atol=1e-5, rtol=1e-5)
     assert image.grad is not None
     assert float(image.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "occlusion"])
+def test_maps_in_mixed_precision_are_the_maps_in_full(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU's bfloat16 stands in for the GPU's, which rounds alike."""
+    full = ask("concat", method, planes=4).saliency
+    monkeypatch.setattr(RiskReadout, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
+    mixed = ask("concat", method, planes=4).saliency
+    assert full is not None
+    assert mixed is not None
+    assert not np.array_equal(full.values, mixed.values)
+    assert np.corrcoef(full.values.ravel(), mixed.values.ravel())[0, 1] > 0.95

@@ -1,6 +1,6 @@
 """Cost of saliency: the whole study and the shown slice, relative to one forward and backward pass of the encoder.
 
-    python -m bench.saliency [--bundle FOLDER] [--study PATH] [--method gradcam] [--repeats 5] [--json FILE]
+    python -m bench.saliency [--bundle FOLDER] [--study PATH] [--method gradcam] [--repeats 25] [--json FILE]
 
 Without a bundle an untrained encoder and image model of the shipped sizes are timed (weights do not change the time).
 The pass is the plain full-study computation: tokens of every slice, risk, gradient to every voxel of every slice. Both
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=None)
     parser.add_argument("--study", type=Path, default=DEMO)
     parser.add_argument("--method", default="gradcam", choices=tuple(METHODS))
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     folder = options.bundle or shipped_bundles().get("pe_mortality/image_only")

@@ -29,8 +29,7 @@ def explaining(*modules: nn.Module, device: torch.device | str = "cpu") -> Itera
     undo = [_snapshot(module) for module in modules]
     try:
         for module in modules:
-            module.eval().to(device)
-            module.requires_grad_(False)
+            _move(module.eval().requires_grad_(False), device)
         yield
     finally:
         for module, snapshot in zip(modules, undo, strict=True):
@@ -54,12 +53,22 @@ def seeded(seed: int) -> Iterator[None]:
 Snapshot = tuple[torch.device, list[bool], list[bool], list[dict[str, list[int]]]]
 
 
-def _snapshot(module: nn.Module) -> Snapshot:
+def _device(module: nn.Module) -> torch.device:
     first = next(module.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def _move(module: nn.Module, device: torch.device | str) -> None:
+    """The module to a device, where it is not there: visiting every weight costs as much as a slice's gradient."""
+    if _device(module) != torch.device(device):
+        module.to(device)
+
+
+def _snapshot(module: nn.Module) -> Snapshot:
     hooks = [{name: list(getattr(part, name)) for name in _HOOKS} for part in module.modules()]
     training = [part.training for part in module.modules()]
     wanted = [parameter.requires_grad for parameter in module.parameters()]
-    return (first.device if first is not None else torch.device("cpu")), training, wanted, hooks
+    return _device(module), training, wanted, hooks
 
 
 def _restore(
@@ -69,7 +78,7 @@ def _restore(
     wanted: list[bool],
     hooks: list[dict[str, list[int]]],
 ) -> None:
-    module.to(device)
+    _move(module, device)
     for part, flag, before in zip(module.modules(), training, hooks, strict=True):
         part.training = flag
         for name in _HOOKS:

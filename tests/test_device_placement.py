@@ -143,9 +143,8 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
     expected, losses = tuned("cpu")
     device = request.getfixturevalue("device")
     encoder, found = tuned(device.type)
-    # AdamW steps tensor by tensor there and all at once here
-    assert found == pytest.approx(losses, abs=1e-3)
-    assert weights_differ(encoder, expected) < 1e-3
+    assert found == pytest.approx(losses, abs=1e-4)
+    assert weights_differ(encoder, expected) < 1e-4
 
 
 def test_next_code_training_on_the_device(device: torch.device) -> None:

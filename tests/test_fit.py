@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import sys
@@ -304,7 +305,11 @@ def test_fine_tuning_never_leaves_the_tuning_patients_worse() -> None:
         train, tuning, "image_only", config=FitConfig(members=1, hidden=8, epochs=1, least_steps=0), device="cpu"
     )
     parts = [(data.subset(rows), [slices[row] for row in rows]) for rows in split]
+    others = [copy.deepcopy((fitted.model, encoder)) for _ in range(2)]
     result = fine_tune_ct(fitted.model, encoder, *parts, epochs=2)
+    torch.manual_seed(99)
+    assert fine_tune_ct(*others[0], *parts, epochs=2) == result
+    assert fine_tune_ct(*others[1], *parts, epochs=2, seed=1) != result
     assert len(result.tuning_nll) == 3
     assert result.improved == (min(result.tuning_nll[1:]) < result.tuning_nll[0])
     assert not encoder.training

@@ -49,24 +49,32 @@ def fine_tune_ct(
     draw = np.random.default_rng(seed)
     losses = [_tuning_loss(model, encoder, *tuning)]
     best = copy.deepcopy(modules.state_dict())
-    for epoch in range(epochs):
-        model.train()
-        encoder.eval()
-        order = draw.permutation(len(train[0]))
-        for rows in np.array_split(order, max(1, len(order) // PATIENTS_A_STEP)):
-            loss = _loss(model, encoder, *train, rows)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(modules.parameters(), 5.0)
-            optimiser.step()
-        losses.append(_tuning_loss(model, encoder, *tuning))
-        if losses[-1] == min(losses):
-            best = copy.deepcopy(modules.state_dict())
-        if progress:
-            progress((epoch + 1) / epochs, f"CT encoder, epoch {epoch + 1}: tuning loss {losses[-1]:.4f}")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for epoch in range(epochs):
+            model.train()
+            encoder.eval()
+            _one_epoch(optimiser, lambda rows: _loss(model, encoder, *train, rows), draw.permutation(len(train[0])))
+            losses.append(_tuning_loss(model, encoder, *tuning))
+            if losses[-1] == min(losses):
+                best = copy.deepcopy(modules.state_dict())
+            if progress:
+                progress((epoch + 1) / epochs, f"CT encoder, epoch {epoch + 1}: tuning loss {losses[-1]:.4f}")
     modules.load_state_dict(best)
     modules.cpu().eval().requires_grad_(False)
     return FineTuned(tuple(losses), min(losses) < losses[0])
+
+
+def _one_epoch(
+    optimiser: torch.optim.Optimizer, loss_of: Callable[[npt.NDArray[np.int64]], Tensor], order: npt.NDArray[np.int64]
+) -> None:
+    weights = [value for group in optimiser.param_groups for value in group["params"]]
+    for rows in np.array_split(order, max(1, len(order) // PATIENTS_A_STEP)):
+        loss = loss_of(rows)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, 5.0)
+        optimiser.step()
 
 
 def _batch(encoder: nn.Module, data: TokenSet, slices: Sequence[Slices | None], rows: Sequence[int]) -> TokenBatch:

@@ -135,15 +135,30 @@ def highest_copies(task: Callable[[], object], size: int) -> float:
         tracemalloc.stop()
 
 
+EDGE = 256
+
+
+def write_ramp(folder: Path, place: Callable[[int, np.ndarray], np.ndarray]) -> int:
+    """A cube of EDGE voxels a side with each slice moved to place(index, position); bytes of its volume."""
+    grid = Grid((EDGE, EDGE, EDGE), (1.0, 1.0, 1.0))
+    ramp = np.linspace(-1000, 1000, EDGE * EDGE).reshape(EDGE, EDGE)
+    for index in range(EDGE):
+        dataset = slice_dataset(grid, index)
+        dataset.ImagePositionPatient = list(place(index, np.array(dataset.ImagePositionPatient, float)))
+        put_pixels(dataset, ramp + index)
+        (folder / f"{index}.dcm").write_bytes(to_bytes(dataset))
+    return 2 * EDGE**3
+
+
 def test_one_volume_in_memory_while_a_folder_is_read(tmp_path: Path) -> None:
     """Beside it only a slice a thread and the samples that checks look at; a second copy would be seen."""
-    edge = 256
-    grid = Grid((edge, edge, edge), (1.0, 1.0, 1.0))
-    ramp = np.linspace(-1000, 1000, edge * edge).reshape(edge, edge)
-    for index in range(edge):
-        dataset = slice_dataset(grid, index)
-        put_pixels(dataset, ramp + index)
-        (tmp_path / f"{index}.dcm").write_bytes(to_bytes(dataset))
-    size = 2 * edge**3
+    size = write_ramp(tmp_path, lambda _, place: place)
     assert highest_copies(lambda: load_study(tmp_path), size) < 1.5
     assert highest_copies(lambda: load_study(tmp_path).voxels_hu.copy(), size) > 1.9
+
+
+def test_two_volumes_in_memory_while_a_series_is_repaired(tmp_path: Path) -> None:
+    """Uneven and slanted at once: two steps of resampling and one of axes, each beside the one before only."""
+    size = write_ramp(tmp_path, lambda index, place: place + [0, 0.1 * index, 0.3 * (index % 3 == 1)])
+    repaired = highest_copies(lambda: load_study(tmp_path, repairs=["resample_evenly", "straighten_tilt"]), size)
+    assert 1.5 < repaired < 2.5

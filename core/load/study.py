@@ -258,29 +258,41 @@ def _load_dicom(
 ) -> CtStudy:
     stack = stack_series(contents.series[key], repairs)
     first = stack.images[0]
-    affine_ras = lps_to_ras(stack.affine_lps)
-    axes, affine = canonical_axes(affine_ras, (first.pixels.columns, first.pixels.rows, len(stack.images)))
-    voxels = read_stack(stack.images, axes, progress=progress, limits=limits)
-    notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images)]
+    axes, affine = canonical_axes(
+        lps_to_ras(stack.affine_lps), (first.pixels.columns, first.pixels.rows, len(stack.images))
+    )
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    continuity = partial(refuse_outlier_slices, voxels, axes.order.index(2), compressed=compressed)
+    read = partial(read_stack, stack.images, axes, progress=progress, limits=limits)
+    check = partial(refuse_outlier_slices, compressed=compressed)
+    doubts: list[str] = []
+    continuity: Callable[[], list[str]] | None = None
     if stack.heights_mm is not None or stack.slanted:
-        voxels, affine = _regridded(source_view(voxels, axes), stack)
+        voxels, affine, doubts = _regridded(stack, lambda: source_view(read(), axes), check)
+    else:
+        voxels = read()
+        continuity = partial(check, voxels, axes.order.index(2))
+    notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
     facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
     virtual = any(image.virtual for image in stack.images)
     return _finish(voxels, affine, notes, first.description, virtual, facts, continuity)
 
 
-def _regridded(voxels: Volume, stack: Stack) -> tuple[Volume, Matrix]:
-    """The chosen resampling of a stack (column, row, slice), then canonical axes again."""
-    affine = stack.affine_lps
+def _regridded(
+    stack: Stack, read: Callable[[], Volume], check: Callable[[Volume, int], list[str]]
+) -> tuple[Volume, Matrix, list[str]]:
+    """The chosen resampling of a stack, on canonical axes again, and what `check` says of the slices as measured.
+
+    read: gives the volume (column, row, slice). One name holds it and each step after it, so that two exist at most.
+    """
+    voxels, affine = read(), stack.affine_lps
+    doubts = check(voxels, 2)
     if stack.heights_mm is not None:
         voxels, _ = resample_heights(voxels, stack.heights_mm)
     if stack.slanted:
         voxels, affine = straighten(voxels, affine)
     i, j, k = voxels.shape
     axes, affine_ras = canonical_axes(lps_to_ras(affine), (i, j, k))
-    return np.asfortranarray(axes.apply(voxels)), affine_ras
+    return np.asfortranarray(axes.apply(voxels)), affine_ras, doubts
 
 
 def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:

@@ -48,11 +48,11 @@ def main() -> None:
 
 
 def _performance(bundle: Bundle) -> None:
-    st.html('<h2 class="section">How well it did on held-out patients</h2>')
     evaluation = next(iter(bundle.metrics.get("models", {}).values()), None)
+    who = "held-out patients" if evaluation is None else f"{bundle.metrics['patients']:,} held-out patients"
+    st.html(f'<h2 class="section">How well it did on {who}</h2>')
     if evaluation is not None:
-        patients, happened = bundle.metrics["patients"], bundle.metrics["events"]
-        st.dataframe(training_rows(evaluation, patients=patients, events=happened), hide_index=True, height="content")
+        st.dataframe(training_rows(evaluation, events=bundle.metrics["events"]), hide_index=True, height="content")
         _calibration(bundle, evaluation["horizons"])
     elif bundle.card.get("performance"):
         st.dataframe(performance_rows(bundle.card["performance"]), hide_index=True)

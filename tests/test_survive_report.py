@@ -230,9 +230,10 @@ def test_card_figures_follow_the_theme_and_say_the_same(evaluated):
     assert "observed / expected" in words
     assert calibration_figure({"horizon_days": 9, "reason": "none"}) is None
     assert calibration_words({"horizon_days": 9, "reason": "No one."}) == "No one."
-    rows = training_rows(model, patients=report["patients"], events=report["events"])
+    rows = training_rows(model, events=report["events"])
     assert len(rows) == 2 + 4 * len(HORIZONS)
     assert rows[0]["Measure"] == "Concordance, Harrell"
+    assert rows[0]["Events"] == str(report["events"])
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", rows[0]["Value (95% interval)"])
 
 

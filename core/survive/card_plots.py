@@ -95,24 +95,22 @@ def calibration_words(horizon: Mapping[str, Any]) -> str:
     )
 
 
-def training_rows(model: Mapping[str, Any], *, patients: int, events: int) -> list[dict[str, str]]:
-    """Table rows of one model's entry `models[name]` of a report, as words: measure, time, value, patients, events."""
+def training_rows(model: Mapping[str, Any], *, events: int) -> list[dict[str, str]]:
+    """Table rows of one model's entry `models[name]` of a report, as words: measure, time, value, events by then."""
     rows = []
     for entry in model["concordance"]:
         when = "whole follow-up" if entry["tmax_days"] is None else f"to day {entry['tmax_days']:g}"
         label = {"harrell": "Concordance, Harrell", "uno": "Concordance, Uno (IPCW)"}[entry["estimator"]]
-        rows.append(_row(label, when, with_interval(entry), patients, events))
+        rows.append(_row(label, when, with_interval(entry), events))
     for days, entry in model["horizons"].items():
         happened, when = entry["events_by_horizon"], f"day {days}"
         brier, calibration = entry.get("brier", {}), entry.get("calibration", {})
         plain = number(brier.get("kaplan_meier_reference"))
-        rows.append(
-            _row("AUC, cumulative/dynamic (IPCW)", when, with_interval(entry.get("auc", {})), patients, happened)
-        )
-        rows.append(_row(f"Brier score (Kaplan-Meier alone: {plain})", when, with_interval(brier), patients, happened))
+        rows.append(_row("AUC, cumulative/dynamic (IPCW)", when, with_interval(entry.get("auc", {})), happened))
+        rows.append(_row(f"Brier score (Kaplan-Meier alone: {plain})", when, with_interval(brier), happened))
         ratio = with_interval(calibration.get("observed_expected", {}), "ratio", 2)
-        rows.append(_row("Observed / expected", when, ratio, patients, happened))
-        rows.append(_row("Calibration error (ICI)", when, number(calibration.get("ici")), patients, happened))
+        rows.append(_row("Observed / expected", when, ratio, happened))
+        rows.append(_row("Calibration error (ICI)", when, number(calibration.get("ici")), happened))
     return rows
 
 
@@ -156,14 +154,8 @@ def _layout(title: str) -> dict[str, Any]:
     }
 
 
-def _row(measure: str, when: str, value: str, patients: int, events: int) -> dict[str, str]:
-    return {
-        "Measure": measure,
-        "Time": when,
-        "Value (95% interval)": value,
-        "Patients": str(patients),
-        "Events": str(events),
-    }
+def _row(measure: str, when: str, value: str, events: int) -> dict[str, str]:
+    return {"Measure": measure, "Time": when, "Value (95% interval)": value, "Events": str(events)}
 
 
 def _percent(share: float | None) -> str:

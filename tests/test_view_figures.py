@@ -50,6 +50,18 @@ def test_the_curve_is_drawn_over_the_cohort_with_numbers_at_risk_and_watermark()
     assert "Trained" not in texts(curve_figure(RESULT, baseline(), virtual=False))
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.2, 0.7, 1.6, 3.0, 6.0])
+def test_no_line_runs_through_the_watermark(rate):
+    cohort = baseline()
+    cohort.loc[len(cohort) - 1, ["lower", "upper"]] = np.nan
+    figure = curve_figure(replace(RESULT, curve=curve(rate)), cohort, others=[("ehr_only", curve(rate / 2))])
+    note = next(note for note in figure.layout.annotations if "Trained on virtual" in str(note.text))
+    end = figure.layout.xaxis.range[1]
+    for line in (trace for trace in figure.data if trace.mode == "lines"):
+        near = (line.x > end * (note.x - 0.2)) & (line.x < end * (note.x + 0.2))
+        assert (np.abs(np.asarray(line.y)[near] / 100 - note.y) > 0.08).all()
+
+
 def test_single_modality_curves_have_their_own_colour_and_line():
     others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
     named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}

@@ -22,6 +22,10 @@ LEAST_TICK_GAP = 0.1
 """Share of the time axis that a tick label and the number at risk below it need."""
 
 
+_WORDS_WIDE, _LINE = 0.54, 0.1
+"""Share of the time axis that the words in the plot take, and of its height that half a line of them takes."""
+
+
 def curve_figure(
     review: CaseReview,
     baseline: pd.DataFrame,
@@ -47,7 +51,7 @@ def curve_figure(
     ticks = _ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
     if marks := curve_marks(review.notices, virtual):
-        _add_watermark(figure, marks)
+        _add_watermark(figure, marks, _free_place(figure, shown_days(review), _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
     return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
 
@@ -120,10 +124,25 @@ def _margin_note(figure: go.Figure, day: float, text: str) -> None:
     figure.add_annotation(x=day, y=0, yref="paper", yshift=-34, showarrow=False, text=text, font={"size": 11})
 
 
-def _add_watermark(figure: go.Figure, marks: Sequence[str]) -> None:
+def _free_place(figure: go.Figure, end_days: float, half: float) -> tuple[float, float]:
+    """Middle (x, y), as shares of the plot, of the first place where no drawn line comes near words of 2 x `half`."""
+    drawn = [np.array([line.x, line.y], np.float64) for line in figure.data if line.mode == "lines"]
+    lines = [points[:, np.isfinite(points).all(axis=0)] for points in drawn]
+
+    def room(place: tuple[float, float]) -> float:
+        days = end_days * np.linspace(place[0] - _WORDS_WIDE / 2, place[0] + _WORDS_WIDE / 2, 9)
+        return min(float(np.abs(np.interp(days, *line) / 100 - place[1]).min()) for line in lines if line.size)
+
+    places = [(x, y) for x in (0.5, 0.28, 0.72) for y in (half + 0.02, 0.3, 0.5, 0.7)]
+    return next((place for place in places if room(place) >= half), max(places, key=room))
+
+
+def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, float]) -> None:
     figure.add_annotation(
-        x=0.5,
-        y=0.12,
+        x=place[0],
+        y=place[1],
+        xanchor="center",
+        yanchor="middle",
         xref="paper",
         yref="paper",
         text="<br>".join(marks),

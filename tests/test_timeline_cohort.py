@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from core.errors import UserFacingError
 from core.timeline import load_timeline
 from core.timeline.cohort_scale import open_cohort
 
+ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = tuple(column.name for column in fields(EventRows))
 CODES = ("LOINC//718-7", "LAB//50983//mEq/L", "LOINC//2345-7", "ATC//B01AF02", "VISIT//ED", "LOCAL//x", "RARE//1")
 
@@ -170,3 +174,36 @@ def test_cohorts_that_cannot_be_trusted_are_refused(tmp_path: Path, change: dict
 def an_untrained() -> CompactSequence:
     sizes = {"hidden": 8, "layers": 1, "heads": 2, "max_tokens": 9}
     return CompactSequence({"name": "compact_sequence", "codes": list(CODES), "numeric": [], **sizes})
+
+
+def with_bad_statistics(data: bytes, *, kind: str) -> bytes:
+    """A parquet file whose first column, whole numbers of 64 bits, has statistics that cannot be decoded."""
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = bytearray(data[start:-8])
+    if kind == "other type":
+        # The first of these bytes is the file's version; the second says INT64 of the column and becomes INT96.
+        footer[footer.index(b"\x15\x04\x19", 1) + 1] = 6
+    else:
+        # Four extremes of eight bytes: the first two are of an old kind that is not read; the third loses four bytes.
+        field = [found.start() for found in re.finditer(rb"[\x18\x28]\x08", footer)][2]
+        footer[field + 1 : field + 6] = b"\x04"
+    return data[:start] + bytes(footer) + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+@pytest.mark.parametrize("kind", ["other type", "short value"])
+def test_statistics_that_cannot_be_decoded_are_refused(tmp_path: Path, kind: str) -> None:
+    """Asked for as such, they would end the process: in a process of its own, which must come back with words."""
+    columns = {
+        "subject_id": pa.array([1, 1, 2], pa.int64()),
+        "time": pa.array([0, 1, 2], pa.timestamp("us")),
+        "code": ["a", "b", "c"],
+        "numeric_value": pa.array([1.0, 2.0, 3.0], pa.float32()),
+    }
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert len(load_timeline(path, subject_id=1).events) == 2
+    path.write_bytes(with_bad_statistics(path.read_bytes(), kind=kind))
+    script = f"from core.timeline import load_timeline; load_timeline({str(path)!r}, subject_id=1)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 1
+    assert "UserFacingError: The table is damaged" in ended.stderr

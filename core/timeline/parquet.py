@@ -108,8 +108,11 @@ def _groups(opened: pq.ParquetFile, column: str, subject_id: int) -> list[int]:
 
 def _statistics(opened: pq.ParquetFile, number: int, column: str, place: int) -> Any:
     chunk = opened.metadata.row_group(number).column(place)
-    known = chunk.path_in_schema == column and chunk.is_stats_set and chunk.statistics.has_min_max
-    return chunk.statistics if known else None
+    if chunk.path_in_schema != column or not chunk.is_stats_set:
+        return None
+    # Where statistics cannot be decoded, asking for them ends the process; reading a row decodes them too, and raises.
+    next(opened.iter_batches(batch_size=1, row_groups=[number], columns=[column]), None)
+    return chunk.statistics if chunk.statistics.has_min_max else None
 
 
 def _rows_of(opened: pq.ParquetFile, group: int, column: str, names: list[str], subject_id: int) -> pa.Table | None:
@@ -168,7 +171,7 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
 
 
 def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
-    """Patients of a parquet file, from the statistics alone where they name a single one."""
+    """Patients of a parquet file whose subjects are whole numbers; {1} where it names none."""
     opened = parquet_file(entry)
     column = recognise(opened.schema_arrow.names, mapping).get("subject_id")
     if column is None:

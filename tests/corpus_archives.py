@@ -162,6 +162,7 @@ CASES = cases("archive", {
     "zip behind other bytes": (in_zip(change=lambda b: b"#!/bin/sh\n" + b), "either"),
     "zip with trailing bytes": (in_zip(change=lambda b: b + b"garbage"), "either"),
     "zip with escaping names": (in_zip(escaping), "right"),
+    "zip with a nameless entry": (lambda: [("a.zip", zipped([*series(), ("", b"words")]))], "either"),
     "zip with a link": (lambda: [("a.zip", zip_link("/etc/passwd"))], "refuse"),
     "zip with equal names": (
         in_zip(lambda: [(f"same{i % 2}.dcm", data) for i, (_, data) in enumerate(series())]), "either"),

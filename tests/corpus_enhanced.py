@@ -245,6 +245,8 @@ CASES = cases("enhanced", {
     "empty position sequence": (
         lambda: file(lambda d: setattr(frames(d)[3], "PlanePositionSequence", [])), "refuse", {"words": "where"}),
     "no orientation": (lambda: file(without("PlaneOrientationSequence")), "refuse", {"words": "oriented"}),
+    "thickness zero": (
+        lambda: file(lambda data: setattr(shared(data).PixelMeasuresSequence[0], "SliceThickness", 0)), "right"),
     "no pixel measures": (lambda: file(without("PixelMeasuresSequence")), "refuse", {"words": "spacing"}),
     "no rescale": (lambda: file(without("PixelValueTransformationSequence")), "refuse", {"words": "rescale"}),
     "rescale zero in one": (lambda: file(lambda d: rescale_of(d, 5, RescaleSlope=0)), "refuse", {"words": "rescale"}),

@@ -129,6 +129,9 @@ GOOD = cases("nifti", {
     "int8 with rescale": (lambda: scaled("i1", 10.0, 0.0), "right", {"tolerance": 5.01}),
     "slope and intercept": (lambda: scaled("<i2", 0.25, -100.0), "right"),
     "slope negative": (lambda: scaled("<i2", -1.0, 0.0), "either"),
+    "bytes of the rows moved": (
+        patched((280, "12f", (1.5, 0, 0, -21.25, 0, 1.25, 0, 6e-40, 0, 0, 2, -10))), "refuse", {"words": "too small"}),
+    "junk in rows that are not used": (lambda: nii(sform=0, patch=[(280, "12f", (6e-40,) * 12)]), "right"),
     "slope zero means unscaled": (patched((112, "f", 0.0), (116, "f", 0.0)), "right"),
     "slope zero with an intercept": (patched((112, "f", 0.0), (116, "f", -1024.0)), "either"),
     "qform only": (lambda: nii(sform=0), "right"),

@@ -12,7 +12,7 @@ from pydicom.filereader import dcmread
 from pydicom.multival import MultiValue
 
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader, Vector, digest_text, sortable, to_float
+from core.load.dicom_header import ImageHeader, Vector, digest_text, positive, sortable, to_float
 from core.load.dicom_scan import Malformed
 from core.load.words import EXPORT_AGAIN, safe_kernel
 
@@ -81,13 +81,13 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         position_mm=_numbers(macro("PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=_numbers(macro("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         spacing_mm=_numbers(measures, "PixelSpacing", 2),
-        thickness_mm=_number(measures, "SliceThickness"),
-        slice_step_mm=_number(measures, "SpacingBetweenSlices"),
+        thickness_mm=positive(_number(measures, "SliceThickness")),
+        slice_step_mm=positive(_number(measures, "SpacingBetweenSlices")),
         slope=_number(transform, "RescaleSlope"),
         intercept=_number(transform, "RescaleIntercept"),
         rescale_type=str(transform.get("RescaleType") or "").upper() if transform is not None else "",
         image_type=(*kind, *image.image_type),
-        tube_voltage_kv=voltage,
+        tube_voltage_kv=positive(voltage),
         kernel=safe_kernel(kernel) or image.kernel,
         protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
         temporal_position=_text(content, "TemporalPositionIndex"),

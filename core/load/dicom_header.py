@@ -259,15 +259,15 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
         temporal_position=values.text("TemporalPositionIdentifier"),
         orientation=values.vector("ImageOrientationPatient", 6),
-        spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=_positive(values.number("SliceThickness")),
-        slice_step_mm=_positive(values.number("SpacingBetweenSlices")),
+        spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=positive(values.number("SliceThickness")),
+        slice_step_mm=positive(values.number("SpacingBetweenSlices")),
         tilt_degrees=values.number("GantryDetectorTilt"), slope=values.number("RescaleSlope"),
         intercept=values.number("RescaleIntercept"), rescale_type=values.text("RescaleType").upper(),
         padding=values.short("PixelPaddingValue", signed=pixels.signed),
         padding_limit=values.short("PixelPaddingRangeLimit", signed=pixels.signed),
         lossy=values.text("LossyImageCompression") == "01",
         overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
-        kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=_positive(values.number("KVP")),
+        kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
@@ -308,7 +308,8 @@ def _frame_count(values: Values) -> int:
     return int(text)
 
 
-def _positive(number: float | None) -> float | None:
+def positive(number: float | None) -> float | None:
+    """The number where it is finite and above zero, else None."""
     return number if number is not None and math.isfinite(number) and number > 0 else None
 
 

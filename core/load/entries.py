@@ -192,7 +192,7 @@ def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
     """Regular entries of a zip file, read in memory with the limits enforced on the bytes that really come out."""
     try:
         with zipfile.ZipFile(entry.path or io.BytesIO(entry.read(0, None))) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
+            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
             if len(infos) > limits.entries:
                 raise too_many_entries(limits)
             produced = 0

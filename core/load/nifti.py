@@ -126,6 +126,7 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
         raise _refuse(
             "The NIfTI file was changed on its way, as by a transfer as text", "an intact file", "Copy it again."
         )
+    _refuse_tiny_numbers(raw)
     notes: list[str] = []
     shape = _shape(raw, notes)
     check_grid(shape, limits)
@@ -137,6 +138,20 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
     affine = _affine(raw, shape, repairs, notes)
     virtual = b"virtual patient" in raw.description.lower()
     return NiftiHeader(entry, shape, dtype, offset, slope, intercept, affine, virtual, tuple(notes))
+
+
+def _refuse_tiny_numbers(raw: _Raw) -> None:
+    """Raise for a number below what its format holds in full, which no program writes and moved bytes give."""
+    written = [*raw.pixdim[1:4], raw.slope, raw.intercept]
+    written += [*raw.quaternion, *raw.q_offset] if raw.qform > 0 else []
+    written += raw.s_rows if raw.sform > 0 else []
+    tiny = np.finfo(np.float64 if raw.magic[2:3] == b"2" else np.float32).tiny
+    if any(0 < abs(number) < tiny for number in written):
+        raise _refuse(
+            "A number of the NIfTI header is too small to mean anything; its bytes were probably moved",
+            "an intact header",
+            "Copy or convert the file again.",
+        )
 
 
 def _refuse(found: str, expected: str, next_step: str = "Convert the original CT again.") -> UserFacingError:

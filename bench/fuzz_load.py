@@ -33,7 +33,7 @@ from corpus_archives import tarred, zipped  # noqa: E402
 from corpus_bytes import packed  # noqa: E402
 from corpus_enhanced import compressed, file  # noqa: E402
 from corpus_nifti import nii  # noqa: E402
-from corpus_values import WIDE, encoded  # noqa: E402
+from corpus_values import WIDE, by_gdcm, encoded  # noqa: E402
 from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT  # noqa: E402
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E402
 
@@ -55,6 +55,7 @@ def seeds() -> list[Case]:
         Case("deflated series", lambda: series(syntax=DEFLATED), "right"),
         Case("RLE series", lambda: encoded(RLELossless), "right", **wide),
         Case("JPEG-LS series", lambda: encoded(JPEGLSLossless), "right", **wide),
+        Case("lossless JPEG series", lambda: list(by_gdcm("JPEGLosslessProcess14_1")), "right", **wide),
         Case("JPEG 2000 series", lambda: encoded(JPEG2000Lossless), "right", **wide),
         Case("enhanced file", file, "right"),
         Case("enhanced RLE file", lambda: compressed(RLELossless), "right", **wide),

@@ -300,7 +300,7 @@ def encoded(syntax: str) -> Files:
 
 
 @cache
-def _by_gdcm(syntax: str) -> tuple[tuple[str, bytes], ...]:
+def by_gdcm(syntax: str) -> tuple[tuple[str, bytes], ...]:
     """A series compressed by GDCM (for lossless JPEG, which pydicom does not write)."""
     import gdcm
 
@@ -348,7 +348,7 @@ SYNTAXES = cases("syntax", {
     "RLE": (lambda: encoded(RLELossless), "right", WIDER),
     "JPEG 2000": (lambda: encoded(JPEG2000Lossless), "right", WIDER),
     "JPEG-LS": (lambda: encoded(JPEGLSLossless), "right", WIDER),
-    "lossless JPEG": (lambda: list(_by_gdcm("JPEGLosslessProcess14_1")), "right", WIDER),
+    "lossless JPEG": (lambda: list(by_gdcm("JPEGLosslessProcess14_1")), "right", WIDER),
     "JPEG-LS and plain mixed": (
         lambda: encoded(JPEGLSLossless)[:6] + series(grid=WIDE)[6:], "right", WIDER),
     "JPEG 2000 on signed values": (lambda: signed_jpeg2000(), "right", WIDER),

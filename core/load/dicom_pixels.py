@@ -24,6 +24,7 @@ from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLIC
 from core.load.entries import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
+from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.words import EXPORT_AGAIN
 
@@ -215,18 +216,23 @@ def _compressed(image: ImageHeader, split: _Split) -> Stored:
 
 def _check_stream(frame: bytes, pixels: PixelFormat) -> None:
     """Raise where a JPEG-family stream is cut short or contradicts the header; decoders hang on it or fill it up."""
+    if pixels.transfer_syntax in HUFFMAN_JPEG and not is_sound_jpeg(frame):
+        if pixels.transfer_syntax in _OFTEN_UNSUPPORTED:
+            raise _unsupported(UID(pixels.transfer_syntax))
+        raise UserFacingError("A compressed image is damaged.", "an intact compressed image", EXPORT_AGAIN)
     stream = read_codestream(frame)
     if stream is None:
         return
     if not stream.complete:
         raise truncated()
-    if (stream.rows, stream.columns, stream.components) != (pixels.rows, pixels.columns, 1):
+    same = (stream.rows, stream.columns, stream.components) == (pixels.rows, pixels.columns, 1)
+    if not same or stream.precision > pixels.bits_allocated:
         raise _other_size()
 
 
 def _other_size() -> UserFacingError:
     return UserFacingError(
-        "A compressed image has another size than its header declares.", "images as declared", EXPORT_AGAIN
+        "A compressed image has another size or depth than its header declares.", "images as declared", EXPORT_AGAIN
     )
 
 

@@ -207,3 +207,53 @@ def test_statistics_that_cannot_be_decoded_are_refused(tmp_path: Path, kind: str
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert ended.returncode == 1
     assert "UserFacingError: The table is damaged" in ended.stderr
+
+
+def test_text_that_is_not_marked_as_text_is_read(tmp_path: Path) -> None:
+    columns = {
+        "subject_id": pa.array([1, 1], pa.int64()),
+        "time": pa.array([0, 1], pa.timestamp("us")),
+        "code": pa.array([b"a", b"b"], pa.binary()),
+        "numeric_value": pa.array([1.0, None], pa.float32()),
+        "text_value": pa.array([None, "\u00fcber".encode()], pa.binary()),
+        "unit": pa.array([b"mg/dL", None], pa.large_binary()),
+    }
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.table(columns), path, store_schema=False)
+    events = load_timeline(path).events
+    assert events[["code", "text_value", "unit"]].values.tolist() == [["a", None, "mg/dL"], ["b", "\u00fcber", None]]
+    pq.write_table(pa.table({**columns, "unit": pa.array([b"\xff\xfe", None], pa.binary())}), path, store_schema=False)
+    with pytest.raises(UserFacingError, match="damaged"):
+        load_timeline(path)
+
+
+def test_a_flipped_bit_in_statistics_loses_no_event(tmp_path: Path) -> None:
+    """Every bit of the footer in turn; what is still read is the whole record of a patient in three row groups."""
+    subjects = [1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3]
+    columns = {
+        "subject_id": pa.array(subjects, pa.int64()),
+        "time": pa.array(range(12), pa.timestamp("us")),
+        "code": [f"c{row}" for row in range(12)],
+    }
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=4, compression="none")
+    data = path.read_bytes()
+    table = pq.ParquetFile(path).metadata
+    lows = [table.row_group(group).column(0).statistics.min for group in range(3)]
+    assert lows == [1, 2, 3]
+    expected = load_timeline(path, subject_id=2).events["code"].tolist()
+    assert len(expected) == 6
+    start, read = len(data) - 8 - int.from_bytes(data[-8:-4], "little"), 0
+    for place in [
+        found.start() + 2 for found in re.finditer(rb"[\x18\x28]\x08.\0\0\0\0\0\0\0", data[start:], re.DOTALL)
+    ]:
+        for bit in range(64):
+            changed = bytearray(data)
+            changed[start + place + bit // 8] ^= 1 << bit % 8
+            try:
+                found = load_timeline(("events.parquet", bytes(changed)), subject_id=2).events["code"].tolist()
+            except UserFacingError:
+                continue
+            read += 1
+            assert found == expected
+    assert read > 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -64,6 +65,17 @@ def _texts(column: pa.ChunkedArray) -> pd.Series[Any]:
     return pd.Series(column.cast(pa.string()).to_pandas(), dtype=object)
 
 
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of bytes as text, any other as it is: some writers leave out the mark that bytes are UTF-8 text.
+
+    Raises UserFacingError where the bytes are no text.
+    """
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return column
+    with translated():
+        return column.cast(pa.string())
+
+
 def has_whole_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
     """Whether the file names patients by whole numbers, as MEDS asks, or not at all."""
     opened = parquet_file(entry)
@@ -94,25 +106,41 @@ def read_subject(
 
 
 def _groups(opened: pq.ParquetFile, column: str, subject_id: int) -> list[int]:
-    """Row groups whose statistics allow the subject (all of those without statistics)."""
-    place = opened.schema_arrow.names.index(column)
+    """Row groups that may hold the subject, by their statistics or by the first subjects of a file sorted by subject.
+
+    Statistics carry no checksum: a flipped bit in them alone would make a part of the record disappear.
+    """
+    numbers = [n for n in range(opened.metadata.num_row_groups) if opened.metadata.row_group(n).num_rows]
+    firsts = [_first_subject(opened, number, column) for number in numbers]
+    known = [first for first in firsts if first is not None]
+    is_sorted = len(known) == len(firsts) and all(one <= next_one for one, next_one in pairwise(known))
     found = []
-    for number in range(opened.metadata.num_row_groups):
-        if opened.metadata.row_group(number).num_rows == 0:
-            continue
-        statistics = _statistics(opened, number, column, place)
-        if statistics is None or statistics.min <= subject_id <= statistics.max:
+    for place, number in enumerate(numbers):
+        allowed = _range(opened, number, column)
+        later = known[place + 1] if is_sorted and place + 1 < len(known) else subject_id
+        between = is_sorted and known[place] <= subject_id <= later
+        if allowed is None or allowed[0] <= subject_id <= allowed[1] or between:
             found.append(number)
     return found
 
 
-def _statistics(opened: pq.ParquetFile, number: int, column: str, place: int) -> Any:
-    chunk = opened.metadata.row_group(number).column(place)
-    if chunk.path_in_schema != column or not chunk.is_stats_set:
+def _first_subject(opened: pq.ParquetFile, number: int, column: str) -> int | None:
+    """Subject of a row group's first row. Raises where the group's statistics cannot be decoded (see `_range`)."""
+    first = next(opened.iter_batches(batch_size=1, row_groups=[number], columns=[column]))
+    value: int | None = first.column(0)[0].as_py()
+    return value
+
+
+def _range(opened: pq.ParquetFile, number: int, column: str) -> tuple[int, int] | None:
+    """Lowest and highest subject of a row group by its statistics, None where there are none.
+
+    A row of the column was read before: where statistics cannot be decoded, asking for them ends the process, while
+    reading decodes them too, and raises.
+    """
+    chunk = opened.metadata.row_group(number).column(opened.schema_arrow.names.index(column))
+    if chunk.path_in_schema != column or not chunk.is_stats_set or not chunk.statistics.has_min_max:
         return None
-    # Where statistics cannot be decoded, asking for them ends the process; reading a row decodes them too, and raises.
-    next(opened.iter_batches(batch_size=1, row_groups=[number], columns=[column]), None)
-    return chunk.statistics if chunk.statistics.has_min_max else None
+    return chunk.statistics.min, chunk.statistics.max
 
 
 def _rows_of(opened: pq.ParquetFile, group: int, column: str, names: list[str], subject_id: int) -> pa.Table | None:

@@ -23,7 +23,7 @@ from core.timeline.columns import (
     refuse_numbers_as_units,
 )
 from core.timeline.kinds import kind_in_table, kind_of
-from core.timeline.parquet import read_subject
+from core.timeline.parquet import as_text, read_subject
 from core.timeline.tables import Part
 
 
@@ -73,7 +73,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
     """
 
     def column(name: str) -> pd.Series[Any] | None:
-        return _series(table[fields[name]]) if name in fields else None
+        return _series(as_text(table[fields[name]])) if name in fields else None
 
     codes = clean_texts(_series(table[fields["code"]].cast(pa.string())))
     numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows)

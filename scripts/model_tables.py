@@ -12,12 +12,15 @@ import pandas as pd
 from core.survive import bootstrap_concordance, concordance, paired_bootstrap
 
 SEED = 0
+LEAST_TO_SHARE = 0.1
+"""How far above chance the true part must be for a share of it to mean anything."""
 HEAD = """# Fusions on held-out virtual patients
 
 Made by `make models` (`python scripts/make_models.py`); the numbers with all their digits are in fusion_table.json.
 C: Harrell concordance of the cumulative hazard at the longest horizon; interval: 95% percentile bootstrap over
 patients. Differences are paired on the same resamples, p values corrected after Holm. "Share" is (C - 0.5) / (C of the
-true part - 0.5). MAE: mean absolute difference between predicted and true S(t), day 0 to the longest horizon.
+true part - 0.5), left out where the true part is within 0.1 of chance. MAE: mean absolute difference between predicted
+and true S(t), day 0 to the longest horizon.
 """
 
 
@@ -69,10 +72,10 @@ def markdown(name: str, result: dict[str, Any]) -> str:
     ]
     for model, entry in result["models"].items():
         ceiling = true[{"image_only": "eta_image", "ehr_only": "eta_ehr"}.get(model, "eta")]
-        share = (entry["value"] - 0.5) / (ceiling - 0.5)
+        share = f"{(entry['value'] - 0.5) / (ceiling - 0.5):.0%}" if ceiling - 0.5 >= LEAST_TO_SHARE else "-"
         gaps = " | ".join(gap(result["differences"], reference, model) for reference in ("image_only", "concat"))
         interval = f"{entry['value']:.3f} ({entry['lower']:.3f} to {entry['upper']:.3f})"
-        lines.append(f"| {model} | {interval} | {share:.0%} | {entry['mean_curve_error']:.3f} | {gaps} |")
+        lines.append(f"| {model} | {interval} | {share} | {entry['mean_curve_error']:.3f} | {gaps} |")
     if "concat_pooled" in result["models"]:
         lines.append("")
     for item in result["differences"].get("concat_pooled", []):

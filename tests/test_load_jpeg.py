@@ -41,6 +41,8 @@ def baseline(mode: str = "L", **options: object) -> bytes:
         baseline(optimize=True),
         baseline(restart_marker_blocks=2),
         baseline(comment=b"words"),
+        baseline("RGB"),
+        baseline("CMYK"),
     ],
 )
 def test_sound_streams_pass(stream: bytes) -> None:
@@ -58,7 +60,6 @@ def test_sound_streams_pass(stream: bytes) -> None:
         LOSSLESS.replace(b"\xff\xc4", b"\xff\xe4"),
         LOSSLESS[: SCAN + 40] + b"\xff\xc4" + LOSSLESS[SCAN + 40 :],
         LOSSLESS[: SCAN + 40] + b"\xff\xd0" + LOSSLESS[SCAN + 40 :],
-        baseline("RGB"),
         baseline(progressive=True),
         first_frame(encoded(JPEGLSLossless)[0][1]),
         first_frame(encoded(JPEG2000Lossless)[0][1]),

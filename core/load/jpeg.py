@@ -13,7 +13,7 @@ _LOSSLESS = 0xC3
 _SKIPPED = frozenset((0xDB, 0xFE, *range(0xE0, 0xF0)))
 _TABLES, _RESTARTS, _SCAN, _END = 0xC4, 0xDD, 0xDA, 0xD9
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MOST_CATEGORIES = 16
+_MOST_CATEGORIES, _MOST_COMPONENTS = 16, 4
 
 
 @dataclass
@@ -22,13 +22,13 @@ class _Read:
 
     frame: int = 0
     precision: int = 0
-    component: int = -1
+    components: tuple[int, ...] = ()
     restarts: bool = False
     tables: set[tuple[int, int]] = field(default_factory=set)
 
 
 def is_sound_jpeg(stream: bytes) -> bool:
-    """Whether a stream of one component is one frame and one scan with the tables it needs, up to its end marker.
+    """Whether a stream is one frame and one scan of all its components, with the tables they need, to its end marker.
 
     The coded pixels themselves are not looked at, apart from the markers among them.
     """
@@ -55,11 +55,10 @@ def is_sound_jpeg(stream: bytes) -> bool:
 def _take(marker: int, segment: bytes, read: _Read) -> bool:
     """Note what a segment says; whether it may stand there and is whole."""
     if marker in _FRAMES:
-        sound = not read.frame and len(segment) == 9 and segment[5] == 1
-        if sound:
-            read.frame, read.precision, read.component = marker, segment[0], segment[6]
-            sound = 2 <= read.precision <= 16 if marker == _LOSSLESS else read.precision in (8, 12)
-        return sound
+        if read.frame or len(segment) < 9 or segment[5] > _MOST_COMPONENTS or len(segment) != 6 + 3 * segment[5]:
+            return False
+        read.frame, read.precision, read.components = marker, segment[0], tuple(segment[6::3])
+        return 2 <= read.precision <= 16 if marker == _LOSSLESS else read.precision in (8, 12)
     if marker == _TABLES:
         return _take_tables(segment, read)
     if marker == _RESTARTS:
@@ -91,14 +90,20 @@ def _take_tables(segment: bytes, read: _Read) -> bool:
 
 
 def _may_scan(segment: bytes, read: _Read) -> bool:
-    """Whether a scan header (B.2.3) asks for the frame's component, tables that are there and a known predictor."""
-    if not read.frame or len(segment) != 6 or segment[0] != 1 or segment[1] != read.component:
+    """Whether a scan header (B.2.3) asks for the frame's components, tables that are there and a known predictor."""
+    count = len(read.components)
+    if (
+        not read.frame
+        or len(segment) != 4 + 2 * count
+        or (segment[0], tuple(segment[1:-3:2])) != (count, read.components)
+    ):
         return False
-    first, second = divmod(segment[2], 16)
-    start, stop, shift = segment[3:]
-    if read.frame == _LOSSLESS:
-        return (0, first) in read.tables and 1 <= start <= 7 and stop == 0 and shift < read.precision
-    return {(0, first), (1, second)} <= read.tables and (start, stop, shift) == (0, 63, 0)
+    start, stop, shift = segment[-3:]
+    lossless = read.frame == _LOSSLESS
+    for first, second in (divmod(tables, 16) for tables in segment[2:-3:2]):
+        if (0, first) not in read.tables or not (lossless or (1, second) in read.tables):
+            return False
+    return 1 <= start <= 7 and stop == 0 and shift < read.precision if lossless else (start, stop, shift) == (0, 63, 0)
 
 
 def _ends_well(stream: bytes, position: int, read: _Read) -> bool:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.filewriter import dcmwrite
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from core.load.hounsfield import AIR_HU
+from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
 from core.load.limits import LIMITS, Limits, check_grid
 from core.privacy.text_place import PlaneBox, Planes
 
@@ -46,11 +48,20 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
     check_grid((int(dataset.Columns), int(dataset.Rows), 1), limits)
     if int(dataset.Columns) * int(dataset.Rows) * count * samples > limits.voxels:
         raise ValueError("too many pixels")
-    stored, facts = get_decoder(_syntax(dataset)).as_array(dataset, raw=True)
+    syntax = _syntax(dataset)
+    if syntax in HUFFMAN_JPEG:
+        _refuse_unsound_jpeg(dataset, count)
+    stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))
     stored = _without_unused_bits(np.array(stored), dataset)
     photometric = str(facts.get("photometric_interpretation") or dataset.get("PhotometricInterpretation") or "")
     return Frames(stored, photometric, _grey(stored, photometric, dataset))
+
+
+def _refuse_unsound_jpeg(dataset: Dataset, count: int) -> None:
+    """Raise ValueError for a frame that could end the process while it is decoded."""
+    if not all(is_sound_jpeg(frame) for frame in generate_frames(dataset.PixelData, number_of_frames=count)):
+        raise ValueError("an unsound JPEG frame")
 
 
 def _syntax(dataset: Dataset) -> UID:

@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -15,6 +16,7 @@ from core.errors import UserFacingError
 from core.load import list_series, load_study
 from core.records import CtStudy
 
+DEMO = Path(__file__).resolve().parents[1] / "assets/demo/lidc0001_2.0mm.nii.gz"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the real test files (../shared/data) are not on this machine"
@@ -138,3 +140,22 @@ def test_odd_dicom_files_are_refused(path: Path) -> None:
     with pytest.raises(UserFacingError) as caught:
         load_study(path)
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize(("low", "high"), [(-160, 240), (-1350, 150), (-1000, 400), (-150, 250)])
+def test_a_display_window_stretched_over_twelve_bits_is_refused(low: int, high: int) -> None:
+    """It has the range of a CT, but cuts off what is brightest; the scan itself, and with it metal, is read."""
+    study = load_study(DEMO)
+    stretched = np.clip((study.voxels_hu.astype(np.float32) - low) / (high - low), 0, 1) * 4095 - 1024
+    with pytest.raises(UserFacingError, match="Hounsfield"):
+        load_study(as_nifti(np.rint(stretched).astype(np.int16), study.affine_mm))
+    metal = study.voxels_hu.copy()
+    metal[60:72, 60:72, 20:60] = 3071
+    assert np.mean(metal == 3071) > 0.001
+    assert load_study(as_nifti(metal, study.affine_mm)).voxels_hu.max() == 3071
+
+
+def as_nifti(voxels: np.ndarray, affine_mm: np.ndarray) -> tuple[str, bytes]:
+    image = nib.Nifti1Image(voxels, affine_mm)
+    image.header.set_xyzt_units("mm")
+    return "scan.nii", image.to_bytes()

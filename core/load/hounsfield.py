@@ -22,6 +22,9 @@ _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS = 8
+_BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
+"""Where a window's top can lie, the share of voxels cut off there, and the one that metal at a scanner's limit leaves
+far behind."""
 _AS_AIR_HU = -940
 
 
@@ -146,10 +149,11 @@ def _refuse_window(inside: npt.NDArray[np.int16], span: str) -> None:
     """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value)."""
     counts = np.bincount(inside.astype(np.int64) + 32768)
     levels = np.flatnonzero(counts)
-    if levels[-1] - 32768 > 600 or len(levels) < 64:
+    if len(levels) < 64:
         return
+    share = _TOP_SHARE if levels[-1] - 32768 <= _BONE_HU else _METAL_SHARE
     at_top, below = counts[levels[-1]], counts[levels[-6:-1]].max()
-    if at_top > 0.005 * inside.size and at_top > 5 * below:
+    if at_top > share * inside.size and at_top > 5 * below:
         raise _not_hu(f"{span}, cut off at the top as by a display window")
 
 

@@ -23,8 +23,8 @@ _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS = 8
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
-"""Where a window's top can lie, the share of voxels cut off there, and the one that metal at a scanner's limit leaves
-far behind."""
+"""The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
+values of so many bits, the share that metal at a scanner's limit leaves far behind."""
 _AS_AIR_HU = -940
 
 
@@ -146,10 +146,14 @@ def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
 
 
 def _refuse_window(inside: npt.NDArray[np.int16], span: str) -> None:
-    """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value)."""
+    """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value), in HU
+    or stretched over all values of 8 to 16 bits."""
     counts = np.bincount(inside.astype(np.int64) + 32768)
     levels = np.flatnonzero(counts)
     if len(levels) < 64:
+        return
+    stretched = int(levels[-1] - levels[0] + 1).bit_count() == 1
+    if levels[-1] - 32768 > _BONE_HU and not stretched:
         return
     share = _TOP_SHARE if levels[-1] - 32768 <= _BONE_HU else _METAL_SHARE
     at_top, below = counts[levels[-1]], counts[levels[-6:-1]].max()

@@ -145,7 +145,7 @@ def difference(case: Case, study: object, wrong: str) -> str:
         placed = np.allclose(affine, truth.affine_mm, atol=0.05)
         if placed and share <= ISOLATED:
             return "isolated voxels"
-        if share == 0 or (placed and rescaled(voxels, truth.voxels_hu)):
+        if (not placed and share <= ISOLATED) or (placed and rescaled(voxels, truth.voxels_hu)):
             return "header number"
         if placed and damaged_slices(voxels, truth.voxels_hu) <= 3:
             return "pixels of a slice"

@@ -204,17 +204,18 @@ def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
         raise damaged("The zip archive") from error
 
 
-def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, before: int, size: int, limits: Limits) -> bytearray:
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, before: int, size: int, limits: Limits) -> bytes:
     if info.flag_bits & _ENCRYPTED:
         raise UserFacingError(
             "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
         )
-    out = bytearray()
+    pieces, produced = [], before
     with archive.open(info) as stream:
         while piece := stream.read(4 * MIB):
-            out += piece
-            check_ratio(before + len(out), size, limits)
-    return out
+            pieces.append(piece)
+            produced += len(piece)
+            check_ratio(produced, size, limits)
+    return b"".join(pieces)
 
 
 def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:

@@ -118,8 +118,13 @@ def refuse_unless_hounsfield(voxels: Volume, low: int, high: int, *, resampled: 
         raise _not_hu(f"{span}, never below 0: {kind}")
     _refuse_varied_padding(sample, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(inside, span)
-    _refuse_window(inside, span)
-    return _doubts(inside, high)
+    shifted = inside.astype(np.int64)
+    shifted += 32768
+    counted = np.bincount(shifted)
+    levels = np.flatnonzero(counted)
+    counts, levels = counted[levels], levels - 32768
+    _refuse_window(levels, counts, span)
+    return _doubts(inside, levels, high)
 
 
 def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
@@ -145,29 +150,25 @@ def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
         raise _not_hu(f"{span}; more than 1% lie above 4000, which no tissue reaches")
 
 
-def _refuse_window(inside: npt.NDArray[np.int16], span: str) -> None:
+def _refuse_window(levels: npt.NDArray[np.int64], counts: npt.NDArray[np.intp], span: str) -> None:
     """Refuse a volume cut off at the upper end of a display window (bone missing, many voxels at one top value), in HU
     or stretched over all values of 8 to 16 bits."""
-    counts = np.bincount(inside.astype(np.int64) + 32768)
-    levels = np.flatnonzero(counts)
     if len(levels) < 64:
         return
     stretched = int(levels[-1] - levels[0] + 1).bit_count() == 1
-    if levels[-1] - 32768 > _BONE_HU and not stretched:
+    if levels[-1] > _BONE_HU and not stretched:
         return
-    share = _TOP_SHARE if levels[-1] - 32768 <= _BONE_HU else _METAL_SHARE
-    at_top, below = counts[levels[-1]], counts[levels[-6:-1]].max()
-    if at_top > share * inside.size and at_top > 5 * below:
+    share = _TOP_SHARE if levels[-1] <= _BONE_HU else _METAL_SHARE
+    if counts[-1] > share * counts.sum() and counts[-1] > 5 * counts[-6:-1].max():
         raise _not_hu(f"{span}, cut off at the top as by a display window")
 
 
-def _doubts(inside: npt.NDArray[np.int16], high: int) -> list[str]:
+def _doubts(inside: npt.NDArray[np.int16], levels: npt.NDArray[np.int64], high: int) -> list[str]:
     notes = []
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
     if np.mean(inside < _AS_AIR_HU) < 0.001:
         notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
-    levels = np.flatnonzero(np.bincount(inside.astype(np.int64) + 32768))
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     if len(levels) < 64:

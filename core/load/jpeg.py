@@ -12,7 +12,7 @@ _FRAMES = frozenset((0xC0, 0xC1, 0xC3))
 _LOSSLESS = 0xC3
 _SKIPPED = frozenset((0xDB, 0xFE, *range(0xE0, 0xF0)))
 _TABLES, _RESTARTS, _SCAN, _END = 0xC4, 0xDD, 0xDA, 0xD9
-_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_NEXT_MARKER = re.compile(rb"\xff([^\x00\xff])")
 _MOST_CATEGORIES, _MOST_COMPONENTS = 16, 4
 
 

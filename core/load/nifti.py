@@ -141,10 +141,13 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
 
 
 def _refuse_tiny_numbers(raw: _Raw) -> None:
-    """Raise for a number below what its format holds in full, which no program writes and moved bytes give."""
+    """Raise for a length or scale below what its format holds in full, which no program writes and moved bytes give.
+
+    Directions are left out: a turn by next to nothing has such numbers.
+    """
     written = [*raw.pixdim[1:4], raw.slope, raw.intercept]
-    written += [*raw.quaternion, *raw.q_offset] if raw.qform > 0 else []
-    written += raw.s_rows if raw.sform > 0 else []
+    written += raw.q_offset if raw.qform > 0 else ()
+    written += raw.s_rows[3::4] if raw.sform > 0 else ()
     tiny = np.finfo(np.float64 if raw.magic[2:3] == b"2" else np.float32).tiny
     if any(0 < abs(number) < tiny for number in written):
         raise _refuse(

@@ -17,7 +17,8 @@ from ct_factory import DEFLATED, Grid, assert_right, dicom_files, dicom_slices, 
 
 from core.errors import UserFacingError
 from core.load import load_study
-from core.load.entries import memory_entry, open_entries
+from core.load.entries import open_entries
+from core.load.entry import memory_entry
 from core.load.inflate import inflate_gzip
 from core.load.limits import LIMITS, MIB
 

@@ -18,7 +18,8 @@ from core.load import load_study
 from core.load.codestream import read_codestream
 from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_scan import Malformed, looks_like_dicom
-from core.load.entries import Entry, open_entries
+from core.load.entries import open_entries
+from core.load.entry import Entry
 from core.load.hounsfield import rescale_into
 from core.records import CtStudy, digest_volume
 

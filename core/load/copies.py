@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.words import EXPORT_AGAIN, count_of
 
 _Compared = dict[tuple[Entry, Entry], bool]

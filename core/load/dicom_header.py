@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]

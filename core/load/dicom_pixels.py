@@ -21,7 +21,7 @@ from core.load.continuity import refuse_wrong_width
 from core.load.copies import pixel_bytes
 from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
 from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg

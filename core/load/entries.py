@@ -9,78 +9,21 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserFacingError
+from core.load.entry import Entry, file_entry, memory_entry
 from core.load.inflate import damaged, packing_of, unpack
-from core.load.limits import LIMITS, MIB, Limits, check_ratio, too_many_bytes, too_many_entries
+from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
+from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
-_ENCRYPTED = 0x1
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does."""
-
-    name: str
-    size: int
-    read: Callable[[int, int | None], memoryview]
-    path: Path | None = None
-
-
-def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
-    """An entry over bytes held in memory (not copied)."""
-    view = memoryview(data)
-
-    def read(start: int = 0, stop: int | None = None) -> memoryview:
-        return view[start:stop]
-
-    return Entry(name, len(view), read)
-
-
-def file_entry(path: Path) -> Entry:
-    """An entry over a file on disk, read on demand."""
-
-    def read(start: int = 0, stop: int | None = None) -> memoryview:
-        try:
-            with open(path, "rb", buffering=0) as handle:
-                handle.seek(start)
-                return memoryview(handle.readall() if stop is None else _read_up_to(handle, max(stop - start, 0)))
-        except OSError as error:
-            raise _unreadable() from error
-
-    try:
-        return Entry(path.name, path.stat().st_size, read, path)
-    except OSError as error:
-        raise _unreadable() from error
-
-
-def _read_up_to(handle: io.FileIO, count: int) -> bytes:
-    """The next `count` bytes of an unbuffered file, or what there is; the system may hand them over in pieces."""
-    data = handle.read(count)
-    if len(data) == count or not data:
-        return data
-    pieces = [data]
-    while (left := count - sum(map(len, pieces))) and (more := handle.read(left)):
-        pieces.append(more)
-    return b"".join(pieces)
-
-
-def _unreadable() -> UserFacingError:
-    return UserFacingError(
-        "A file of the source cannot be read.",
-        "files that the app may read and that stay unchanged while they load",
-        "Check the permissions and choose the source again.",
-    )
 
 
 def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
@@ -163,7 +106,7 @@ def expand_entry(
         return
     if depth >= _MOST_NESTED:
         raise _too_nested()
-    inner = _zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
+    inner = zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
     yield from _unpacked(inner, depth + 1, limits, met)
 
 
@@ -186,36 +129,6 @@ def _unpacked(
             if left < 0:
                 raise too_many_bytes(limits)
             yield opened
-
-
-def _zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
-    """Regular entries of a zip file, read in memory with the limits enforced on the bytes that really come out."""
-    try:
-        with zipfile.ZipFile(entry.path or io.BytesIO(entry.read(0, None))) as archive:
-            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-            if len(infos) > limits.entries:
-                raise too_many_entries(limits)
-            produced = 0
-            for info in infos:
-                data = _read_zipped(archive, info, produced, entry.size, limits)
-                produced += len(data)
-                yield memory_entry(info.filename, data)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        raise damaged("The zip archive") from error
-
-
-def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, before: int, size: int, limits: Limits) -> bytes:
-    if info.flag_bits & _ENCRYPTED:
-        raise UserFacingError(
-            "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
-        )
-    pieces, produced = [], before
-    with archive.open(info) as stream:
-        while piece := stream.read(4 * MIB):
-            pieces.append(piece)
-            produced += len(piece)
-            check_ratio(produced, size, limits)
-    return b"".join(pieces)
 
 
 def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.dicom_series import refuse_absurd_geometry
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, empty_volume, shear_degrees, source_view
 from core.load.hounsfield import bad_rescale, rescale_into
 from core.load.limits import LIMITS, Limits, check_grid

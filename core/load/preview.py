@@ -11,7 +11,7 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_pixels import read_stack
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.geometry import canonical_axes, plane_normal
 from core.load.limits import Limits
 from core.load.nifti import NiftiHeader, read_nifti_header, read_nifti_volume

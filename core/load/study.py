@@ -17,7 +17,8 @@ from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, stack_series
-from core.load.entries import Entry, Source, open_entries
+from core.load.entries import Source, open_entries
+from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.inflate import packing_of, unpack
 from core.load.limits import Limits
 from core.privacy.finding import Finding, mask

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
 from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import Entry, memory_entry, open_entries
+from core.load.entries import open_entries
+from core.load.entry import Entry, memory_entry
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import looks_like_nifti
 from core.load.words import count_of

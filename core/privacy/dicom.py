@@ -16,7 +16,7 @@ from pydicom.uid import UID
 
 from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, name_tokens, printable_runs
 from core.privacy.reading import read_bounded

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Collection
 from typing import Any
 
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, printable_runs
 

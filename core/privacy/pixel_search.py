@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.limits import Limits
 from core.privacy.burned_in import find_burned_in_text, find_text
 from core.privacy.finding import Finding

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import Entry, Source, expand_entry, plain_entries
+from core.load.entries import Source, expand_entry, plain_entries
+from core.load.entry import Entry
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
 from core.privacy.containers import search_container, search_names

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.limits import MIB
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, OLDEST_SHOWN, field_name, in_free_text
 from core.privacy.finding import Finding, mask

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entries import Entry, Source
+from core.load.entries import Source
+from core.load.entry import Entry
 from core.records import Timeline
 from core.timeline.columns import EARLIEST, LATEST, infinite, recognise
 from core.timeline.intake import cut_timeline

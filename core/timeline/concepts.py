@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.timeline.parquet import is_parquet, parquet_text
 
 _VOCABULARY = {"CPT4": "CPT", "NDC": "NDC"}

@@ -12,7 +12,8 @@ from typing import Literal
 
 import pandas as pd
 
-from core.load.entries import Entry, Source
+from core.load.entries import Source
+from core.load.entry import Entry
 from core.timeline.columns import FIELDS, ROLES, Role
 from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
 from core.timeline.tables import Part, event_files, text_table

@@ -12,7 +12,7 @@ from pathlib import PurePath
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.timeline.concepts import read_concepts
 from core.timeline.parquet import is_parquet, parquet_text
 from core.timeline.text_tables import read_text_table

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.timeline.columns import recognise
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entries import Entry, Source, file_entry, open_entries
+from core.load.entries import Source, open_entries
+from core.load.entry import Entry, file_entry
 from core.load.limits import LIMITS, too_many_entries
 from core.timeline.columns import alike, joined_clock, recognise
 from core.timeline.concepts import concept_words

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from core.errors import UserFacingError
-from core.load.entries import Entry
+from core.load.entry import Entry
 from core.load.words import count_of
 from core.timeline.columns import (
     FloatColumn,

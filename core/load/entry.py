@@ -1,0 +1,66 @@
+"""One file of a source as named byte ranges, on disk or in memory, read-only."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UserFacingError
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does."""
+
+    name: str
+    size: int
+    read: Callable[[int, int | None], memoryview]
+    path: Path | None = None
+
+
+def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
+    """An entry over bytes held in memory (not copied)."""
+    view = memoryview(data)
+
+    def read(start: int = 0, stop: int | None = None) -> memoryview:
+        return view[start:stop]
+
+    return Entry(name, len(view), read)
+
+
+def file_entry(path: Path) -> Entry:
+    """An entry over a file on disk, read on demand."""
+
+    def read(start: int = 0, stop: int | None = None) -> memoryview:
+        try:
+            with open(path, "rb", buffering=0) as handle:
+                handle.seek(start)
+                return memoryview(handle.readall() if stop is None else _read_up_to(handle, max(stop - start, 0)))
+        except OSError as error:
+            raise _unreadable() from error
+
+    try:
+        return Entry(path.name, path.stat().st_size, read, path)
+    except OSError as error:
+        raise _unreadable() from error
+
+
+def _read_up_to(handle: io.FileIO, count: int) -> bytes:
+    """The next `count` bytes of an unbuffered file, or what there is; the system may hand them over in pieces."""
+    data = handle.read(count)
+    if len(data) == count or not data:
+        return data
+    pieces = [data]
+    while (left := count - sum(map(len, pieces))) and (more := handle.read(left)):
+        pieces.append(more)
+    return b"".join(pieces)
+
+
+def _unreadable() -> UserFacingError:
+    return UserFacingError(
+        "A file of the source cannot be read.",
+        "files that the app may read and that stay unchanged while they load",
+        "Check the permissions and choose the source again.",
+    )

@@ -48,7 +48,8 @@ def test_every_range_equals_the_standard_library(method: int, size: int) -> None
     archive = archive_of([("first", b"12"), ("second", data)], method)
     entry = opened(archive)[1]
     whole = zipfile.ZipFile(io.BytesIO(archive)).read("second")
-    assert entry.size == size and bytes(entry.read(0, None)) == whole == data
+    assert entry.size == size
+    assert bytes(entry.read(0, None)) == whole == data
     for start, stop in [(0, 0), (0, 512), (128, 132), (0, 65_536), (60_000, 65_537), (5, None), (size - 3, size + 9)]:
         assert bytes(entry.read(max(start, 0), stop)) == data[max(start, 0) : stop], (start, stop)
 

@@ -16,7 +16,7 @@ from core.view.layout import finish
 from core.view.words import empty_html, error_html
 
 PLOT = {"displayModeBar": False}
-SHOWN_ELSEWHERE = ("performance", "schema_version")
+SHOWN_ELSEWHERE = ("name", "performance", "schema_version")
 
 
 def main() -> None:

@@ -244,8 +244,16 @@ def test_hostile_words_in_a_record_stay_words():
 
 def test_the_card_shows_every_entry():
     html = card_html(
-        {"intended_use": "Research", "training_data": {"patients": 12, "virtual": True}, "limits": ["a", "b"]}
+        {
+            "intended_use": "Research",
+            "training_data": {"patients": 12, "patients_train": 1500, "virtual": True},
+            "model": {"fusion": "cross_attention", "last_supported_days": 1525.33},
+            "limits": ["a", "b"],
+        }
     )
+    assert "<dt>Training patients</dt><dd>1,500</dd>" in html
+    assert "<dt>Fusion</dt><dd>Cross-attention</dd>" in html
+    assert "<dt>Supported to day</dt><dd>1,525</dd>" in html
     assert "Intended use" in html
     assert "<dd>12</dd>" in html
     assert "<dd>yes</dd>" in html

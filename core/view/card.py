@@ -6,6 +6,18 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from core.export.style import FUSION_TITLES
+
+_LABELS = {
+    "patients_train": "Training patients",
+    "events_train": "Training events",
+    "patients_tuning": "Tuning patients",
+    "last_supported_days": "Supported to day",
+    "members": "Members",
+    "pooled": "Pooled tokens",
+}
+_ROLES = {"image": "CT", "ehr": "Record"}
+
 
 def card_html(card: Mapping[str, Any]) -> str:
     """Every entry of a model card, in its own order; nested entries as definition lists."""
@@ -13,8 +25,14 @@ def card_html(card: Mapping[str, Any]) -> str:
 
 
 def _entries(values: Mapping[str, Any]) -> str:
-    lines = (f"<dt>{escape(label(key))}</dt><dd>{_value(value)}</dd>" for key, value in values.items())
+    lines = (f"<dt>{escape(label(key))}</dt><dd>{_value(_named(key, value))}</dd>" for key, value in values.items())
     return f"<dl>{''.join(lines)}</dl>"
+
+
+def _named(key: str, value: Any) -> Any:
+    """Our own names of fusions and roles as the pages say them; whatever else as it is."""
+    names: Mapping[str, str] = {"fusion": FUSION_TITLES, "role": _ROLES}.get(key, {})
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _value(value: Any) -> str:
@@ -25,16 +43,20 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
     return escape(str(value)) if value not in (None, "") else "not stated"
 
 
 def label(key: str) -> str:
     """A key as words.
 
-    >>> label("intended_use")
-    'Intended use'
+    >>> label("intended_use"), label("patients_train")
+    ('Intended use', 'Training patients')
     """
+    if key in _LABELS:
+        return _LABELS[key]
     words = key.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
 

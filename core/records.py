@@ -273,7 +273,7 @@ class Attribution:
 
     values: float32 (i, j, k), same grid as the study; positive raises risk where `signed`, else magnitude >= 0.
     unit:   what one unit is, in words. convergence_delta: relative completeness error (IG family), else None.
-    slice_scores: float32 (tokens,), sum of |values| that each encoder slice contributed.
+    risk_change: sum over slices of the |change of risk| that the maps explain (IG family), else None.
     """
 
     values: FloatArray
@@ -283,6 +283,7 @@ class Attribution:
     unit: str
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
     convergence_delta: float | None = None
+    risk_change: float | None = None
     seconds: float = 0.0
 
     def __post_init__(self) -> None:

@@ -232,8 +232,11 @@ def case_notices(
         text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
         notices.append(Notice("no_saliency", "info", text))
     if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:
-        share = saliency.convergence_delta or 0.0
-        text = f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%."
+        share, change = saliency.convergence_delta or 0.0, saliency.risk_change or 0.0
+        text = (
+            f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%. "
+            f"All slices together change it by {100 * change:.2g} of 100 patients."
+        )
         notices.append(Notice("not_converged", "caution", text))
     return tuple(notices)
 

@@ -126,13 +126,14 @@ def test_risk_with_the_slice_itself_is_the_risk(with_answer: RiskReadout) -> Non
 
 
 def test_integrated_gradients_are_complete_within_the_reported_error(with_answer: RiskReadout) -> None:
-    maps, error = slice_maps(with_answer, "integrated_gradients", [BLOCK_PLANE])
+    maps, complete = slice_maps(with_answer, "integrated_gradients", [BLOCK_PLANE])
     image = torch.from_numpy(BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1].astype(np.float32))
     base = with_answer.encoder(methods.blurred(image))
     change = float(with_answer.risk_of(with_answer.batch) - with_answer.risk_with(BLOCK_PLANE, base))
-    assert error is not None
-    assert abs(maps.sum() - change) <= (error + 1e-3) * abs(change)
-    assert error < 0.05
+    assert complete is not None
+    assert complete.risk_change == pytest.approx(abs(change), rel=1e-3)
+    assert abs(maps.sum() - change) <= (complete.relative_error + 1e-3) * abs(change)
+    assert complete.relative_error < 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -236,6 +236,19 @@ def test_a_shown_slice_equals_the_review(small: SmallBundle, review: CaseReview)
     assert np.allclose(shown, review.saliency.values[:, :, 6], atol=1e-6 * np.abs(shown).max())
 
 
+def test_a_path_method_says_how_much_it_misses_and_of_how_much(small: SmallBundle, review: CaseReview) -> None:
+    result = review_case(SCAN, SICK, small, horizon_days=90, explain="gradient_shap")
+    assert result.saliency is not None
+    missed, change = result.saliency.convergence_delta, result.saliency.risk_change
+    assert missed is not None
+    assert change is not None
+    said = [notice.text for notice in result.notices if notice.key == "not_converged"]
+    assert len(said) == (missed > 0.05)
+    assert all(f"{100 * missed:.0f}%" in text and f"{100 * change:.2g} of 100" in text for text in said)
+    assert review.saliency is not None
+    assert review.saliency.risk_change is None
+
+
 def test_curves_are_compared_and_unread_models_left_out(small: SmallBundle) -> None:
     models = {name: bundle(name) for name in ("image_only", "ehr_only")} | {"concat": small}
     curves = compare_curves(SCAN, SICK, models)  # type: ignore[arg-type]

@@ -231,7 +231,7 @@ CARDS: dict[str, MethodCard] = {
         "change of risk per encoder pixel",
         1,
         True,
-        {"steps": 32, "rule": "Gauss-Legendre", "baseline": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
+        {"steps": 64, "rule": "Gauss-Legendre", "baseline": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
     ),
     "gradient_shap": MethodCard(
         "GradientShap",

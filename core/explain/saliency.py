@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,18 @@ from core.records import Attribution, CtStudy, FloatArray
 Progress = Callable[[float], None]
 NOT_CONVERGED = 0.05
 """Relative completeness error above which a path method's map is called not converged."""
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """How well the sums of a path method's maps match what they explain.
+
+    relative_error: sum |attributed - change of risk| / sum |change of risk| over slices.
+    risk_change:    sum |change of risk| over slices, from the method's baseline to the slice; as a share of patients.
+    """
+
+    relative_error: float
+    risk_change: float
 
 
 def study_saliency(
@@ -42,7 +54,7 @@ def study_saliency(
     started = time.perf_counter()
     card = _card(method)
     planes = range(len(grid.z_mm))
-    values, error = slice_maps(readout, method, planes, seed=seed, progress=progress)
+    values, completeness = slice_maps(readout, method, planes, seed=seed, progress=progress)
     volume = volume_from_slices(values, study, grid)
     return Attribution(
         values=volume,
@@ -51,7 +63,8 @@ def study_saliency(
         signed=card.signed,
         unit=card.unit,
         parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": readout.quantity},
-        convergence_delta=error,
+        convergence_delta=completeness.relative_error if completeness else None,
+        risk_change=completeness.risk_change if completeness else None,
         seconds=time.perf_counter() - started,
     )
 
@@ -76,11 +89,8 @@ def slice_maps(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[FloatArray, float | None]:
-    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and the relative completeness error.
-
-    The error is sum |attributed - change of risk| / sum |change of risk| over slices; None for methods without it.
-    """
+) -> tuple[FloatArray, Completeness | None]:
+    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods)."""
     card, explain = CARDS[method], METHODS[method]
     parts: list[SliceMaps] = []
     with MODEL_LOCK, explaining(readout.encoder, readout.model, device=readout.device):
@@ -95,7 +105,7 @@ def slice_maps(
     values = torch.cat([part.values for part in parts]).numpy()
     if not np.isfinite(values).all():
         raise FloatingPointError("the saliency is not finite")
-    return values, _relative_error(parts)
+    return values, _completeness(parts)
 
 
 def _card(method: str) -> MethodCard:
@@ -123,10 +133,10 @@ def _to_cpu(maps: SliceMaps) -> SliceMaps:
     return SliceMaps(maps.values.float().cpu(), error, change)
 
 
-def _relative_error(parts: list[SliceMaps]) -> float | None:
+def _completeness(parts: list[SliceMaps]) -> Completeness | None:
     errors = [part.error for part in parts if part.error is not None]
     changes = [part.change for part in parts if part.change is not None]
     if not errors or not changes:
         return None
     total = float(torch.cat(changes).abs().sum())
-    return float(torch.cat(errors).abs().sum()) / max(total, 1e-12)
+    return Completeness(float(torch.cat(errors).abs().sum()) / max(total, 1e-12), total)

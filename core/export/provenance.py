@@ -96,6 +96,7 @@ def _explanation(review: CaseReview) -> dict[str, Any] | None:
         "unit": saliency.unit,
         "parameters": dict(saliency.parameters),
         "convergence_delta": saliency.convergence_delta,
+        "risk_change": saliency.risk_change,
     }
 
 

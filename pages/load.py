@@ -10,9 +10,14 @@ from core import session
 from core.intake import Intake
 from core.view.loading import facts_html
 from core.view.quality import quality_html
+from core.view.words import empty_html
 from pages._parts import findings, record, scan, sources
 
 SAID = "load_said"
+NEXT = (
+    "A CT, a record, or both, of one patient.",
+    "Here you will then see what was read, the quality checks, and every place that may identify a person.",
+)
 READY, CHOOSE = "Everything was read. Look at it, decide, and open it.", "Waiting for your choice below."
 
 
@@ -29,6 +34,7 @@ def main() -> None:
         if new := sources.pick():
             session.begin_intake(new)
             st.rerun()
+        st.html(empty_html("quiet", "Nothing is read yet", NEXT))
         return
     waiting = read.advance()
     with st.container(key="watch"):

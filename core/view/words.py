@@ -98,7 +98,7 @@ def error_html(error: UserFacingError) -> str:
 
 
 def empty_html(kind: str, title: str, lines: Sequence[str]) -> str:
-    """A designed empty state: `kind` is scan, panel or lanes and reserves that panel's height."""
+    """A designed empty state: `kind` is scan, panel or lanes (that panel's height, framed) or quiet (no frame)."""
     body = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return f'<div class="empty {kind}" role="status"><div><p><b>{escape(title)}</b></p>{body}</div></div>'
 

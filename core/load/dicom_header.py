@@ -271,7 +271,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=_identity(values),
-        protocol=tuple(digest_text("\\".join(values.texts(name))) for name in _PROTOCOL),
+        protocol=tuple(digest_text(_as_meant(values, name)) for name in _PROTOCOL),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), part=_part(values),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
@@ -311,6 +311,12 @@ def _frame_count(values: Values) -> int:
 def positive(number: float | None) -> float | None:
     """The number where it is finite and above zero, else None."""
     return number if number is not None and math.isfinite(number) and number > 0 else None
+
+
+def _as_meant(values: Values, name: str) -> str:
+    """The element's text; a tube voltage without what only its writing differs by ("120.0")."""
+    number = values.number(name) if name == "KVP" else None
+    return "\\".join(values.texts(name)) if number is None or math.isnan(number) else f"{number:g}"
 
 
 def _names_agent(text: str) -> bool | None:

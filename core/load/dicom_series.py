@@ -21,7 +21,8 @@ from core.load.words import EXPORT_AGAIN
 
 ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02
-STEP_TOLERANCE_MM = 0.02
+STEP_TOLERANCE_MM = 0.06
+"""How far slices may lie from even steps: positions are often rounded to 0.1 mm, which moves them by half of that."""
 SIDEWAYS_TOLERANCE_MM = 0.1
 MAX_SHEAR_DEGREES = 0.5
 MAX_PIXEL_RATIO = 2.001
@@ -76,7 +77,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     heights, positions = heights[order], positions[order]
     even = _check_steps(heights, ordered, repairs, notes)
     refuse_phases(ordered)
-    step = _step_vector(positions, heights)
+    step = _step_vector(positions, heights, even=even)
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), positions[0], step)
     refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
@@ -175,7 +176,7 @@ def _longest_run(
     order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64], notes: list[str]
 ) -> npt.NDArray[np.intp]:
     typical = float(np.median(np.diff(heights[order]))) if len(order) > 1 else 0.0
-    kept = order[longest_even_run(heights[order], typical, _tolerance_mm(typical))]
+    kept = order[longest_even_run(heights[order], typical, 2 * _tolerance_mm(typical))]
     if len(kept) < len(order):
         notes.append(f"Repaired: only the longest even run was kept, {len(kept)} of {len(order)} slices.")
     return kept
@@ -198,10 +199,11 @@ def _check_steps(
     gaps = np.diff(heights)
     typical = float(np.median(gaps))
     _refuse_repeats(int((gaps <= max(0.01, 0.1 * typical)).sum()), images)
-    if (np.abs(gaps - typical) <= _tolerance_mm(typical)).all():
+    off_mm = float(np.abs(heights - np.linspace(heights[0], heights[-1], len(heights))).max())
+    if off_mm <= _tolerance_mm(typical):
         return True
     if "resample_evenly" not in repairs:
-        raise _uneven(gaps, typical, _tolerance_mm(typical))
+        raise _uneven(gaps, typical, off_mm)
     if heights[-1] - heights[0] > MOST_STRETCHED * len(images) * typical:
         raise UserFacingError(
             "Most of the volume would have to be invented between slices that lie far apart.",
@@ -212,7 +214,9 @@ def _check_steps(
     return False
 
 
-def _step_vector(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _step_vector(
+    positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64], *, even: bool
+) -> npt.NDArray[np.float64]:
     """Vector from slice to slice, once the positions are shown to lie on one straight line."""
     direction = (positions[-1] - positions[0]) / (heights[-1] - heights[0])
     sideways = np.abs(positions - positions[0] - (heights - heights[0])[:, None] * direction).max()
@@ -222,10 +226,8 @@ def _step_vector(positions: npt.NDArray[np.float64], heights: npt.NDArray[np.flo
             "slices stacked on a straight line",
             EXPORT_AGAIN,
         )
-    even = (positions[-1] - positions[0]) / (len(positions) - 1)
-    uneven = direction * float(np.median(np.diff(heights)))
-    gaps = np.diff(heights)
-    return np.asarray(even if np.ptp(gaps) <= 2 * _tolerance_mm(float(np.median(gaps))) else uneven, np.float64)
+    step_mm = (heights[-1] - heights[0]) / (len(heights) - 1) if even else float(np.median(np.diff(heights)))
+    return np.asarray(direction * step_mm, np.float64)
 
 
 def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:
@@ -245,8 +247,9 @@ def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:
     )
 
 
-def _uneven(gaps: npt.NDArray[np.float64], typical: float, tolerance: float) -> UserFacingError:
-    wide = gaps[gaps - typical > tolerance]
+def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> UserFacingError:
+    """The refusal for slices that lie up to off_mm away from even steps."""
+    wide = gaps[gaps - typical > _tolerance_mm(typical)]
     missing = int(np.rint(wide / typical - 1).sum())
     whole = len(wide) and (np.abs(wide / typical - np.rint(wide / typical)) < 0.1).all() and len(wide) < 0.5 * len(gaps)
     if whole and missing:
@@ -254,7 +257,10 @@ def _uneven(gaps: npt.NDArray[np.float64], typical: float, tolerance: float) -> 
             f"The slices are {typical:.2f} mm apart except for {len(wide)} gaps; about {missing} slices are missing."
         )
     else:
-        found = f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm."
+        found = (
+            f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm; even steps would put "
+            f"slices up to {off_mm:.2f} mm away from where they lie."
+        )
     return RepairableError(found, "evenly spaced slices without gaps", EXPORT_AGAIN, ("longest_run", "resample_evenly"))
 
 

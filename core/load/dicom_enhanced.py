@@ -91,6 +91,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         kernel=safe_kernel(kernel) or image.kernel,
         protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
         temporal_position=_text(content, "TemporalPositionIndex"),
+        stack=_text(content, "StackID"),
         cardiac_phase=sortable(_number(cardiac, "NominalPercentageOfCardiacPhase")),
         volumetric=_text(frame_type, "VolumetricProperties").upper() or image.volumetric,
     )

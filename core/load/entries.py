@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, file_entry, memory_entry
+from core.load.entry import Entry, file_entry, link_entry, memory_entry
 from core.load.inflate import damaged, packing_of, unpack
 from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
 from core.load.zip_members import zip_entries
@@ -42,7 +42,7 @@ def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
             raise too_many_entries(limits)
         if unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
-    if not found:
+    if all(entry.link for entry in found):
         raise UserFacingError(
             "The source holds no file.",
             "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
@@ -70,6 +70,8 @@ def _path_entries(path: Path) -> Iterator[Entry]:
                 path = Path(folder, name)
                 if path.is_file():
                     yield file_entry(path)
+                elif path.is_symlink():
+                    yield link_entry(name)
     elif path.is_file():
         yield file_entry(path)
     else:
@@ -132,7 +134,7 @@ def _unpacked(
 
 
 def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as slices of its bytes; links and devices are passed over."""
+    """Regular files of a tar archive as slices of its bytes; links and devices without what they point to: empty."""
     view, last = memoryview(data), 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
@@ -145,6 +147,8 @@ def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry
                     if end > len(view):
                         raise damaged("The tar archive")
                     yield memory_entry(member.name, view[member.offset_data : end])
+                elif not member.isdir():
+                    yield link_entry(member.name)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise damaged("The tar archive") from error
     # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import UserFacingError
@@ -12,12 +12,16 @@ from core.errors import UserFacingError
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does."""
+    """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does.
+
+    link: a link or device in place of a file, never followed; it reads as empty, so that it is missed and counted.
+    """
 
     name: str
     size: int
     read: Callable[[int, int | None], memoryview]
     path: Path | None = None
+    link: bool = False
 
 
 def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
@@ -28,6 +32,11 @@ def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
         return view[start:stop]
 
     return Entry(name, len(view), read)
+
+
+def link_entry(name: str) -> Entry:
+    """A link, in place of the file that is not there."""
+    return replace(memory_entry(name, b""), link=True)
 
 
 def file_entry(path: Path) -> Entry:

@@ -14,12 +14,16 @@ _RENDERED = frozenset(
     """
     MIP MINIP MAX_IP MIN_IP MAXIMUM MINIMUM PROJECTION VRT SSD VOLUME_RENDER SURFACE_RENDER CPR CURVED_MPR SCREEN
     SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION PERFUSION Z_EFF EFF_ATOMIC_NUM ELECTRON_DENSITY RHO_Z
-    MAT_FRACTIONAL MAT_VALUE_BASED MAT_SPECIFIC
+    MAT_FRACTIONAL MAT_VALUE_BASED MAT_SPECIFIC ZEFF EFF_Z
     """.split()  # noqa: SIM905
 )
+_MAPS = re.compile(r"IODINE|PBV|^MD$|EFFECTIVE_?Z|Z_?EFFECTIVE|URIC|FAT_FRACTION")
+"""Parts of makers' own names for maps of a material or of blood volume, whose pixels are no HU."""
 """Image type values (PS3.3 C.8.16.1.4, C.8.15.3.1, and makers' own) whose pixels are no slice of tissue in HU."""
 
 _SAME = (
+    ("kinds of image", lambda image: frozenset(image.image_type)),
+    ("stacks", lambda image: image.stack),
     ("image sizes", lambda image: (image.pixels.rows, image.pixels.columns)),
     ("pixel formats", lambda image: (image.pixels.bits_allocated, image.pixels.samples, image.pixels.photometric)),
     ("frames of reference", lambda image: image.frame_of_reference),
@@ -67,7 +71,7 @@ def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list
 
 
 def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
-    rendered = sum(not _RENDERED.isdisjoint(re.split(r"[ \\]", " ".join(image.image_type))) for image in images)
+    rendered = sum(_is_rendered(image.image_type) for image in images)
     distorted = sum(image.volumetric in ("SAMPLED", "DISTORTED") for image in images)
     if rendered or distorted:
         raise UserFacingError(
@@ -75,6 +79,11 @@ def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
             "cross-sections in Hounsfield units",
             "Choose the original series that these images were made from.",
         )
+
+
+def _is_rendered(image_type: Sequence[str]) -> bool:
+    words = re.split(r"[ \\]", " ".join(image_type))
+    return not _RENDERED.isdisjoint(words) or any(_MAPS.search(word) for word in words)
 
 
 def _require_same(images: Sequence[ImageHeader]) -> None:
@@ -108,8 +117,8 @@ def phase_of(image: ImageHeader) -> tuple[str, str, str]:
 
 
 def turn_of(image: ImageHeader) -> tuple[str, ...]:
-    """A key that sorts images as they were taken: by phase, then by their numbers."""
-    return (*phase_of(image), image.instance.zfill(12), image.sop_uid)
+    """A key that sorts images as they were taken: by phase, then by time, then by their numbers."""
+    return (*phase_of(image), image.taken, image.instance.zfill(12), image.sop_uid)
 
 
 def refuse_phases(images: Sequence[ImageHeader]) -> None:

@@ -70,6 +70,7 @@ class _Contents:
     series: dict[str, list[ImageHeader]] = field(default_factory=dict)
     niftis: dict[str, Entry] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    without_pixels: list[ImageHeader] = field(default_factory=list)
     stray: int = 0
     damaged: int = 0
     notes: list[str] = field(default_factory=list)
@@ -135,7 +136,7 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
             contents.damaged += 1
         else:
             contents.stray += 1
-    refuse_two_patients(images)
+    refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
     _drop_scouts(contents)
     if contents.stray:
@@ -156,6 +157,7 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
         if not header.has_pixels:
             if header.sop_class in CT_IMAGES:
                 raise Malformed
+            contents.without_pixels.append(header)
             contents.stray += 1
             return []
         return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]

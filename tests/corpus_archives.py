@@ -30,12 +30,14 @@ def zipped(files: Files, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     return out.getvalue()
 
 
-def tarred(files: Files, mode: str = "w", kind: int = tarfile.PAX_FORMAT) -> bytes:
+def tarred(files: Files, mode: str = "w", kind: int = tarfile.PAX_FORMAT, links: frozenset[str] = frozenset()) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode, format=kind) as archive:  # type: ignore[call-overload]
         for name, data in files:
             info = tarfile.TarInfo(name)
             info.size = len(data)
+            if name in links:
+                info.type, info.linkname = tarfile.SYMTYPE, "elsewhere"
             archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
 

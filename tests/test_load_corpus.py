@@ -10,6 +10,7 @@ from pathlib import Path
 
 import corpus_archives
 import corpus_bytes
+import corpus_doubts
 import corpus_enhanced
 import corpus_geometry
 import corpus_nifti
@@ -22,7 +23,15 @@ from core.errors import UserFacingError
 from core.load import list_series, load_study
 from core.records import CtStudy
 
-MODULES = (corpus_geometry, corpus_values, corpus_enhanced, corpus_nifti, corpus_bytes, corpus_archives)
+MODULES = (
+    corpus_geometry,
+    corpus_values,
+    corpus_enhanced,
+    corpus_nifti,
+    corpus_bytes,
+    corpus_archives,
+    corpus_doubts,
+)
 CORPUS: list[Case] = [case for module in MODULES for case in module.CASES]
 LONGEST_S, MOST_MIB = 5.0, 1024.0
 INTERNALS = re.compile(r"Error\b|Traceback|\bNone\b|dtype|ndarray|0x[0-9a-f]|\bnan\b")

@@ -103,6 +103,16 @@ def test_the_first_phase_is_kept_whole_whatever_the_names(keyword: str) -> None:
     assert_right(study)
 
 
+def test_phases_that_only_their_times_tell_apart_are_not_mixed() -> None:
+    first, second = dicom_slices(GRID), dicom_slices(GRID)
+    for index, (one, other) in enumerate(zip(first, second)):
+        one.SOPInstanceUID, other.SOPInstanceUID = f"1.2.{5 + index % 2}.{index}", f"1.2.{6 - index % 2}.{index}"
+        one.InstanceNumber, other.InstanceNumber = (index * 7) % 32 + 1, (index * 11) % 32 + 1
+        one.AcquisitionTime, other.AcquisitionTime = f"1200{index:02d}.50", f"1201{index:02d}.50"
+        put_pixels(other, np.clip(GRID.hu()[:, :, index].T + 90, -1000, 1500))
+    assert_right(load_study(named([*second, *first]), repairs=["first_of_repeats"]))
+
+
 def test_no_volume_is_invented_across_a_huge_gap() -> None:
     for far, lifted in ((40.0, False), (6.0, True)):
         files = at_positions(lambda index, place, far=far: place + [0, 0, far * (index == GRID.shape[2] - 1)])

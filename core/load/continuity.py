@@ -17,6 +17,10 @@ _BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
 _STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
 """Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours; where a slice
 leaves these figures far behind, a smaller difference is enough."""
+_SWING_AGREE, _SWING_HU, _SWING_APART, _SWING_SLICES = 0.95, 2.0, 0.85, 20
+"""In real series slices are brighter and darker than the mean of their neighbours in no order (.50 to .59 agree with
+taking turns), and neighbours are .53 to .75 times as far apart as the slices around them."""
+_TAIL_HU, _TAIL_RATIO = 60.0, 3.0
 
 
 def refuse_outlier_slices(
@@ -48,6 +52,8 @@ def refuse_outlier_slices(
             "Export the series again; the data of these slices or their rescale are probably damaged.",
         )
     _refuse_break(stack, step, typical)
+    _refuse_two_in_turns(stack, float(np.median(nearer / np.maximum(apart, 1e-6))))
+    _refuse_lost_tails(whole)
     if measured:
         _refuse_repeated_slices(whole, step)
     if compressed:
@@ -77,6 +83,56 @@ def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], t
             "contents or air in every slice",
             "Copy or export the series again; a part of it was probably lost.",
         )
+
+
+def _refuse_two_in_turns(stack: npt.NDArray[np.int16], apart: float) -> None:
+    """Raise where every second slice is of another scan: brighter and darker slices take turns from end to end.
+
+    apart: distance of neighbours over the distance of the slices around them, median.
+    """
+    if len(stack) < 8:
+        return
+    mean = np.array([plane.mean() for plane in stack])
+    swing = mean[1:-1] - (mean[:-2] + mean[2:]) / 2
+    swing[::2] *= -1
+    agree = max(float((swing > 0).mean()), float((swing < 0).mean()))
+    sure = apart > _SWING_APART or len(swing) >= _SWING_SLICES
+    if agree >= _SWING_AGREE and np.median(np.abs(swing)) > _SWING_HU and sure:
+        raise UserFacingError(
+            "Every second slice differs from those beside it: two scans of one place seem to take turns.",
+            "slices of one scan",
+            "Export one of the two as a series of its own.",
+        )
+
+
+def _refuse_lost_tails(whole: npt.NDArray[np.int16]) -> None:
+    """Raise where a slice (slices, rows, columns) is one value from some row to its edge and its neighbour is not."""
+    sides = (whole, whole[:, ::-1], whole.transpose(0, 2, 1), whole.transpose(0, 2, 1)[:, ::-1])
+    lost = {k for side in sides for k in _with_lost_tail(side)}
+    if lost:
+        raise UserFacingError(
+            f"Filled with one value where the next slice shows the body: {count_of(len(lost), 'slice')}.",
+            "complete slices",
+            "Copy or export the series again; a part of it was probably lost.",
+        )
+
+
+def _with_lost_tail(slices: npt.NDArray[np.int16]) -> list[int]:
+    """Slices whose first rows are one value, unlike the same rows of a neighbour that continues the others."""
+    line = slices[:, max(2, slices.shape[1] // 32)] if slices.shape[1] > 8 else slices[:, 0]
+    even = np.ptp(line, axis=1) == 0
+    found = []
+    for k in np.flatnonzero(even):
+        beside = [n for n in (k - 1, k + 1) if 0 <= n < len(slices) and not even[n]]
+        filled = (slices[k] == line[k, 0]).all(axis=1)
+        rows = int(np.argmin(filled)) if not filled.all() else 0
+        if rows < 2 or not beside:
+            continue
+        there = _distance(slices[k, :rows], slices[beside[0], :rows])
+        elsewhere = _distance(slices[k, rows + 1 :], slices[beside[0], rows + 1 :]) if rows + 1 < len(filled) else 0.0
+        if there > max(_TAIL_HU, _TAIL_RATIO * elsewhere):
+            found.append(int(k))
+    return found
 
 
 def _refuse_rough_slices(stack: npt.NDArray[np.int16]) -> None:

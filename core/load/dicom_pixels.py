@@ -284,6 +284,11 @@ def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
     upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)
     shift = width - bits
     inside = np.asarray((native << shift) >> shift)
+    swapped = native.byteswap()
+    if int(swapped.min()) >= low and int(swapped.max()) <= high and _roughness(swapped) < _roughness(inside):
+        raise UserFacingError(
+            "The two bytes of every pixel seem to be exchanged.", "pixels in the declared byte order", EXPORT_AGAIN
+        )
     declared = image.overlay_in_pixels or (signed and upper.tolist() == [0])
     if not declared and 2 * _roughness(inside) > _roughness(native):
         raise UserFacingError(

@@ -199,7 +199,7 @@ def _check_steps(
     gaps = np.diff(heights)
     typical = float(np.median(gaps))
     _refuse_repeats(int((gaps <= max(0.01, 0.1 * typical)).sum()), images)
-    off_mm = float(np.abs(heights - np.linspace(heights[0], heights[-1], len(heights))).max())
+    off_mm = float(np.abs(heights - _even_heights(heights)).max())
     if off_mm <= _tolerance_mm(typical):
         return True
     if "resample_evenly" not in repairs:
@@ -214,6 +214,12 @@ def _check_steps(
     return False
 
 
+def _even_heights(heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The evenly spaced heights that fit best (least squares)."""
+    number = np.arange(len(heights)) - (len(heights) - 1) / 2
+    return np.asarray(heights.mean() + number * (number @ (heights - heights.mean()) / (number @ number)), np.float64)
+
+
 def _step_vector(
     positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64], *, even: bool
 ) -> npt.NDArray[np.float64]:
@@ -226,7 +232,7 @@ def _step_vector(
             "slices stacked on a straight line",
             EXPORT_AGAIN,
         )
-    step_mm = (heights[-1] - heights[0]) / (len(heights) - 1) if even else float(np.median(np.diff(heights)))
+    step_mm = np.diff(_even_heights(heights)[:2]).item() if even else float(np.median(np.diff(heights)))
     return np.asarray(direction * step_mm, np.float64)
 
 

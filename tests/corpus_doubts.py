@@ -1,0 +1,163 @@
+"""Corpus: volumes that open without complaint and are wrong all the same, and their harmless doubles.
+
+The body stands for a chest: air, lungs, fat, muscle, vessels and bone with a scanner's noise, all by world position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from corpus import GRID, Case, Files, cases, filled, series
+from corpus_archives import tarred
+from corpus_enhanced import file, item
+from ct_factory import Grid, dicom_slices, named, nifti_file, positions, setter, world_hu
+from pydicom.dataset import Dataset
+
+BODY = Grid((72, 60, 24), (5.0, 5.0, 5.0))
+LONG = Grid((24, 20, 60), (1.5, 1.25, 2.0))
+THIN = Grid((24, 20, 40), (1.5, 1.25, 0.625))
+
+
+def body(places: np.ndarray) -> np.ndarray:
+    """HU of a chest at RAS positions (..., 3)."""
+    x, y, z = places[..., 0] + 4, places[..., 1] - 3, places[..., 2] - 5
+    trunk = (x / (150 + 0.2 * z)) ** 2 + (y / 115) ** 2
+    hu = np.where(trunk < 1, -105.0, -1000.0)
+    hu = np.where(trunk < 0.8, 45.0, hu)
+    for side in (-1, 1):
+        hu = np.where(((x - 70 * side) / (42 + 0.1 * z)) ** 2 + (y / 72) ** 2 < 1, -850.0, hu)
+    hu = np.where(x**2 + (y + 85) ** 2 < 15**2, 420.0, hu)
+    hu = np.where(x**2 + (y - 20) ** 2 < 18**2, 160.0, hu)
+    noise = np.sin(12.9898 * x + 78.233 * y + 37.719 * z) * 43758.5453
+    return np.clip(np.rint(hu + 24 * (noise - np.floor(noise) - 0.5)), -1024, 3071)
+
+
+def scan(change: Callable[[np.ndarray], np.ndarray] = np.asarray, **header: object) -> Files:
+    """The body as a series after `change(HU (columns, rows, slices))`."""
+    return named(filled(change(body(positions(BODY.affine_ras, BODY.shape))), BODY, **header))
+
+
+def scaled(slope: float, offset: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
+    """What a wrong slope, from -1024, and a wrong offset make of HU."""
+    return lambda hu: np.rint((hu + 1024) * slope - 1024 + offset)
+
+
+def airless(hu: np.ndarray) -> np.ndarray:
+    """A chest in a made background as light as lung."""
+    return np.where(hu < -950, -820.0, hu)
+
+
+def emptied(first_row: int, number: int, value: int = -1024) -> Callable[[np.ndarray], np.ndarray]:
+    """Rows of one slice from `first_row` on lost and filled with one value."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = hu.copy()
+        hu[:, first_row:, number] = value
+        return hu
+
+    return change
+
+
+def in_turns(hu: np.ndarray) -> np.ndarray:
+    """Every second slice from a scan with more contrast in it."""
+    hu = hu.copy()
+    hu[:, :, 1::2] = np.where(hu[:, :, 1::2] > 0, hu[:, :, 1::2] + 90, hu[:, :, 1::2])
+    return hu
+
+
+def exchanged(slices: list[Dataset]) -> Files:
+    """Twelve bits with the two bytes of each pixel exchanged."""
+    for dataset in slices:
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
+    return named(slices)
+
+
+def steps(height: Callable[[int], float], grid: Grid) -> Files:
+    """Slices at other heights (mm above the first), each with what lies there."""
+    slices = dicom_slices(grid)
+    first = np.array(slices[0].ImagePositionPatient, float)
+    for index, dataset in enumerate(slices):
+        dataset.ImagePositionPatient = [*first[:2], round(first[2] + height(index), 6)]
+    return named(slices)
+
+
+def without_pixels(**values: object) -> list[tuple[str, bytes]]:
+    """A structure set beside the scan."""
+    dataset = dicom_slices(GRID, edit=setter(**values))[0]
+    dataset.SOPClassUID, dataset.Modality = "1.2.840.10008.5.1.4.1.1.481.3", "RTSTRUCT"
+    dataset.SeriesInstanceUID, dataset.SOPInstanceUID = "1.2.840.99.7", "1.2.840.99.8"
+    for keyword in ("PixelData", "Rows", "Columns"):
+        delattr(dataset, keyword)
+    return named([dataset])
+
+
+def stacks(dataset: Dataset, count: int = 2) -> None:
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        frame.FrameContentSequence = item(StackID=str(1 + number % count))
+
+
+def linked(name: str) -> Files:
+    """An archive in which one slice is a link."""
+    files = [*series()]
+    return [
+        (
+            "scan.tar",
+            tarred([(name, b"") if number == 4 else entry for number, entry in enumerate(files)], links={name}),
+        )
+    ]
+
+
+def volume(change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Files:
+    """The body as NIfTI."""
+    return [("scan.nii", nifti_file(BODY, data=change(body(positions(BODY.affine_ras, BODY.shape)))))]
+
+
+NOT_HU = {"words": "not Hounsfield"}
+LOST = {"words": "one value where the next slice"}
+MAPS = {"words": "maps"}
+CASES: list[Case] = [
+    *cases("doubt", {
+        "body": (scan, "right"),
+        "body as NIfTI": (volume, "right"),
+        "body without air around": (lambda: scan(airless), "right", {"field": lambda places: airless(body(places))}),
+        "twice the slope": (lambda: scan(scaled(2)), "refuse", NOT_HU),
+        "one and a half of the slope": (lambda: scan(scaled(1.5)), "refuse", NOT_HU),
+        "half the slope": (lambda: scan(scaled(0.5)), "refuse", NOT_HU),
+        "500 too high": (lambda: scan(scaled(1, 500)), "refuse", NOT_HU),
+        "200 too low": (lambda: scan(scaled(1, -200)), "refuse", NOT_HU),
+        "300 too low as NIfTI": (lambda: volume(scaled(1, -300)), "refuse", NOT_HU),
+        "upside down": (lambda: scan(lambda hu: -hu), "refuse", NOT_HU),
+        "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),
+        "bone window": (lambda: scan(lambda hu: np.clip(hu, -450, 1050)), "refuse", {"words": "at the bottom"}),
+        "last slice half lost": (lambda: scan(emptied(28, -1)), "refuse", LOST),
+        "first slice half lost": (lambda: scan(emptied(28, 0, 0)), "refuse", LOST),
+        "inner slice lost in part": (lambda: scan(emptied(47, 11)), "refuse", LOST),
+        "last slice half lost as NIfTI": (lambda: volume(emptied(28, -1, 0)), "refuse", LOST),
+        "two scans in turns": (lambda: scan(in_turns), "refuse", {"words": "take turns"}),
+    }, grids=(BODY,), field=body),
+    *cases("doubt", {
+        "bytes exchanged in twelve bits": (lambda: exchanged(dicom_slices(GRID)), "refuse", {"words": "bytes"}),
+        "two kinds of image in turns": (
+            lambda: series(lambda i, d: setattr(d, "ImageType", ["DERIVED" if i % 2 else "ORIGINAL", "PRIMARY"])),
+            "refuse", {"words": "kinds of image"}),
+        "two stacks in one file": (lambda: file(stacks), "refuse", {"words": "stacks"}),
+        "one stack in one file": (lambda: file(lambda d: stacks(d, 1)), "right"),
+        "map of iodine": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "DE_IODINE"])), "refuse", MAPS),
+        "blood volume": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "PBV_LUNG"])), "refuse", MAPS),
+        "reformat": (lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "MPR"])), "right"),
+        "tube voltage in two spellings": (
+            lambda: series(lambda i, d: setattr(d, "KVP", "120" if i % 2 else "120.0")), "right"),
+        "structure set of another patient": (
+            lambda: series() + without_pixels(PatientID="PID9"), "refuse", {"words": "different patient"}),
+        "structure set of the patient": (lambda: series() + without_pixels(), "right"),
+        "a slice that is a link": (lambda: linked("IM0004.dcm"), "refuse", {"words": "Damaged"}),
+        "a stray link": (lambda: [("scan.tar", tarred([*series(), ("README", b"")], links={"README"}))], "right"),
+    }),
+    *cases("doubt", {
+        "positions rounded to a tenth": (
+            lambda: steps(lambda i: round(0.625 * i, 1), THIN), "right", {"grids": (THIN,), "tolerance": 2.0}),
+        "steps that grow in the middle": (
+            lambda: steps(lambda i: 2.0 * i + 0.035 * max(0, i - 30), LONG), "refuse", {"words": "even steps"}),
+    }, field=world_hu),
+]  # fmt: skip

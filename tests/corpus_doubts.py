@@ -92,6 +92,14 @@ def without_pixels(**values: object) -> list[tuple[str, bytes]]:
     return named([dataset])
 
 
+def headers_only() -> Files:
+    """The series without its pictures."""
+    slices = dicom_slices(GRID)
+    for dataset in slices:
+        del dataset.PixelData
+    return named(slices)
+
+
 def stacks(dataset: Dataset, count: int = 2) -> None:
     for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
         frame.FrameContentSequence = item(StackID=str(1 + number % count))
@@ -152,6 +160,10 @@ CASES: list[Case] = [
             lambda: series() + without_pixels(PatientID="PID9"), "refuse", {"words": "different patient"}),
         "structure set of the patient": (lambda: series() + without_pixels(), "right"),
         "a slice that is a link": (lambda: linked("IM0004.dcm"), "refuse", {"words": "Damaged"}),
+        "headers only": (headers_only, "refuse", {"words": "Without pixel data: 16"}),
+        "a .nii that is none": (
+            lambda: [("scan.nii", b"not at all a header" * 40)], "refuse", {"words": "without the header of NIfTI"}),
+        "units spelt out": (lambda: series(setter(RescaleType="Hounsfield")), "right"),
         "a stray link": (lambda: [("scan.tar", tarred([*series(), ("README", b"")], links={"README"}))], "right"),
     }),
     *cases("doubt", {

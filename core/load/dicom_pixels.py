@@ -100,7 +100,7 @@ def check_pixel_format(images: Sequence[ImageHeader]) -> None:
             raise bad_rescale()
         if image.has_modality_table:
             raise _not_plain("The images state a rescale and a lookup table, which exclude each other")
-        if image.rescale_type not in ("", "HU", "US"):
+        if image.rescale_type not in ("", "HU", "HOUNSFIELD", "HOUNSFIELD UNITS", "US"):
             raise _not_plain("The rescaled values are declared to be something else than Hounsfield units")
 
 

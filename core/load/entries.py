@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, file_entry, link_entry, memory_entry
+from core.load.entry import Entry, ViewReader, file_entry, link_entry, memory_entry
 from core.load.inflate import damaged, packing_of, unpack
 from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
 from core.load.zip_members import zip_entries
@@ -137,7 +137,7 @@ def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry
     """Regular files of a tar archive as slices of its bytes; links and devices without what they point to: empty."""
     view, last = memoryview(data), 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(ViewReader(view)), mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import UserFacingError
 
@@ -37,6 +38,34 @@ def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
 def link_entry(name: str) -> Entry:
     """A link, in place of the file that is not there."""
     return replace(memory_entry(name, b""), link=True)
+
+
+class ViewReader(io.RawIOBase):
+    """Bytes in memory as a file, without the copy that BytesIO makes of a bytearray."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view, self._at = view, 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; returns the new place."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._view)}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer`; returns how many bytes there were."""
+        piece = self._view[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 def file_entry(path: Path) -> Entry:

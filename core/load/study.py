@@ -35,9 +35,15 @@ _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
     "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
-    "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture",
+    "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture", "": "an unnamed modality",
 }  # fmt: skip
 
+_FOREIGN_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\x28\xb5\x2f\xfd": "a zst file",
+}
+_NO_NIFTI = "a file named .nii without the header of NIfTI-1 or NIfTI-2"
 UNSTATED = AcquisitionFacts()
 _SMALL_MM = 20.0
 
@@ -73,6 +79,8 @@ class _Contents:
     without_pixels: list[ImageHeader] = field(default_factory=list)
     stray: int = 0
     damaged: int = 0
+    imageless: int = 0
+    foreign: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
@@ -118,6 +126,12 @@ def load_study(
             "intact files",
             "Copy or export them again.",
         )
+    if contents.imageless:
+        raise UserFacingError(
+            f"Without pixel data: {count_of(contents.imageless, 'CT file')}.",
+            "files that hold their images",
+            "Export the series again, with images and not headers only.",
+        )
     key = _choose(contents, series)
     if key in contents.niftis:
         return _load_nifti(contents, key, repairs, limits)
@@ -136,12 +150,25 @@ def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
             contents.damaged += 1
         else:
             contents.stray += 1
+            contents.foreign.update(_foreign_kind(entry))
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
     _drop_scouts(contents)
     if contents.stray:
         contents.notes.append(f"Passed over, as not CT images: {count_of(contents.stray, 'file')}.")
     return contents
+
+
+def _foreign_kind(entry: Entry) -> list[str]:
+    """What a file that is no CT seems to be, where the reader can do something about it."""
+    head = bytes(entry.read(0, 8))
+    kinds = [kind for mark, kind in _FOREIGN_ARCHIVES.items() if head.startswith(mark)]
+    if bytes(entry.read(0x8001, 0x8006)) == b"CD001":
+        kinds.append("a disc image")
+    name = entry.name.lower()
+    if not kinds and name.endswith((".nii", ".nii.gz")) and not name.rsplit("/", 1)[-1].startswith("."):
+        kinds.append(_NO_NIFTI)
+    return kinds
 
 
 def _named_dicom(name: str) -> bool:
@@ -155,8 +182,7 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
     try:
         header = headers.read(entry, head)
         if not header.has_pixels:
-            if header.sop_class in CT_IMAGES:
-                raise Malformed
+            contents.imageless += header.sop_class in CT_IMAGES
             contents.without_pixels.append(header)
             contents.stray += 1
             return []
@@ -178,7 +204,7 @@ def _keep_ct(images: Sequence[ImageHeader], contents: _Contents) -> list[ImageHe
         elif image.sop_class.startswith(SECONDARY_CAPTURE):
             contents.others["SC"] = contents.others.get("SC", 0) + 1
         elif image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
-            contents.others[""] = contents.others.get("", 0) + 1
+            contents.others["another"] = contents.others.get("another", 0) + 1
         else:
             kept.append(image)
     series = {(image.study_uid, image.series_uid) for image in kept}
@@ -222,6 +248,12 @@ def _choose(contents: _Contents, series: str | None) -> str:
 
 
 def _nothing(contents: _Contents) -> UserFacingError:
+    if contents.foreign:
+        found = f"The source holds no CT that this app can open, but {', '.join(sorted(contents.foreign))}."
+        step = "Unpack it" if contents.foreign - {_NO_NIFTI} else "Convert the original CT again"
+        return UserFacingError(
+            found, "a DICOM folder, a .zip or .tar archive of one, or a NIfTI file", f"{step} and choose the result."
+        )
     known = sorted({_MODALITIES.get(modality, "another modality") for modality in contents.others})
     found = (
         f"The source holds no CT slices, only images of: {', '.join(known)}."

@@ -41,7 +41,13 @@ def zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
                 opened = _open_member(archive, entry, info, produced, limits)
                 produced += opened.size
                 yield opened
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+    except NotImplementedError as error:
+        raise UserFacingError(
+            "The zip archive is packed in a way that this app cannot read, such as Deflate64 or AES.",
+            "an ordinary zip archive",
+            "Unpack it first and choose the folder.",
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
         raise damaged("The zip archive") from error
 
 

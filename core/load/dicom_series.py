@@ -24,6 +24,7 @@ STEP_TOLERANCE = 0.02
 STEP_TOLERANCE_MM = 0.06
 """How far slices may lie from even steps: positions are often rounded to 0.1 mm, which moves them by half of that."""
 SIDEWAYS_TOLERANCE_MM = 0.1
+_EXACT_MM = 0.02
 MAX_SHEAR_DEGREES = 0.5
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
@@ -77,8 +78,8 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     heights, positions = heights[order], positions[order]
     even = _check_steps(heights, ordered, repairs, notes)
     refuse_phases(ordered)
-    step = _step_vector(positions, heights, even=even)
-    affine = slice_affine_lps(orientation, _pixel_spacing(ordered), positions[0], step)
+    first, step = _first_and_step(positions, heights, even=even)
+    affine = slice_affine_lps(orientation, _pixel_spacing(ordered), first, step)
     refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
     notes += _step_notes(float(np.linalg.norm(step)), ordered)
@@ -201,6 +202,8 @@ def _check_steps(
     _refuse_repeats(int((gaps <= max(0.01, 0.1 * typical)).sum()), images)
     off_mm = float(np.abs(heights - _even_heights(heights)).max())
     if off_mm <= _tolerance_mm(typical):
+        if off_mm > _EXACT_MM:
+            notes.append(f"Slices lie up to {off_mm:.2f} mm off even steps, as after rounding; they were read as even.")
         return True
     if "resample_evenly" not in repairs:
         raise _uneven(gaps, typical, off_mm)
@@ -220,10 +223,13 @@ def _even_heights(heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(heights.mean() + number * (number @ (heights - heights.mean()) / (number @ number)), np.float64)
 
 
-def _step_vector(
+def _first_and_step(
     positions: npt.NDArray[np.float64], heights: npt.NDArray[np.float64], *, even: bool
-) -> npt.NDArray[np.float64]:
-    """Vector from slice to slice, once the positions are shown to lie on one straight line."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Place of the first slice and vector from slice to slice, once all are shown to lie on one straight line.
+
+    even: whether to take the even steps that fit best, the first one among them; else the positions as they are.
+    """
     direction = (positions[-1] - positions[0]) / (heights[-1] - heights[0])
     sideways = np.abs(positions - positions[0] - (heights - heights[0])[:, None] * direction).max()
     if sideways > max(SIDEWAYS_TOLERANCE_MM, _tolerance_mm(float(np.median(np.diff(heights))))):
@@ -232,8 +238,9 @@ def _step_vector(
             "slices stacked on a straight line",
             EXPORT_AGAIN,
         )
-    step_mm = np.diff(_even_heights(heights)[:2]).item() if even else float(np.median(np.diff(heights)))
-    return np.asarray(direction * step_mm, np.float64)
+    fitted = _even_heights(heights) if even else heights
+    step_mm = float(np.median(np.diff(fitted)))
+    return positions[0] + direction * (fitted[0] - heights[0]), direction * step_mm
 
 
 def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:

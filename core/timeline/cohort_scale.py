@@ -23,9 +23,9 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, infinite, recognise
+from core.timeline.columns import EARLIEST, LATEST, infinite
 from core.timeline.intake import cut_timeline
-from core.timeline.parquet import is_parquet, no_patient, parquet_file, translated
+from core.timeline.parquet import OTHER_TIME, event_fields, is_parquet, no_patient, parquet_file, translated
 from core.timeline.tables import event_files, no_events
 from core.timeline.typed import Reading, typed_rows
 
@@ -113,7 +113,9 @@ class _Shard:
     @classmethod
     def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool) -> _Shard:
         opened = parquet_file(entry)
-        found = recognise(opened.schema_arrow.names, mapping)
+        found = event_fields(opened, mapping)
+        if OTHER_TIME in found:
+            raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         fields = {
             field: name for field, name in found.items() if field in _SEQUENCE or (texts and field in _DICTIONARY)
         }

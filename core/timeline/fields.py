@@ -15,7 +15,9 @@ SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
 )
 VALUES = ("numeric_value", "value")
-VALUE_HINT = re.compile(r"value|val\b|_val|result|wert|amount|measure|reading|score|level|dos(e|is)|wieviel")
+VALUE_HINT = re.compile(
+    r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|score|level|dos(e|is)|wieviel"
+)
 """Names of columns that probably hold what was measured."""
 _NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 

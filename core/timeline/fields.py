@@ -9,7 +9,15 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import alike, joined_times, plain_texts, recognise, refuse_numbers_as_units
+from core.timeline.columns import (
+    KNOWN_NAMES,
+    alike,
+    joined_times,
+    plain_name,
+    plain_texts,
+    recognise,
+    refuse_numbers_as_units,
+)
 
 SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
@@ -38,7 +46,8 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
                 kept[field] = _combined(field, kept[field], table[name], notes)
     if mapping and "date" in mapping:
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
-    _doubt_unread_numbers(table, fields, mapping is not None, notes)
+    chosen = set((mapping or {}).values())
+    _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES))
     return kept
@@ -94,10 +103,12 @@ def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> p
     return joined
 
 
-def _doubt_unread_numbers(table: pd.DataFrame, fields: Mapping[str, str], is_mapped: bool, notes: list[str]) -> None:
+def _doubt_unread_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
     """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
-    read = sum(_count_numbers(table[fields[field]]) for field in VALUES if field in fields)
-    unread = {str(name): _count_numbers(table[name]) for name in table.columns if name not in fields.values()}
+    read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
+    unread = {
+        str(name): _count_numbers(table[name]) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES
+    }
     if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
         raise unread_values()
     numeric = sum(count > 0 for count in unread.values())

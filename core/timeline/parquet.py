@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, alike, plain_name, recognise
+from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
 from core.timeline.fields import VALUE_HINT, VALUES, two_patients, unread_columns, unread_values
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
@@ -121,13 +121,12 @@ def doubt_unread_numbers(entry: Entry, mapping: Mapping[str, str] | None, notes:
     fields = event_fields(opened, mapping)
     if any(field in fields for field in VALUES):
         return
-    known = {name for names in FIELDS.values() for name in names}
     numeric = [
         column.name
         for column in opened.schema_arrow
         if (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type) or pa.types.is_integer(column.type))
         and column.name not in fields.values()
-        and plain_name(column.name) not in known
+        and plain_name(column.name) not in KNOWN_NAMES
     ]
     if mapping is None and any(VALUE_HINT.search(name.lower()) for name in numeric):
         raise unread_values()

@@ -242,6 +242,9 @@ CASES = [
         (*NAMES[:3], "value", *NAMES[4:], "result"))), "right"),
     Case("names-value-and-result-disagree", text(csv_text([(*row, row[3] and "7") for row in TRUE],
         (*NAMES[:3], "value", *NAMES[4:], "result"))), "refuse", "disagree"),
+    Case("names-text-twice", text(csv_text([(*row, "a") for row in TRUE], (*NAMES, "text"))), "right", "", tuple(
+        (*row[:4], f"{row[4]}; a" if row[4] else "a", row[5]) for row in TRUE)),
+    Case("names-value-twice-parquet", lambda: parquet(typed().assign(number=1.0)), "right", "More than one column"),
     Case("names-numbers-of-another-kind", text(csv_text([(*row[:3], "77", *row[4:]) for row in (*TRUE[:2], TRUE[3])],
         ("subject_id", "time", "code", "hadm_id", "text", "unit"))), "right", "not recognised: 1 column",
         (*TRUE[:2], TRUE[3])),

@@ -27,7 +27,7 @@ from core.timeline.columns import EARLIEST, LATEST, infinite, refuse_mixed_zones
 from core.timeline.intake import cut_timeline
 from core.timeline.parquet import (
     OTHER_TIME,
-    doubt_unread_numbers,
+    doubt_columns,
     event_fields,
     is_parquet,
     no_patient,
@@ -124,7 +124,7 @@ class _Shard:
     def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool) -> _Shard:
         opened = parquet_file(entry)
         found = event_fields(opened, mapping)
-        doubt_unread_numbers(entry, mapping, [])
+        doubt_columns(entry, mapping, [])
         if OTHER_TIME in found:
             raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         fields = {

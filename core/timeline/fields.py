@@ -39,7 +39,7 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     names = [str(name) for name in table.columns]
     fields = recognise(names, mapping)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
-    for field in ("subject_id", "time", "code", *VALUES, "unit"):
+    for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
         others = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
         for name in others:
             if name not in fields.values():
@@ -63,7 +63,10 @@ def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:
 
 
 def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> pd.Series[str]:
-    """A field that two columns name: the patient must be the same, values may not differ, times may complete."""
+    """A field that two columns name: the patient must be the same, values may not differ, times may complete.
+
+    Texts are joined.
+    """
     if field == "subject_id":
         if _disagree(one, other):
             raise two_patients()
@@ -71,9 +74,11 @@ def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: lis
     if field == "time":
         return _one_time(one, other, notes)
     if field == "code":
-        notes.append("More than one column may hold the code; the one with the usual name was read.")
+        notes.append(second_column("code"))
         return one
     first, second = plain_texts(one), plain_texts(other)
+    if field == "text_value":
+        return first.where((second == "") | (first == second), (first + "; " + second).str.removeprefix("; "))
     if ((first != second) & (first != "") & (second != "")).any():
         raise UserFacingError(
             f"Two columns may hold the {field.split('_')[-1]} and disagree.",
@@ -81,6 +86,11 @@ def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: lis
             "Rename one of them, or map the columns on the Load page.",
         )
     return first.where(first != "", second)
+
+
+def second_column(field: str) -> str:
+    """The note on a second column of the same meaning, which is not read."""
+    return f"More than one column may hold the {field.split('_')[-1]}; the one with the usual name was read."
 
 
 def two_patients() -> UserFacingError:
@@ -106,9 +116,8 @@ def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> p
 def _doubt_unread_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
     """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
     read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
-    unread = {
-        str(name): _count_numbers(table[name]) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES
-    }
+    unknown = [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
+    unread = {name: _count_numbers(table[name]) for name in unknown}
     if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
         raise unread_values()
     numeric = sum(count > 0 for count in unread.values())

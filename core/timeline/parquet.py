@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
-from core.timeline.fields import VALUE_HINT, VALUES, two_patients, unread_columns, unread_values
+from core.timeline.fields import VALUE_HINT, VALUES, second_column, two_patients, unread_columns, unread_values
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table",))
@@ -115,23 +115,24 @@ def _refuse_other_patients(opened: pq.ParquetFile, columns: list[str]) -> None:
         raise two_patients()
 
 
-def doubt_unread_numbers(entry: Entry, mapping: Mapping[str, str] | None, notes: list[str]) -> None:
-    """For a file without a column of values: columns of numbers under other names are refused or said, as in text."""
+def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[str]) -> None:
+    """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
     opened = parquet_file(entry)
-    fields = event_fields(opened, mapping)
+    names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
+    spare = [name for name in names if name not in fields.values()]
+    notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if any(field in fields for field in VALUES):
         return
-    numeric = [
-        column.name
-        for column in opened.schema_arrow
-        if (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type) or pa.types.is_integer(column.type))
-        and column.name not in fields.values()
-        and plain_name(column.name) not in KNOWN_NAMES
-    ]
-    if mapping is None and any(VALUE_HINT.search(name.lower()) for name in numeric):
+    numeric = [name for name in spare if _is_number(opened.schema_arrow.field(name).type)]
+    unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
+    if mapping is None and any(VALUE_HINT.search(name.lower()) for name in unknown):
         raise unread_values()
-    if numeric:
-        notes.append(unread_columns(len(numeric)))
+    if unknown:
+        notes.append(unread_columns(len(unknown)))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind))
 
 
 def read_subject(

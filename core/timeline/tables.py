@@ -18,7 +18,7 @@ from core.timeline.fields import recognised
 from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
 from core.timeline.parquet import (
-    doubt_unread_numbers,
+    doubt_columns,
     has_whole_subjects,
     is_parquet,
     parquet_file,
@@ -96,7 +96,7 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
     parquet = [part for part in entries if is_parquet(part) and has_whole_subjects(part, mapping)]
     if len(parquet) == len(entries):
         for part in parquet:
-            doubt_unread_numbers(part, mapping, notes)
+            doubt_columns(part, mapping, notes)
         return [*parquet]
     if parquet:
         raise UserFacingError(

@@ -227,6 +227,12 @@ CASES = [
         (row[0], row[1] and row[1][:10] + "T00:00:00", *row[2:]) for row in TRUE)),
     Case("names-two-times-one-empty", lambda: parquet(typed().assign(date=typed()["time"], time=pd.NaT)), "right",
         "the other where it is empty"),
+    Case("names-end-without-a-start", text(csv_text(
+        [(*row, "2021-06-01" if n == 2 else "") for n, row in enumerate((*TRUE[:2], (PATIENT, "", *TRUE[2][2:])))],
+        (*NAMES, "end_time"))), "refuse", "another column holds a date"),
+    Case("names-end-without-a-start-parquet", lambda: parquet(typed().assign(
+        time=typed()["time"].where(typed().index > 2), end_time=typed()["time"])), "refuse", "another column holds a"),
+    Case("names-end-with-a-start", lambda: parquet(typed().assign(end_time=typed()["time"])), "right"),
     Case("names-of-mimic", renamed("subject_id", "charttime", "code", "valuenum", "value", "valueuom"), "right"),
     Case("names-of-a-value-unknown", renamed("subject_id", "time", "code", "lab_reading", "text", "unit"),
         "refuse", "not recognised"),

@@ -179,6 +179,13 @@ def test_left_out_resources_of_another_patient_are_not_counted() -> None:
     assert "Left out" not in said(loaded(other))
 
 
+def test_results_inside_a_report_are_read() -> None:
+    result = {name: value for name, value in dated().items() if name != "subject"}
+    report = {"resourceType": "DiagnosticReport", "subject": SUBJECT, "effectiveDateTime": "2020-01-01T08:00:00Z"}
+    timeline = loaded({**report, "code": {"text": "Blood count"}, "contained": [result]})
+    assert sorted(added(timeline)) == ["FHIR//Blood count", "LOINC//718-7"]
+
+
 @pytest.mark.parametrize("own_id", [{}, {"id": "p"}])
 def test_references_may_lead_to_the_full_url_of_an_entry(own_id: Resource) -> None:
     patient = {"resourceType": "Patient", "gender": "female", **own_id}

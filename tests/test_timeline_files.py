@@ -72,6 +72,11 @@ def test_a_file_that_is_not_read_is_said(tmp_path: Path, name: str) -> None:
         assert any("Not read" in note and "1 file" in note for note in timeline.notes)
 
 
+def test_the_note_shows_no_name(tmp_path: Path) -> None:
+    notes = load_timeline(folder(tmp_path, **{"letter.quillfeather": b"Dear colleague"})).notes
+    assert any("1 file (1 of other kinds)" in note for note in notes)
+
+
 @pytest.mark.parametrize("name", ["README.md", "LICENSE", "notice.txt", ".DS_Store", "__MACOSX__._dx.csv", "ct.nii.gz"])
 def test_what_lies_beside_any_table_needs_no_word(tmp_path: Path, name: str) -> None:
     data = b"\0\1\2Bud1"

@@ -80,9 +80,17 @@ def _resources(items: Iterable[Resource]) -> Iterator[tuple[str, Resource]]:
         url, item = waiting.pop()
         if item.get("resourceType") != "Bundle":
             yield url, item
+            waiting += [("", part) for part in _contained(item)]
             continue
         entries = [as_dict(entry) for entry in as_list(item.get("entry"))][::-1]
         waiting += [(str(entry.get("fullUrl") or ""), entry["resource"]) for entry in entries if _holds_one(entry)]
+
+
+def _contained(item: Resource) -> Iterator[Resource]:
+    """Events inside another resource, such as the results of a report; they are of its patient."""
+    for part in as_list(item.get("contained")):
+        if is_fhir(part) and part["resourceType"] in _TIMES:
+            yield {"subject": item.get("subject") or item.get("patient"), **part}
 
 
 def _holds_one(entry: dict[str, Any]) -> bool:

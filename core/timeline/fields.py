@@ -47,6 +47,8 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     if mapping and "date" in mapping:
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
     chosen = set((mapping or {}).values())
+    if mapping is None:
+        _doubt_timeless(table, plain_texts(kept["time"]) == "")
     _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES))
@@ -111,6 +113,22 @@ def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> p
     if not is_clock:
         notes.append(SECOND_TIME)
     return joined
+
+
+def _doubt_timeless(table: pd.DataFrame, timeless: pd.Series[bool]) -> None:
+    """An event without a time counts as known from the start, so a date in another column must be asked about."""
+    for name in table.columns if timeless.any() else ():
+        if dated := int(plain_texts(table.loc[timeless, name]).str.match(r"\d{4}-\d{2}-\d{2}").sum()):
+            raise dated_elsewhere(dated)
+
+
+def dated_elsewhere(count: int) -> UserFacingError:
+    """The refusal for events without a time that another column dates."""
+    return UserFacingError(
+        f"Without a time, though another column holds a date: {count_of(count, 'event')}.",
+        "the time of each event in one column",
+        "Fill in the times, or map the columns on the Load page.",
+    )
 
 
 def _doubt_unread_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:

@@ -22,6 +22,11 @@ _NO_TABLES = (
     ".cfg", ".ini", ".py", ".r", ".sql", ".sh", ".log", ".lock", ".md5", ".sha256", ".npy", ".npz", ".safetensors",
 )  # fmt: skip
 """Suffixes of pictures, programs and documentation, which need no word."""
+_SHOWN = (
+    ".dat", ".xls", ".xlsx", ".ods", ".pdf", ".doc", ".docx", ".rtf", ".xml", ".hl7", ".sas7bdat", ".sav", ".dta",
+    ".rds", ".feather", ".arrow", ".orc", ".avro", ".db", ".sqlite", ".7z", ".rar", ".edf", ".hea", ".bin",
+)  # fmt: skip
+"""Endings that a note may show, besides those of tables."""
 _BESIDE_EVENTS = frozenset(("images", "labels", "metadata", "masks"))
 _ABOUT = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([._-]\w+)*", re.IGNORECASE)
 
@@ -110,5 +115,6 @@ def unread_note(entries: Iterable[Entry]) -> list[str]:
 
 
 def _safe_suffix(name: str) -> str:
+    """The ending where it is a usual one: what else stands behind a point may be anybody's name."""
     suffix = PurePath(name).suffix.lower()
-    return suffix if re.fullmatch(r"\.[a-z]{1,8}[0-9]?", suffix) else "without a usual ending"
+    return suffix if suffix in (*_TABLES, *_SHOWN) else "of other kinds"

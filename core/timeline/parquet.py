@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
-from core.timeline.fields import VALUE_HINT, VALUES, second_column, two_patients, unread_columns, unread_values
+from core.timeline.fields import (
+    VALUE_HINT,
+    VALUES,
+    dated_elsewhere,
+    second_column,
+    two_patients,
+    unread_columns,
+    unread_values,
+)
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table",))
@@ -120,6 +128,8 @@ def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[s
     opened = parquet_file(entry)
     names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
     spare = [name for name in names if name not in fields.values()]
+    if mapping is None:
+        _doubt_timeless(opened, fields, spare)
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if any(field in fields for field in VALUES):
         return
@@ -129,6 +139,19 @@ def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[s
         raise unread_values()
     if unknown:
         notes.append(unread_columns(len(unknown)))
+
+
+def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> None:
+    """Raises UserFacingError where an event without a time has a date in a column that is not read."""
+    dates = [name for name in spare if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
+    if not dates:
+        return
+    with translated():
+        table = opened.read(columns=[fields["time"], *dates])
+    empty = table[fields["time"]].is_null()
+    dated = [pc.sum(pc.and_(empty, table[name].is_valid())).as_py() or 0 for name in dates]
+    if OTHER_TIME not in fields and any(dated):
+        raise dated_elsewhere(max(dated))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -232,6 +232,10 @@ CASES = [
         (*NAMES, "end_time"))), "refuse", "another column holds a date"),
     Case("names-end-without-a-start-parquet", lambda: parquet(typed().assign(
         time=typed()["time"].where(typed().index > 2), end_time=typed()["time"])), "refuse", "another column holds a"),
+    Case("names-static-fact-beside-a-date", text(csv_text([(*row, "1950-05-01") for row in TRUE],
+        (*NAMES, "birth_date"))), "right"),
+    Case("names-static-fact-beside-a-date-parquet", lambda: parquet(typed().assign(
+        birth_date=pd.Timestamp("1950-05-01"))), "right"),
     Case("names-end-with-a-start", lambda: parquet(typed().assign(end_time=typed()["time"])), "right"),
     Case("names-of-mimic", renamed("subject_id", "charttime", "code", "valuenum", "value", "valueuom"), "right"),
     Case("names-of-a-value-unknown", renamed("subject_id", "time", "code", "lab_reading", "text", "unit"),

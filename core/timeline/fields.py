@@ -18,14 +18,13 @@ from core.timeline.columns import (
     recognise,
     refuse_numbers_as_units,
 )
+from core.timeline.kinds import kind_of
 
 SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
 )
 VALUES = ("numeric_value", "value")
-VALUE_HINT = re.compile(
-    r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|score|level|dos(e|is)|wieviel"
-)
+VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|wieviel")
 """Names of columns that probably hold what was measured."""
 _NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 
@@ -48,7 +47,7 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
     chosen = set((mapping or {}).values())
     if mapping is None:
-        _doubt_timeless(table, plain_texts(kept["time"]) == "")
+        _doubt_timeless(table, kept)
     _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES))
@@ -115,11 +114,19 @@ def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> p
     return joined
 
 
-def _doubt_timeless(table: pd.DataFrame, timeless: pd.Series[bool]) -> None:
+def _doubt_timeless(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """An event without a time counts as known from the start, so a date in another column must be asked about."""
+    timeless = plain_texts(kept["time"]) == ""
+    timeless[timeless] = can_be_dated(plain_texts(kept.loc[timeless, "code"]))
     for name in table.columns if timeless.any() else ():
         if dated := int(plain_texts(table.loc[timeless, name]).str.match(r"\d{4}-\d{2}-\d{2}").sum()):
             raise dated_elsewhere(dated)
+
+
+def can_be_dated(codes: pd.Series[str]) -> pd.Series[bool]:
+    """Which codes are more than a static fact such as the sex."""
+    kinds = {code: kind_of(code) != "demographics" for code in codes.unique()}
+    return codes.map(kinds).astype(bool)
 
 
 def dated_elsewhere(count: int) -> UserFacingError:

@@ -19,6 +19,7 @@ from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
 from core.timeline.fields import (
     VALUE_HINT,
     VALUES,
+    can_be_dated,
     dated_elsewhere,
     second_column,
     two_patients,
@@ -147,9 +148,10 @@ def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
     if not dates:
         return
     with translated():
-        table = opened.read(columns=[fields["time"], *dates])
-    empty = table[fields["time"]].is_null()
-    dated = [pc.sum(pc.and_(empty, table[name].is_valid())).as_py() or 0 for name in dates]
+        table = opened.read(columns=[fields["time"], fields["code"], *dates])
+        table = table.filter(table[fields["time"]].is_null())
+        open_codes = can_be_dated(_texts(table[fields["code"]]).fillna(""))
+    dated = [int((open_codes & table[name].is_valid().to_numpy()).sum()) for name in dates]
     if OTHER_TIME not in fields and any(dated):
         raise dated_elsewhere(max(dated))
 

@@ -185,6 +185,17 @@ def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
     assert "open_case" in keys(app)
 
 
+def test_numbers_under_an_unknown_name_are_asked_for(world, tmp_path):
+    path = tmp_path / "labs.csv"
+    path.write_bytes(b"subject_id,time,code,lab_reading\n1,2020-03-01T08:00,BNP,2310\n")
+    app = read(load_page(), record=path)
+    assert "whose name is not recognised" in html(app)
+    assert app.selectbox(key="column_value").value == "lab_reading"
+    app.button(key="map_columns").click()
+    settled(app)
+    assert "Record: 1 event" in html(app)
+
+
 def test_an_unreadable_file_leaves_the_session_clean(world, jane, tmp_path):
     bad = tmp_path / "bad"
     bad.mkdir()

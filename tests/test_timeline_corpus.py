@@ -220,6 +220,44 @@ CASES = [
     Case("names-excel-separator-line", text("sep=;\n" + csv_text(sep=";")), "refuse"),
     Case("names-two-patients-columns", text(
         csv_text([(*row, str(n)) for n, row in enumerate(TRUE)], (*NAMES, "patient_id"))), "refuse", "disagree"),
+    Case("names-two-patients-columns-parquet", lambda: parquet(typed().assign(patient_id=range(len(TRUE)))),
+        "refuse", "disagree"),
+    Case("names-date-and-empty-clock", text(csv_text([(row[0], row[1][:10], "", *row[2:]) for row in TRUE],
+        ("subject_id", "date", "time", *NAMES[2:]))), "right", "", tuple(
+        (row[0], row[1] and row[1][:10] + "T00:00:00", *row[2:]) for row in TRUE)),
+    Case("names-two-times-one-empty", lambda: parquet(typed().assign(date=typed()["time"], time=pd.NaT)), "right",
+        "the other where it is empty"),
+    Case("names-end-without-a-start", text(csv_text(
+        [(*row, "2021-06-01" if n == 2 else "") for n, row in enumerate((*TRUE[:2], (PATIENT, "", *TRUE[2][2:])))],
+        (*NAMES, "end_time"))), "refuse", "another column holds a date"),
+    Case("names-end-without-a-start-parquet", lambda: parquet(typed().assign(
+        time=typed()["time"].where(typed().index > 2), end_time=typed()["time"])), "refuse", "another column holds a"),
+    Case("names-static-fact-beside-a-date", text(csv_text([(*row, "1950-05-01") for row in TRUE],
+        (*NAMES, "birth_date"))), "right"),
+    Case("names-static-fact-beside-a-date-parquet", lambda: parquet(typed().assign(
+        birth_date=pd.Timestamp("1950-05-01"))), "right"),
+    Case("names-end-with-a-start", lambda: parquet(typed().assign(end_time=typed()["time"])), "right"),
+    Case("names-of-mimic", renamed("subject_id", "charttime", "code", "valuenum", "value", "valueuom"), "right"),
+    Case("names-of-a-value-unknown", renamed("subject_id", "time", "code", "lab_reading", "text", "unit"),
+        "refuse", "not recognised"),
+    Case("names-of-a-value-unknown-json", lambda: json.dumps(
+        [{**row, "numeric_value": None, "lab_reading": row["numeric_value"]} for row in objects()]).encode(),
+        "refuse", "not recognised"),
+    Case("names-of-a-value-unknown-parquet", lambda: parquet(typed().rename(columns={"numeric_value": "lab_reading"})),
+        "refuse", "not recognised"),
+    Case("names-of-a-value-german", renamed("patient_id", "time", "code", "Wert", "text", "Einheit"), "right"),
+    Case("names-value-and-result", text(csv_text([(*row[:3], row[3] if n == 2 else "", *row[4:], row[3] and "1.25")
+        for n, row in enumerate(TRUE)], (*NAMES[:3], "value", *NAMES[4:], "result"))), "right"),
+    Case("names-value-in-second-column", text(csv_text([(*row[:3], "", *row[4:], row[3]) for row in TRUE],
+        (*NAMES[:3], "value", *NAMES[4:], "result"))), "right"),
+    Case("names-value-and-result-disagree", text(csv_text([(*row, row[3] and "7") for row in TRUE],
+        (*NAMES[:3], "value", *NAMES[4:], "result"))), "refuse", "disagree"),
+    Case("names-text-twice", text(csv_text([(*row, "a") for row in TRUE], (*NAMES, "text"))), "right", "", tuple(
+        (*row[:4], f"{row[4]}; a" if row[4] else "a", row[5]) for row in TRUE)),
+    Case("names-value-twice-parquet", lambda: parquet(typed().assign(number=1.0)), "right", "More than one column"),
+    Case("names-numbers-of-another-kind", text(csv_text([(*row[:3], "77", *row[4:]) for row in (*TRUE[:2], TRUE[3])],
+        ("subject_id", "time", "code", "hadm_id", "text", "unit"))), "right", "not recognised: 1 column",
+        (*TRUE[:2], TRUE[3])),
     # structure
     Case("empty", text(""), "refuse", "empty"),
     Case("empty-white-space", text(" \n\t\n"), "refuse", "empty"),
@@ -247,6 +285,18 @@ CASES = [
     Case("json-infinity", text('{"time":"2020-01-01","code":"A","value":Infinity}'), "refuse", "infinite"),
     Case("json-huge-number", text('{"time":"2020-01-01","code":"A","value":1e999}'), "refuse", "infinite"),
     Case("json-columns", lambda: json.dumps(pd.DataFrame(objects()).to_dict("list")).encode(), "refuse", "nested"),
+    Case("json-half-a-character", text('{"time":"2020-01-01","code":"A","text":"\\ud800"}'), "refuse", "half a char"),
+    Case("json-half-a-character-in-a-name", text('{"time":"2020-01-01","code":"A","\\udc00":"1"}'), "refuse", "half"),
+    Case("json-escaped-nul", text('{"time":"2020-01-01","code":"A","text":"a\\u0000b"}'), "refuse", "NUL"),
+    Case("json-whole-character", lambda: json.dumps(objects(added(text_value="\U0001f9e0"))).encode(), "right", "",
+        added(text_value="\U0001f9e0")),
+    Case("parquet-nested-value", lambda: parquet(typed().drop(columns="numeric_value").assign(
+        value=[{"number": 5.0}] * len(TRUE))), "refuse", "nested"),
+    Case("parquet-categories", lambda: parquet(typed().astype({"text_value": "category", "unit": "category"}).assign(
+        value=pd.Categorical([row[3] or None for row in TRUE])).drop(columns="numeric_value")), "right"),
+    Case("parquet-truth-values", lambda: parquet(typed().drop(columns="text_value").assign(
+        value=[None, None, None, True, False])), "right", "", (
+        *TRUE[:3], (*TRUE[3][:4], "true", TRUE[3][5]), (*TRUE[4][:4], "false", TRUE[4][5]))),
     Case("parquet-cut", lambda: parquet()[:-40], "refuse"),
     Case("parquet-only-magic", text("PAR1PAR1"), "refuse"),
     Case("zip-bomb", bomb, "refuse", "expand"),
@@ -299,6 +349,18 @@ CASES = [
         "time,code,value,unit\n2020-01-01,A,1,5\n2020-01-02,A,2,5\n"), "refuse", "decimal comma"),
     Case("value-thousands-comma", text(with_row(numeric_value='"1,234,567"')), "refuse", "comma"),
     Case("value-thousands-and-decimal", text(with_row(numeric_value='"1.234,5"')), "refuse", "comma"),
+    Case("value-decimal-comma-first", text(with_row(numeric_value='",04"')), "refuse", "decimal comma"),
+    Case("value-near-zero", valued("1e-60"), "refuse", "Too small"),
+    Case("value-zero", valued("0.0e5"), "right", "", added(numeric_value="0")),
+    Case("value-none-as-a-result", text(csv_text(
+        [(*row[:3], row[3], row[4] or "", row[5]) for row in added(numeric_value="None")],
+        (*NAMES[:3], "value", *NAMES[4:]))), "right", "", added(numeric_value="", text_value="None")),
+    Case("value-none-among-numbers", valued("None"), "right", "", added(numeric_value="")),
+    Case("unit-one", text(with_row(unit="1")), "right", "", added(unit="1")),
+    Case("description-of-two-kinds", text("subject_id,time,code,description\n" + "".join(
+        f"{row[0]},{row[1]},{code},{words}\n" for row, code, words in zip(TRUE, "XXYYY", "abccc"))), "right",
+        "more than one description: 1 code", tuple(
+        (row[0], row[1], code, "", "", "") for row, code in zip(TRUE, "XXYYY"))),
     Case("value-infinite", valued("inf"), "refuse", "infinite"),
     Case("value-minus-infinite", valued("-Infinity"), "refuse", "infinite"),
     Case("value-too-large", valued("1e60"), "refuse", "infinite"),
@@ -454,3 +516,16 @@ def test_a_usual_table_asks_nothing() -> None:
     assert not question.is_needed
     assert question.doubts == ()
     assert all(guess.sure for guess in question.guesses.values())
+
+
+@pytest.mark.parametrize("name", ["names-of-a-value-unknown", "names-value-and-result-disagree"])
+def test_what_is_refused_for_its_columns_is_asked_for(name: str) -> None:
+    """The Load page asks, with the reason; the answer reads the table."""
+    case = next(case for case in CASES if case.name == name)
+    source = (case.file, case.data())
+    with pytest.raises(UserFacingError) as caught:
+        list_subjects(source)
+    question = suggest_mapping(source)
+    assert question.is_needed
+    assert caught.value.found in question.doubts
+    assert same_events(load_timeline(source, mapping=question.mapping), TRUE)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from core.errors import UserFacingError
 from core.records import TIMELINE_COLUMNS
 from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline
+from core.timeline.cohort_scale import open_cohort
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ehr"
 MIMIC = SHARED / "mimic_iv_demo_meds_events.parquet"
@@ -157,7 +158,10 @@ def test_bad_tables_are_refused_in_words(case: str) -> None:
     assert caught.value.next_step
 
 
-@pytest.mark.parametrize("given_time", ["soon", "2020-13-01", ""])
+@pytest.mark.parametrize(
+    "given_time",
+    ["soon", "2020-13-01", "", "04/05/2020", "13/04/2020", "now", "2020", "20200405", "5 Apr 2020", "2020-04-05 3pm"],
+)
 def test_bad_prediction_times_are_refused(given_time: str) -> None:
     with pytest.raises(UserFacingError, match="prediction time"):
         load_timeline(csv_file(HEADER + ROWS), prediction_time=given_time)
@@ -233,6 +237,28 @@ def test_parquet_with_zoned_times_and_infinite_values() -> None:
     infinite = table.assign(numeric_value=np.float32(np.inf))
     with pytest.raises(UserFacingError, match="infinite"):
         load_timeline(("a.parquet", parquet_bytes(infinite)))
+
+
+def test_shards_with_and_without_a_time_zone_are_not_merged() -> None:
+    plain = meds_table(10, subjects=1)
+    zoned = plain.assign(time=plain["time"].dt.tz_localize("America/New_York"))
+    dates = plain.assign(time=plain["time"].dt.date)
+    one, other, days = ((f"{n}.parquet", parquet_bytes(table)) for n, table in enumerate((plain, zoned, dates)))
+    with pytest.raises(UserFacingError, match="time zone"):
+        load_timeline([one, other])
+    with pytest.raises(UserFacingError, match="time zone"):
+        open_cohort([one, other])
+    for shard in (one, other):
+        assert len(load_timeline([shard, days]).events) == 20
+
+
+def test_units_in_codes_are_units() -> None:
+    """The third part of a code may as well be a specimen; text identifiers change nothing of it."""
+    codes = ["LAB//50931//mg/dL", "LAB//GLUCOSE//SERUM", "LAB//CULTURE//BLOOD", "LAB//51265//K/uL", "LAB//1//N/A"]
+    table = meds_table(5, subjects=1).assign(code=codes, time=pd.date_range("2020-01-01", periods=5).as_unit("us"))
+    for subjects in (table["subject_id"], "ZOE-1"):
+        timeline = load_timeline(("a.parquet", parquet_bytes(table.assign(subject_id=subjects))))
+        assert timeline.events["unit"].tolist() == ["mg/dL", None, None, "K/uL", None]
 
 
 def test_column_mapping_reads_any_names() -> None:

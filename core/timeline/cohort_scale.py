@@ -23,9 +23,17 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, infinite, recognise
+from core.timeline.columns import EARLIEST, LATEST, infinite, refuse_mixed_zones
 from core.timeline.intake import cut_timeline
-from core.timeline.parquet import is_parquet, no_patient, parquet_file, translated
+from core.timeline.parquet import (
+    OTHER_TIME,
+    doubt_columns,
+    event_fields,
+    is_parquet,
+    no_patient,
+    parquet_file,
+    translated,
+)
 from core.timeline.tables import event_files, no_events
 from core.timeline.typed import Reading, typed_rows
 
@@ -98,6 +106,7 @@ def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, tex
         raise UserFacingError("The source is not made of parquet files.", "MEDS parquet", "Convert it to MEDS.")
     with translated():
         shards = [_Shard.opened(entry, mapping, texts) for entry in entries]
+        refuse_mixed_zones({shard.zoned for shard in shards if shard.rows})
         if not sum(shard.rows for shard in shards):
             raise no_events()
         return _sorted(_joined(shards), dict(files.words), files.virtual)
@@ -109,11 +118,15 @@ class _Shard:
     fields: Mapping[str, str]
     groups: int
     rows: int
+    zoned: bool
 
     @classmethod
     def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool) -> _Shard:
         opened = parquet_file(entry)
-        found = recognise(opened.schema_arrow.names, mapping)
+        found = event_fields(opened, mapping)
+        doubt_columns(entry, mapping, [])
+        if OTHER_TIME in found:
+            raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         fields = {
             field: name for field, name in found.items() if field in _SEQUENCE or (texts and field in _DICTIONARY)
         }
@@ -122,7 +135,8 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
-        return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows)
+        zoned = bool(getattr(opened.schema_arrow.field(fields["time"]).type, "tz", None))
+        return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, zoned)
 
     def read(self, group: int) -> dict[str, Any]:
         """One row group: field -> numpy array, or (ids, texts) for texts."""

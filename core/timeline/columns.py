@@ -30,20 +30,21 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "subject_id": ("subject_id", "patient_id", "person_id", "subject", "patient", "subjectid", "patientid"),
     "time": ("time", "date", "datetime", "timestamp", "event_time", "start_time", "charttime", "date_time"),
     "code": ("code", "event", "event_code", "concept", "concept_code"),
-    "numeric_value": ("numeric_value", "value_numeric", "value_as_number", "number"),
-    "value": ("value", "result", "result_value"),
+    "numeric_value": ("numeric_value", "value_numeric", "value_as_number", "number", "valuenum", "value_num"),
+    "value": ("value", "result", "result_value", "val", "wert", "messwert", "ergebnis", "valeur", "valor"),
     "text_value": ("text_value", "text", "value_text", "value_as_string"),
-    "unit": ("unit", "units", "uom", "unit_source_value", "valueuom"),
+    "unit": ("unit", "units", "uom", "unit_source_value", "valueuom", "value_unit", "unit_of_measure", "einheit"),
     "description": ("description", "label", "display", "code_description"),
     "table": ("table",),
-    "imprecise": ("imprecise",),
 }
 """Field -> column names that mean it (compared without case, spaces as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_COMMA_NUMBER = re.compile(r"[+-]?\d+([., ]\d{3})*,\d+(\.\d+)?")
+_COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
+_NO_RESULT = _MISSING - {"none"}
+"""What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
 _TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
@@ -75,24 +76,38 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     return chosen
 
 
+def plain_name(name: str) -> str:
+    """A column name in lower case with underscores, as names are compared."""
+    return re.sub(r"\s+", "_", name.strip().lower())
+
+
 def alike(names: Sequence[str], field: str) -> list[str]:
     """The columns whose name means the field."""
-    return [name for name in names if re.sub(r"\s+", "_", name.strip().lower()) in FIELDS[field]]
+    return [name for name in names if plain_name(name) in FIELDS[field]]
 
 
-def joined_clock(one: pd.Series[str], other: pd.Series[str]) -> pd.Series[str] | None:
-    """Date and time of day in two columns (either way round) as one text; None where they are something else."""
-    texts = [column.fillna("").astype(str).str.strip() for column in (one, other)]
+def plain_texts(column: pd.Series[str]) -> pd.Series[str]:
+    """A column as stripped texts, "" where empty."""
+    return column.fillna("").astype(str).str.strip()
+
+
+def joined_times(one: pd.Series[str], other: pd.Series[str]) -> tuple[pd.Series[str], bool]:
+    """(the times of two columns, whether they were a date and a time of day, either way round).
+
+    Otherwise the first column counts, and where it is empty the other: a time that is given is never passed over.
+    """
+    texts = [plain_texts(column) for column in (one, other)]
     for dates, clocks in (texts, texts[::-1]):
         given = clocks[clocks != ""]
         if len(given) and given.str.fullmatch(_CLOCK).all() and dates[clocks != ""].str.fullmatch(_DATE_ONLY).all():
-            return dates.where(clocks == "", dates + "T" + clocks)
-    return None
+            return dates.where(clocks == "", dates + "T" + clocks), True
+    first, second = texts
+    return first.where(first != "", second), False
 
 
 def refuse_same_names(names: Sequence[str]) -> list[str]:
     """Names in lower case with underscores; raises UserFacingError where two are the same."""
-    plain = [re.sub(r"\s+", "_", name.strip().lower()) for name in names]
+    plain = [plain_name(name) for name in names]
     if len(set(plain)) < len(plain):
         raise UserFacingError(
             "Two columns of the table have the same name.", "one column for each field", "Rename one."
@@ -102,7 +117,7 @@ def refuse_same_names(names: Sequence[str]) -> list[str]:
 
 def refuse_changing_names(layouts: Iterable[Sequence[str]]) -> None:
     """Raises where a row lacks a known field of other rows but has an unknown one in its place: its name changed."""
-    plain = [{re.sub(r"\s+", "_", name.strip().lower()) for name in names} for names in layouts]
+    plain = [{plain_name(name) for name in names} for names in layouts]
     known = set().union(*plain) & KNOWN_NAMES
     common = set.intersection(*plain) if plain else set()
     if any(known - names and names - KNOWN_NAMES - common for names in plain):
@@ -139,23 +154,43 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
             "times such as 2024-03-15 or 2024-03-15T13:45",
             "Write dates in this order, so that day and month cannot be confused.",
         )
-    with_clock = given[~given.str.fullmatch(_DATE_ONLY)]
-    zoned = with_clock.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$")
-    if zoned.any() and not zoned.all():
-        raise UserFacingError(
-            "Some times carry a time zone and others do not.", "all times in one zone", "Export the times alike."
-        )
+    zones = zones_of(given)
+    refuse_mixed_zones(zones)
     years = given.str[:4].astype(int)
     _refuse_years(int(((years < EARLIEST.year) | (years >= LATEST.year)).sum()))
     try:
         stamps = pd.to_datetime(given, format="ISO8601", utc=True).dt.tz_localize(None)
     except (ValueError, OverflowError) as error:
         raise _impossible(given) from error
-    if zoned.any():
+    if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
     if dates := int(given.str.fullmatch(_DATE_ONLY).sum()):
         notes.append(f"A date without a time of day counts from 00:00 that day: {dates} of {len(given)} events.")
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
+
+
+def zones_of(texts: pd.Series[str]) -> set[bool]:
+    """Whether the times of day among these texts name a time zone: {True}, {False}, both, or neither without any."""
+    plain = plain_texts(texts)
+    with_clock = plain[plain.str.fullmatch(_TIME) & ~plain.str.fullmatch(_DATE_ONLY)]
+    return set(with_clock.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").tolist())
+
+
+def refuse_mixed_zones(zones: set[bool]) -> None:
+    """Raises UserFacingError where some times name a time zone and others do not."""
+    if len(zones) > 1:
+        raise UserFacingError(
+            "Some times carry a time zone and others do not.", "all times in one zone", "Export the times alike."
+        )
+
+
+def is_iso_time(text: str) -> bool:
+    """Whether a text is a date or time as ISO 8601 writes them, so that day and month cannot be confused.
+
+    >>> is_iso_time("2024-03-15"), is_iso_time("2024-03-15T13:45Z"), is_iso_time("15/03/2024"), is_iso_time("now")
+    (True, True, False, False)
+    """
+    return bool(_TIME.fullmatch(text.strip()))
 
 
 def _impossible(given: pd.Series[str]) -> UserFacingError:
@@ -182,12 +217,13 @@ def _refuse_years(outside: int) -> None:
         )
 
 
-def parse_values(texts: pd.Series[str]) -> tuple[npt.NDArray[np.float32], list[str | None]]:
+def parse_values(texts: pd.Series[str], *, numeric: bool = False) -> tuple[FloatColumn, list[str | None]]:
     """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
 
-    Raises UserFacingError for decimal commas and for infinities.
+    numeric: the column is for numbers alone, so that "None" in it means an absent one.
+    Raises UserFacingError for decimal commas, for infinities, and for numbers that would become 0.
     """
-    plain = texts.fillna("").astype(str).str.strip()
+    plain = plain_texts(texts)
     if commas := int(plain.str.fullmatch(_COMMA_NUMBER).sum()):
         raise decimal_comma(commas)
     if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
@@ -195,9 +231,13 @@ def parse_values(texts: pd.Series[str]) -> tuple[npt.NDArray[np.float32], list[s
     clean = plain.str.fullmatch(_NUMBER)
     numbers = np.full(len(plain), np.nan, np.float64)
     numbers[clean.to_numpy(bool)] = plain[clean].astype(float)
-    missing = plain.str.lower().isin(_MISSING)
-    texts_left = [None if skip else text for skip, text in zip(clean | missing, plain)]
-    return finite32(numbers), texts_left
+    small = finite32(numbers)
+    if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
+        raise UserFacingError(
+            f"Too small to be told from 0: {count_of(vanished, 'value')}.", "measured numbers", "Correct them."
+        )
+    missing = plain.str.lower().isin(_MISSING if numeric else _NO_RESULT)
+    return small, [None if skip else text for skip, text in zip(clean | missing, plain)]
 
 
 def decimal_comma(count: int) -> UserFacingError:
@@ -209,10 +249,13 @@ def decimal_comma(count: int) -> UserFacingError:
     )
 
 
-def refuse_numbers_as_units(units: pd.Series[str]) -> None:
-    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator."""
-    plain = units.fillna("").astype(str).str.strip()
-    if wrong := int(plain.str.fullmatch(r"\d+").sum()):
+def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str]) -> None:
+    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator.
+
+    The UCUM unit 1 stands where the value beside it has its decimal point, so cannot have lost a comma.
+    """
+    unity = (plain_texts(units) == "1") & plain_texts(values).str.contains(".", regex=False)
+    if wrong := int((plain_texts(units).str.fullmatch(r"\d+") & ~unity).sum()):
         raise UserFacingError(
             f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
             "units such as mg/dL",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -17,12 +17,12 @@ _COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")
 _ROWS = 200_000
 
 
-def read_concepts(entry: Entry | None, wanted: frozenset[str] | None = None) -> pd.DataFrame:
+def read_concepts(entries: Sequence[Entry], wanted: frozenset[str] | None = None) -> pd.DataFrame:
     """Columns code (VOCABULARY//code) and words, by concept id; empty without a file.
 
     wanted: the concept ids to keep; None keeps all. Raises UserFacingError for a damaged table.
     """
-    kept = [_kept(piece, wanted) for piece in _pieces(entry)] if entry is not None else []
+    kept = [_kept(piece, wanted) for entry in entries for piece in _pieces(entry)]
     table = pd.concat(kept) if kept else pd.DataFrame({name: [] for name in _COLUMNS}, dtype=object)
     vocabulary = table["vocabulary_id"].replace(_VOCABULARY)
     codes = pd.DataFrame({"code": vocabulary + "//" + table["concept_code"], "words": table["concept_name"]})
@@ -32,7 +32,7 @@ def read_concepts(entry: Entry | None, wanted: frozenset[str] | None = None) -> 
 
 def concept_words(entry: Entry) -> dict[str, str]:
     """Code (VOCABULARY//code) -> name of every concept of a table."""
-    table = read_concepts(entry)
+    table = read_concepts([entry])
     return dict(zip(table["code"], table["words"]))
 
 

@@ -1,26 +1,33 @@
 """FHIR R4 resources as rows of coded events (https://hl7.org/fhir/R4): what was coded, when, with which value.
 
 Read: Patient, Condition, Observation (components too), Encounter, Procedure, MedicationRequest, -Administration and
--Statement, Immunization, DiagnosticReport, ImagingStudy. Bills, provenance and documents carry no events of their own.
+-Statement, Immunization, DiagnosticReport, ImagingStudy. Bills, provenance and people carry no events of their own.
+What is left out becomes a row that says why, so that it is counted for its patient.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-Row = dict[str, str]
+from core.timeline.fhir_values import Row, as_dict, as_list, last_part, moments, value_of, whole_date
+
+FHIR_FIELDS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "description", "table", "remarks",
+               "left_out")  # fmt: skip
+Resource = dict[str, Any]
 
 _SYSTEMS = (
     ("loinc", "LOINC"), ("snomed", "SNOMED"), ("rxnorm", "RxNorm"), ("cvx", "CVX"), ("icd-10-cm", "ICD10CM"),
     ("icd-10", "ICD10"), ("icd-9", "ICD9CM"), ("whocc", "ATC"), ("ama-assn", "CPT"), ("/ndc", "NDC"),
 )  # fmt: skip
 _VISITS = {"AMB": "OUTPATIENT", "EMER": "ED", "IMP": "INPATIENT", "ACUTE": "INPATIENT", "NONAC": "INPATIENT"}
-_VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted"))
-_TIMES = {
+_VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
+_PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan"))
+_TIMES: Mapping[str, Sequence[str]] = {
     "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
-    "Observation": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued"),
+    "Observation": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming", "issued"),
     "Encounter": ("period",),
     "Procedure": ("performedDateTime", "performedPeriod"),
     "MedicationRequest": ("authoredOn",),
@@ -30,6 +37,14 @@ _TIMES = {
     "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
     "ImagingStudy": ("started",),
 }
+_KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
+"""What is measured over a period is known at its end."""
+_NO_EVENTS = frozenset(
+    ("Account", "AuditEvent", "Basic", "ChargeItem", "Claim", "ClaimResponse", "Coverage", "Device", "Endpoint",
+     "ExplanationOfBenefit", "Group", "HealthcareService", "Invoice", "List", "Location", "Medication", "MessageHeader",
+     "OperationOutcome", "Organization", "Parameters", "PaymentNotice", "PaymentReconciliation", "Person",
+     "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Substance")
+)  # fmt: skip
 
 
 def is_fhir(item: Any) -> bool:
@@ -37,136 +52,213 @@ def is_fhir(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("resourceType"), str)
 
 
-def fhir_rows(items: Iterable[dict[str, Any]]) -> list[Row]:
-    """Rows (subject_id, time, code, numeric_value, text_value, unit, description, table) of bundles and resources."""
-    resources = list(_resources(items))
-    drugs = {str(item.get("id")): _dict(item.get("code")) for item in resources if item["resourceType"] == "Medication"}
-    return [row for item in resources for row in _rows_of(item, drugs)]
+def fhir_rows(items: Iterable[Resource]) -> list[Row]:
+    """Rows (`FHIR_FIELDS`) of the bundles and resources of a whole source: references lead from file to file."""
+    found = list(_resources(items))
+    known = _Known(_patients(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
+    return [row for url, item in found for row in _rows_of(url, item, known)]
 
 
-def _resources(items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Single resources, those of bundles among them; a bundle inside a bundle's entry counts too."""
-    waiting = list(items)[::-1]
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What references lead to. patients: last part of a reference -> the patient's id."""
+
+    patients: Mapping[str, str]
+    drugs: Mapping[str, Resource]
+    encounters: Mapping[str, Resource]
+
+    def subject(self, resource: Resource) -> str:
+        """The patient whom a resource names."""
+        named = as_dict(resource.get("subject") or resource.get("patient")).get("reference") or "patient"
+        return self.patients.get(last_part(named), last_part(named))
+
+
+def _resources(items: Iterable[Resource]) -> Iterator[tuple[str, Resource]]:
+    """(full URL, resource) of single resources, those of bundles among them; a bundle inside a bundle counts too."""
+    waiting = [("", item) for item in items][::-1]
     while waiting:
-        item = waiting.pop()
+        url, item = waiting.pop()
         if item.get("resourceType") != "Bundle":
-            yield item
+            yield url, item
+            waiting += [("", part) for part in _contained(item)]
             continue
-        entries = [_dict(_dict(entry).get("resource")) for entry in _list(item.get("entry"))]
-        waiting += [resource for resource in entries[::-1] if is_fhir(resource)]
+        entries = [as_dict(entry) for entry in as_list(item.get("entry"))][::-1]
+        waiting += [(str(entry.get("fullUrl") or ""), entry["resource"]) for entry in entries if _holds_one(entry)]
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _contained(item: Resource) -> Iterator[Resource]:
+    """Events inside another resource, such as the results of a report; they are of its patient."""
+    for part in as_list(item.get("contained")):
+        if is_fhir(part) and part["resourceType"] in _TIMES:
+            yield {"subject": item.get("subject") or item.get("patient"), **part}
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _holds_one(entry: dict[str, Any]) -> bool:
+    return is_fhir(entry.get("resource"))
 
 
-def _rows_of(resource: dict[str, Any], drugs: Mapping[str, dict[str, Any]]) -> Iterator[Row]:
+def _names(url: str, resource: Resource) -> set[str]:
+    """What a reference to the resource may end with."""
+    return {str(resource.get("id") or ""), last_part(url)} - {""}
+
+
+def _patient_id(url: str, resource: Resource) -> str:
+    return str(resource.get("id") or last_part(url) or "patient")
+
+
+def _patients(found: Sequence[tuple[str, Resource]]) -> dict[str, str]:
+    """Names of patients; one that could mean two patients is left out, so that they are never merged."""
+    ids: dict[str, set[str]] = {}
+    for url, resource in found:
+        for name in _names(url, resource) if resource["resourceType"] == "Patient" else ():
+            ids.setdefault(name, set()).add(_patient_id(url, resource))
+    return {name: patients.pop() for name, patients in ids.items() if len(patients) == 1}
+
+
+def _by_id(found: Sequence[tuple[str, Resource]], kind: str) -> dict[str, Resource]:
+    """Resources of a kind by what references to them end with; a name of two different ones is left out."""
+    named: dict[str, list[Resource]] = {}
+    for url, resource in found:
+        for name in _names(url, resource) if resource["resourceType"] == kind else ():
+            named.setdefault(name, []).append(resource)
+    return {name: same[0] for name, same in named.items() if all(other == same[0] for other in same)}
+
+
+def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
     kind = str(resource["resourceType"])
     if kind == "Patient":
-        yield from _patient(resource)
-    elif kind in _TIMES and not _is_void(resource):
-        base = {"subject_id": _subject(resource), "table": _table(resource), **_time(resource, _TIMES[kind])}
-        for code, words, value in _coded(kind, resource, drugs):
-            yield {**base, "code": code, "description": words, **_value(value)}
+        yield from _patient(url, resource)
+    elif kind not in _NO_EVENTS:
+        reason = _why_not(resource)
+        rows = [] if reason else list(_events(resource, known))
+        yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
 
-def _is_void(resource: dict[str, Any]) -> bool:
-    """Whether the resource says that what it describes did not happen or was an error."""
-    checked = _list(_dict(resource.get("verificationStatus")).get("coding"))
-    states = {str(resource.get("status") or ""), *(str(_dict(coding).get("code")) for coding in checked)}
-    return bool(states & _VOID) or resource.get("doNotPerform") is True
+def _left_out(subject: str, reason: str) -> Row:
+    return {"subject_id": subject, "left_out": reason}
 
 
-def _table(resource: dict[str, Any]) -> str:
+def _why_not(resource: Resource) -> str:
+    """Why a resource is no event that happened, or ""."""
+    kind = resource["resourceType"]
+    if kind not in _TIMES:
+        shown = kind if re.fullmatch(r"[A-Z][A-Za-z]{2,40}", kind) else "unknown"
+        return f"of a kind that is not read ({shown})"
+    checked = as_list(as_dict(resource.get("verificationStatus")).get("coding"))
+    states = {str(resource.get("status") or ""), *(str(as_dict(coding).get("code")) for coding in checked)}
+    if states & _VOID or resource.get("doNotPerform") is True:
+        return "as entered in error, cancelled, refuted or not done"
+    planned = states | {str(resource.get("intent") or "")}
+    return "as planned or proposed only" if planned & _PLANNED else ""
+
+
+def _events(resource: Resource, known: _Known) -> Iterator[Row]:
+    subject = known.subject(resource)
+    when = _time(resource, known.encounters)
+    for code, words, value in _coded(resource, known.drugs):
+        if not code:
+            yield _left_out(subject, "without the medication it refers to")
+        elif when is None:
+            yield _left_out(subject, "without a time")
+        else:
+            row = {"subject_id": subject, "table": _table(resource), "code": code, "description": words}
+            yield row | _joined(when, value_of(value))
+
+
+def _joined(when: Row, value: Row) -> Row:
+    remarks = ";".join(filter(None, (when["remarks"], value["remarks"])))
+    return {**when, **value, "remarks": remarks}
+
+
+def _table(resource: Resource) -> str:
     """Resource type, with the category of an observation."""
-    for category in _list(resource.get("category")):
-        for coding in _list(_dict(category).get("coding"))[:1]:
+    for category in as_list(resource.get("category")):
+        for coding in as_list(as_dict(category).get("coding"))[:1]:
             if resource["resourceType"] == "Observation":
-                return f"Observation/{_dict(coding).get('code')}"
+                return f"Observation/{as_dict(coding).get('code')}"
     return str(resource["resourceType"])
 
 
-def _patient(resource: dict[str, Any]) -> Iterator[Row]:
-    base = {"subject_id": str(resource.get("id") or "patient"), "description": "", "table": "Patient", **_value({})}
+def _patient(url: str, resource: Resource) -> Iterator[Row]:
+    subject = _patient_id(url, resource)
+    base = {"subject_id": subject, "table": "Patient"}
     gender = {"female": "GENDER//F", "male": "GENDER//M"}.get(str(resource.get("gender")))
     if gender:
         yield {**base, "time": "", "code": gender}
     for field, code in (("birthDate", "MEDS_BIRTH"), ("deceasedDateTime", "MEDS_DEATH")):
         if text := str(resource.get(field) or ""):
-            yield {**base, "code": code, **_whole_date(text)}
+            yield {**base, "code": code, **whole_date(text)}
+    if resource.get("deceasedBoolean") is True:
+        yield _left_out(subject, "a death without a time")
 
 
-def _subject(resource: dict[str, Any]) -> str:
-    return _last(_dict(resource.get("subject") or resource.get("patient")).get("reference") or "patient")
+def _time(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
+    """When it happened: by its own start or end, else the end of its encounter, as it was known by then."""
+    at_end = resource["resourceType"] in _KNOWN_AT_END
+    for field in _TIMES[resource["resourceType"]]:
+        start, end = moments(resource.get(field))
+        first = (end or start) if at_end else (start or end)
+        if first:
+            return _remarked(first, "period end" if first != start else "")
+    visit = as_dict(resource.get("encounter") or resource.get("context")).get("reference")
+    end = moments(as_dict(encounters.get(last_part(visit))).get("period"))[1]
+    return _remarked(end, "encounter end") if end else None
 
 
-def _last(reference: Any) -> str:
-    """The id that a reference ends with: of Patient/x, urn:uuid:x, #x."""
-    return re.split(r"[/:#]", str(reference or "").split("/_history/")[0])[-1]
+def _remarked(text: str, remark: str) -> Row:
+    row = whole_date(text)
+    return {**row, "remarks": ";".join(filter(None, (row["remarks"], remark)))}
 
 
-def _time(resource: dict[str, Any], fields: Iterable[str]) -> Row:
-    for field in fields:
-        value = resource.get(field)
-        text = _dict(value).get("start") if isinstance(value, dict) else value
-        if text:
-            return _whole_date(str(text))
-    return {"time": ""}
-
-
-def _whole_date(text: str) -> Row:
-    """FHIR allows a year or a month alone; it counts from its first day and is marked."""
-    missing = {4: "-01-01", 7: "-01"}.get(len(text), "")
-    return {"time": text + missing, "imprecise": "yes" if missing else ""}
-
-
-def _coded(
-    kind: str, resource: dict[str, Any], drugs: Mapping[str, dict[str, Any]]
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(code, words, resource part that holds the value) of a resource; none where nothing is coded."""
+def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(code, words, part that holds the value) of a resource; none where nothing is coded, "" for an unknown drug."""
+    kind = resource["resourceType"]
     if kind == "Encounter":
-        visit = str(_dict(resource.get("class")).get("code") or "").upper()
-        yield f"VISIT//{_VISITS.get(visit, visit or 'OTHER')}", "", {}
+        yield _visit(resource), "", {}
         return
     if kind == "ImagingStudy":
-        for modality in _list(resource.get("modality")):
-            yield f"IMAGING//{_dict(modality).get('code')}", str(_dict(modality).get("display") or ""), {}
+        for modality in as_list(resource.get("modality")):
+            yield f"IMAGING//{as_dict(modality).get('code')}", str(as_dict(modality).get("display") or ""), {}
         return
-    held = {str(_dict(item).get("id")): _dict(_dict(item).get("code")) for item in _list(resource.get("contained"))}
-    drug = {**drugs, **held}.get(_last(_dict(resource.get("medicationReference")).get("reference")))
-    given = (resource.get("code"), resource.get("medicationCodeableConcept"), resource.get("vaccineCode"), drug)
-    yield from _concept(_dict(next((concept for concept in given if concept), None)), resource)
-    for component in _list(resource.get("component")):
-        yield from _concept(_dict(_dict(component).get("code")), _dict(component))
+    given = (resource.get("code"), resource.get("medicationCodeableConcept"), resource.get("vaccineCode"))
+    concept = next((as_dict(concept) for concept in given if concept), None)
+    if concept is not None:
+        yield from _concept(concept, resource)
+    elif "medicationReference" in resource:
+        yield next(_concept(_drug(resource, drugs), resource), ("", "", resource))
+    for component in as_list(resource.get("component")):
+        yield from _concept(as_dict(as_dict(component).get("code")), as_dict(component))
+
+
+def _visit(resource: Resource) -> str:
+    """The class of an encounter: a coding, or since R5 a list of concepts."""
+    given = resource.get("class")
+    first = as_dict(next(iter(as_list(given)), None))
+    coding = as_dict(given) or as_dict(next(iter(as_list(first.get("coding"))), None))
+    visit = str(coding.get("code") or "").upper()
+    return f"VISIT//{_VISITS.get(visit, visit or 'OTHER')}"
+
+
+def _drug(resource: Resource, drugs: Mapping[str, Resource]) -> dict[str, Any]:
+    """The concept of the medication referred to; what the reference itself displays where it leads nowhere."""
+    reference = as_dict(resource.get("medicationReference"))
+    name = last_part(reference.get("reference"))
+    held = {str(as_dict(item).get("id")): as_dict(item) for item in as_list(resource.get("contained"))}
+    concept = as_dict((held.get(name) or drugs.get(name) or {}).get("code"))
+    return concept or {"text": reference.get("display")}
 
 
 def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for coding in _list(concept.get("coding"))[:1]:
-        code = str(_dict(coding).get("code") or "")
-        if code:
-            words = str(_dict(coding).get("display") or concept.get("text") or "")
-            yield f"{_vocabulary(str(_dict(coding).get('system') or ''))}//{code}", words, holder
+    """The first coding that has a code, else the words alone as the code; nothing for an empty concept."""
+    codings = [as_dict(coding) for coding in as_list(concept.get("coding"))]
+    coded = next((coding for coding in codings if coding.get("code")), {})
+    shown = next((coding["display"] for coding in codings if coding.get("display")), "")
+    words = str(coded.get("display") or concept.get("text") or shown).strip()
+    if coded:
+        yield f"{_vocabulary(str(coded.get('system') or ''))}//{coded['code']}", words, holder
+    elif words:
+        yield f"FHIR//{words}", words, holder
 
 
 def _vocabulary(system: str) -> str:
     return next((name for part, name in _SYSTEMS if part in system.lower()), "FHIR")
-
-
-def _value(holder: dict[str, Any]) -> Row:
-    """Number, text and unit; a number with a comparator ("<5") is a bound and stays text."""
-    quantity, concept = _dict(holder.get("valueQuantity")), _dict(holder.get("valueCodeableConcept"))
-    number = quantity.get("value", holder.get("valueInteger"))
-    shown = "" if number is None or isinstance(number, (bool, dict, list)) else str(number)
-    coding = _dict(next(iter(_list(concept.get("coding"))), None))
-    simple = (holder.get(name) for name in ("valueString", "valueBoolean", "valueDateTime", "valueTime"))
-    said = next((str(value) for value in simple if value is not None), "")
-    bound = f"{quantity.get('comparator')}{shown}" if quantity.get("comparator") and shown else ""
-    return {
-        "numeric_value": "" if bound else shown,
-        "text_value": bound or str(concept.get("text") or coding.get("display") or said),
-        "unit": str(quantity.get("unit") or quantity.get("code") or ""),
-    }

@@ -10,13 +10,13 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
-from core.timeline.columns import parse_times
+from core.timeline.columns import is_iso_time, parse_times
 from core.timeline.cut import cut_at
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
-from core.timeline.tables import Part, event_files, event_parts
-from core.timeline.typed import Reading, read_events, subject_numbers
+from core.timeline.tables import Part, event_files, event_parts, no_events
+from core.timeline.typed import Reading, is_event, read_events, subject_numbers
 
 
 def load_timeline(
@@ -36,7 +36,7 @@ def load_timeline(
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source)
-    reading = Reading(words=dict(files.words))
+    reading = Reading(words=dict(files.words), notes=[*files.notes])
     parts = event_parts(files.entries, mapping, reading.notes)
     subject = int(subject_id) if subject_id is not None else _only_subject(parts, mapping)
     with translated():
@@ -84,7 +84,8 @@ def _subjects_of(part: Part, mapping: Mapping[str, str] | None) -> pd.DataFrame:
     if not isinstance(part, pd.DataFrame):
         with translated():
             return count_subjects(part, mapping)
-    typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": parse_times(part["time"], []).to_numpy()})
+    typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
+    typed["time"] = parse_times(typed["time"], []).to_numpy()
     return typed.groupby("subject_id")["time"].agg(events="size", first="min", last="max").reset_index()
 
 
@@ -92,9 +93,11 @@ def _only_subject(parts: list[Part], mapping: Mapping[str, str] | None) -> int:
     found: set[int] = set()
     for part in parts:
         if isinstance(part, pd.DataFrame):
-            found |= set(subject_numbers(part, []).tolist())
+            found |= set(subject_numbers(part, [])[is_event(part)].tolist())
         else:
             found |= distinct_subjects(part, mapping)
+    if not found:
+        raise no_events()
     if len(found) != 1:
         raise UserFacingError(
             f"The source holds events of {len(found)} patients.", "events of one patient", "Choose one of the patients."
@@ -114,10 +117,14 @@ def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, not
 
 def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:
     try:
+        if isinstance(given, str) and given.strip() and not is_iso_time(given):
+            raise ValueError("day and month could be confused")
         stamp = pd.Timestamp(given)
     except (ValueError, TypeError, OverflowError) as error:
         raise UserFacingError(
-            "The prediction time is not a date.", "a time such as 2024-03-15T13:45", "Enter it in this form."
+            "The prediction time is not written as year-month-day, or is not a date.",
+            "a time such as 2024-03-15T13:45",
+            "Enter it in this form, so that day and month cannot be confused.",
         ) from error
     if pd.isna(stamp):
         raise UserFacingError("The prediction time is empty.", "a time such as 2024-03-15T13:45", "Enter one.")

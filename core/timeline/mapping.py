@@ -12,10 +12,12 @@ from typing import Literal
 
 import pandas as pd
 
+from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, ROLES, Role
-from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
+from core.timeline.columns import FIELDS, ROLES, Role, plain_name
+from core.timeline.fields import recognised
+from core.timeline.parquet import is_parquet, parquet_file, translated
 from core.timeline.tables import Part, event_files, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
 
@@ -73,6 +75,7 @@ class MappingQuestion:
 
     columns: in the order of the file. guesses: role -> best guess, roles without one left out. missing: required roles
     without a guess. doubts: plain sentences on what must be settled. rows_looked_at: how many rows the guesses rest on.
+    refused: whether the table is refused when its columns are taken by their names.
     """
 
     columns: tuple[ColumnFound, ...]
@@ -80,11 +83,12 @@ class MappingQuestion:
     missing: tuple[Role, ...]
     doubts: tuple[str, ...]
     rows_looked_at: int
+    refused: bool = False
 
     @property
     def is_needed(self) -> bool:
         """Whether the table cannot be read by its column names alone."""
-        return any(role not in self.guesses or not self.guesses[role].sure for role in REQUIRED)
+        return self.refused or any(role not in self.guesses or not self.guesses[role].sure for role in REQUIRED)
 
     @property
     def mapping(self) -> dict[str, str]:
@@ -98,11 +102,25 @@ def suggest_mapping(source: Source) -> MappingQuestion:
     Raises UserFacingError where the source holds no table that can be read at all.
     """
     part = event_files(source).entries[0]
-    table = _sample(part)
+    whole = _whole(part)
+    table, refusal = whole.head(_SAMPLE_ROWS), _refusal(whole)
     columns = tuple(_look_at(str(name), table[name]) for name in table.columns)
     guesses = _guess(columns)
     missing = tuple(role for role in REQUIRED if role not in guesses)
-    return MappingQuestion(columns, guesses, missing, tuple(_doubts(columns, guesses)), len(table))
+    doubts = (*refusal, *_doubts(columns, guesses))
+    return MappingQuestion(columns, guesses, missing, doubts, len(table), bool(refusal))
+
+
+def _refusal(table: pd.DataFrame) -> list[str]:
+    """Why a table that has the columns it needs cannot be read by their names alone; empty where it can."""
+    names = {plain_name(str(name)) for name in table.columns}
+    if not all(names & set(FIELDS[role]) for role in REQUIRED):
+        return []
+    try:
+        recognised(table, None, [])
+    except UserFacingError as error:
+        return [error.found]
+    return []
 
 
 def masked(text: str) -> str:
@@ -117,16 +135,15 @@ def masked(text: str) -> str:
     return upper[:24]
 
 
-def _sample(part: Part) -> pd.DataFrame:
-    """The first rows of a part as text."""
+def _whole(part: Part) -> pd.DataFrame:
+    """A part as text; of a large parquet file the first rows."""
     if isinstance(part, Entry) and is_parquet(part):
         opened = parquet_file(part)
         if opened.metadata.num_rows > MAX_TEXT_ROWS:
             with translated():
                 batch = next(opened.iter_batches(batch_size=_SAMPLE_ROWS))
                 return pd.DataFrame(batch.to_pandas().astype(object).astype(str))
-        return parquet_text(part).head(_SAMPLE_ROWS)
-    return text_table(part).head(_SAMPLE_ROWS)
+    return text_table(part)
 
 
 def _look_at(name: str, values: pd.Series[str]) -> ColumnFound:
@@ -171,7 +188,7 @@ def _free(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list
 
 
 def _by_name(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
-    plain = {re.sub(r"\s+", "_", column.name.strip().lower()): column for column in columns}
+    plain = {plain_name(column.name): column for column in columns}
     for name in FIELDS.get(role, ()):
         if name in plain:
             return Guess(plain[name].name, "its name is a usual one", True)

@@ -5,6 +5,7 @@ Codes are the standard concept's vocabulary and code where CONCEPT is present, e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -15,7 +16,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.concepts import read_concepts
 from core.timeline.parquet import is_parquet, parquet_text
-from core.timeline.text_tables import read_text_table
+from core.timeline.text_tables import read_text_file
 
 
 @dataclass(frozen=True)
@@ -39,34 +40,96 @@ _TABLES: Mapping[str, _Table] = {
 }
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
 _OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
-_WANTED = frozenset((*_TABLES, "person", "death", "concept"))
+_LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
+"""Tables with events of patients that are not read: counted for each patient."""
+_WANTED = frozenset((*_TABLES, *_LEFT_OUT, "person", "death", "concept"))
+_NO_EVENTS = frozenset(
+    ("attribute_definition", "care_site", "cdm_source", "cohort", "cohort_definition", "concept_ancestor",
+     "concept_class", "concept_relationship", "concept_synonym", "condition_era", "cost", "domain", "dose_era",
+     "drug_era", "drug_strength", "episode_event", "fact_relationship", "location", "location_history", "metadata",
+     "note_nlp", "observation_period", "payer_plan_period", "provider", "relationship", "source_to_concept_map",
+     "vocabulary", "dataset", "codes")
+)  # fmt: skip
+"""Tables of the data model that hold no events, or only what was derived from them."""
 
 
-def omop_tables(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Table name -> file, where the files are an OMOP data set (PERSON and at least one event table); else empty."""
-    named = {PurePath(entry.name).stem.lower(): entry for entry in entries if "__MACOSX" not in entry.name}
-    found = {name: entry for name, entry in named.items() if name in _WANTED}
-    return found if "person" in found and set(found) & set(_TABLES) else {}
+@dataclass(frozen=True, eq=False)
+class OmopFiles:
+    """Table name -> its file or parts, and files beside them that are no tables of the data model."""
+
+    tables: Mapping[str, Sequence[Entry]]
+    unread: Sequence[Entry]
 
 
-def omop_events(tables: Mapping[str, Entry]) -> pd.DataFrame:
-    """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description, table.
+def omop_tables(entries: Sequence[Entry]) -> OmopFiles | None:
+    """The tables where the files are an OMOP data set (PERSON and at least one event table); else None.
+
+    A table may come in numbered parts in one folder. Raises UserFacingError where two folders hold the same table.
+    """
+    named: dict[str, list[Entry]] = {}
+    for entry in entries:
+        named.setdefault(_table_name(entry.name), []).append(entry)
+    if "person" not in named or not set(named) & set(_TABLES):
+        return None
+    found = {name: files for name, files in named.items() if name in _WANTED}
+    if any(len({PurePath(file.name).parent for file in files}) > 1 for files in found.values()):
+        raise UserFacingError(
+            "Two folders hold the same OMOP table.", "the tables of one data set", "Choose the folder of one data set."
+        )
+    others = [file for name, files in named.items() if name not in _WANTED | _NO_EVENTS for file in files]
+    return OmopFiles(found, others)
+
+
+def _table_name(path: str) -> str:
+    """measurement of measurement.csv, measurement_1.csv and measurement/part-00000.csv."""
+    file = PurePath(path.lower())
+    stem = file.name.split(".")[0]
+    is_part = re.match(r"(part|data|chunk)?[-_]?\d", stem)
+    for name in (stem, re.sub(r"[_-]?\d+$", "", stem), file.parent.name if is_part else ""):
+        if name in _WANTED | _NO_EVENTS:
+            return name
+    return stem
+
+
+def omop_events(files: OmopFiles) -> pd.DataFrame:
+    """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description, table, remarks, left_out.
 
     Raises UserFacingError where a table is damaged or lacks its key columns.
     """
-    read = {name: _read(tables[name]) for name in _TABLES if name in tables}
-    concepts = read_concepts(tables.get("concept"), _wanted_concepts(read))
-    parts = [_people(_read(tables["person"]))]
-    parts += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
+    tables = {name: _read(parts) for name, parts in files.tables.items() if name not in ("concept", *_LEFT_OUT)}
+    read = {name: table for name, table in tables.items() if name in _TABLES}
+    concepts = read_concepts(files.tables.get("concept", ()), _wanted_concepts(read))
+    rows = [_people(tables["person"])]
+    rows += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
-        parts.append(_deaths(_read(tables["death"])))
-    return pd.concat(parts, ignore_index=True).fillna("")
+        rows.append(_deaths(tables["death"]))
+    events = pd.concat(rows, ignore_index=True).fillna("")
+    timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
+    events["left_out"] = timeless.map({True: "without a time", False: ""})
+    unread = [_unread(name, files.tables[name]) for name in _LEFT_OUT if name in files.tables]
+    return pd.concat([events, *unread], ignore_index=True).fillna("")
 
 
-def _read(entry: Entry) -> pd.DataFrame:
-    """A table as text without gaps, column names in lower case."""
+def _unread(name: str, parts: Sequence[Entry]) -> pd.DataFrame:
+    """A row for each row of a table that is not read; damage in it is no reason to refuse the others."""
     try:
-        table = parquet_text(entry) if is_parquet(entry) else read_text_table(entry, empty=True)
+        people = _read(parts)["person_id"]
+    except UserFacingError:
+        people = pd.Series([], dtype=object)
+    return pd.DataFrame({"subject_id": people, "left_out": f"of a table that is not read ({name})"})
+
+
+def _read(parts: Sequence[Entry]) -> pd.DataFrame:
+    """A table, of one file or of several parts, as text without gaps."""
+    tables = [_read_part(part) for part in parts]
+    return pd.concat(tables, ignore_index=True).fillna("") if len(tables) > 1 else tables[0]
+
+
+def _read_part(entry: Entry) -> pd.DataFrame:
+    """One file as text without gaps, column names in lower case."""
+    try:
+        content = parquet_text(entry) if is_parquet(entry) else read_text_file(entry, empty=True)
+        table = content if isinstance(content, pd.DataFrame) else pd.DataFrame()
     except UserFacingError as error:
         raise UserFacingError(
             f"An OMOP table cannot be read: {error.found[:1].lower()}{error.found[1:]}", error.expected, error.next_step
@@ -111,20 +174,50 @@ def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.D
     source = layout.prefix + "//" + _first(_column(table, f"{layout.subject}_source_value"), ids)
     codes = ids.map(concepts["code"]).where(ids != "0").fillna(source)
     if layout.prefix == "VISIT":
-        codes = "VISIT//" + ids.map(_VISITS).fillna("OTHER")
+        codes = _visits(ids, _column(table, "visit_source_value"))
     rows = pd.DataFrame({"subject_id": table["person_id"], "code": codes})
     rows["time"] = _first(_column(table, f"{layout.start}_datetime"), _column(table, f"{layout.start}_date"))
     rows["description"] = ids.map(concepts["words"]).fillna("")
-    if layout.value:
-        number, operator = _column(table, "value_as_number"), _column(table, "operator_concept_id").map(_OPERATORS)
-        bounded = operator.notna() & (number != "")
-        rows["numeric_value"] = number.where(~bounded, "")
-        chosen = _column(table, "value_as_concept_id").map(concepts["words"]).fillna("")
-        bound = (operator.fillna("") + number).where(bounded, "")
-        rows["text_value"] = _first(bound, _column(table, "value_as_string"), chosen)
-        units = _column(table, "unit_concept_id").map(concepts["code"]).fillna("").str.split("//").str[-1]
-        rows["unit"] = _first(_column(table, "unit_source_value"), units)
-    return rows
+    return rows.join(_values(table, concepts)) if layout.value else rows
+
+
+def _visits(ids: pd.Series[str], source: pd.Series[str]) -> pd.Series[str]:
+    """The usual visits by name, any other by its concept's number, else by its source value: kinds are never mixed."""
+    known, given = ids.map(_VISITS), _given(ids)
+    return "VISIT//" + known.fillna(_first(given, source).replace("", "OTHER"))
+
+
+def _given(ids: pd.Series[str]) -> pd.Series[str]:
+    """Concept ids, "" where none is named (0)."""
+    return ids.where(ids != "0", "")
+
+
+def _values(table: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
+    """numeric_value, text_value, unit and remarks of each row; a number with an operator is a bound and stays text.
+
+    Without CONCEPT, what is known by its concept alone stands as the concept's number.
+    """
+    number, operator = _column(table, "value_as_number"), _column(table, "operator_concept_id").map(_OPERATORS)
+    bounded = operator.notna() & (number != "")
+    bound = (operator.fillna("") + number).where(bounded, "")
+    chosen, units = _given(_column(table, "value_as_concept_id")), _given(_column(table, "unit_concept_id"))
+    source = _column(table, "value_source_value").where(number == "", "")
+    said = _first(bound, _column(table, "value_as_string"), chosen.map(concepts["words"]).fillna(""), source)
+    unit = _first(_column(table, "unit_source_value"), units.map(concepts["code"]).fillna("").str.split("//").str[-1])
+    text, shown = _first(said, _numbered(chosen)), _first(unit, _numbered(units))
+    unnamed = (text != said) | (shown != unit)
+    return pd.DataFrame(
+        {
+            "numeric_value": number.where(~bounded, ""),
+            "text_value": text,
+            "unit": shown,
+            "remarks": unnamed.map({True: "concept number", False: ""}),
+        }
+    )
+
+
+def _numbered(ids: pd.Series[str]) -> pd.Series[str]:
+    return ("concept " + ids).where(ids != "", "")
 
 
 def _people(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,6 +225,8 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
     month = _column(table, "month_of_birth").replace("", "1").str.zfill(2)
     day = _column(table, "day_of_birth").replace("", "1").str.zfill(2)
     births = pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_BIRTH"})
+    whole = _first(_column(table, "birth_datetime"), _column(table, "day_of_birth")) != ""
+    births["remarks"] = whole.map({True: "", False: "first day"})
     births["time"] = _first(_column(table, "birth_datetime"), (year + "-" + month + "-" + day).where(year != "", ""))
     gender = _column(table, "gender_concept_id").map({"8507": "GENDER//M", "8532": "GENDER//F"})
     sexes = pd.DataFrame({"subject_id": table["person_id"], "code": gender, "time": ""}).dropna(subset=["code"])

@@ -15,11 +15,23 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import recognise
+from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
+from core.timeline.fields import (
+    VALUE_HINT,
+    VALUES,
+    can_be_dated,
+    dated_elsewhere,
+    second_column,
+    two_patients,
+    unread_columns,
+    unread_values,
+)
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table",))
 """Fields of text tables that a parquet file of events has no use for."""
+OTHER_TIME = "other_time"
+"""The field of a second column of times, which counts where the first is empty."""
 
 
 def is_parquet(entry: Entry | pd.DataFrame) -> TypeGuard[Entry]:
@@ -66,22 +78,86 @@ def _texts(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of bytes as text, any other as it is: some writers leave out the mark that bytes are UTF-8 text.
+    """A column of bytes, of truth values or of a dictionary as text, any other as it is.
 
-    Raises UserFacingError where the bytes are no text.
+    Some writers leave out the mark that bytes are UTF-8 text. Raises UserFacingError where the bytes are no text.
     """
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        return column
     with translated():
-        return column.cast(pa.string())
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
+        is_text = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_boolean(kind)
+        return column.cast(pa.string()) if is_text else column
 
 
 def has_whole_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
     """Whether the file names patients by whole numbers, as MEDS asks, or not at all."""
     opened = parquet_file(entry)
-    fields = recognise(opened.schema_arrow.names, mapping)
-    column = fields.get("subject_id")
+    column = event_fields(opened, mapping).get("subject_id")
     return column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+
+
+def event_fields(opened: pq.ParquetFile, mapping: Mapping[str, str] | None) -> dict[str, str]:
+    """Field -> column of a parquet file of events.
+
+    Raises UserFacingError where a recognised column is nested, or two columns name different patients.
+    """
+    schema, names = opened.schema_arrow, opened.schema_arrow.names
+    fields = recognise(names, mapping)
+    if any(pa.types.is_nested(schema.field(name).type) for name in fields.values()):
+        raise UserFacingError(
+            "A column holds lists or nested fields.", "one text or number in each cell", "Export events as flat rows."
+        )
+    spare = [name for name in names if name not in fields.values()]
+    if not mapping and (times := alike(spare, "time")):
+        fields[OTHER_TIME] = times[0]
+    if not mapping and "subject_id" in fields:
+        for other in alike(spare, "subject_id"):
+            _refuse_other_patients(opened, [fields["subject_id"], other])
+    return fields
+
+
+def _refuse_other_patients(opened: pq.ParquetFile, columns: list[str]) -> None:
+    with translated():
+        pairs = opened.read(columns=columns).group_by(columns).aggregate([])
+    if any(len(pc.unique(pairs[name])) < pairs.num_rows for name in columns):
+        raise two_patients()
+
+
+def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[str]) -> None:
+    """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
+    opened = parquet_file(entry)
+    names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
+    spare = [name for name in names if name not in fields.values()]
+    if mapping is None:
+        _doubt_timeless(opened, fields, spare)
+    notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
+    if any(field in fields for field in VALUES):
+        return
+    numeric = [name for name in spare if _is_number(opened.schema_arrow.field(name).type)]
+    unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
+    if mapping is None and any(VALUE_HINT.search(name.lower()) for name in unknown):
+        raise unread_values()
+    if unknown:
+        notes.append(unread_columns(len(unknown)))
+
+
+def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> None:
+    """Raises UserFacingError where an event without a time has a date in a column that is not read."""
+    dates = [name for name in spare if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
+    if not dates:
+        return
+    with translated():
+        table = opened.read(columns=[fields["time"], fields["code"], *dates])
+        table = table.filter(table[fields["time"]].is_null())
+        open_codes = can_be_dated(_texts(table[fields["code"]]).fillna(""))
+    dated = [int((open_codes & table[name].is_valid().to_numpy()).sum()) for name in dates]
+    if OTHER_TIME not in fields and any(dated):
+        raise dated_elsewhere(max(dated))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind))
 
 
 def read_subject(
@@ -91,9 +167,7 @@ def read_subject(
     other columns are read only where the subject's rows are found.
     """
     opened = parquet_file(entry)
-    fields = {
-        field: name for field, name in recognise(opened.schema_arrow.names, mapping).items() if field not in _UNREAD
-    }
+    fields = {field: name for field, name in event_fields(opened, mapping).items() if field not in _UNREAD}
     column = fields.get("subject_id")
     names = sorted(set(fields.values()) - {column})
     with translated():
@@ -178,7 +252,7 @@ def no_patient(rows: int) -> UserFacingError:
 def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
     """subject_id, events, first, last of a parquet file whose subjects are whole numbers."""
     opened = parquet_file(entry)
-    fields = recognise(opened.schema_arrow.names, mapping)
+    fields = event_fields(opened, mapping)
     if "subject_id" not in fields:
         return pd.DataFrame(
             {"subject_id": [1], "events": [opened.metadata.num_rows], "first": [pd.NaT], "last": [pd.NaT]}
@@ -201,7 +275,7 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
 def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
     """Patients of a parquet file whose subjects are whole numbers; {1} where it names none."""
     opened = parquet_file(entry)
-    column = recognise(opened.schema_arrow.names, mapping).get("subject_id")
+    column = event_fields(opened, mapping).get("subject_id")
     if column is None:
         return {1}
     with translated():

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entries import Source, open_entries
+from core.load.entries import Source
 from core.load.entry import Entry, file_entry
-from core.load.limits import LIMITS, too_many_entries
-from core.timeline.columns import alike, joined_clock, recognise
 from core.timeline.concepts import concept_words
+from core.timeline.fields import recognised
+from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
-from core.timeline.parquet import has_whole_subjects, is_parquet, parquet_file, parquet_text, translated
-from core.timeline.text_tables import read_text_table
+from core.timeline.parquet import (
+    doubt_columns,
+    has_whole_subjects,
+    is_parquet,
+    parquet_file,
+    parquet_text,
+    translated,
+)
+from core.timeline.text_tables import TextFile, fhir_table, read_text_file
 
-_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
-_NOT_EVENTS = frozenset(("images", "labels", "metadata", "masks", "__macosx"))
-_ABOUT = re.compile(r"(readme|licen[cs]e|changelog|copying|notice).*", re.IGNORECASE)
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
 
 Part = Entry | pd.DataFrame
@@ -32,11 +35,15 @@ Part = Entry | pd.DataFrame
 
 @dataclass(frozen=True, eq=False)
 class EventFiles:
-    """Files that hold events, code descriptions found beside them, and whether the data set says it is simulated."""
+    """Files that hold events, code descriptions found beside them, and whether the data set says it is simulated.
+
+    notes: what of the source is not read.
+    """
 
     entries: list[Part]
     words: dict[str, str]
     virtual: bool
+    notes: list[str] = field(default_factory=list)
 
 
 def event_files(source: Source) -> EventFiles:
@@ -47,14 +54,28 @@ def event_files(source: Source) -> EventFiles:
     Raises UserFacingError where there is none.
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
-    found = _folder_entries(path) if path and path.is_dir() else open_entries(source)
-    files = [entry for entry in found if _is_table(entry)]
-    if not files:
+    files = source_files(source)
+    omop = omop_tables(files.tables)
+    if omop is None:
+        files = of_one_kind(files)
+    described = [*files.tables, *files.beside, *_metadata_folder(path)]
+    words = _words(described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS])
+    virtual = _says_virtual(described)
+    if omop is not None:
+        return EventFiles([omop_events(omop)], words, virtual, unread_note([*files.unread, *omop.unread]))
+    tables = [entry for entry in files.tables if not _describes(entry)]
+    if not tables:
         raise no_events()
-    words, virtual = _metadata(path, found, files)
-    omop = omop_tables(files)
-    events: list[Part] = [omop_events(omop)] if omop else [*files]
-    return EventFiles(events, words, virtual)
+    virtual |= is_parquet(tables[0]) and _file_says_virtual(tables[0])
+    return EventFiles([*tables], words, virtual, unread_note(entry for entry in files.unread if not _describes(entry)))
+
+
+def _describes(entry: Entry) -> bool:
+    return _name(entry) in (_CODES, _DATASET, *_CONCEPTS)
+
+
+def _name(entry: Entry) -> str:
+    return PurePath(entry.name).name.lower()
 
 
 def no_events() -> UserFacingError:
@@ -74,13 +95,14 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
     """
     parquet = [part for part in entries if is_parquet(part) and has_whole_subjects(part, mapping)]
     if len(parquet) == len(entries):
+        for part in parquet:
+            doubt_columns(part, mapping, notes)
         return [*parquet]
     if parquet:
         raise UserFacingError(
             "The source mixes parquet files and text tables.", "tables of one kind", "Choose the files of one data set."
         )
-    read = [text_table(part) for part in entries]
-    tables = [recognised(table, mapping, notes) for table in read if len(table)]
+    tables = _text_tables(entries, mapping, notes)
     if not tables:
         raise no_events()
     if len(tables) > 1 and not all("subject_id" in table.columns for table in tables):
@@ -90,90 +112,35 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
     return [pd.concat(tables, ignore_index=True)]
 
 
+def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:
+    """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
+    files = [_content(part) for part in entries if isinstance(part, Entry)]
+    flat = [recognised(file, mapping, notes) for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    resources = [file for file in files if isinstance(file, list)]
+    named = [part for part in entries if isinstance(part, pd.DataFrame)]
+    joined = [*flat, *named, *([fhir_table(resources)] if resources else [])]
+    return [table for table in joined if len(table)]
+
+
+def _content(entry: Entry) -> TextFile:
+    return parquet_text(entry) if is_parquet(entry) else read_text_file(entry)
+
+
 def text_table(part: Part) -> pd.DataFrame:
     """Any part as a table of text with the columns of its file."""
-    if isinstance(part, pd.DataFrame):
-        return part
-    return parquet_text(part) if is_parquet(part) else read_text_table(part)
+    content = part if isinstance(part, pd.DataFrame) else _content(part)
+    return fhir_table([content]) if isinstance(content, list) else content
 
 
-def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
-    """The recognised columns of a text table, under the names of their fields; a date and a clock become one time.
-
-    Raises UserFacingError where two columns name the patient and disagree.
-    """
-    names = [str(name) for name in table.columns]
-    fields = recognise(names, mapping)
-    kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
-    chosen = mapping or {}
-    for field in ("subject_id", "time", "code"):
-        others = [name for name in alike(names, field) if name != fields.get(field)]
-        if field in chosen or not others:
-            continue
-        if field == "time" and (clock := joined_clock(kept["time"], table[others[0]])) is not None:
-            kept["time"] = clock
-        elif field == "subject_id" and any(_disagree(kept["subject_id"], table[name]) for name in others):
-            raise UserFacingError(
-                "Two columns name the patient and disagree.", "one patient column", "Map the columns on the Load page."
-            )
-        elif field != "subject_id":
-            notes.append(f"More than one column may hold the {field}; the one with the usual name was read.")
-    if "date" in chosen and (clock := joined_clock(kept["time"], table[chosen["date"]])) is not None:
-        kept["time"] = clock
-    return kept
-
-
-def _disagree(one: pd.Series[str], other: pd.Series[str]) -> bool:
-    """Whether two columns part the rows differently."""
-    pairs = pd.DataFrame({"one": one.fillna(""), "other": other.fillna("")}).drop_duplicates()
-    return not (pairs["one"].is_unique and pairs["other"].is_unique)
-
-
-def _folder_entries(root: Path) -> list[Entry]:
-    """Tables of a folder, named by their path inside it; where there is parquet, the rest only describes it."""
-    found: list[Entry] = []
-    for number, path in enumerate(sorted(root.rglob("*"))):
-        if number > 4 * LIMITS.entries:
-            raise too_many_entries(LIMITS)
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
-            entry = file_entry(path)
-            found.append(Entry(path.relative_to(root).as_posix(), entry.size, entry.read, path))
-    parquet = [entry for entry in found if _is_table(entry) and entry.name.lower().endswith(".parquet")]
-    omop = omop_tables([entry for entry in found if _is_table(entry)])
-    return found if omop or not parquet else [*parquet, *(entry for entry in found if not _is_table(entry))]
-
-
-def _is_table(entry: Entry) -> bool:
-    """Whether a file may hold events: not a description, not what an operating system or a project leaves beside."""
-    path = PurePath(entry.name)
-    folders = {part.lower() for part in path.parts[:-1]}
-    if _NOT_EVENTS & folders or path.name.startswith("._") or _ABOUT.fullmatch(path.name):
-        return False
-    if path.name.lower() in (_CODES, _DATASET) and entry.path is None and "metadata" in folders:
-        return False
-    known = path.suffix.lower() in (*_SUFFIXES, "")
-    return known or bytes(entry.read(0, 4)) == b"PAR1"
-
-
-def _metadata(path: Path | None, found: Sequence[Entry], files: list[Entry]) -> tuple[dict[str, str], bool]:
-    """(code -> words, whether the data are simulated). Description files are taken out of `files`."""
+def _words(entries: Sequence[Entry]) -> dict[str, str]:
+    """Code -> words, of all files that describe codes."""
     words: dict[str, str] = {}
-    beside = [*found, *_metadata_folder(path)]
-    virtual = False
-    omop = bool(omop_tables(files))
-    for entry in beside:
-        name = PurePath(entry.name).name.lower()
-        if name == _CODES:
+    for entry in entries:
+        if _name(entry) == _CODES:
             words |= _code_words(entry)
-        elif name == _DATASET:
-            virtual |= _says_virtual(entry)
-        elif name in _CONCEPTS and not omop:
+        elif _name(entry) in _CONCEPTS:
             words |= concept_words(entry)
-    described = (_CODES, _DATASET) if omop else (_CODES, _DATASET, *_CONCEPTS)
-    files[:] = [entry for entry in files if PurePath(entry.name).name.lower() not in described]
-    if not files:
-        raise no_events()
-    return words, virtual or (is_parquet(files[0]) and _file_says_virtual(files[0]))
+    return words
 
 
 def _metadata_folder(path: Path | None) -> list[Entry]:
@@ -185,7 +152,11 @@ def _metadata_folder(path: Path | None) -> list[Entry]:
     return []
 
 
-def _says_virtual(entry: Entry) -> bool:
+def _says_virtual(entries: Sequence[Entry]) -> bool:
+    return any(_dataset_says_virtual(entry) for entry in entries if _name(entry) == _DATASET)
+
+
+def _dataset_says_virtual(entry: Entry) -> bool:
     try:
         content = json.loads(bytes(entry.read(0, None)))
     except (UserFacingError, ValueError, RecursionError):

@@ -1,11 +1,14 @@
-"""CSV, JSON and FHIR files as tables of text, refused in words when malformed; nothing is repaired or guessed."""
+"""CSV, JSON and FHIR files as tables of text, refused in words when malformed; nothing is repaired or guessed.
+
+FHIR files are given as resources, since those of one file may refer to another's; `fhir_table` joins them.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,19 +18,19 @@ from core.load.entry import Entry
 from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.fhir import fhir_rows, is_fhir
+from core.timeline.fhir import FHIR_FIELDS, Resource, fhir_rows, is_fhir
 
 MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000
 _DELIMITERS = ",;\t|"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
-FHIR_FIELDS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "description", "table", "imprecise")
+TextFile = pd.DataFrame | list[Resource]
 
 
-def read_text_table(entry: Entry, *, empty: bool = False) -> pd.DataFrame:
-    """A CSV, TSV, JSON lines, JSON array or FHIR file as a table of text, columns named as in the file.
+def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
+    """A CSV, TSV, JSON lines or JSON array file as a table of text, columns named as in the file; FHIR as resources.
 
-    empty: whether a header without rows will do. A FHIR file without coded events gives no rows.
+    empty: whether a header without rows will do.
     Raises UserFacingError for empty and oversized files, wrong encodings, NUL bytes, ragged rows, doubled columns or
     keys, and nested values.
     """
@@ -40,10 +43,17 @@ def read_text_table(entry: Entry, *, empty: bool = False) -> pd.DataFrame:
     data = bytes(entry.read(0, None))
     encoding = _encoding(data)
     start = data[:4096].decode(encoding, errors="ignore").lstrip()[:1]
-    table = _json_table(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
-    if table.empty and not empty and tuple(table.columns) != FHIR_FIELDS:
+    table = _json_file(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
+    if isinstance(table, pd.DataFrame) and table.empty and not empty:
         raise UserFacingError("The table holds no event.", "at least one row below the header", "Choose another file.")
     return table
+
+
+def fhir_table(files: Iterable[list[Resource]]) -> pd.DataFrame:
+    """The events of all FHIR files of a source, columns named by field; no rows where none is coded."""
+    rows = fhir_rows(item for resources in files for item in resources)
+    _refuse_unwritable(text for row in rows for text in row.values())
+    return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
 
 
 def too_many_rows() -> UserFacingError:
@@ -128,28 +138,46 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, columns)), dtype=object)
 
 
-def _json_table(text: str) -> pd.DataFrame:
-    """Rows of FHIR resources, of JSON lines, or of one JSON array of flat objects."""
+def _json_file(text: str) -> TextFile:
+    """FHIR resources, or rows of JSON lines or of one JSON array of flat objects."""
     try:
         items = _json_items(text)
-        if len(items) > MAX_TEXT_ROWS:
-            raise too_many_rows()
-        if items and is_fhir(items[0]):
-            rows = fhir_rows(item for item in items if is_fhir(item))
-            return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
     except RecursionError as error:
         raise UserFacingError("The JSON file is nested too deeply.", "flat JSON lines", "Export it again.") from error
     except ValueError as error:
         raise UserFacingError(
             "The file is not well-formed JSON lines.", "one JSON object on each line", "Export it again."
         ) from error
+    if len(items) > MAX_TEXT_ROWS:
+        raise too_many_rows()
     if not all(isinstance(item, dict) for item in items):
         raise UserFacingError("A line is not a JSON object.", "one object of fields for each event", "Export it again.")
+    if any(is_fhir(item) for item in items):
+        return _resources(items)
     layouts = {tuple(item) for item in items}
     for names in layouts:
         refuse_same_names(names)
     refuse_changing_names(layouts)
-    return pd.DataFrame([{key: _flat(value) for key, value in item.items()} for item in items], dtype=object)
+    rows = [{key: _flat(value) for key, value in item.items()} for item in items]
+    _refuse_unwritable(text for row in rows for pair in row.items() for text in pair)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _resources(items: list[Resource]) -> list[Resource]:
+    if others := sum(not is_fhir(item) for item in items):
+        raise UserFacingError(
+            f"Among FHIR resources stand other rows: {others:,}.", "FHIR resources alone", "Split the file in two."
+        )
+    return items
+
+
+def _refuse_unwritable(texts: Iterable[str]) -> None:
+    """JSON can escape what a text file cannot hold: NUL and halves of characters."""
+    for text in set(texts):
+        if "\0" in text:
+            raise _nul()
+        if not text.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise UserFacingError("The file holds half a character.", "whole Unicode text", "Export the file again.")
 
 
 def _json_items(text: str) -> list[Any]:

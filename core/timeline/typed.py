@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -20,20 +22,36 @@ from core.timeline.columns import (
     finite32,
     parse_times,
     parse_values,
-    refuse_numbers_as_units,
+    refuse_mixed_zones,
+    zones_of,
 )
+from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
-from core.timeline.parquet import as_text, read_subject
+from core.timeline.parquet import OTHER_TIME, as_text, read_subject
 from core.timeline.tables import Part
+from core.timeline.units import is_unit
+
+_REMARKS = {
+    "first day": "Given as a year or month only, counted from its first day",
+    "period end": "Counted from the end of the time that they took",
+    "encounter end": "Without a time of their own, counted from the end of their encounter",
+    "value": "With a value of a kind that is not read",
+    "concept number": "With a result or unit known by its concept's number only, as there is no CONCEPT table",
+}
+"""Remark of a row -> what is said of the rows that carry it."""
 
 
 @dataclass(eq=False)
 class Reading:
-    """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give."""
+    """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
+
+    zones: whether times of day name a time zone, over all files read.
+    """
 
     notes: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    zones: set[bool] = field(default_factory=set)
 
 
 def read_events(
@@ -49,6 +67,7 @@ def read_events(
         else typed_parquet(part, subject, mapping, reading)
         for part in parts
     ]
+    refuse_mixed_zones(reading.zones)
     filled = [part for part in typed if len(part)]
     if not filled:
         return None
@@ -78,11 +97,11 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
     codes = clean_texts(_series(table[fields["code"]].cast(pa.string())))
     numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows)
     unit = column("unit")
-    _collect_words(codes, column("description"), reading.words)
+    _collect_words(codes, column("description"), reading)
     return pd.DataFrame(
         {
             "subject_id": np.full(table.num_rows, subject, np.int64),
-            "time": _parquet_times(table[fields["time"]], reading.notes),
+            "time": _event_times(table, fields, reading),
             "code": pd.Series(codes, dtype=object),
             "numeric_value": numbers,
             "text_value": pd.Series(texts, dtype=object),
@@ -93,7 +112,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
 
 def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFrame:
     """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
-    table = table[subject_numbers(table, reading.notes) == subject].reset_index(drop=True)
+    table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
     def column(name: str) -> pd.Series[Any] | None:
         return table.get(name)
@@ -101,11 +120,10 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     codes = clean_texts(table["code"])
     numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(table))
     units = column("unit")
-    if units is not None:
-        refuse_numbers_as_units(units)
-    _collect_words(codes, column("description"), reading.words)
+    reading.zones |= zones_of(table["time"])
+    _collect_words(codes, column("description"), reading)
     _collect_kinds(codes, column("table"), reading.kinds)
-    _note_imprecise(column("imprecise"), reading.notes)
+    _note_remarks(column("remarks"), reading.notes)
     return pd.DataFrame(
         {
             "subject_id": np.full(len(table), subject, np.int64),
@@ -113,7 +131,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
             "code": pd.Series(codes, dtype=object),
             "numeric_value": numbers,
             "text_value": pd.Series(texts, dtype=object),
-            "unit": pd.Series(clean_texts(units) if units is not None else [None] * len(table), dtype=object),
+            "unit": pd.Series(clean_texts(units) if units is not None else units_in_codes(codes), dtype=object),
         }
     )
 
@@ -145,7 +163,7 @@ def units_in_codes(codes: list[str | None]) -> list[str | None]:
 
 def _unit_in_code(code: str) -> str | None:
     parts = code.split("//")
-    has_unit = len(parts) == 3 and parts[0] in ("LAB", "SUBJECT_FLUID_OUTPUT") and parts[2] not in ("UNK", "")
+    has_unit = len(parts) == 3 and parts[0] in ("LAB", "SUBJECT_FLUID_OUTPUT") and is_unit(parts[2])
     return parts[2] if has_unit else None
 
 
@@ -160,7 +178,7 @@ def _values(
 
     Raises UserFacingError where the first two name different numbers.
     """
-    numbers, texts = _parsed(numeric, size)
+    numbers, texts = _parsed(numeric, size, numeric=True)
     others, more = _parsed(mixed, size)
     if int(((numbers != others) & ~np.isnan(numbers) & ~np.isnan(others)).sum()):
         raise UserFacingError(
@@ -173,18 +191,32 @@ def _values(
     return np.where(np.isnan(numbers), others, numbers).astype(np.float32), joined
 
 
-def _parsed(column: pd.Series[Any] | None, size: int) -> tuple[FloatColumn, list[str | None]]:
+def _parsed(column: pd.Series[Any] | None, size: int, *, numeric: bool = False) -> tuple[FloatColumn, list[str | None]]:
     if column is None:
         return np.full(size, np.nan, np.float32), [None] * size
     if column.dtype.kind in "iuf":
         return finite32(column.to_numpy(np.float64)), [None] * size
-    return parse_values(column)
+    return parse_values(column, numeric=numeric)
 
 
-def _parquet_times(times: pa.ChunkedArray, notes: list[str]) -> pd.Series[pd.Timestamp]:
+def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -> pd.Series[pd.Timestamp]:
+    """The times of rows read from parquet; where they are empty, those of a second column of times."""
+    times = _parquet_times(table[fields["time"]], reading)
+    if OTHER_TIME in fields and times.isna().any():
+        times = times.fillna(_parquet_times(table[fields[OTHER_TIME]], reading))
+        reading.notes.append(SECOND_TIME)
+    return times
+
+
+def _parquet_times(times: pa.ChunkedArray, reading: Reading) -> pd.Series[pd.Timestamp]:
+    notes = reading.notes
     if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
-        return parse_times(_series(times.cast(pa.string())), notes)
+        texts = _series(times.cast(pa.string()))
+        reading.zones |= zones_of(texts)
+        return parse_times(texts, notes)
     zone = getattr(times.type, "tz", None)
+    if pa.types.is_timestamp(times.type) and times.null_count < len(times):
+        reading.zones.add(bool(zone))
     if zone:
         notes.append("Times with a time zone were converted to UTC.")
     if pa.types.is_date(times.type):
@@ -199,10 +231,14 @@ def _parquet_times(times: pa.ChunkedArray, notes: list[str]) -> pd.Series[pd.Tim
     return check_times(pd.Series(plain.to_numpy().astype("datetime64[us]")))
 
 
-def _collect_words(codes: list[str | None], described: pd.Series[Any] | None, words: dict[str, str]) -> None:
-    if described is not None:
-        texts = clean_texts(described)
-        words.update({code: text for code, text in zip(codes, texts) if code and text})
+def _collect_words(codes: list[str | None], described: pd.Series[Any] | None, reading: Reading) -> None:
+    """Words of codes, the last of several; codes with more than one description are counted."""
+    if described is None:
+        return
+    pairs = [pair for pair in dict.fromkeys(zip(codes, clean_texts(described))) if pair[0] and pair[1]]
+    reading.words.update({str(code): str(text) for code, text in pairs})
+    if several := sum(count > 1 for count in Counter(code for code, _ in pairs).values()):
+        reading.notes.append(f"With more than one description: {count_of(several, 'code')}; the last one is shown.")
 
 
 def _collect_kinds(codes: list[str | None], tables: pd.Series[Any] | None, kinds: dict[str, str]) -> None:
@@ -213,6 +249,26 @@ def _collect_kinds(codes: list[str | None], tables: pd.Series[Any] | None, kinds
             kinds.setdefault(code, kind)
 
 
-def _note_imprecise(marks: pd.Series[Any] | None, notes: list[str]) -> None:
-    if marks is not None and (count := int((marks.fillna("").astype(str) != "").sum())):
-        notes.append(f"Given as a year or month only, counted from its first day: {count_of(count, 'time')}.")
+def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of a text table are events; the others say why their event was left out."""
+    if "left_out" not in table:
+        return np.ones(len(table), bool)
+    return (table["left_out"].fillna("") == "").to_numpy(bool)
+
+
+def _happened(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows that are events; those left out are counted by their reason."""
+    happened = is_event(table)
+    reasons = table.loc[~happened, "left_out"] if not happened.all() else pd.Series([], dtype=object)
+    for reason, count in reasons.value_counts(sort=False).items():
+        notes.append(f"Left out, {reason}: {count_of(int(count), 'event')}.")
+    return table[happened].reset_index(drop=True)
+
+
+def _note_remarks(marks: pd.Series[Any] | None, notes: list[str]) -> None:
+    counts = (
+        Counter(mark for text in marks.dropna() for mark in str(text).split(";")) if marks is not None else Counter()
+    )
+    for mark, words in _REMARKS.items():
+        if counts[mark]:
+            notes.append(f"{words}: {count_of(counts[mark], 'event')}.")

@@ -1,0 +1,103 @@
+"""Values and times of FHIR R4 elements as text (https://hl7.org/fhir/R4/datatypes.html)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+Row = dict[str, str]
+_SIMPLE = ("valueString", "valueBoolean", "valueDateTime", "valueTime", "valueDate")
+_READ = frozenset(
+    (*_SIMPLE, "valueQuantity", "valueInteger", "valueCodeableConcept", "valueRatio", "valueRange", "valuePeriod",
+     "valueSampledData")
+)  # fmt: skip
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def last_part(reference: Any) -> str:
+    """The id that a reference ends with: of Patient/x, urn:uuid:x, #x."""
+    return re.split(r"[/:#]", str(reference or "").split("/_history/")[0])[-1]
+
+
+def value_of(holder: dict[str, Any]) -> Row:
+    """Number, text, unit and remarks; a number with a comparator ("<5") is a bound and stays text.
+
+    Ratios, ranges, periods and sampled data are text, as they are no single number.
+    """
+    quantity = as_dict(holder.get("valueQuantity"))
+    number = quantity.get("value", holder.get("valueInteger"))
+    shown = _number(number)
+    bound = f"{quantity.get('comparator')}{shown}" if quantity.get("comparator") and shown else ""
+    said = bound or next((text for text in _texts(holder) if text), "")
+    unit = _unit(quantity) or _unit(as_dict(as_dict(holder.get("valueRange")).get("low")))
+    unread = any(re.fullmatch(r"value[A-Z]\w*", name) and name not in _READ for name in holder)
+    return {
+        "numeric_value": "" if bound else shown,
+        "text_value": said,
+        "unit": unit,
+        "remarks": "value" if unread else "",
+    }
+
+
+def _number(value: Any) -> str:
+    return "" if value is None or isinstance(value, (bool, dict, list)) else str(value)
+
+
+def _unit(quantity: dict[str, Any]) -> str:
+    return str(quantity.get("unit") or quantity.get("code") or "")
+
+
+def _texts(holder: dict[str, Any]) -> list[str]:
+    """The value's texts by type, all but one of them empty."""
+    ratio, between = as_dict(holder.get("valueRatio")), as_dict(holder.get("valueRange"))
+    period, sampled = as_dict(holder.get("valuePeriod")), as_dict(holder.get("valueSampledData"))
+    simple = next((holder[name] for name in _SIMPLE if holder.get(name) is not None), "")
+    return [
+        _concept_text(as_dict(holder.get("valueCodeableConcept"))),
+        _pair(ratio.get("numerator"), ratio.get("denominator"), ":"),
+        _pair(between.get("low"), between.get("high"), "-"),
+        f"{period.get('start') or ''}/{period.get('end') or ''}" if period else "",
+        str(sampled.get("data") or ""),
+        simple if isinstance(simple, str) else json.dumps(simple),
+    ]
+
+
+def _concept_text(concept: dict[str, Any]) -> str:
+    codings = [as_dict(coding) for coding in as_list(concept.get("coding"))]
+    shown = next((coding["display"] for coding in codings if coding.get("display")), "")
+    code = next((coding["code"] for coding in codings if coding.get("code")), "")
+    return str(concept.get("text") or shown or code)
+
+
+def _pair(one: Any, other: Any, sign: str) -> str:
+    first, second = _number(as_dict(one).get("value")), _number(as_dict(other).get("value"))
+    return f"{first}{sign}{second}" if first or second else ""
+
+
+def whole_date(text: str) -> Row:
+    """FHIR allows a year or a month alone; it counts from its first day and is marked."""
+    missing = {4: "-01-01", 7: "-01"}.get(len(text), "")
+    return {"time": text + missing, "remarks": "first day" if missing else ""}
+
+
+def moments(value: Any) -> tuple[str, str]:
+    """(start, end) of a dateTime, Period or Timing, "" where it does not say."""
+    if isinstance(value, str):
+        return value, value
+    timing = as_dict(value)
+    bounds = as_dict(as_dict(timing.get("repeat")).get("boundsPeriod"))
+    events = sorted(str(event) for event in as_list(timing.get("event")))
+    if events:
+        return events[-1], events[-1]
+    period = bounds or timing
+    return str(period.get("start") or ""), str(period.get("end") or "")

@@ -1,0 +1,172 @@
+"""Columns of a text table under the names of their fields; what could be read in two ways is refused or said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.words import count_of
+from core.timeline.columns import (
+    KNOWN_NAMES,
+    alike,
+    joined_times,
+    plain_name,
+    plain_texts,
+    recognise,
+    refuse_numbers_as_units,
+)
+from core.timeline.kinds import kind_of
+
+SECOND_TIME = (
+    "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
+)
+VALUES = ("numeric_value", "value")
+VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|wieviel")
+"""Names of columns that probably hold what was measured."""
+_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+
+
+def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
+    """The recognised columns of a text table, under the names of their fields; a date and a clock become one time.
+
+    Raises UserFacingError where columns of one meaning disagree, and where the numbers seem to stand in a column that
+    is not recognised.
+    """
+    names = [str(name) for name in table.columns]
+    fields = recognise(names, mapping)
+    kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
+    for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
+        others = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
+        for name in others:
+            if name not in fields.values():
+                kept[field] = _combined(field, kept[field], table[name], notes)
+    if mapping and "date" in mapping:
+        kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
+    chosen = set((mapping or {}).values())
+    if mapping is None:
+        _doubt_timeless(table, kept)
+    _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
+    if "unit" in kept:
+        refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES))
+    return kept
+
+
+def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:
+    """Row by row, the first text that is not empty among the fields that the table has."""
+    found = pd.Series("", index=table.index, dtype=object)
+    for field in fields:
+        if field in table:
+            found = found.where(found != "", plain_texts(table[field]))
+    return found
+
+
+def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> pd.Series[str]:
+    """A field that two columns name: the patient must be the same, values may not differ, times may complete.
+
+    Texts are joined.
+    """
+    if field == "subject_id":
+        if _disagree(one, other):
+            raise two_patients()
+        return one
+    if field == "time":
+        return _one_time(one, other, notes)
+    if field == "code":
+        notes.append(second_column("code"))
+        return one
+    first, second = plain_texts(one), plain_texts(other)
+    if field == "text_value":
+        return first.where((second == "") | (first == second), (first + "; " + second).str.removeprefix("; "))
+    if ((first != second) & (first != "") & (second != "")).any():
+        raise UserFacingError(
+            f"Two columns may hold the {field.split('_')[-1]} and disagree.",
+            "one column for each field",
+            "Rename one of them, or map the columns on the Load page.",
+        )
+    return first.where(first != "", second)
+
+
+def second_column(field: str) -> str:
+    """The note on a second column of the same meaning, which is not read."""
+    return f"More than one column may hold the {field.split('_')[-1]}; the one with the usual name was read."
+
+
+def two_patients() -> UserFacingError:
+    """The refusal for two columns of patients that part the rows differently."""
+    return UserFacingError(
+        "Two columns name the patient and disagree.", "one patient column", "Map the columns on the Load page."
+    )
+
+
+def _disagree(one: pd.Series[str], other: pd.Series[str]) -> bool:
+    """Whether two columns part the rows differently."""
+    pairs = pd.DataFrame({"one": one.fillna(""), "other": other.fillna("")}).drop_duplicates()
+    return not (pairs["one"].is_unique and pairs["other"].is_unique)
+
+
+def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> pd.Series[str]:
+    joined, is_clock = joined_times(one, other)
+    if not is_clock:
+        notes.append(SECOND_TIME)
+    return joined
+
+
+def _doubt_timeless(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+    """An event without a time counts as known from the start, so a date in another column must be asked about."""
+    timeless = plain_texts(kept["time"]) == ""
+    timeless[timeless] = can_be_dated(plain_texts(kept.loc[timeless, "code"]))
+    for name in table.columns if timeless.any() else ():
+        if dated := int(plain_texts(table.loc[timeless, name]).str.match(r"\d{4}-\d{2}-\d{2}").sum()):
+            raise dated_elsewhere(dated)
+
+
+def can_be_dated(codes: pd.Series[str]) -> pd.Series[bool]:
+    """Which codes are more than a static fact such as the sex."""
+    kinds = {code: kind_of(code) != "demographics" for code in codes.unique()}
+    return codes.map(kinds).astype(bool)
+
+
+def dated_elsewhere(count: int) -> UserFacingError:
+    """The refusal for events without a time that another column dates."""
+    return UserFacingError(
+        f"Without a time, though another column holds a date: {count_of(count, 'event')}.",
+        "the time of each event in one column",
+        "Fill in the times, or map the columns on the Load page.",
+    )
+
+
+def _doubt_unread_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
+    """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
+    read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
+    unknown = [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
+    unread = {name: _count_numbers(table[name]) for name in unknown}
+    if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
+        raise unread_values()
+    numeric = sum(count > 0 for count in unread.values())
+    if numeric and not read:
+        notes.append(unread_columns(numeric))
+
+
+def unread_values() -> UserFacingError:
+    """The refusal for values that seem to stand in a column whose name is not known."""
+    return UserFacingError(
+        "The numbers seem to stand in a column whose name is not recognised.",
+        "values in a column called numeric_value or value",
+        "Rename it, or map the columns on the Load page.",
+    )
+
+
+def unread_columns(count: int) -> str:
+    """The note on columns of numbers that are not read."""
+    return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."
+
+
+def _count_numbers(column: pd.Series[str]) -> int:
+    """How many cells are numbers where most of the filled ones are, else 0."""
+    given = plain_texts(column)
+    given = given[given != ""]
+    numbers = int(given.str.fullmatch(_NUMBER).sum())
+    return numbers if 2 * numbers > len(given) else 0

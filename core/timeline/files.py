@@ -1,0 +1,120 @@
+"""Which files of a source may hold events, and which are left out: counted in a note, never passed over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from core.load.entries import Source, expand_entry, open_entries
+from core.load.entry import Entry, file_entry
+from core.load.limits import LIMITS, too_many_bytes, too_many_entries
+from core.load.words import count_of
+
+_TABLES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
+_ROWS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+"""Suffixes of tables wherever they lie; JSON and text beside parquet describe it."""
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz")
+_NO_TABLES = (
+    ".dcm", ".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".svg", ".md", ".rst", ".html", ".yaml", ".yml", ".toml",
+    ".cfg", ".ini", ".py", ".r", ".sql", ".sh", ".log", ".lock", ".md5", ".sha256", ".npy", ".npz", ".safetensors",
+)  # fmt: skip
+"""Suffixes of pictures, programs and documentation, which need no word."""
+_SHOWN = (
+    ".dat", ".xls", ".xlsx", ".ods", ".pdf", ".doc", ".docx", ".rtf", ".xml", ".hl7", ".sas7bdat", ".sav", ".dta",
+    ".rds", ".feather", ".arrow", ".orc", ".avro", ".db", ".sqlite", ".7z", ".rar", ".edf", ".hea", ".bin",
+)  # fmt: skip
+"""Endings that a note may show, besides those of tables."""
+_BESIDE_EVENTS = frozenset(("images", "labels", "metadata", "masks"))
+_ABOUT = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([._-]\w+)*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFiles:
+    """The files of a source. tables: may hold events. beside: may describe them. unread: neither."""
+
+    tables: list[Entry]
+    beside: list[Entry]
+    unread: list[Entry]
+
+
+def source_files(source: Source) -> SourceFiles:
+    """The files of a source, archives and packed files opened. Raises UserFacingError beyond the limits."""
+    path = Path(source) if isinstance(source, (str, Path)) else None
+    entries = list(_folder_files(path)) if path and path.is_dir() else open_entries(source)
+    files = SourceFiles([], [], [])
+    if len(entries) == 1:
+        files.tables.extend(entries)
+        return files
+    for entry in entries:
+        place = _place(entry, files)
+        if place is not None:
+            place.append(entry)
+    return files
+
+
+def _folder_files(root: Path) -> Iterator[Entry]:
+    """Files of a folder, named by their path inside it; packed ones opened."""
+    left = LIMITS.bytes_total
+    for number, path in enumerate(sorted(root.rglob("*"))):
+        if number > 4 * LIMITS.entries:
+            raise too_many_entries(LIMITS)
+        if not path.is_file() or not _needs_word(path.relative_to(root)):
+            continue
+        entry = file_entry(path)
+        named = Entry(path.relative_to(root).as_posix(), entry.size, entry.read, path)
+        if path.suffix.lower() not in _PACKED:
+            yield named
+            continue
+        for opened in expand_entry(named, replace(LIMITS, bytes_total=left)):
+            left -= opened.size
+            if left < 0:
+                raise too_many_bytes(LIMITS)
+            yield opened
+
+
+def _needs_word(path: PurePath) -> bool:
+    """Whether a file is more than a picture, documentation, or what an operating system leaves beside."""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    about = _ABOUT.fullmatch(path.stem) and path.suffix.lower() in ("", ".txt")
+    system = path.name.lower() in ("thumbs.db", "desktop.ini")
+    return not (hidden or about or system or path.name.lower().endswith(_NO_TABLES))
+
+
+def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
+    """The list that a file belongs to; None where it needs no word."""
+    path = PurePath(entry.name.replace("\\", "/"))
+    if not _needs_word(path):
+        return None
+    suffix, head = path.suffix.lower(), bytes(entry.read(0, 512))
+    is_table = suffix in _TABLES or head[:4] == b"PAR1" or (not suffix and b"\0" not in head)
+    if _BESIDE_EVENTS & {part.lower() for part in path.parts[:-1]}:
+        return files.unread if suffix in _ROWS[1:] else files.beside
+    return files.tables if is_table else files.unread
+
+
+def of_one_kind(files: SourceFiles) -> SourceFiles:
+    """Where parquet lies in a folder named data, as in MEDS, or beside JSON and text, the rest only describes it."""
+    if not any(entry.name.lower().endswith(".parquet") for entry in files.tables):
+        return files
+    rows = [entry for entry in files.tables if entry.name.lower().endswith(_ROWS)]
+    kept = [entry for entry in rows if "data" in PurePath(entry.name).parts[:-1]] or rows
+    others = [entry for entry in files.tables if entry not in kept]
+    return SourceFiles(kept, [*files.beside, *others], [*files.unread, *others])
+
+
+def unread_note(entries: Iterable[Entry]) -> list[str]:
+    """What is not read, by the endings of the names; none where everything is."""
+    kinds = Counter(_safe_suffix(entry.name) for entry in entries)
+    named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+    return (
+        [f"Not read, as not among the tables of events: {count_of(kinds.total(), 'file')} ({named})."] if kinds else []
+    )
+
+
+def _safe_suffix(name: str) -> str:
+    """The ending where it is a usual one: what else stands behind a point may be anybody's name."""
+    suffix = PurePath(name).suffix.lower()
+    return suffix if suffix in (*_TABLES, *_SHOWN) else "of other kinds"

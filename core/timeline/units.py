@@ -1,0 +1,36 @@
+"""What counts as a unit of measurement, where the name of a code may carry one."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+_PREFIXES = ("", "k", "h", "d", "c", "m", "u", "n", "p", "f")
+_METRIC = ("g", "l", "m", "s", "mol", "eq", "osm", "iu", "u", "pa", "bq", "cal", "j", "v", "a", "w", "hz", "kat",
+           "[iu]")  # fmt: skip
+_OTHERS = """
+    % ‰ # k cel °c °f degc degf [degf] inch inches in [in_i] ft lb lbs oz mcg liter liters litre litres meter meters
+    sec secs second seconds msec min mins minute minutes hr hrs hour hours h day days d week weeks month months year
+    years yr bpm beat beats insp breaths breath hg mmhg mm[hg] h2o cmh2o hpf lpf unit units gpl mpl apl ratio log
+    copies cop cells cfu feu ddu hb creat creatinine dyne dynes percent ph [ph] pct drops dose doses [arb'u]
+    ppm inr thousand million x e
+"""
+_KNOWN = frozenset({"".join(pair) for pair in product(_PREFIXES, _METRIC)} - {"us"}) | frozenset(_OTHERS.split())
+_PIECE = re.compile(r"\d*(.*?)[-+]?\d*")
+
+
+def is_unit(text: str) -> bool:
+    """Whether every part of a text is the name of a unit, with powers, numbers and {annotations} beside.
+
+    >>> is_unit("mg/dL"), is_unit("10*3/uL"), is_unit("dynes*sec/cm5/m2"), is_unit("log10 copies/mL")
+    (True, True, True, True)
+    >>> is_unit("cmH2O"), is_unit("{score}"), is_unit("k[IU]/L")
+    (True, True, True)
+    >>> is_unit("SERUM"), is_unit("BLOOD"), is_unit("N/A"), is_unit("UNK"), is_unit("12"), is_unit("")
+    (False, False, False, False, False, False)
+    """
+    plain = re.sub(r"\{[^}]*\}", "", text.lower().replace("µ", "u").replace("μ", "u"))
+    pieces = [piece for piece in re.split(r"[\s/.*·^()]+", plain) if piece]
+    matches = [_PIECE.fullmatch(piece) for piece in pieces]
+    names = [match[1] for match in matches if match and match[1]]
+    return bool(names or (text[:1] == "{" and not pieces)) and _KNOWN.issuperset(names)

@@ -1,0 +1,215 @@
+"""FHIR: every resource becomes an event, or is left out and counted; times, codes and values as they were recorded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import load_timeline
+
+LOINC, RXNORM = "http://loinc.org", "http://www.nlm.nih.gov/research/umls/rxnorm"
+SUBJECT = {"reference": "Patient/p"}
+PATIENT = {"resourceType": "Patient", "id": "p", "gender": "female"}
+DRUG = {
+    "resourceType": "Medication",
+    "id": "m9",
+    "code": {"coding": [{"system": RXNORM, "code": "5224", "display": "Heparin"}]},
+}
+Resource = dict[str, Any]
+
+
+def observation(**fields: Any) -> Resource:
+    code = {"coding": [{"system": LOINC, "code": "718-7"}]}
+    return {"resourceType": "Observation", "status": "final", "subject": SUBJECT, "code": code, **fields}
+
+
+def dated(**fields: Any) -> Resource:
+    return observation(effectiveDateTime="2020-01-01T08:00:00Z", **fields)
+
+
+GLUCOSE = dated(code={"coding": [{"system": LOINC, "code": "2345-7"}]}, valueQuantity={"value": 5.5, "unit": "mmol/L"})
+
+
+def request(**fields: Any) -> Resource:
+    kind = {"resourceType": "MedicationRequest", "status": "active", "intent": "order"}
+    return {**kind, "subject": SUBJECT, "authoredOn": "2020-01-02T08:00:00Z", **fields}
+
+
+def bundle(*resources: Resource) -> tuple[str, bytes]:
+    entries = [{"resource": resource} for resource in resources]
+    return "bundle.json", json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+
+
+def loaded(*resources: Resource, prediction_time: str | None = None) -> Timeline:
+    return load_timeline(bundle(PATIENT, GLUCOSE, *resources), prediction_time=prediction_time)
+
+
+def added(timeline: Timeline) -> list[str]:
+    """Codes besides those of `PATIENT` and `GLUCOSE`."""
+    return [code for code in timeline.events["code"] if code not in ("GENDER//F", "LOINC//2345-7")]
+
+
+def said(timeline: Timeline) -> str:
+    return " ".join(timeline.notes)
+
+
+ENCOUNTER = {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "IMP"}, "subject": SUBJECT}
+VACCINE = {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "140"}]}
+LATE = {
+    "period end": [observation(effectivePeriod={"end": "2021-06-01T08:00:00Z"})],
+    "period across the cut": [observation(effectivePeriod={"start": "2020-05-30T08:00Z", "end": "2020-06-02T08:00Z"})],
+    "timing": [observation(effectiveTiming={"event": ["2020-01-01T08:00:00Z", "2021-06-01T08:00:00Z"]})],
+    "encounter": [
+        {**ENCOUNTER, "period": {"start": "2020-05-30T08:00:00Z", "end": "2021-06-09T08:00:00Z"}, "status": "planned"},
+        observation(encounter={"reference": "Encounter/e"}),
+    ],
+    "encounter under way": [observation(encounter={"reference": "Encounter/e"})],
+    "words": [
+        {"resourceType": "Immunization", "patient": SUBJECT, "vaccineCode": VACCINE, "occurrenceString": "autumn 2021"}
+    ],
+    "nothing": [observation()],
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_no_event_after_the_cut_is_taken_for_a_static_fact(case: str) -> None:
+    timeline = loaded(*LATE[case], prediction_time="2020-06-01T00:00Z")
+    assert added(timeline) == []
+    assert "Left out, without a time: 1 event" in said(timeline) or timeline.later_event_count == 1
+
+
+def test_an_end_and_an_encounters_end_date_an_event_and_say_so() -> None:
+    visit = {**ENCOUNTER, "period": {"start": "2020-02-01T08:00:00Z", "end": "2020-02-05T08:00:00Z"}}
+    timeline = loaded(
+        visit,
+        observation(effectivePeriod={"end": "2020-03-01T08:00:00Z"}),
+        observation(encounter={"reference": "Encounter/e"}),
+    )
+    times = timeline.events.loc[timeline.events["code"] == "LOINC//718-7", "time"].tolist()
+    assert times == [pd.Timestamp("2020-02-05T08:00"), pd.Timestamp("2020-03-01T08:00")]
+    assert "end of the time that they took: 1 event" in said(timeline)
+    assert "end of their encounter: 1 event" in said(timeline)
+
+
+def test_references_lead_from_file_to_file() -> None:
+    """Bulk exports hold one kind of resource a file."""
+    by_reference = {"medicationReference": {"reference": "Medication/m9"}}
+    given = {"resourceType": "MedicationAdministration", "subject": SUBJECT, "effectivePeriod": {"start": "2020-01-03"}}
+    kinds = [PATIENT, DRUG, request(**by_reference), {**given, **by_reference}]
+    files = [(f"{kind['resourceType']}.ndjson", json.dumps(kind).encode()) for kind in kinds]
+    assert added(load_timeline(files)) == ["RxNorm//5224", "RxNorm//5224"]
+
+
+CODES: dict[str, tuple[Resource, str]] = {
+    "words of an observation": (dated(code={"text": "Haemoglobin"}), "FHIR//Haemoglobin"),
+    "words of a condition": (
+        {"resourceType": "Condition", "subject": SUBJECT, "code": {"text": "Embolism"}, "onsetDateTime": "2020-01-01"},
+        "FHIR//Embolism",
+    ),
+    "words of a component": (dated(code={}, component=[{"code": {"text": "Systolic"}}]), "FHIR//Systolic"),
+    "second coding": (dated(code={"coding": [{"display": "Hb"}, {"system": LOINC, "code": "718-7"}]}), "LOINC//718-7"),
+    "unresolved drug": (request(medicationReference={"reference": "Medication/x", "display": "Heparin"}),
+        "FHIR//Heparin"),
+    "list of classes": (
+        {**ENCOUNTER, "class": [{"coding": [{"code": "EMER"}]}], "period": {"start": "2020-01-01"}}, "VISIT//ED"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_what_is_coded_elsewhere_or_in_words_is_kept(case: str) -> None:
+    resource, code = CODES[case]
+    assert added(loaded(resource)) == [code]
+
+
+VALUES: dict[str, tuple[Resource, str, str | None]] = {
+    "code": ({"valueCodeableConcept": {"coding": [{"code": "10828004"}]}}, "10828004", None),
+    "ratio": ({"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}}, "1:128", None),
+    "range": ({"valueRange": {"low": {"value": 2, "unit": "mg"}, "high": {"value": 4}}}, "2-4", "mg"),
+    "period": ({"valuePeriod": {"start": "2019-01-01", "end": "2019-02-01"}}, "2019-01-01/2019-02-01", None),
+    "sampled": ({"valueSampledData": {"data": "1 2 E"}}, "1 2 E", None),
+    "truth": ({"valueBoolean": True}, "true", None),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_values_that_are_no_number_stay_as_text(case: str) -> None:
+    fields, text, unit = VALUES[case]
+    row = loaded(dated(**fields)).events.set_index("code").loc["LOINC//718-7"]
+    assert (row["text_value"], row["unit"]) == (text, unit)
+    assert pd.isna(row["numeric_value"])
+
+
+def test_the_unit_one_is_a_unit() -> None:
+    for number in (2.5, 3):
+        timeline = loaded(dated(valueQuantity={"value": number, "unit": "1", "code": "1"}))
+        assert timeline.events["unit"].tolist()[-1] == "1"
+
+
+DROPPED: dict[str, tuple[Resource, str]] = {
+    "error": (dated(status="entered-in-error"), "entered in error"),
+    "kind": ({"resourceType": "AllergyIntolerance", "patient": SUBJECT}, "not read (AllergyIntolerance): 1 event"),
+    "draft": (request(status="draft", medicationCodeableConcept={"text": "Heparin"}), "planned or proposed"),
+    "proposal": (request(intent="proposal", medicationCodeableConcept={"text": "Heparin"}), "planned or proposed"),
+    "planned": ({**ENCOUNTER, "status": "planned", "period": {"start": "2020-02-01"}}, "planned or proposed"),
+    "drug": (request(medicationReference={"reference": "Medication/none"}), "the medication it refers to"),
+    "code": (dated(code={}), "without a code"),
+    "death": ({"resourceType": "Patient", "id": "p", "deceasedBoolean": True}, "a death without a time"),
+}
+
+
+@pytest.mark.parametrize("case", DROPPED)
+def test_what_is_left_out_is_counted(case: str) -> None:
+    resource, words = DROPPED[case]
+    timeline = loaded(resource)
+    assert added(timeline) == []
+    assert words in said(timeline)
+
+
+def test_a_value_of_another_kind_is_said() -> None:
+    assert "not read: 1 event" in said(loaded(dated(valueAttachment={"title": "scan"})))
+
+
+def test_left_out_resources_of_another_patient_are_not_counted() -> None:
+    other = dated(status="entered-in-error", subject={"reference": "Patient/someone-else"})
+    assert "Left out" not in said(loaded(other))
+
+
+def test_results_inside_a_report_are_read() -> None:
+    result = {name: value for name, value in dated().items() if name != "subject"}
+    report = {"resourceType": "DiagnosticReport", "subject": SUBJECT, "effectiveDateTime": "2020-01-01T08:00:00Z"}
+    timeline = loaded({**report, "code": {"text": "Blood count"}, "contained": [result]})
+    assert sorted(added(timeline)) == ["FHIR//Blood count", "LOINC//718-7"]
+
+
+@pytest.mark.parametrize("own_id", [{}, {"id": "p"}])
+def test_references_may_lead_to_the_full_url_of_an_entry(own_id: Resource) -> None:
+    patient = {"resourceType": "Patient", "gender": "female", **own_id}
+    entries = [
+        {"fullUrl": "urn:uuid:aaaa", "resource": patient},
+        {"fullUrl": "urn:uuid:bbbb", "resource": {**GLUCOSE, "subject": {"reference": "urn:uuid:aaaa"}}},
+    ]
+    data = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries}).encode()
+    assert load_timeline(("bundle.json", data)).events["code"].tolist() == ["GENDER//F", "LOINC//2345-7"]
+
+
+def test_a_name_of_two_patients_is_never_resolved() -> None:
+    entries = [
+        {"fullUrl": "http://one/Patient/a", "resource": {**PATIENT, "id": "p"}},
+        {"fullUrl": "http://two/Patient/a", "resource": {**PATIENT, "id": "q"}},
+        {"resource": {**GLUCOSE, "subject": {"reference": "Patient/a"}}},
+    ]
+    data = json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+    with pytest.raises(UserFacingError, match="3 patients"):
+        load_timeline(("bundle.json", data))
+
+
+def test_rows_among_resources_are_refused() -> None:
+    flat = {"subject_id": "p", "time": "2020-01-05", "code": "B"}
+    data = "\n".join(json.dumps(item) for item in (PATIENT, GLUCOSE, flat)).encode()
+    with pytest.raises(UserFacingError, match="other rows: 1"):
+        load_timeline(("mixed.ndjson", data))

@@ -1,0 +1,83 @@
+"""OMOP: tables in parts, results and units known by source or concept only, visits, and tables that are not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import load_timeline
+
+PERSON = "person_id,gender_concept_id,year_of_birth,month_of_birth,day_of_birth\n3,8532,1950,5,6\n"
+MEASUREMENT = (
+    "person_id,measurement_concept_id,measurement_date,measurement_datetime,value_as_number,value_as_concept_id,"
+    "unit_concept_id,measurement_source_value,unit_source_value,value_source_value\n"
+)
+GLUCOSE = "3,0,2020-01-01,2020-01-01 08:00:00,5.5,,,GLU,mmol/L,5.5\n"
+LATER = "3,0,2020-02-01,2020-02-01 08:00:00,6.5,,,GLU,mmol/L,6.5\n"
+CONCEPT = "concept_id,concept_name,vocabulary_id,concept_code\n32037,Intensive Care,Visit,ICU\n581476,Home,Visit,HV\n"
+
+
+def loaded(**tables: str) -> Timeline:
+    """A timeline of tables by path, "__" for a slash."""
+    given = {"person": PERSON, "measurement": MEASUREMENT + GLUCOSE} | tables
+    return load_timeline([(f"{name.replace('__', '/')}.csv", text.encode()) for name, text in given.items() if text])
+
+
+@pytest.mark.parametrize("names", [("measurement_1", "measurement_2"), ("measurement__part-0", "measurement__part-1")])
+def test_a_table_in_parts_is_joined(names: tuple[str, str]) -> None:
+    parts = dict(zip(names, (MEASUREMENT + GLUCOSE, MEASUREMENT + LATER)))
+    events = loaded(measurement="", **parts).events
+    assert events["numeric_value"].dropna().tolist() == [5.5, 6.5]
+
+
+def test_one_table_in_two_folders_is_refused() -> None:
+    with pytest.raises(UserFacingError, match="Two folders"):
+        loaded(b__measurement=MEASUREMENT + LATER)
+
+
+def test_a_result_given_by_its_source_value_alone_is_kept() -> None:
+    events = loaded(measurement=MEASUREMENT + "3,0,2020-01-01,,,0,,COVID,,Detected\n").events
+    assert events["text_value"].tolist()[-1] == "Detected"
+
+
+def test_results_and_units_known_by_number_only_are_kept_and_said() -> None:
+    timeline = loaded(measurement=MEASUREMENT + GLUCOSE.replace(",,,GLU,mmol/L", ",,8840,GLU,") +
+                      "3,0,2020-01-02,,,9191,,COVID,,\n")  # fmt: skip
+    rows = timeline.events.tail(2)
+    assert rows["unit"].tolist() == ["concept 8840", None]
+    assert rows["text_value"].tolist() == [None, "concept 9191"]
+    assert any("concept's number only" in note and "2 events" in note for note in timeline.notes)
+
+
+def test_other_visits_keep_their_concept() -> None:
+    visits = "person_id,visit_concept_id,visit_start_date,visit_source_value\n"
+    rows = "3,32037,2020-01-02,x\n3,581476,2020-01-03,y\n3,0,2020-01-04,SPA\n3,9201,2020-01-05,z\n"
+    timeline = loaded(visit_occurrence=visits + rows, CONCEPT=CONCEPT)
+    codes = [code for code in timeline.events["code"] if code.startswith("VISIT")]
+    assert codes == ["VISIT//32037", "VISIT//581476", "VISIT//SPA", "VISIT//INPATIENT"]
+    assert timeline.code_descriptions["VISIT//32037"] == "Intensive Care"
+    assert timeline.code_descriptions["VISIT//581476"] == "Home"
+
+
+def test_a_birth_given_as_a_year_is_said() -> None:
+    year_only = PERSON.replace("1950,5,6", "1950,,")
+    assert any("year or month only" in note for note in loaded(person=year_only).notes)
+    assert not any("year or month only" in note for note in loaded().notes)
+
+
+def test_tables_that_are_not_read_are_counted_for_the_patient() -> None:
+    timeline = loaded(visit_detail="person_id,x\n3,1\n3,2\n", specimen="person_id\n4\n", labs="a,b\n1,2\n")
+    notes = " ".join(timeline.notes)
+    assert "not read (visit_detail): 2 events" in notes
+    assert "specimen" not in notes
+    assert "1 file (1 .csv)" in notes
+
+
+def test_events_without_a_date_are_left_out() -> None:
+    timeline = loaded(
+        measurement=MEASUREMENT + GLUCOSE + GLUCOSE.replace("2020-01-01,2020-01-01 08:00:00", ","),
+        death="person_id,death_date\n3,\n",
+    )
+    assert timeline.events["code"].tolist() == ["GENDER//F", "MEDS_BIRTH", "MEASUREMENT//GLU"]
+    assert any("without a time: 2 events" in note for note in timeline.notes)

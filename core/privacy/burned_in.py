@@ -131,7 +131,7 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     for line in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
         if sum(letter.isalnum() for letter in line.reading.text) >= LEAST_CHARACTERS:
             found += locate(planes, line.source, (line.first, line.last), line.reading, doubtful=line.doubtful)
-    return _merged(found)
+    return merged(found)
 
 
 def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
@@ -273,7 +273,7 @@ def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
     return [int(index) for index in order if excess[index] > limit]
 
 
-def _merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:
+def merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:
     """Boxes that overlap by more than half of the smaller one, on common planes, joined."""
     joined: list[PlaneBox] = []
     for box in sorted(boxes, key=lambda item: -item.confidence):

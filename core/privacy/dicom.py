@@ -10,6 +10,7 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID
@@ -18,9 +19,9 @@ from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
 from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, name_tokens, printable_runs
+from core.privacy.patterns import identifying, is_ramp, printable_runs
 from core.privacy.reading import read_bounded
-from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
+from core.privacy.vocabulary import is_descriptor, is_known_code, kept_value, own_words
 
 TECHNICAL_TEXT = frozenset(
     """
@@ -34,12 +35,12 @@ TECHNICAL_TEXT = frozenset(
     DeidentificationMethod PresentationLUTShape Laterality ImageLaterality AcquisitionType ReconstructionAlgorithm
     ContentQualification FrameType QualityControlImage RescaleSlope ConversionType AcquisitionNumber KVP GeneratorID
     SliceLocation ModalityLUTType VOILUTFunction FocalSpots ReformattingThickness OverlayType OverlaySubtype
-    LUTExplanation InstanceAvailability CollimatorType FluoroscopyFlag FrameLaterality
+    LUTExplanation InstanceAvailability CollimatorType FluoroscopyFlag FrameLaterality StackID
     """.split()  # noqa: SIM905
 )
+_NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
+"""Local codes and makers have names that no list holds."""
 _UID_KEPT = ("ClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
-_PROTOCOL = ("Description", "ProtocolName")
-_CODED = ("CodeValue", "ImageType")
 _CATEGORY_WORDS = (
     (
         "institution",
@@ -51,6 +52,7 @@ _CATEGORY_WORDS = (
 )
 _TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "DA", "DT", "TM", "UI"))
 _BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
+_PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _MAX_BINARY = 1 << 20
 
 Seen = tuple[str, int, bytes]
@@ -59,7 +61,7 @@ Seen = tuple[str, int, bytes]
 def search_dicom(
     entry: Entry, tokens: Collection[str] = (), seen: set[Seen] | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """(findings of one DICOM file, parts of the patient's name and id for searching other places).
+    """(findings of one DICOM file, words of the patient's name and id for searching other places).
 
     seen: raw elements judged before with the same tokens, which slices of one series mostly share; updated.
     """
@@ -68,7 +70,7 @@ def search_dicom(
     seen = set() if seen is None else seen
     try:
         dataset = read_bounded(data)
-        own = name_tokens([str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")])
+        own = own_words(*(str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")))
         tokens = own | frozenset(tokens)
         for path, element in _walk(dataset.file_meta, "file meta, ", seen):
             found += _judge(path, element, tokens)
@@ -94,7 +96,7 @@ def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any
         current, path = stack.pop()
         for tag in current.keys():  # noqa: SIM118
             raw = current.get_item(tag)
-            if tag == 0x7FE00010 or (isinstance(raw, RawDataElement) and _known(path, raw, seen)):
+            if (tag == 0x7FE00010 and not path) or (isinstance(raw, RawDataElement) and _known(path, raw, seen)):
                 continue
             where = f"{path}({tag.group:04X},{tag.element:04X}) {keyword_for_tag(tag) or _unnamed(tag)}"
             try:
@@ -128,7 +130,7 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     """Findings of one element: none, or one."""
     if element is None:
         return [Finding("unreadable", where, "not searched")]
-    if element.tag.element == 0 or element.tag == 0x7FE00010 or not element.value:
+    if element.tag.element == 0 or not element.value:
         return []
     if element.tag.is_private:
         return _private(where, element)
@@ -158,19 +160,20 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
         return "age over 89" if text[:3].isdigit() and text[3:] == "Y" and int(text[:3]) > 89 else None
     if vr == "UI":
         return None if keyword.endswith(_UID_KEPT) or UID(text).name != text else "unique identifier"
-    if keyword in ("CodeValue", "CodeMeaning") and (is_known_code(text) or text.casefold() in known_codes()[1]):
-        return None
-    if keyword in TECHNICAL_TEXT or vr == "CS":
-        return identifying(text, tokens)
-    if is_descriptor(keyword) and plain_text(text, tokens) == text.strip():
-        return identifying(text, tokens)
+    if keyword in _NAMES_OF_THINGS:
+        return None if is_known_code(text) else identifying(text, tokens)
+    if keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword):
+        values = text.split("\\")
+        if all(kept_value(keyword, vr, value, tokens) == value.strip() for value in values):
+            return None
+        return identifying(text, tokens) or "free text"
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
 
 
 def _private(where: str, element: Any) -> list[Finding]:
-    if element.tag.is_private_creator:
-        return []
     value = element.value
+    if element.tag.is_private_creator and str(value).strip() in private_dictionaries:
+        return []
     text = bytes(value) if isinstance(value, (bytes, bytearray)) else str(value).encode("utf-8", "replace")
     return [Finding("private", where, mask(text))]
 
@@ -180,9 +183,13 @@ def _binary(where: str, element: Any) -> list[Finding]:
         return [Finding("curve", where, mask(bytes(element.value)))]
     if element.tag.group & 0xFF00 == 0x6000:
         return [Finding("overlay", where, mask(bytes(element.value)))]
-    if "PixelData" in element.keyword:
-        return [Finding("icon or nested picture", where, mask(bytes(element.value)))]
-    runs = printable_runs(bytes(element.value)[:_MAX_BINARY], 6) if isinstance(element.value, bytes) else []
+    if element.keyword in _PIXELS:
+        return [Finding("icon or nested picture", where, mask(bytes(element.value)))] if " > " in where else []
+    if not isinstance(element.value, bytes):
+        return []
+    runs = printable_runs(element.value[:_MAX_BINARY], 6)
+    if element.keyword.endswith(("LUTData", "LookupTableData")):
+        runs = [run for run in runs if not is_ramp(run)]
     return [Finding("free text", where, mask(b"".join(runs)))] if runs else []
 
 

@@ -21,7 +21,7 @@ from pydicom.uid import UID
 
 from core.privacy.dicom import TECHNICAL_TEXT
 from core.privacy.pseudonyms import Pseudonyms, shifted
-from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
+from core.privacy.vocabulary import is_descriptor, kept_value
 
 _CODES = {
     "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,
@@ -37,7 +37,6 @@ _BYTES_KEPT = frozenset(
 _SEX = frozenset(("M", "F", "O"))
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
-_CHARACTER_SET = re.compile(r"ISO[_ ]IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|")
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _DATES = frozenset(("DA", "DT"))
@@ -53,7 +52,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Rules:
-    """What one patient's data sets are cleaned with. tokens: case-folded parts of the patient's name and id."""
+    """What one patient's data sets are cleaned with. tokens: case-folded words of the patient's name and id."""
 
     pseudonyms: Pseudonyms
     patient: str
@@ -184,17 +183,10 @@ def _uids(element: Any, rules: Rules) -> Any:
 
 def _texts(element: Any, rules: Rules) -> Any:
     """Each value with its plain words only; None where nothing is left."""
+    values = [str(value) for value in values_of(element)]
+    kept = [kept_value(element.keyword, element.VR, value, rules.tokens) for value in values]
     if element.keyword == "SpecificCharacterSet":
-        return element.value if all(_CHARACTER_SET.fullmatch(str(value)) for value in values_of(element)) else None
-    if element.keyword == "CodeValue":
-        return element.value if is_known_code(str(element.value)) else ""
-    if element.keyword == "CodeMeaning" and str(element.value).casefold() in known_codes()[1]:
-        return element.value
-    versions = element.keyword in ("SoftwareVersions", "ManufacturerModelName", "ConvolutionKernel")
-    kept = []
-    for value in values_of(element):
-        text = plain_text(str(value), rules.tokens, versions=versions)
-        kept.append(text if element.VR != "CS" or text == str(value).strip() else "")
+        return element.value if kept == values else None
     return None if not any(kept) else kept if len(kept) > 1 else kept[0]
 
 

@@ -20,6 +20,7 @@ from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malfor
 from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, is_ramp, printable_runs
+from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
 from core.privacy.vocabulary import is_descriptor, is_known_code, kept_value, own_words
 
@@ -55,7 +56,7 @@ _BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
 _PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _MAX_BINARY = 1 << 20
 
-Seen = tuple[str, int, bytes]
+Seen = tuple[int, str, int, bytes]
 
 
 def search_dicom(
@@ -63,7 +64,7 @@ def search_dicom(
 ) -> tuple[list[Finding], frozenset[str]]:
     """(findings of one DICOM file, words of the patient's name and id for searching other places).
 
-    seen: raw elements judged before with the same tokens, which slices of one series mostly share; updated.
+    seen: raw elements judged before, with the words they were judged by; slices of a series share most; updated.
     """
     data = entry.read(0, None)
     found, own = _preamble(data), frozenset[str]()
@@ -72,11 +73,11 @@ def search_dicom(
         dataset = read_bounded(data)
         own = own_words(*(str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")))
         tokens = own | frozenset(tokens)
-        for path, element in _walk(dataset.file_meta, "file meta, ", seen):
-            found += _judge(path, element, tokens)
-        for path, element in _walk(dataset, "", seen):
-            found += _judge(path, element, tokens)
+        for part, prefix in ((dataset.file_meta, "file meta, "), (dataset, "")):
+            for path, element in _walk(part, prefix, seen, hash(tokens)):
+                found += _judge(path, element, tokens)
         found += _pictures(dataset)
+        found += search_pixel_bytes(dataset)
     except Exception:
         found.append(Finding("unreadable", "data set", "not searched to the end"))
     return found + _trailing(data), own
@@ -89,14 +90,14 @@ def _preamble(data: memoryview) -> list[Finding]:
     return [Finding("preamble", "preamble (first 128 bytes)", mask(b"".join(runs)))] if runs else []
 
 
-def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any]]:
+def _walk(dataset: Any, prefix: str, seen: set[Seen], words: int) -> Iterator[tuple[str, Any]]:
     """Every element not seen before with its path, sequences opened; iterative, so nesting cannot exhaust the stack."""
     stack = [(dataset, prefix)]
     while stack:
         current, path = stack.pop()
         for tag in current.keys():  # noqa: SIM118
             raw = current.get_item(tag)
-            if (tag == 0x7FE00010 and not path) or (isinstance(raw, RawDataElement) and _known(path, raw, seen)):
+            if (tag == 0x7FE00010 and not path) or (isinstance(raw, RawDataElement) and _known(path, raw, seen, words)):
                 continue
             where = f"{path}({tag.group:04X},{tag.element:04X}) {keyword_for_tag(tag) or _unnamed(tag)}"
             try:
@@ -111,12 +112,12 @@ def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any
                 yield where, element
 
 
-def _known(path: str, raw: RawDataElement, seen: set[Seen]) -> bool:
-    """Whether the same element with the same bytes was met before; remembers short ones."""
+def _known(path: str, raw: RawDataElement, seen: set[Seen], words: int) -> bool:
+    """Whether the same element with the same bytes was judged by the same words before; remembers short ones."""
     value = raw.value or b""
     if len(value) > 1024:
         return False
-    key = (path, int(raw.tag), value)
+    key = (words, path, int(raw.tag), value)
     known = key in seen
     seen.add(key)
     return known

@@ -18,6 +18,7 @@ from core.privacy.text_place import PlaneBox
 
 MOST_TEXT = 0.25
 """Share of a picture; where text covers more, the picture is a document."""
+_ROUNDS = 4
 Size = tuple[int, int]
 
 
@@ -48,16 +49,39 @@ def text_of_series(batches: Iterable[Sequence[Frames | None]]) -> SeriesText:
     documents: set[int] = set()
     count = 0
     for files in batches:
-        for index, (frames, found) in enumerate(zip(files, text_in_files(files), strict=True), count):
-            if frames is None:
-                continue
-            if any(_share(part, size_of(frames)) > MOST_TEXT for part in found.values()):
-                documents.add(index)
-            else:
-                boxes[size_of(frames)] += [box for part in found.values() for box in part]
+        pages, found = _apart(files)
+        documents |= {count + index for index in pages}
+        for index, (frames, part) in enumerate(zip(files, found, strict=True)):
+            if frames is not None and index not in pages:
+                boxes[size_of(frames)] += [box for frame in part.values() for box in frame]
         count += len(files)
-    places = {size: merged([_widened(box, size) for box in part]) for size, part in boxes.items()}
+    places = {size: on_every_picture(part, size) for size, part in boxes.items()}
     return SeriesText(places, frozenset(documents))
+
+
+def on_every_picture(boxes: Iterable[PlaneBox], size: Size) -> list[PlaneBox]:
+    """Places to blank on all pictures of one size: boxes found on some of them, longer, those of one place joined."""
+    return merged([_widened(box, size) for box in boxes])
+
+
+def _apart(files: Sequence[Frames | None]) -> tuple[set[int], list[dict[int, list[PlaneBox]]]]:
+    """(files that are pictures of text, boxes in all files).
+
+    The search is repeated without the fullest pictures, because their text shows in the mean over their neighbours.
+    """
+    pages: set[int] = set()
+    for _ in range(_ROUNDS):
+        found = text_in_files([None if index in pages else frames for index, frames in enumerate(files)])
+        full = {
+            index: max(_share(boxes, size_of(frames)) for boxes in part.values())
+            for index, (frames, part) in enumerate(zip(files, found, strict=True))
+            if frames is not None and part
+        }
+        full = {index: share for index, share in full.items() if share > MOST_TEXT}
+        if not full:
+            return pages, found
+        pages |= {index for index, share in full.items() if share > 0.9 * max(full.values())}
+    return pages | set(full), found
 
 
 def text_in_files(files: Sequence[Frames | None]) -> list[dict[int, list[PlaneBox]]]:
@@ -77,10 +101,9 @@ def text_in_files(files: Sequence[Frames | None]) -> list[dict[int, list[PlaneBo
 
 
 def _widened(box: PlaneBox, size: Size) -> PlaneBox:
-    """A place on all pictures, longer at both ends by a letter, because a reader may miss the first and the last."""
-    height = min(box.bottom - box.top, box.right - box.left)
-    upright = box.right - box.left >= box.bottom - box.top
-    down, across = (height // 4, height) if upright else (height, height // 4)
+    """A place longer at both ends by its height, because a reader may miss the first letters and the last."""
+    high, wide = box.bottom - box.top, box.right - box.left
+    down, across = (0, high) if wide >= high else (wide, 0)
     return replace(
         box, first=0, last=0, top=max(box.top - down, 0), left=max(box.left - across, 0),
         bottom=min(box.bottom + down, size[0]), right=min(box.right + across, size[1]),

@@ -45,9 +45,11 @@ def looks_like_table(entry: Entry) -> bool:
         return False
     if text.lstrip()[:1] in ("{", "["):
         return True
-    first, *rest = text.splitlines()
+    first = text.splitlines()[0]
     header = text if first.startswith('"') else first
-    return bool(rest) and (any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES)
+    return len(text) > len(first) and (
+        any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES
+    )
 
 
 def search_table(entry: Entry, tokens: Collection[str] = ()) -> list[Finding]:

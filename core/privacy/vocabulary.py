@@ -89,6 +89,7 @@ _SCAN_WORDS = frozenset(
     st nd rd th s sec secs second seconds minute minutes hr ml mg mgi kev hu fc feet first prone decub decubitus
     emergency ed er icu portable inpatient outpatient rule out ro eval evaluation exam examination imaging clinical
     pulmonaryembolism screen lungscreen cancer tumor tumour oncology onco trial
+    in on from to at by ps
     true false estimated normal abnormal yes no not none image position time frame pet petct mri mra mrt xr thoraco port
     athorax obli oberes unteres collection lesion marked diagnosis diagnostic diagnostics
     """.split()  # noqa: SIM905

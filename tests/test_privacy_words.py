@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pydicom
 import pytest
 from ct_factory import Grid, dicom_slices, to_bytes
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.privacy import find_identifiers
+from core.privacy.deidentify import deidentify
 from core.privacy.vocabulary import is_plain_word, kept_value, own_words, plain_text
 
 DESCRIBING = [
@@ -119,3 +123,22 @@ def test_a_description_judged_for_one_patient_is_judged_again_for_the_next() -> 
     for count, expected in ((1, False), (2, True)):
         found = find_identifiers(files[:count], pixels=False)
         assert any("SeriesDescription" in item.where for item in found) == expected
+
+
+def test_plain_studies_are_written_whole_and_descriptions_that_identify_are_cut(tmp_path: Path) -> None:
+    """What cleaning keeps, the check after it accepts: no file is lost to a description."""
+    texts = [*DESCRIBING, *IDENTIFYING]
+    (tmp_path / "in").mkdir()
+    for index, text in enumerate(texts):
+        dataset = dicom_slices(Grid((4, 4, 1)))[0]
+        dataset.SpecificCharacterSet, dataset.SeriesDescription = "ISO_IR 192", text
+        dataset.InstanceNumber, dataset.SOPInstanceUID = index + 1, f"1.2.{index}"
+        dataset.StackID, dataset.PatientID, dataset.PatientName = "1", "Lung_Dx-A0001", "Lung_Dx-A0001"
+        dataset.ConvolutionKernel = "LUNG"
+        (tmp_path / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    report = deidentify(tmp_path / "in", tmp_path / "out")
+    sets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert not report.left_out
+    assert {(item.StackID, item.ConvolutionKernel) for item in sets} == {("1", "LUNG")}
+    got = {item.InstanceNumber - 1: item.get("SeriesDescription") or "" for item in sets}
+    assert [got[index] for index in range(len(texts))] == [*DESCRIBING, *IDENTIFYING.values()]

@@ -112,3 +112,41 @@ def test_names_of_private_blocks_are_judged(creator: str, found: bool) -> None:
     dataset = ct_slice(0, 48)
     dataset.add_new(0x00290010, "LO", creator)
     assert any("(0029,0010)" in place for place in places(to_bytes(dataset))) == found
+
+
+CLASSES = {
+    "1.3.12.2.1107.5.9.1": True,
+    "1.3.46.670589.11.0.0.12.1": True,
+    "1.2.840.10008.5.1.4.1.1.2": True,
+    "1.2.826.77881239.5": False,
+    "1.3.12.2.1107.5.1.4.77881239": False,
+}
+
+
+@pytest.mark.parametrize("value", CLASSES)
+def test_classes_of_makers_stay_and_numbers_in_classes_go(value: str, tmp_path: Path) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.SOPClassUID = value
+    assert any("SOPClassUID" in place for place in places(to_bytes(dataset))) != CLASSES[value]
+    (tmp_path / "in").write_bytes(to_bytes(dataset))
+    deidentify(tmp_path / "in", tmp_path / "out")
+    after = pydicom.dcmread(next((tmp_path / "out").rglob("*.dcm")))
+    assert (after.SOPClassUID == value) == CLASSES[value]
+
+
+@pytest.mark.parametrize(("number", "kept"), [(77881239, False), (3, True), (120_001, True)])
+def test_counts_with_as_many_digits_as_an_id_go(number: int, kept: bool, tmp_path: Path) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.AcquisitionNumber = number
+    assert any("AcquisitionNumber" in place for place in places(to_bytes(dataset))) != kept
+    (tmp_path / "in").write_bytes(to_bytes(dataset))
+    deidentify(tmp_path / "in", tmp_path / "out")
+    after = pydicom.dcmread(next((tmp_path / "out").rglob("*.dcm")))
+    assert ("AcquisitionNumber" in after) == kept
+
+
+@pytest.mark.parametrize(("age", "old"), [("095Y", True), ("1150M", True), ("089Y", False), ("900M", False)])
+def test_ages_of_ninety_years_in_any_unit(age: str, old: bool) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.add_new("PatientAge", "AS", age)
+    assert any("age over 89" in place for place in places(to_bytes(dataset))) == old

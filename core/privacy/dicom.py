@@ -6,6 +6,7 @@ as Patient Identity Removed (0012,0062) are not trusted. Categories follow PS3.1
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -13,16 +14,15 @@ from typing import Any
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import UID
 
 from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
 from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, is_ramp, printable_runs
+from core.privacy.patterns import identifying, is_long_number, is_ramp, printable_runs
 from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
-from core.privacy.vocabulary import is_descriptor, is_known_code, kept_value, own_words
+from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words
 
 TECHNICAL_TEXT = frozenset(
     """
@@ -41,7 +41,7 @@ TECHNICAL_TEXT = frozenset(
 )
 _NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
 """Local codes and makers have names that no list holds."""
-_UID_KEPT = ("ClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
+_UID_KEPT = ("TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
 _CATEGORY_WORDS = (
     (
         "institution",
@@ -55,6 +55,8 @@ _TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS
 _BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
 _PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _MAX_BINARY = 1 << 20
+_AGE = re.compile(r"(\d+)([DWMY])")
+_NINETY_YEARS = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
 
 Seen = tuple[int, str, int, bytes]
 
@@ -137,6 +139,8 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
         return _private(where, element)
     if element.VR in _BINARY_VRS:
         return _binary(where, element)
+    if element.VR == "IS" and is_long_number(element.keyword, str(element.value)):
+        return [Finding("number", where, mask(str(element.value)))]
     if element.VR not in _TEXT_VRS:
         return []
     values = (
@@ -158,9 +162,10 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     if vr in ("DA", "DT", "TM"):
         return "date"
     if vr == "AS":
-        return "age over 89" if text[:3].isdigit() and text[3:] == "Y" and int(text[:3]) > 89 else None
+        return "age over 89" if _is_old(text) else None
     if vr == "UI":
-        return None if keyword.endswith(_UID_KEPT) or UID(text).name != text else "unique identifier"
+        public = keyword.endswith(_UID_KEPT) or all(is_public_uid(keyword, value) for value in text.split("\\"))
+        return None if public else "unique identifier"
     if keyword in _NAMES_OF_THINGS:
         return None if is_known_code(text) else identifying(text, tokens)
     if keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword):
@@ -169,6 +174,12 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
             return None
         return identifying(text, tokens) or "free text"
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
+
+
+def _is_old(age: str) -> bool:
+    """Whether an age (AS), of whatever length, is of 90 years or more."""
+    found = _AGE.fullmatch(age.strip())
+    return found is not None and int(found[1]) >= _NINETY_YEARS[found[2]]
 
 
 def _private(where: str, element: Any) -> list[Finding]:

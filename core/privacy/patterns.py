@@ -78,6 +78,11 @@ def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
     return [run.replace(b"\0", b"") for run in re.findall(pattern, bytes(data))]
 
 
+def is_long_number(keyword: str, text: str) -> bool:
+    """Whether an attribute that counts something (AcquisitionNumber) holds more digits than a count has."""
+    return keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > 6
+
+
 def is_ramp(run: bytes) -> bool:
     """Whether printable bytes are numbers of a look-up table: each second byte goes on at an even step.
 

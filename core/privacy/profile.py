@@ -17,11 +17,11 @@ from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as t
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID
 
 from core.privacy.dicom import TECHNICAL_TEXT
+from core.privacy.patterns import is_long_number
 from core.privacy.pseudonyms import Pseudonyms, shifted
-from core.privacy.vocabulary import is_descriptor, kept_value
+from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
 _CODES = {
     "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,
@@ -141,7 +141,9 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
     if vr in _WHOLE_NUMBERS:
         return element.value
     if vr in ("DS", "IS"):
-        return element.value if all(_NUMBER.fullmatch(str(value)) for value in values_of(element)) else None
+        numbers = [str(value) for value in values_of(element)]
+        good = all(_NUMBER.fullmatch(text) and not is_long_number(keyword, text) for text in numbers)
+        return element.value if good else None
     if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword)):
         return _texts(element, rules) or ""
     return None
@@ -173,11 +175,10 @@ def _temporal(keyword: str, element: Any, rules: Rules) -> Any:
 
 
 def _uids(element: Any, rules: Rules) -> Any:
-    """Registered UIDs stay (SOP classes, transfer syntaxes, well-known frames); others are replaced consistently."""
+    """Public UIDs stay; others are replaced consistently."""
     new = []
-    for value in values_of(element):
-        known = UID(str(value)).name != str(value)
-        new.append(str(value) if known else rules.pseudonyms.uid(str(value)))
+    for value in map(str, values_of(element)):
+        new.append(value if is_public_uid(element.keyword, value) else rules.pseudonyms.uid(value))
     return new if len(new) != 1 else new[0]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from pydicom.sr.codedict import Collection as CodeCollection
+from pydicom.uid import UID
 
 from core.load.words import is_safe_word
 from core.privacy.patterns import WORDS, identifying, name_parts, spans_of_identifiers
@@ -122,6 +123,11 @@ _DEVICE = frozenset(
     """.split()  # noqa: SIM905
 )
 _MOST_VERSION_DIGITS = 5
+_MAKER_CLASS = re.compile(
+    r"(?:1\.3\.12\.2\.1107|1\.2\.840\.113619|1\.3\.46\.670589|1\.2\.840\.113704|1\.2\.392\.200036\.\d{4})"
+    r"(?:\.\d{1,4}){1,6}"
+)
+"""Private classes of Siemens, GE, Philips, and Japanese makers; longer numbers are serials."""
 
 
 @lru_cache(maxsize=1)
@@ -134,6 +140,11 @@ def known_codes() -> tuple[frozenset[str], frozenset[str]]:
 def is_known_code(value: str) -> bool:
     """Whether a code value belongs to a public coding scheme, or has the form of a SNOMED-RT one ("T-D3000")."""
     return value in known_codes()[0] or bool(_SNOMED_RT.fullmatch(value))
+
+
+def is_public_uid(keyword: str, value: str) -> bool:
+    """Whether a UID is registered (SOP classes, transfer syntaxes, well-known frames), or a class of a maker."""
+    return UID(value).name != value or (keyword.endswith("ClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
 
 
 def is_descriptor(keyword: str) -> bool:

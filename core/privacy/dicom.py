@@ -22,7 +22,7 @@ from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, is_long_number, is_ramp, printable_runs
 from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
-from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words
+from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words, plain_text
 
 TECHNICAL_TEXT = frozenset(
     """
@@ -41,7 +41,7 @@ TECHNICAL_TEXT = frozenset(
 )
 _NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
 """Local codes and makers have names that no list holds."""
-_UID_KEPT = ("TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
+_UID_KEPT = ("ImplementationClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
 _CATEGORY_WORDS = (
     (
         "institution",
@@ -184,10 +184,14 @@ def _is_old(age: str) -> bool:
 
 def _private(where: str, element: Any) -> list[Finding]:
     value = element.value
-    if element.tag.is_private_creator and str(value).strip() in private_dictionaries:
+    if element.tag.is_private_creator and _is_maker(str(value).strip()):
         return []
     text = bytes(value) if isinstance(value, (bytes, bytearray)) else str(value).encode("utf-8", "replace")
     return [Finding("private", where, mask(text))]
+
+
+def _is_maker(creator: str) -> bool:
+    return creator in private_dictionaries or plain_text(creator, device=True) == creator
 
 
 def _binary(where: str, element: Any) -> list[Finding]:

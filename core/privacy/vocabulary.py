@@ -107,8 +107,8 @@ _MAKERS = frozenset(
     vereos aquilion one prime lightning cx rxl asteion alexion activion scenaria supria eclos pronto radix presto uct
     umi neuviz naviscan incisive spectral cte idt syngo elite eclipse express advantage workstation aw server
     pydicom highdicom dcmqi offis dcmtk dcm4che dcm4chee mergecom merge gdcm itk simpleitk fo dicom fodicom rsna ctp
-    tcia mec lightspeedapps apps coreload dctool version software posda
-    clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
+    tcia mec lightspeedapps apps coreload dctool version software dummy gems iden acqu parm relm stdy coad ori
+    elscint elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
     """.split()  # noqa: SIM905
 )
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
@@ -144,7 +144,7 @@ def is_known_code(value: str) -> bool:
 
 def is_public_uid(keyword: str, value: str) -> bool:
     """Whether a UID is registered (SOP classes, transfer syntaxes, well-known frames), or a class of a maker."""
-    return UID(value).name != value or (keyword.endswith("ClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
+    return UID(value).name != value or (keyword.endswith("SOPClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
 
 
 def is_descriptor(keyword: str) -> bool:

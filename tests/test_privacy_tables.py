@@ -228,3 +228,13 @@ def test_headers_of_later_gzip_members(comment: bytes) -> None:
     later = packed[:3] + bytes([flags]) + packed[4:10] + kept + packed[10:]
     found = find_identifiers(("t.csv.gz", packed + later))
     assert any(item.where == "gzip header, comment" for item in found) == bool(comment)
+
+
+def test_records_inside_a_parquet_column_are_walked() -> None:
+    out = io.BytesIO()
+    pd.DataFrame({"code": ["A"], "who": [{"name": "Zqxberg", "unit": "mg"}], "phone": ["1"]}).to_parquet(out)
+    found = find_identifiers(("m.parquet", out.getvalue()))
+    assert categories(found) == {"name", "contact"}
+    out = io.BytesIO()
+    pd.DataFrame({"code": ["A"], "what": [{"low": 1.0, "unit": "mg"}]}).to_parquet(out)
+    assert find_identifiers(("m.parquet", out.getvalue())) == ()

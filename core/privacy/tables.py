@@ -73,12 +73,21 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
         for batch in file.iter_batches(_ROWS, columns=[name]):
-            yield from _column(number, name, _distinct(batch.column(0)), tokens)
+            yield from _parquet_column(number, name, batch.column(0), tokens)
     metadata = b" ".join(value for key, value in (file.schema_arrow.metadata or {}).items() if key != b"pandas")
     for category in in_free_text(metadata.decode("utf-8", "replace"), tokens):
         yield Finding(category, "table metadata", mask(metadata))
     if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
         yield Finding("age over 89", "birth and events", "90 years or more")
+
+
+def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding]:
+    """A column of plain values, or of records and lists, which are walked as those of JSON."""
+    if not pa.types.is_nested(values.type):
+        yield from _column(number, name, _distinct(values), tokens)
+        return
+    for path, value in _leaves({name: values.to_pylist()}):
+        yield from _field(path, value, tokens)
 
 
 def _distinct(values: Any) -> list[Any]:

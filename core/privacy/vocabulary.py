@@ -21,7 +21,7 @@ _DEFINED = frozenset(
     mixed none yes no y n ct mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc ecg px io
     bmd es xc hd som som5 som7 som10 spi dual ctcorrection screen save other unknown research product service
     monochrome monochrome1 monochrome2 rgb palette color ybr full partial rct ict 422 420 identity cielab
-    hu us hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b u lr ap si m o
+    hu us hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b g u lr ap si m o
     helix helicalmode helical axialmode sequenced sequence constant angle stationary free cine filter
     wedge flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc spiral rotate rotation
     linear exact sigmoid inverse sop density optical auto ecgmodulation angular longitudinal modulation dom zec

@@ -12,6 +12,8 @@ from pydicom.sequence import Sequence
 
 from core.privacy import find_identifiers
 from core.privacy.deidentify import deidentify
+from core.privacy.profile import Rules, clean_dataset
+from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.vocabulary import is_plain_word, kept_value, own_words, plain_text
 
 DESCRIBING = [
@@ -142,3 +144,13 @@ def test_plain_studies_are_written_whole_and_descriptions_that_identify_are_cut(
     assert {(item.StackID, item.ConvolutionKernel) for item in sets} == {("1", "LUNG")}
     got = {item.InstanceNumber - 1: item.get("SeriesDescription") or "" for item in sets}
     assert [got[index] for index in range(len(texts))] == [*DESCRIBING, *IDENTIFYING.values()]
+
+
+@pytest.mark.parametrize(("scheme", "kept"), [("99LOC", ""), ("SRT", "T-D3000")])
+def test_codes_of_local_schemes_go_even_in_a_public_form(scheme: str, kept: str) -> None:
+    dataset, item = dicom_slices(Grid((4, 4, 1)))[0], Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "T-D3000", scheme, "Chest"
+    dataset.AnatomicRegionSequence = Sequence([item])
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert dataset.AnatomicRegionSequence[0].CodeValue == kept
+    assert dataset.AnatomicRegionSequence[0].CodeMeaning == "Chest"

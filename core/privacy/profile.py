@@ -37,6 +37,8 @@ _BYTES_KEPT = frozenset(
 _SEX = frozenset(("M", "F", "O"))
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
+_LOCAL_SCHEME = "99"
+"""Private designators start so (PS3.16, 8.2); their codes may be numbers of any kind, even in a public form."""
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _DATES = frozenset(("DA", "DT"))
@@ -65,6 +67,7 @@ def clean_dataset(dataset: Dataset, rules: Rules) -> None:
     stack = [dataset]
     while stack:
         current = stack.pop()
+        is_local = str(current.get("CodingSchemeDesignator") or "").startswith(_LOCAL_SCHEME)
         for tag in list(current.keys()):
             try:
                 element = current[tag]
@@ -77,6 +80,8 @@ def clean_dataset(dataset: Dataset, rules: Rules) -> None:
                 stack += list(element.value)
             else:
                 element.value = kept
+        if is_local and "CodeValue" in current:
+            current.CodeValue = ""
     dataset.PatientName = dataset.PatientID = rules.patient
 
 

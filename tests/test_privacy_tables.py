@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -115,3 +116,125 @@ def test_a_comment_of_a_zip_inside_a_zip_is_found(comment: bytes) -> None:
 @pytest.mark.parametrize("data", [b'{"a": [', b"a,b\n\0\0,\n", b"PAR1 nothing", b"[" * 100_000])
 def test_broken_tables_are_said_to_be_unsearched_or_hold_nothing(data: bytes) -> None:
     assert categories(find_identifiers(("t.json", data))) <= {"unreadable"}
+
+
+NAMED = "subject_id,time,code,first_name\n7,2020-01-01,A,Zqxberg\n"
+BUNDLE = json.dumps({"resourceType": "Patient", "name": [{"family": "Zqxberg"}], "birthDate": "1957-03-02"})
+ENCODED = {
+    "utf-16": NAMED.encode("utf-16"),
+    "utf-16 without a mark": NAMED.encode("utf-16-le"),
+    "utf-8 with a mark": NAMED.encode("utf-8-sig"),
+    "carriage returns": NAMED.replace("\n", "\r").encode(),
+    "a line end in a quoted name": b'"first\nname",code\nZqxberg,A\n',
+    "one column": b"patient_name\nZqxberg\n",
+    "FHIR in utf-16": BUNDLE.encode("utf-16"),
+    "FHIR with a mark": BUNDLE.encode("utf-8-sig"),
+    "JSON lines with a mark": (json.dumps({"first_name": "Zqxberg", "code": "A"}) + "\n").encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_whatever_the_loader_can_read_is_searched(name: str) -> None:
+    found = find_identifiers(("t.csv", ENCODED[name]))
+    assert "name" in categories(found)
+    assert "unreadable" not in categories(found)
+
+
+VALUES = {
+    "DOB 03/02/1957": "date", "born 1957-03-02": "date", "geb. 02.03.57": "date", "19570302": "date",
+    "MRN7788123": "identifier", "MRN_7788123": "identifier", "SSN 078051120": "identifier",
+    "tel 0049 30 1234567": "contact", "94 y.o.": "age over 89",
+    "ICD10CM//I26.99": None, "LOINC//2345-7": None, "1.2.840": None, "5.4": None, "120/80": None, "8.0.0": None,
+    "1.25": None, "89 y.o.": None, "B40f": None, "mmol/L": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_dates_and_labelled_numbers_in_values(value: str) -> None:
+    wanted = {VALUES[value]} - {None}
+    assert categories(find_identifiers(("t.csv", f"x,memo\n1,{value}\n".encode()))) == wanted
+    assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("column", "category"), [("Geburtsdatum", "date"), ("Nachname", "name"), ("pat_no", "identifier"), ("Befund", None)]
+)
+def test_columns_of_other_languages(column: str, category: str | None) -> None:
+    assert categories(find_identifiers(("t.csv", f"{column};x\nq;1\n".encode()))) == {category} - {None}
+
+
+@pytest.mark.parametrize("field", ["subject", "participant", "recorder", "asserter", "generalPractitioner"])
+def test_names_shown_by_references_are_found_and_names_of_codes_are_not(field: str) -> None:
+    person = {field: {"reference": "urn:uuid:1", "display": "Zqx Vwk"}}
+    coded = {"code": {"coding": [{"code": "I26", "display": "Pulmonary embolism"}]}}
+    assert categories(find_identifiers(("b.json", json.dumps(person).encode()))) == {"name"}
+    assert categories(find_identifiers(("b.json", json.dumps(coded).encode()))) == set()
+
+
+def test_sidecars_of_converted_scans() -> None:
+    sidecar = {"InstitutionName": "Zqx", "DeviceSerialNumber": "77", "StationName": "CT1", "Modality": "CT", "KVP": 120}
+    assert categories(find_identifiers(("a.json", json.dumps(sidecar).encode()))) == {"institution", "device"}
+
+
+def test_fields_beyond_the_header_are_searched_without_a_word_on_the_error_stream(
+    capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    data = b"subject_id,code\n1,A\n1,B,call 555-010-1234,x\n1\n"
+    found = find_identifiers(("t.csv", data))
+    assert any(item.category == "contact" and item.where == "column 3" for item in found)
+    assert not recwarn.list
+    assert capsys.readouterr().err == ""
+
+
+def test_text_far_inside_another_file_is_found_and_what_is_not_searched_is_said() -> None:
+    filler = b"a b c d e.\n" * 150_000
+    assert categories(find_identifiers(("a.txt", filler))) == set()
+    assert {"contact", "name"} <= categories(find_identifiers(("a.txt", filler + b"Dr Zqxberg 555-010-7788")))
+    assert categories(find_identifiers(("a.bin", b"\0" * (33 << 20)))) == {"unreadable"}
+
+
+NAMES = {
+    "CT_7788123_001.dcm": True, "7788123_CT.dcm": True, "IM_19570302.dcm": True, "X_02.03.1957_.dcm": True,
+    "ZqxJ19570302.dcm": True, "078-05-1120_a.dcm": True,
+    "IM_0001.dcm": False, "slice_000123.dcm": False, "CT_2_12.dcm": False, "Thorax_1.0_B40f": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", ["file", "empty folder of a zip", "empty folder of a tar"])
+def test_names_with_underscores_and_of_empty_folders(name: str, form: str) -> None:
+    packed = io.BytesIO()
+    if form == "empty folder of a zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(f"{name}/", b"")
+            archive.writestr("a.csv", CLEAN)
+        source = ("a.zip", packed.getvalue())
+    elif form == "empty folder of a tar":
+        with tarfile.open(fileobj=packed, mode="w") as tape:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE
+            tape.addfile(info)
+        source = ("a.tar", packed.getvalue())
+    else:
+        source = (name, CLEAN.encode())
+    found = [item for item in find_identifiers(source) if item.category.startswith("file name")]
+    assert bool(found) == NAMES[name]
+
+
+@pytest.mark.parametrize("comment", [b"Zqxberg", b""])
+def test_headers_of_later_gzip_members(comment: bytes) -> None:
+    packed = gzip.compress(CLEAN.encode(), mtime=0)
+    flags, kept = (0x10, comment + b"\0") if comment else (0, b"")
+    later = packed[:3] + bytes([flags]) + packed[4:10] + kept + packed[10:]
+    found = find_identifiers(("t.csv.gz", packed + later))
+    assert any(item.where == "gzip header, comment" for item in found) == bool(comment)
+
+
+def test_records_inside_a_parquet_column_are_walked() -> None:
+    out = io.BytesIO()
+    pd.DataFrame({"code": ["A"], "who": [{"name": "Zqxberg", "unit": "mg"}], "phone": ["1"]}).to_parquet(out)
+    found = find_identifiers(("m.parquet", out.getvalue()))
+    assert categories(found) == {"name", "contact"}
+    out = io.BytesIO()
+    pd.DataFrame({"code": ["A"], "what": [{"low": 1.0, "unit": "mg"}]}).to_parquet(out)
+    assert find_identifiers(("m.parquet", out.getvalue())) == ()

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,7 @@ def find_burned_in_text(
     """
     voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
     axis = _slice_axis(study.spacing_mm) if isinstance(study, CtStudy) else 2
-    return tuple(_to_voxels(box, axis, voxels.shape) for box in find_all_text(_display(voxels, axis), step))
+    return tuple(_to_voxels(box, axis, voxels.shape) for box in find_all_text(displayed(voxels, axis), step))
 
 
 def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
@@ -131,7 +132,7 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     for line in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
         if sum(letter.isalnum() for letter in line.reading.text) >= LEAST_CHARACTERS:
             found += locate(planes, line.source, (line.first, line.last), line.reading, doubtful=line.doubtful)
-    return _merged(found)
+    return merged(found)
 
 
 def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
@@ -167,14 +168,14 @@ def _slice_axis(spacing: tuple[float, float, float]) -> int:
     return thickest if spacing[thickest] > 1.5 * max(rest) else 2
 
 
-def _display(voxels: npt.NDArray[np.int16], axis: int) -> npt.NDArray[np.int16]:
+def displayed(voxels: npt.NDArray[Any], axis: int = 2) -> npt.NDArray[Any]:
     """(n, rows, columns) view: axial with anterior on top and right on the left, others with superior on top."""
     moved = np.moveaxis(voxels, axis, 0)
     return moved[:, ::-1, ::-1].transpose(0, 2, 1)
 
 
 def _to_voxels(box: PlaneBox, axis: int, shape: tuple[int, ...]) -> TextBox:
-    """The inverse of `_display`."""
+    """The inverse of `displayed`."""
     across, down = (size for index, size in enumerate(shape) if index != axis)
     start, stop = [across - box.right, down - box.bottom], [across - box.left, down - box.top]
     start.insert(axis, box.first)
@@ -273,7 +274,7 @@ def _suspects(scores: npt.NDArray[np.int64]) -> list[int]:
     return [int(index) for index in order if excess[index] > limit]
 
 
-def _merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:
+def merged(boxes: Sequence[PlaneBox]) -> list[PlaneBox]:
     """Boxes that overlap by more than half of the smaller one, on common planes, joined."""
     joined: list[PlaneBox] = []
     for box in sorted(boxes, key=lambda item: -item.confidence):

@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
@@ -15,6 +16,8 @@ from core.load.limits import Limits
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, printable_runs
 
+_HEADER = 1 << 17
+_COUNTER = re.compile(r"(?<!\d)0{2,}\d{1,4}(?!\d)")
 _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 
 
@@ -22,24 +25,42 @@ def search_container(entry: Entry, limits: Limits) -> list[Finding]:
     """What a gzip, zip or tar file says beside its contents; contents are searched elsewhere."""
     head = bytes(entry.read(0, 512))
     if packing := packing_of(head):
-        return [*(_gzip_header(entry) if packing == "gzip" else ()), *_compressed_tar(entry, packing, limits)]
+        return [*(_gzip_headers(entry) if packing == "gzip" else ()), *_compressed_tar(entry, packing, limits)]
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return list(_zip_texts(entry))
     return list(_tar_texts(bytes(entry.read(0, None)))) if head[257:262] == b"ustar" else []
 
 
 def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
-    """File and entry names that look identifying."""
+    """File and entry names that look identifying; counters with zeros in front ("IM_000123") do not."""
     for name in names:
         for part in PurePath(name).parts:
-            category = identifying(part, tokens)
+            category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens)
             if category:
                 yield Finding(f"file name ({category})", "file or folder name", mask(part))
 
 
-def _gzip_header(entry: Entry) -> Iterator[Finding]:
-    """Original file name, comment and extra field that gzip keeps (RFC 1952)."""
-    head = bytes(entry.read(0, 1 << 17))
+def _gzip_headers(entry: Entry) -> Iterator[Finding]:
+    """What the header of each member of a gzip file keeps (RFC 1952)."""
+    data = entry.read(0, None)
+    yield from _gzip_header(data[:_HEADER], PurePath(entry.name).name)
+    for later in re.finditer(rb"\x1f\x8b\x08[\x04-\x1f]", data[10:]):
+        head = data[10 + later.start() :][:_HEADER]
+        if _inflates(bytes(head)):
+            yield from _gzip_header(head, "")
+
+
+def _inflates(data: bytes) -> bool:
+    """Whether bytes start a gzip member, and not by chance."""
+    try:
+        return bool(zlib.decompressobj(31).decompress(data, 64))
+    except zlib.error:
+        return False
+
+
+def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:
+    """Original file name, comment and extra field of one member."""
+    head = bytes(member)
     if len(head) < 10:
         return
     flags, position = head[3], 10
@@ -52,7 +73,7 @@ def _gzip_header(entry: Entry) -> Iterator[Finding]:
         if flags & bit:
             text = head[position:].split(b"\0", 1)[0]
             position += len(text) + 1
-            if text and (name == "comment" or text.decode("latin-1") != PurePath(entry.name).name.removesuffix(".gz")):
+            if text and (name == "comment" or text.decode("latin-1") != file_name.removesuffix(".gz")):
                 yield Finding("gzip header", f"gzip header, {name}", mask(text))
 
 
@@ -70,6 +91,7 @@ def _zip_texts(entry: Entry) -> Iterator[Finding]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         return
+    yield from search_names([info.filename for info in infos if info.is_dir()], ())
     for info in infos:
         if info.comment:
             yield Finding("archive comment", "comment of a zip entry", mask(info.comment))
@@ -85,6 +107,7 @@ def _tar_texts(data: bytes) -> Iterator[Finding]:
             shared = dict(archive.pax_headers)
     except (tarfile.TarError, EOFError, OSError, ValueError):
         return
+    yield from search_names([member.name for member in members if member.isdir()], ())
     texts = list(shared.items())
     for member in members:
         texts += [("owner", text) for text in (member.uname, member.gname) if text.lower() not in _NOBODY]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
@@ -19,22 +19,21 @@ from core.load.entry import Entry, memory_entry
 from core.load.limits import LIMITS, Limits
 from core.load.nifti import looks_like_nifti
 from core.load.words import count_of
-from core.privacy.burned_in import find_all_text
 from core.privacy.dicom import search_dicom
+from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
 from core.privacy.nifti_out import rebuild_nifti
-from core.privacy.patterns import name_tokens
+from core.privacy.people import Person, identities
 from core.privacy.profile import Rules, clean_dataset, mark_cleaned
 from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
-from core.privacy.text_place import PlaneBox
+from core.privacy.series_text import SeriesText, text_of_series
+from core.privacy.vocabulary import own_words
 
 Progress = Callable[[float, str], None]
 BATCH = 96
-"""Files of one series that are held decoded at a time."""
-MOST_TEXT = 0.25
-"""Share of a picture; where text covers more, the picture is a document."""
+"""Files of one series that are held decoded at a time, and read as one stack."""
 NOT_AN_IMAGE = "neither DICOM nor NIfTI"
 DIRECTORY = "a DICOM directory, which lists names of other files"
 DOCUMENT = "a document, report or waveform, whose content cannot be cleaned"
@@ -44,7 +43,8 @@ UNCONFIRMED = "declares burned-in text, and none was found to blank"
 SURVIVED = "an identifier was still found after cleaning"
 _DOCUMENTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.9.")
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
-_EXPECTED = frozenset(("date", "unique identifier", "burned-in text"))
+_EXPECTED = frozenset(("unique identifier", "burned-in text"))
+_DATE_VRS = frozenset(("DA", "DT", "TM"))
 _WRITTEN_HERE = re.compile(r"\(0010,00[12]0\) Patient(Name|ID)|\(0012,006[34]\) DeidentificationMethod")
 
 
@@ -53,12 +53,13 @@ class Report:
     """What was done; holds counts and fixed words only.
 
     written: files. patients, blanked: patients and text boxes. left_out: reason -> files. found: category -> places
-    before cleaning.
+    before cleaning. shared: patient ids that several people share.
     """
 
     written: int = 0
     blanked: int = 0
     patients: int = 0
+    shared: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
 
@@ -71,6 +72,9 @@ class Report:
         lines += [
             f"found before: {category}, {count_of(number, 'place')}" for category, number in sorted(self.found.items())
         ]
+        if self.shared:
+            ids = count_of(self.shared, "patient id")
+            lines.append(f"{ids} shared by different people, who were kept apart by name and birth date")
         lines.append(f"text blanked in pixels: {count_of(self.blanked, 'place')}")
         lines.append("Every written file was searched again: only shifted dates and replaced UIDs and names remain.")
         lines.append(
@@ -81,12 +85,11 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """One DICOM file of the source, before it is cleaned. patient: what tells patients apart; words: name and id."""
+    """One DICOM file of the source, before it is cleaned. patient: what tells patients apart."""
 
     entry: Entry
+    person: Person
     patient: str
-    words: str
-    study: str
     series: str
     place: tuple[float, float]
 
@@ -116,15 +119,15 @@ def deidentify(
     entries = open_entries(source, limits=limits)
     report.found.update(finding.category for finding in find_identifiers(source, limits=limits, pixels=False))
     images, niftis = _sorted(entries, report, limits)
-    tokens = name_tokens({image.words for image in images})
-    writer = _Writer(out, names, report, limits, frozenset(tokens))
+    images, report.shared = _told_apart(images)
+    writer = _Writer(out, names, report, limits, _words_of_patients(images))
     _make_folder(out)
-    done, total = 0, max(len(images) + len(niftis), 1)
-    for batch in _batches(images):
-        writer.write_images(batch)
-        done += len(batch)
-        if progress:
-            progress(done / total, f"{done} of {count_of(total, 'file')}")
+    done, total = 0.0, max(len(images) + len(niftis), 1)
+    for series in _series(images):
+        for handled in writer.write_series(series):
+            done += handled / 2
+            if progress:
+                progress(done / total, f"{int(done)} of {count_of(total, 'file')}")
     for entry in niftis:
         writer.write_nifti(entry)
     report.patients = len(writer.patients)
@@ -194,9 +197,24 @@ def _grouped(entry: Entry, limits: Limits) -> _Image:
     if not kind:
         raise Refused(UNREADABLE)
     study, series = str(dataset.get("StudyInstanceUID") or ""), str(dataset.get("SeriesInstanceUID") or "")
-    number, name = str(dataset.get("PatientID") or "").strip(), str(dataset.get("PatientName") or "").strip()
-    patient = number or f"{name} {dataset.get('PatientBirthDate') or ''}".strip() or study
-    return _Image(entry, patient, f"{name} {number}", study, series, _place(dataset))
+    number, name, birth = (
+        str(dataset.get(key) or "").strip() for key in ("PatientID", "PatientName", "PatientBirthDate")
+    )
+    return _Image(entry, Person(number, name, birth, study), "", series, _place(dataset))
+
+
+def _told_apart(images: list[_Image]) -> tuple[list[_Image], int]:
+    """The images with what tells their patients apart, and the number of patient ids that several people share."""
+    patients, shared = identities([image.person for image in images])
+    return [replace(image, patient=patient) for image, patient in zip(images, patients, strict=True)], shared
+
+
+def _words_of_patients(images: Iterable[_Image]) -> dict[str, frozenset[str]]:
+    """By patient, the words of all names and ids that the files give them."""
+    words: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for image in images:
+        words[image.patient] |= own_words(image.person.name, image.person.number)
+    return words
 
 
 def _place(dataset: Dataset) -> tuple[float, float]:
@@ -210,45 +228,60 @@ def _place(dataset: Dataset) -> tuple[float, float]:
     return height, float(number) if number.isdigit() else 0.0
 
 
-def _batches(images: Iterable[_Image]) -> Iterable[list[_Image]]:
-    """Files of one series, in order, at most BATCH at a time."""
+def _series(images: Iterable[_Image]) -> Iterable[list[_Image]]:
+    """Files of one series each, in order."""
     series: dict[tuple[str, str, str], list[_Image]] = defaultdict(list)
     for image in images:
-        series[image.patient, image.study, image.series].append(image)
+        series[image.patient, image.person.study, image.series].append(image)
     for group in series.values():
-        ordered = sorted(group, key=lambda image: image.place)
-        for start in range(0, len(ordered), BATCH):
-            yield ordered[start : start + BATCH]
+        yield sorted(group, key=lambda image: image.place)
 
 
 class _Writer:
     """Cleans and writes files under one folder; keeps only the numbers of names given so far."""
 
-    def __init__(self, out: Path, names: Pseudonyms, report: Report, limits: Limits, tokens: frozenset[str]) -> None:
-        self._out, self._names, self._report, self._limits, self._tokens = out, names, report, limits, tokens
+    def __init__(
+        self, out: Path, names: Pseudonyms, report: Report, limits: Limits, words: Mapping[str, frozenset[str]]
+    ) -> None:
+        self._out, self._names, self._report, self._limits, self._words = out, names, report, limits, words
         self._numbers: dict[tuple[str, ...], int] = {}
         self._counts: Counter[tuple[str, ...]] = Counter()
         self.patients: set[str] = set()
 
-    def write_images(self, batch: list[_Image]) -> None:
-        """Clean the files of one batch; text is searched over the whole batch."""
-        opened: list[tuple[_Image, Dataset, Frames | None]] = []
+    def write_series(self, series: list[_Image]) -> Iterator[int]:
+        """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice."""
+        batches = [series[start : start + BATCH] for start in range(0, len(series), BATCH)]
+        handled: list[int] = []
+        text = text_of_series(self._decoded(batch, handled) for batch in batches)
+        yield sum(handled)
+        for index, image in enumerate(series):
+            self._write_image(image, index, text)
+            yield 1
+
+    def _decoded(self, batch: list[_Image], handled: list[int]) -> list[Frames | None]:
+        """The pictures of a batch; None for a file that cannot be decoded, which is left out when it is written."""
+        handled.append(len(batch))
+        found: list[Frames | None] = []
         for image in batch:
             try:
-                dataset = read_bounded(image.entry.read(0, None), limits=self._limits)
-                opened.append((image, dataset, decode(dataset, limits=self._limits)))
+                found.append(decode(self._opened(image), limits=self._limits))
             except Exception:
-                self._report.left_out[UNREADABLE] += 1
-        boxes = text_in_files([frames for _, _, frames in opened])
-        for (image, dataset, frames), found in zip(opened, boxes):
-            try:
-                data = self._cleaned(image, dataset, frames, found)
-            except Refused as reason:
-                self._report.left_out[str(reason)] += 1
-            except Exception:
-                self._report.left_out[UNREADABLE] += 1
-            else:
-                self._save(self._image_path(image), data)
+                found.append(None)
+        return found
+
+    def _opened(self, image: _Image) -> Dataset:
+        return read_bounded(image.entry.read(0, None), limits=self._limits)
+
+    def _write_image(self, image: _Image, index: int, text: SeriesText) -> None:
+        """Clean and write one file, or count it as left out."""
+        try:
+            data = self._cleaned(image, index, text)
+        except Refused as reason:
+            self._report.left_out[str(reason)] += 1
+        except Exception:
+            self._report.left_out[UNREADABLE] += 1
+        else:
+            self._save(self._image_path(image), data)
 
     def write_nifti(self, entry: Entry) -> None:
         """Rebuild one NIfTI file."""
@@ -260,34 +293,29 @@ class _Writer:
         self._report.blanked += blanked
         self._save(self._out / f"volume-{self._number(('nifti',), entry.name + str(id(entry))):04d}.nii.gz", data)
 
-    def _cleaned(
-        self, image: _Image, dataset: Dataset, frames: Frames | None, boxes: dict[int, list[PlaneBox]]
-    ) -> bytes:
-        _refuse_pictures_of_text(dataset, frames, boxes)
-        for frame, found in boxes.items():
-            assert frames is not None
-            blank(frames, dataset, frame, found)
+    def _cleaned(self, image: _Image, index: int, text: SeriesText) -> bytes:
+        dataset = self._opened(image)
+        frames = decode(dataset, limits=self._limits)
+        blanked = 0
         if frames is not None:
+            places = text.places_on(frames)
+            _refuse_pictures_of_text(dataset, text.is_document(index, frames), bool(places))
+            blanked = len(places) * len(frames.planes)
+            for frame in range(len(frames.planes)):
+                blank(frames, dataset, frame, places)
             put_pixels(dataset, frames)
-        patient = self._names.patient(image.patient)
-        rules = Rules(self._names, patient, self._names.shift_days(image.patient), self._tokens)
-        clean_dataset(dataset, rules)
-        mark_cleaned(dataset, sum(len(found) for found in boxes.values()))
+        patient, words = self._names.patient(image.patient), self._words[image.patient]
+        clean_dataset(dataset, Rules(self._names, patient, self._names.shift_days(image.patient), words))
+        mark_cleaned(dataset, blanked)
         data = encode(dataset)
-        self._check(data)
-        self._report.blanked += sum(len(found) for found in boxes.values())
+        _check(data, words)
+        self._report.blanked += blanked
         self.patients.add(patient)
         return data
 
-    def _check(self, data: bytes) -> None:
-        """Search what is about to be written as if it came from outside."""
-        findings, _ = search_dicom(memory_entry("image.dcm", data), self._tokens)
-        if any(item.category not in _EXPECTED and not _WRITTEN_HERE.match(item.where) for item in findings):
-            raise Refused(SURVIVED)
-
     def _image_path(self, image: _Image) -> Path:
         patient = self._names.patient(image.patient)
-        study = self._number((patient,), image.study)
+        study = self._number((patient,), image.person.study)
         series = self._number((patient, str(study)), image.series)
         self._counts[patient, str(study), str(series)] += 1
         number = self._counts[patient, str(study), str(series)]
@@ -312,29 +340,24 @@ class _Writer:
         self._report.written += 1
 
 
-def text_in_files(files: list[Frames | None]) -> list[dict[int, list[PlaneBox]]]:
-    """Text boxes by frame for each file; files of one picture size are searched as one stack."""
-    found: list[dict[int, list[PlaneBox]]] = [{} for _ in files]
-    sizes: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for index, frames in enumerate(files):
-        if frames is not None:
-            sizes[(*frames.planes.shape[1:], frames.planes.dtype)].append(index)
-    for indices in sizes.values():
-        planes = [files[index].planes for index in indices]  # type: ignore[union-attr]
-        owners = [(index, frame) for index, part in zip(indices, planes) for frame in range(len(part))]
-        for box in find_all_text(np.concatenate(planes)):
-            for index, frame in owners[box.first : box.last + 1]:
-                found[index].setdefault(frame, []).append(replace(box, first=frame, last=frame))
-    return found
+def _check(data: bytes, words: frozenset[str]) -> None:
+    """Search what is about to be written as if it came from outside."""
+    findings, _ = search_dicom(memory_entry("image.dcm", data), words)
+    if not all(_is_expected(item) for item in findings):
+        raise Refused(SURVIVED)
 
 
-def _refuse_pictures_of_text(dataset: Dataset, frames: Frames | None, boxes: dict[int, list[PlaneBox]]) -> None:
+def _is_expected(item: Finding) -> bool:
+    """Whether a finding is what was written here: shifted dates, new UIDs and names, words about the cleaning."""
+    if item.category == "date":
+        keyword = item.where.split()[-1]
+        return bool(tag_for_keyword(keyword)) and dictionary_VR(keyword) in _DATE_VRS
+    return item.category in _EXPECTED or bool(_WRITTEN_HERE.match(item.where))
+
+
+def _refuse_pictures_of_text(dataset: Dataset, document: bool, text: bool) -> None:
     """Leave out dose screens and the like, and images that announce text that was not found."""
-    if frames is None:
-        return
-    area = frames.planes.shape[1] * frames.planes.shape[2]
-    for found in boxes.values():
-        if sum((box.bottom - box.top) * (box.right - box.left) for box in found) > MOST_TEXT * area:
-            raise Refused(SCREEN)
-    if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES" and not boxes:
+    if document:
+        raise Refused(SCREEN)
+    if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES" and not text:
         raise Refused(UNCONFIRMED)

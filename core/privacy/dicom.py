@@ -6,21 +6,23 @@ as Patient Identity Removed (0012,0062) are not trusted. Categories follow PS3.1
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import UID
 
 from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
 from core.load.entry import Entry
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, name_tokens, printable_runs
+from core.privacy.patterns import identifying, is_long_number, is_ramp, printable_runs
+from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
-from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
+from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words, plain_text
 
 TECHNICAL_TEXT = frozenset(
     """
@@ -34,12 +36,12 @@ TECHNICAL_TEXT = frozenset(
     DeidentificationMethod PresentationLUTShape Laterality ImageLaterality AcquisitionType ReconstructionAlgorithm
     ContentQualification FrameType QualityControlImage RescaleSlope ConversionType AcquisitionNumber KVP GeneratorID
     SliceLocation ModalityLUTType VOILUTFunction FocalSpots ReformattingThickness OverlayType OverlaySubtype
-    LUTExplanation InstanceAvailability CollimatorType FluoroscopyFlag FrameLaterality
+    LUTExplanation InstanceAvailability CollimatorType FluoroscopyFlag FrameLaterality StackID
     """.split()  # noqa: SIM905
 )
-_UID_KEPT = ("ClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
-_PROTOCOL = ("Description", "ProtocolName")
-_CODED = ("CodeValue", "ImageType")
+_NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
+"""Local codes and makers have names that no list holds."""
+_UID_KEPT = ("ImplementationClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
 _CATEGORY_WORDS = (
     (
         "institution",
@@ -51,30 +53,33 @@ _CATEGORY_WORDS = (
 )
 _TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "DA", "DT", "TM", "UI"))
 _BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
+_PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _MAX_BINARY = 1 << 20
+_AGE = re.compile(r"(\d+)([DWMY])")
+_NINETY_YEARS = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
 
-Seen = tuple[str, int, bytes]
+Seen = tuple[int, str, int, bytes]
 
 
 def search_dicom(
     entry: Entry, tokens: Collection[str] = (), seen: set[Seen] | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """(findings of one DICOM file, parts of the patient's name and id for searching other places).
+    """(findings of one DICOM file, words of the patient's name and id for searching other places).
 
-    seen: raw elements judged before with the same tokens, which slices of one series mostly share; updated.
+    seen: raw elements judged before, with the words they were judged by; slices of a series share most; updated.
     """
     data = entry.read(0, None)
     found, own = _preamble(data), frozenset[str]()
     seen = set() if seen is None else seen
     try:
         dataset = read_bounded(data)
-        own = name_tokens([str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")])
+        own = own_words(*(str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")))
         tokens = own | frozenset(tokens)
-        for path, element in _walk(dataset.file_meta, "file meta, ", seen):
-            found += _judge(path, element, tokens)
-        for path, element in _walk(dataset, "", seen):
-            found += _judge(path, element, tokens)
+        for part, prefix in ((dataset.file_meta, "file meta, "), (dataset, "")):
+            for path, element in _walk(part, prefix, seen, hash(tokens)):
+                found += _judge(path, element, tokens)
         found += _pictures(dataset)
+        found += search_pixel_bytes(dataset)
     except Exception:
         found.append(Finding("unreadable", "data set", "not searched to the end"))
     return found + _trailing(data), own
@@ -87,14 +92,14 @@ def _preamble(data: memoryview) -> list[Finding]:
     return [Finding("preamble", "preamble (first 128 bytes)", mask(b"".join(runs)))] if runs else []
 
 
-def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any]]:
+def _walk(dataset: Any, prefix: str, seen: set[Seen], words: int) -> Iterator[tuple[str, Any]]:
     """Every element not seen before with its path, sequences opened; iterative, so nesting cannot exhaust the stack."""
     stack = [(dataset, prefix)]
     while stack:
         current, path = stack.pop()
         for tag in current.keys():  # noqa: SIM118
             raw = current.get_item(tag)
-            if tag == 0x7FE00010 or (isinstance(raw, RawDataElement) and _known(path, raw, seen)):
+            if (tag == 0x7FE00010 and not path) or (isinstance(raw, RawDataElement) and _known(path, raw, seen, words)):
                 continue
             where = f"{path}({tag.group:04X},{tag.element:04X}) {keyword_for_tag(tag) or _unnamed(tag)}"
             try:
@@ -109,12 +114,12 @@ def _walk(dataset: Any, prefix: str, seen: set[Seen]) -> Iterator[tuple[str, Any
                 yield where, element
 
 
-def _known(path: str, raw: RawDataElement, seen: set[Seen]) -> bool:
-    """Whether the same element with the same bytes was met before; remembers short ones."""
+def _known(path: str, raw: RawDataElement, seen: set[Seen], words: int) -> bool:
+    """Whether the same element with the same bytes was judged by the same words before; remembers short ones."""
     value = raw.value or b""
     if len(value) > 1024:
         return False
-    key = (path, int(raw.tag), value)
+    key = (words, path, int(raw.tag), value)
     known = key in seen
     seen.add(key)
     return known
@@ -128,12 +133,14 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     """Findings of one element: none, or one."""
     if element is None:
         return [Finding("unreadable", where, "not searched")]
-    if element.tag.element == 0 or element.tag == 0x7FE00010 or not element.value:
+    if element.tag.element == 0 or not element.value:
         return []
     if element.tag.is_private:
         return _private(where, element)
     if element.VR in _BINARY_VRS:
         return _binary(where, element)
+    if element.VR == "IS" and is_long_number(element.keyword, str(element.value)):
+        return [Finding("number", where, mask(str(element.value)))]
     if element.VR not in _TEXT_VRS:
         return []
     values = (
@@ -155,24 +162,36 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     if vr in ("DA", "DT", "TM"):
         return "date"
     if vr == "AS":
-        return "age over 89" if text[:3].isdigit() and text[3:] == "Y" and int(text[:3]) > 89 else None
+        return "age over 89" if _is_old(text) else None
     if vr == "UI":
-        return None if keyword.endswith(_UID_KEPT) or UID(text).name != text else "unique identifier"
-    if keyword in ("CodeValue", "CodeMeaning") and (is_known_code(text) or text.casefold() in known_codes()[1]):
-        return None
-    if keyword in TECHNICAL_TEXT or vr == "CS":
-        return identifying(text, tokens)
-    if is_descriptor(keyword) and plain_text(text, tokens) == text.strip():
-        return identifying(text, tokens)
+        public = keyword.endswith(_UID_KEPT) or all(is_public_uid(keyword, value) for value in text.split("\\"))
+        return None if public else "unique identifier"
+    if keyword in _NAMES_OF_THINGS:
+        return None if is_known_code(text) else identifying(text, tokens)
+    if keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword):
+        values = text.split("\\")
+        if all(kept_value(keyword, vr, value, tokens) == value.strip() for value in values):
+            return None
+        return identifying(text, tokens) or "free text"
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
 
 
+def _is_old(age: str) -> bool:
+    """Whether an age (AS), of whatever length, is of 90 years or more."""
+    found = _AGE.fullmatch(age.strip())
+    return found is not None and int(found[1]) >= _NINETY_YEARS[found[2]]
+
+
 def _private(where: str, element: Any) -> list[Finding]:
-    if element.tag.is_private_creator:
-        return []
     value = element.value
+    if element.tag.is_private_creator and _is_maker(str(value).strip()):
+        return []
     text = bytes(value) if isinstance(value, (bytes, bytearray)) else str(value).encode("utf-8", "replace")
     return [Finding("private", where, mask(text))]
+
+
+def _is_maker(creator: str) -> bool:
+    return creator in private_dictionaries or plain_text(creator, device=True) == creator
 
 
 def _binary(where: str, element: Any) -> list[Finding]:
@@ -180,9 +199,13 @@ def _binary(where: str, element: Any) -> list[Finding]:
         return [Finding("curve", where, mask(bytes(element.value)))]
     if element.tag.group & 0xFF00 == 0x6000:
         return [Finding("overlay", where, mask(bytes(element.value)))]
-    if "PixelData" in element.keyword:
-        return [Finding("icon or nested picture", where, mask(bytes(element.value)))]
-    runs = printable_runs(bytes(element.value)[:_MAX_BINARY], 6) if isinstance(element.value, bytes) else []
+    if element.keyword in _PIXELS:
+        return [Finding("icon or nested picture", where, mask(bytes(element.value)))] if " > " in where else []
+    if not isinstance(element.value, bytes):
+        return []
+    runs = printable_runs(element.value[:_MAX_BINARY], 6)
+    if element.keyword.endswith(("LUTData", "LookupTableData")):
+        runs = [run for run in runs if not is_ramp(run)]
     return [Finding("free text", where, mask(b"".join(runs)))] if runs else []
 
 

@@ -5,33 +5,56 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from core.privacy.patterns import identifying
+from core.privacy.patterns import DATE, identifying
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
         full_name patient_name first last middle maiden birth_name nickname mother_name mothers_maiden_name next_of_kin
         contact_name provider_name physician physician_name doctor nurse caregiver practitioner attending surgeon author
-        firstname lastname fullname patientname referring_physician reporter guardian employer""",
+        firstname lastname fullname patientname referring_physician reporter guardian employer
+        referring_physician_name performing_physician_name operators_name requesting_physician
+        nachname vorname geburtsname familienname patientenname hausarzt arzt nom prenom prénom nom_de_naissance medecin
+        médecin apellido apellidos nombre nombres cognome nome achternaam voornaam""",
     "contact": """phone phone_number telephone telephone_number telecom mobile cell fax email e_mail email_address
         address address1 address_1 address_2 address2 street street_address city town village zip zip_code zipcode
         postal_code postcode county district lat lon latitude longitude url website ip ip_address line home_address
-        birthplace birth_place location_source_value""",
+        birthplace birth_place location_source_value patient_address patient_telephone_numbers
+        strasse straße plz ort wohnort anschrift adresse telefon handy rue ville code_postal direccion direción
+        telefono teléfono indirizzo""",
     "identifier": """mrn medical_record_number medical_record_no ssn social_security_number nhs_number
         passport drivers drivers_license driver_license license license_number insurance_id member_id policy_number
         health_plan_number account account_number accession accession_number identifier patient_id patient
         subject_id person_id patient_identifier person_source_value hospital_number national_id device_id serial_number
         certificate_number vehicle plate visit_source_value case_number fin csn hadm_id stay_id encounter_id
-        visit_occurrence_id provider_id care_site_id location_id npi""",
+        visit_occurrence_id provider_id care_site_id location_id npi study_id pat_no pat_nr patno patnr pat_id pid
+        patientennummer patienten_nr fallnummer fall_nr versichertennummer numero_patient nip ipp""",
+    "institution": """institution institution_name institution_address institutional_department_name hospital
+        hospital_name clinic klinik krankenhaus hopital hôpital""",
+    "device": "device_serial_number station_name detector_id gantry_id scanner_id",
+    "unique identifier": """study_instance_uid series_instance_uid sop_instance_uid frame_of_reference_uid""",
     "date": """birth_date birthdate birthday dob date_of_birth birth_datetime death_date deathdate dod
         deceased_date_time date_of_death year_of_birth date time datetime timestamp event_time
         start_time charttime date_time start stop
-        start_date end_date death_datetime""",
+        start_date end_date death_datetime patient_birth_date study_date series_date acquisition_date content_date
+        acquisition_date_time acquisition_time study_time series_time content_time
+        geburtsdatum geb_datum gebdatum sterbedatum datum date_naissance date_de_naissance fecha_nacimiento
+        fecha_de_nacimiento data_di_nascita geboortedatum""",
     "free text": """note notes note_text comment comments narrative report text_note free_text remarks div
         history impression findings clinical_notes""",
     "picture": "photo photograph image attachment",
 }
 FIELD_CATEGORIES: Mapping[str, str] = {name: kind for kind, names in _FIELDS.items() for name in names.split()}
 """Field name in lower case with underscores -> category. Only these names are ever shown."""
+REFERENCE_CATEGORIES: Mapping[str, str] = {
+    **dict.fromkeys(
+        """subject patient participant individual actor recorder asserter performer requester author informant reporter
+        general_practitioner practitioner recipient sender collector enterer provider attester agent who member
+        """.split(),  # noqa: SIM905
+        "name",
+    ),
+    **dict.fromkeys(("service_provider", "managing_organization", "organization", "location"), "institution"),
+}
+"""FHIR fields that refer to a person or a place -> category of the words that a reference shows (`display`)."""
 AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan"))
 OLDEST_SHOWN = 89
 _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -47,7 +70,15 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Court|Place|Square)\b"
         ),
     ),
-    ("identifier", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|\bMRN\b\W{0,3}\w*\d", re.IGNORECASE)),
+    ("contact", re.compile(r"\b(?:tel|telephone|phone|fax|mobile)\b[.:]{0,2}\s*\+?\d[\d /()-]{5,}", re.IGNORECASE)),
+    (
+        "identifier",
+        re.compile(
+            r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d",
+            re.IGNORECASE,
+        ),
+    ),
+    ("date", DATE),
     (
         "name",
         re.compile(
@@ -57,7 +88,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     (
         "age over 89",
-        re.compile(r"\b(?:9\d|1[0-2]\d)[ -]?(?:years?|yrs?|y/?o)\b|\baged?\s+(?:9\d|1[0-2]\d)\b", re.IGNORECASE),
+        re.compile(r"\b(?:9\d|1[0-2]\d)[ -]?(?:years?|yrs?|y[./]?o)\b|\baged?\s+(?:9\d|1[0-2]\d)\b", re.IGNORECASE),
     ),
 )
 _SENTENCE_WORDS = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +95,7 @@ def _grey(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> Plane
     return np.asarray(-stored.astype(np.float32) if photometric == "MONOCHROME1" else stored, np.float32)
 
 
-def blank(frames: Frames, dataset: Dataset, frame: int, boxes: list[PlaneBox]) -> None:
+def blank(frames: Frames, dataset: Dataset, frame: int, boxes: Sequence[PlaneBox]) -> None:
     """Set boxes of one frame to air (-1024 HU by the image's own rescale) or to the frame's darkest value."""
     plane = frames.planes[frame]
     darkest = np.unravel_index(int(np.argmin(plane)), plane.shape)

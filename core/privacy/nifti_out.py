@@ -15,7 +15,8 @@ import numpy.typing as npt
 from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
-from core.privacy.burned_in import find_burned_in_text
+from core.privacy.burned_in import displayed, find_all_text
+from core.privacy.series_text import on_every_picture
 
 _NUMBERS = (
     "dim", "datatype", "bitpix", "pixdim", "scl_slope", "scl_inter", "xyzt_units", "qform_code", "sform_code",
@@ -62,18 +63,20 @@ def as_readable(view: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
 
 
 def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[bytes, int]:
-    """(a .nii.gz file with the same stored voxels and geometry, number of text boxes blanked).
+    """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
-    Kept: grid, number type, rescale, unit and both orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as
-    `open_nifti`.
+    A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit and both
+    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`.
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0
     for view in canonical_voxels(voxels, old):
-        boxes = find_burned_in_text(as_readable(view))
-        for box in boxes:
-            view[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = _air(view, old)
-        blanked += len(boxes)
+        planes = displayed(view)
+        places = on_every_picture(find_all_text(displayed(as_readable(view))), planes.shape[1:])
+        air = _air(view, old)
+        for place in places:
+            planes[:, place.top : place.bottom, place.left : place.right] = air
+        blanked += len(places)
     header = type(old)(endianness="<")
     for name in _NUMBERS:
         header[name] = old[name]

@@ -5,19 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s*[A-Z]\w*")
+DATE = re.compile(
+    r"(?<!\d)(?:18|19|20)\d{2}(?P<gap>[-/.]?)(?:0[1-9]|1[0-2])(?P=gap)(?:0[1-9]|[12]\d|3[01])(?!\d)"
+    rf"|(?<![\d./-]){_DAY}(?P<mark>[./]){_DAY}(?P=mark)(?:(?:18|19|20)\d{{2}}|\d{{2}})(?!\d|[./-]\d)"
+    rf"|(?<![\d./-]){_DAY}-{_DAY}-(?:18|19|20)\d{{2}}(?!\d|-\d)"
+)
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),
-    ("name", re.compile(r"[A-Za-z]{2,}\^[A-Za-z]+|\b(Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]")),
-    (
-        "date",
-        re.compile(
-            r"\b(19|20)\d{2}[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b"
-        ),
-    ),
+    ("name", _TITLED),
+    ("date", DATE),
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )
+_CARET = re.compile(r"[A-Za-z]{2,}\^[A-Za-z]+")
+_HARMLESS_NUMBER = re.compile(
+    r"(?<![\d.])(?:\d{1,2}\.\d|\d\.(?:00|25|50|60|75|80|90)|[01]\.\d{3})(?!\d|\.\d)"
+    r"|\b0012,006[2-4]\b|(?<![A-Za-z\d])(?:10918_1|14495_1|15444_[12])(?!\d)"
+)
+"""A decimal, a tag of PS3.15, a compression's ISO number."""
+_NUMBERS = re.compile(r"\d+(?:[^\w#]+\d+|_+\d+)+(?![\dA-Za-z%])")
+_DOTTED = re.compile(r"\d{1,3}(\.\d{1,3}){1,3}")
 _NOBODY = frozenset(("anonymous", "anonymized", "none", "unknown"))
-WORD_BREAKS = re.compile(r"[\s_/\\,;:()\[\]^+=.-]+")
+WORDS = re.compile(r"[^\s_/\\,;:()\[\]^+=.-]+")
 
 
 def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
@@ -28,21 +38,56 @@ def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
     >>> identifying("JOHN.DOE@EXAMPLE.ORG"), identifying("Thorax 1.0 B45f"), identifying("scan of doe", {"doe"})
     ('contact', None, 'name')
     """
-    for category, pattern in _PATTERNS:
+    for category, pattern in (*_PATTERNS, ("name", _CARET)):
         if pattern.search(text):
             return category
-    folded = {word for word in WORD_BREAKS.split(text.casefold()) if word}
+    folded = set(WORDS.findall(text.casefold()))
     return "name" if folded & set(tokens) else None
 
 
-def name_tokens(texts: Collection[str]) -> frozenset[str]:
-    """Case-folded parts (three or more characters) of names and ids, to look for in other places."""
-    parts = (part for text in texts for part in re.split(r"[\s^=,._-]+", text.casefold()))
-    return frozenset(
-        part for part in parts if len(part) >= 3 and part not in ("anonymous", "anonymized", "none", "unknown")
-    )
+def spans_of_identifiers(text: str, *, versions: bool = False) -> list[tuple[int, int]]:
+    """(start, stop) of what would identify though every word of it is plain: titles, dates, numbers in groups.
+
+    versions: whether dotted numbers ("6.50.018") are versions and so not reported.
+
+    >>> spans_of_identifiers("Thorax 8.0.0 1.25 B40f"), spans_of_identifiers("CT 48-15-23")
+    ([], [(3, 11)])
+    """
+    found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
+    for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
+        groups = re.findall(r"\d+", match[0])
+        if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):
+            found.append(match)
+    return [match.span() for match in found if not (versions and _DOTTED.fullmatch(match[0]))]
+
+
+def name_parts(text: str, shortest: int) -> frozenset[str]:
+    """Case-folded parts of a name or an id, to look for in other places."""
+    parts = re.split(r"[\s^=,._-]+", text.casefold())
+    return frozenset(part for part in parts if len(part) >= shortest and part not in _NOBODY)
 
 
 def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
-    """Runs of printable ASCII in binary data."""
-    return re.findall(rb"[\x20-\x7e]{%d,}" % shortest, bytes(data))
+    """Runs of printable ASCII in binary data, one byte or two (UTF-16) a letter.
+
+    >>> printable_runs(b"\\0\\1Ada L\\0" + "Doe J".encode("utf-16-be") + "Roe J".encode("utf-16-le"))
+    [b'Ada L', b'Doe J', b'Roe J']
+    """
+    least = b"{%d,}" % shortest
+    pattern = rb"(?:\0[\x20-\x7e])%s(?!\0)|(?:[\x20-\x7e]\0)%s|[\x20-\x7e]%s" % (least, least, least)
+    return [run.replace(b"\0", b"") for run in re.findall(pattern, bytes(data))]
+
+
+def is_long_number(keyword: str, text: str) -> bool:
+    """Whether an attribute that counts something (AcquisitionNumber) holds more digits than a count has."""
+    return keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > 6
+
+
+def is_ramp(run: bytes) -> bool:
+    """Whether printable bytes are numbers of a look-up table: each second byte goes on at an even step.
+
+    >>> is_ramp(bytes(range(32, 90))), is_ramp(b"Doe John")
+    (True, False)
+    """
+    bends = [abs(run[index] - 2 * run[index - 2] + run[index - 4]) for index in range(4, len(run))]
+    return sum(bend <= 2 for bend in bends) >= 0.8 * len(bends)

@@ -17,11 +17,11 @@ from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as t
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID
 
 from core.privacy.dicom import TECHNICAL_TEXT
+from core.privacy.patterns import is_long_number
 from core.privacy.pseudonyms import Pseudonyms, shifted
-from core.privacy.vocabulary import is_descriptor, is_known_code, known_codes, plain_text
+from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
 _CODES = {
     "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,
@@ -37,7 +37,8 @@ _BYTES_KEPT = frozenset(
 _SEX = frozenset(("M", "F", "O"))
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
-_CHARACTER_SET = re.compile(r"ISO[_ ]IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|")
+_LOCAL_SCHEME = "99"
+"""Private designators start so (PS3.16, 8.2); their codes may be numbers of any kind, even in a public form."""
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _DATES = frozenset(("DA", "DT"))
@@ -53,7 +54,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Rules:
-    """What one patient's data sets are cleaned with. tokens: case-folded parts of the patient's name and id."""
+    """What one patient's data sets are cleaned with. tokens: case-folded words of the patient's name and id."""
 
     pseudonyms: Pseudonyms
     patient: str
@@ -66,6 +67,7 @@ def clean_dataset(dataset: Dataset, rules: Rules) -> None:
     stack = [dataset]
     while stack:
         current = stack.pop()
+        is_local = str(current.get("CodingSchemeDesignator") or "").startswith(_LOCAL_SCHEME)
         for tag in list(current.keys()):
             try:
                 element = current[tag]
@@ -78,6 +80,8 @@ def clean_dataset(dataset: Dataset, rules: Rules) -> None:
                 stack += list(element.value)
             else:
                 element.value = kept
+        if is_local and "CodeValue" in current:
+            current.CodeValue = ""
     dataset.PatientName = dataset.PatientID = rules.patient
 
 
@@ -142,7 +146,9 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
     if vr in _WHOLE_NUMBERS:
         return element.value
     if vr in ("DS", "IS"):
-        return element.value if all(_NUMBER.fullmatch(str(value)) for value in values_of(element)) else None
+        numbers = [str(value) for value in values_of(element)]
+        good = all(_NUMBER.fullmatch(text) and not is_long_number(keyword, text) for text in numbers)
+        return element.value if good else None
     if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword)):
         return _texts(element, rules) or ""
     return None
@@ -174,27 +180,19 @@ def _temporal(keyword: str, element: Any, rules: Rules) -> Any:
 
 
 def _uids(element: Any, rules: Rules) -> Any:
-    """Registered UIDs stay (SOP classes, transfer syntaxes, well-known frames); others are replaced consistently."""
+    """Public UIDs stay; others are replaced consistently."""
     new = []
-    for value in values_of(element):
-        known = UID(str(value)).name != str(value)
-        new.append(str(value) if known else rules.pseudonyms.uid(str(value)))
+    for value in map(str, values_of(element)):
+        new.append(value if is_public_uid(element.keyword, value) else rules.pseudonyms.uid(value))
     return new if len(new) != 1 else new[0]
 
 
 def _texts(element: Any, rules: Rules) -> Any:
     """Each value with its plain words only; None where nothing is left."""
+    values = [str(value) for value in values_of(element)]
+    kept = [kept_value(element.keyword, element.VR, value, rules.tokens) for value in values]
     if element.keyword == "SpecificCharacterSet":
-        return element.value if all(_CHARACTER_SET.fullmatch(str(value)) for value in values_of(element)) else None
-    if element.keyword == "CodeValue":
-        return element.value if is_known_code(str(element.value)) else ""
-    if element.keyword == "CodeMeaning" and str(element.value).casefold() in known_codes()[1]:
-        return element.value
-    versions = element.keyword in ("SoftwareVersions", "ManufacturerModelName", "ConvolutionKernel")
-    kept = []
-    for value in values_of(element):
-        text = plain_text(str(value), rules.tokens, versions=versions)
-        kept.append(text if element.VR != "CS" or text == str(value).strip() else "")
+        return element.value if kept == values else None
     return None if not any(kept) else kept if len(kept) > 1 else kept[0]
 
 

@@ -18,6 +18,9 @@ from core.privacy.patterns import identifying, printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
 
+_MOST_OTHER = 32 * MIB
+_LONG_RUN = 16
+
 
 def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LIMITS) -> tuple[Finding, ...]:
     """Places in `source` that may identify a person, values masked, each place once.
@@ -80,19 +83,24 @@ class _Search:
 
     def _dicom(self, entry: Entry) -> None:
         findings, own = search_dicom(entry, self.tokens, self._seen)
-        if own - self.tokens:
-            self.tokens |= own
-            self._seen.clear()
+        self.tokens |= {word for word in own if len(word) > 2}
         self.add(findings)
         if self.pixels:
             self.pixels.add_dicom(entry)
 
 
 def _other(entry: Entry, tokens: Collection[str]) -> list[Finding]:
-    """Text in a file that is neither a scan nor a table; at most its first MiB is searched."""
-    found: dict[str, str] = {}
-    for run in printable_runs(entry.read(0, MIB), 6):
+    """Text in a file that is neither a scan nor a table; what is not searched of it is said.
+
+    Behind the first MiB only long runs are judged, because noise holds short ones that look like anything.
+    """
+    where = "a file that is not a scan"
+    found: dict[str, Finding] = {}
+    if entry.size > _MOST_OTHER:
+        found["unreadable"] = Finding("unreadable", where, f"only its first {_MOST_OTHER // MIB} MiB were searched")
+    data = entry.read(0, _MOST_OTHER)
+    for run in (*printable_runs(data[:MIB], 6), *printable_runs(data[MIB - _LONG_RUN :], _LONG_RUN)):
         text = run.decode("ascii")
         for category in {*in_free_text(text, tokens), identifying(text, tokens)} - {None}:
-            found.setdefault(str(category), text)
-    return [Finding(category, "a file that is not a scan", mask(run)) for category, run in found.items()]
+            found.setdefault(str(category), Finding(str(category), where, mask(run)))
+    return list(found.values())

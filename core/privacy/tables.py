@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -15,11 +17,20 @@ import pyarrow.parquet as pq
 
 from core.load.entry import Entry
 from core.load.limits import MIB
-from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, OLDEST_SHOWN, field_name, in_free_text
+from core.privacy.decoding import encoding_of, head_of
+from core.privacy.fields import (
+    AGE_FIELDS,
+    FIELD_CATEGORIES,
+    OLDEST_SHOWN,
+    REFERENCE_CATEGORIES,
+    field_name,
+    in_free_text,
+)
 from core.privacy.finding import Finding, mask
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
+_DELIMITERS = (",", "\t", ";", "|")
 _DISTINCT = 100_000
 _DAYS_90_YEARS = 90 * 365.25
 
@@ -29,45 +40,54 @@ def looks_like_table(entry: Entry) -> bool:
     head = bytes(entry.read(0, 4096))
     if head[:4] == b"PAR1":
         return True
-    if b"\0" in head or not head.strip():
+    text = head_of(head)
+    if "\0" in text or not text.strip():
         return False
-    if head.lstrip()[:1] in (b"{", b"["):
+    if text.lstrip()[:1] in ("{", "["):
         return True
-    first = head.splitlines()[0]
-    return any(first.count(mark) for mark in (b",", b"\t", b";", b"|")) and head.count(b"\n") > 0
+    first = text.splitlines()[0]
+    header = text if first.startswith('"') else first
+    return len(text) > len(first) and (
+        any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES
+    )
 
 
 def search_table(entry: Entry, tokens: Collection[str] = ()) -> list[Finding]:
     """Findings of one table: columns or fields by their names, and values by what they look like; each place once.
 
     Column names are shown only where they are common ones, otherwise columns are numbered. tokens: parts of known
-    patients' names and ids. What cannot be parsed is reported as not searched.
+    patients' names and ids. What cannot be parsed is reported as not searched, beside what was found before.
     """
-    head = bytes(entry.read(0, 64)).lstrip()
-    try:
-        if head[:4] == b"PAR1":
-            return _parquet(entry, tokens)
-        if head[:1] in (b"{", b"["):
-            return _records(entry, tokens)
-        return _text_table(entry, tokens)
-    except Exception:  # whatever a parser says may repeat content
-        return [Finding("unreadable", "table", "not searched to the end")]
-
-
-def _parquet(entry: Entry, tokens: Collection[str]) -> list[Finding]:
-    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
+    head = bytes(entry.read(0, 4096))
+    search = _records if head_of(head).lstrip()[:1] in ("{", "[") else _text_table
     found: dict[tuple[str, str], Finding] = {}
+    try:
+        for finding in (_parquet if head[:4] == b"PAR1" else search)(entry, tokens):
+            found.setdefault((finding.category, finding.where), finding)
+    except Exception:  # whatever a parser says may repeat content
+        found["unreadable", "table"] = Finding("unreadable", "table", "not searched to the end")
+    return list(found.values())
+
+
+def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
+    file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
-        chunks = (batch.column(0) for batch in file.iter_batches(_ROWS, columns=[name]))
-        for values in chunks:
-            for finding in _column(number, name, _distinct(values), tokens):
-                found.setdefault((finding.category, finding.where), finding)
+        for batch in file.iter_batches(_ROWS, columns=[name]):
+            yield from _parquet_column(number, name, batch.column(0), tokens)
     metadata = b" ".join(value for key, value in (file.schema_arrow.metadata or {}).items() if key != b"pandas")
     for category in in_free_text(metadata.decode("utf-8", "replace"), tokens):
-        found.setdefault((category, "table metadata"), Finding(category, "table metadata", mask(metadata)))
+        yield Finding(category, "table metadata", mask(metadata))
     if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
-        found["age over 89", "birth and events"] = Finding("age over 89", "birth and events", "90 years or more")
-    return list(found.values())
+        yield Finding("age over 89", "birth and events", "90 years or more")
+
+
+def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding]:
+    """A column of plain values, or of records and lists, which are walked as those of JSON."""
+    if not pa.types.is_nested(values.type):
+        yield from _column(number, name, _distinct(values), tokens)
+        return
+    for path, value in _leaves({name: values.to_pylist()}):
+        yield from _field(path, value, tokens)
 
 
 def _distinct(values: Any) -> list[Any]:
@@ -84,21 +104,30 @@ def _has_old_patient(file: pq.ParquetFile) -> bool:
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=_DAYS_90_YEARS)).any())
 
 
-def _text_table(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
+    """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
-    first = raw[:4096].splitlines()[0]
-    mark = max((",", "\t", ";", "|"), key=lambda item: first.count(item.encode()))
-    found: dict[tuple[str, str], Finding] = {}
-    reader = pd.read_csv(
-        io.BytesIO(raw), sep=mark, dtype=str, chunksize=_ROWS, keep_default_na=False, encoding="utf-8",
-        encoding_errors="replace", on_bad_lines="skip", index_col=False,
-    )  # fmt: skip
-    for part in reader:
-        for number, name in enumerate(part.columns):
-            values = part.iloc[:, number].drop_duplicates().head(_DISTINCT).tolist()
-            for finding in _column(number, str(name), [value for value in values if value], tokens):
-                found.setdefault((finding.category, finding.where), finding)
-    return list(found.values())
+    first = head_of(raw[:4096]).splitlines()[0]
+    mark = max(_DELIMITERS, key=first.count)
+    lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
+    rows = csv.reader(lines, delimiter=mark)
+    names = next((row for row in rows if row), [])
+    for number, values in _distinct_fields(rows):
+        name = names[number] if number < len(names) else ""
+        yield from _column(number, name, values, tokens)
+
+
+def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]]]:
+    """(column, distinct values), handed over whenever many of a column have come together, and at the end."""
+    waiting: dict[int, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        for number, text in enumerate(row):
+            if text:
+                waiting[number][text] = None
+                if len(waiting[number]) >= _DISTINCT:
+                    yield number, list(waiting.pop(number))
+    for number, values in waiting.items():
+        yield number, list(values)
 
 
 def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Finding]:
@@ -132,24 +161,22 @@ def _is_old(value: Any) -> bool:
     return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
 
 
-def _records(entry: Entry, tokens: Collection[str]) -> list[Finding]:
+def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
     """JSON: one document, or one a line."""
     if entry.size > _MOST_JSON:
-        return [Finding("unreadable", "JSON", "too large to be searched")]
-    text = bytes(entry.read(0, None)).decode("utf-8", "replace")
-    found: dict[tuple[str, str], Finding] = {}
-    for document in _documents(text):
+        yield Finding("unreadable", "JSON", "too large to be searched")
+        return
+    data = bytes(entry.read(0, None))
+    for document in _documents(data.decode(encoding_of(data), "replace")):
         for path, value in _leaves(document):
-            for finding in _field(path, value, tokens):
-                found.setdefault((finding.category, finding.where), finding)
-    return list(found.values())
+            yield from _field(path, value, tokens)
 
 
 def _documents(text: str) -> Iterable[Any]:
     try:
         return [json.loads(text)]
     except ValueError:
-        return (json.loads(line) for line in text.splitlines() if line.strip())
+        return (json.loads(line) for line in text.split("\n") if line.strip())
 
 
 def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -169,6 +196,8 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
     known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
     where = f"field {'.'.join(known)}" if known else "a field of a record"
     named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)
+    if path[1:] and path[-1] == "display" and path[-2] in REFERENCE_CATEGORIES:
+        where, named = f"field {path[-2]}.display", REFERENCE_CATEGORIES[path[-2]]
     if named:
         yield Finding(named, where, mask(str(value)))
     if known and known[-1] in AGE_FIELDS and _is_old(value):

@@ -1,4 +1,7 @@
-"""Words of DICOM text that identify nobody: defined terms, makers and models. All other words are taken out."""
+"""Words of DICOM text that identify nobody: defined terms, anatomy, protocol, makers and models. All others go.
+
+The search reports what `kept_value` would take out of an attribute, so that searching and cleaning never disagree.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from pydicom.sr.codedict import Collection as CodeCollection
+from pydicom.uid import UID
 
 from core.load.words import is_safe_word
-from core.privacy.patterns import WORD_BREAKS
+from core.privacy.patterns import WORDS, identifying, name_parts, spans_of_identifiers
 
 _DEFINED = frozenset(
     """
@@ -17,7 +21,7 @@ _DEFINED = frozenset(
     mixed none yes no y n ct mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc ecg px io
     bmd es xc hd som som5 som7 som10 spi dual ctcorrection screen save other unknown research product service
     monochrome monochrome1 monochrome2 rgb palette color ybr full partial rct ict 422 420 identity cielab
-    hu us hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b u lr ap si m o
+    hu us hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b g u lr ap si m o
     helix helicalmode helical axialmode sequenced sequence constant angle stationary free cine filter
     wedge flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc spiral rotate rotation
     linear exact sigmoid inverse sop density optical auto ecgmodulation angular longitudinal modulation dom zec
@@ -35,7 +39,60 @@ _DEFINED = frozenset(
     protocol adult child pediatric pedi infant fast quick std mono energy monoenergetic virtual unenhanced vnc iodine
     low-dose ldct uhr nlst lucia safire admire asir asirv veo idose imr aidr 3d 4d fbp wfbp bf af sf hf
     iodinated iohexol iopamidol iomeprol iopromide iodixanol ioversol omnipaque ultravist visipaque iomeron imeron
-    isovue optiray xenetix gastrografin oral intravenous iv ml nacl saline
+    container text code num pname composite scoord tcoord uidref contains has acq obs context concept mod properties
+    inferred from selected created approved unapproved verified unverified complete completed continuous separate
+    portrait landscape photon electron emission tungsten molybdenum rhodium row col direct indirect tiled planar closed
+    point beam physical relative external organ wsd di dv syn norm doseinfo tomo csa parallel fused post processed
+    single plane ec fil manu scanoscope sp ss fs per gr se gradient
+    scaled compression compressed uncompressed conversion ratio quality factor baseline irreversible reversible
+    deidentified anonymized details annexe dates descriptions keep identifiers uids demographics manufacturer private
+    retired dcanon dcdtchg change changes dicom basic application confidentiality profile clean retain option options
+    temporal information cleaned 0012 0062 0063 0064
+    isovue omniscan optiray xenetix gastrografin oral intravenous iv ml nacl saline
+    """.split()  # noqa: SIM905
+)
+_SCAN_WORDS = frozenset(
+    """
+    acc ao aort art arterially ax bil bilat bl bronch card chst clav cor coro cranial dors ext fem foot inf int ischium
+    lat leber liv mand med mesent musc nas ncct nect cect cct oesophagus orb parench ped pelv pel periph pulm pul ren
+    rib ribs sag sup supra infra tra trans transv trach tx txt vasc ven vent vert ves
+    cap tap chap abdo abd thx thor thorac hals kopf becken leber niere nieren lunge lungen knochen weichteil weichteile
+    hirn schaedel schädel herz gefaesse gefäße wirbelsäule wirbelsaeule hws bws lws oberbauch bauch
+    arteriell arterielle arterieller venös venöse venöser venoes portalvenös portalvenöse portalvenoes pv nativ native
+    nativphase spät spaet spätphase spaetphase frühphase phase phasen phases phasic biphasic triphasic triple einatmung
+    ausatmung kontrast kontrastmittel km mit ohne und einzel dünn duenn dick schicht schichten
+    poumon poumons foie rein reins os sans avec injecte injecté injection inj artériel artérielle veineux tardif coupe
+    coupes thoracique abdominale abdomino pelvien abdominopelvien cou tête crâne
+    torax tórax pulmon pulmón pulmones cabeza cuello pelvis contraste con sin fase arterial venosa simple tardia
+    polmone polmoni torace addome senza collo testa
+    insp inspir inspiratory exp expir expiratory expi inspi exspiration nephrographic nephro excretory pyelographic
+    equilibrium parenchymal postcontrast precontrast post pre ce cm c iv po con non noncon nc
+    diast syst diastolic systolic diastole systole bestdiast bestsyst best bpm multiphase phs
+    std stnd stand flash turbo care bolus test timing monitor premonit control smartprep carebolus surestart sureview
+    thick thins thinner fine coarse wide narrow large small full half fov dfov sfov zoom target targeted
+    recons reko rekon wf fbp mbir dlir dl truefidelity lmar omar semar mar metal artifact artefact reduction
+    algorithm window win wl ww lungwindow mediastinum mediast weich lungen bony stnd lungs
+    ctac lowdose nac ac petct attn corrected uncorrected fused fusion
+    cervical lumbar sacral spinal clavicle scapula humerus radius ulna femur tibia fibula calcaneus ribs pelvic hips
+    shoulders knees ankles feet hands wrists elbows larynx pharynx thyroid parotid temporal petrous mastoid mastoids
+    sinuses orbits facial face maxilla mandible dental teeth carotid carotids vertebral willis circle intracranial
+    extracranial venogram venography arteriogram runoff aortogram renal hepatic biliary pancreatic splenic adrenals
+    kidneys ureter ureters urogram urography ctu kub colonography enterography bowel small appendix uterus ovary ovaries
+    pleura pleural airway airways bronchi bronchial tracheal lobe lobes segment segments apex apices base bases nodule
+    nodules interstitial emphysema fibrosis embolus dissection aneurysm stent graft tavi tavr evar lv rv la ra lad rca
+    lcx valve valves mitral tricuspid pericardium pericardial myocardium myocardial ventricle ventricles atrium atria
+    vein veins vena cava ivc svc portalvenous hepatobiliary
+    planning simulation sim treatment therapy radiotherapy rt followup follow up baseline staging restaging surveillance
+    biopsy guided guidance intervention interventional drainage
+    obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment interval overlap axials coronals
+    sagittals volumes stack frame frames position phase index table
+    start end first second third arms above below level top bottom mid middle entire all cranium vertex carina diaphragm
+    st nd rd th s sec secs second seconds minute minutes hr ml mg mgi kev hu fc feet first prone decub decubitus
+    emergency ed er icu portable inpatient outpatient rule out ro eval evaluation exam examination imaging clinical
+    pulmonaryembolism screen lungscreen cancer tumor tumour oncology onco trial
+    in on from to at by ps
+    true false estimated normal abnormal yes no not none image position time frame pet petct mri mra mrt xr thoraco port
+    athorax obli oberes unteres collection lesion marked diagnosis diagnostic diagnostics
     """.split()  # noqa: SIM905
 )
 _MAKERS = frozenset(
@@ -49,12 +106,28 @@ _MAKERS = frozenset(
     frontier hispeed prospeed genesis ct750 hd brilliance ingenuity iqon icon big bore mx mx8000 gemini precedence tf
     vereos aquilion one prime lightning cx rxl asteion alexion activion scenaria supria eclos pronto radix presto uct
     umi neuviz naviscan incisive spectral cte idt syngo elite eclipse express advantage workstation aw server
+    pydicom highdicom dcmqi offis dcmtk dcm4che dcm4chee mergecom merge gdcm itk simpleitk fo dicom fodicom rsna ctp
+    tcia mec lightspeedapps apps coreload dctool version software dummy gems iden acqu parm relm stdy coad ori
+    elscint elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
     """.split()  # noqa: SIM905
 )
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
-_SHORT_NUMBER = re.compile(r"\d{1,3}(\.\d{1,3})?")
+_MEASURE = re.compile(r"\d{1,3}(%|s|sec|min|ml|mm|cm|kvp?|kev|mas?|hu|st|nd|rd|th)?", re.IGNORECASE)
+_LEVEL = re.compile(r"[A-Za-z]{1,2}\d{1,2}[a-z]?")
+_CHARACTER_SET = re.compile(r"ISO[_ ]IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|")
+_DEVICE = frozenset(
+    """
+    Manufacturer ManufacturerModelName SoftwareVersions ConvolutionKernel ImplementationVersionName FilterType
+    """.split()  # noqa: SIM905
+)
+_MOST_VERSION_DIGITS = 5
+_MAKER_CLASS = re.compile(
+    r"(?:1\.3\.12\.2\.1107|1\.2\.840\.113619|1\.3\.46\.670589|1\.2\.840\.113704|1\.2\.392\.200036\.\d{4})"
+    r"(?:\.\d{1,4}){1,6}"
+)
+"""Private classes of Siemens, GE, Philips, and Japanese makers; longer numbers are serials."""
 
 
 @lru_cache(maxsize=1)
@@ -69,35 +142,94 @@ def is_known_code(value: str) -> bool:
     return value in known_codes()[0] or bool(_SNOMED_RT.fullmatch(value))
 
 
+def is_public_uid(keyword: str, value: str) -> bool:
+    """Whether a UID is registered (SOP classes, transfer syntaxes, well-known frames), or a class of a maker."""
+    return UID(value).name != value or (keyword.endswith("SOPClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
+
+
 def is_descriptor(keyword: str) -> bool:
     """Whether an attribute describes the examination in free text, which Clean Descriptors keeps where it is plain."""
     return "Description" in keyword or keyword in ("ProtocolName", "ContrastBolusAgent", "ReasonForStudy")
 
 
-def is_plain_word(word: str) -> bool:
-    """Whether a word is a defined term, names anatomy, protocol, maker or model, or is a short number."""
-    folded = word.casefold()
-    stem = re.sub(r"(?<=[a-z]{4})\d{1,3}$", "", folded)
-    return folded in _DEFINED or stem in _MAKERS or is_safe_word(word) or bool(_SHORT_NUMBER.fullmatch(word))
+def own_words(name: str, number: str) -> frozenset[str]:
+    """Case-folded words that would give this patient away, however technical they look.
 
+    name, number: PatientName and PatientID. Of a name, every part of two characters; of an id, and of a name that is
+    one (it has digits, or repeats the id), parts of three characters that are not plain words, as "Lung" is.
 
-def plain_text(text: str, tokens: Collection[str] = (), *, versions: bool = False) -> str:
-    """The text as it is where every word is plain, else its plain words of letters only.
-
-    tokens: case-folded parts of the patient's name and id, which are never kept. versions: whether short version
-    codes ("VA48A") are plain too.
-
-    >>> plain_text("Thorax 2.0 B40f"), plain_text("Thorax DOE 1945 B40f"), plain_text("lung", {"lung"})
-    ('Thorax 2.0 B40f', 'Thorax', '')
+    >>> sorted(own_words("MA^LI", "Q12")), sorted(own_words("Lung_Dx-A0001", "Lung_Dx-A0001"))
+    (['li', 'ma', 'q12'], ['a0001'])
     """
-    words = [word for word in WORD_BREAKS.split(text) if word]
-    plain = [_is_plain(word, tokens, versions) for word in words]
-    if all(plain):
-        return text.strip()
-    return " ".join(word for word, good in zip(words, plain) if good and word.isalpha() and len(word) > 1)
+    is_code = any(letter.isdigit() for letter in name) or name.casefold() == number.casefold()
+    codes = name_parts(f"{number} {name}" if is_code else number, 3)
+    parts = frozenset() if is_code else name_parts(name, 2)
+    return parts | {part for part in codes if not (part.isalpha() and is_plain_word(part))}
 
 
-def _is_plain(word: str, tokens: Collection[str], versions: bool) -> bool:
-    if word.casefold() in tokens:
+def is_plain_word(word: str) -> bool:
+    """Whether a word is a defined term, names anatomy or protocol, or is a kernel, a level or a short number."""
+    if _is_term(word):
+        return True
+    parts = re.split(r"(?<=[a-z])(?=[A-Z])", word)
+    return len(parts) > 1 and all(len(part) > 1 and _is_term(part) for part in parts)
+
+
+def _is_term(word: str) -> bool:
+    folded = word.casefold()
+    stem = re.sub(r"(?<=[a-z]{4})\d{1,2}$", "", folded)
+    if stem in _DEFINED or stem in _SCAN_WORDS or is_safe_word(stem) or is_safe_word(word):
+        return True
+    return bool(_MEASURE.fullmatch(word) or _LEVEL.fullmatch(word))
+
+
+def kept_value(keyword: str, vr: str, value: str, tokens: Collection[str] = ()) -> str:
+    """What may stay of one value of a technical or describing attribute: all of it where its words are plain.
+
+    tokens: the patient's own words; a defined term (CS) or a kernel is one by its place, whatever the patient's name.
+    """
+    if keyword == "SpecificCharacterSet":
+        return value if _CHARACTER_SET.fullmatch(value) else ""
+    if keyword == "CodeValue":
+        return value if is_known_code(value) else ""
+    if keyword == "CodeMeaning" and value.casefold() in known_codes()[1]:
+        return value
+    term = vr == "CS" or keyword == "ConvolutionKernel"
+    text = plain_text(value, () if term else tokens, device=keyword in _DEVICE)
+    return text if not term or text == value.strip() else ""
+
+
+def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False) -> str:
+    """The text as it is where every word is plain and no numbers stand together as in a date or id, else its words.
+
+    tokens: case-folded words of the patient's name and id, which are never kept. device: whether makers, models and
+    short version codes ("VA48A") are plain too.
+
+    >>> plain_text("Thorax 2.0 B40f"), plain_text("Thorax DOE 1945 B40f"), plain_text("Chest 48-15-23")
+    ('Thorax 2.0 B40f', 'Thorax', 'Chest')
+    >>> plain_text("lung", {"lung"}), plain_text("Chest^Routine")
+    ('', 'Chest^Routine')
+    """
+    text = text.strip()
+    barred = spans_of_identifiers(text, versions=device)
+    words = [(found[0], _is_kept(found, tokens, barred, device)) for found in WORDS.finditer(text)]
+    if not barred and all(kept for _, kept in words):
+        return text
+    rest = " ".join(word for word, kept in words if kept and word.isalpha() and len(word) > 1)
+    return "" if identifying(rest) else rest
+
+
+def _is_kept(found: re.Match[str], tokens: Collection[str], barred: Collection[tuple[int, int]], device: bool) -> bool:
+    """Whether a word is plain, none of the patient's own, and in no span that may identify."""
+    if any(found.start() < stop and found.end() > start for start, stop in barred):
         return False
-    return is_plain_word(word) or (versions and bool(_VERSION.fullmatch(word)))
+    word = found[0]
+    if {word.casefold(), *(part.casefold() for part in re.split(r"(?<=[a-z])(?=[A-Z])", word))} & set(tokens):
+        return False
+    return is_plain_word(word) or (device and _is_device_word(word))
+
+
+def _is_device_word(word: str) -> bool:
+    stem = re.sub(r"(?<=[a-z]{4})\d{1,3}[a-z]?$", "", word.casefold())
+    few = sum(letter.isdigit() for letter in word) <= _MOST_VERSION_DIGITS
+    return stem in _MAKERS or (few and bool(_VERSION.fullmatch(word)))

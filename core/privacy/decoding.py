@@ -1,0 +1,33 @@
+"""Text files as text, whatever encoding the table reader accepts: a search must see what a loader would show."""
+
+from __future__ import annotations
+
+import codecs
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def encoding_of(data: bytes) -> str:
+    """The encoding that a byte-order mark declares, else UTF-16 where every other byte is zero, else UTF-8.
+
+    >>> encoding_of("a,b".encode("utf-16")), encoding_of("a,b".encode("utf-16-be")), encoding_of(b"a,b")
+    ('utf-16', 'utf-16-be', 'utf-8')
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return encoding
+    head = data[:64]
+    if len(head) >= 4 and not any(head[::2]) and all(head[1::2]):
+        return "utf-16-be"
+    return "utf-16-le" if len(head) >= 4 and all(head[::2]) and not any(head[1::2]) else "utf-8"
+
+
+def head_of(data: bytes) -> str:
+    """The start of a file as text, without a mark; characters that cannot be decoded are replaced."""
+    return data.decode(encoding_of(data), "replace").lstrip("\ufeff")

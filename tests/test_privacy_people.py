@@ -1,0 +1,61 @@
+"""Who is one patient: ids are trusted unless they are placeholders or stand with people who cannot be the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from ct_factory import to_bytes
+from privacy_support import ct_slice
+
+from core.privacy.deidentify import deidentify
+from core.privacy.people import Person, identities
+
+DOE = Person("A1", "Doe^Jane", "19520302", "1.1")
+PAIRS = {
+    "the same": (DOE, False),
+    "another study, spelt otherwise": (Person("A1", "DOE JANE", "19520302", "1.2"), False),
+    "married": (Person("A1", "Smith^Jane", "19520302", "1.2"), False),
+    "no birth date": (Person("A1", "Doe^Jane", "", "1.2"), False),
+    "no name": (Person("A1", "", "", "1.2"), False),
+    "anonymous": (Person("A1", "ANONYMOUS", "19520302", "1.2"), False),
+    "another birth date": (Person("A1", "Doe^Jane", "19900101", "1.2"), True),
+    "another name": (Person("A1", "Brown^Bob", "19520302", "1.2"), True),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_one_id_is_one_person_unless_two_cannot_be_the_same(case: str) -> None:
+    other, apart = PAIRS[case]
+    (one, two), shared = identities([DOE, other])
+    assert (one != two) == apart
+    assert shared == apart
+
+
+@pytest.mark.parametrize("number", ["UNKNOWN", "0", "000000", "", "n/a", "XXX"])
+def test_a_placeholder_id_tells_nobody_apart(number: str) -> None:
+    people = [
+        Person(number, "Adams^Amy", "19400101", "1.1"),
+        Person(number, "Brown^Bob", "19900101", "1.2"),
+        Person(number, "Adams^Amy", "19400101", "1.3"),
+        Person(number, "", "", "1.4"),
+        Person(number, "Anonymous", "", "1.5"),
+    ]
+    found, shared = identities(people)
+    assert found[0] == found[2]
+    assert len(set(found)) == 4
+    assert shared == 0
+
+
+def test_two_people_under_one_id_get_two_names_two_shifts_and_a_line_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index, (name, birth) in enumerate((("Adams^Amy", "19400101"), ("Brown^Bob", "19900101"))):
+        dataset = ct_slice(index, 48)
+        dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate = "77", name, birth
+        dataset.StudyInstanceUID = f"1.2.{index}"
+        (tmp_path / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    report = deidentify(tmp_path / "in", tmp_path / "out")
+    sets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert len({item.PatientID for item in sets}) == len({item.StudyDate for item in sets}) == report.patients == 2
+    assert any("1 patient id shared by different people" in line for line in report.lines())

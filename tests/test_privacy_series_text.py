@@ -1,0 +1,82 @@
+"""Text read on some pictures of a series is blanked at that place on all of them, and nowhere else."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from ct_factory import to_bytes
+from privacy_support import BURNED, ct_plane, ct_slice, draw
+
+from core.privacy.deidentify import SCREEN, deidentify
+from core.privacy.nifti_out import rebuild_nifti
+from core.privacy.series_text import on_every_picture
+from core.privacy.text_place import PlaneBox
+
+COUNT = 8
+
+
+def cleaned(folder: Path, slices: list[pydicom.Dataset]) -> tuple[dict[int, np.ndarray], dict[str, int]]:
+    """(HU by instance number of what was written, what was left out)."""
+    (folder / "in").mkdir()
+    for index, dataset in enumerate(slices):
+        dataset.InstanceNumber = index + 1
+        (folder / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    report = deidentify(folder / "in", folder / "out")
+    written = [pydicom.dcmread(path) for path in (folder / "out").rglob("*.dcm")]
+    return {int(item.InstanceNumber) - 1: item.pixel_array.astype(int) - 1024 for item in written}, report.left_out
+
+
+@pytest.mark.parametrize("on", [range(COUNT), range(3, 5), range(0)], ids=["all", "two", "none"])
+def test_a_place_with_text_is_air_on_every_slice_and_the_rest_is_unchanged(tmp_path: Path, on: range) -> None:
+    slices = [ct_slice(index, text=BURNED if index in on else "") for index in range(COUNT)]
+    before = [np.frombuffer(item.PixelData, "<u2").reshape(160, 160).astype(int) - 1024 for item in slices]
+    after, left_out = cleaned(tmp_path, slices)
+    assert not left_out
+    changed = np.any([after[index] != before[index] for index in range(COUNT)], axis=0)
+    assert changed.any() == bool(on)
+    for index in range(COUNT):
+        assert (after[index][changed] == -1024).all()
+        assert after[index].max() < 1500, "letters at 2000 HU are gone"
+    rows = np.flatnonzero(changed.any(axis=1))
+    assert not len(rows) or rows[-1] < 40, "only the line of text changed"
+
+
+def test_a_document_among_the_slices_goes_and_its_text_blanks_nothing(tmp_path: Path) -> None:
+    slices = [ct_slice(index) for index in range(COUNT)]
+    before = [np.frombuffer(item.PixelData, "<u2").reshape(160, 160).astype(int) - 1024 for item in slices]
+    page = np.full((160, 160), -1000.0)
+    for row in range(4, 150, 18):
+        draw(page, BURNED, row, 8, 14, 2000)
+    slices[3].PixelData = (page + 1024).astype("<u2").tobytes()
+    after, left_out = cleaned(tmp_path, slices)
+    assert left_out == {SCREEN: 1}
+    assert 3 not in after
+    assert all((after[index] == before[index]).all() for index in after)
+
+
+def test_a_place_grows_along_its_line_and_stays_in_the_picture() -> None:
+    line, column = PlaneBox(2, 4, 10, 20, 20, 100, 0.9, ""), PlaneBox(0, 0, 40, 150, 120, 158, 0.9, "")
+    found = {(box.top, box.left, box.bottom, box.right) for box in on_every_picture([line, column], (160, 160))}
+    assert found == {(10, 10, 20, 110), (32, 150, 128, 158)}
+
+
+def test_text_on_two_slices_of_a_nifti_volume_is_blanked_on_all() -> None:
+    planes = [ct_plane(index, 192) for index in range(COUNT)]
+    for index in (3, 4):
+        draw(planes[index], BURNED, 8, 20, 14, 2500)
+    volume = np.stack([plane[::-1, ::-1].T for plane in planes], -1).astype(np.int16)
+    image, out = nib.Nifti1Image(volume, np.diag([0.7, 0.7, 1.0, 1.0])), io.BytesIO()
+    image.to_file_map({"image": nib.FileHolder(fileobj=out), "header": nib.FileHolder(fileobj=out)})
+    data, blanked = rebuild_nifti(out.getvalue())
+    after = np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(data)).dataobj)
+    changed = (after != volume).any(axis=2)
+    assert blanked
+    assert after.max() < 1500
+    assert 0 < changed.mean() < 0.15
+    assert (after[changed] == after.min()).all()

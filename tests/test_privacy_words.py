@@ -1,0 +1,156 @@
+"""Words of descriptions and technical text, in both directions: what identifies goes, what describes the scan stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from ct_factory import Grid, dicom_slices, to_bytes
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from core.privacy import find_identifiers
+from core.privacy.deidentify import deidentify
+from core.privacy.profile import Rules, clean_dataset
+from core.privacy.pseudonyms import Pseudonyms
+from core.privacy.vocabulary import is_plain_word, kept_value, own_words, plain_text
+
+DESCRIBING = [
+    "Thorax arterial phase 1.0 B40f", "CTPA 1.0 I26f 3", "Chest^Routine", "Thorax^01_ThoraxRoutine (Adult)",
+    "Abdomen portal venous 5.0", "PE protocol", "Lung 1.25mm", "THX VEN 3.0 I30f 3", "delayed 5 min", "Arterial 30s",
+    "w/o contrast", "non-contrast", "C+ chest", "nativ", "Thorax arteriell", "Abdomen portalvenös", "Thorax KM",
+    "HEAD^NECK", "Lungs 1.0 Br59 Q3", "CHEST/ABD/PEL", "CT Angio Chest PE", "Recon 2: LUNG", "5.0 STD",
+    "STANDARD AXIAL", "CAP w IV", "Cor 70% diast", "Topogram 0.6 T20f", "ThorRoutine 5.0 B31f", "CT THORAX W CONTRAST",
+    "Mediastinum", "LUNG INSP", "LUNG EXP", "90 sec delay", "CT Thorax+Abd ven. Phase", "Thorax 8.0.0 B40f",
+    "Cor 30-80%", "Lung 0.625", "THX 1.0 0.75",
+]  # fmt: skip
+IDENTIFYING = {
+    "CT Chest 48-15-23": "CT Chest", "CT Chest 482 931": "CT Chest", "Thorax 02-03-57": "Thorax",
+    "Thorax 14 11 48": "Thorax", "Thorax 02.03.57": "Thorax", "Chest 2 3 57": "Chest", "CT 48/15/23": "CT",
+    "Thorax 12-34-56-78": "Thorax", "CT 1.2.840.113": "CT", "Chest Quillfeather": "Chest", "Chest room 12": "Chest",
+    "Chest Mr Bright": "Chest", "CT Dr. Flash": "CT", "Thorax 1.5 48_15_23": "Thorax", "Chest^Quillfeather": "Chest",
+    "Thorax 3.11 57": "Thorax", "lung 1957-03-02": "lung", "ThoraxQuill": "", "BRIGHT^LIGHT": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DESCRIBING)
+def test_words_that_describe_the_scan_stay_as_they_are(text: str) -> None:
+    assert plain_text(text) == text
+
+
+@pytest.mark.parametrize("text", IDENTIFYING)
+def test_dates_numbers_in_groups_and_names_go_and_the_rest_stays(text: str) -> None:
+    assert plain_text(text) == IDENTIFYING[text]
+
+
+NAMES = """
+    Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson Anderson
+    Thomas Taylor Moore Jackson Martin Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson Walker
+    Young Allen King Wright Scott Torres Nguyen Hill Flores Green Adams Nelson Baker Hall Rivera Campbell Mitchell
+    Carter Roberts Mueller Schmidt Schneider Fischer Weber Meyer Wagner Becker Schulz Hoffmann Rossi Russo Ferrari
+    Bernard Dubois Petit Durand Leroy Moreau Simon Laurent Ivanov Novak Kowalski Andersson Hansen Yilmaz Wang Li
+    Zhang Liu Chen Tanaka Suzuki Kim Park Choi Singh Kumar Ali Khan Maria Anna Peter Paul Hans Karl Ruth Emma Noah
+    """.split()  # noqa: SIM905
+SHARED_WITH_TERMS = frozenset(("li",))
+"""Surnames that are terms too: "Li" is left in German reports. They go where they are the patient's own."""
+
+
+def test_frequent_names_are_no_technical_words() -> None:
+    assert {name.casefold() for name in NAMES if is_plain_word(name)} <= SHARED_WITH_TERMS
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "text", "kept"),
+    [
+        ("MA^LI", "Q1", "Chest MA", "Chest"),
+        ("LUNG^FLASH", "Q1", "Chest FLASH", "Chest"),
+        ("Lung_Dx-A0001", "Lung_Dx-A0001", "Lung 1.25mm", "Lung 1.25mm"),
+        ("Doe^Jane", "Lung-551", "Lung 551", "Lung"),
+        ("Doe^Jane", "4711-AX", "Thorax 2.0 B40f", "Thorax 2.0 B40f"),
+    ],
+)
+def test_the_patients_own_words_go_however_plain_and_parts_of_ids_that_are_plain_stay(
+    name: str, number: str, text: str, kept: str
+) -> None:
+    assert kept_value("SeriesDescription", "LO", text, own_words(name, number)) == kept
+
+
+def test_defined_terms_stay_whatever_the_patient_is_called() -> None:
+    tokens = own_words("CT^LUNG", "1")
+    assert kept_value("Modality", "CS", "CT", tokens) == "CT"
+    assert kept_value("ConvolutionKernel", "SH", "LUNG", tokens) == "LUNG"
+    assert kept_value("ConvolutionKernel", "SH", "Quillfeather", tokens) == ""
+
+
+TECHNICAL = [
+    ("WindowCenterWidthExplanation", "Quillfeather", "WINDOW1"),
+    ("ManufacturerModelName", "Room Quillfeather", "Definition AS+"),
+    ("FilterType", "QUILLFEATHER", "LARGE BOWTIE FIL"),
+    ("SoftwareVersions", "quillhost.hospital.org", "syngo CT VA48A"),
+    ("SoftwareVersions", "A4815B2317", "LightSpeedApps308I.2_H3.1M5"), ("ConvolutionKernel", "Quillfeather", "Br40d"),
+    ("ImageType", ["ORIGINAL", "PRIMARY", "AXIAL", "QUILLFEATHER"], ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"]),
+    ("DeidentificationMethod", "removed Quillfeather", "Per DICOM PS 3.15 AnnexE. Details in 0012,0064"),
+    ("ScanOptions", "QUILLFEATHER", "HELICAL MODE"), ("BodyPartExamined", "QUILLFEATHER", "CHEST"),
+    ("LossyImageCompressionMethod", "QUILLFEATHER", "ISO_10918_1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keyword", "name", "usual"), TECHNICAL, ids=lambda value: str(value)[:20])
+def test_technical_text_is_judged_by_its_words(keyword: str, name: str, usual: str) -> None:
+    for value, expected in ((name, True), (usual, False)):
+        dataset = dicom_slices(Grid((4, 4, 1)))[0]
+        setattr(dataset, keyword, value)
+        found = find_identifiers(("a.dcm", to_bytes(dataset)), pixels=False)
+        assert any(keyword in item.where for item in found) == expected, value
+
+
+@pytest.mark.parametrize(("meaning", "found"), [("Quillfeather", True), ("Chest", False), ("CT Thorax", False)])
+def test_names_in_code_meanings_are_found(meaning: str, found: bool) -> None:
+    dataset, outer, inner = dicom_slices(Grid((4, 4, 1)))[0], Dataset(), Dataset()
+    inner.CodeMeaning = meaning
+    outer.PersonIdentificationCodeSequence = Sequence([inner])
+    dataset.PerformingPhysicianIdentificationSequence = Sequence([outer])
+    places = [item.where for item in find_identifiers(("a.dcm", to_bytes(dataset)), pixels=False)]
+    assert any("CodeMeaning" in place for place in places) == found
+
+
+def test_a_description_judged_for_one_patient_is_judged_again_for_the_next() -> None:
+    """Elements seen before are skipped only where they were judged by the same words."""
+    files = []
+    for number, name in enumerate(("Doe^Jane", "MA^LI")):
+        dataset = dicom_slices(Grid((4, 4, 1)))[0]
+        dataset.PatientName, dataset.SeriesDescription, dataset.PatientID = name, "Chest MA", f"Q{number}"
+        files.append((f"{number}.dcm", to_bytes(dataset)))
+    for count, expected in ((1, False), (2, True)):
+        found = find_identifiers(files[:count], pixels=False)
+        assert any("SeriesDescription" in item.where for item in found) == expected
+
+
+def test_plain_studies_are_written_whole_and_descriptions_that_identify_are_cut(tmp_path: Path) -> None:
+    """What cleaning keeps, the check after it accepts: no file is lost to a description."""
+    texts = [*DESCRIBING, *IDENTIFYING]
+    (tmp_path / "in").mkdir()
+    for index, text in enumerate(texts):
+        dataset = dicom_slices(Grid((4, 4, 1)))[0]
+        dataset.SpecificCharacterSet, dataset.SeriesDescription = "ISO_IR 192", text
+        dataset.InstanceNumber, dataset.SOPInstanceUID = index + 1, f"1.2.{index}"
+        dataset.StackID, dataset.PatientID, dataset.PatientName = "1", "Lung_Dx-A0001", "Lung_Dx-A0001"
+        dataset.ConvolutionKernel = "LUNG"
+        (tmp_path / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    report = deidentify(tmp_path / "in", tmp_path / "out")
+    sets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert not report.left_out
+    assert {(item.StackID, item.ConvolutionKernel) for item in sets} == {("1", "LUNG")}
+    got = {item.InstanceNumber - 1: item.get("SeriesDescription") or "" for item in sets}
+    assert [got[index] for index in range(len(texts))] == [*DESCRIBING, *IDENTIFYING.values()]
+
+
+@pytest.mark.parametrize(("scheme", "kept"), [("99LOC", ""), ("SRT", "T-D3000")])
+def test_codes_of_local_schemes_go_even_in_a_public_form(scheme: str, kept: str) -> None:
+    dataset, item = dicom_slices(Grid((4, 4, 1)))[0], Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "T-D3000", scheme, "Chest"
+    dataset.AnatomicRegionSequence = Sequence([item])
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert dataset.AnatomicRegionSequence[0].CodeValue == kept
+    assert dataset.AnatomicRegionSequence[0].CodeMeaning == "Chest"

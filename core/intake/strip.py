@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from core.load.words import count_of
-from core.privacy.burned_in import TextBox, blank_text
+from core.privacy.burned_in import TextBox, blank_text, on_every_slice
 from core.privacy.patterns import identifying
 from core.records import CtStudy, Timeline
 
@@ -16,12 +16,14 @@ from core.records import CtStudy, Timeline
 def strip(
     study: CtStudy | None, timeline: Timeline | None, boxes: Sequence[TextBox] = ()
 ) -> tuple[CtStudy | None, Timeline | None]:
-    """The case without residual identifiers; boxes: where text stands in the voxels, to be blanked as air.
+    """The case without residual identifiers.
+
+    boxes: where text was found in the voxels; these places are blanked as air on every slice.
 
     A `CtStudy` is voxels, affine and allow-listed words already: headers, names and bytes around the pixels stay behind
     with the files. Of a timeline, texts and descriptions that look like a name, number, contact or date are removed.
     """
-    cleaned = None if study is None else blank_text(study, boxes)
+    cleaned = None if study is None else blank_text(study, on_every_slice(study, boxes))
     return cleaned, None if timeline is None else _strip_texts(timeline)
 
 

@@ -107,6 +107,24 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     return replace(study, voxels_hu=voxels, notes=(*study.notes, note))
 
 
+def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, ...]:
+    """Each box through all slices and longer at both ends by its height.
+
+    A name is written into every slice; where the reader fails it is often legible still, as are its first letters.
+    """
+    along = _slice_axis(study.spacing_mm)
+    across = [axis for axis in range(3) if axis != along]
+    found = []
+    for box in boxes:
+        start, stop = list(box.start), list(box.stop)
+        short, long = sorted(across, key=lambda axis: box.stop[axis] - box.start[axis])
+        margin = box.stop[short] - box.start[short]
+        start[long], stop[long] = max(start[long] - margin, 0), min(stop[long] + margin, study.shape[long])
+        start[along], stop[along] = 0, study.shape[along]
+        found.append(replace(box, start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2])))
+    return tuple(found)
+
+
 def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
     """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds)."""
     found: list[PlaneBox] = []

@@ -14,6 +14,12 @@ T = TypeVar("T")
 Tell = Callable[[float, str], None]
 """Called with (share done, words); stops the work where it was cancelled."""
 
+UNFORESEEN = UserFacingError(
+    "Reading stopped at something unforeseen.",
+    "a CT study or an events file as described on this page",
+    "Try another export of the data; the file itself was not changed.",
+)
+
 AT_ONCE = 2
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
@@ -42,13 +48,14 @@ class Job(Generic[T]):
     """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
 
     At most two jobs of all sessions run at once, so that one machine's memory suffices; the others say that they wait.
+    unforeseen: what is said of an error that nobody foresaw.
     """
 
-    def __init__(self, words: str, work: Callable[[Tell], T]) -> None:
+    def __init__(self, words: str, work: Callable[[Tell], T], *, unforeseen: UserFacingError = UNFORESEEN) -> None:
         self._state: _State[T] = _State(words)
         self.started = time.monotonic()
         weakref.finalize(self, self._state.cancelled.set)
-        threading.Thread(target=_run, args=(self._state, work, words), daemon=True).start()
+        threading.Thread(target=_run, args=(self._state, work, words, unforeseen), daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -79,7 +86,7 @@ class Job(Generic[T]):
         return self._state.done.wait(seconds)
 
 
-def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
+def _run(state: _State[T], work: Callable[[Tell], T], words: str, unforeseen: UserFacingError) -> None:
     """The thread. Errors become sentences; anything unexpected is told without its text, which could identify."""
     try:
         while not _turns.acquire(timeout=0.2):
@@ -100,11 +107,7 @@ def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
             "The machine's memory does not suffice.", "a study that fits", "Choose a smaller series, or try later."
         )
     except Exception:
-        state.error = UserFacingError(
-            "Reading stopped at something unforeseen.",
-            "a CT study or an events file as described on this page",
-            "Try another export of the data; the file itself was not changed.",
-        )
+        state.error = unforeseen
     finally:
         state.done.set()
 

@@ -343,7 +343,7 @@ class Viewer {
 
   buildFooter() {
     const foot = element("div", "foot");
-    this.switch = element("button", "switch", { type: "button", role: "switch", title: "Overlay on or off (o)" });
+    this.switch = element("button", "switch", { type: "button", role: "switch", "aria-checked": "true", title: "Overlay on or off (o)" });
     this.caption = element("span", "", {}, "Saliency");
     this.switch.append(element("i", "knob"), this.caption);
     this.switch.addEventListener("click", () => this.act("overlay"));

@@ -64,16 +64,21 @@ def main() -> None:
 def _places(new: bool) -> Places:
     """Where everything goes. What was to be exported is taken away at once; for a newly opened case the rest is, too,
     and says that it loads, before anything of the case is named."""
-    columns = st.columns([1.42, 1], gap="small")
+    columns = st.columns([1.27, 1], gap="small")
     record, exports = st.container(), st.empty()
     exports.html('<h2 class="section dim">Export</h2>')
     if not new:
-        return Places(columns[0].container, partial(columns[1].container, height="stretch"), record.container, exports)
+        return Places(
+            columns[0].container,
+            partial(columns[1].container, height="stretch", gap="xsmall"),
+            record.container,
+            exports,
+        )
     left, right, below = columns[0].empty(), columns[1].empty(), record.empty()
     left.html(empty_html("scan", "Loading the CT", ()))
     right.html(empty_html("panel", "Asking the model", ()))
     below.html(empty_html("lanes", "Reading the record", ()))
-    return Places(left.container, partial(right.container, height="stretch"), below.container, exports)
+    return Places(left.container, partial(right.container, height="stretch", gap="xsmall"), below.container, exports)
 
 
 def _case() -> Case | None:

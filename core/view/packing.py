@@ -182,7 +182,7 @@ def slice_strip(
         index = (attention.ct_positions_mm - z0) / step * by
         thickness = abs(float(np.median(np.diff(np.sort(index))))) if len(index) > 1 else 1.0
         bars = [[float(k), float(w), thickness] for k, w in zip(index, attention.ct_weights, strict=True)]
-        return bars, f"{attention.kind}: weight of each CT slice. Click to jump."
+        return bars, f"Weight of each CT slice; click to jump. From {attention.kind}"
     if saliency is not None:
         sums = np.abs(saliency.values).sum(axis=(0, 1), dtype=np.float64)
         return [[k * by, float(v), by] for k, v in enumerate(sums)], "Saliency summed over each slice. Click to jump."

@@ -409,7 +409,6 @@ class Viewer {
     const saved = remembered.get(header.digest);
     this.cursor = saved ? [...saved.cursor] : [...header.start];
     this.window = saved ? { ...saved.window } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
-    this.notice.textContent = header.notice;
     this.settled = Boolean(saved);
     this.shownAt = performance.now();
     this.strip.setAttribute("aria-valuemin", "1");
@@ -705,7 +704,10 @@ class Viewer {
     this.root.addEventListener("pointerenter", () => { this.inside = true; }, options);
     this.root.addEventListener("pointerleave", () => { this.inside = false; }, options);
     document.addEventListener("keydown", (event) => this.keyDown(event), options);
-    document.addEventListener("fullscreenchange", () => this.resize(), options);
+    document.addEventListener("fullscreenchange", () => {
+      this.notice.textContent = this.root.matches(":fullscreen") ? this.volume?.notice || "" : ""; // the page shows it else
+      this.resize();
+    }, options);
   }
 
   listenPane(pane, options) {

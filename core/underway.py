@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
 from core.intake import Job, Tell
+from core.intake.job import Turns
 from core.records import CaseReview
 
 WORDS = "Saliency"
+TURNS = Turns(2)
+"""Files that are being read keep no saliency waiting, nor the other way round."""
 FAILED = UserFacingError(
     "The saliency could not be computed.",
     "a map of the risk on the CT",
@@ -52,7 +55,7 @@ class Underway:
     def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
         """The work that answers the question asked now, begun once."""
         if self._job is None:
-            self._job = Job(WORDS, work, unforeseen=FAILED)
+            self._job = Job(WORDS, work, unforeseen=FAILED, turns=TURNS)
         return self._job
 
     def stop(self) -> None:

@@ -37,8 +37,9 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
     files = session.exports(case, asked.model.key, review)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="export"):
         st.html('<h2 class="section">Export</h2>', width="content")
+        coming = {"saliency.nii.gz"} if waiting else set()
         for name, (title, mime) in KINDS.items():
-            if name in files.names:
+            if name in {*files.names, *coming}:
                 _button(title, name, mime, lambda name=name: files.file(name), waiting)
         _button("All in one zip", "case_review.zip", "application/zip", files.archive, waiting)
         st.caption(WAITING if waiting else BURNED_IN)

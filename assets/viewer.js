@@ -4,6 +4,7 @@
  *   kind "volume"   header + int16 HU, i fastest; the visible viewer
  *   kind "overlay"  header + uint8 map, same order; changes without the volume being sent again
  *   kind "expect"   header only: the question now asked; a map that answers another one is taken off the screen
+ *   An overlay without a map says why, or names the map that is still being computed; its slice strip is shown already.
  * Voxel axes are closest RAS: i to the patient's right, j anterior, k superior. The display is radiological: every plane
  * flips both of its axes, so the patient's right lies on the left, anterior and superior lie on top.
  */
@@ -30,10 +31,15 @@ const ACTIONS = [
   { id: "help", key: "?", label: "Keys and mouse", icon: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .9-1 1.7v.5M12 17.5v.5" },
 ];
 const KEYS = [
-  ["1 to 6", "window presets"], ["Wheel, up, down", "previous, next slice"], ["Page up, page down", "ten slices"],
-  ["Home, end", "first, last slice"], ["Space", "reset the view"], ["i", "invert"], ["z", "zoom: drag; again for the crosshair"],
+  ["Tab, pointer", "choose the plane that keys act on"], ["Wheel, up, down", "previous, next slice"], ["Page up, page down", "ten slices"],
+  ["Home, end", "first, last slice"], ["Shift + arrows", "move the crosshair"], ["g", "go to the strongest place of the map"],
+  ["1 to 6", "window presets"], ["Space", "reset the view and the overlay"], ["i", "invert"], ["z", "zoom: drag; again for the crosshair"],
   ["c, w, p, m", "crosshair, window, pan, distance"], ["o", "overlay on or off"], ["Right drag", "zoom"], ["Middle drag", "pan"],
   ["Shift + drag", "window"], ["Delete", "clear distances"], ["f", "full screen"], ["?", "this list"],
+];
+const MAP_WORDS = [
+  "Colour shows where on the CT the model's risk depends on the voxels, not where disease is. Below the threshold nothing is coloured.",
+  "The model reads whole slices, air and table included, in cells larger than a voxel. Colour in air, outside the body or across an edge is true to the model: its risk depends on what it sees there, the body's outline for instance. Much of it is a reason to trust this answer less.",
 ];
 const PLANES = {
   axial: { u: 0, v: 1, w: 2, letters: ["R", "L", "A", "P"], label: "Axial" },
@@ -42,9 +48,11 @@ const PLANES = {
 };
 const SIGNED_ZERO = 128;
 const REPORT_DELAY_MS = 350;
+const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
+const SETTLED_MS = 10000; // who has looked at the picture so long is not taken elsewhere by a map that comes late
 
 const overlays = new Map(); // viewer id -> overlay packet
-const expected = new Map(); // viewer id -> the question that the next overlay must answer
+const expected = new Map(); // viewer id -> header with the question that the next overlay must answer
 const viewers = new Map(); // viewer id -> Viewer
 const remembered = new Map(); // volume digest -> view state of this page visit (numbers only)
 const instances = new WeakMap(); // mount element -> Viewer
@@ -55,8 +63,8 @@ export default function mount({ data, parentElement, setStateValue }) {
   const packet = unpack(data);
   const id = packet.header.viewer;
   if (packet.header.kind === "expect") {
-    expected.set(id, packet.header.question);
-    viewers.get(id)?.showWaiting();
+    expected.set(id, packet.header);
+    viewers.get(id)?.showState();
     return () => expected.delete(id);
   }
   if (packet.header.kind === "overlay") {
@@ -127,9 +135,10 @@ class Pane {
     this.name = name;
     this.zoom = 1;
     this.pan = [0, 0];
-    this.node = element("div", `pane ${name}`, { "data-plane": name });
+    this.node = element("div", `pane ${name}`, { "data-plane": name, tabindex: "0", role: "group", "aria-label": `${this.label} plane. Arrow keys change the slice, with Shift they move the crosshair.` });
     this.canvas = element("canvas", "", { role: "img", "aria-label": `${this.label} CT slice` });
-    this.node.append(this.canvas, element("span", "plane-name", {}, this.label));
+    this.title = element("span", "plane-name", {}, this.label);
+    this.node.append(this.canvas, this.title);
     this.letters.forEach((letter, n) => this.node.append(element("span", `letter at${n}`, { "aria-hidden": "true" }, letter)));
     this.ct = document.createElement("canvas");
     this.heat = document.createElement("canvas");
@@ -270,8 +279,8 @@ class Viewer {
     this.tool = "cross";
     this.rulers = [];
     this.inverted = false;
-    this.threshold = 0.35;
-    this.opacity = 0.55;
+    Object.assign(this, OVERLAY_LOOK);
+    this.inputs = {};
     this.heatOn = true;
     this.cursor = [0, 0, 0];
     this.window = { width: 400, level: 40 };
@@ -295,9 +304,10 @@ class Viewer {
   // ---------------------------------------------------------------- structure
 
   build(parent) {
-    this.root = element("section", "viewer", { tabindex: "0", "aria-label": "CT viewer. Arrow keys change the slice, question mark lists all keys." });
+    this.root = element("section", "viewer", { tabindex: "-1", "aria-label": "CT viewer. Arrow keys change the slice, question mark lists all keys." });
     this.panes = Object.keys(PLANES).map((name) => new Pane(this, name));
     const [axial, coronal, sagittal] = this.panes;
+    this.active = axial;
     this.probe = element("div", "read probe");
     this.place = element("div", "read place");
     this.level = element("div", "read level");
@@ -326,20 +336,21 @@ class Viewer {
     tools.append(...this.toolButtons);
     const actions = element("div", "group", { role: "group", "aria-label": "View" });
     actions.append(...ACTIONS.map((action) => iconButton(action, () => this.act(action.id))));
-    bar.append(presets, element("span", "grow"), tools, actions);
+    this.notice = element("span", "notice", { role: "note" });
+    bar.append(presets, element("span", "grow"), this.notice, tools, actions);
     return bar;
   }
 
   buildFooter() {
     const foot = element("div", "foot");
-    this.switch = element("button", "switch", { type: "button", role: "switch", title: "Overlay on or off (o)" });
+    this.switch = element("button", "switch", { type: "button", role: "switch", "aria-checked": "true", title: "Overlay on or off (o)" });
     this.caption = element("span", "", {}, "Saliency");
     this.switch.append(element("i", "knob"), this.caption);
     this.switch.addEventListener("click", () => this.act("overlay"));
     this.sliders = element("div", "sliders");
     this.sliders.append(
-      this.slider("threshold", "Threshold", (value) => { this.threshold = value; }),
-      this.slider("opacity", "Opacity", (value) => { this.opacity = value; }),
+      this.slider("threshold", "Threshold"),
+      this.slider("opacity", "Opacity"),
     );
     this.legend = element("div", "legend");
     this.bar = element("canvas", "ramp", { width: 256, height: 8, role: "img" });
@@ -347,23 +358,27 @@ class Viewer {
     this.high = element("span", "end");
     this.unit = element("span", "unit");
     const ends = element("div", "ends");
-    ends.append(this.low, this.unit, this.high);
-    this.legend.append(this.bar, ends);
+    ends.append(this.low, this.high);
+    this.legend.append(this.bar, ends, this.unit);
     this.message = element("div", "message");
     foot.append(this.switch, this.sliders, this.legend, this.message);
     return foot;
   }
 
-  slider(name, label, apply) {
+  slider(name, label) {
     const wrap = element("label", "slide");
     const value = element("output", "");
     const input = element("input", "", { type: "range", min: "0", max: "95", step: "1", "aria-label": `Overlay ${name}, percent` });
     input.max = name === "opacity" ? "100" : "95";
-    input.value = String(Math.round(this[name] * 100));
-    value.textContent = `${input.value}%`;
-    input.addEventListener("input", () => {
-      apply(Number(input.value) / 100);
+    const show = () => {
+      input.value = String(Math.round(this[name] * 100));
       value.textContent = `${input.value}%`;
+    };
+    show();
+    this.inputs[name] = show;
+    input.addEventListener("input", () => {
+      this[name] = Number(input.value) / 100;
+      show();
       this.heatTable();
       this.render();
     });
@@ -378,7 +393,7 @@ class Viewer {
     KEYS.forEach(([keys, words]) => list.append(element("dt", "", {}, keys), element("dd", "", {}, words)));
     const close = element("button", "preset", { type: "button" }, "Close");
     close.addEventListener("click", () => this.help.close());
-    this.help.append(element("h2", "", {}, "Keys and mouse"), list, close);
+    this.help.append(element("h2", "", {}, "Keys and mouse"), list, element("h2", "", {}, "Reading the map"), ...MAP_WORDS.map((words) => element("p", "", {}, words)), close);
     return this.help;
   }
 
@@ -395,12 +410,13 @@ class Viewer {
     this.cursor = saved ? [...saved.cursor] : [...header.start];
     this.window = saved ? { ...saved.window } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
     this.settled = Boolean(saved);
+    this.shownAt = performance.now();
     this.strip.setAttribute("aria-valuemin", "1");
     this.strip.setAttribute("aria-valuemax", String(header.shape[2]));
-    this.message.textContent = header.note || "";
     this.resetViews();
     this.greyTable();
     this.resize();
+    this.showState();
     performance.mark("ct-first-picture");
     this.root.dataset.ready = header.digest.slice(0, 12);
   }
@@ -410,55 +426,65 @@ class Viewer {
     if (!this.volume || packet.header.study !== this.volume.study) return;
     this.overlay = packet;
     const { header } = packet;
-    if (!this.settled && header.focus != null) {
-      this.cursor = header.focus.map((value, n) => clamp(Math.round(value), 0, this.volume.shape[n] - 1));
-    }
-    this.settled = true;
-    const has = header.shape != null;
-    this.legend.hidden = this.sliders.hidden = !has;
-    this.switch.disabled = !has;
-    this.message.textContent = [has ? "" : header.reason, this.volume.note].filter(Boolean).join(" ");
-    if (has) this.drawLegend(header);
-    else this.caption.textContent = "Saliency";
+    if (!this.settled && performance.now() - this.shownAt < SETTLED_MS) this.goToFocus();
+    this.settled ||= !header.pending;
+    if (header.shape) this.drawLegend(header);
     this.stamp.textContent = header.watermark;
     this.heatTable();
-    this.root.dataset.overlay = header.digest.slice(0, 12);
-    this.showWaiting();
+    if (!header.pending) this.root.dataset.overlay = header.digest.slice(0, 12);
+    this.showState();
+  }
+
+  /** To the strongest place of the map, or the heaviest slice. */
+  goToFocus() {
+    const focus = this.overlay?.header.focus;
+    if (!focus || this.stale()) return;
+    this.cursor = focus.map((value, n) => clamp(Math.round(value), 0, this.volume.shape[n] - 1));
+    this.hover = null;
   }
 
   dropOverlay() {
     this.overlay = null;
-    this.legend.hidden = this.sliders.hidden = true;
-    this.switch.disabled = true;
-    this.caption.textContent = "Saliency";
     this.stamp.textContent = "";
     delete this.root.dataset.overlay;
+    this.showState();
   }
 
   drawLegend(header) {
     this.low.textContent = header.signed ? `lowers risk ${short(-header.limit)}` : "0";
     this.high.textContent = header.signed ? `${short(header.limit)} raises risk` : `\u2265 ${short(header.limit)}`;
     this.unit.textContent = header.unit;
-    this.caption.textContent = header.label;
     this.legend.title = `${header.label}: ${header.unit}`;
     this.bar.setAttribute("aria-label", `Colour bar, ${header.label}, from ${this.low.textContent} to ${this.high.textContent}. ${header.unit}`);
   }
 
   overlayShown() {
-    return this.heatOn && this.overlay?.header.shape != null && !this.waiting();
+    return this.heatOn && this.overlay?.header.shape != null && !this.stale();
   }
 
   /** Is the overlay at hand the answer to an earlier question? */
-  waiting() {
-    return this.overlay != null && expected.has(this.id) && expected.get(this.id) !== this.overlay.header.question;
+  stale() {
+    return this.overlay != null && expected.has(this.id) && expected.get(this.id).question !== this.overlay.header.question;
   }
 
-  showWaiting() {
+  /** Name of the map that is being computed, or nothing. */
+  awaited() {
+    if (this.overlay && !this.stale()) return this.overlay.header.pending ? this.overlay.header.label : "";
+    return expected.get(this.id)?.label || "";
+  }
+
+  /** What the foot says of the overlay: the map on screen, the one being computed, or why there is none. */
+  showState() {
     if (!this.volume) return;
-    const waiting = this.waiting();
-    this.root.toggleAttribute("data-waiting", waiting);
-    if (waiting) this.message.textContent = "Saliency is being computed.";
-    if (waiting) this.legend.hidden = this.sliders.hidden = true;
+    const answer = this.overlay && !this.stale() ? this.overlay.header : null;
+    const awaited = this.awaited();
+    const has = answer?.shape != null;
+    this.root.toggleAttribute("data-waiting", Boolean(awaited));
+    this.legend.hidden = this.sliders.hidden = !has;
+    this.switch.disabled = !has;
+    this.caption.textContent = awaited || answer?.label || "Saliency";
+    const said = awaited ? "is being computed." : has ? "" : answer?.reason;
+    this.message.textContent = [said, this.volume.note].filter(Boolean).join(" ");
     this.render();
   }
 
@@ -528,7 +554,7 @@ class Viewer {
     context.fillRect(0, 0, width, height);
     const slices = this.volume.shape[2];
     const yOf = (k) => (1 - (k + 0.5) / slices) * height;
-    const bars = this.waiting() ? [] : this.overlay?.header.strip || [];
+    const bars = this.stale() ? [] : this.overlay?.header.strip || [];
     const top = Math.max(...bars.map((bar) => bar[1]), 1e-9);
     context.fillStyle = "#E69F00";
     for (const [k, weight, thickness] of bars) {
@@ -558,6 +584,7 @@ class Viewer {
     this.place.textContent = `slice ${k + 1}/${slices}  z ${fixed(this.worldMm(this.cursor)[2])} mm`;
     const at = this.hover || this.cursor;
     const [x, y, z] = this.worldMm(at);
+    for (const pane of this.panes) pane.title.textContent = pane.name === "axial" ? pane.label : `${pane.label} ${this.cursor[pane.w] + 1}/${this.volume.shape[pane.w]}`;
     const hu = this.volume.voxels[at[0] + this.volume.shape[0] * (at[1] + this.volume.shape[1] * at[2])];
     this.probe.textContent = `${grouped(hu)} HU  x ${fixed(x)}  y ${fixed(y)}  z ${fixed(z)} mm`;
     this.strip.setAttribute("aria-valuenow", String(k + 1));
@@ -594,8 +621,13 @@ class Viewer {
       this.inverted = false;
       this.rulers = [];
       this.window = { width: this.volume.window[1] - this.volume.window[0], level: (this.volume.window[0] + this.volume.window[1]) / 2 };
+      Object.assign(this, OVERLAY_LOOK);
+      Object.values(this.inputs).forEach((show) => show());
       this.resetViews();
       this.greyTable();
+      this.heatTable();
+    } else if (id === "focus") {
+      this.goToFocus();
     } else if (id === "overlay") {
       this.heatOn = !this.heatOn;
       this.switch.setAttribute("aria-checked", String(this.heatOn));
@@ -632,7 +664,7 @@ class Viewer {
     clearTimeout(this.reportTimer);
     this.reportTimer = setTimeout(() => {
       if (!this.volume) return;
-      this.live.textContent = this.place.textContent;
+      this.live.textContent = this.active.name === "axial" ? this.place.textContent : this.active.title.textContent;
       this.remember();
       this.report?.({
         voxel: this.cursor.map((value, n) => Math.round((value + 0.5) * this.volume.full_shape[n] / this.volume.shape[n] - 0.5)),
@@ -657,6 +689,7 @@ class Viewer {
     const options = { signal: this.stopper.signal };
     this.panes.forEach((pane) => this.listenPane(pane, options));
     const jump = (event) => {
+      this.settled = true;
       const box = this.strip.getBoundingClientRect();
       const slices = this.volume.shape[2];
       const k = Math.floor((1 - (event.clientY - box.top) / box.height) * slices);
@@ -671,7 +704,10 @@ class Viewer {
     this.root.addEventListener("pointerenter", () => { this.inside = true; }, options);
     this.root.addEventListener("pointerleave", () => { this.inside = false; }, options);
     document.addEventListener("keydown", (event) => this.keyDown(event), options);
-    document.addEventListener("fullscreenchange", () => this.resize(), options);
+    document.addEventListener("fullscreenchange", () => {
+      this.notice.textContent = this.root.matches(":fullscreen") ? this.volume?.notice || "" : ""; // the page shows it else
+      this.resize();
+    }, options);
   }
 
   listenPane(pane, options) {
@@ -682,15 +718,26 @@ class Viewer {
     node.addEventListener("pointermove", (event) => this.dragMove(pane, event), options);
     node.addEventListener("pointerup", (event) => this.dragEnd(event), options);
     node.addEventListener("pointercancel", (event) => this.dragEnd(event), options);
+    node.addEventListener("pointerenter", () => this.activate(pane), options);
+    node.addEventListener("focus", () => this.activate(pane), options);
+    node.addEventListener("blur", () => this.activate(this.panes[0]), options);
     node.addEventListener("pointerleave", () => {
       this.hover = null;
+      this.activate(this.panes.find((other) => other.node.matches(":focus")) || this.panes[0]);
       this.render();
     }, options);
+  }
+
+  /** The plane that keys act on: the one last pointed at or focused, else the axial one. */
+  activate(pane) {
+    this.active = pane;
+    this.panes.forEach((other) => other.node.toggleAttribute("data-active", other === pane));
   }
 
   wheel(pane, event) {
     event.preventDefault();
     if (!this.volume) return;
+    this.settled = true;
     this.wheelSum = (this.wheelSum || 0) + (event.deltaMode === 0 ? event.deltaY / 50 : event.deltaY);
     const steps = Math.trunc(this.wheelSum);
     if (!steps) return;
@@ -700,7 +747,8 @@ class Viewer {
 
   dragStart(pane, event) {
     if (!this.volume) return;
-    this.root.focus({ preventScroll: true });
+    this.settled = true;
+    pane.node.focus({ preventScroll: true });
     pane.node.setPointerCapture(event.pointerId);
     const mode = event.button === 2 ? "zoom" : event.button === 1 ? "pan" : event.shiftKey ? "window" : event.pointerType === "touch" && this.tool === "cross" ? "touch" : this.tool;
     this.touches = this.touches || new Map();
@@ -804,18 +852,36 @@ class Viewer {
     const target = path[0];
     if (target.type === "range" && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    if (this.runKey(event.key)) event.preventDefault();
+    const pane = path.includes(this.strip) ? this.panes[0] : this.active;
+    if (event.shiftKey && this.stepCross(pane, event.key)) event.preventDefault();
+    else if (this.runKey(pane, event.key)) event.preventDefault();
   }
 
-  runKey(key) {
+  /** One voxel along the picture of a plane, which shows both of its axes from high to low. */
+  stepCross(pane, key) {
+    const step = { ArrowLeft: [pane.u, 1], ArrowRight: [pane.u, -1], ArrowUp: [pane.v, 1], ArrowDown: [pane.v, -1] }[key];
+    if (!step) return false;
+    const [axis, by] = step;
+    this.settled = true;
+    this.cursor[axis] = clamp(this.cursor[axis] + by, 0, this.volume.shape[axis] - 1);
+    this.hover = null;
+    this.render();
+    this.reportSoon();
+    return true;
+  }
+
+  runKey(pane, key) {
     const preset = PRESETS.find((item) => item.key === key);
     const tool = TOOLS.find((item) => item.key === key);
-    const last = this.volume.shape[2];
+    const last = this.volume.shape[pane.w];
     const steps = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10, Home: last, End: -last }[key];
-    const action = { i: "invert", " ": "reset", o: "overlay", f: "full", "?": "help", Delete: "clear" }[key];
+    const action = { i: "invert", " ": "reset", o: "overlay", g: "focus", f: "full", "?": "help", Delete: "clear" }[key];
     if (preset) this.usePreset(preset);
     else if (tool) this.useTool(tool.id);
-    else if (steps) this.moveSlice(this.panes[0], steps);
+    else if (steps) {
+      this.settled = true;
+      this.moveSlice(pane, steps);
+    }
     else if (action) this.act(action);
     else if (key === "Escape" && this.help.open) this.help.close();
     else return false;

@@ -24,10 +24,11 @@ from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.fit import resolve_device
-from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo
+from core.intake import Case, Intake, Job, export_refusal, give_back_memory, read_demo
 from core.quality import QualityReport, assess
 from core.records import CaseReview, CtStudy, SurvivalCurve, Task
 from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
+from core.underway import Question, Underway, with_saliency
 from core.view.choices import ModelChoice, in_display_order
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
@@ -250,23 +251,50 @@ def task_card(choice: ModelChoice) -> Task:
     return TASKS[choice.task] if choice.task in TASKS else bundle(choice.key).task
 
 
+def turn_to(case: Case, bundle_key: str, horizon_days: int, method: str | None) -> str | None:
+    """How to explain this question, None where the reader stopped it; a saliency of any other question is cancelled."""
+    question = Question(case.digest, bundle_key, horizon_days, method)
+    underway().turn_to(question)
+    return None if underway().is_stopped(question) else method
+
+
+def underway() -> Underway:
+    """The saliency this session waits for."""
+    return cast("Underway", st.session_state.setdefault("store:underway", Underway()))
+
+
 def answer(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
     """The curve a model gives a case, at once, before anything explains it. Kept for this session."""
-    asked = partial(_asked, case, bundle_key, horizon_days, explain=None, explain_events=False)
-    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, asked)
+    make = partial(_ask, case, bundle_key, horizon_days, explain_events=False)
+    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, make)
 
 
-def review(
-    case: Case, bundle_key: str, horizon_days: int, method: str | None, progress: Callable[[float], None] | None = None
-) -> CaseReview:
-    """What a model says of a case; `method` None computes no saliency. Kept for this session."""
-    asked = partial(_asked, case, bundle_key, horizon_days, explain=method, progress=progress)
-    return remember("reviews", (case.digest, bundle_key, horizon_days, method), REVIEWS_KEPT, asked)
+def review(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
+    """What a model says of a case and of each of its events, without saliency. Kept for this session."""
+    make = partial(_ask, case, bundle_key, horizon_days)
+    return remember("reviews", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, make)
 
 
-def _asked(case: Case, key: str, horizon_days: int, **words: Any) -> CaseReview:
-    made = encoding(case, key)
-    return review_case(case.study, case.timeline, bundle(key), horizon_days=horizon_days, encoding=made, **words)
+def explained(case: Case, bundle_key: str, horizon_days: int, method: str) -> CaseReview | Job[CaseReview]:
+    """The review with its saliency, kept for this session; or the job that computes it, begun here, or that failed."""
+    question = (case.digest, bundle_key, horizon_days, method)
+    if (kept := st.session_state.get("store:explained", {}).get(question)) is not None:
+        return cast("CaseReview", kept)
+    before, asked = review(case, bundle_key, horizon_days), _asked(case, bundle_key, horizon_days)
+    job = underway().start(partial(with_saliency, asked, before, method))
+    if (made := job.result) is None:
+        return job
+    return remember("explained", question, REVIEWS_KEPT, lambda: made)
+
+
+def _asked(case: Case, key: str, horizon_days: int) -> Callable[..., CaseReview]:
+    """`review_case` of this question; what belongs to the session is looked up here, so any thread may call it."""
+    made, model = encoding(case, key), bundle(key)
+    return partial(review_case, case.study, case.timeline, model, horizon_days=horizon_days, encoding=made)
+
+
+def _ask(case: Case, key: str, horizon_days: int, **words: Any) -> CaseReview:
+    return _asked(case, key, horizon_days)(explain=None, **words)
 
 
 def quality(case: Case, bundle_key: str | None) -> QualityReport:
@@ -278,23 +306,6 @@ def quality(case: Case, bundle_key: str | None) -> QualityReport:
         return assess_case(case.study, case.timeline, bundle(bundle_key), encoding(case, bundle_key))
 
     return remember("quality", (case.digest, bundle_key), REVIEWS_KEPT, compute)
-
-
-def is_reviewed(case: Case, bundle_key: str, horizon_days: int, method: str | None) -> bool:
-    """Is this review at hand without computing?"""
-    return (case.digest, bundle_key, horizon_days, method) in st.session_state.get("store:reviews", {})
-
-
-def stop(question: tuple[object, ...]) -> None:
-    """Leave out the saliency of this (case, bundle, horizon, method) until something else is asked."""
-    st.session_state["stopped"] = question
-
-
-def was_stopped(question: tuple[object, ...]) -> bool:
-    """Was the saliency of this question stopped? Any other question takes the stop back."""
-    if st.session_state.get("stopped") != question:
-        st.session_state.pop("stopped", None)
-    return "stopped" in st.session_state
 
 
 def encoding(case: Case, bundle_key: str) -> CaseEncoding:
@@ -354,11 +365,6 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component("ct_viewer", js=js, css=css)
 
 
-def window_of(task: str | None) -> tuple[int, int]:
-    """HU window (low, high) the viewer opens with: wide enough to read clot or calcium, whatever the model reads."""
-    return (-250, 450) if task == "pe_mortality" else (-160, 240)
-
-
 def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
     """Mount the viewer with the study's volume; the browser keeps it while its digest stays the same."""
     packet = remember("volumes", (study.digest, window_hu), 2, lambda: pack_volume(study, window_hu))
@@ -379,19 +385,14 @@ def question_of(bundle_key: str, horizon_days: float, method: str | None) -> str
     return f"{bundle(bundle_key).digest[:16]}|{horizon_days:g}|{method or 'none'}"
 
 
-def expect_overlay(question: str) -> None:
-    """Take a map that answers another question off the screen."""
-    _component()(key="ct_expect", data=pack_expected(question))
+def expect_overlay(question: str, label: str) -> None:
+    """Take a map that answers another question off the screen; `label` names the one being computed, if one is."""
+    _component()(key="ct_expect", data=pack_expected(question, label))
 
 
-def show_overlay(study: CtStudy, result: CaseReview | None, *, question: str, reason: str, watermark: str) -> None:
-    """Send saliency and slice strip, the answer to `question`, to the mounted viewer."""
+def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:
+    """Send saliency and slice strip, the answer to `question`, to the mounted viewer; words: as `pack_overlay`'s."""
     saliency, attention = (result.saliency, result.attention) if result else (None, None)
-    digest = hashlib.sha256(repr((study.digest, question, reason, watermark)).encode()).hexdigest()[:24]
-
-    def make() -> bytes:
-        return pack_overlay(
-            study, saliency, attention, digest=digest, question=question, reason=reason, watermark=watermark
-        )
-
+    digest = hashlib.sha256(repr((study.digest, question, words)).encode()).hexdigest()[:24]
+    make = partial(pack_overlay, study, saliency, attention, digest=digest, question=question, **words)
     _component()(key="ct_overlay", data=remember("overlays", digest, PACKETS_KEPT, make))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
@@ -11,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core import session
 from core.errors import UserFacingError
 from core.intake import Case
+from core.view.packing import window_of
 from core.view.words import empty_html
 from pages._parts import events, export, header, result, survival
 from pages._parts.header import Asked
@@ -18,37 +20,65 @@ from pages._parts.header import Asked
 Place = Callable[[], DeltaGenerator]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the parts of the page go: a container each, made when it is filled."""
+
+    scan: Place
+    curve: Place
+    record: Place
+    exports: DeltaGenerator
+
+
 def main() -> None:
-    """Draw the page; another patient's picture is taken away first, the volume goes out before anything is computed."""
+    """Draw the page; another patient's picture is taken away first, the volume goes out before anything is computed,
+    and nothing waits for the saliency."""
     session.settle_intake()
     case = _case()
     if case is None:
         return
     top = st.container()
-    scan, curve = _places(session.is_new_on_screen(case))
+    places = _places(session.is_new_on_screen(case))
     with top:
         asked = header.draw(case)
         verdicts = st.container(key="quality").empty()
         busy = st.container(key="busy")
-    with scan():
+    with places.scan():
         _scan(case, asked)
-    with curve():
-        review, question = result.draw(case, asked, busy, verdicts)
-    result.overlay(case, asked, review, question)
-    events.draw(case, review)
-    if asked and review:
-        export.draw(case, asked, review)
+    with places.curve():
+        answer = result.draw(case, asked, verdicts)
+    with places.record():
+        events.draw(case, answer.review)
+    answer = result.settled(answer)
+    result.overlay(case, asked, answer)
+    if answer.job:
+        with busy:
+            result.watch(answer)
+    if asked and answer.review:
+        with places.exports.container():
+            export.draw(case, asked, answer.review, waiting=answer.job is not None)
+    else:
+        places.exports.empty()
 
 
-def _places(new: bool) -> tuple[Place, Place]:
-    """Left and right panel; for a newly opened case both say that they load, before anything of it is named."""
-    columns = st.columns([1.42, 1], gap="small")
+def _places(new: bool) -> Places:
+    """Where everything goes. What was to be exported is taken away at once; for a newly opened case the rest is, too,
+    and says that it loads, before anything of the case is named."""
+    columns = st.columns([1.27, 1], gap="small")
+    record, exports = st.container(), st.empty()
+    exports.html('<h2 class="section dim">Export</h2>')
     if not new:
-        return columns[0].container, partial(columns[1].container, height="stretch")
-    left, right = (column.empty() for column in columns)
+        return Places(
+            columns[0].container,
+            partial(columns[1].container, height="stretch", gap="xsmall"),
+            record.container,
+            exports,
+        )
+    left, right, below = columns[0].empty(), columns[1].empty(), record.empty()
     left.html(empty_html("scan", "Loading the CT", ()))
     right.html(empty_html("panel", "Asking the model", ()))
-    return left.container, partial(right.container, height="stretch")
+    below.html(empty_html("lanes", "Reading the record", ()))
+    return Places(left.container, partial(right.container, height="stretch", gap="xsmall"), below.container, exports)
 
 
 def _case() -> Case | None:
@@ -74,7 +104,7 @@ def _scan(case: Case, asked: Asked | None) -> None:
         st.html(empty_html("scan", "This case has no CT", lines))
         return
     with st.container(key="scan"):
-        session.show_volume(case.study, session.window_of(asked.task.name if asked else case.task))
+        session.show_volume(case.study, window_of(asked.task.name if asked else case.task))
 
 
 session.ensure_router()

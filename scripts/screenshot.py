@@ -25,7 +25,11 @@ def main() -> None:
     with running_app() as address, running_browser() as browser:
         page = open_page(browser, address, scheme="dark" if options.dark else "light", size=(width, height))
         page.wait_for_selector(SHOWN, timeout=300_000)
-        page.wait_for_timeout(4000)
+        page.wait_for_timeout(2000)
+        page.locator(".viewer .axial").focus()
+        page.keyboard.press("g")
+        page.evaluate("document.activeElement.blur()")
+        page.wait_for_timeout(2000)
         page.screenshot(path=options.out)
 
 

@@ -18,7 +18,7 @@ if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
 
 from browser_support import ROOT, SHOWN, open_page, running_app, running_browser
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from core import RESEARCH_NOTICE, session
 from core.load import load_study
@@ -119,7 +119,24 @@ def test_the_demo_opens_with_picture_curve_and_notice(page, study):
     curve = page.locator(".st-key-curve").bounding_box()
     assert box["y"] + box["height"] <= 768
     assert curve["y"] + curve["height"] <= 768
+    assert third_row_ends(page) <= 768
     assert page.evaluate("document.documentElement.scrollWidth") <= 1366
+
+
+def third_row_ends(page: Page) -> float:
+    """Where on the screen the third lane of the record ends."""
+    box = page.locator(".st-key-lanes .ytick text").nth(2)
+    expect(box).to_be_visible(timeout=SLOW_MS)
+    tops = sorted(
+        place["y"] + place["height"] for place in map(bounds, page.locator(".st-key-lanes .ytick text").all())
+    )
+    return tops[2]
+
+
+def bounds(place: Locator) -> dict[str, float]:
+    found = place.bounding_box()
+    assert found is not None
+    return dict(found)
 
 
 def test_the_overlay_can_be_hidden_and_thresholded(page):
@@ -172,6 +189,30 @@ def test_scrolling_stays_in_the_browser(page, study):
     assert page.evaluate("window.sent") == 1, "the slice is reported once, after the last step"
 
 
+def titles(page: Page) -> list[str]:
+    return list(
+        page.evaluate(f"(() => {{ {FIND} return [...v.querySelectorAll('.plane-name')].map(n => n.innerText) }})()")
+    )
+
+
+def test_keys_act_on_the_plane_in_focus(page):
+    axial, (_, coronal, sagittal) = viewer(page, "slice"), titles(page)
+    page.mouse.move(5, 5)
+    page.locator(".viewer .coronal").focus()
+    press(page, "ArrowUp")
+    assert viewer(page, "slice") == axial
+    assert titles(page)[1] != coronal
+    press(page, "Shift+ArrowLeft")
+    assert titles(page)[2] != sagittal
+    assert viewer(page, "slice") == axial
+    press(page, "Shift+ArrowUp")
+    assert int(viewer(page, "slice")) == int(axial) + 1
+    page.locator(".viewer .slide input").first.fill("80")
+    page.locator(".viewer .coronal").focus()
+    press(page, "Space")
+    expect(page.locator(".viewer .slide output").first).to_have_text("35%")
+
+
 def test_the_horizon_changes_curve_and_map_but_not_the_scan(page):
     press(page, "PageUp")
     place, volume, before = viewer(page, "slice"), viewer(page, "ready"), viewer(page, "overlay")
@@ -199,6 +240,45 @@ def test_exports_carry_the_slice_on_screen(page):
     assert record["notice"] == RESEARCH_NOTICE
     assert record["view"]["slice_ijk"][2] == k
     assert record["view"]["window_hu"]["low"] == -1350
+
+
+def choose(page: Page, picker: str, option: str) -> None:
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    page.get_by_role("combobox", name=picker).click()
+    page.get_by_role("option", name=option).click()
+
+
+def pills(page: Page) -> list[str]:
+    """What the record's strongest events are said to be."""
+    return page.locator(".st-key-strong_attribution button").all_inner_texts()
+
+
+def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
+    """Integrated gradients take many seconds: the record is there at once, for this case and for the next."""
+    choose(page, "Explained by", "Integrated gradients")
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator(".viewer .foot")).to_contain_text("Integrated gradients, 1 year")
+    before = pills(page)
+    page.locator(".st-key-strong_attribution button").first.click()
+    expect(page.locator("table.raw")).to_be_visible(timeout=10_000)
+    expect(stop).to_be_visible()
+    choose(page, "Case", "Demo 3")
+    page.wait_for_function(
+        "() => document.querySelector('.case-line h1').innerText.includes('Demo 3')", timeout=SLOW_MS
+    )
+    assert pills(page) != before, "the record on screen is of the patient named above it"
+    expect(page.locator(".st-key-strong_attribution")).to_be_visible(timeout=20_000)
+    assert pills(page) != before
+    expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_disabled()
+    expect(stop).to_be_visible()
+    stop.click()
+    expect(page.locator(".viewer .message")).to_contain_text("Saliency stopped", timeout=SLOW_MS)
+    expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_enabled()
+    choose(page, "Case", "Demo 1")
+    choose(page, "Explained by", "Grad-CAM, cell by cell")
+    expect(page.locator(".viewer .legend")).to_be_visible(timeout=SLOW_MS)
 
 
 def test_a_model_of_the_record_alone_says_why_there_is_no_map(page):
@@ -229,7 +309,12 @@ def test_a_dicom_series_is_uploaded_described_and_read(page):
 
 def test_both_pages_in_the_dark_theme(browser, address):
     page = open_page(browser, address, scheme="dark", size=(1920, 1080))
+    page.wait_for_selector(".viewer[data-ready]", timeout=SLOW_MS)
+    page.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    press(page, "End")
     page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    assert viewer(page, "slice") == "0", "a map that arrives moves no reader who has chosen her slice"
+    assert third_row_ends(page) <= 1080
     ground = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     assert ground == "rgb(17, 22, 28)"
     page.get_by_role("link", name="Model card").click()
@@ -288,6 +373,7 @@ def test_full_screen_and_back(page):
     screen = page.evaluate("[window.innerWidth, window.innerHeight]")
     filled = page.evaluate(f"(() => {{ {FIND} const b = v.getBoundingClientRect(); return [b.width, b.height]; }})()")
     assert filled == screen
+    expect(page.locator(".viewer").get_by_text(RESEARCH_NOTICE)).to_be_visible()
     assert axial_picture(page).shape > small
     press(page, "f")
     page.wait_for_function("() => document.fullscreenElement === null")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -237,3 +239,26 @@ def test_gradients_reach_every_real_token_and_no_padding(name: str) -> None:
 def test_the_lock_is_reentrant() -> None:
     with MODEL_LOCK, MODEL_LOCK:
         pass
+
+
+def test_long_work_that_lets_go_between_its_steps_lets_others_in() -> None:
+    """A thread that takes the lock again at once must not starve a waiting one."""
+    taken, over = threading.Event(), threading.Event()
+    steps: list[int] = []
+
+    def long_work() -> None:
+        while not over.is_set() and len(steps) < 500:
+            with MODEL_LOCK:
+                steps.append(1)
+                taken.set()
+                time.sleep(0.002)
+
+    worker = threading.Thread(target=long_work)
+    worker.start()
+    taken.wait(5)
+    before = len(steps)
+    with MODEL_LOCK:
+        assert len(steps) <= before + 3
+    over.set()
+    worker.join(5)
+    assert not worker.is_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core import RESEARCH_NOTICE, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
-from core.intake import Case
+from core.intake import Cancelled, Case
 from core.quality import Factor, QualityReport
 from core.records import CaseReview
 
@@ -41,6 +42,8 @@ class World:
     asked: list[tuple[str, float, str | None]] = field(default_factory=list)
     refusal: UserFacingError | None = None
     demo_refusal: UserFacingError | None = None
+    slow: bool = False
+    cancelled: int = 0
 
     def review_case(
         self, study, timeline, bundle, *, horizon_days, explain, encoding, explain_events=True, progress=None
@@ -49,10 +52,21 @@ class World:
         if self.refusal:
             raise self.refusal
         if explain and progress:
-            progress(0.5)
+            self.tell(progress)
         return view_support.review(
             study, timeline, fusion=bundle.fusion, horizon_days=horizon_days, explain=explain, task=bundle.task
         )
+
+    def tell(self, progress) -> None:
+        """One step of a saliency; a slow one never ends by itself."""
+        try:
+            progress(0.5)
+            while self.slow:
+                time.sleep(0.01)
+                progress(0.5)
+        except Cancelled:
+            self.cancelled += 1
+            raise
 
     def assess_case(self, study, timeline, bundle, encoding) -> QualityReport:
         if self.refusal:
@@ -87,6 +101,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         lambda scan, record, bundles, **words: {name: view_support.curve() for name in bundles},
     )
     yield made
+    made.slow = False
     st.cache_resource.clear()
 
 
@@ -107,6 +122,20 @@ def fine(app: AppTest) -> AppTest:
     return app
 
 
+def settled(found) -> bool:
+    """Does a thread get there within a few seconds?"""
+    return any(found() or time.sleep(0.02) for _ in range(250))
+
+
+def until(app: AppTest, found) -> None:
+    """Run the page anew, as its watch does, until it shows what is looked for."""
+    assert settled(lambda: found() or (fine(app.run()) and found()))
+
+
+def has_stop(app: AppTest) -> bool:
+    return any(button.key == "stop" for button in app.button)
+
+
 def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     app = fine(opened())
     assert RESEARCH_NOTICE in html(app)
@@ -115,7 +144,7 @@ def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     assert app.selectbox(key="fusion").value == "cross_attention"
     assert len(app.get("bidi_component")) == 3
     assert len(app.get("plotly_chart")) == 2
-    assert world.asked == [("cross_attention", 90, None), ("cross_attention", 90, "gradcam")]
+    assert world.asked == [("cross_attention", 90, method) for method in (None, None, "gradcam")], "curve, events, map"
 
 
 def test_quality_verdicts_stand_under_the_header_worst_first(world):
@@ -139,14 +168,54 @@ def test_the_horizon_drives_curve_and_saliency(world):
     assert "within 1 year" in html(app)
 
 
+def test_a_slow_saliency_keeps_nothing_else_waiting(world):
+    world.slow = True
+    app = fine(opened())
+    assert "Record before day 0" in html(app)
+    assert "Death from any cause within" in html(app)
+    assert app.button(key="stop").label == "Stop"
+    assert all(button.proto.disabled for button in app.get("download_button"))
+    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    fine(pills.set_value(6).run())
+    assert "2,310 pg/mL</td>" in html(app)
+    world.slow = False
+    until(app, lambda: not has_stop(app))
+    assert not any(button.proto.disabled for button in app.get("download_button"))
+    assert len([asked for asked in world.asked if asked[2] == "gradcam"]) == 1, "reruns do not begin it again"
+
+
+def test_another_question_cancels_a_saliency_under_way(world):
+    world.slow = True
+    app = fine(opened())
+    fine(app.segmented_control(key="horizon_pe_mortality").set_value(365).run())
+    assert settled(lambda: world.cancelled == 1)
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert settled(lambda: world.cancelled == 2)
+    assert not has_stop(app)
+
+
 def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    demo = Case("Demo 1", SCAN, RECORD, "pe_mortality")
-    app.session_state["stopped"] = (demo.digest, "pe_mortality/cross_attention", 90, "gradcam")
+    world.slow = True
+    app = fine(opened())
+    fine(app.button(key="stop").click().run())
+    assert settled(lambda: world.cancelled == 1)
     fine(app.run())
-    assert {method for _, _, method in world.asked} == {None}
+    assert not has_stop(app)
+    assert [method for _, _, method in world.asked].count("gradcam") == 1
+    world.slow = False
     fine(app.selectbox(key="method").set_value("occlusion").run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
+
+
+def test_a_saliency_that_fails_leaves_curve_and_export(world, monkeypatch):
+    def broken(progress) -> None:
+        raise FloatingPointError("the saliency is not finite")
+
+    monkeypatch.setattr(world, "tell", broken)
+    app = fine(opened())
+    until(app, lambda: not has_stop(app))
+    assert "Death from any cause within" in html(app)
+    assert not any(button.proto.disabled for button in app.get("download_button"))
 
 
 def test_the_method_drives_the_saliency(world):

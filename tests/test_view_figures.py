@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
 
+from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
+from core.explain.methods import CARDS
 from core.export.style import COHORT, EHR, FUSED, IMAGE
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
+from core.view.choices import METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.survival import cohort_risk, curve_figure, headline_html, icon_array
@@ -28,6 +31,7 @@ from core.view.words import (
     escape_markdown,
     notices_html,
     raw_event_html,
+    time_zero,
 )
 
 RECORD = timeline()
@@ -190,6 +194,39 @@ def test_trends_show_repeated_values_with_their_unit():
 def test_values_are_words_a_reader_knows():
     assert value_words(1.25, None, "mmol/L") == "1.25 mmol/L"
     assert value_words(float("nan"), None, None) == ""
+
+
+def test_day_0_is_what_the_case_says_and_not_what_the_task_is_about():
+    """An angiogram only where a virtual patient's own task says so."""
+    pe, scan = TASKS["pe_mortality"], study()
+    real = CtStudy(scan.voxels_hu, scan.affine_mm, origin="real")
+    assert "angiogram" in time_zero(scan, RECORD, pe)
+    assert time_zero(real, None, pe) == "the CT"
+    assert time_zero(real, RECORD, pe) == time_zero(None, RECORD, pe) == "prediction time"
+    assert time_zero(scan, RECORD, None) == "prediction time"
+    assert "Day 0: the CT" in case_line("x", "", None, real, "the CT")
+
+
+def test_the_risk_is_a_sentence_in_the_words_of_the_task():
+    words = re.sub(r"<[^>]+>", "", headline_html(RESULT, baseline()))
+    assert "Death from any cause is expected within 90 days in about 9 of 100 patients like this one" in words
+    assert "in the training cohort in about 2." in words
+
+
+def test_a_median_beyond_the_axis_says_so():
+    shown = replace(RESULT, curve=curve(0.4, 1000.0))
+    assert "(beyond the axis)" in headline_html(shown, baseline())
+    assert "(beyond the axis)" not in headline_html(replace(RESULT, curve=curve(3.0)), baseline())
+
+
+def test_axes_say_what_they_are():
+    figure = curve_figure(RESULT, baseline())
+    assert "Event-free" in texts(figure)
+    assert figure.layout.xaxis.ticktext[0] == "day 0"
+
+
+def test_every_method_is_explained_at_its_picker():
+    assert list(METHOD_WORDS) == list(CARDS)
 
 
 def test_the_case_line_names_no_date_and_no_identifier():

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from view_support import review, saliency, study, timeline
 
+from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
 from core.records import CtStudy
 from core.view import packing
-from core.view.packing import block_mean, pack, pack_overlay, pack_volume, quantise, shown_shape, unpack
+from core.view.packing import block_mean, pack, pack_expected, pack_overlay, pack_volume, quantise, shown_shape, unpack
 
 WINDOW = (-250, 450)
 
@@ -144,3 +145,20 @@ def test_volume_and_overlay_name_their_study_so_that_no_other_overlay_is_drawn()
     volume, overlay = unpack(pack_volume(scan, WINDOW))[0], unpack(pack_overlay(scan, None, None, digest="x"))[0]
     assert volume["study"] == overlay["study"]
     assert volume["study"] != unpack(pack_overlay(other, None, None, digest="x"))[0]["study"]
+
+
+def test_a_map_under_way_is_named_and_its_strip_is_there_already():
+    scan = study()
+    attention = review(scan, timeline(), explain=None).attention
+    header, payload = unpack(pack_overlay(scan, None, attention, digest="x", pending="Occlusion, 1 year"))
+    assert (payload, header["shape"], header["reason"], header["focus"]) == (b"", None, "", None)
+    assert header["pending"]
+    assert header["label"] == "Occlusion, 1 year"
+    assert header["strip"]
+    assert not unpack(pack_overlay(scan, saliency(scan), attention, digest="y"))[0]["pending"]
+    expected, _ = unpack(pack_expected("q", "Occlusion, 1 year"))
+    assert (expected["question"], expected["label"]) == ("q", "Occlusion, 1 year")
+
+
+def test_the_volume_brings_the_notice_that_full_screen_must_show():
+    assert unpack_volume(pack_volume(study(), WINDOW))[0]["notice"] == RESEARCH_NOTICE

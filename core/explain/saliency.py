@@ -90,18 +90,22 @@ def slice_maps(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[FloatArray, Completeness | None]:
-    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods)."""
+    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods).
+
+    The model is free between the chunks of slices, for whoever else asks something.
+    """
     card, explain = CARDS[method], METHODS[method]
     parts: list[SliceMaps] = []
-    with MODEL_LOCK, explaining(readout.encoder, readout.model, device=readout.device):
-        gradients = readout.token_gradients()
-        for start in range(0, len(planes), card.chunk):
-            chosen = list(planes[start : start + card.chunk])
+    gradients: torch.Tensor | None = None
+    for start in range(0, len(planes), card.chunk):
+        chosen = list(planes[start : start + card.chunk])
+        with MODEL_LOCK, explaining(readout.encoder, readout.model, device=readout.device):
+            gradients = readout.token_gradients() if gradients is None else gradients
             with readout.autocast():
                 maps = explain(_question(readout, gradients, chosen, seed))
-            parts.append(_to_cpu(maps))
-            if progress is not None:
-                progress((start + len(chosen)) / len(planes))
+        parts.append(_to_cpu(maps))
+        if progress is not None:
+            progress((start + len(chosen)) / len(planes))
     values = torch.cat([part.values for part in parts]).numpy()
     if not np.isfinite(values).all():
         raise FloatingPointError("the saliency is not finite")

@@ -14,8 +14,15 @@ T = TypeVar("T")
 Tell = Callable[[float, str], None]
 """Called with (share done, words); stops the work where it was cancelled."""
 
+UNFORESEEN = UserFacingError(
+    "Reading stopped at something unforeseen.",
+    "a CT study or an events file as described on this page",
+    "Try another export of the data; the file itself was not changed.",
+)
+
 AT_ONCE = 2
-_turns = threading.BoundedSemaphore(AT_ONCE)
+Turns = threading.BoundedSemaphore
+_turns = Turns(AT_ONCE)
 
 
 class Cancelled(Exception):
@@ -42,13 +49,21 @@ class Job(Generic[T]):
     """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
 
     At most two jobs of all sessions run at once, so that one machine's memory suffices; the others say that they wait.
+    unforeseen: what is said of an error that nobody foresaw. turns: of another kind of work, which waits for its own.
     """
 
-    def __init__(self, words: str, work: Callable[[Tell], T]) -> None:
+    def __init__(
+        self,
+        words: str,
+        work: Callable[[Tell], T],
+        *,
+        unforeseen: UserFacingError = UNFORESEEN,
+        turns: Turns = _turns,
+    ) -> None:
         self._state: _State[T] = _State(words)
         self.started = time.monotonic()
         weakref.finalize(self, self._state.cancelled.set)
-        threading.Thread(target=_run, args=(self._state, work, words), daemon=True).start()
+        threading.Thread(target=_run, args=(self._state, work, words, unforeseen, turns), daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -79,10 +94,10 @@ class Job(Generic[T]):
         return self._state.done.wait(seconds)
 
 
-def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
+def _run(state: _State[T], work: Callable[[Tell], T], words: str, unforeseen: UserFacingError, turns: Turns) -> None:
     """The thread. Errors become sentences; anything unexpected is told without its text, which could identify."""
     try:
-        while not _turns.acquire(timeout=0.2):
+        while not turns.acquire(timeout=0.2):
             state.tell(0.0, f"{words}: waiting for other readers of this machine")
         try:
             state.tell(0.0, words)
@@ -90,7 +105,7 @@ def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
             state.tell(1.0, words)
             state.result = result
         finally:
-            _turns.release()
+            turns.release()
     except Cancelled:
         pass
     except UserFacingError as error:
@@ -100,11 +115,7 @@ def _run(state: _State[T], work: Callable[[Tell], T], words: str) -> None:
             "The machine's memory does not suffice.", "a study that fits", "Choose a smaller series, or try later."
         )
     except Exception:
-        state.error = UserFacingError(
-            "Reading stopped at something unforeseen.",
-            "a CT study or an events file as described on this page",
-            "Try another export of the data; the file itself was not changed.",
-        )
+        state.error = unforeseen
     finally:
         state.done.set()
 

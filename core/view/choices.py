@@ -17,6 +17,17 @@ FUSION_ORDER = (
     "ehr_only",
 )
 
+METHOD_WORDS = {
+    "gradcam": "how strongly the encoder's features respond in each cell of a slice (activation), times how much the "
+    "risk changes with that response (gradient). Quick; the default.",
+    "gradcam_averaged": "the original Grad-CAM, its gradient averaged over the slice; its sign is not reliable here.",
+    "integrated_gradients": "the change of risk from a blurred slice to the real one, shared out over pixels. Slow.",
+    "gradient_shap": "the same from even slices of air, fat, water and soft tissue, with a little noise. Slow.",
+    "smoothgrad": "how much the risk changes with each pixel, averaged over noisy copies; has no sign.",
+    "occlusion": "how far the risk falls when a square of the slice is blurred.",
+}
+"""What each saliency method shows, in a line."""
+
 
 @dataclass(frozen=True)
 class ModelChoice:

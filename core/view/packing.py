@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
 from core.export.style import duration
 from core.records import Attention, Attribution, CtStudy, FloatArray
@@ -62,6 +63,11 @@ def shown_shape(shape: Sequence[int], limit: int) -> tuple[int, int, int]:
     return i, j, k
 
 
+def window_of(task: str | None) -> tuple[int, int]:
+    """HU window (low, high) the viewer opens with: wide enough to read clot or calcium, whatever the model reads."""
+    return (-250, 450) if task == "pe_mortality" else (-160, 240)
+
+
 def pack_volume(
     study: CtStudy, window_hu: tuple[int, int], *, viewer: str = "main", limit_bytes: int = VOLUME_BYTES_LIMIT
 ) -> bytes:
@@ -86,6 +92,7 @@ def pack_volume(
         "window": list(window_hu),
         "start": [count // 2 for count in shape],
         "note": note,
+        "notice": RESEARCH_NOTICE,
     }
     return pack(header, voxels.tobytes(order="F"))
 
@@ -98,13 +105,15 @@ def pack_overlay(
     digest: str,
     question: str = "",
     reason: str = "",
+    pending: str = "",
     watermark: str = "",
     viewer: str = "main",
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
-    The map is quantised to uint8 (signed: 128 is zero) up to the 99.9th percentile of its size; `reason` says why there
-    is none. `digest` must change whenever anything shown changes; `question` is the one of `pack_expected` it answers.
+    The map is quantised to uint8 (signed: 128 is zero) up to the 99.9th percentile of its size. Where there is none,
+    `reason` says why, or `pending` names the map that is still being computed. `digest` must change whenever anything
+    shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
@@ -114,10 +123,12 @@ def pack_overlay(
         "digest": digest,
         "question": question,
         "reason": reason,
+        "pending": bool(pending),
+        "label": pending or "Saliency",
         "watermark": watermark,
         "strip": bars,
         "strip_label": strip_label,
-        "focus": _focus(study, saliency, bars),
+        "focus": None if pending else _focus(study, saliency, bars),
         "shape": None,
     }
     if saliency is None:
@@ -130,20 +141,27 @@ def pack_overlay(
         "limit": limit,
         "signed": saliency.signed,
         "unit": saliency.unit,
-        "label": f"{method_title(saliency.method)}, {duration(saliency.horizon_days)}",
+        "label": map_label(saliency.method, saliency.horizon_days),
         "colours": saliency_colours(saliency.signed),
     }
     return pack(header, quantise(values, limit, saliency.signed).tobytes(order="F"))
 
 
-def method_title(method: str) -> str:
-    """A saliency method's name in words."""
-    return CARDS[method].title if method in CARDS else method
+def map_label(method: str, horizon_days: float) -> str:
+    """Names a map in words: method and horizon.
+
+    >>> map_label("occlusion", 90)
+    'Occlusion, 90 days'
+    """
+    return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
 
 
-def pack_expected(question: str, viewer: str = "main") -> bytes:
-    """Tells the viewer which question the next overlay answers; a map that answers another one is hidden."""
-    return pack({"kind": "expect", "viewer": viewer, "question": question})
+def pack_expected(question: str, label: str = "", viewer: str = "main") -> bytes:
+    """Tells the viewer which question the next overlay answers; a map that answers another one is hidden.
+
+    label: names the map that is being computed; empty where none is.
+    """
+    return pack({"kind": "expect", "viewer": viewer, "question": question, "label": label})
 
 
 def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:
@@ -164,7 +182,7 @@ def slice_strip(
         index = (attention.ct_positions_mm - z0) / step * by
         thickness = abs(float(np.median(np.diff(np.sort(index))))) if len(index) > 1 else 1.0
         bars = [[float(k), float(w), thickness] for k, w in zip(index, attention.ct_weights, strict=True)]
-        return bars, f"{attention.kind}: weight of each CT slice. Click to jump."
+        return bars, f"Weight of each CT slice; click to jump. From {attention.kind}"
     if saliency is not None:
         sums = np.abs(saliency.values).sum(axis=(0, 1), dtype=np.float64)
         return [[k * by, float(v), by] for k, v in enumerate(sums)], "Saliency summed over each slice. Click to jump."

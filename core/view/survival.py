@@ -33,7 +33,7 @@ def curve_figure(
     others: Sequence[tuple[str, SurvivalCurve]] = (),
     virtual: bool = True,
     ink: str = INK_ON_LIGHT,
-    height: int = 200,
+    height: int = 160,
 ) -> go.Figure:
     """Predicted S(t) with band, training cohort's Kaplan-Meier behind it with numbers at risk, horizon marked.
 
@@ -50,6 +50,7 @@ def curve_figure(
     _add_horizon(figure, review, colour)
     ticks = _ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
+    _add_axis_title(figure)
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, shown_days(review), _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
@@ -120,6 +121,12 @@ def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Seque
     )
 
 
+def _add_axis_title(figure: go.Figure) -> None:
+    """Beside the percentages, in the margin that is there anyway."""
+    place = {"x": 0, "xref": "paper", "xshift": -54, "y": 0.5, "yref": "paper"}
+    figure.add_annotation(**place, textangle=-90, showarrow=False, text="Event-free", font={"size": 12})
+
+
 def _margin_note(figure: go.Figure, day: float, text: str) -> None:
     figure.add_annotation(x=day, y=0, yref="paper", yshift=-34, showarrow=False, text=text, font={"size": 11})
 
@@ -167,17 +174,17 @@ def tick_label(day: float) -> str:
     """Axis label of a day: days up to a year, then years.
 
     >>> tick_label(0), tick_label(90), tick_label(365), tick_label(1826)
-    ('0', '90 d', '1 y', '5 y')
+    ('day 0', '90 d', '1 y', '5 y')
     """
     if day == 0:
-        return "0"
+        return "day 0"
     return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
 
 
 def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
     return {
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": -0.08, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
         "dragmode": False,
         "xaxis": {
             "range": [0, shown_days(review)],
@@ -222,9 +229,9 @@ def headline_html(review: CaseReview, baseline: pd.DataFrame) -> str:
     icons = icon_array(risk, reference, fusion_colour(review.fusion)) if np.isfinite(risk) else ""
     colour = f"--dot:{fusion_colour(review.fusion)}"
     return (
-        f'<div class="risk" style="{colour}"><div class="risk-text">'
+        f'<div class="risk" style="{colour}"><div class="risk-top"><div>'
         f'<p class="risk-label">{event[:1].upper()}{event[1:]} within</p>'
-        f'<div class="risk-row">{columns}</div>{_risk_words(review, risk, reference)}</div>{icons}</div>'
+        f'<div class="risk-row">{columns}</div></div>{icons}</div>{_risk_words(review, risk, reference)}</div>'
     )
 
 
@@ -243,17 +250,20 @@ def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
     day = review.horizon_days
     if not np.isfinite(risk):
         return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
-    beside = f", {in_hundred(reference)} in the training cohort" if np.isfinite(reference) else ""
+    event = review.task.event_words
+    beside = f", in the training cohort in {in_hundred(reference)}" if np.isfinite(reference) else ""
     return (
-        f'<p class="risk-words">{in_hundred(risk).capitalize()} of 100 patients like this one '
-        f"within {escape(duration(day))}{beside}. Range: {escape(review.curve.band)}.</p>"
-        f'<p class="risk-more">{_median_words(review.curve)} \u00b7 {_rmst_words(review.curve, day)}</p>'
+        f'<p class="risk-words">{escape(event[:1].upper() + event[1:])} is expected within {escape(duration(day))} '
+        f"in {in_hundred(risk)} of 100 patients like this one{beside}. Range: {escape(review.curve.band)}.</p>"
+        f'<p class="risk-more">{_median_words(review)} \u00b7 {_rmst_words(review.curve, day)}</p>'
     )
 
 
-def _median_words(curve: SurvivalCurve) -> str:
-    median = curve.median_days
+def _median_words(review: CaseReview) -> str:
+    median = review.curve.median_days
     value = "not reached" if median is None else f"{median:,.0f} days"
+    if median is not None and median > shown_days(review):
+        value += " (beyond the axis)"
     return f'<span title="Time by which half of such patients would have had the event">Median <b>{value}</b></span>'
 
 
@@ -273,6 +283,6 @@ def icon_array(risk: float, reference: float, colour: str) -> str:
     dots = "".join(f'<i class="{kind}"></i>' if kind else "<i></i>" for kind in classes)
     label = f"{count} of 100 dots filled; training cohort {ring} of 100, ringed"
     return (
-        f'<figure class="icons" style="--dot:{colour}"><div role="img" aria-label="{label}">{dots}</div>'
-        f"<figcaption>{count} of 100<br>ring: cohort, {ring}</figcaption></figure>"
+        f'<figure class="icons" style="--dot:{colour}"><figcaption>Filled:<br>{count} of 100<br>Ringed:<br>'
+        f'{ring} of 100<br>in cohort</figcaption><div role="img" aria-label="{label}">{dots}</div></figure>'
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.records import CtStudy, Notice, Timeline
+from core.records import CtStudy, Notice, Task, Timeline
 from core.view.lanes import day_words
 
 _LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
@@ -21,6 +21,14 @@ def case_line(name: str, words: str, timeline: Timeline | None, study: CtStudy |
     parts = [words, _person(timeline), _study_words(study), _record_words(timeline), _zero_words(time_zero)]
     spans = "".join(f"<span>{escape(part)}</span>" for part in parts if part)
     return f'<div class="case-line"><h1>{escape(name)}</h1>{spans}</div>'
+
+
+def time_zero(study: CtStudy | None, timeline: Timeline | None, task: Task | None) -> str:
+    """What day 0 is: for a virtual patient with a CT what her own task says, else only what is known of the case."""
+    parts = [part for part in (study, timeline) if part is not None]
+    if task is not None and study is not None and all(part.origin == "virtual" for part in parts):
+        return task.time_zero
+    return "the CT" if timeline is None else "prediction time"
 
 
 def _zero_words(time_zero: str) -> str:

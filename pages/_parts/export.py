@@ -21,22 +21,28 @@ KINDS = {
     "saliency.nii.gz": ("Saliency, NIfTI", "application/gzip"),
     "provenance.json": ("Sidecar, JSON", "application/json"),
 }
+BURNED_IN = "At the slice and window on screen; notice, model, method and versions are burned in."
+WAITING = "Ready once the saliency is computed, or stopped."
 
 
 @st.fragment
-def draw(case: Case, asked: Asked, review: CaseReview) -> None:
-    """One row of download buttons; files are made on the click, at the slice and window on screen."""
+def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None:
+    """One row of download buttons; files are made on the click, at the slice and window on screen.
+
+    waiting: the saliency is still being computed; nothing is made without it before that is over or stopped.
+    """
     if refusal := session.export_block(case):
         _blocked(refusal)
         return
     files = session.exports(case, asked.model.key, review)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="export"):
         st.html('<h2 class="section">Export</h2>', width="content")
+        coming = {"saliency.nii.gz"} if waiting else set()
         for name, (title, mime) in KINDS.items():
-            if name in files.names:
-                _button(title, name, mime, lambda name=name: files.file(name))
-        _button("All in one zip", "case_review.zip", "application/zip", files.archive)
-        st.caption("At the slice and window on screen; notice, model, method and versions are burned in.")
+            if name in {*files.names, *coming}:
+                _button(title, name, mime, lambda name=name: files.file(name), waiting)
+        _button("All in one zip", "case_review.zip", "application/zip", files.archive, waiting)
+        st.caption(WAITING if waiting else BURNED_IN)
 
 
 def _blocked(refusal: UserFacingError) -> None:
@@ -46,8 +52,10 @@ def _blocked(refusal: UserFacingError) -> None:
         st.page_link("pages/load.py", label="Go to Load", icon=":material/arrow_forward:")
 
 
-def _button(title: str, name: str, mime: str, make: Callable[[], bytes]) -> None:
-    st.download_button(title, make, file_name=_tagged(name), mime=mime, on_click="ignore", key=f"export_{name}")
+def _button(title: str, name: str, mime: str, make: Callable[[], bytes], waiting: bool) -> None:
+    st.download_button(
+        title, make, file_name=_tagged(name), mime=mime, on_click="ignore", key=f"export_{name}", disabled=waiting
+    )
 
 
 def _tagged(name: str) -> str:

@@ -12,10 +12,11 @@ from core.explain.methods import CARDS
 from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import Task
-from core.view.choices import ModelChoice
-from core.view.words import case_line, describe_case, escape_markdown
+from core.view.choices import METHOD_WORDS, ModelChoice
+from core.view.words import case_line, describe_case, escape_markdown, time_zero
 
 OWN = "own"
+METHODS_HELP = "\n".join(f"- **{CARDS[name].title}**: {words}" for name, words in METHOD_WORDS.items())
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ def draw(case: Case) -> Asked | None:
     models = session.model_choices()
     tasks = list(dict.fromkeys(choice.task for choice in models)) or list(TASKS)
     task = _chosen_task(case, tasks)
-    card = TASKS.get(task)
-    zero = card.time_zero if card else "prediction time"
+    zero = time_zero(case.study, case.timeline, TASKS.get(case.task or ""))
     with st.container(key="header", gap="xsmall"):
         st.html(case_line(case.name, case.words, case.timeline, case.study, zero))
         columns = st.columns([1.25, 1.9, 1.4, 1.15, 1.15], vertical_alignment="bottom", gap="small")
@@ -46,6 +46,7 @@ def draw(case: Case) -> Asked | None:
             list(CARDS),
             key="method",
             format_func=lambda name: CARDS[name].title,
+            help=METHODS_HELP,
             persist_state="session",
         )
         with (

@@ -1,8 +1,9 @@
-"""The model's answer: the curve first, then the saliency, which takes longer."""
+"""The model's answer: the curve first, then the saliency, which takes longer and is computed while the page is used."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -10,77 +11,104 @@ from streamlit.delta_generator import DeltaGenerator
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
 from core.export.style import duration
-from core.intake import Case
+from core.intake import Case, Job
 from core.records import CaseReview
+from core.view.packing import map_label
 from pages._parts import quality, survival
 from pages._parts.header import Asked
 
-UNASKED = "no model"
+AT_ONCE_S = 0.3
+"""A saliency that takes no longer is waited for; the page is then drawn once and not twice."""
 
 
-def draw(
-    case: Case, asked: Asked | None, busy: DeltaGenerator, verdicts: DeltaGenerator
-) -> tuple[CaseReview | None, str]:
-    """The right panel, then the quality gate, which must not keep the curve waiting, then the saliency.
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model said.
 
-    Returns the review with its saliency (None where no model answered) and the question asked.
+    review: None where it refused or there is no model. question: what was asked, as the viewer knows it. label: names
+    the map. job: computes the saliency that the review still lacks. failure: why there will be none.
     """
+
+    review: CaseReview | None = None
+    question: str = "no model"
+    label: str = ""
+    job: Job[CaseReview] | None = None
+    failure: UserFacingError | None = None
+
+
+def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator) -> Answer:
+    """The right panel, then the quality gate, which must not keep the curve waiting; then the saliency is begun."""
     if asked is None:
         survival.draw_missing_model()
         quality.draw(case, None, verdicts)
-        return None, UNASKED
+        return Answer()
     horizon, alone = survival.pick_horizon(asked)
-    method = _method(case, asked, horizon)
-    question = UNASKED
+    method = session.turn_to(case, asked.model.key, horizon, _method(case, asked))
+    label = map_label(method, horizon) if method else ""
+    question = ""
     try:
         question = session.question_of(asked.model.key, horizon, method)
         with st.container(key="overlay_expect"):
-            session.expect_overlay(question)
+            session.expect_overlay(question, label)
         survival.draw(case, asked, session.answer(case, asked.model.key, horizon), alone)
         quality.draw(case, asked.model.key, verdicts)
-        return _explained(case, asked.model.key, horizon, method, busy), question
+        review = session.review(case, asked.model.key, horizon)
+        found = session.explained(case, asked.model.key, horizon, method) if method else review
     except UserFacingError as error:
         survival.draw_refused(error)
         quality.draw(case, asked.model.key, verdicts)
-        return None, question
+        return Answer(question=question)
+    return Answer(review, question, label, found) if isinstance(found, Job) else Answer(found, question, label)
 
 
-def _method(case: Case, asked: Asked, horizon: int) -> str | None:
-    """How to explain, None where there is nothing to explain or the reader stopped it."""
-    stopped = session.was_stopped((case.digest, asked.model.key, horizon, asked.method))
-    return None if stopped or case.study is None or asked.model.fusion == "ehr_only" else asked.method
+def _method(case: Case, asked: Asked) -> str | None:
+    """How to explain, None where there is nothing to explain."""
+    return None if case.study is None or asked.model.fusion == "ehr_only" else asked.method
 
 
-def _explained(case: Case, key: str, horizon: int, method: str | None, busy: DeltaGenerator) -> CaseReview:
-    """The review with saliency; says what is computed, for how long, and stops when told to or asked something else."""
-    if method is None or session.is_reviewed(case, key, horizon, method):
-        return session.review(case, key, horizon, method)
-    words, started = f"Saliency of the risk by {duration(horizon)}", time.monotonic()
-    slot = busy.empty()
-    line, button = slot.columns([4, 1], vertical_alignment="center", gap="small")
-    bar = line.progress(0.0, words)
-    button.button("Stop", key="stop", on_click=session.stop, args=((case.digest, key, horizon, method),))
-
-    def tell(share: float) -> None:
-        bar.progress(min(1.0, share), f"{words}: {share:.0%}, {time.monotonic() - started:.0f} s")
-
-    review = session.review(case, key, horizon, method, tell)
-    slot.empty()
-    return review
+def settled(answer: Answer) -> Answer:
+    """The answer with its saliency where that takes but a moment; the job stays where there is more to wait for."""
+    job = answer.job
+    if job is None or not job.wait(AT_ONCE_S):
+        return answer
+    return replace(answer, review=job.result or answer.review, job=None, failure=job.error)
 
 
-def overlay(case: Case, asked: Asked | None, review: CaseReview | None, question: str) -> None:
+def overlay(case: Case, asked: Asked | None, answer: Answer) -> None:
     """Send saliency and slice strip to the viewer, or say why there is none."""
     if case.study is None:
         return
-    reason = ""
-    if asked is None or review is None:
-        reason = "No saliency: no model result."
-    elif review.fusion == "ehr_only":
-        reason = "No saliency: this model reads the record only."
-    elif review.saliency is None:
-        reason = "Saliency stopped. Choose another horizon or method to compute it."
-    virtual = bool(asked and review and session.bundle(asked.model.key).virtual)
-    mark = VIRTUAL_WATERMARK if virtual else ""
+    virtual = bool(asked and answer.review and session.bundle(asked.model.key).virtual)
+    pending = answer.label if answer.job else ""
     with st.container(key="overlay_feed"):
-        session.show_overlay(case.study, review, question=question, reason=reason, watermark=mark)
+        session.show_overlay(
+            case.study,
+            answer.review,
+            answer.question,
+            reason="" if pending else _no_map(answer),
+            pending=pending,
+            watermark=VIRTUAL_WATERMARK if virtual else "",
+        )
+
+
+def _no_map(answer: Answer) -> str:
+    if answer.review is None:
+        return "No saliency: no model result."
+    if answer.review.fusion == "ehr_only":
+        return "No saliency: this model reads the record only."
+    if answer.failure is not None:
+        return f"{answer.failure.found} {answer.failure.next_step}"
+    return "Saliency stopped. Choose another horizon or method to compute it."
+
+
+@st.fragment(run_every=0.5)
+def watch(answer: Answer) -> None:
+    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there."""
+    job, review = answer.job, answer.review
+    if job is None or review is None or not job.running or session.underway().job is not job:
+        st.rerun()
+    share, words = job.progress
+    line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
+    seconds = time.monotonic() - job.started
+    line.progress(share, f"{words}, risk by {duration(review.horizon_days)}: {share:.0%}, {seconds:.0f} s")
+    button.button("Stop", key="stop", on_click=session.underway().stop)

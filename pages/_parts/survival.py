@@ -13,7 +13,7 @@ from core.view.survival import curve_figure, headline_html
 from core.view.words import empty_html, error_html, notices_html
 from pages._parts.header import Asked
 
-PLOT = {"displayModeBar": False, "responsive": True}
+PLOT = {"displayModeBar": False, "responsive": True, "showTips": False}
 
 
 def pick_horizon(asked: Asked) -> tuple[int, bool]:

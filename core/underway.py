@@ -1,0 +1,78 @@
+"""The saliency a reader waits for: computed in the background, watched, stopped, dropped for another question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from core.errors import UserFacingError
+from core.intake import Job, Tell
+from core.intake.job import Turns
+from core.records import CaseReview
+
+WORDS = "Saliency"
+TURNS = Turns(2)
+"""Files that are being read keep no saliency waiting, nor the other way round."""
+FAILED = UserFacingError(
+    "The saliency could not be computed.",
+    "a map of the risk on the CT",
+    "Choose another method, or another model; the curve does not depend on it.",
+)
+
+
+def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: str, tell: Tell) -> CaseReview:
+    """What `ask` answers with the saliency of `method`; the share of each event is taken over from `before`."""
+    after = ask(explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
+    return replace(after, event_attribution=before.event_attribution)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One saliency that can be asked for; `method` None asks for none."""
+
+    case_digest: str
+    bundle_key: str
+    horizon_days: float
+    method: str | None
+
+
+class Underway:
+    """At most one saliency at a time for one reader; it ends when she asks something else, or leaves."""
+
+    def __init__(self) -> None:
+        self._question: Question | None = None
+        self._stopped: Question | None = None
+        self._job: Job[CaseReview] | None = None
+
+    def turn_to(self, question: Question) -> None:
+        """This is asked now: what another question had under way is cancelled, and its stop forgotten."""
+        if self._stopped != question:
+            self._stopped = None
+        if self._question != question:
+            self._cancel()
+            self._question = question
+
+    def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
+        """The work that answers the question asked now, begun once."""
+        if self._job is None:
+            self._job = Job(WORDS, work, unforeseen=FAILED, turns=TURNS)
+        return self._job
+
+    def stop(self) -> None:
+        """The reader does without this saliency until she asks something else."""
+        self._stopped = self._question
+        self._cancel()
+
+    def is_stopped(self, question: Question) -> bool:
+        """Did the reader stop just this?"""
+        return self._stopped == question
+
+    @property
+    def job(self) -> Job[CaseReview] | None:
+        """What is under way or over, for the question asked now."""
+        return self._job
+
+    def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None

@@ -11,9 +11,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.export.events import day_words, true_minus, unit_words
 from core.export.style import COHORT, EHR, IMAGE, WARNING
 from core.view.colour import translucent
-from core.view.lanes import LANES, day_words, unit_words
+from core.view.lanes import LANES
 from core.view.layout import INK_ON_LIGHT, finish
 
 BINS = 420
@@ -140,7 +141,7 @@ def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: list[str], selecte
 def _hover(mark: object, label_day: LABEL_DAYS) -> str:
     count, words, value = mark.count, escape(str(mark.words)), escape(str(mark.value))  # type: ignore[attr-defined]
     more = f"<br>and {count - 1} more here" if count > 1 else ""
-    strength = f"<br>{mark.signed:+.2g}" if mark.strength else ""  # type: ignore[attr-defined]
+    strength = f"<br>{true_minus(f'{mark.signed:+.2g}')}" if mark.strength else ""  # type: ignore[attr-defined]
     return f"<b>{words}</b> {value}<br>{label_day(mark.day)}{strength}{more}"  # type: ignore[attr-defined]
 
 

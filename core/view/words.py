@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.export.events import day_words, true_minus
 from core.records import CtStudy, Notice, Timeline
-from core.view.lanes import day_words
 
 _LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 _LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
@@ -58,7 +58,7 @@ def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]
         low, high = int(study.voxels_hu.min()), int(study.voxels_hu.max())
         shape = " \u00d7 ".join(map(str, study.shape))
         spacing = f"{i:.2f} \u00d7 {j:.2f} \u00d7 {k:.2f} mm"
-        lines.append(f"CT: {study.description}, {shape} voxels of {spacing}, {low:,} to {high:,} HU.")
+        lines.append(f"CT: {study.description}, {shape} voxels of {spacing}, {true_minus(f'{low:,} to {high:,}')} HU.")
         lines += study.notes
     if timeline is not None:
         hidden = f"; {timeline.later_event_count:,} later ones left out" if timeline.later_event_count else ""
@@ -133,4 +133,4 @@ def _effect(value: float) -> str:
     if np.isnan(value):
         return "not given by this model"
     side = "raises" if value > 0 else "lowers" if value < 0 else "does not change"
-    return f"{side} ({value:+.2g} log cumulative hazard)".replace("-", "\u2212")
+    return f"{side} ({true_minus(f'{value:+.2g}')} log cumulative hazard)"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
 import pytest
+from browser_needed import why_skipped
 
-if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
-    pytest.skip("Playwright is not installed: pip install -r requirements-dev.txt", allow_module_level=True)
+if reason := why_skipped():
+    pytest.skip(reason, allow_module_level=True)
 
 import intake_support as files
 from browser_support import SHOWN, open_page, running_app, running_browser

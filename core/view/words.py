@@ -121,12 +121,17 @@ def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
 def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
     """Several raw events as one table; drawn here and not as a data grid, which could be saved past the export gate."""
     lines = "".join(
-        f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))}</td><td>{escape(str(row.value))}</td>"
-        f"<td>{escape(str(row.code))}</td><td>{_effect(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
+        f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))} <b>{escape(str(row.value))}</b>"
+        f"<small>{escape(str(row.code))}</small></td><td>{_effect_sign(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
         for day, row in zip(when, rows.itertuples(), strict=True)
     )
-    head = "".join(f"<th>{name}</th>" for name in ("When", "Event", "Value", "Code", "Effect on risk"))
-    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    effect = '<th title="Change of the log cumulative hazard">Risk</th>'
+    head = f"<th>When</th><th>Event, value, code</th>{effect}"
+    return f'<table class="found events"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def _effect_sign(value: float) -> str:
+    return "" if np.isnan(value) else true_minus(f"{value:+.2g}") if value else "0"
 
 
 def _effect(value: float) -> str:

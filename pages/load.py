@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import session
 from core.intake import Intake
@@ -82,6 +83,13 @@ def _watch(read: Intake, shown: tuple[str, ...], runs: Iterator[int]) -> None:
     button.button("Cancel", key="cancel_load", on_click=_stop, args=("Cancelled. Nothing was kept.",))
 
 
+def _forget_watch() -> None:
+    """Leave the browser's last questions after the progress unanswered: they would be asked of a page that is gone,
+    and the answer would take the next page off the screen."""
+    if context := get_script_run_ctx():
+        context.fragment_storage.clear()
+
+
 def _settled(read: Intake) -> str:
     """What the reader can do now that nothing runs."""
     if read.complete:
@@ -99,6 +107,7 @@ def _actions(read: Intake) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
         if st.button("Open in case review", type="primary", disabled=not read.complete, key="open_case"):
             session.open_intake()
+            _forget_watch()
             st.switch_page("pages/case_review.py")
         st.button("Start over", key="start_over", on_click=_stop, args=("Nothing was kept of the files before.",))
         if read.complete and not read.released:

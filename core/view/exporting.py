@@ -43,8 +43,12 @@ class Exports:
             return figure_inputs(study, self.timeline, self.review, self.bundle)
         window, (i, j, k) = (float(view["window_hu"][0]), float(view["window_hu"][1])), map(int, view["voxel"])
         made = figure_inputs(study, self.timeline, self.review, self.bundle, window=window, slice_k=k)
-        look = {name: float(view[name]) for name in ("threshold", "opacity") if name in view}
-        return replace(made, slice_ijk=(_inside(i, study.shape[0]), _inside(j, study.shape[1]), k), **look)
+        return replace(
+            made,
+            slice_ijk=(_inside(i, study.shape[0]), _inside(j, study.shape[1]), k),
+            threshold=float(view.get("threshold", made.threshold)),
+            opacity=float(view.get("opacity", made.opacity)),
+        )
 
     def file(self, name: str) -> bytes:
         """One of `names`, in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pandas as pd
 import streamlit as st
@@ -35,9 +35,9 @@ def draw(case: Case, review: CaseReview | None) -> None:
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
     shown, span, measure = _controls(rows)
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
-    with strong:
-        _strongest(every, measure)
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
+    with strong:
+        _strongest(every, measure, selected)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
@@ -93,7 +93,7 @@ def _day_label(timeline: Timeline) -> Callable[[float], str]:
     return date
 
 
-def _strongest(rows: pd.DataFrame, measure: str) -> None:
+def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
     """The strongest events as pills; picking one selects its mark."""
     top = strongest(rows, measure)
     if top.empty:
@@ -105,6 +105,7 @@ def _strongest(rows: pd.DataFrame, measure: str) -> None:
     def pick() -> None:
         _pick(st.session_state[key])
 
+    st.session_state[key] = _only(selected, names)
     st.pills(
         "Strongest events",
         list(names),
@@ -117,6 +118,11 @@ def _strongest(rows: pd.DataFrame, measure: str) -> None:
 
 def _pick(event: int | None) -> None:
     st.session_state.update({PICKED: [] if event is None else [int(event)], REACH: True})
+
+
+def _only(selected: list[int], names: Collection[int]) -> int | None:
+    """The selected event where it is one, and one of these."""
+    return selected[0] if len(selected) == 1 and selected[0] in names else None
 
 
 def _keep_to_span() -> None:
@@ -167,7 +173,7 @@ def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
     """Every event that the search found, latest first: the way to a mark without a mouse."""
     label, latest = _day_label(timeline), rows.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
     names = {int(row.event_id): f"{label(row.day)}: {row.words} {row.value}".strip() for row in latest.itertuples()}
-    st.session_state[LIST] = selected[0] if len(selected) == 1 and selected[0] in names else None
+    st.session_state[LIST] = _only(selected, names)
     more = f"latest {len(names):,} of {len(rows):,}, search for others" if len(rows) > len(names) else f"{len(rows):,}"
     st.selectbox(
         f"Events found: {more}",

@@ -24,7 +24,7 @@ app: $(VENV)/.runtime  ## start the app on 127.0.0.1
 test: $(VENV)/.dev  ## the whole test suite, browser tests included
 	$(BIN)/python -m scripts.ensure_chromium
 	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m browser tests
+	$(BIN)/python -m pytest -m browser -rs tests
 
 slow: $(VENV)/.dev  ## heavier experiments
 	$(BIN)/python -m pytest -m slow tests

@@ -29,6 +29,7 @@ METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
 TASKS = ("pe_mortality", "mace")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
+RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"
 EHR_ENCODER_NAMES = ("one_hot", "compact_sequence")
 
 
@@ -123,7 +124,7 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "review one case: curve, figure, saliency, provenance"
     parser = commands.add_parser("review", help=words, description=words.capitalize() + ".")
     parser.add_argument("--study", type=Path, default=None, help="CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)")
-    parser.add_argument("--timeline", type=Path, default=None, help="record: .parquet (MEDS) or .csv")
+    parser.add_argument("--timeline", type=Path, default=None, help=RECORD_WORDS)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--horizon-days", type=float, default=None, help="default: the task's middle horizon")

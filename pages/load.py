@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from itertools import count
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import session
 from core.intake import Intake
@@ -19,6 +22,8 @@ NEXT = (
     "Here you will then see what was read, the quality checks, and every place that may identify a person.",
 )
 READY, CHOOSE = "Everything was read. Look at it, decide, and open it.", "Waiting for your choice below."
+REFUSED = "This cannot be read; the reason stands below."
+LOOK = "You may look at the case now; its exports stay blocked until"
 
 
 def main() -> None:
@@ -36,12 +41,9 @@ def main() -> None:
             st.rerun()
         st.html(empty_html("quiet", "Nothing is read yet", NEXT))
         return
-    waiting = read.advance()
+    every = 0.5 if read.advance() else None
     with st.container(key="watch"):
-        if waiting:
-            _watch(read, read.finished)
-        else:
-            st.html(f'<p class="dim">{READY if read.complete else CHOOSE}</p>')
+        st.fragment(_watch, run_every=every)(read, read.finished, count())
     left, right = st.columns(2, gap="large")
     with left:
         scan.draw(read)
@@ -51,7 +53,7 @@ def main() -> None:
         if read.quality is not None:
             st.html(quality_html(read.quality))
         findings.draw(read)
-    _actions(read, waiting)
+    _actions(read)
 
 
 def _say() -> None:
@@ -65,12 +67,15 @@ def _say() -> None:
             st.button("Close it", on_click=session.close_case, key="close_case")
 
 
-@st.fragment(run_every=0.5)
-def _watch(read: Intake, shown: tuple[str, ...]) -> None:
-    """Progress of whatever runs; the page is drawn anew whenever a step ends."""
-    read.advance()
-    if session.intake() is not read or read.finished != shown:
+def _watch(read: Intake, shown: tuple[str, ...], runs: Iterator[int]) -> None:
+    """Progress of whatever runs; the page is drawn anew whenever a step ends, and as long as the browser still asks
+    although nothing runs: it asks for a page that it never got, as one run of the server can overtake another."""
+    waiting, late = read.advance(), next(runs) > 0
+    if session.intake() is not read or read.finished != shown or (late and not waiting):
         st.rerun()
+    if not waiting:
+        st.html(f'<p class="dim">{_settled(read)}</p>')
+        return
     line, button = st.columns([6, 1], vertical_alignment="center", gap="small")
     for job in read.running:
         share, words = job.progress
@@ -78,20 +83,36 @@ def _watch(read: Intake, shown: tuple[str, ...]) -> None:
     button.button("Cancel", key="cancel_load", on_click=_stop, args=("Cancelled. Nothing was kept.",))
 
 
+def _forget_watch() -> None:
+    """Leave the browser's last questions after the progress unanswered: they would be asked of a page that is gone,
+    and the answer would take the next page off the screen."""
+    if context := get_script_run_ctx():
+        context.fragment_storage.clear()
+
+
+def _settled(read: Intake) -> str:
+    """What the reader can do now that nothing runs."""
+    if read.complete:
+        return READY
+    return CHOOSE if read.asks else REFUSED
+
+
 def _stop(words: str) -> None:
     session.stop_intake()
     st.session_state[SAID] = words
 
 
-def _actions(read: Intake, waiting: bool) -> None:
-    """Open, or start over."""
+def _actions(read: Intake) -> None:
+    """Open, as soon as everything is read, or start over."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
-        if st.button("Open in case review", type="primary", disabled=not read.complete or waiting, key="open_case"):
+        if st.button("Open in case review", type="primary", disabled=not read.complete, key="open_case"):
             session.open_intake()
+            _forget_watch()
             st.switch_page("pages/case_review.py")
         st.button("Start over", key="start_over", on_click=_stop, args=("Nothing was kept of the files before.",))
         if read.complete and not read.released:
-            st.caption("You may look at the case now; its exports stay blocked until you decide about the identifiers.")
+            ended = "the search for identifiers has ended and " if read.searching else ""
+            st.caption(f"{LOOK} {ended}you decide about the identifiers.")
 
 
 session.ensure_router()

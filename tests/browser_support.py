@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from scripts.ensure_chromium import find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = (
@@ -26,13 +27,6 @@ FLAGS = (
     "--disable-sync",
 )
 SHOWN = ".viewer[data-ready][data-overlay]"
-
-
-def chromium_path() -> str | None:
-    """A system Chromium, or None to use Playwright's own."""
-    return next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
 
 
 @contextmanager
@@ -68,9 +62,9 @@ def _wait_until_healthy(port: int, server: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Headless Chromium."""
+    """Headless Chromium: the system's, or Playwright's own where there is none."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         try:
             yield browser
         finally:

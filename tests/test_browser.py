@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_needed import why_skipped
 
-if importlib.util.find_spec("playwright") is None and not os.environ.get("CI"):
-    pytest.skip("Playwright is not installed: pip install -r requirements-dev.txt", allow_module_level=True)
+if reason := why_skipped():
+    pytest.skip(reason, allow_module_level=True)
 
 from browser_support import ROOT, SHOWN, open_page, running_app, running_browser
 from PIL import Image

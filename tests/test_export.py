@@ -16,17 +16,22 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, bundle, study, timeline
 
 from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
 from core.errors import UserFacingError
 from core.export import curve_record, export_review, figure_bytes, figure_inputs, keyed_digest, provenance, to_json
+from core.export.cohort import at_risk_on, cohort_risk
+from core.export.events import event_name, strongest_events
 from core.export.figure import FigureInputs, caption
-from core.export.panels import cohort_risk, event_name, strongest_events
-from core.export.scan import overlay_scale, plane_of
+from core.export.panels import draw_curve
+from core.export.scan import OPACITY, THRESHOLD, overlay_scale, plane_of
 from core.export.style import duration, percent
 from core.records import Attribution, CaseReview, CtStudy
 from core.review import review_case
+from core.view.lanes import event_rows, strongest, undated_rows
+from core.view.survival import curve_figure
 
 KEY = b"k" * 32
 RECORD = timeline((RISKY_CODE, *HARMLESS_CODES))
@@ -220,9 +225,45 @@ def test_events_are_named_with_value_unit_and_day_but_no_date(review: CaseReview
     assert len(names) == len(values) == 3
     assert abs(values[0]) >= abs(values[1]) >= abs(values[2])
     row = int(np.flatnonzero(RECORD.events["code"] == "LOINC//33762-6")[0])
-    assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, day -1", event_name(RECORD, row))
+    assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, day \u22121", event_name(RECORD, row))
     birth = int(np.flatnonzero(RECORD.events["code"] == "MEDS_BIRTH")[0])
     assert event_name(RECORD, birth) == "Age 61"
+
+
+def test_the_overlay_is_drawn_as_on_screen_and_the_sidecar_says_so(inputs: FigureInputs) -> None:
+    script = (Path(__file__).parents[1] / "assets" / "viewer.js").read_text("utf-8")
+    opened_with = [float(re.search(rf"this\.{name} = ([\d.]+);", script)[1]) for name in ("threshold", "opacity")]  # type: ignore[index]
+    assert opened_with == [THRESHOLD, OPACITY]
+    told = provenance(inputs, key=KEY)["view"]["overlay"]
+    assert (told["threshold"], told["opacity"]) == (THRESHOLD, OPACITY)
+    chosen = replace(inputs, threshold=0.6, opacity=0.4)
+    assert provenance(chosen, key=KEY)["view"]["overlay"]["threshold"] == 0.6
+    assert "drawn from 60% of the scale's end, 40% opaque" in " ".join(caption(chosen).split())
+    hidden = replace(inputs, opacity=0.0)
+    assert hidden.overlay is None
+    assert "not drawn" in caption(hidden)
+
+
+def test_figure_and_screen_share_axis_and_numbers_at_risk(review: CaseReview) -> None:
+    table = pd.DataFrame({"time_days": [0.0, 10.0, 400.0], "survival": [1.0, 0.9, 0.7], "at_risk": [50, 40, 7]})
+    table["lower"], table["upper"] = table["survival"] - 0.05, table["survival"]
+    assert [at_risk_on(table, day) for day in (0, 5, 10, 11, 400, 401)] == [50, 40, 40, 7, 7, None]
+    axes, screen = Figure().add_subplot(), curve_figure(review, table)
+    draw_curve(axes, review, table, watermark=True)
+    assert axes.get_xlim() == screen.layout.xaxis.range
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(screen.layout.xaxis.ticktext)
+    written = {note.get_text() for note in axes.texts}
+    assert {str(note.text).replace("<br>", "\n") for note in screen.layout.annotations} == written
+
+
+def test_units_and_the_strongest_events_are_the_same_on_screen(review: CaseReview) -> None:
+    assert review.event_attribution is not None
+    names, values = strongest_events(review.event_attribution, RECORD, 8)
+    rows = strongest(pd.concat([event_rows(RECORD, review), undated_rows(RECORD, review)]))
+    assert rows["attribution"].tolist() == pytest.approx(values)
+    assert [event_name(RECORD, event) for event in rows["event_id"]] == names
+    warm = RECORD.events.assign(unit="Cel", numeric_value=np.float32(36.1))
+    assert event_name(replace(RECORD, events=warm, digest=""), len(warm) - 1).endswith("36.1 \u00b0C, day \u22121")
 
 
 def test_the_cohort_reference_is_its_kaplan_meier() -> None:

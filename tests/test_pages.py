@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -300,6 +301,48 @@ def test_picking_a_strong_event_shows_the_raw_event(world):
     assert "2,310 pg/mL</td>" not in html(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
+
+
+def axis_of(app: AppTest) -> list[float]:
+    """Range of the timeline's axis, in days."""
+    return json.loads(app.get("plotly_chart")[1].proto.spec)["layout"]["xaxis"]["range"]
+
+
+def test_a_pressed_span_wins_over_a_selected_event(world):
+    app = fine(opened())
+    fine(app.segmented_control(key="span").set_value("30 days").run())
+    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    fine(pills.set_value(3).run())
+    assert axis_of(app)[0] < -400, "the mark must be seen"
+    fine(app.segmented_control(key="span").set_value("1 year").run())
+    assert -400 < axis_of(app)[0] < -365
+    assert "ICD10CM//I50.9" in html(app), "and the event stays selected"
+
+
+def test_a_search_that_finds_nothing_says_so(world):
+    app = fine(opened())
+    fine(app.text_input(key="event_search").set_value("no such thing").run())
+    assert "No event is found" in html(app)
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_found_events_can_be_chosen_from_a_list(world):
+    app = fine(opened())
+    fine(app.text_input(key="event_search").set_value("probnp").run())
+    events = app.selectbox(key="event_list")
+    assert events.options == ["day \u22121: NT-proBNP, serum 2,310 pg/mL", "day \u2212200: NT-proBNP, serum 310 pg/mL"]
+    fine(events.set_value(4).run())
+    assert "310 pg/mL</td>" in html(app)
+    assert app.selectbox(key="event_list").value == 4
+
+
+def test_age_is_an_event_without_a_day_and_never_a_date_of_birth(world):
+    app = fine(opened())
+    app.session_state["picked_events"] = [1]
+    fine(app.toggle(key="show_dates").set_value(True).run())
+    assert "Age 64" in html(app)
+    assert "no day of its own" in html(app)
+    assert "195" not in html(app)
 
 
 def test_trends_open(world):

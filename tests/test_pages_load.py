@@ -95,6 +95,30 @@ def test_export_stays_blocked_until_decided(world, jane):
     assert app.get("download_button")
 
 
+def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, monkeypatch):
+    """Looking needs the CT alone; the search goes on behind it, and the export waits for its end."""
+    may_end = threading.Event()
+    search = desk.search
+    monkeypatch.setattr(desk, "search", lambda *given: may_end.wait(SECONDS) and search(*given))
+    app = load_page()
+    app.segmented_control(key="ct_how").set_value("Path on the server").run()
+    app.text_input(key="ct_path").set_value(str(jane)).run()
+    app.button(key="read").click()
+    end = time.monotonic() + SECONDS
+    while "open_case" not in keys(fine(app.run())):
+        assert time.monotonic() < end, "the case must open before the search ends"
+    assert any("until the search for identifiers has ended" in item.value for item in app.caption)
+    fine(app.button(key="open_case").click().run())
+    assert "Your own case" in html(app)
+    assert "still being searched" in html(app)
+    assert not app.get("download_button")
+    may_end.set()
+    settled(fine(app.switch_page("pages/load.py").run()))
+    assert "strip" in keys(app)
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "hold what may identify a person" in html(app)
+
+
 def test_stop_keeps_nothing(world, jane):
     app = read(load_page(), jane)
     fine(app.button(key="stop_load").click().run())
@@ -169,6 +193,7 @@ def test_a_refused_record_can_be_left_out(world, jane, tmp_path):
 def test_a_path_that_is_not_there(world):
     app = read(load_page(), Path("/nowhere/at/all"))
     assert "no file or folder at this path" in html(app)
+    assert "Waiting for your choice" not in html(app), "there is nothing to choose"
 
 
 def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):

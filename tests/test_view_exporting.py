@@ -32,6 +32,13 @@ def test_files_follow_the_viewer_as_it_moves():
     assert record["view"]["window_hu"]["high"] == 240
 
 
+def test_the_figure_shows_the_planes_and_the_overlay_on_screen():
+    view = {**on_screen(11), "threshold": 0.6, "opacity": 0.0}
+    told = json.loads(Exports(SCAN, RECORD, RESULT, BUNDLE, view).file("provenance.json"))["view"]
+    assert told["slice_ijk"] == [3, 4, 11]
+    assert (told["overlay"]["threshold"], told["overlay"]["opacity"]) == (0.6, 0.0)
+
+
 def test_what_the_viewer_said_of_another_scan_is_not_used():
     view = {**on_screen(11), "volume": "another"}
     record = json.loads(Exports(SCAN, RECORD, RESULT, BUNDLE, view).file("provenance.json"))

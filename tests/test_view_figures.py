@@ -29,6 +29,7 @@ from core.view.words import (
     empty_html,
     error_html,
     escape_markdown,
+    events_html,
     notices_html,
     raw_event_html,
     time_zero,
@@ -165,6 +166,21 @@ def test_marks_say_which_side_raises_risk_without_colour_alone():
     assert named["raises risk"].marker.symbol == "triangle-up"
     assert named["lowers risk"].marker.symbol == "triangle-down"
     assert named["raises risk"].marker.color != named["lowers risk"].marker.color
+
+
+def test_one_lane_has_room_for_its_axis_and_the_axis_says_its_unit():
+    labs = ROWS[ROWS["lane"] == "labs"]
+    for span, unit in ((30.0, "Days"), (365.25, "Months"), (4000.0, "Years")):
+        layout = timeline_figure(labs, span_days=span).layout
+        assert layout.xaxis.title.text.startswith(f"{unit} before day 0")
+        assert layout.margin.b >= 40
+        assert layout.height - layout.margin.b - layout.margin.t >= 26
+
+
+def test_several_raw_events_keep_their_words_whole():
+    html = events_html(ROWS.head(2), ["day 0", "day 0"])
+    assert "<small>ICD10CM//I50.9</small>" in html
+    assert html.count("</th>") == 3, "when, what, effect"
 
 
 def test_a_selected_event_is_ringed():

@@ -15,8 +15,9 @@ from matplotlib.gridspec import GridSpec, SubplotSpec
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
+from core.export.events import true_minus
 from core.export.panels import draw_attention, draw_curve, draw_events
-from core.export.scan import Overlay, colour_source, draw_plane, overlay_scale
+from core.export.scan import OPACITY, THRESHOLD, Overlay, colour_source, draw_plane, overlay_scale
 from core.export.style import FUSION_TITLES, NOTICE, WARNING, duration, figure_style
 from core.records import CaseReview, CtStudy, Timeline
 
@@ -34,7 +35,10 @@ _CLEAN = {
 
 @dataclass(frozen=True, eq=False)
 class FigureInputs:
-    """What a figure shows. slice_ijk: voxel whose three planes are drawn; window_hu: (low, high)."""
+    """What a figure shows. slice_ijk: voxel whose three planes are drawn; window_hu: (low, high).
+
+    threshold: share of the colour scale's limit below which no saliency is drawn. opacity: of the rest; 0 hides it.
+    """
 
     study: CtStudy | None
     timeline: Timeline | None
@@ -42,6 +46,14 @@ class FigureInputs:
     bundle: BundleView
     window_hu: tuple[float, float]
     slice_ijk: tuple[int, int, int]
+    threshold: float = THRESHOLD
+    opacity: float = OPACITY
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """How the saliency is coloured; None where there is none, or the reader hid it."""
+        saliency = self.review.saliency
+        return None if saliency is None or not self.opacity else overlay_scale(saliency, self.threshold, self.opacity)
 
 
 def figure_inputs(
@@ -77,7 +89,7 @@ def build_figure(inputs: FigureInputs) -> Figure:
     """The page as a matplotlib Figure (no pyplot, no global state). Call inside `figure_style`."""
     figure = Figure(figsize=SIZE_INCHES)
     widths, gap = ((0.01, 1), 0.05) if inputs.study is None else ((1.12, 1), 0.24)
-    frame = {"left": 0.045, "right": 0.975, "top": 0.925, "bottom": 0.185}
+    frame = {"left": 0.052, "right": 0.975, "top": 0.925, "bottom": 0.185}
     outer = GridSpec(1, 2, figure, wspace=gap, width_ratios=widths, **frame)
     if inputs.study is not None:
         _draw_scan(figure, outer[0, 0], inputs)
@@ -96,15 +108,23 @@ def caption(inputs: FigureInputs) -> str:
     if review.saliency is not None:
         card = CARDS.get(review.saliency.method)
         title = card.title if card else review.saliency.method
-        parts.append(f"Saliency: {title} of the risk by {duration(review.horizon_days)}, {review.saliency.unit}.")
+        parts.append(f"Saliency: {title} of the risk by {duration(review.horizon_days)}, {review.saliency.unit}, ")
+        parts[-1] += _overlay_words(inputs)
     if inputs.study is not None:
         low, high = inputs.window_hu
         x, y, z = world_mm(inputs)
-        parts.append(f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f}).")
-        parts.append(f"Planes at z {z:.1f}, y {y:.1f}, x {x:.1f} mm (RAS+); patient's right on the left.")
+        window = f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f})."
+        planes = f"Planes at z {z:.1f}, y {y:.1f}, x {x:.1f} mm (RAS+); patient's right on the left."
+        parts += [true_minus(window), true_minus(planes)]
         parts.append(_origin_words(inputs))
     parts += [notice.text for notice in review.notices]
     return textwrap.fill(" ".join(part for part in parts if part), 215, max_lines=7, placeholder=" …")
+
+
+def _overlay_words(inputs: FigureInputs) -> str:
+    if inputs.overlay is None:
+        return "not drawn."
+    return f"drawn from {inputs.threshold:.0%} of the scale's end, {inputs.opacity:.0%} opaque."
 
 
 def world_mm(inputs: FigureInputs) -> tuple[float, float, float]:
@@ -136,7 +156,7 @@ def _draw_scan(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None
     attends = review.attention is not None and review.attention.ct_weights is not None
     rows = where.subgridspec(3, 1, height_ratios=(3.1, 1.75, 0.8 if attends else 0.01), hspace=0.16)
     small = rows[1].subgridspec(1, 2, wspace=0.03)
-    scale = None if review.saliency is None else overlay_scale(review.saliency)
+    scale = inputs.overlay
     i, j, k = inputs.slice_ijk
     for plane, index, place in (("axial", k, rows[0]), ("coronal", j, small[0]), ("sagittal", i, small[1])):
         axes = figure.add_subplot(place)

@@ -8,34 +8,34 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
+from core.export.events import TOP_EVENTS, strongest_events
 from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, duration, fusion_colour, percent
 from core.records import Attention, CaseReview, EventAttribution, Timeline
-from core.timeline.describe import describe
 
-TOP_EVENTS = 8
+_WORDS_WIDE, _LINE = 0.5, 0.045
+"""Share of the time axis that the words across the plot take, and of its height that half a line of them takes."""
 
 
 def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark: bool) -> None:
     """The patient's curve with its band over the training cohort's Kaplan-Meier, numbers at risk underneath."""
-    colour, curve = fusion_colour(review.fusion), review.curve
-    end = float(curve.times_days[-1])
-    unit, scale = ("years", 365.25) if end > 2 * 365.25 else ("days", 1.0)
-    shown = baseline[baseline["time_days"] <= end]
-    times = curve.times_days / scale
-    cohort: dict[str, Any] = {"color": COHORT, "lw": 1.1, "label": "training cohort (Kaplan-Meier)"}
-    axes.step(shown["time_days"] / scale, shown["survival"], where="post", **cohort)
-    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0, "label": "its band (see caption)"}
-    axes.fill_between(times, curve.lower, curve.upper, **band)
-    axes.plot(times, curve.survival, color=colour, lw=1.8, label="this patient")
-    axes.axvline(review.horizon_days / scale, color=WARNING, lw=0.9, ls="--")
-    axes.set(xlim=(0, end / scale), ylim=(0, 1.02), ylabel=f"free of {review.task.event_words}")
-    axes.set_xlabel(f"{unit} after {_time_zero(review)}")
+    colour, curve, end = fusion_colour(review.fusion), review.curve, shown_days(review)
+    cohort: dict[str, Any] = {"color": COHORT, "lw": 1.1, "label": "training cohort"}
+    axes.step(baseline["time_days"], 100 * baseline["survival"], where="post", **cohort)
+    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0, "label": "its band"}
+    axes.fill_between(curve.times_days, 100 * curve.lower, 100 * curve.upper, **band)
+    axes.plot(curve.times_days, 100 * curve.survival, color=colour, lw=1.8, label="this patient")
+    axes.set(xlim=(0, end), ylim=(0, 101), ylabel=f"% free of {review.task.event_words}")
+    axes.set_xlabel(f"time after {_time_zero(review)}", labelpad=14)
     axes.set_title(risk_sentence(review, baseline))
-    axes.legend(loc="best")
-    _numbers_at_risk(axes, shown, end, scale)
+    ticks = curve_ticks(review)
+    axes.set_xticks(ticks, [tick_label(day) for day in ticks])
+    horizon: dict[str, Any] = {"color": WARNING, "lw": 0.9, "ls": "--"}
+    axes.axvline(review.horizon_days, label=f"horizon, {duration(review.horizon_days)}", **horizon)
+    _numbers_at_risk(axes, baseline, ticks)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.185), ncols=4, columnspacing=1.4, handlelength=1.6)
     if marks := curve_marks(review.notices, watermark):
-        look: dict[str, Any] = {"rotation": 18, "ha": "center", "va": "center", "fontsize": 11, "alpha": 0.16}
-        axes.text(0.5, 0.55, "\n".join(marks), transform=axes.transAxes, **look)
+        _write_across(axes, review, baseline, marks)
 
 
 def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
@@ -47,13 +47,15 @@ def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
     return words if np.isnan(reference) else f"{words}; training cohort {percent(reference)}"
 
 
-def cohort_risk(baseline: pd.DataFrame, days: float) -> float:
-    """1 - Kaplan-Meier of the training cohort at `days`; NaN beyond its follow-up."""
-    times = baseline["time_days"].to_numpy(np.float64)
-    if not len(times) or days > times[-1]:
-        return float("nan")
-    row = int(np.searchsorted(times, days, side="right")) - 1
-    return 1 - float(baseline["survival"].iloc[row]) if row >= 0 else 0.0
+def _write_across(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks: list[str]) -> None:
+    """The watermark where no line runs through it."""
+    curve = review.curve
+    drawn = [(curve.times_days, shares) for shares in (curve.survival, curve.lower, curve.upper)]
+    drawn.append((baseline["time_days"].to_numpy(np.float64), baseline["survival"].to_numpy(np.float64)))
+    lines = [(np.asarray(days, np.float64), np.asarray(shares, np.float64)) for days, shares in drawn]
+    x, y = free_place(lines, shown_days(review), wide=_WORDS_WIDE, half=_LINE * len(marks))
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "alpha": 0.6, "color": COHORT}
+    axes.text(x, y, "\n".join(marks), transform=axes.transAxes, **look)
 
 
 def draw_attention(axes: Axes, attention: Attention, shown_mm: float | None) -> None:
@@ -65,7 +67,8 @@ def draw_attention(axes: Axes, attention: Attention, shown_mm: float | None) -> 
     axes.bar(positions, attention.ct_weights, width=0.85 * width, color=IMAGE)
     if shown_mm is not None:
         axes.axvline(shown_mm, color=WARNING, lw=0.9, ls="--")
-    axes.set(xlabel="slice position z (mm, feet to head)", ylabel="weight", ylim=(0, None))
+    axes.set(xlabel="slice position z (mm, feet to head)", ylim=(0, None))
+    axes.set_ylabel("weight", labelpad=1)
     axes.set_title("Attention over slices (what was weighed, not why)")
 
 
@@ -77,51 +80,20 @@ def draw_events(axes: Axes, attribution: EventAttribution, timeline: Timeline) -
     axes.axvline(0, color="black", lw=0.6)
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlabel("change of log cumulative hazard (right raises the risk)", loc="right")
     axes.set_title(f"Events that moved the risk by {duration(attribution.horizon_days)} most", loc="right")
 
 
-def strongest_events(attribution: EventAttribution, timeline: Timeline, count: int) -> tuple[list[str], list[float]]:
-    """Names and values of the `count` events of largest magnitude, largest first."""
-    order = np.argsort(-np.abs(attribution.values), kind="stable")
-    kept = [int(row) for row in order if attribution.event_ids[row] >= 0][:count]
-    names = [event_name(timeline, int(attribution.event_ids[row])) for row in kept]
-    return names, [float(attribution.values[row]) for row in kept]
-
-
-def event_name(timeline: Timeline, event_id: int) -> str:
-    """What an event is, its value with unit, and its day: "NT-proBNP 2310 pg/mL, day -1"."""
-    event = timeline.events.iloc[event_id]
-    if event["code"] == "MEDS_BIRTH" and timeline.age_years is not None:
-        return f"Age {min(timeline.age_years, 90):.0f}"
-    name = describe(event["code"], timeline.code_descriptions)
-    name = name if len(name) <= 34 else name[:33] + "…"
-    if pd.notna(event["numeric_value"]):
-        unit = event["unit"] if isinstance(event["unit"], str) else ""
-        name += f" {event['numeric_value']:.4g} {unit}".rstrip()
-    if pd.isna(event["time"]):
-        return name
-    days = (event["time"] - timeline.prediction_time) / pd.Timedelta(days=1)
-    return f"{name}, day {days:.0f}" if days <= -1 else f"{name}, day 0"
-
-
-def _numbers_at_risk(axes: Axes, baseline: pd.DataFrame, end: float, scale: float) -> None:
-    if "at_risk" not in baseline or baseline.empty:
-        return
-    times = baseline["time_days"].to_numpy(np.float64)
-    for tick in [day for day in axes.get_xticks() * scale if 0 <= day <= end * 1.001]:
-        row = min(int(np.searchsorted(times, tick, side="left")), len(times) - 1)
-        words = f"{int(baseline['at_risk'].iloc[row]):,}" + (" at risk" if tick == 0 else "")
-        axes.annotate(
-            words,
-            (tick / scale, 0),
-            xycoords=axes.get_xaxis_transform(),
-            xytext=(0, -32),
-            textcoords="offset points",
-            color=COHORT,
-            fontsize=6.5,
-            ha="center",
-        )
+def _numbers_at_risk(axes: Axes, baseline: pd.DataFrame, ticks: list[float]) -> None:
+    """The cohort's numbers under the ticks, as on screen."""
+    look: dict[str, Any] = {"textcoords": "offset points", "color": COHORT, "fontsize": 6.5}
+    place = axes.get_xaxis_transform()
+    counts = {day: count for day in ticks if (count := at_risk_on(baseline, day)) is not None}
+    for day, count in counts.items():
+        axes.annotate(f"{count:,}", (day, 0), xycoords=place, xytext=(0, -23), ha="center", **look)
+    if counts:
+        axes.annotate("at risk", (0, 0), xycoords=place, xytext=(-17, -23), ha="right", **look)
 
 
 def _time_zero(review: CaseReview) -> str:

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from core.export.figure import FigureInputs, world_mm
+from core.export.scan import overlay_scale
 from core.export.style import NOTICE, WATERMARK, curve_marks
 from core.records import CaseReview
 
@@ -110,7 +111,16 @@ def _view(inputs: FigureInputs) -> dict[str, Any] | None:
         "slice_ijk": list(inputs.slice_ijk),
         "slice_mm": {"axial_z": z, "coronal_y": y, "sagittal_x": x},
         "orientation": "RAS+ millimetres; patient's right on the left of axial and coronal planes",
+        "overlay": _overlay(inputs),
     }
+
+
+def _overlay(inputs: FigureInputs) -> dict[str, Any] | None:
+    """How the saliency is drawn; opacity 0 where the reader hid it."""
+    if inputs.review.saliency is None:
+        return None
+    limit = overlay_scale(inputs.review.saliency).limit
+    return {"threshold": inputs.threshold, "opacity": inputs.opacity, "threshold_is_share_of": limit}
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from core.records import Attribution, CtStudy, FloatArray
 PLANES = ("axial", "coronal", "sagittal")
 LETTERS = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagittal": ("A", "P", "S", "I")}
 """Letters at the left, right, top and bottom edge."""
+THRESHOLD, OPACITY = 0.35, 0.55
+"""How the viewer opens: magnitudes below this share of the limit are not drawn, the others this opaque."""
+_SHADE = {"facecolor": "black", "alpha": 0.45, "edgecolor": "none", "pad": 0.8}
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Overlay:
 
     limit: float
     signed: bool
-    threshold: float = 0.2
-    opacity: float = 0.55
+    threshold: float = THRESHOLD
+    opacity: float = OPACITY
 
     @property
     def norm(self) -> Normalize:
@@ -38,13 +42,12 @@ class Overlay:
         return SIGNED_MAP if self.signed else MAGNITUDE_MAP
 
 
-def overlay_scale(saliency: Attribution) -> Overlay:
+def overlay_scale(saliency: Attribution, threshold: float = THRESHOLD, opacity: float = OPACITY) -> Overlay:
     """Limit = 99.9th percentile of the magnitudes that are not zero (the maximum where these are few)."""
     sizes = np.abs(saliency.values)
     used = sizes[sizes > 0]
-    if not used.size:
-        return Overlay(1.0, saliency.signed)
-    return Overlay(float(np.percentile(used, 99.9)) or float(used.max()), saliency.signed)
+    limit = (float(np.percentile(used, 99.9)) or float(used.max())) if used.size else 1.0
+    return Overlay(limit, saliency.signed, threshold, opacity)
 
 
 def plane_of(volume: npt.NDArray[np.generic], plane: str, index: int) -> npt.NDArray[np.generic]:
@@ -78,9 +81,10 @@ def draw_plane(
     )
     if saliency is not None and scale is not None:
         _draw_overlay(axes, np.asarray(plane_of(saliency.values, plane, index), np.float32), scale, axes.get_aspect())
-    _draw_letters(axes, plane)
+    _draw_letters(axes, plane, lift=10 if watermark else 3)
     if watermark:
-        axes.text(0.5, 0.015, WATERMARK, transform=axes.transAxes, color="white", alpha=0.75, fontsize=5.5, ha="center")
+        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (0, 2.5)}
+        axes.annotate(WATERMARK, (0.5, 0), color="white", fontsize=5.5, ha="center", bbox=_SHADE, **place)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -93,7 +97,7 @@ def colour_source(scale: Overlay) -> ScalarMappable:
 
 
 def _draw_overlay(axes: Axes, values: FloatArray, scale: Overlay, aspect: float | str) -> None:
-    shown = np.abs(values) >= scale.threshold * scale.limit
+    shown = (np.abs(values) >= scale.threshold * scale.limit) & (values != 0)
     axes.imshow(
         values,
         cmap=scale.colours,
@@ -104,7 +108,12 @@ def _draw_overlay(axes: Axes, values: FloatArray, scale: Overlay, aspect: float 
     )
 
 
-def _draw_letters(axes: Axes, plane: str) -> None:
-    places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.97, "center"), (0.5, 0.05, "center"))
-    for letter, (x, y, side) in zip(LETTERS[plane], places, strict=True):
-        axes.text(x, y, letter, transform=axes.transAxes, color="white", fontsize=7, ha=side, va="center")
+def _draw_letters(axes: Axes, plane: str, lift: float) -> None:
+    """Orientation at the edges, on a shade that bone cannot swallow; the lower one `lift` points above the edge."""
+    left, right, top, bottom = LETTERS[plane]
+    look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "color": "white"}
+    look |= {"fontsize": 7, "bbox": _SHADE}
+    axes.annotate(left, (0, 0.5), xytext=(4, 0), ha="left", va="center", **look)
+    axes.annotate(right, (1, 0.5), xytext=(-4, 0), ha="right", va="center", **look)
+    axes.annotate(top, (0.5, 1), xytext=(0, -3), ha="center", va="top", **look)
+    axes.annotate(bottom, (0.5, 0), xytext=(0, lift), ha="center", va="bottom", **look)

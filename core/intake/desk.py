@@ -120,6 +120,18 @@ class Intake:
         return bool(wanted) and all(part is not None for part in wanted)
 
     @property
+    def asks(self) -> bool:
+        """Can the reader go on by choosing: a series, a repair, a patient or day 0, columns, or one part alone?"""
+        several = len(self.found_series) > 1 or (self.subjects is not None and len(self.subjects) > 1)
+        chosen = self.subject is not None or bool(self.offered_repairs) or self.question is not None
+        return several or chosen or (self.scan is not None and self.record is not None)
+
+    @property
+    def searching(self) -> bool:
+        """Is the search for identifiers still to end?"""
+        return self.findings is None and self.error("findings") is None
+
+    @property
     def released(self) -> bool:
         """May it be exported? Only after a search that found nothing, or once its findings were acknowledged."""
         return self.complete and self.findings is not None and (self.decided or not self.findings)

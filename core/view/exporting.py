@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from core.export.bundle_view import BundleView
@@ -19,7 +19,8 @@ from core.records import CaseReview, CtStudy, Timeline
 class Exports:
     """Makes export files when asked, in any thread.
 
-    view: what the viewer last reported (voxel, window_hu, volume), a mapping that follows it as it moves; or empty.
+    view: what the viewer last reported (voxel, window_hu, threshold, opacity, volume), a mapping that follows it as it
+    moves; or empty.
     """
 
     study: CtStudy | None
@@ -36,12 +37,18 @@ class Exports:
         return (*pictures, *maps, "curve.json", "provenance.json")
 
     def inputs(self) -> FigureInputs:
-        """The figure's inputs at the slice and window that the viewer shows."""
+        """The figure's inputs as the viewer shows the scan: voxel, window, threshold and opacity of the overlay."""
         study, view = self.study, self.view
-        same = study is not None and str(view.get("volume", "")).startswith(study.digest[:24])
-        window = (float(view["window_hu"][0]), float(view["window_hu"][1])) if same else None
-        slice_k = int(view["voxel"][2]) if same else None
-        return figure_inputs(study, self.timeline, self.review, self.bundle, window=window, slice_k=slice_k)
+        if study is None or not str(view.get("volume", "")).startswith(study.digest[:24]):
+            return figure_inputs(study, self.timeline, self.review, self.bundle)
+        window, (i, j, k) = (float(view["window_hu"][0]), float(view["window_hu"][1])), map(int, view["voxel"])
+        made = figure_inputs(study, self.timeline, self.review, self.bundle, window=window, slice_k=k)
+        return replace(
+            made,
+            slice_ijk=(_inside(i, study.shape[0]), _inside(j, study.shape[1]), k),
+            threshold=float(view.get("threshold", made.threshold)),
+            opacity=float(view.get("opacity", made.opacity)),
+        )
 
     def file(self, name: str) -> bytes:
         """One of `names`, in memory."""
@@ -62,3 +69,7 @@ class Exports:
                 if not name.endswith(".json"):
                     archive.writestr(f"{name}.json", to_json({**record, "file": name}))
         return buffer.getvalue()
+
+
+def _inside(index: int, count: int) -> int:
+    return min(max(index, 0), count - 1)

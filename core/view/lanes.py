@@ -3,74 +3,63 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from core.export.events import TOP_EVENTS, day_words, is_undated, strongest_places, unit_words, value_words, words_of
 from core.records import CaseReview, Timeline
-from core.timeline import describe, kind_of
+from core.timeline import kind_of
+
+__all__ = [
+    "LANES",
+    "day_words",
+    "event_rows",
+    "found",
+    "strongest",
+    "undated_rows",
+    "unit_words",
+    "value_words",
+]
 
 LANES = ("encounters", "diagnoses", "labs", "vitals", "medications", "procedures", "imaging", "demographics", "other")
 
 
-UNIT_WORDS = {
-    "mm[Hg]": "mmHg",
-    "10*3/uL": "\u00d710\u00b3/\u00b5L",
-    "Cel": "\u00b0C",
-    "/min": "per min",
-    "kg/m2": "kg/m\u00b2",
-}
-"""Everyday spelling of UCUM units that read oddly."""
-
-
-def unit_words(unit: str) -> str:
-    """A unit as clinicians write it.
-
-    >>> unit_words("mm[Hg]"), unit_words("mg/dL")
-    ('mmHg', 'mg/dL')
-    """
-    return UNIT_WORDS.get(unit, unit)
-
-
-def value_words(value: float, text: object, unit: object) -> str:
-    """Number with unit, or text, or nothing.
-
-    >>> value_words(2310.0, None, "pg/mL"), value_words(float("nan"), "Ever smoker", None)
-    ('2,310 pg/mL', 'Ever smoker')
-    """
-    suffix = f" {unit_words(unit)}" if isinstance(unit, str) and unit else ""
-    if np.isfinite(value):
-        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
-        return digits + suffix
-    return text if isinstance(text, str) else ""
-
-
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:
-    """One row an event with a time: event_id, day, lane, code, words, value, number, unit, attribution, attention.
+    """One row an event with a day: event_id, day, lane, code, words, value, number, unit, attribution, attention.
 
     attribution: log cumulative hazard at the horizon, NaN where the model gives none; attention: share, NaN likewise.
     """
-    events = timeline.events
+    return _rows(timeline, review, ~is_undated(timeline))
+
+
+def undated_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:
+    """The same rows of what stands for the person and not for a day: age, sex, and whatever has no time. day: NaN."""
+    return _rows(timeline, review, is_undated(timeline)).assign(day=np.nan)
+
+
+def _rows(timeline: Timeline, review: CaseReview | None, kept: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    events = timeline.events[kept]
     lanes = {code: kind_of(code, timeline.code_kinds) for code in events["code"].unique()}
-    words = {code: describe(code, timeline.code_descriptions) for code in lanes}
-    rows = pd.DataFrame(
+    words = {code: words_of(timeline, code) for code in lanes}
+    numbers = events["numeric_value"].to_numpy(np.float64)
+    attribution, attention = _weights(len(timeline.events), review)
+    return pd.DataFrame(
         {
-            "event_id": np.arange(len(events)),
-            "day": timeline.days_from_prediction,
+            "event_id": np.flatnonzero(kept),
+            "day": np.asarray(timeline.days_from_prediction)[kept],
             "lane": events["code"].map(lanes).to_numpy(),
             "code": events["code"].to_numpy(),
             "words": events["code"].map(words).to_numpy(),
-            "number": events["numeric_value"].to_numpy(np.float64),
+            "number": numbers,
             "unit": events["unit"].to_numpy(),
             "value": [
                 value_words(number, text, unit)
-                for number, text, unit in zip(
-                    events["numeric_value"], events["text_value"], events["unit"], strict=True
-                )
+                for number, text, unit in zip(numbers, events["text_value"], events["unit"], strict=True)
             ],
+            "attribution": attribution[kept],
+            "attention": attention[kept],
         }
     )
-    rows["attribution"], rows["attention"] = _weights(len(events), review)
-    static = rows["day"].isna() | (rows["code"] == "MEDS_BIRTH")
-    return rows[~static].reset_index(drop=True)
 
 
 def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndarray]:
@@ -89,11 +78,9 @@ def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndar
     return attribution, attention
 
 
-def strongest(rows: pd.DataFrame, measure: str = "attribution", count: int = 8) -> pd.DataFrame:
+def strongest(rows: pd.DataFrame, measure: str = "attribution", count: int = TOP_EVENTS) -> pd.DataFrame:
     """The `count` events with the largest |measure|, one a code (its strongest), largest first."""
-    known = rows[rows[measure].notna() & (rows[measure] != 0)]
-    order = known[measure].abs().sort_values(ascending=False, kind="stable").index
-    return known.loc[order].drop_duplicates("code").head(count)
+    return rows.iloc[strongest_places(rows[measure].to_numpy(), rows["code"].tolist(), count)]
 
 
 def found(rows: pd.DataFrame, query: str) -> pd.DataFrame:
@@ -103,13 +90,3 @@ def found(rows: pd.DataFrame, query: str) -> pd.DataFrame:
         text = kept["words"].str.lower() + " " + kept["code"].str.lower() + " " + kept["value"].str.lower()
         kept = kept[text.str.contains(word, regex=False)]
     return kept
-
-
-def day_words(day: float) -> str:
-    """Time before the prediction in words.
-
-    >>> day_words(0.0), day_words(-0.2), day_words(-1), day_words(-400)
-    ('day 0', 'day 0', 'day \u22121', 'day \u2212400')
-    """
-    whole = round(day)
-    return "day 0" if whole == 0 else f"day \u2212{-whole:,}"

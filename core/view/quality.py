@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from core.load.words import count_of
 from core.quality import Factor, QualityReport, Verdict
 
 VERDICT_WORDS: dict[Verdict, str] = {
@@ -36,10 +37,11 @@ def summary_words(report: QualityReport) -> str:
     """How many factors have each verdict, in words.
 
     >>> summary_words(QualityReport((Factor("noise", "in", "20 HU", "fine"), Factor("kernel", "edge", "LUNG", "x"))))
-    '1 at the edge, 1 like training'
+    '2 checks: 1 at the edge, 1 like training'
     """
     counts = [(len(report.of(verdict)), words) for verdict, words in VERDICT_WORDS.items()]
-    return ", ".join(f"{count} {words}" for count, words in counts if count)
+    told = ", ".join(f"{count} {words}" for count, words in counts if count)
+    return f"{count_of(len(report.factors), 'check')}: {told}"
 
 
 def _icon(verdict: Verdict) -> str:

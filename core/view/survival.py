@@ -10,16 +10,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
 from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, percent
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 
 SINGLE_MODALITY = {"image_only": ("CT alone", IMAGE, "dot"), "ehr_only": ("Record alone", EHR, "dash")}
-
-
-LEAST_TICK_GAP = 0.1
-"""Share of the time axis that a tick label and the number at risk below it need."""
 
 
 _WORDS_WIDE, _LINE = 0.54, 0.1
@@ -48,7 +45,7 @@ def curve_figure(
     _add_band(figure, review.curve, colour)
     _add_line(figure, review.curve, "This patient", colour, "solid", 3.0)
     _add_horizon(figure, review, colour)
-    ticks = _ticks(review)
+    ticks = curve_ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
     _add_axis_title(figure)
     if marks := curve_marks(review.notices, virtual):
@@ -103,10 +100,9 @@ def _add_horizon(figure: go.Figure, review: CaseReview, colour: str) -> None:
 
 
 def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Sequence[float]) -> None:
-    times, at_risk = baseline["time_days"].to_numpy(), baseline["at_risk"].to_numpy()
     for day in ticks:
-        row = max(0, int(np.searchsorted(times, day, side="right")) - 1)
-        _margin_note(figure, day, f"{int(at_risk[row]):,}")
+        if (count := at_risk_on(baseline, day)) is not None:
+            _margin_note(figure, day, f"{count:,}")
     figure.add_annotation(
         x=0,
         y=0,
@@ -134,14 +130,8 @@ def _margin_note(figure: go.Figure, day: float, text: str) -> None:
 def _free_place(figure: go.Figure, end_days: float, half: float) -> tuple[float, float]:
     """Middle (x, y), as shares of the plot, of the first place where no drawn line comes near words of 2 x `half`."""
     drawn = [np.array([line.x, line.y], np.float64) for line in figure.data if line.mode == "lines"]
-    lines = [points[:, np.isfinite(points).all(axis=0)] for points in drawn]
-
-    def room(place: tuple[float, float]) -> float:
-        days = end_days * np.linspace(place[0] - _WORDS_WIDE / 2, place[0] + _WORDS_WIDE / 2, 9)
-        return min(float(np.abs(np.interp(days, *line) / 100 - place[1]).min()) for line in lines if line.size)
-
-    places = [(x, y) for x in (0.5, 0.28, 0.72) for y in (half + 0.02, 0.3, 0.5, 0.7)]
-    return next((place for place in places if room(place) >= half), max(places, key=room))
+    known = [points[:, np.isfinite(points).all(axis=0)] for points in drawn]
+    return free_place([(days, shares / 100) for days, shares in known], end_days, wide=_WORDS_WIDE, half=half)
 
 
 def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, float]) -> None:
@@ -157,28 +147,6 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
         opacity=0.62,
         font={"size": 15},
     )
-
-
-def shown_days(review: CaseReview) -> float:
-    """Where the time axis ends: the last horizon, or the end of the training follow-up where that comes first."""
-    return min(float(review.curve.times_days[-1]), float(max(review.task.horizons_days)))
-
-
-def _ticks(review: CaseReview) -> list[float]:
-    end = shown_days(review)
-    days = {0.0, *(float(day) for day in review.task.horizons_days)} | ({180.0} if end <= 400 else {730.0, 1460.0})
-    return sorted(day for day in days if day <= end + 1e-6)
-
-
-def tick_label(day: float) -> str:
-    """Axis label of a day: days up to a year, then years.
-
-    >>> tick_label(0), tick_label(90), tick_label(365), tick_label(1826)
-    ('day 0', '90 d', '1 y', '5 y')
-    """
-    if day == 0:
-        return "day 0"
-    return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
 
 
 def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
@@ -198,15 +166,6 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
         },
         "yaxis": {"range": [0, 101], "ticksuffix": "%", "fixedrange": True, "dtick": 25},
     }
-
-
-def cohort_risk(baseline: pd.DataFrame, day: float) -> float:
-    """1 - Kaplan-Meier of the training cohort at `day`; NaN beyond its follow-up."""
-    times = baseline["time_days"].to_numpy(np.float64)
-    if day > times[-1]:
-        return float("nan")
-    row = max(0, int(np.searchsorted(times, day, side="right")) - 1)
-    return 1.0 - float(baseline["survival"].iloc[row])
 
 
 def in_hundred(risk: float) -> str:

@@ -11,9 +11,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.export.events import day_words, true_minus, unit_words
 from core.export.style import COHORT, EHR, IMAGE, WARNING
 from core.view.colour import translucent
-from core.view.lanes import LANES, day_words, unit_words
+from core.view.lanes import LANES
 from core.view.layout import INK_ON_LIGHT, finish
 
 BINS = 420
@@ -79,7 +80,7 @@ def timeline_figure(
             customdata=[""],
         )
     figure.update_layout(**_layout(lanes, span_days))
-    return finish(figure, ink=ink, height=48 + 25 * len(lanes), margin={"l": 98, "r": 8, "t": 4, "b": 24})
+    return finish(figure, ink=ink, height=78 + 26 * len(lanes), margin={"l": 98, "r": 8, "t": 28, "b": 42})
 
 
 def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool], str, str]]:
@@ -140,7 +141,7 @@ def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: list[str], selecte
 def _hover(mark: object, label_day: LABEL_DAYS) -> str:
     count, words, value = mark.count, escape(str(mark.words)), escape(str(mark.value))  # type: ignore[attr-defined]
     more = f"<br>and {count - 1} more here" if count > 1 else ""
-    strength = f"<br>{mark.signed:+.2g}" if mark.strength else ""  # type: ignore[attr-defined]
+    strength = f"<br>{true_minus(f'{mark.signed:+.2g}')}" if mark.strength else ""  # type: ignore[attr-defined]
     return f"<b>{words}</b> {value}<br>{label_day(mark.day)}{strength}{more}"  # type: ignore[attr-defined]
 
 
@@ -154,6 +155,7 @@ def _add_future(figure: go.Figure, span_days: float, later_events: int, lanes: i
 
 def _layout(lanes: list[str], span_days: float) -> dict[str, Any]:
     values, labels = day_ticks(span_days)
+    unit = _unit_of(span_days)[1]
     return {
         "showlegend": True,
         "legend": {
@@ -167,7 +169,12 @@ def _layout(lanes: list[str], span_days: float) -> dict[str, Any]:
         "dragmode": "zoom",
         "clickmode": "event+select",
         "hovermode": "closest",
-        "xaxis": {"range": [-span_days * 1.015, span_days * FUTURE_SHARE], "tickvals": values, "ticktext": labels},
+        "xaxis": {
+            "range": [-span_days * 1.015, span_days * FUTURE_SHARE],
+            "tickvals": values,
+            "ticktext": labels,
+            "title": {"text": f"{unit.capitalize()} before day 0; double-click for all", "standoff": 4},
+        },
         "yaxis": {
             "range": [len(lanes) - 0.4, -0.6],
             "tickvals": list(range(len(lanes))),
@@ -177,14 +184,17 @@ def _layout(lanes: list[str], span_days: float) -> dict[str, Any]:
     }
 
 
+def _unit_of(span_days: float) -> tuple[float, str]:
+    """(days, name) of the unit that an axis of this span is told in."""
+    if span_days > 1200:
+        return 365.25, "years"
+    return (30.4375, "months") if span_days > 150 else (1.0, "days")
+
+
 def day_ticks(span_days: float) -> tuple[list[float], list[str]]:
     """Axis ticks back from day 0: days, months or years, whichever reads best."""
-    if span_days > 1200:
-        step, unit, size = 365.25, "y", max(1, round(span_days / 365.25 / 7))
-    elif span_days > 150:
-        step, unit, size = 30.4375, "mo", max(1, round(span_days / 30.4375 / 7))
-    else:
-        step, unit, size = 1.0, "d", max(1, round(span_days / 7))
+    step, name = _unit_of(span_days)
+    unit, size = {"years": "y", "months": "mo", "days": "d"}[name], max(1, round(span_days / step / 7))
     count = int(span_days / (step * size))
     values = [-n * step * size for n in range(count, 0, -1)]
     labels = [f"\u2212{n * size} {unit}" for n in range(count, 0, -1)]

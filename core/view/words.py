@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.export.events import day_words, true_minus
 from core.records import CtStudy, Notice, Task, Timeline
-from core.view.lanes import day_words
 
 _LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 _LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
@@ -66,7 +66,7 @@ def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]
         low, high = int(study.voxels_hu.min()), int(study.voxels_hu.max())
         shape = " \u00d7 ".join(map(str, study.shape))
         spacing = f"{i:.2f} \u00d7 {j:.2f} \u00d7 {k:.2f} mm"
-        lines.append(f"CT: {study.description}, {shape} voxels of {spacing}, {low:,} to {high:,} HU.")
+        lines.append(f"CT: {study.description}, {shape} voxels of {spacing}, {true_minus(f'{low:,} to {high:,}')} HU.")
         lines += study.notes
     if timeline is not None:
         hidden = f"; {timeline.later_event_count:,} later ones left out" if timeline.later_event_count else ""
@@ -129,16 +129,21 @@ def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
 def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
     """Several raw events as one table; drawn here and not as a data grid, which could be saved past the export gate."""
     lines = "".join(
-        f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))}</td><td>{escape(str(row.value))}</td>"
-        f"<td>{escape(str(row.code))}</td><td>{_effect(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
+        f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))} <b>{escape(str(row.value))}</b>"
+        f"<small>{escape(str(row.code))}</small></td><td>{_effect_sign(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
         for day, row in zip(when, rows.itertuples(), strict=True)
     )
-    head = "".join(f"<th>{name}</th>" for name in ("When", "Event", "Value", "Code", "Effect on risk"))
-    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    effect = '<th title="Change of the log cumulative hazard">Risk</th>'
+    head = f"<th>When</th><th>Event, value, code</th>{effect}"
+    return f'<table class="found events"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def _effect_sign(value: float) -> str:
+    return "" if np.isnan(value) else true_minus(f"{value:+.2g}") if value else "0"
 
 
 def _effect(value: float) -> str:
     if np.isnan(value):
         return "not given by this model"
     side = "raises" if value > 0 else "lowers" if value < 0 else "does not change"
-    return f"{side} ({value:+.2g} log cumulative hazard)".replace("-", "\u2212")
+    return f"{side} ({true_minus(f'{value:+.2g}')} log cumulative hazard)"

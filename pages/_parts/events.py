@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import pandas as pd
 import streamlit as st
 
 from core import session
 from core.intake import Case
 from core.records import CaseReview, Timeline
-from core.view.lanes import day_words, found, strongest
+from core.view.lanes import day_words, found, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html
 
@@ -16,7 +18,9 @@ SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
 MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
 PLOT = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 MAX_RAW_ROWS = 200
-PICKED = "picked_events"
+PICKED, REACH = "picked_events", "reach_picked"
+"""The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
+LIST, MOST_LISTED = "event_list", 400
 
 
 @st.fragment
@@ -28,15 +32,17 @@ def draw(case: Case, review: CaseReview | None) -> None:
         st.html(empty_html("lanes", "This case has no record", lines))
         return
     rows = session.event_table(case, review)
+    every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
     shown, span, measure = _controls(rows)
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
+    selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
     with strong:
-        _strongest(rows, measure)
-    selected = [event for event in st.session_state.get(PICKED, ()) if event in set(rows["event_id"])]
+        _strongest(every, measure, selected)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
-        _raw(rows, selected, timeline)
+        _list(shown, selected, timeline)
+        _raw(every, selected, timeline)
     _trends(rows)
 
 
@@ -51,6 +57,7 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
             key="span",
             label_visibility="collapsed",
             persist_state="session",
+            on_change=_keep_to_span,
         )
         given = [key for key in MEASURES if rows[key].notna().any()]
         measure = st.segmented_control(
@@ -76,13 +83,17 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
     return shown, SPANS[str(name)] or max(oldest, 1.0), str(measure)
 
 
-def _day_label(timeline: Timeline) -> object:
+def _day_label(timeline: Timeline) -> Callable[[float], str]:
     if not st.session_state.get("show_dates"):
         return day_words
-    return lambda day: f"{timeline.prediction_time + pd.Timedelta(days=day):%d %b %Y}"
+
+    def date(day: float) -> str:
+        return day_words(day) if pd.isna(day) else f"{timeline.prediction_time + pd.Timedelta(days=day):%d %b %Y}"
+
+    return date
 
 
-def _strongest(rows: pd.DataFrame, measure: str) -> None:
+def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
     """The strongest events as pills; picking one selects its mark."""
     top = strongest(rows, measure)
     if top.empty:
@@ -92,9 +103,9 @@ def _strongest(rows: pd.DataFrame, measure: str) -> None:
     key = f"strong_{measure}"
 
     def pick() -> None:
-        chosen = st.session_state[key]
-        st.session_state[PICKED] = [] if chosen is None else [int(chosen)]
+        _pick(st.session_state[key])
 
+    st.session_state[key] = _only(selected, names)
     st.pills(
         "Strongest events",
         list(names),
@@ -105,17 +116,34 @@ def _strongest(rows: pd.DataFrame, measure: str) -> None:
     )
 
 
+def _pick(event: int | None) -> None:
+    st.session_state.update({PICKED: [] if event is None else [int(event)], REACH: True})
+
+
+def _only(selected: list[int], names: Collection[int]) -> int | None:
+    """The selected event where it is one, and one of these."""
+    return selected[0] if len(selected) == 1 and selected[0] in names else None
+
+
+def _keep_to_span() -> None:
+    st.session_state[REACH] = False
+
+
 def _short_name(row: object, measure: str) -> str:
     arrow = "" if measure == "attention" else (" \u2191" if row.attribution > 0 else " \u2193")  # type: ignore[attr-defined]
     return f"{row.words} {row.value}".strip() + arrow  # type: ignore[attr-defined]
 
 
 def _lanes(case: Case, timeline: Timeline, rows: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
-    days = -rows.loc[rows["event_id"].isin(selected), "day"]
+    if rows.empty:
+        lines = ("Every word must stand in an event's name, code or value.", "Clear the search to see all events.")
+        st.html(empty_html("lanes", "No event is found", lines))
+        return
+    reach = rows["event_id"].isin(selected) & bool(st.session_state.get(REACH))
     figure = timeline_figure(
         rows,
         measure=measure,
-        span_days=max(span, *days) if len(days) else span,
+        span_days=max([span, *-rows.loc[reach, "day"]]),
         later_events=timeline.later_event_count,
         selected=selected,
         has_ct=case.study is not None,
@@ -133,12 +161,29 @@ def _pick_mark() -> None:
     points = st.session_state["lanes"]["selection"]["points"]
     ids = [int(event) for point in points for event in str(_custom(point)).split(",") if event]
     if ids:
-        st.session_state[PICKED] = ids
+        st.session_state.update({PICKED: ids, REACH: True})
 
 
 def _custom(point: dict[str, object]) -> object:
     data = point.get("customdata", "")
     return data[0] if isinstance(data, list) and data else (data or "")
+
+
+def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
+    """Every event that the search found, latest first: the way to a mark without a mouse."""
+    label, latest = _day_label(timeline), rows.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
+    names = {int(row.event_id): f"{label(row.day)}: {row.words} {row.value}".strip() for row in latest.itertuples()}
+    st.session_state[LIST] = _only(selected, names)
+    more = f"latest {len(names):,} of {len(rows):,}, search for others" if len(rows) > len(names) else f"{len(rows):,}"
+    st.selectbox(
+        f"Events found: {more}",
+        list(names),
+        index=None,
+        format_func=lambda event: names.get(event, ""),
+        placeholder="Choose an event",
+        key=LIST,
+        on_change=lambda: _pick(st.session_state[LIST]),
+    )
 
 
 def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:

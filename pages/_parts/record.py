@@ -69,9 +69,9 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
 
 
 def subject_words(subjects: pd.DataFrame) -> dict[int, str]:
-    """Patients of an events file: subject id -> how much is known of each."""
-    years = (subjects["last"] - subjects["first"]).dt.total_seconds() / (365.25 * 86400)
-    return {
-        int(subject): f"{int(subject)}: {int(count):,} events over {span:.1f} years"
-        for subject, count, span in zip(subjects["subject_id"], subjects["events"], years, strict=True)
-    }
+    """Patients of an events file: subject id -> how much is known of each.
+
+    Their first time is that of birth where it is recorded, so it says nothing of how long the record is.
+    """
+    counts = zip(subjects["subject_id"], subjects["events"], strict=True)
+    return {int(subject): f"{int(subject)}: {int(count):,} events" for subject, count in counts}

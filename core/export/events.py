@@ -1,0 +1,113 @@
+"""Events in words, and which of them moved a prediction most: the same on screen and in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.records import EventAttribution, Timeline
+from core.timeline import describe
+
+TOP_EVENTS = 8
+LONGEST_NAME = 34
+UNIT_WORDS = {
+    "mm[Hg]": "mmHg",
+    "10*3/uL": "\u00d710\u00b3/\u00b5L",
+    "Cel": "\u00b0C",
+    "/min": "per min",
+    "kg/m2": "kg/m\u00b2",
+}
+"""Everyday spelling of UCUM units that read oddly."""
+
+
+def unit_words(unit: str) -> str:
+    """A unit as clinicians write it.
+
+    >>> unit_words("mm[Hg]"), unit_words("mg/dL")
+    ('mmHg', 'mg/dL')
+    """
+    return UNIT_WORDS.get(unit, unit)
+
+
+def value_words(value: float, text: object, unit: object) -> str:
+    """Number with unit, or text, or nothing.
+
+    >>> value_words(2310.0, None, "pg/mL"), value_words(float("nan"), "Ever smoker", None), value_words(-2.5, None, "")
+    ('2,310 pg/mL', 'Ever smoker', '−2.5')
+    """
+    suffix = f" {unit_words(unit)}" if isinstance(unit, str) and unit else ""
+    if np.isfinite(value):
+        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
+        return true_minus(digits) + suffix
+    return text if isinstance(text, str) else ""
+
+
+def day_words(day: float) -> str:
+    """Time before the prediction in words.
+
+    >>> day_words(0.0), day_words(-0.2), day_words(-1), day_words(-1400), day_words(float("nan"))
+    ('day 0', 'day 0', 'day −1', 'day −1,400', 'no day of its own')
+    """
+    if np.isnan(day):
+        return "no day of its own"
+    whole = round(day)
+    return "day 0" if whole == 0 else f"day \u2212{-whole:,}"
+
+
+def true_minus(number: str) -> str:
+    """A formatted number with the minus sign that is as wide as its digits.
+
+    >>> true_minus("-1.1e-04")
+    '−1.1e−04'
+    """
+    return number.replace("-", "\u2212")
+
+
+def is_undated(timeline: Timeline) -> npt.NDArray[np.bool_]:
+    """Which events stand for the person and not for a day: birth, and whatever has no time."""
+    return np.asarray(timeline.events["time"].isna() | (timeline.events["code"] == "MEDS_BIRTH"))
+
+
+def words_of(timeline: Timeline, code: str) -> str:
+    """What a code means for this patient; birth reads as the age on day 0."""
+    if code == "MEDS_BIRTH" and timeline.age_years is not None:
+        return "Age 90 or more" if timeline.age_years >= 90 else f"Age {int(timeline.age_years)}"
+    return describe(code, timeline.code_descriptions)
+
+
+def event_name(timeline: Timeline, event_id: int) -> str:
+    """What an event is, its value with unit, and its day: "NT-proBNP 2,310 pg/mL, day −1"."""
+    event = timeline.events.iloc[event_id]
+    name = words_of(timeline, event["code"])
+    name = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"
+    if pd.notna(event["numeric_value"]):
+        name += f" {value_words(float(event['numeric_value']), None, event['unit'])}"
+    if is_undated(timeline)[event_id]:
+        return name
+    return f"{name}, {day_words((event['time'] - timeline.prediction_time) / pd.Timedelta(days=1))}"
+
+
+def strongest_places(values: npt.ArrayLike, codes: Sequence[str], count: int = TOP_EVENTS) -> list[int]:
+    """Where the values of largest magnitude stand, largest first, one a code; zeros and what was not given never.
+
+    >>> strongest_places([0.1, -0.5, float("nan"), 0.3, 0.0], ["a", "b", "b", "a", "c"])
+    [1, 3]
+    """
+    sizes = np.nan_to_num(np.abs(np.asarray(values, np.float64)))
+    kept: dict[str, int] = {}
+    for place in np.argsort(-sizes, kind="stable"):
+        if not sizes[place] or len(kept) == count:
+            break
+        kept.setdefault(codes[place], int(place))
+    return list(kept.values())
+
+
+def strongest_events(attribution: EventAttribution, timeline: Timeline, count: int) -> tuple[list[str], list[float]]:
+    """Names and values of the `count` events of largest magnitude, largest first, one a code."""
+    ids = attribution.event_ids[attribution.event_ids >= 0]
+    values = attribution.values[attribution.event_ids >= 0]
+    places = strongest_places(values, timeline.events["code"].iloc[ids].tolist(), count)
+    return [event_name(timeline, int(ids[place])) for place in places], [float(values[place]) for place in places]

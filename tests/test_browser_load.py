@@ -53,7 +53,9 @@ def loading(browser: Browser, address: str, **options: object) -> Page:
 
 def put(page: Page, which: str, *paths: Path) -> None:
     """Choose files in the uploader of the CT or of the record, and wait until they are up."""
-    page.locator(f".st-key-pick_{which} input[type=file]").set_input_files(list(paths))
+    uploader = page.locator(f".st-key-pick_{which} input[type=file]")
+    expect(uploader).to_have_count(1)
+    uploader.set_input_files(list(paths))
     expect(page.get_by_role("button", name="Read", exact=True)).to_be_enabled()
 
 
@@ -141,7 +143,7 @@ def test_a_folder_with_two_series_and_a_path_on_the_server(browser, address, tmp
     put(page, "ct", folder)
     read(page)
     expect(page.get_by_text("2 CT series found")).to_be_visible()
-    assert page.locator("img.thumb").count() == 2
+    expect(page.locator("img.thumb")).to_have_count(2)
     page.locator(".st-key-choose_2 button").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("48 \u00d7 40 \u00d7 12 voxels")).to_be_visible()

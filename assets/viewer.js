@@ -65,15 +65,15 @@ export default function mount({ data, parentElement, setStateValue }) {
   if (packet.header.kind === "expect") {
     expected.set(id, packet.header);
     viewers.get(id)?.showState();
-    return () => expected.delete(id);
+    return () => { if (expected.get(id) === packet.header) expected.delete(id); };
   }
   if (packet.header.kind === "overlay") {
-    const known = overlays.get(id);
-    if (!known || known.header.digest !== packet.header.digest) {
+    const { digest } = packet.header;
+    if (overlays.get(id)?.header.digest !== digest) {
       overlays.set(id, { header: packet.header, map: new Uint8Array(packet.payload()) });
       viewers.get(id)?.setOverlay(overlays.get(id));
     }
-    return () => overlays.delete(id);
+    return () => { if (overlays.get(id)?.header.digest === digest) overlays.delete(id); }; // a newer one may be there
   }
   let viewer = instances.get(parentElement);
   if (!viewer) {

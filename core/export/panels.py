@@ -26,7 +26,7 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
     axes.fill_between(curve.times_days, 100 * curve.lower, 100 * curve.upper, **band)
     axes.plot(curve.times_days, 100 * curve.survival, color=colour, lw=1.8, label="this patient")
     axes.set(xlim=(0, end), ylim=(0, 101), ylabel=f"% free of {review.task.event_words}")
-    axes.set_xlabel(f"time after {_time_zero(review)}", labelpad=14)
+    axes.set_xlabel("time after day 0", labelpad=14)
     axes.set_title(risk_sentence(review, baseline))
     ticks = curve_ticks(review)
     axes.set_xticks(ticks, [tick_label(day) for day in ticks])
@@ -94,8 +94,3 @@ def _numbers_at_risk(axes: Axes, baseline: pd.DataFrame, ticks: list[float]) -> 
         axes.annotate(f"{count:,}", (day, 0), xycoords=place, xytext=(0, -23), ha="center", **look)
     if counts:
         axes.annotate("at risk", (0, 0), xycoords=place, xytext=(-17, -23), ha="right", **look)
-
-
-def _time_zero(review: CaseReview) -> str:
-    words = review.task.time_zero.strip().rstrip(".").removeprefix("Time of ").removeprefix("time of ")
-    return words if 0 < len(words) <= 40 else "day 0"

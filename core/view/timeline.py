@@ -80,7 +80,7 @@ def timeline_figure(
             customdata=[""],
         )
     figure.update_layout(**_layout(lanes, span_days))
-    return finish(figure, ink=ink, height=78 + 26 * len(lanes), margin={"l": 98, "r": 8, "t": 28, "b": 42})
+    return finish(figure, ink=ink, height=58 + 25 * len(lanes), margin={"l": 98, "r": 8, "t": 4, "b": 42})
 
 
 def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool], str, str]]:

@@ -18,8 +18,7 @@ if reason := why_skipped():
 import intake_support as files
 from browser_support import SHOWN, open_page, running_app, running_browser
 from orthanc_support import PASSWORD, USER, running_orthanc
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from playwright.sync_api import Browser, Page, expect
 
 from core import RESEARCH_NOTICE
 from core.load import load_study
@@ -157,49 +156,6 @@ def test_a_folder_with_two_series_and_a_path_on_the_server(browser, address, tmp
     read(page)
     expect(page.get_by_text("2 CT series found")).to_be_visible()
     assert own_complaints(page) == []
-    page.context.close()
-
-
-@dataclass
-class Overtaken:
-    """Keeps one whole run of the server from the browser: the first that would show `words`, from its start on."""
-
-    words: bytes
-    lost: int = 0
-    held: list[bytes] | None = None
-
-    def attach(self, page: Page) -> None:
-        page.route_web_socket("**/_stcore/stream", self.between)
-
-    def between(self, browser: WebSocketRoute) -> None:
-        server = browser.connect_to_server()
-        server.on_message(lambda message: self.pass_on(browser, message))
-
-    def pass_on(self, browser: WebSocketRoute, message: bytes) -> None:
-        """Messages of a run wait for its end; all are thrown away where they hold the words."""
-        kind = ForwardMsg.FromString(message).WhichOneof("type")
-        if kind == "new_session" and not self.lost:
-            self.held = []
-        if self.held is None:
-            browser.send(message)
-            return
-        self.held.append(message)
-        if kind == "script_finished":
-            self.lost += (lost := any(self.words in held for held in self.held))
-            for held in () if lost else self.held:
-                browser.send(held)
-            self.held = None
-
-
-def test_a_page_that_the_browser_never_got_is_drawn_again(browser, address, tmp_path):
-    """One run of the server can overtake another, whose page is then lost; the patients must show all the same."""
-    record = saved(tmp_path, "events.csv", files.events_csv(subjects=(7, 8, 9)))
-    lost = Overtaken(b"Patient, of 3")
-    page = loading(browser, address, before=lost.attach)
-    put(page, "record", record)
-    read(page)
-    expect(page.get_by_text("Patient, of 3 in the file")).to_be_visible(timeout=20_000)
-    assert lost.lost == 1
     page.context.close()
 
 

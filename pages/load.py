@@ -69,7 +69,7 @@ def _say() -> None:
 
 def _watch(read: Intake, shown: tuple[str, ...], runs: Iterator[int]) -> None:
     """Progress of whatever runs; the page is drawn anew whenever a step ends, and as long as the browser still asks
-    although nothing runs: it asks for a page that it never got, as one run of the server can overtake another."""
+    although nothing runs: it asks for a page that it never got. Not proven to help."""
     waiting, late = read.advance(), next(runs) > 0
     if session.intake() is not read or read.finished != shown or (late and not waiting):
         st.rerun()

@@ -96,6 +96,106 @@ def test_an_end_and_an_encounters_end_date_an_event_and_say_so() -> None:
     assert "end of their encounter: 1 event" in said(timeline)
 
 
+CUT = "2020-06-01T00:00:00Z"
+EARLY, BEFORE, AFTER = "2020-03-01T08:00:00Z", "2020-03-02T08:00:00Z", "2020-06-02T08:00:00Z"
+CONDITION = {"resourceType": "Condition", "subject": SUBJECT, "code": {"text": "Embolism"}}
+REPORT = {"resourceType": "DiagnosticReport", "subject": SUBJECT, "code": {"text": "Blood count"}}
+STATEMENT = {
+    "resourceType": "MedicationStatement",
+    "subject": SUBJECT,
+    "medicationCodeableConcept": {"text": "Heparin"},
+}
+SHOT = {"resourceType": "Immunization", "patient": SUBJECT, "vaccineCode": VACCINE}
+RECORDED: dict[str, tuple[Resource, str]] = {
+    "condition": ({**CONDITION, "onsetDateTime": EARLY}, "recordedDate"),
+    "condition over a period": ({**CONDITION, "onsetPeriod": {"start": EARLY}}, "recordedDate"),
+    "observation": (observation(effectiveDateTime=EARLY), "issued"),
+    "report": ({**REPORT, "effectiveDateTime": EARLY}, "issued"),
+    "statement": ({**STATEMENT, "effectiveDateTime": EARLY}, "dateAsserted"),
+    "immunization": ({**SHOT, "occurrenceDateTime": EARLY}, "recorded"),
+}
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_what_was_recorded_after_the_cut_was_not_known_at_it(case: str) -> None:
+    resource, field = RECORDED[case]
+    timeline = loaded({**resource, field: AFTER}, prediction_time=CUT)
+    assert added(timeline) == []
+    assert timeline.later_event_count == 1
+    assert "not yet known at the prediction time" in said(timeline)
+    assert "after it, or dated by a year or month that was not over): 1 event" in said(timeline)
+    same_day = loaded({**resource, field: "2020-06-02"}, prediction_time=CUT)
+    assert added(same_day) == []
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_what_was_recorded_before_the_cut_keeps_its_own_time(case: str) -> None:
+    resource, field = RECORDED[case]
+    for recorded in (BEFORE, "2020-02-01", "2020-03"):
+        timeline = loaded({**resource, field: recorded}, prediction_time=CUT)
+        assert timeline.events["time"].tolist()[-1] == pd.Timestamp("2020-03-01T08:00")
+        assert timeline.later_event_count == 0
+        assert "not yet known" not in said(timeline)
+
+
+def test_results_inside_a_report_are_known_once_it_is_issued() -> None:
+    result = {name: value for name, value in observation(effectiveDateTime=EARLY).items() if name != "subject"}
+    report = {**REPORT, "effectiveDateTime": EARLY, "issued": AFTER, "contained": [result]}
+    timeline = loaded(report, prediction_time=CUT)
+    assert added(timeline) == []
+    assert timeline.later_event_count == 2
+
+
+def test_without_a_prediction_time_the_last_recording_counts_and_is_said() -> None:
+    timeline = loaded({**CONDITION, "onsetDateTime": EARLY, "recordedDate": AFTER})
+    assert timeline.prediction_time == pd.Timestamp("2020-06-02T08:00")
+    assert added(timeline) == ["FHIR//Embolism"]
+    assert "the time at which the last event was known was taken" in said(timeline)
+    wrong = loaded({**CONDITION, "onsetDateTime": EARLY, "recordedDate": "2098-01-01"})
+    assert wrong.prediction_time == pd.Timestamp("2020-03-01T08:00")
+    assert added(wrong) == []
+
+
+PARTIAL = {
+    "a year that is not over": ("2020", []),
+    "a month that is not over": ("2020-06", []),
+    "a month that is over": ("2020-05", ["2020-05-01"]),
+    "a year that is over": ("2019", ["2019-01-01"]),
+    "December": ("2019-12", ["2019-12-01"]),
+    "a later year": ("2021", []),
+}
+
+
+@pytest.mark.parametrize("case", PARTIAL)
+def test_a_year_or_a_month_counts_once_it_is_over(case: str) -> None:
+    given, times = PARTIAL[case]
+    timeline = loaded({**CONDITION, "onsetDateTime": given}, prediction_time=CUT)
+    found = timeline.events.loc[timeline.events["code"] == "FHIR//Embolism", "time"]
+    assert found.tolist() == [pd.Timestamp(time) for time in times]
+    assert timeline.later_event_count == 1 - len(times)
+    assert "Given as a year or month only, counted from its first day" in said(timeline)
+
+
+def test_a_year_recorded_within_it_was_known_then() -> None:
+    known = {**CONDITION, "onsetDateTime": "2020", "recordedDate": BEFORE}
+    assert added(loaded(known, prediction_time=CUT)) == ["FHIR//Embolism"]
+    assert added(loaded({**known, "recordedDate": "2020"}, prediction_time=CUT)) == []
+
+
+def test_a_death_known_by_its_year_is_no_news_before_that_year_is_over() -> None:
+    person = {**PATIENT, "deceasedDateTime": "2020", "birthDate": "1950"}
+    timeline = load_timeline(bundle(person, GLUCOSE), prediction_time=CUT)
+    assert "MEDS_DEATH" not in timeline.events["code"].tolist()
+    assert timeline.later_event_count == 1
+    late = load_timeline(bundle(person, GLUCOSE), prediction_time="2021-01-01")
+    assert "MEDS_DEATH" in late.events["code"].tolist()
+
+
+def test_a_birth_known_by_its_year_is_never_cut() -> None:
+    timeline = load_timeline(bundle({**PATIENT, "birthDate": "2020"}, GLUCOSE), prediction_time=CUT)
+    assert "MEDS_BIRTH" in timeline.events["code"].tolist()
+
+
 def test_references_lead_from_file_to_file() -> None:
     """Bulk exports hold one kind of resource a file."""
     by_reference = {"medicationReference": {"reference": "Medication/m9"}}

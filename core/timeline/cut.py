@@ -1,22 +1,34 @@
-"""The one cut at the prediction time: nothing after it reaches a feature."""
+"""The one cut at the prediction time: nothing after it, and nothing that was not yet known at it, reaches a feature."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+KNOWN_FROM = "known_from"
+"""The column of a table of events that says from when on an event is known, where that is later than its time."""
+
+
+def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """From when on each event is known: its time, or a later `known_from`; NaT for static facts."""
+    times = events["time"]
+    return times.where(~(events[KNOWN_FROM] > times), events[KNOWN_FROM]) if KNOWN_FROM in events else times
+
 
 def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.DataFrame, int]:
-    """Events up to and including `prediction_time`, and how many came later.
+    """Events that had happened and were known at `prediction_time`, and how many were not.
 
-    events: any table with a `time` column (NaT for static facts).
+    events: any table with a `time` column (NaT for static facts) and perhaps a `known_from` column.
     Returns (kept, later_count): kept is sorted by time (stable, static facts first) with a fresh 0..n-1 index, so the
-    row number can serve as the event id. The input is not changed.
+    row number can serve as the event id, and without `known_from`. The input is not changed.
 
     >>> table = pd.DataFrame({"time": pd.to_datetime(["2020-01-03", None, "2020-01-01"]), "code": ["c", "s", "a"]})
     >>> kept, later = cut_at(table, pd.Timestamp("2020-01-02"))
     >>> list(kept["code"]), later
     (['s', 'a'], 1)
+    >>> recorded_later = table.assign(known_from=pd.to_datetime([None, None, "2020-01-05"]))
+    >>> list(cut_at(recorded_later, pd.Timestamp("2020-01-04"))[0]["code"])
+    ['s', 'c']
     """
-    later = (events["time"] > prediction_time).to_numpy()
+    later = (known_times(events) > prediction_time).to_numpy()
     kept = events[~later].sort_values("time", kind="stable", na_position="first", ignore_index=True)
-    return kept, int(later.sum())
+    return kept.drop(columns=KNOWN_FROM, errors="ignore"), int(later.sum())

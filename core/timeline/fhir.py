@@ -2,7 +2,8 @@
 
 Read: Patient, Condition, Observation (components too), Encounter, Procedure, MedicationRequest, -Administration and
 -Statement, Immunization, DiagnosticReport, ImagingStudy. Bills, provenance and people carry no events of their own.
-What is left out becomes a row that says why, so that it is counted for its patient.
+What is left out becomes a row that says why, so that it is counted for its patient. An event that was recorded later
+than it happened is known from then on; what is dated by a year or a month alone, from its end on.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.timeline.fhir_values import Row, as_dict, as_list, last_part, moments, value_of, whole_date
+from core.timeline.fhir_values import Row, as_dict, as_list, known_by, last_part, moments, value_of, whole_date
 
-FHIR_FIELDS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit", "description", "table", "remarks",
-               "left_out")  # fmt: skip
+FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
+               "table", "remarks", "left_out")  # fmt: skip
 Resource = dict[str, Any]
 
 _SYSTEMS = (
@@ -37,6 +38,8 @@ _TIMES: Mapping[str, Sequence[str]] = {
     "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
     "ImagingStudy": ("started",),
 }
+_RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
+"""When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
 """What is measured over a period is known at its end."""
 _NO_EVENTS = frozenset(
@@ -87,10 +90,10 @@ def _resources(items: Iterable[Resource]) -> Iterator[tuple[str, Resource]]:
 
 
 def _contained(item: Resource) -> Iterator[Resource]:
-    """Events inside another resource, such as the results of a report; they are of its patient."""
+    """Events inside another resource, such as the results of a report; they are of its patient and came with it."""
     for part in as_list(item.get("contained")):
         if is_fhir(part) and part["resourceType"] in _TIMES:
-            yield {"subject": item.get("subject") or item.get("patient"), **part}
+            yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part}
 
 
 def _holds_one(entry: dict[str, Any]) -> bool:
@@ -185,15 +188,23 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
     gender = {"female": "GENDER//F", "male": "GENDER//M"}.get(str(resource.get("gender")))
     if gender:
         yield {**base, "time": "", "code": gender}
-    for field, code in (("birthDate", "MEDS_BIRTH"), ("deceasedDateTime", "MEDS_DEATH")):
-        if text := str(resource.get(field) or ""):
-            yield {**base, "code": code, **whole_date(text)}
+    if text := str(resource.get("birthDate") or ""):
+        yield {**base, "code": "MEDS_BIRTH", **whole_date(text), "known_from": ""}
+    if text := str(resource.get("deceasedDateTime") or ""):
+        yield {**base, "code": "MEDS_DEATH", **whole_date(text)}
     if resource.get("deceasedBoolean") is True:
         yield _left_out(subject, "a death without a time")
 
 
 def _time(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
-    """When it happened: by its own start or end, else the end of its encounter, as it was known by then."""
+    """When it happened, and from when on it is known where it was recorded later."""
+    when = _happened(resource, encounters)
+    recorded = next((known_by(text) for field in _RECORDED if (text := moments(resource.get(field))[0])), "")
+    return when | {"known_from": recorded} if when and recorded else when
+
+
+def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
+    """By its own start or end, else the end of its encounter, as it was known by then."""
     at_end = resource["resourceType"] in _KNOWN_AT_END
     for field in _TIMES[resource["resourceType"]]:
         start, end = moments(resource.get(field))

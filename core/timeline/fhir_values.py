@@ -85,9 +85,28 @@ def _pair(one: Any, other: Any, sign: str) -> str:
 
 
 def whole_date(text: str) -> Row:
-    """FHIR allows a year or a month alone; it counts from its first day and is marked."""
-    missing = {4: "-01-01", 7: "-01"}.get(len(text), "")
-    return {"time": text + missing, "remarks": "first day" if missing else ""}
+    """FHIR allows a year or a month alone; it stands at its first day, is marked, and is known once it is over."""
+    after = _period_end(text)
+    missing = {4: "-01-01", 7: "-01"}[len(text)] if after else ""
+    return {"time": text + missing, "known_from": after, "remarks": "first day" if after else ""}
+
+
+def known_by(text: str) -> str:
+    """When at the latest a given moment had come: the moment itself, of a year or a month the day after its last.
+
+    >>> known_by("2019-12"), known_by("2019"), known_by("2019-03-05"), known_by("")
+    ('2020-01-01', '2020-01-01', '2019-03-05', '')
+    """
+    return _period_end(text) or text
+
+
+def _period_end(text: str) -> str:
+    """The day after the last one of a year or a month, "" for anything else."""
+    match = re.fullmatch(r"([0-9]{4})(?:-([0-9]{2}))?", text)
+    if match is None:
+        return ""
+    year, month = int(match[1]), int(match[2] or 12)
+    return f"{year + month // 12:04d}-{month % 12 + 1:02d}-01"
 
 
 def moments(value: Any) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
 from core.timeline.columns import is_iso_time, parse_times
-from core.timeline.cut import cut_at
+from core.timeline.cut import cut_at, known_times
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
@@ -30,7 +30,7 @@ def load_timeline(
 
     source:          MEDS parquet (file, shards, cohort folder), OMOP CDM 5.4 tables, FHIR R4 bundles, CSV or JSON
                      lines, as a path or (name, bytes) pairs, zipped or not.
-    prediction_time: the cut; by default the last event's time, which a note says.
+    prediction_time: the cut; by default the last event's time, or when the last one was known, which a note says.
     subject_id:      whose events, where the source holds several patients (`list_subjects`).
     mapping:         role -> column, for tables whose columns are not recognised by name (`suggest_mapping`).
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
@@ -51,7 +51,7 @@ def load_timeline(
 def cut_timeline(
     events: pd.DataFrame, subject: int, given: pd.Timestamp | str | None, reading: Reading, origin: Origin
 ) -> Timeline:
-    """The typed events of a subject up to the prediction time `given` (default: the last event's), with every note."""
+    """The typed events of a subject up to the prediction time `given` (default: when all are known), and every note."""
     notes = reading.notes
     cut = _prediction_time(events, given, notes)
     _refuse_future(events, cut, notes)
@@ -60,8 +60,7 @@ def cut_timeline(
         raise UserFacingError(
             "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
         )
-    if later:
-        notes.append(f"Cut away, as after the prediction time: {count_of(later, 'event')}.")
+    _note_cut(later, int((events["time"] > cut).sum()), notes)
     note_doubts(kept, cut, notes)
     own, codes = labels(), kept["code"].unique()
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
@@ -108,11 +107,25 @@ def _only_subject(parts: list[Part], mapping: Mapping[str, str] | None) -> int:
 def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, notes: list[str]) -> pd.Timestamp:
     if given is not None:
         return _given_time(given, notes)
-    last = events["time"].max()
+    last, known = events["time"].max(), known_times(events).max()
     if pd.isna(last):
         raise UserFacingError("No event has a time.", "events with times", "Give a prediction time, or another file.")
+    now = pd.Timestamp.now()
+    if last < known and not last <= now < known:
+        notes.append("No prediction time was given; the time at which the last event was known was taken.")
+        return pd.Timestamp(known)
     notes.append("No prediction time was given; the time of the last event was taken.")
     return pd.Timestamp(last)
+
+
+def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
+    if happened_later:
+        notes.append(f"Cut away, as after the prediction time: {count_of(happened_later, 'event')}.")
+    if unknown := later - happened_later:
+        notes.append(
+            "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
+            f"that was not over): {count_of(unknown, 'event')}."
+        )
 
 
 def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:

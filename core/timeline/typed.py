@@ -25,6 +25,7 @@ from core.timeline.columns import (
     refuse_mixed_zones,
     zones_of,
 )
+from core.timeline.cut import KNOWN_FROM
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.parquet import OTHER_TIME, as_text, read_subject
@@ -111,7 +112,9 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
 
 
 def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFrame:
-    """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
+    """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them, and
+    `known_from` where the table has it.
+    """
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
     def column(name: str) -> pd.Series[Any] | None:
@@ -124,7 +127,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     _collect_words(codes, column("description"), reading)
     _collect_kinds(codes, column("table"), reading.kinds)
     _note_remarks(column("remarks"), reading.notes)
-    return pd.DataFrame(
+    typed = pd.DataFrame(
         {
             "subject_id": np.full(len(table), subject, np.int64),
             "time": parse_times(table["time"], reading.notes).to_numpy(),
@@ -134,6 +137,10 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
             "unit": pd.Series(clean_texts(units) if units is not None else units_in_codes(codes), dtype=object),
         }
     )
+    if KNOWN_FROM in table:
+        reading.zones |= zones_of(table[KNOWN_FROM])
+        typed[KNOWN_FROM] = parse_times(table[KNOWN_FROM], []).to_numpy()
+    return typed
 
 
 def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, Any]:

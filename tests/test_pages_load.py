@@ -173,6 +173,7 @@ def test_several_patients_in_a_record(world, tmp_path):
     path.write_bytes(files.events_csv(subjects=(7, 8, 9)))
     app = read(load_page(), record=path)
     assert "open_case" not in keys(app)
+    assert app.selectbox(key="subject").options[0] == "7: 11 events over 120 days"
     app.selectbox(key="subject").set_value(8)
     settled(app)
     assert "Record: 11 events" in html(app)

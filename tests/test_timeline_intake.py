@@ -186,6 +186,23 @@ def test_text_identifiers_are_numbered_and_never_shown() -> None:
     assert not any("ZOE" in note for note in timeline.notes)
 
 
+def test_a_patients_span_starts_after_the_birth() -> None:
+    """The picker shows how far each record reaches; the birth would make it a lifetime."""
+    born = pd.DataFrame({"subject_id": [1, 2], "time": pd.Timestamp("1950-01-01"), "code": "MEDS_BIRTH"})
+    dated = pd.DataFrame(
+        {"subject_id": [1, 1, 1], "time": pd.to_datetime(["2018-01-01", None, "2020-07-01"]), "code": ["A", "B", "C"]}
+    )
+    table = pd.concat([born, dated], ignore_index=True).astype({"time": "datetime64[us]"})
+    coded = table.astype({"code": "category"})
+    sources = (csv_file(table.to_csv(index=False)), *(("a.parquet", parquet_bytes(t)) for t in (table, coded)))
+    for source in sources:
+        found = list_subjects(source)
+        assert found["events"].tolist() == [4, 1]
+        assert found["first"][0] == pd.Timestamp("2018-01-01")
+        assert found["last"][0] == pd.Timestamp("2020-07-01")
+        assert found[["first", "last"]].isna().loc[1].all()
+
+
 def test_patients_of_several_files_are_never_merged() -> None:
     """Numbers given to text identifiers hold across files; tables without a patient cannot be joined."""
     zoe = ("a.csv", b"patient_id,time,code\nZOE,2020-01-01,A\n")

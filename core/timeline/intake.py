@@ -10,7 +10,7 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
-from core.timeline.columns import is_iso_time, parse_times
+from core.timeline.columns import is_iso_time, parse_times, plain_texts
 from core.timeline.cut import cut_at, known_times
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
@@ -71,6 +71,7 @@ def cut_timeline(
 def list_subjects(source: Source, *, mapping: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Patients in a source: subject_id, events, first, last; most events first.
 
+    The birth is an event, but first and last are the times of the others: how far the record reaches.
     Patients whose identifier is not a whole number are numbered from 1 in the order of their identifiers.
     """
     parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source).entries, mapping, [])]
@@ -84,7 +85,8 @@ def _subjects_of(part: Part, mapping: Mapping[str, str] | None) -> pd.DataFrame:
         with translated():
             return count_subjects(part, mapping)
     typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
-    typed["time"] = parse_times(typed["time"], []).to_numpy()
+    times = parse_times(typed["time"], [])
+    typed["time"] = times.where(plain_texts(part.loc[typed.index, "code"]) != BIRTH)
     return typed.groupby("subject_id")["time"].agg(events="size", first="min", last="max").reset_index()
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
+from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
     VALUE_HINT,
     VALUES,
@@ -250,21 +251,23 @@ def no_patient(rows: int) -> UserFacingError:
 
 
 def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
-    """subject_id, events, first, last of a parquet file whose subjects are whole numbers."""
+    """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers."""
     opened = parquet_file(entry)
     fields = event_fields(opened, mapping)
     if "subject_id" not in fields:
         return pd.DataFrame(
             {"subject_id": [1], "events": [opened.metadata.num_rows], "first": [pd.NaT], "last": [pd.NaT]}
         )
-    table = opened.read(columns=[fields["subject_id"], fields["time"]])
-    subjects, times = table[fields["subject_id"]], table[fields["time"]]
+    names = [fields[field] for field in ("subject_id", "time", "code")]
+    subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
     if pa.types.is_timestamp(times.type) and times.type.tz:
         times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.timestamp("us"))
     elif not pa.types.is_timestamp(times.type):
         times = pa.nulls(len(times), pa.timestamp("us"))
+    is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
+    times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
     grouped = named.group_by("subject_id").aggregate([("subject_id", "count"), ("time", "min"), ("time", "max")])
     chosen = grouped.select(["subject_id", "subject_id_count", "time_min", "time_max"])

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.intake import Intake
+from core.load.words import count_of
 from core.view.loading import facts_html
 from core.view.words import describe_case, error_html
 from pages._parts import columns
@@ -69,9 +70,19 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
 
 
 def subject_words(subjects: pd.DataFrame) -> dict[int, str]:
-    """Patients of an events file: subject id -> how much is known of each.
+    """Patients of an events file: subject id -> how much is known of each, over how long; never a date.
 
-    Their first time is that of birth where it is recorded, so it says nothing of how long the record is.
+    >>> first, last = pd.to_datetime(["2018-01-01", None]), pd.to_datetime(["2020-07-01", None])
+    >>> subject_words(pd.DataFrame({"subject_id": [7, 8], "events": [1200, 1], "first": first, "last": last}))
+    {7: '7: 1,200 events over 2.5 years', 8: '8: 1 event'}
     """
-    counts = zip(subjects["subject_id"], subjects["events"], strict=True)
-    return {int(subject): f"{int(subject)}: {int(count):,} events" for subject, count in counts}
+    days = (subjects["last"] - subjects["first"]) / pd.Timedelta(days=1)
+    rows = zip(subjects["subject_id"].astype(int), subjects["events"].astype(int), days, strict=True)
+    return {subject: f"{subject}: {count_of(count, 'event')}{_over(span)}" for subject, count, span in rows}
+
+
+def _over(days: float) -> str:
+    """How long a record reaches, "" where no event has a time."""
+    if pd.isna(days):
+        return ""
+    return f" over {days / 365.25:.1f} years" if days > 365 else f" over {count_of(round(days), 'day')}"

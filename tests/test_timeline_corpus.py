@@ -357,6 +357,15 @@ CASES = [
         (*NAMES[:3], "value", *NAMES[4:]))), "right", "", added(numeric_value="", text_value="None")),
     Case("value-none-among-numbers", valued("None"), "right", "", added(numeric_value="")),
     Case("unit-one", text(with_row(unit="1")), "right", "", added(unit="1")),
+    Case("unit-one-of-a-whole-number", text(with_row(numeric_value="13", unit="1")), "right",
+        "unit 1, read as that of plain numbers: 1 value", added(numeric_value="13", unit="1")),
+    Case("unit-one-json", lambda: json.dumps(objects(added(numeric_value="13", unit="1"))).encode(), "right", "",
+        added(numeric_value="13", unit="1")),
+    Case("unit-one-beside-a-split-comma", text("time,code,value,unit\n2020-01-01,A,1,5\n2020-01-02,A,2,1\n"),
+        "refuse", "decimal comma"),
+    Case("unit-one-and-an-annotation", text(csv_text((*added(unit="{ratio}"), (PATIENT, "2020-01-06T00:00:00",
+        "LOINC//718-7", "14.5", "", "1")))), "right", "", (*added(unit="{ratio}"), (PATIENT, "2020-01-06T00:00:00",
+        "LOINC//718-7", "14.5", "", "1"))),
     Case("description-of-two-kinds", text("subject_id,time,code,description\n" + "".join(
         f"{row[0]},{row[1]},{code},{words}\n" for row, code, words in zip(TRUE, "XXYYY", "abccc"))), "right",
         "more than one description: 1 code", tuple(

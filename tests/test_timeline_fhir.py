@@ -244,6 +244,24 @@ def test_values_that_are_no_number_stay_as_text(case: str) -> None:
     assert pd.isna(row["numeric_value"])
 
 
+DOSES: dict[str, tuple[Resource, float, str]] = {
+    "dose": ({"dose": {"value": 5000, "unit": "[iU]"}}, 5000, "[iU]"),
+    "rate": ({"rateQuantity": {"value": 18, "unit": "[iU]/kg/h"}}, 18, "[iU]/kg/h"),
+    "dose and rate": ({"dose": {"value": 80, "code": "mg"}, "rateQuantity": {"value": 4, "unit": "mg/h"}}, 80, "mg"),
+}
+
+
+@pytest.mark.parametrize("case", DOSES)
+@pytest.mark.parametrize(
+    "drug", [{"medicationCodeableConcept": {"text": "Heparin"}}, {"medicationReference": {"display": "Heparin"}}]
+)
+def test_how_much_was_given_is_the_value(case: str, drug: Resource) -> None:
+    dosage, number, unit = DOSES[case]
+    given = {"resourceType": "MedicationAdministration", "subject": SUBJECT, "effectiveDateTime": EARLY}
+    row = loaded({**given, **drug, "dosage": dosage}).events.set_index("code").loc["FHIR//Heparin"]
+    assert (row["numeric_value"], row["unit"], row["text_value"]) == (number, unit, None)
+
+
 def test_the_unit_one_is_a_unit() -> None:
     for number in (2.5, 3):
         timeline = loaded(dated(valueQuantity={"value": number, "unit": "1", "code": "1"}))

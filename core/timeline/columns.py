@@ -249,13 +249,20 @@ def decimal_comma(count: int) -> UserFacingError:
     )
 
 
-def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str]) -> None:
+def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes: list[str]) -> None:
     """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator.
 
-    The UCUM unit 1 stands where the value beside it has its decimal point, so cannot have lost a comma.
+    The UCUM unit 1, of plain numbers, is none where it is the only such number; without a decimal point beside it, it
+    is said.
     """
-    unity = (plain_texts(units) == "1") & plain_texts(values).str.contains(".", regex=False)
-    if wrong := int((plain_texts(units).str.fullmatch(r"\d+") & ~unity).sum()):
+    given = plain_texts(units)
+    bare, unity = given.str.fullmatch(r"\d+"), given == "1"
+    whole = unity & ~plain_texts(values).str.contains(".", regex=False)
+    if not (bare & ~unity).any():
+        if whole.any():
+            notes.append(f"With the unit 1, read as that of plain numbers: {count_of(int(whole.sum()), 'value')}.")
+        return
+    if wrong := int((bare & (whole | ~unity)).sum()):
         raise UserFacingError(
             f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
             "units such as mg/dL",

@@ -233,10 +233,11 @@ def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[
         return
     given = (resource.get("code"), resource.get("medicationCodeableConcept"), resource.get("vaccineCode"))
     concept = next((as_dict(concept) for concept in given if concept), None)
+    holder = resource if kind != "MedicationAdministration" else _given_dose(resource)
     if concept is not None:
-        yield from _concept(concept, resource)
+        yield from _concept(concept, holder)
     elif "medicationReference" in resource:
-        yield next(_concept(_drug(resource, drugs), resource), ("", "", resource))
+        yield next(_concept(_drug(resource, drugs), holder), ("", "", holder))
     for component in as_list(resource.get("component")):
         yield from _concept(as_dict(as_dict(component).get("code")), as_dict(component))
 
@@ -257,6 +258,14 @@ def _drug(resource: Resource, drugs: Mapping[str, Resource]) -> dict[str, Any]:
     held = {str(as_dict(item).get("id")): as_dict(item) for item in as_list(resource.get("contained"))}
     concept = as_dict((held.get(name) or drugs.get(name) or {}).get("code"))
     return concept or {"text": reference.get("display")}
+
+
+def _given_dose(resource: Resource) -> dict[str, Any]:
+    """How much was given as a value: the dose, else the rate, whose own unit tells it from a dose."""
+    dosage = as_dict(resource.get("dosage"))
+    if dose := as_dict(dosage.get("dose")):
+        return {"valueQuantity": dose}
+    return {"valueQuantity": dosage.get("rateQuantity"), "valueRatio": dosage.get("rateRatio")}
 
 
 def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

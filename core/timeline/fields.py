@@ -50,7 +50,7 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
         _doubt_timeless(table, kept)
     _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
     if "unit" in kept:
-        refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES))
+        refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
     return kept
 
 

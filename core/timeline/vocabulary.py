@@ -87,10 +87,16 @@ _PREFIXES: Mapping[str, Callable[[str], str | None]] = {
 def standard_unit(unit: str, code: str = "") -> str:
     """A unit in lower case under one spelling; `code` (standard) allows mEq/L for ions of one charge.
 
+    An annotation alone is the unit 1, as UCUM defines it.
+
     >>> standard_unit("K/uL"), standard_unit("mEq/L", "LOINC//2951-2"), standard_unit("mEq/L")
     ('10*3/ul', 'mmol/l', 'meq/l')
+    >>> standard_unit("{ratio}"), standard_unit("1"), standard_unit("{beats}/min")
+    ('1', '1', '/min')
     """
     plain = unit.strip().lower().replace("µ", "u").replace("μ", "u")
     if plain == "meq/l" and code in _MONOVALENT:
         return "mmol/l"
+    if re.fullmatch(r"\{[^{}]*\}", plain):
+        return "1"
     return _UNITS.get(plain, plain)

@@ -156,6 +156,25 @@ def test_dates_and_labelled_numbers_in_values(value: str) -> None:
     assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == wanted
 
 
+WRITTEN_SURNAME_FIRST = [
+    "Pt Zqxberg, Ada", "signed Zqxberg, Ada", "Name: O'Zqx, Ada", "read by Zqxberg,Ada", "Patientin: Özqx, Ada",
+    "Attending: Zqx-Vwk, Ada", "Patient's name: Zqxberg, Ada", "RE: Zqxberg, Ada",
+]  # fmt: skip
+WRITTEN_LIKE_A_NAME = [
+    "Sodium, Urine", "Aspirin, Ibuprofen", "Pneumonia, bacterial", "Protein, Total", "Patient, Female",
+    "Patient Health Questionnaire", "reviewed by Radiology", "signed off, Monday",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*WRITTEN_SURNAME_FIRST, *WRITTEN_LIKE_A_NAME])
+def test_a_surname_before_a_first_name_is_found_behind_a_word_that_tells_a_person(value: str) -> None:
+    """Without such a word laboratory tests and drugs in a row have the same form."""
+    wanted = {"name"} if value in WRITTEN_SURNAME_FIRST else set()
+    table = f'x,memo\n1,"{value}"\n'
+    for source in (("t.csv", table.encode()), ("t.jsonl", json.dumps({"x": 1, "memo": value}).encode())):
+        assert categories(find_identifiers(source)) - {"free text"} == wanted
+
+
 @pytest.mark.parametrize(
     ("column", "category"), [("Geburtsdatum", "date"), ("Nachname", "name"), ("pat_no", "identifier"), ("Befund", None)]
 )

@@ -57,6 +57,14 @@ REFERENCE_CATEGORIES: Mapping[str, str] = {
 """FHIR fields that refer to a person or a place -> category of the words that a reference shows (`display`)."""
 AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan"))
 OLDEST_SHOWN = 89
+_NAME_PART = r"[A-ZÀ-ÖØ-Þ][\w'’-]+"
+_LABEL = (
+    r"(?i:patient(?:in)?(?:'?s)?(?: name)?|pt|name|re|signed|attending|(?:referring )?physician|radiologist|provider"
+    r"|surgeon|nurse|author|(?:seen|signed|dictated|reported|read|reviewed|referred|ordered|performed|verified"
+    r"|transcribed|examined|approved|interpreted|entered) by)"
+)
+"""What a person's name follows. "Sodium, Urine" and "Aspirin, Ibuprofen" have the form of a name, so that a surname and
+a first name with a comma between them are one only behind such a word."""
 _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\b(?:\d{1,3}\.){3}\d{1,3}\b")),
     (
@@ -83,7 +91,8 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
         "name",
         re.compile(
             r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]|[A-Za-z]{2,}\^[A-Za-z]+|\b[A-Z]{2,},\s?[A-Z]{2,}\b"
-            r"|\b(?:[Pp]atient|[Pp]t)\s+[A-Z][a-z]+\s+[A-Z][a-z]+"
+            r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
+            rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
         ),
     ),
     (

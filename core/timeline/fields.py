@@ -116,8 +116,7 @@ def _one_time(one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> p
 
 def _doubt_timeless(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """An event without a time counts as known from the start, so a date in another column must be asked about."""
-    timeless = plain_texts(kept["time"]) == ""
-    timeless[timeless] = can_be_dated(plain_texts(kept.loc[timeless, "code"]))
+    timeless = (plain_texts(kept["time"]) == "") & can_be_dated(plain_texts(kept["code"]))
     for name in table.columns if timeless.any() else ():
         if dated := int(plain_texts(table.loc[timeless, name]).str.match(r"\d{4}-\d{2}-\d{2}").sum()):
             raise dated_elsewhere(dated)

@@ -133,6 +133,7 @@ def bundle(rows: list[Row]) -> dict[str, object]:
             "resourceType": "Observation",
             "subject": {"reference": f"Patient/{row['subject_id']}"},
             "effectiveDateTime": f"{row['time']}Z",
+            "issued": f"{row['time']}Z",
             "code": {"coding": [{"system": "http://loinc.org", "code": row["code"]}]},
             "valueQuantity": {"value": _json_number(row["numeric_value"]), "unit": row["unit"]},
         }

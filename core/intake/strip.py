@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.load.words import count_of
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
-from core.privacy.patterns import identifying
+from core.privacy.fields import is_identifying
 from core.records import CtStudy, Timeline
 
 
@@ -29,8 +29,8 @@ def strip(
 
 def _strip_texts(timeline: Timeline) -> Timeline:
     texts = timeline.events["text_value"]
-    flagged = texts.map(lambda text: isinstance(text, str) and identifying(text) is not None)
-    words = {code: text for code, text in timeline.code_descriptions.items() if identifying(text) is None}
+    flagged = texts.map(lambda text: isinstance(text, str) and is_identifying(text))
+    words = {code: text for code, text in timeline.code_descriptions.items() if not is_identifying(text)}
     dropped = int(flagged.sum())
     if not dropped and len(words) == len(timeline.code_descriptions):
         return timeline

@@ -126,3 +126,12 @@ def in_free_text(text: str, tokens: Collection[str] = ()) -> set[str]:
     if len(words) >= _SENTENCE_WORDS or (found and len(words) > 2):
         found.add("free text")
     return found
+
+
+def is_identifying(text: str) -> bool:
+    """Whether a text of a record seems to hold an identifier: what a search reports, stripping must take out.
+
+    >>> is_identifying("Signed Doe, Jane"), is_identifying("DOE, JANE"), is_identifying("no growth after two days here")
+    (True, True, False)
+    """
+    return identifying(text) is not None or bool(in_free_text(text) - {"free text"})

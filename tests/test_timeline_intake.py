@@ -319,6 +319,40 @@ def test_a_planted_future_event_never_reaches_the_timeline() -> None:
     assert len(digests) == 1
 
 
+STORED = (
+    "subject_id,charttime,storetime,code,valuenum\n"
+    "7,2020-01-01T08:00,2020-01-01T11:00,LOINC//2160-0,1.5\n"
+    "7,2020-01-01T09:00,2020-01-01T09:30,LOINC//2345-7,5.5\n"
+    "7,2020-01-01T09:15,,LOINC//718-7,13.5\n"
+)
+
+
+def test_a_result_stored_after_the_cut_was_not_known_at_it() -> None:
+    """MIMIC's tables tell when a result was stored beside when the sample was taken."""
+    table = pd.read_csv(io.StringIO(STORED), parse_dates=["charttime", "storetime"])
+    sources = (csv_file(STORED), ("a.parquet", parquet_bytes(table)))
+    for source in sources:
+        timeline = load_timeline(source, prediction_time="2020-01-01T10:00")
+        assert timeline.events["code"].tolist() == ["LOINC//2345-7", "LOINC//718-7"]
+        assert timeline.later_event_count == 1
+        assert any("not yet known at the prediction time" in note for note in timeline.notes)
+        assert list(timeline.events.columns) == list(TIMELINE_COLUMNS)
+        assert load_timeline(source).prediction_time == pd.Timestamp("2020-01-01T11:00")
+    with pytest.raises(UserFacingError, match="when each event was recorded"):
+        open_cohort(sources[1])
+
+
+def test_a_result_without_a_time_of_its_own_is_no_static_fact() -> None:
+    timeless = STORED.replace("7,2020-01-01T08:00,", "7,,")
+    table = pd.read_csv(io.StringIO(timeless), parse_dates=["charttime", "storetime"])
+    for source in (csv_file(timeless), ("a.parquet", parquet_bytes(table))):
+        with pytest.raises(UserFacingError, match="another column holds a date"):
+            load_timeline(source, prediction_time="2020-01-01T10:00")
+        chosen = {"time": "charttime", "code": "code"}
+        timeline = load_timeline(source, prediction_time="2020-01-01T10:00", mapping=chosen)
+        assert timeline.events["code"].tolist() == ["LOINC//2345-7", "LOINC//718-7"]
+
+
 KINDS = {
     "ICD10CM//I26.99": "diagnoses",
     "DIAGNOSIS//ICD//10//M940": "diagnoses",

@@ -24,6 +24,7 @@ from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
 from core.timeline.columns import EARLIEST, LATEST, infinite, refuse_mixed_zones
+from core.timeline.cut import KNOWN_FROM
 from core.timeline.intake import cut_timeline
 from core.timeline.parquet import (
     OTHER_TIME,
@@ -127,6 +128,10 @@ class _Shard:
         doubt_columns(entry, mapping, [])
         if OTHER_TIME in found:
             raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
+        if KNOWN_FROM in found:
+            raise UserFacingError(
+                "A column says when each event was recorded.", "the columns of MEDS", "Leave that column out."
+            )
         fields = {
             field: name for field, name in found.items() if field in _SEQUENCE or (texts and field in _DICTIONARY)
         }

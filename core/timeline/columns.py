@@ -35,6 +35,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "text_value": ("text_value", "text", "value_text", "value_as_string"),
     "unit": ("unit", "units", "uom", "unit_source_value", "valueuom", "value_unit", "unit_of_measure", "einheit"),
     "description": ("description", "label", "display", "code_description"),
+    "known_from": ("known_from", "storetime", "store_time", "recorded_time", "recorded_date", "recorded_datetime"),
     "table": ("table",),
 }
 """Field -> column names that mean it (compared without case, spaces as underscores)."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 
 KNOWN_FROM = "known_from"
-"""The column of a table of events that says from when on an event is known, where that is later than its time."""
+"""The column of a table of events that says from when on an event is known: when it was recorded, mostly."""
 
 
 def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     """From when on each event is known: its time, or a later `known_from`; NaT for static facts."""
-    times = events["time"]
-    return times.where(~(events[KNOWN_FROM] > times), events[KNOWN_FROM]) if KNOWN_FROM in events else times
+    times, known = events["time"], events.get(KNOWN_FROM)
+    return times if known is None else known.where(~(known <= times), times).fillna(times)
 
 
 def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.DataFrame, int]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
+from core.timeline.cut import KNOWN_FROM
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
     VALUE_HINT,
@@ -145,7 +146,8 @@ def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[s
 
 def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> None:
     """Raises UserFacingError where an event without a time has a date in a column that is not read."""
-    dates = [name for name in spare if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
+    others = [*spare, *(name for field, name in fields.items() if field == KNOWN_FROM)]
+    dates = [name for name in others if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
     if not dates:
         return
     with translated():

@@ -89,7 +89,8 @@ def typed_parquet(entry: Entry, subject: int, mapping: Mapping[str, str] | None,
 def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading: Reading) -> pd.DataFrame:
     """Rows of one subject, read from parquet. fields: field -> column.
 
-    Gives subject_id int64, time datetime64[us], code, numeric_value float32, text_value and unit (str or None).
+    Gives subject_id int64, time datetime64[us], code, numeric_value float32, text_value and unit (str or None), and
+    `known_from` (datetime64[us]) where the source has such a column.
     """
 
     def column(name: str) -> pd.Series[Any] | None:
@@ -99,7 +100,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
     numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows)
     unit = column("unit")
     _collect_words(codes, column("description"), reading)
-    return pd.DataFrame(
+    typed = pd.DataFrame(
         {
             "subject_id": np.full(table.num_rows, subject, np.int64),
             "time": _event_times(table, fields, reading),
@@ -109,12 +110,13 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
             "unit": pd.Series(clean_texts(unit) if unit is not None else units_in_codes(codes), dtype=object),
         }
     )
+    if KNOWN_FROM in fields:
+        typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading)
+    return typed
 
 
 def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFrame:
-    """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them, and
-    `known_from` where the table has it.
-    """
+    """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
     def column(name: str) -> pd.Series[Any] | None:

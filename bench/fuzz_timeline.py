@@ -97,13 +97,15 @@ Row = dict[str, str]
 
 def seeds(rows: list[Row]) -> dict[str, bytes]:
     """File name -> bytes of the same record in each format of text."""
-    text = pd.DataFrame(rows).to_csv(index=False)
+    frame = pd.DataFrame(rows)
+    text = frame.to_csv(index=False)
     zipped = io.BytesIO()
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("events.csv", text)
     return {
         "events.csv": text.encode(),
-        "semicolon.csv": pd.DataFrame(rows).to_csv(index=False, sep=";").encode(),
+        "semicolon.csv": frame.to_csv(index=False, sep=";").encode(),
+        "stored.csv": frame.assign(storetime=frame["time"]).to_csv(index=False).encode(),
         "wide.csv": text.encode("utf-16"),
         "events.jsonl": "\n".join(json.dumps(row) for row in rows).encode(),
         "events.json": json.dumps(rows).encode(),

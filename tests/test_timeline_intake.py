@@ -308,6 +308,27 @@ def test_nothing_after_the_cut_is_kept_and_nothing_before_is_lost(days: list[int
     assert list(kept.index) == list(range(len(kept)))
 
 
+days_or_none = st.one_of(st.none(), st.integers(-50, 50))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(days_or_none, days_or_none), min_size=1, max_size=30), st.integers(-60, 60))
+def test_what_is_known_later_is_cut_by_then_and_keeps_its_time(
+    pairs: list[tuple[int | None, int | None]], cut: int
+) -> None:
+    base = pd.Timestamp("2020-01-01")
+    columns = [[None if day is None else base + pd.Timedelta(days=day) for day in days] for days in zip(*pairs)]
+    times, known = (pd.Series(column, dtype="datetime64[us]") for column in columns)
+    kept, later = cut_at(
+        pd.DataFrame({"time": times, "known_from": known, "row": range(len(pairs))}), base + pd.Timedelta(days=cut)
+    )
+    wanted = [row for row, days in enumerate(pairs) if all(day is None or day <= cut for day in days)]
+    assert sorted(kept["row"]) == wanted
+    assert later == len(pairs) - len(wanted)
+    assert kept.set_index("row")["time"].equals(times[kept["row"]].rename_axis("row"))
+    assert list(kept.columns) == ["time", "row"]
+
+
 def test_a_planted_future_event_never_reaches_the_timeline() -> None:
     """Changing, adding or removing events after the cut changes nothing but the count."""
     digests = set()

@@ -3,8 +3,9 @@
  * Streamlit mounts it with packets of bytes (core/view/packing.py writes them):
  *   kind "volume"   header + int16 HU, i fastest; the visible viewer
  *   kind "overlay"  header + uint8 map, same order; changes without the volume being sent again
- *   kind "expect"   header only: the question now asked; a map that answers another one is taken off the screen
+ *   kind "expect"   header only: the question now asked; a map that answers another one is dimmed, or taken off the screen
  *   An overlay without a map says why, or names the map that is still being computed; its slice strip is shown already.
+ *   While a map is awaited the one before it stays, dimmed and named.
  * Voxel axes are closest RAS: i to the patient's right, j anterior, k superior. The display is radiological: every plane
  * flips both of its axes, so the patient's right lies on the left, anterior and superior lie on top.
  */
@@ -49,6 +50,7 @@ const PLANES = {
 const SIGNED_ZERO = 128;
 const REPORT_DELAY_MS = 350;
 const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
+const DIMMED = 0.35; // share of its opacity that an earlier map keeps while the next one is computed
 const SETTLED_MS = 10000; // who has looked at the picture so long is not taken elsewhere by a map that comes late
 
 const overlays = new Map(); // viewer id -> overlay packet
@@ -70,7 +72,7 @@ export default function mount({ data, parentElement, setStateValue }) {
   if (packet.header.kind === "overlay") {
     const { digest } = packet.header;
     if (overlays.get(id)?.header.digest !== digest) {
-      overlays.set(id, { header: packet.header, map: new Uint8Array(packet.payload()) });
+      overlays.set(id, { header: packet.header, values: new Uint8Array(packet.payload()) });
       viewers.get(id)?.setOverlay(overlays.get(id));
     }
     return () => { if (overlays.get(id)?.header.digest === digest) overlays.delete(id); }; // a newer one may be there
@@ -194,7 +196,9 @@ class Pane {
     context.drawImage(this.ct, r.x, r.y, r.width, r.height);
     if (viewer.overlayShown()) {
       this.paintHeat();
+      context.globalAlpha = viewer.awaited() ? DIMMED : 1;
       context.drawImage(this.heat, r.x, r.y, r.width, r.height);
+      context.globalAlpha = 1;
     }
     this.drawCross(context, r);
     this.drawRulers(context, r);
@@ -209,12 +213,12 @@ class Pane {
   }
 
   paintHeat() {
-    const { volume, overlay, cursor, heatLut, heatKey } = this.viewer;
-    const slice = Math.floor(((cursor[this.w] + 0.5) * overlay.header.shape[this.w]) / volume.shape[this.w]);
-    const key = `${overlay.header.digest}|${slice}|${heatKey}`;
+    const { volume, map, cursor, heatLut, heatKey } = this.viewer;
+    const slice = Math.floor(((cursor[this.w] + 0.5) * map.header.shape[this.w]) / volume.shape[this.w]);
+    const key = `${map.header.digest}|${slice}|${heatKey}`;
     if (key === this.heatKey) return;
     this.heatKey = key;
-    paint(this.heat, overlay.map, overlay.header.shape, this, slice, heatLut, 0);
+    paint(this.heat, map.values, map.header.shape, this, slice, heatLut, 0);
   }
 
   drawCross(context, r) {
@@ -298,7 +302,7 @@ class Viewer {
     this.stopper.abort();
     this.observer.disconnect();
     this.root.remove();
-    this.volume = this.overlay = null;
+    this.volume = this.overlay = this.map = null;
   }
 
   // ---------------------------------------------------------------- structure
@@ -428,6 +432,7 @@ class Viewer {
     const { header } = packet;
     if (!this.settled && performance.now() - this.shownAt < SETTLED_MS) this.goToFocus();
     this.settled ||= !header.pending;
+    if (!header.pending) this.map = header.shape ? packet : null;
     if (header.shape) this.drawLegend(header);
     this.stamp.textContent = header.watermark;
     this.heatTable();
@@ -444,7 +449,7 @@ class Viewer {
   }
 
   dropOverlay() {
-    this.overlay = null;
+    this.overlay = this.map = null;
     this.stamp.textContent = "";
     delete this.root.dataset.overlay;
     this.showState();
@@ -459,7 +464,12 @@ class Viewer {
   }
 
   overlayShown() {
-    return this.heatOn && this.overlay?.header.shape != null && !this.stale();
+    return this.heatOn && this.hasMap();
+  }
+
+  /** Is there a map to look at: the one that was asked for or, until that is there, the one before it? */
+  hasMap() {
+    return this.map != null && (Boolean(this.awaited()) || !this.stale());
   }
 
   /** Is the overlay at hand the answer to an earlier question? */
@@ -478,12 +488,13 @@ class Viewer {
     if (!this.volume) return;
     const answer = this.overlay && !this.stale() ? this.overlay.header : null;
     const awaited = this.awaited();
-    const has = answer?.shape != null;
+    const has = this.hasMap();
     this.root.toggleAttribute("data-waiting", Boolean(awaited));
     this.legend.hidden = this.sliders.hidden = !has;
     this.switch.disabled = !has;
     this.caption.textContent = awaited || answer?.label || "Saliency";
-    const said = awaited ? "is being computed." : has ? "" : answer?.reason;
+    const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";
+    const said = awaited ? `is being computed.${before}` : has ? "" : answer?.reason;
     this.message.textContent = [said, this.volume.note].filter(Boolean).join(" ");
     this.render();
   }
@@ -503,8 +514,8 @@ class Viewer {
   }
 
   heatTable() {
-    if (!this.overlay?.header.shape) return;
-    const { colours, signed } = this.overlay.header;
+    if (!this.map) return;
+    const { colours, signed } = this.map.header;
     const alpha = Math.round(this.opacity * 255);
     const ramp = this.bar.getContext("2d");
     const strip = ramp.createImageData(256, 1);

@@ -386,7 +386,7 @@ def question_of(bundle_key: str, horizon_days: float, method: str | None) -> str
 
 
 def expect_overlay(question: str, label: str) -> None:
-    """Take a map that answers another question off the screen; `label` names the one being computed, if one is."""
+    """Dim a map that answers another question while the one named `label` is computed; with no label, take it away."""
     _component()(key="ct_expect", data=pack_expected(question, label))
 
 

@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.intake import Case
 from core.view.packing import window_of
 from core.view.words import empty_html
-from pages._parts import events, export, header, result, survival
+from pages._parts import events, export, header, quality, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -38,15 +38,16 @@ def main() -> None:
     if case is None:
         return
     top = st.container()
-    places = _places(session.is_new_on_screen(case))
+    new = session.is_new_on_screen(case)
+    places = _places(new)
     with top:
         asked = header.draw(case)
-        verdicts = st.container(key="quality").empty()
+        verdicts = quality.place()
         busy = st.container(key="busy")
     with places.scan():
         _scan(case, asked)
     with places.curve():
-        answer = result.draw(case, asked, verdicts)
+        answer = result.draw(case, asked, verdicts, new)
     with places.record():
         events.draw(case, answer.review)
     answer = result.settled(answer)

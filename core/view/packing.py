@@ -157,9 +157,9 @@ def map_label(method: str, horizon_days: float) -> str:
 
 
 def pack_expected(question: str, label: str = "", viewer: str = "main") -> bytes:
-    """Tells the viewer which question the next overlay answers; a map that answers another one is hidden.
+    """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
-    label: names the map that is being computed; empty where none is.
+    label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
     """
     return pack({"kind": "expect", "viewer": viewer, "question": question, "label": label})
 

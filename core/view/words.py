@@ -106,7 +106,8 @@ def error_html(error: UserFacingError) -> str:
 
 
 def empty_html(kind: str, title: str, lines: Sequence[str]) -> str:
-    """A designed empty state: `kind` is scan, panel or lanes (that panel's height, framed) or quiet (no frame)."""
+    """A designed empty state: `kind` is scan, panel, answer (the panel below its controls) or lanes, framed and of
+    that part's height, or quiet, without a frame."""
     body = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return f'<div class="empty {kind}" role="status"><div><p><b>{escape(title)}</b></p>{body}</div></div>'
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import session
 from core.errors import UserFacingError
 from core.intake import Case
-from core.view.quality import quality_html
+from core.view.quality import CHECKING_HTML, quality_html
+
+
+def place() -> DeltaGenerator:
+    """Where the verdicts will stand; until then it says that they follow."""
+    line = st.container(key="quality").empty()
+    line.html(CHECKING_HTML)
+    return line
 
 
 def draw(case: Case, bundle_key: str | None, place: DeltaGenerator) -> None:
@@ -15,4 +23,4 @@ def draw(case: Case, bundle_key: str | None, place: DeltaGenerator) -> None:
     try:
         place.html(quality_html(session.quality(case, bundle_key)))
     except UserFacingError:
-        place.html('<div class="quality"></div>')
+        place.empty()

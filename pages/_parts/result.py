@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,6 +16,7 @@ from core.export.style import duration
 from core.intake import Case, Job
 from core.records import CaseReview
 from core.view.packing import map_label
+from core.view.words import empty_html
 from pages._parts import quality, survival
 from pages._parts.header import Asked
 
@@ -36,8 +39,11 @@ class Answer:
     failure: UserFacingError | None = None
 
 
-def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator) -> Answer:
-    """The right panel, then the quality gate, which must not keep the curve waiting; then the saliency is begun."""
+def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -> Answer:
+    """The right panel, then the quality gate, which must not keep the curve waiting; then the saliency is begun.
+
+    new: nothing of this case is on screen yet, so the panel says what it waits for.
+    """
     if asked is None:
         survival.draw_missing_model()
         quality.draw(case, None, verdicts)
@@ -45,20 +51,33 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator) -> Answer:
     horizon, alone = survival.pick_horizon(asked)
     method = session.turn_to(case, asked.model.key, horizon, _method(case, asked))
     label = map_label(method, horizon) if method else ""
-    question = ""
+    question, panel = "", _panel(new)
     try:
         question = session.question_of(asked.model.key, horizon, method)
         with st.container(key="overlay_expect"):
             session.expect_overlay(question, label)
-        survival.draw(case, asked, session.answer(case, asked.model.key, horizon), alone)
+        review = session.answer(case, asked.model.key, horizon)
+        with panel():
+            survival.draw(case, asked, review, alone)
         quality.draw(case, asked.model.key, verdicts)
         review = session.review(case, asked.model.key, horizon)
         found = session.explained(case, asked.model.key, horizon, method) if method else review
     except UserFacingError as error:
-        survival.draw_refused(error)
+        with panel():
+            survival.draw_refused(error)
         quality.draw(case, asked.model.key, verdicts)
         return Answer(question=question)
     return Answer(review, question, label, found) if isinstance(found, Job) else Answer(found, question, label)
+
+
+def _panel(new: bool) -> Callable[[], DeltaGenerator]:
+    """Where the curve goes, made when it is there; until then a new case's place says what is computed."""
+    make: Callable[..., DeltaGenerator] = st.container
+    if new:
+        slot = st.empty()
+        slot.html(empty_html("answer", "Computing the curve", ("The model reads the CT and the record.",)))
+        make = slot.container
+    return partial(make, height="stretch", gap="xsmall")
 
 
 def _method(case: Case, asked: Asked) -> str | None:

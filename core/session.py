@@ -26,7 +26,7 @@ from core.errors import UserFacingError
 from core.fit import resolve_device
 from core.intake import Case, Intake, Job, export_refusal, give_back_memory, read_demo
 from core.quality import QualityReport, assess
-from core.records import CaseReview, CtStudy, SurvivalCurve, Task
+from core.records import CaseReview, CtStudy, SurvivalCurve, Task, Timeline
 from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
 from core.underway import Question, Underway, with_saliency
 from core.view.choices import ModelChoice, in_display_order
@@ -34,11 +34,14 @@ from core.view.exporting import Exports
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
 from core.view.packing import pack_expected, pack_overlay, pack_volume
+from core.view.words import describe_case
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
 T = TypeVar("T")
 REVIEWS_KEPT, PACKETS_KEPT, CASES_KEPT = 12, 6, 3
+MAP_VOXELS_KEPT = 100_000_000
+"""All saliency maps of a session together: 400 MB; the one on screen is kept whatever its size."""
 INTAKE = "store:intake"
 
 
@@ -51,6 +54,13 @@ def ensure_router() -> None:
     if PagesManager.uses_pages_directory:
         runpy.run_path(str(ASSETS.parent / "app.py"), run_name="__main__")
         st.stop()
+
+
+def forget_fragments() -> None:
+    """Leave what the browser's timers still ask of a page unanswered: the page is about to be left, and an answer
+    would take the next one off the screen."""
+    if context := get_script_run_ctx():
+        context.fragment_storage.clear()
 
 
 # ---------------------------------------------------------------- bounded stores of this session
@@ -73,7 +83,7 @@ def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
     for name in [name for name in st.session_state if str(name).startswith("store:")]:
         del st.session_state[name]
-    for name in ("case", "case_from", "on_screen", "picked_events"):
+    for name in ("case", "case_from", "on_screen", "picked_events", "task_of", "view"):
         st.session_state.pop(name, None)
     st.session_state["show_dates"] = False
 
@@ -153,11 +163,16 @@ def begin_intake(new: Intake) -> None:
 
 def stop_intake() -> None:
     """Drop what is being read, and all of a case that was opened from it before its identifiers were decided."""
-    if old := intake():
-        old.cancel()
-        if st.session_state.get("case_from") is old:
-            forget_patient()
-    for name in (INTAKE, "store:pacs"):
+    if (old := intake()) and st.session_state.get("case_from") is old:
+        forget_patient()
+    _end_intake(old)
+
+
+def _end_intake(read: Intake | None) -> None:
+    """Files, results and uploads go; the case on screen stays."""
+    if read:
+        read.cancel()
+    for name in (INTAKE, "case_from", "store:pacs"):
         st.session_state.pop(name, None)
     st.session_state["upload_round"] = upload_round() + 1
     context = get_script_run_ctx()
@@ -172,7 +187,10 @@ def upload_round() -> int:
 
 
 def open_intake() -> None:
-    """Put what was read on screen. Undecided identifiers stay with it, and block its exports."""
+    """Put what was read on screen. Undecided identifiers stay with it, and block its exports.
+
+    Where just this is on screen already, whatever was computed and chosen for it stays.
+    """
     read, before = intake(), st.session_state.get("case")
     if read is None:
         raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
@@ -180,7 +198,7 @@ def open_intake() -> None:
     released, both = read.released, study is not None and timeline is not None
     case = Case("Your own case", study, timeline, fabricated=both, released=released)
     if released:
-        stop_intake()
+        _end_intake(read)
     if before is not None and before.digest == case.digest and has_own_case():
         st.session_state["case"] = case
     else:
@@ -210,7 +228,15 @@ def decide_intake() -> None:
 def export_block(case: Case) -> UserFacingError | None:
     """Why this case must not be exported, or None."""
     read = intake()
-    return export_refusal(case, searching=read is not None and read.findings is None and not read.error("findings"))
+    if read is None:
+        return export_refusal(case)
+    return export_refusal(case, searching=read.searching, unsearched=read.error("findings") is not None)
+
+
+def described(study: CtStudy | None, timeline: Timeline | None) -> list[str]:
+    """What was loaded, in sentences. Kept for this session: a range of HU looks at every voxel."""
+    key = (study.digest if study else "", timeline.digest if timeline else "")
+    return remember("described", key, 2 * CASES_KEPT, lambda: describe_case(study, timeline))
 
 
 def has_own_case() -> bool:
@@ -284,7 +310,13 @@ def explained(case: Case, bundle_key: str, horizon_days: int, method: str) -> Ca
     job = underway().start(partial(with_saliency, asked, before, method))
     if (made := job.result) is None:
         return job
-    return remember("explained", question, REVIEWS_KEPT, lambda: made)
+    return remember("explained", question, _maps_kept(case), lambda: made)
+
+
+def _maps_kept(case: Case) -> int:
+    """How many saliency maps of this case are kept; each is as large as its CT."""
+    voxels = 1 if case.study is None else case.study.voxels_hu.size
+    return max(1, min(REVIEWS_KEPT, MAP_VOXELS_KEPT // voxels))
 
 
 def _asked(case: Case, key: str, horizon_days: int) -> Callable[..., CaseReview]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from itertools import count
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import session
 from core.intake import Intake
@@ -23,37 +20,24 @@ NEXT = (
 )
 READY, CHOOSE = "Everything was read. Look at it, decide, and open it.", "Waiting for your choice below."
 REFUSED = "This cannot be read; the reason stands below."
-LOOK = "You may look at the case now; its exports stay blocked until"
+LOOK = "You may look at the case now; its exports stay blocked"
 
 
 def main() -> None:
-    """Pick, watch, look at what was found, open."""
+    """Pick, then watch, look at what was found, open."""
     st.html(
         '<div class="case-line"><h1>Load your own case</h1><span class="dim">Files are read in memory, stay in '
         "this session and are dropped when another case is opened or the session ends.</span></div>"
     )
     session.settle_intake()
-    read = session.intake()
-    if read is None:
-        _say()
-        if new := sources.pick():
-            session.begin_intake(new)
-            st.rerun()
-        st.html(empty_html("quiet", "Nothing is read yet", NEXT))
+    if session.intake() is not None:
+        _desk()
         return
-    every = 0.5 if read.advance() else None
-    with st.container(key="watch"):
-        st.fragment(_watch, run_every=every)(read, read.finished, count())
-    left, right = st.columns(2, gap="large")
-    with left:
-        scan.draw(read)
-    with right:
-        record.draw(read)
-    if read.complete:
-        if read.quality is not None:
-            st.html(quality_html(read.quality))
-        findings.draw(read)
-    _actions(read)
+    _say()
+    if new := sources.pick():
+        session.begin_intake(new)
+        st.rerun()
+    st.html(empty_html("quiet", "Nothing is read yet", NEXT))
 
 
 def _say() -> None:
@@ -67,13 +51,34 @@ def _say() -> None:
             st.button("Close it", on_click=session.close_case, key="close_case")
 
 
-def _watch(read: Intake, shown: tuple[str, ...], runs: Iterator[int]) -> None:
-    """Progress of whatever runs; the page is drawn anew whenever a step ends, and as long as the browser still asks
-    although nothing runs: it asks for a page that it never got. Not proven to help."""
-    waiting, late = read.advance(), next(runs) > 0
-    if session.intake() is not read or read.finished != shown or (late and not waiting):
+@st.fragment(run_every=0.5)
+def _desk() -> None:
+    """Everything about the files being read, drawn from its state twice a second as long as they are there.
+
+    Nothing is announced when a step ends: what Streamlit loses of one drawing (it drops what an ended run still had to
+    send when a timer's question starts the next) stands in the next one.
+    """
+    session.settle_intake()
+    read = session.intake()
+    if read is None:
         st.rerun()
-    if not waiting:
+    with st.container(key="watch"):
+        _progress(read)
+    left, right = st.columns(2, gap="large")
+    with left:
+        scan.draw(read)
+    with right:
+        record.draw(read)
+    if read.complete:
+        if read.quality is not None:
+            st.html(quality_html(read.quality))
+        findings.draw(read)
+    _actions(read)
+
+
+def _progress(read: Intake) -> None:
+    """How far whatever runs is, with a way to stop it; or what the reader can do now."""
+    if not read.advance():
         st.html(f'<p class="dim">{_settled(read)}</p>')
         return
     line, button = st.columns([6, 1], vertical_alignment="center", gap="small")
@@ -81,13 +86,6 @@ def _watch(read: Intake, shown: tuple[str, ...], runs: Iterator[int]) -> None:
         share, words = job.progress
         line.progress(share, f"{words}, {time.monotonic() - job.started:.0f} s")
     button.button("Cancel", key="cancel_load", on_click=_stop, args=("Cancelled. Nothing was kept.",))
-
-
-def _forget_watch() -> None:
-    """Leave the browser's last questions after the progress unanswered: they would be asked of a page that is gone,
-    and the answer would take the next page off the screen."""
-    if context := get_script_run_ctx():
-        context.fragment_storage.clear()
 
 
 def _settled(read: Intake) -> str:
@@ -107,12 +105,19 @@ def _actions(read: Intake) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
         if st.button("Open in case review", type="primary", disabled=not read.complete, key="open_case"):
             session.open_intake()
-            _forget_watch()
+            session.forget_fragments()
             st.switch_page("pages/case_review.py")
         st.button("Start over", key="start_over", on_click=_stop, args=("Nothing was kept of the files before.",))
         if read.complete and not read.released:
-            ended = "the search for identifiers has ended and " if read.searching else ""
-            st.caption(f"{LOOK} {ended}you decide about the identifiers.")
+            st.caption(f"{LOOK}{_until(read)}")
+
+
+def _until(read: Intake) -> str:
+    """How long exports stay blocked."""
+    if read.error("findings"):
+        return ", because the files could not be searched for identifiers."
+    ended = "the search for identifiers has ended and " if read.searching else ""
+    return f" until {ended}you decide about the identifiers."
 
 
 session.ensure_router()

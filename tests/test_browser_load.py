@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ if reason := why_skipped():
 import intake_support as files
 from browser_support import SHOWN, open_page, running_app, running_browser
 from orthanc_support import PASSWORD, USER, running_orthanc
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from core import RESEARCH_NOTICE
 from core.load import load_study
@@ -68,6 +70,29 @@ def saved(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
+class Lossy:
+    """Stands between page and server; while `losing` is set, drawings are lost on their way to the page."""
+
+    def __init__(self) -> None:
+        self.losing = False
+        self.lost = 0
+
+    def listen(self, page: Page) -> None:
+        page.route_web_socket(re.compile("_stcore/stream"), self._join)
+
+    def _join(self, route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def towards_page(message: str | bytes) -> None:
+            if self.losing and isinstance(message, bytes) and ForwardMsg.FromString(message).HasField("delta"):
+                self.lost += 1
+            else:
+                route.send(message)
+
+        route.on_message(server.send)
+        server.on_message(towards_page)
+
+
 def scroll_down(page: Page) -> None:
     page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 99999)")
 
@@ -96,6 +121,27 @@ def test_files_above_the_limit_and_cut_uploads_leave_nothing(browser, address, t
     page.locator(".st-key-pick_record input[type=file]").set_input_files(small)
     page.wait_for_timeout(2500)
     expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
+    page.context.close()
+
+
+def test_drawings_that_are_lost_are_made_again(browser, address, tmp_path):
+    """Streamlit drops what an ended run still had to send when a timer starts the next run just then."""
+    line = Lossy()
+    page = loading(browser, address, before=line.listen)
+    put(page, "ct", saved(tmp_path, "series.zip", files.zipped(files.series())))
+    read(page)
+    expect(page.get_by_role("button", name="Start over")).to_be_visible()
+    line.losing = True
+    page.wait_for_timeout(8_000)
+    assert line.lost > 20
+    line.losing = False
+    expect(page.get_by_text("Everything was read")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("button", name="Open in case review")).to_be_enabled(timeout=10_000)
+    page.get_by_role("button", name="Start over").click()
+    expect(page.get_by_text("Nothing was kept of the files before")).to_be_visible()
+    page.wait_for_timeout(1_500)
+    expect(page.get_by_text("Nothing is read yet")).to_be_visible()
+    assert own_complaints(page) == []
     page.context.close()
 
 

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import intake_support as files
@@ -16,7 +17,7 @@ from test_pages import ROOT, World, fine, html, world
 
 from core import RESEARCH_NOTICE, session
 from core.errors import UserFacingError
-from core.intake import Case, Job, desk, strip
+from core.intake import Case, Intake, Job, desk, strip
 from core.privacy.burned_in import TextBox
 
 __all__ = ["World", "world"]
@@ -116,7 +117,43 @@ def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, monk
     settled(fine(app.switch_page("pages/load.py").run()))
     assert "strip" in keys(app)
     fine(app.switch_page("pages/case_review.py").run())
-    assert "hold what may identify a person" in html(app)
+    assert "contain possible identifiers" in html(app)
+
+
+def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, monkeypatch):
+    """The case stays as it is where nothing had to be stripped: its curve, its map, what was picked."""
+    may_end = threading.Event()
+    search = desk.search
+    monkeypatch.setattr(desk, "search", lambda *given: may_end.wait(SECONDS) and search(*given))
+    app = load_page()
+    app.segmented_control(key="ct_how").set_value("Path on the server").run()
+    app.text_input(key="ct_path").set_value(str(files.written(tmp_path / "ct", files.series()))).run()
+    app.button(key="read").click()
+    while "open_case" not in keys(fine(app.run())):
+        time.sleep(0.05)
+    fine(app.button(key="open_case").click().run())
+    app.session_state["show_dates"] = True
+    kept = {name: app.session_state[name] for name in ("store:answers", "store:reviews", "store:underway", "on_screen")}
+    read = app.session_state[session.INTAKE]
+    monkeypatch.setattr(Intake, "findings", property(lambda self: ()), raising=True)
+    may_end.set()
+    assert read.job("findings").wait(SECONDS)
+    fine(app.run())
+    assert session.INTAKE not in app.session_state
+    assert "Export is blocked" not in html(app)
+    assert app.session_state["show_dates"]
+    for name, value in kept.items():
+        assert app.session_state[name] is value or app.session_state[name] == value, name
+
+
+def test_files_that_cannot_be_searched_are_never_exported(world, jane, monkeypatch):
+    monkeypatch.setattr(desk, "search", lambda *given: {}["no such thing"])
+    app = read(load_page(), jane)
+    assert any("could not be searched" in item.value for item in app.caption)
+    assert not {"strip", "stop_load"} & keys(app), "there is nothing to decide"
+    fine(app.button(key="open_case").click().run())
+    assert "could not be searched for identifiers" in html(app)
+    assert not app.get("download_button")
 
 
 def test_stop_keeps_nothing(world, jane):
@@ -176,6 +213,13 @@ def test_several_patients_in_a_record(world, tmp_path):
     assert app.selectbox(key="subject").options[0] == "7: 11 events over 120 days"
     app.selectbox(key="subject").set_value(8)
     settled(app)
+    assert "Record: 11 events" in html(app)
+    app.datetime_input(key="day_zero").set_value(datetime(2019, 3, 1)).run()
+    settled(app)
+    assert "later ones left out" in html(app)
+    app.selectbox(key="subject").set_value(9)
+    settled(app)
+    assert app.datetime_input(key="day_zero").value is None, "day 0 of one patient is not another's"
     assert "Record: 11 events" in html(app)
     fine(app.button(key="open_case").click().run())
     assert "11 events" in html(app)

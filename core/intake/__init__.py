@@ -1,4 +1,4 @@
-"""One patient's files on their way in: read in the background, searched, judged, and only then opened."""
+"""One patient's files on their way in: read in the background, opened once read, searched before any export."""
 
 from __future__ import annotations
 

@@ -51,10 +51,19 @@ def read_demo(folder: Path, card: Mapping[str, Any]) -> Case:
     )
 
 
-def export_refusal(case: Case, *, searching: bool = False) -> UserFacingError | None:
-    """Why this case must not be exported, or None. searching: the search for identifiers is still under way."""
+def export_refusal(case: Case, *, searching: bool = False, unsearched: bool = False) -> UserFacingError | None:
+    """Why this case must not be exported, or None.
+
+    searching: the search for identifiers is still under way. unsearched: it failed.
+    """
     if case.released:
         return None
+    if unsearched:
+        return UserFacingError(
+            "Export is blocked: the files of this case could not be searched for identifiers.",
+            "a search that reached its end",
+            "Go to Load, read there why, and start over; or de-identify the files first: python -m core deidentify.",
+        )
     if searching:
         return UserFacingError(
             "Export is blocked: the files of this case are still being searched for identifiers.",
@@ -62,7 +71,7 @@ def export_refusal(case: Case, *, searching: bool = False) -> UserFacingError | 
             "Go to Load and watch it there.",
         )
     return UserFacingError(
-        "Export is blocked: the files of this case hold what may identify a person, or could not be searched.",
-        "a decision about it",
-        "Go to Load, read what was found there, and strip it or stop.",
+        "Export is blocked: the files of this case contain possible identifiers.",
+        "your decision about them",
+        "Go to Load, look at the places that were found, and strip them or stop.",
     )

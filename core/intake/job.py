@@ -48,7 +48,7 @@ class _State(Generic[T]):
 class Job(Generic[T]):
     """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
 
-    At most two jobs of all sessions run at once, so that one machine's memory suffices; the others say that they wait.
+    At most two jobs of a kind run at once, those of all sessions together; the others say that they wait.
     unforeseen: what is said of an error that nobody foresaw. turns: of another kind of work, which waits for its own.
     """
 

@@ -7,10 +7,11 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
+from core import session
 from core.intake import Intake
 from core.load.words import count_of
 from core.view.loading import facts_html
-from core.view.words import describe_case, error_html
+from core.view.words import error_html
 from pages._parts import columns
 from pages._parts.scan import leave_out
 
@@ -35,17 +36,17 @@ def draw(read: Intake) -> None:
         st.html(error_html(error))
         leave_out(read, "record")
     elif read.timeline is not None:
-        st.html(facts_html(describe_case(None, read.timeline)))
+        st.html(facts_html(session.described(None, read.timeline)))
 
 
 def _choose(read: Intake, subjects: pd.DataFrame) -> None:
     """Which patient, and up to when."""
 
     def changed() -> None:
-        when = st.session_state.get("day_zero")
-        read.choose_record(
-            st.session_state.get("subject", read.subject), None if when is None else pd.Timestamp(when), read.columns
-        )
+        subject, when = st.session_state.get("subject", read.subject), st.session_state.get("day_zero")
+        if subject != read.subject:
+            when = st.session_state["day_zero"] = None
+        read.choose_record(subject, None if when is None else pd.Timestamp(when), read.columns)
 
     if len(subjects) > 1:
         names = subject_words(subjects)

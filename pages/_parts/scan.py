@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core import session
 from core.intake import Intake
 from core.load import REPAIRS, SeriesSummary
 from core.view.loading import facts_html, series_html
-from core.view.words import describe_case, error_html
+from core.view.words import error_html
 
 
 def draw(read: Intake) -> None:
@@ -26,7 +27,7 @@ def draw(read: Intake) -> None:
         _repairs(read)
         leave_out(read, "scan")
     elif read.study is not None:
-        st.html(facts_html(describe_case(read.study, None)))
+        st.html(facts_html(session.described(read.study, None)))
 
 
 def _series(read: Intake) -> None:

@@ -24,7 +24,7 @@ from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.fit import resolve_device
-from core.intake import Case, Intake, Job, export_refusal, give_back_memory, read_demo
+from core.intake import Case, Intake, Job, export_refusal, give_back_memory, read_demo, set_imports_aside
 from core.quality import QualityReport, assess
 from core.records import CaseReview, CtStudy, SurvivalCurve, Task, Timeline
 from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
@@ -39,6 +39,7 @@ from core.view.words import describe_case
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
 T = TypeVar("T")
+set_imports_aside()
 REVIEWS_KEPT, PACKETS_KEPT, CASES_KEPT = 12, 6, 3
 MAP_VOXELS_KEPT = 100_000_000
 """All saliency maps of a session together: 400 MB; the one on screen is kept whatever its size."""

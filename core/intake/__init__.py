@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.intake.case import Case, export_refusal, read_demo
 from core.intake.desk import Intake
 from core.intake.job import Cancelled, Job, Tell
-from core.intake.memory import give_back_memory, keep_few_arenas
+from core.intake.memory import give_back_memory, keep_few_arenas, set_imports_aside
 from core.intake.strip import strip
 
 keep_few_arenas()
@@ -19,5 +19,6 @@ __all__ = [
     "export_refusal",
     "give_back_memory",
     "read_demo",
+    "set_imports_aside",
     "strip",
 ]

@@ -33,6 +33,13 @@ NOISE_BYTES = 16 << 20
 """What threads, their buffers and the allocator keep, however large the volume is."""
 
 
+NIFTIS = {
+    "plain.nii": "int16", "packed.nii.gz": "int16", "int32.nii.gz": "int32", "float32.nii.gz": "float32",
+    "float64.nii.gz": "float64",
+}  # fmt: skip
+"""File name -> stored numbers."""
+
+
 def resident_bytes(field: str) -> int:
     """VmRSS (now) or VmHWM (highest since the last reset) of this process."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -74,15 +81,14 @@ def sources(folder: Path, slices: int, size: int) -> dict[str, tuple[Path, bool]
         for path in plain.iterdir():
             out.write(path, path.name)
     study = load_study(plain)
-    for name in ("scan.nii", "scan.nii.gz"):
-        nib.save(nib.Nifti1Image(study.voxels_hu, study.affine_mm), folder / name)
+    for name, kind in NIFTIS.items():
+        nib.save(nib.Nifti1Image(study.voxels_hu.astype(kind), study.affine_mm), folder / name)
     return {
         "folder": (plain, False),
         "folder, JPEG-LS": (packed, False),
         "upload of the folder's files": (plain, True),
         "zip": (archive, False),
-        ".nii": (folder / "scan.nii", False),
-        ".nii.gz": (folder / "scan.nii.gz", False),
+        **{f"{kind} {name}": (folder / name, False) for name, kind in NIFTIS.items()},
     }
 
 

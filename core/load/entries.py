@@ -11,31 +11,43 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from core.errors import UserFacingError
 from core.load.entry import Entry, ViewReader, file_entry, link_entry, memory_entry
-from core.load.inflate import damaged, packing_of, unpack
-from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
+from core.load.inflate import damaged, packing_of, unpacked_pieces
+from core.load.limits import LIMITS, MIB, Limits, too_many_bytes, too_many_entries
 from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
+Judge = Callable[[memoryview], bool]
+"""Judges a packed file by the beginning of what it packs."""
+
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
+_BEGINNING = MIB
+"""Unpacked bytes by which a packed file is judged; a shorter one is never left packed."""
 
 
-def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
+def _no_file(beginning: memoryview) -> bool:
+    return False
+
+
+def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = _no_file) -> list[Entry]:
     """Every file of `source`; archives (and archives in them, no deeper) opened, packed files unpacked.
 
     source: a folder, a file, an archive (.zip, .tar, .tar.gz/.bz2/.xz), a (name, bytes) pair, or a list of these.
+    leave_packed: which large packed files the caller reads in order (`Entry.pieces`), never all in memory.
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
     unpacked = 0
     for entry in plain_entries(source):
-        for opened in expand_entry(entry, replace(limits, bytes_total=limits.bytes_total - unpacked)):
+        left = replace(limits, bytes_total=limits.bytes_total - unpacked)
+        for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
             found.append(opened)
         if len(found) > limits.entries:
@@ -83,11 +95,17 @@ def _path_entries(path: Path) -> Iterator[Entry]:
 
 
 def expand_entry(
-    entry: Entry, limits: Limits, *, depth: int = 0, met: Callable[[Entry], None] | None = None
+    entry: Entry,
+    limits: Limits,
+    *,
+    depth: int = 0,
+    met: Callable[[Entry], None] | None = None,
+    leave_packed: Judge = _no_file,
 ) -> Iterator[Entry]:
     """The entry itself, what it packs, or the entries of the archive it is.
 
     depth: archives around it. met: called with every entry before it is opened, nested archives among them.
+    leave_packed: as for `open_entries`.
     """
     if met:
         met(entry)
@@ -97,11 +115,8 @@ def expand_entry(
         yield entry
         return
     if packing := packing_of(head):
-        if entry.size > limits.bytes_total:
-            raise too_many_bytes(limits)
-        data = unpack(entry.read(0, None), packing, limits=limits)
-        entry = memory_entry(entry.name.removesuffix(_SUFFIXES[packing]), data)
-        head = bytes(data[:512])
+        entry = _unpacked_file(entry, packing, limits, leave_packed)
+        head = bytes(entry.read(0, 512))
     is_zip, is_tar = head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), head[257:262] == b"ustar"
     if not is_zip and not is_tar:
         yield entry
@@ -109,7 +124,26 @@ def expand_entry(
     if depth >= _MOST_NESTED:
         raise _too_nested()
     inner = zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
-    yield from _unpacked(inner, depth + 1, limits, met)
+    opening = partial(expand_entry, depth=depth + 1, met=met, leave_packed=leave_packed)
+    yield from _within_limits(inner, opening, limits)
+
+
+def _unpacked_file(entry: Entry, packing: str, limits: Limits, leave_packed: Judge) -> Entry:
+    """What a packed file holds: in memory, or its beginning only where it is left packed."""
+    if entry.size > limits.bytes_total:
+        raise too_many_bytes(limits)
+    unpacked = partial(unpacked_pieces, entry, packing, limits=limits)
+    data, pieces = bytearray(), unpacked()
+    for piece in pieces:
+        data += piece
+        if len(data) >= _BEGINNING:
+            break
+    name, beginning = entry.name.removesuffix(_SUFFIXES[packing]), bytes(data)
+    if len(data) >= _BEGINNING and leave_packed(memoryview(beginning)):
+        return replace(memory_entry(name, beginning), pieces=unpacked)
+    for piece in pieces:
+        data += piece
+    return memory_entry(name, data)
 
 
 def _too_nested() -> UserFacingError:
@@ -120,13 +154,13 @@ def _too_nested() -> UserFacingError:
     )
 
 
-def _unpacked(
-    entries: Iterator[Entry], depth: int, limits: Limits, met: Callable[[Entry], None] | None
+def _within_limits(
+    entries: Iterator[Entry], opening: Callable[[Entry, Limits], Iterator[Entry]], limits: Limits
 ) -> Iterator[Entry]:
     """Archive entries, packed files and archives among them opened; all of them together within the limits."""
     left = limits.bytes_total
     for entry in entries:
-        for opened in expand_entry(entry, replace(limits, bytes_total=left), depth=depth, met=met):
+        for opened in opening(entry, replace(limits, bytes_total=left)):
             left -= opened.size
             if left < 0:
                 raise too_many_bytes(limits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ class Entry:
     """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does.
 
     link: a link or device in place of a file, never followed; it reads as empty, so that it is missed and counted.
+    pieces: of a file left packed, its bytes in order, unpacked while they are taken, verified once the last has come;
+    `read` and `size` know the beginning of such a file only.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Entry:
     read: Callable[[int, int | None], memoryview]
     path: Path | None = None
     link: bool = False
+    pieces: Callable[[], Iterator[bytes]] | None = None
 
 
 def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
@@ -38,6 +41,43 @@ def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
 def link_entry(name: str) -> Entry:
     """A link, in place of the file that is not there."""
     return replace(memory_entry(name, b""), link=True)
+
+
+class InOrder:
+    """The bytes of a file left packed, taken from its beginning to its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._piece = pieces, memoryview(b"")
+
+    def _next(self, most: int) -> memoryview:
+        """At least one and at most `most` bytes; none at the end."""
+        while not self._piece and (piece := next(self._pieces, None)) is not None:
+            self._piece = memoryview(piece)
+        taken, self._piece = self._piece[:most], self._piece[most:]
+        return taken
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes, or what there is."""
+        while count and (piece := self._next(count)):
+            count -= len(piece)
+
+    def finish(self) -> int:
+        """Go to the end, where checksums are verified; returns how many bytes were left."""
+        left = len(self._piece) + sum(map(len, self._pieces))
+        self._piece = memoryview(b"")
+        return left
+
+    def take(self, count: int) -> memoryview:
+        """The next `count` bytes, or what there is."""
+        piece = self._next(count)
+        if len(piece) == count:
+            return piece
+        data, filled = bytearray(count), 0
+        while piece:
+            data[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            piece = self._next(count - filled)
+        return memoryview(data)[:filled]
 
 
 class ViewReader(io.RawIOBase):

@@ -22,7 +22,8 @@ from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits
-from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, readable_in_order
+from core.load.nifti_volume import read_nifti_volume
 from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
@@ -89,7 +90,7 @@ def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LI
 
     Raises UserFacingError where the source cannot be read or holds two patients.
     """
-    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    contents = _sort_entries(source, limits)
     studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
     found = []
     for key, images in contents.series.items():
@@ -119,7 +120,7 @@ def load_study(
     geometry or intensity is in doubt; lesser doubts stand in `CtStudy.notes`.
     """
     check_repairs(repairs)
-    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    contents = _sort_entries(source, limits)
     if contents.damaged:
         raise UserFacingError(
             f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.",
@@ -138,9 +139,9 @@ def load_study(
     return _load_dicom(contents, key, repairs, progress, limits)
 
 
-def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
+def _sort_entries(source: Source, limits: Limits) -> _Contents:
     contents, images, headers = _Contents(), [], HeaderReader()
-    for entry in entries:
+    for entry in open_entries(source, limits=limits, leave_packed=readable_in_order):
         head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):
             contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry

@@ -9,6 +9,7 @@ import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,9 +17,10 @@ import pytest
 from corpus_nifti import CASES
 from ct_factory import Grid, nifti_file
 from test_load_nifti import BAD, GOOD
+from test_load_sources import tarred, zipped
 
 from core.errors import UserFacingError
-from core.load import entries, list_series, load_study, nifti_volume
+from core.load import entry, list_series, load_study, nifti_volume
 from core.load.entries import open_entries
 from core.load.entry import InOrder
 from core.load.inflate import unpack
@@ -32,7 +34,7 @@ Outcome = tuple[object, ...]
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files are read as large ones are, in slabs smaller than a plane."""
-    monkeypatch.setattr(entries, "_BEGINNING", 1024)
+    monkeypatch.setattr(entry, "_BEGINNING", 1024)
     monkeypatch.setattr(nifti_volume, "_SLAB", 700)
 
 
@@ -145,6 +147,47 @@ def test_the_list_shows_the_same_picture_of_a_packed_volume() -> None:
         assert one == other
         assert one.thumbnail is not None
         np.testing.assert_array_equal(one.thumbnail, other.thumbnail)
+
+
+def test_a_large_member_of_a_zip_is_read_while_it_is_unpacked(tmp_path: Path) -> None:
+    data = noisy("<f8")
+    (tmp_path / "a.zip").write_bytes(zipped([("a.nii", data)]))
+    for source in (tmp_path / "a.zip", ("a.zip", zipped([("a.nii", data)]))):
+        (found,) = open_entries(source, leave_packed=readable_in_order)
+        assert found.pieces is not None
+        assert found.held == 0
+        assert outcome("a.nii", data)[0] == load_study(source).voxels_hu.tobytes()
+
+
+def test_damage_of_a_large_member_of_a_zip_is_found() -> None:
+    archive = bytearray(zipped([("a.nii", noisy("<f8"))]))
+    archive[archive.rindex(b"PK\x01\x02") + 16] ^= 1  # its checksum
+    archive[14] ^= 1
+    with pytest.raises(UserFacingError, match="zip archive is damaged"):
+        load_study(("a.zip", bytes(archive)))
+
+
+def test_files_of_a_tar_on_disk_are_read_where_they_lie(tmp_path: Path) -> None:
+    data = noisy("<f8")
+    for name, mode in (("a.tar", "w"), ("a.tar.gz", "w:gz")):
+        (tmp_path / name).write_bytes(tarred([("a.nii", data)], mode))
+        (found,) = open_entries(tmp_path / name)
+        assert found.held == (len(data) if mode == "w:gz" else 0)
+        assert bytes(found.read(0, None)) == data
+        assert bytes(found.read(9, 99)) == data[9:99]
+        assert bytes(found.read(len(data) - 3, len(data) + 9)) == data[-3:]
+        assert outcome("a.nii", data)[0] == load_study(tmp_path / name).voxels_hu.tobytes()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: zipped([("x", data)])])
+def test_what_must_be_held_beside_the_volume_is_limited(pack: Callable[[bytes], bytes]) -> None:
+    """A volume of 4 MiB in a tar of 16 MiB, packed: both are in memory at once, and 20 MiB are allowed or not."""
+    packed = pack(tarred([("a.nii", noisy("<f8"))]))
+    assert load_study(("a", packed), limits=replace(LIMITS, voxels=11 << 20)).shape == (128, 128, 128)
+    with pytest.raises(UserFacingError, match=r"held unpacked, .* allowed for a scan"):
+        load_study(("a", packed), limits=replace(LIMITS, voxels=9 << 20))
+    with pytest.raises(UserFacingError, match="held unpacked"):
+        load_study([("a", packed)] * 2, limits=replace(LIMITS, voxels=11 << 20))
 
 
 @pytest.mark.parametrize("kind", ["<i2", "<i4", "<f4", "<f8"])

@@ -15,28 +15,29 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, ViewReader, file_entry, link_entry, memory_entry
+from core.load.entry import (
+    Entry,
+    EntryReader,
+    Judge,
+    file_entry,
+    link_entry,
+    memory_entry,
+    no_file,
+    part_of,
+    unpacked_entry,
+)
 from core.load.inflate import damaged, packing_of, unpacked_pieces
-from core.load.limits import LIMITS, MIB, Limits, too_many_bytes, too_many_entries
+from core.load.limits import LIMITS, MIB, Limits, check_held, too_many_bytes, too_many_entries
 from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
-Judge = Callable[[memoryview], bool]
-"""Judges a packed file by the beginning of what it packs."""
-
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
-_BEGINNING = MIB
-"""Unpacked bytes by which a packed file is judged; a shorter one is never left packed."""
 
 
-def _no_file(beginning: memoryview) -> bool:
-    return False
-
-
-def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = _no_file) -> list[Entry]:
+def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = no_file) -> list[Entry]:
     """Every file of `source`; archives (and archives in them, no deeper) opened, packed files unpacked.
 
     source: a folder, a file, an archive (.zip, .tar, .tar.gz/.bz2/.xz), a (name, bytes) pair, or a list of these.
@@ -44,16 +45,18 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
-    unpacked = 0
+    unpacked = held = 0
     for entry in plain_entries(source):
-        left = replace(limits, bytes_total=limits.bytes_total - unpacked)
+        left = replace(limits, bytes_total=limits.bytes_total - unpacked, held=limits.held - held)
         for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
+            held += opened.held
             found.append(opened)
         if len(found) > limits.entries:
             raise too_many_entries(limits)
         if unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
+        check_held(held, limits)
     if all(entry.link for entry in found):
         raise UserFacingError(
             "The source holds no file.",
@@ -100,7 +103,7 @@ def expand_entry(
     *,
     depth: int = 0,
     met: Callable[[Entry], None] | None = None,
-    leave_packed: Judge = _no_file,
+    leave_packed: Judge = no_file,
 ) -> Iterator[Entry]:
     """The entry itself, what it packs, or the entries of the archive it is.
 
@@ -123,7 +126,7 @@ def expand_entry(
         return
     if depth >= _MOST_NESTED:
         raise _too_nested()
-    inner = zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
+    inner = zip_entries(entry, limits, leave_packed) if is_zip else _tar_entries(entry, limits)
     opening = partial(expand_entry, depth=depth + 1, met=met, leave_packed=leave_packed)
     yield from _within_limits(inner, opening, limits)
 
@@ -132,18 +135,9 @@ def _unpacked_file(entry: Entry, packing: str, limits: Limits, leave_packed: Jud
     """What a packed file holds: in memory, or its beginning only where it is left packed."""
     if entry.size > limits.bytes_total:
         raise too_many_bytes(limits)
-    unpacked = partial(unpacked_pieces, entry, packing, limits=limits)
-    data, pieces = bytearray(), unpacked()
-    for piece in pieces:
-        data += piece
-        if len(data) >= _BEGINNING:
-            break
-    name, beginning = entry.name.removesuffix(_SUFFIXES[packing]), bytes(data)
-    if len(data) >= _BEGINNING and leave_packed(memoryview(beginning)):
-        return replace(memory_entry(name, beginning), pieces=unpacked)
-    for piece in pieces:
-        data += piece
-    return memory_entry(name, data)
+    name = entry.name.removesuffix(_SUFFIXES[packing])
+    unpacked = unpacked_entry(name, partial(unpacked_pieces, entry, packing, limits=limits), limits, leave_packed)
+    return replace(unpacked, held=unpacked.held + entry.held)
 
 
 def _too_nested() -> UserFacingError:
@@ -158,33 +152,33 @@ def _within_limits(
     entries: Iterator[Entry], opening: Callable[[Entry, Limits], Iterator[Entry]], limits: Limits
 ) -> Iterator[Entry]:
     """Archive entries, packed files and archives among them opened; all of them together within the limits."""
-    left = limits.bytes_total
+    left = limits
     for entry in entries:
-        for opened in opening(entry, replace(limits, bytes_total=left)):
-            left -= opened.size
-            if left < 0:
+        for opened in opening(entry, left):
+            left = replace(left, bytes_total=left.bytes_total - opened.size, held=left.held - opened.held)
+            if left.bytes_total < 0:
                 raise too_many_bytes(limits)
+            check_held(limits.held - left.held, limits)
             yield opened
 
 
-def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as slices of its bytes; links and devices without what they point to: empty."""
-    view, last = memoryview(data), 0
+def _tar_entries(outer: Entry, limits: Limits) -> Iterator[Entry]:
+    """Regular files of a tar archive as ranges of it; links and devices without what they point to: empty."""
+    last = 0
     try:
-        with tarfile.open(fileobj=io.BufferedReader(ViewReader(view)), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(EntryReader(outer)), mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)
-                end = member.offset_data + member.size
                 last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
                 if member.isreg() and not member.issparse():
-                    if end > len(view):
+                    if member.offset_data + member.size > outer.size:
                         raise damaged("The tar archive")
-                    yield memory_entry(member.name, view[member.offset_data : end])
+                    yield part_of(outer, member.name, member.offset_data, member.size)
                 elif not member.isdir():
                     yield link_entry(member.name)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise damaged("The tar archive") from error
     # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= len(view) or bytes(view[last:]).strip(b"\0"):
+    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
         raise damaged("The tar archive")

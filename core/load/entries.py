@@ -126,6 +126,9 @@ def expand_entry(
         return
     if depth >= _MOST_NESTED:
         raise _too_nested()
+    if entry.path is None:
+        # Its many small reads cost nothing in memory, and each an unpacking where it is itself a member of a zip.
+        entry = replace(memory_entry(entry.name, entry.read(0, None)), held=entry.size if depth else entry.held)
     inner = zip_entries(entry, limits, leave_packed) if is_zip else _tar_entries(entry, limits)
     opening = partial(expand_entry, depth=depth + 1, met=met, leave_packed=leave_packed)
     yield from _within_limits(inner, opening, limits)

@@ -42,6 +42,8 @@ def zip_entries(entry: Entry, limits: Limits, leave_packed: Judge = no_file) -> 
         for info in infos:
             left = replace(limits, held=limits.held - held)
             opened = _open_member(archive, entry, info, produced, left, leave_packed)
+            if entry.held:
+                opened = replace(opened, held=opened.held + info.compress_size)
             produced, held = produced + opened.size, held + opened.held
             yield opened
 

@@ -23,7 +23,7 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
-_ALIKE_HU, _PROBED = 100.0, 32 * 8
+_ALIKE_HU, _PROBED, _TINY_64 = 100.0, 32 * 8, 1e-100
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -143,14 +143,15 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
 
 
 def _refuse_tiny_numbers(raw: _Raw) -> None:
-    """Raise for a length or scale below what its format holds in full, which no program writes and moved bytes give.
+    """Raise for a length or scale that no program writes and moved bytes give: below what 32 bits hold in full, or so
+    small that no rounding in 64 bits leaves it.
 
     Directions are left out: a turn by next to nothing has such numbers.
     """
     written = [*raw.pixdim[1:4], raw.slope, raw.intercept]
     written += raw.q_offset if raw.qform > 0 else ()
     written += raw.s_rows[3::4] if raw.sform > 0 else ()
-    tiny = np.finfo(np.float64 if raw.magic[2:3] == b"2" else np.float32).tiny
+    tiny = _TINY_64 if raw.magic[2:3] == b"2" else np.finfo(np.float32).tiny
     if any(0 < abs(number) < tiny for number in written):
         raise _refuse(
             "A number of the NIfTI header is too small to mean anything; its bytes were probably moved",

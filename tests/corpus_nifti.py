@@ -186,6 +186,10 @@ BAD = cases("nifti bad", {
     "slope not a number": (patched((112, "f", math.nan)), "refuse", {"words": "rescale"}),
     "slope infinite": (patched((112, "f", math.inf)), "refuse", {"words": "rescale"}),
     "slope tiny": (patched((112, "f", 1e-30)), "refuse"),
+    "place moved by a byte": (
+        # Offsets of the qform of a NIfTI-2 header without sform, read one byte too early.
+        patched((348, "i", 0), (376, "d", 1.798528938170323e-307), (384, "d", 1.7999413385687893e-307), version=2),
+        "refuse", {"words": "too small"}),
     "slope huge": (patched((112, "f", 1e30)), "refuse"),
     "intercept infinite": (patched((116, "f", math.inf)), "refuse", {"words": "rescale"}),
     "intercept applied twice": (patched((112, "f", 1.0), (116, "f", -1024.0)), "refuse"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.load import zip_members
 from core.load.entries import open_entries
 from core.load.entry import Entry
 from core.load.limits import MIB
@@ -91,3 +93,20 @@ def test_a_size_that_lies_is_refused(declared: int) -> None:
     struct.pack_into("<I", archive, archive.rindex(b"PK\x01\x02") + 24, declared)
     with pytest.raises(UserFacingError, match="zip archive is damaged"):
         opened(bytes(archive))
+
+
+def test_an_archive_in_a_zip_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked = []
+    unpack = zip_members._Member.unpack
+    monkeypatch.setattr(zip_members._Member, "unpack", lambda member: unpacked.append(member) or unpack(member))
+    files = [(f"{number}", mixed_bytes(9000, number)) for number in range(40)]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    found = opened(archive_of([("inner.tar", out.getvalue())]))
+    assert [bytes(entry.read(0, None)) for entry in found] == [data for _, data in files]
+    assert len(unpacked) == 2
+    assert sum(entry.held for entry in found) == 40 * 9000

@@ -11,12 +11,23 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, ViewReader, file_entry, link_entry, memory_entry
-from core.load.inflate import damaged, packing_of, unpack
-from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
+from core.load.entry import (
+    Entry,
+    EntryReader,
+    Judge,
+    file_entry,
+    link_entry,
+    memory_entry,
+    no_file,
+    part_of,
+    unpacked_entry,
+)
+from core.load.inflate import damaged, packing_of, unpacked_pieces
+from core.load.limits import LIMITS, MIB, Limits, check_held, too_many_bytes, too_many_entries
 from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
@@ -26,22 +37,26 @@ _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
 
 
-def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
+def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = no_file) -> list[Entry]:
     """Every file of `source`; archives (and archives in them, no deeper) opened, packed files unpacked.
 
     source: a folder, a file, an archive (.zip, .tar, .tar.gz/.bz2/.xz), a (name, bytes) pair, or a list of these.
+    leave_packed: which large packed files the caller reads in order (`Entry.pieces`), never all in memory.
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
-    unpacked = 0
+    unpacked = held = 0
     for entry in plain_entries(source):
-        for opened in expand_entry(entry, replace(limits, bytes_total=limits.bytes_total - unpacked)):
+        left = replace(limits, bytes_total=limits.bytes_total - unpacked, held=limits.held - held)
+        for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
+            held += opened.held
             found.append(opened)
         if len(found) > limits.entries:
             raise too_many_entries(limits)
         if unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
+        check_held(held, limits)
     if all(entry.link for entry in found):
         raise UserFacingError(
             "The source holds no file.",
@@ -83,11 +98,17 @@ def _path_entries(path: Path) -> Iterator[Entry]:
 
 
 def expand_entry(
-    entry: Entry, limits: Limits, *, depth: int = 0, met: Callable[[Entry], None] | None = None
+    entry: Entry,
+    limits: Limits,
+    *,
+    depth: int = 0,
+    met: Callable[[Entry], None] | None = None,
+    leave_packed: Judge = no_file,
 ) -> Iterator[Entry]:
     """The entry itself, what it packs, or the entries of the archive it is.
 
     depth: archives around it. met: called with every entry before it is opened, nested archives among them.
+    leave_packed: as for `open_entries`.
     """
     if met:
         met(entry)
@@ -97,19 +118,29 @@ def expand_entry(
         yield entry
         return
     if packing := packing_of(head):
-        if entry.size > limits.bytes_total:
-            raise too_many_bytes(limits)
-        data = unpack(entry.read(0, None), packing, limits=limits)
-        entry = memory_entry(entry.name.removesuffix(_SUFFIXES[packing]), data)
-        head = bytes(data[:512])
+        entry = _unpacked_file(entry, packing, limits, leave_packed)
+        head = bytes(entry.read(0, 512))
     is_zip, is_tar = head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), head[257:262] == b"ustar"
     if not is_zip and not is_tar:
         yield entry
         return
     if depth >= _MOST_NESTED:
         raise _too_nested()
-    inner = zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
-    yield from _unpacked(inner, depth + 1, limits, met)
+    if entry.path is None:
+        # Its many small reads cost nothing in memory, and each an unpacking where it is itself a member of a zip.
+        entry = replace(memory_entry(entry.name, entry.read(0, None)), held=entry.size if depth else entry.held)
+    inner = zip_entries(entry, limits, leave_packed) if is_zip else _tar_entries(entry, limits)
+    opening = partial(expand_entry, depth=depth + 1, met=met, leave_packed=leave_packed)
+    yield from _within_limits(inner, opening, limits)
+
+
+def _unpacked_file(entry: Entry, packing: str, limits: Limits, leave_packed: Judge) -> Entry:
+    """What a packed file holds: in memory, or its beginning only where it is left packed."""
+    if entry.size > limits.bytes_total:
+        raise too_many_bytes(limits)
+    name = entry.name.removesuffix(_SUFFIXES[packing])
+    unpacked = unpacked_entry(name, partial(unpacked_pieces, entry, packing, limits=limits), limits, leave_packed)
+    return replace(unpacked, held=unpacked.held + entry.held)
 
 
 def _too_nested() -> UserFacingError:
@@ -120,37 +151,37 @@ def _too_nested() -> UserFacingError:
     )
 
 
-def _unpacked(
-    entries: Iterator[Entry], depth: int, limits: Limits, met: Callable[[Entry], None] | None
+def _within_limits(
+    entries: Iterator[Entry], opening: Callable[[Entry, Limits], Iterator[Entry]], limits: Limits
 ) -> Iterator[Entry]:
     """Archive entries, packed files and archives among them opened; all of them together within the limits."""
-    left = limits.bytes_total
+    left = limits
     for entry in entries:
-        for opened in expand_entry(entry, replace(limits, bytes_total=left), depth=depth, met=met):
-            left -= opened.size
-            if left < 0:
+        for opened in opening(entry, left):
+            left = replace(left, bytes_total=left.bytes_total - opened.size, held=left.held - opened.held)
+            if left.bytes_total < 0:
                 raise too_many_bytes(limits)
+            check_held(limits.held - left.held, limits)
             yield opened
 
 
-def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as slices of its bytes; links and devices without what they point to: empty."""
-    view, last = memoryview(data), 0
+def _tar_entries(outer: Entry, limits: Limits) -> Iterator[Entry]:
+    """Regular files of a tar archive as ranges of it; links and devices without what they point to: empty."""
+    last = 0
     try:
-        with tarfile.open(fileobj=io.BufferedReader(ViewReader(view)), mode="r:") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(EntryReader(outer)), mode="r:") as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)
-                end = member.offset_data + member.size
                 last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
                 if member.isreg() and not member.issparse():
-                    if end > len(view):
+                    if member.offset_data + member.size > outer.size:
                         raise damaged("The tar archive")
-                    yield memory_entry(member.name, view[member.offset_data : end])
+                    yield part_of(outer, member.name, member.offset_data, member.size)
                 elif not member.isdir():
                     yield link_entry(member.name)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise damaged("The tar archive") from error
     # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= len(view) or bytes(view[last:]).strip(b"\0"):
+    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
         raise damaged("The tar archive")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserFacingError
+from core.load.limits import MIB, Limits, check_held
+
+Judge = Callable[[memoryview], bool]
+"""Judges a packed file by the beginning of what it packs."""
+_BEGINNING = MIB
+"""Unpacked bytes by which a packed file is judged; a shorter one is never left packed."""
+
+
+def no_file(beginning: memoryview) -> bool:
+    """The judge that leaves nothing packed."""
+    return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +27,8 @@ class Entry:
     """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does.
 
     link: a link or device in place of a file, never followed; it reads as empty, so that it is missed and counted.
+    pieces: of a file left packed, its bytes in order, unpacked while they are taken, verified once the last has come;
+    `read` and `size` know the beginning of such a file only. held: bytes of memory that it takes until it is let go.
     """
 
     name: str
@@ -23,6 +36,8 @@ class Entry:
     read: Callable[[int, int | None], memoryview]
     path: Path | None = None
     link: bool = False
+    pieces: Callable[[], Iterator[bytes]] | None = None
+    held: int = 0
 
 
 def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
@@ -35,16 +50,79 @@ def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
     return Entry(name, len(view), read)
 
 
+def unpacked_entry(name: str, pieces: Callable[[], Iterator[bytes]], limits: Limits, leave_packed: Judge) -> Entry:
+    """A packed file unpacked into memory, or its beginning only where `leave_packed` says that it is read in order."""
+    data, running = bytearray(), pieces()
+    for piece in running:
+        data += piece
+        if len(data) >= _BEGINNING:
+            break
+    beginning = bytes(data)
+    if len(data) >= _BEGINNING and leave_packed(memoryview(beginning)):
+        return replace(memory_entry(name, beginning), pieces=pieces)
+    for piece in running:
+        data += piece
+        check_held(len(data), limits)
+    return replace(memory_entry(name, data), held=len(data))
+
+
+def part_of(outer: Entry, name: str, start: int, size: int) -> Entry:
+    """An entry over a range of another one, not copied."""
+
+    def read(first: int = 0, stop: int | None = None) -> memoryview:
+        last = size if stop is None else min(stop, size)
+        return outer.read(start + min(first, last), start + last)
+
+    return Entry(name, size, read, held=size if outer.held else 0)
+
+
 def link_entry(name: str) -> Entry:
     """A link, in place of the file that is not there."""
     return replace(memory_entry(name, b""), link=True)
 
 
-class ViewReader(io.RawIOBase):
-    """Bytes in memory as a file, without the copy that BytesIO makes of a bytearray."""
+class InOrder:
+    """The bytes of a file left packed, taken from its beginning to its end."""
 
-    def __init__(self, view: memoryview) -> None:
-        self._view, self._at = view, 0
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._piece = pieces, memoryview(b"")
+
+    def _next(self, most: int) -> memoryview:
+        """At least one and at most `most` bytes; none at the end."""
+        while not self._piece and (piece := next(self._pieces, None)) is not None:
+            self._piece = memoryview(piece)
+        taken, self._piece = self._piece[:most], self._piece[most:]
+        return taken
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes, or what there is."""
+        while count and (piece := self._next(count)):
+            count -= len(piece)
+
+    def finish(self) -> int:
+        """Go to the end, where checksums are verified; returns how many bytes were left."""
+        left = len(self._piece) + sum(map(len, self._pieces))
+        self._piece = memoryview(b"")
+        return left
+
+    def take(self, count: int) -> memoryview:
+        """The next `count` bytes, or what there is."""
+        piece = self._next(count)
+        if len(piece) == count:
+            return piece
+        data, filled = bytearray(count), 0
+        while piece:
+            data[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            piece = self._next(count - filled)
+        return memoryview(data)[:filled]
+
+
+class EntryReader(io.RawIOBase):
+    """An entry as a file that is read on demand, without the copy that BytesIO makes."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry, self._at = entry, 0
 
     def readable(self) -> bool:
         """Always."""
@@ -56,13 +134,13 @@ class ViewReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; returns the new place."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._view)}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._entry.size}[whence]
         self._at = max(0, start + offset)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer`; returns how many bytes there were."""
-        piece = self._view[self._at : self._at + len(buffer)]
+        piece = self._entry.read(self._at, self._at + len(buffer))
         buffer[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)

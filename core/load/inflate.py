@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bz2
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from isal import isal_zlib
+from isal import igzip_lib
 
 from core.errors import UserFacingError
+from core.load.entry import Entry, memory_entry
 from core.load.limits import LIMITS, MIB, Limits, check_ratio
 
 _CHUNK_IN = MIB
@@ -16,11 +18,28 @@ _CHUNK_OUT = 4 * MIB
 _XZ_MEMORY = 128 * MIB
 """Enough for the dictionary of every preset of xz."""
 _BZIP2_BLOCK, _BZIP2_END = b"1AY&SY", b"\x17rE8P\x90"
-_Stream = bz2.BZ2Decompressor | lzma.LZMADecompressor
+
+
+class _Stream(Protocol):
+    """The interface that the decompressors of Python and of isal share."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
 _OPENERS: dict[str, Callable[[], _Stream]] = {
+    "gzip": lambda: igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP),
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
 }
+_PADDED = ("gzip", "xz")
+"""Zeros may follow the last stream of these."""
+_FAULTS = (OSError, EOFError, lzma.LZMAError, igzip_lib.error)
 
 
 def damaged(what: str) -> UserFacingError:
@@ -32,44 +51,24 @@ def damaged(what: str) -> UserFacingError:
     )
 
 
-def _inflate_member(data: memoryview, wbits: int, out: bytearray, limits: Limits, what: str) -> int:
-    """Inflate one stream from the start of `data` onto `out`; return how many bytes of `data` it used."""
-    stream = isal_zlib.decompressobj(wbits=wbits)
-    for start in range(0, len(data) + _CHUNK_IN, _CHUNK_IN):
-        pending = bytes(data[start : start + _CHUNK_IN])
-        while not stream.eof:
-            try:
-                piece = stream.decompress(pending, _CHUNK_OUT)
-            except isal_zlib.error as error:  # type: ignore[misc]
-                raise damaged(what) from error
-            out += piece
-            check_ratio(len(out), len(data), limits)
-            pending = stream.unconsumed_tail
-            if not pending and len(piece) < _CHUNK_OUT:
-                break
-        if stream.eof:
-            return min(start + _CHUNK_IN, len(data)) - len(stream.unused_data)
-    raise damaged(what)
+class _Packed:
+    """The packed bytes of an entry, read piece by piece; a stream gives back what it did not use."""
 
+    def __init__(self, entry: Entry) -> None:
+        self._entry, self._at, self._back = entry, 0, b""
 
-def inflate_gzip(data: bytes | bytearray | memoryview, *, limits: Limits = LIMITS) -> bytearray:
-    """All members of a gzip file, checksums verified.
+    def next(self) -> bytes:
+        """The next bytes, empty at the end."""
+        if piece := self._back:
+            self._back = b""
+            return piece
+        piece = bytes(self._entry.read(self._at, self._at + _CHUNK_IN))
+        self._at += len(piece)
+        return piece
 
-    Raises UserFacingError when the stream is truncated, fails its CRC, has other bytes behind it, or breaks a limit.
-
-    >>> import gzip
-    >>> bytes(inflate_gzip(gzip.compress(b"HU")))
-    b'HU'
-    """
-    view, out, start = memoryview(data), bytearray(), 0
-    while start < len(view):
-        rest = view[start:]
-        if bytes(rest[:2]) != b"\x1f\x8b":
-            if start and not any(rest):
-                break
-            raise damaged("The gzip file")
-        start += _inflate_member(rest, 31, out, limits, "The gzip file")
-    return out
+    def give_back(self, piece: bytes) -> None:
+        """Bytes to hand out again, first."""
+        self._back = piece
 
 
 def packing_of(head: bytes) -> str:
@@ -79,43 +78,63 @@ def packing_of(head: bytes) -> str:
     return "gzip" if head[:2] == b"\x1f\x8b" else "xz" if head[:6] == b"\xfd7zXZ\0" else ""
 
 
+def unpacked_pieces(entry: Entry, packing: str, *, limits: Limits = LIMITS) -> Iterator[bytes]:
+    """The contents of a gzip, bzip2 or xz file piece by piece; memory is needed for one piece only.
+
+    All streams of the file are read and every checksum is verified by the time the last piece has come.
+    Raises UserFacingError when a stream is truncated, fails its checksum, has other bytes behind it, or breaks a limit.
+    """
+    packed, what, produced, padded = _Packed(entry), f"The {packing} file", 0, False
+    while piece := packed.next():
+        packed.give_back(piece)
+        if padded and piece[0] == 0:
+            _refuse_unless_zeros(packed, what)
+            return
+        padded = packing in _PADDED
+        for unpacked in _stream_pieces(packed, _OPENERS[packing](), what):
+            produced += len(unpacked)
+            check_ratio(produced, entry.size, limits)
+            yield unpacked
+
+
+def _stream_pieces(packed: _Packed, stream: _Stream, what: str) -> Iterator[bytes]:
+    """One stream, to its end; what follows it is given back."""
+    while not stream.eof:
+        pending = packed.next() if stream.needs_input else b""
+        if stream.needs_input and not pending:
+            raise damaged(what)
+        try:
+            piece = stream.decompress(pending, _CHUNK_OUT)
+        except _FAULTS as error:  # type: ignore[misc]
+            raise damaged(what) from error
+        if piece:
+            yield piece
+    packed.give_back(stream.unused_data)
+
+
+def _refuse_unless_zeros(packed: _Packed, what: str) -> None:
+    while piece := packed.next():
+        if any(piece):
+            raise damaged(what)
+
+
 def unpack(data: bytes | bytearray | memoryview, packing: str, *, limits: Limits = LIMITS) -> bytearray:
-    """The contents of a gzip, bzip2 or xz file, checksums verified, bounded like `inflate_gzip`.
+    """The contents of a gzip, bzip2 or xz file as `unpacked_pieces` gives them, in one.
 
     >>> bytes(unpack(bz2.compress(b"HU"), "bzip2"))
     b'HU'
     """
-    if packing == "gzip":
-        return inflate_gzip(data, limits=limits)
-    view, out, start = memoryview(data), bytearray(), 0
-    while start < len(view):
-        if packing == "xz" and start and not any(view[start:]):
-            break
-        start += _unpack_stream(view[start:], _OPENERS[packing](), out, len(view), limits, f"The {packing} file")
+    out = bytearray()
+    for piece in unpacked_pieces(memory_entry("", data), packing, limits=limits):
+        out += piece
     return out
 
 
-def _unpack_stream(data: memoryview, stream: _Stream, out: bytearray, size: int, limits: Limits, what: str) -> int:
-    """Unpack one bzip2 or xz stream onto `out`; return how many bytes of `data` it used."""
-    for start in range(0, len(data), _CHUNK_IN):
-        pending = bytes(data[start : start + _CHUNK_IN])
-        while not stream.eof:
-            try:
-                piece = stream.decompress(pending, _CHUNK_OUT)
-            except (OSError, lzma.LZMAError, EOFError) as error:
-                raise damaged(what) from error
-            out += piece
-            check_ratio(len(out), size, limits)
-            pending = b""
-            if stream.needs_input:
-                break
-        if stream.eof:
-            return min(start + _CHUNK_IN, len(data)) - len(stream.unused_data)
-    raise damaged(what)
-
-
 def inflate_raw(data: bytes | memoryview, *, limits: Limits = LIMITS) -> bytearray:
-    """A raw deflate stream (deflated DICOM transfer syntax), bounded like `inflate_gzip`."""
+    """A raw deflate stream (deflated DICOM transfer syntax), bounded like `unpack`."""
     out = bytearray()
-    _inflate_member(memoryview(data), -15, out, limits, "A deflated DICOM file")
+    stream = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+    for piece in _stream_pieces(_Packed(memory_entry("", data)), stream, "A deflated DICOM file"):
+        out += piece
+        check_ratio(len(out), len(data), limits)
     return out

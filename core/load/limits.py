@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
 
@@ -16,7 +17,8 @@ class Limits:
     entries:       files in a folder or archive.
     bytes_total:   bytes after decompression, all entries together.
     ratio:         decompressed over compressed bytes, checked beyond `ratio_free_bytes`.
-    voxels:        voxels of the volume built (int16, so twice as many bytes).
+    voxels:        voxels of the volume built (int16, so twice as many bytes; with what else is needed, within 1 GiB).
+    held:          bytes of files that must be held unpacked, all together.
     edge:          voxels along one axis.
     """
 
@@ -24,7 +26,8 @@ class Limits:
     bytes_total: int = 2048 * MIB
     ratio: int = 100
     ratio_free_bytes: int = 64 * MIB
-    voxels: int = 512 * MIB
+    voxels: int = 480_000_000
+    held: int = 2048 * MIB
     edge: int = 8192
 
 
@@ -58,6 +61,23 @@ def too_compressed(limits: Limits) -> UserFacingError:
     )
 
 
+def check_held(held: int, limits: Limits) -> None:
+    """Raise when files held unpacked take more memory than allowed."""
+    if held > limits.held:
+        raise UserFacingError(
+            f"The files must be held unpacked, which takes more memory than is allowed for a scan "
+            f"({2 * limits.voxels // 1_000_000:,} MB together with its volume).",
+            "files that can be read where they lie",
+            "Unpack the archive first and choose the folder or file.",
+        )
+
+
+def check_volume_beside(held: int, shape: tuple[int, ...], limits: Limits) -> None:
+    """Raise when the volume of this shape does not fit into memory beside `held` bytes of unpacked files."""
+    if held:
+        check_held(held + 2 * math.prod(shape), replace(limits, held=2 * limits.voxels))
+
+
 def check_ratio(produced: int, consumed: int, limits: Limits) -> None:
     """Raise when `produced` bytes from `consumed` compressed bytes break a limit."""
     if produced > limits.bytes_total:
@@ -74,6 +94,6 @@ def check_grid(shape: tuple[int, ...], limits: Limits) -> None:
     if max(shape) > limits.edge or voxels > limits.voxels:
         raise UserFacingError(
             f"The header declares a volume of {' x '.join(f'{edge:,}' for edge in shape)} voxels.",
-            f"at most {limits.edge:,} voxels along an axis and {limits.voxels // MIB:,} million in all",
+            f"at most {limits.edge:,} voxels along an axis and {limits.voxels // 1_000_000:,} million in all",
             "Check the file; if the size is right, resample the volume first.",
         )

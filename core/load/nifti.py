@@ -1,25 +1,21 @@
-"""NIfTI-1 and NIfTI-2 single files: header checked before any voxel is touched, HU kept as int16."""
+"""Headers of NIfTI-1 and NIfTI-2 single files, checked before any voxel is touched."""
 
 from __future__ import annotations
 
 import math
-import os
 import struct
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.dicom_series import refuse_absurd_geometry
 from core.load.entry import Entry
-from core.load.geometry import Matrix, canonical_axes, empty_volume, shear_degrees, source_view
-from core.load.hounsfield import bad_rescale, rescale_into
-from core.load.limits import LIMITS, Limits, check_grid
+from core.load.geometry import Matrix, shear_degrees
+from core.load.hounsfield import bad_rescale
+from core.load.limits import LIMITS, Limits, check_grid, too_many_bytes
 from core.load.repairs import Repair, RepairableError
 
 _NUMBERS = {
@@ -27,7 +23,7 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
-_ALIKE_HU = 100.0
+_ALIKE_HU, _PROBED, _TINY_64 = 100.0, 32 * 8, 1e-100
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -52,6 +48,11 @@ class NiftiHeader:
 def looks_like_nifti(head: memoryview) -> bool:
     """Whether the first bytes are a NIfTI-1 or NIfTI-2 header of a single file or of a pair."""
     return _layout(head) is not None
+
+
+def readable_in_order(beginning: memoryview) -> bool:
+    """Whether all that a NIfTI file says before its voxels lies within its `beginning`."""
+    return looks_like_nifti(beginning) and _parse(beginning)[0].vox_offset + _PROBED <= len(beginning)
 
 
 def _layout(head: memoryview) -> tuple[str, bool] | None:
@@ -132,7 +133,8 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
     check_grid(shape, limits)
     dtype = _dtype(raw, order)
     _check_intent(raw.intent, notes)
-    offset = _offset(raw, entry, shape, dtype)
+    offset = _offset(raw)
+    _check_length(entry, offset + math.prod(shape) * dtype.itemsize, limits)
     slope, intercept = _rescale(raw)
     _refuse_moved_voxels(entry, offset, dtype, slope)
     affine = _affine(raw, shape, repairs, notes)
@@ -141,14 +143,15 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
 
 
 def _refuse_tiny_numbers(raw: _Raw) -> None:
-    """Raise for a length or scale below what its format holds in full, which no program writes and moved bytes give.
+    """Raise for a length or scale that no program writes and moved bytes give: below what 32 bits hold in full, or so
+    small that no rounding in 64 bits leaves it.
 
     Directions are left out: a turn by next to nothing has such numbers.
     """
     written = [*raw.pixdim[1:4], raw.slope, raw.intercept]
     written += raw.q_offset if raw.qform > 0 else ()
     written += raw.s_rows[3::4] if raw.sform > 0 else ()
-    tiny = np.finfo(np.float64 if raw.magic[2:3] == b"2" else np.float32).tiny
+    tiny = _TINY_64 if raw.magic[2:3] == b"2" else np.finfo(np.float32).tiny
     if any(0 < abs(number) < tiny for number in written):
         raise _refuse(
             "A number of the NIfTI header is too small to mean anything; its bytes were probably moved",
@@ -199,7 +202,7 @@ def _check_intent(code: int, notes: list[str]) -> None:
         notes.append("The NIfTI header declares a special meaning of its values; they were read as Hounsfield units.")
 
 
-def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
+def _offset(raw: _Raw) -> int:
     if raw.magic[:2] == b"ni":
         raise _refuse(
             "The NIfTI header belongs to a pair of files",
@@ -213,13 +216,26 @@ def _offset(raw: _Raw, entry: Entry, shape: tuple[int, int, int], dtype: np.dtyp
         or not least <= raw.vox_offset <= 1 << 28
     ):
         raise _refuse("The NIfTI header does not say where the voxels begin", "a valid voxel offset")
-    offset = int(raw.vox_offset)
-    excess = entry.size - offset - math.prod(shape) * dtype.itemsize
-    if excess < 0:
-        raise _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
-    if excess > 0:
-        raise _refuse("The NIfTI file holds more data than its header declares", "exactly the declared voxels")
-    return offset
+    return int(raw.vox_offset)
+
+
+def _check_length(entry: Entry, declared: int, limits: Limits) -> None:
+    """Raise where the file is not as long as declared, or, left packed, would unpack to more than allowed."""
+    if entry.pieces:
+        if declared > limits.bytes_total:
+            raise too_many_bytes(limits)
+    elif entry.size != declared:
+        raise too_short() if entry.size < declared else too_long()
+
+
+def too_short() -> UserFacingError:
+    """The refusal for a file without all of its voxels."""
+    return _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
+
+
+def too_long() -> UserFacingError:
+    """The refusal for a file with something behind its voxels."""
+    return _refuse("The NIfTI file holds more data than its header declares", "exactly the declared voxels")
 
 
 def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope: float) -> None:
@@ -345,32 +361,3 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
             f"The volume's axes are {shear:.1f} degrees away from right angles (tilted gantry or skewed registration)",
             "axes at right angles", "Resample the volume to a regular grid first.",
         )  # fmt: skip
-
-
-def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
-    """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts."""
-    axes, affine = canonical_axes(header.affine_mm, header.shape)
-    refuse_wrong_width(_stored_plane(header, header.shape[2] // 2), header.shape[2])
-    volume = empty_volume(header.shape, axes)
-
-    def rescale(number: int, out: npt.NDArray[np.int16]) -> None:
-        stored = _stored_plane(header, number)
-        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
-            raise _refuse("The NIfTI file holds voxels that are not numbers", "a finite value in every voxel")
-        rescale_into(stored, header.slope, header.intercept, out)
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(rescale, range(header.shape[2]), source_view(volume, axes).transpose(2, 1, 0)))
-    notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
-    return volume, affine, notes
-
-
-def _stored_plane(header: NiftiHeader, number: int) -> npt.NDArray[Any]:
-    """Plane `number` along the file's third axis as stored, (rows, columns)."""
-    columns, rows, _ = header.shape
-    size = columns * rows * header.dtype.itemsize
-    start = header.offset + number * size
-    data = header.entry.read(start, start + size)
-    if len(data) < size:
-        raise _refuse("The NIfTI file ends before its last voxel", "a complete file", "Copy or convert the file again.")
-    return np.frombuffer(data, header.dtype).reshape(rows, columns)

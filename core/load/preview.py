@@ -11,10 +11,11 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_pixels import read_stack
-from core.load.entry import Entry
+from core.load.entry import Entry, memory_entry
 from core.load.geometry import canonical_axes, plane_normal
 from core.load.limits import Limits
-from core.load.nifti import NiftiHeader, read_nifti_header, read_nifti_volume
+from core.load.nifti import NiftiHeader, read_nifti_header
+from core.load.nifti_volume import read_nifti_volume, stored_plane
 
 LONGEST_EDGE = 160
 WINDOW_HU = (-1000, 400)
@@ -51,12 +52,12 @@ def nifti_thumbnail(entry: Entry, limits: Limits) -> npt.NDArray[np.uint8] | Non
 
 
 def _middle(header: NiftiHeader) -> NiftiHeader:
-    """The header of the middle planes only, where planes are axial; else the whole, whose middle is taken later."""
+    """A volume of the middle plane only, where planes are axial; else the whole, whose middle is taken later."""
     if int(np.argmax(np.abs(header.affine_mm[2, :3]))) != 2:
         return header
     columns, rows, planes = header.shape
-    skipped = (planes // 2) * columns * rows * header.dtype.itemsize
-    return replace(header, shape=(columns, rows, 1), offset=header.offset + skipped)
+    plane = memory_entry(header.entry.name, stored_plane(header, planes // 2).tobytes())
+    return replace(header, entry=plane, shape=(columns, rows, 1), offset=0)
 
 
 def _grey(hu: npt.NDArray[np.int16], spacing_mm: tuple[float, ...]) -> npt.NDArray[np.uint8]:

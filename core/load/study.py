@@ -21,8 +21,9 @@ from core.load.entries import Source, open_entries
 from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
-from core.load.limits import LIMITS, Limits
-from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, read_nifti_volume
+from core.load.limits import LIMITS, Limits, check_volume_beside
+from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, readable_in_order
+from core.load.nifti_volume import read_nifti_volume
 from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
@@ -77,6 +78,7 @@ class _Contents:
     niftis: dict[str, Entry] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     without_pixels: list[ImageHeader] = field(default_factory=list)
+    held: int = 0
     stray: int = 0
     damaged: int = 0
     imageless: int = 0
@@ -89,7 +91,7 @@ def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LI
 
     Raises UserFacingError where the source cannot be read or holds two patients.
     """
-    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    contents = _sort_entries(source, limits)
     studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
     found = []
     for key, images in contents.series.items():
@@ -119,7 +121,7 @@ def load_study(
     geometry or intensity is in doubt; lesser doubts stand in `CtStudy.notes`.
     """
     check_repairs(repairs)
-    contents = _sort_entries(open_entries(source, limits=limits), limits)
+    contents = _sort_entries(source, limits)
     if contents.damaged:
         raise UserFacingError(
             f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.",
@@ -138,9 +140,11 @@ def load_study(
     return _load_dicom(contents, key, repairs, progress, limits)
 
 
-def _sort_entries(entries: Sequence[Entry], limits: Limits) -> _Contents:
+def _sort_entries(source: Source, limits: Limits) -> _Contents:
     contents, images, headers = _Contents(), [], HeaderReader()
-    for entry in entries:
+    limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
+    for entry in open_entries(source, limits=limits, leave_packed=readable_in_order):
+        contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):
             contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
@@ -293,9 +297,9 @@ def _load_dicom(
 ) -> CtStudy:
     stack = stack_series(contents.series[key], repairs)
     first = stack.images[0]
-    axes, affine = canonical_axes(
-        lps_to_ras(stack.affine_lps), (first.pixels.columns, first.pixels.rows, len(stack.images))
-    )
+    shape = (first.pixels.columns, first.pixels.rows, len(stack.images))
+    axes, affine = canonical_axes(lps_to_ras(stack.affine_lps), shape)
+    check_volume_beside(contents.held, shape, limits)
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
     read = partial(read_stack, stack.images, axes, progress=progress, limits=limits)
     check = partial(refuse_outlier_slices, compressed=compressed)
@@ -332,6 +336,7 @@ def _regridded(
 
 def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
     header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
+    check_volume_beside(contents.held, header.shape, limits)
     voxels, affine, doubts = read_nifti_volume(header)
     notes = [*contents.notes, *header.notes, *doubts]
     return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)

@@ -9,12 +9,14 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 from isal import isal_zlib
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, memory_entry
+from core.load.entry import Entry, EntryReader, Judge, no_file, unpacked_entry
 from core.load.inflate import damaged
 from core.load.limits import MIB, Limits, check_ratio, too_many_entries
 
@@ -26,21 +28,30 @@ _LOCAL_HEADER = 30
 _CHUNK = 4 * MIB
 
 
-def zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
+def zip_entries(entry: Entry, limits: Limits, leave_packed: Judge = no_file) -> Iterator[Entry]:
     """Regular members of a zip file, each with its checksum verified, the limits enforced on what really comes out.
 
+    leave_packed: as for `open_entries`; the checksum of such a member is verified when it is read.
     Raises UserFacingError for a damaged, encrypted or oversized archive.
     """
+    with _faults_in_words(), _archive(entry) as archive:
+        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+        if len(infos) > limits.entries:
+            raise too_many_entries(limits)
+        produced = held = 0
+        for info in infos:
+            left = replace(limits, held=limits.held - held)
+            opened = _open_member(archive, entry, info, produced, left, leave_packed)
+            if entry.held:
+                opened = replace(opened, held=opened.held + info.compress_size)
+            produced, held = produced + opened.size, held + opened.held
+            yield opened
+
+
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
     try:
-        with zipfile.ZipFile(entry.path or io.BytesIO(entry.read(0, None))) as archive:
-            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-            if len(infos) > limits.entries:
-                raise too_many_entries(limits)
-            produced = 0
-            for info in infos:
-                opened = _open_member(archive, entry, info, produced, limits)
-                produced += opened.size
-                yield opened
+        yield
     except NotImplementedError as error:
         raise UserFacingError(
             "The zip archive is packed in a way that this app cannot read, such as Deflate64 or AES.",
@@ -51,24 +62,36 @@ def zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
         raise damaged("The zip archive") from error
 
 
-def _open_member(archive: zipfile.ZipFile, outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits) -> Entry:
-    """One member, read to its end once; `before`: bytes that the members before it gave."""
+def _archive(entry: Entry) -> zipfile.ZipFile:
+    return zipfile.ZipFile(entry.path or io.BufferedReader(EntryReader(entry)))
+
+
+def _open_member(
+    archive: zipfile.ZipFile, outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits, leave_packed: Judge
+) -> Entry:
+    """One member, read to its end once unless it is left packed; `before`: bytes that the members before it gave."""
     if info.flag_bits & _ENCRYPTED:
         raise UserFacingError(
             "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
         )
-    with archive.open(info) as stream:
-        if info.file_size < _KEPT_FROM and info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            check_ratio(before + info.file_size, outer.size, limits)
-            member = _Member(outer, _data_start(outer, info), info)
-            member.unpack()
-            return Entry(info.filename, info.file_size, member.read)
-        pieces, produced = [], before
+    if info.file_size >= _KEPT_FROM or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        pieces = partial(_member_pieces, outer, info, before, limits)
+        return unpacked_entry(info.filename, pieces, limits, leave_packed)
+    with archive.open(info):
+        check_ratio(before + info.file_size, outer.size, limits)
+    member = _Member(outer, _data_start(outer, info), info)
+    member.unpack()
+    return Entry(info.filename, info.file_size, member.read)
+
+
+def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits) -> Iterator[bytes]:
+    """A member piece by piece; its checksum is verified by the time the last has come."""
+    with _faults_in_words(), _archive(outer) as archive, archive.open(info) as stream:
+        produced = before
         while piece := stream.read(_CHUNK):
-            pieces.append(piece)
             produced += len(piece)
             check_ratio(produced, outer.size, limits)
-    return memory_entry(info.filename, b"".join(pieces))
+            yield piece
 
 
 def _data_start(outer: Entry, info: zipfile.ZipInfo) -> int:

@@ -1,0 +1,118 @@
+"""Voxels of a NIfTI file as int16 HU; of a packed one while it is unpacked, so that only a few slabs of it are held."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import UserFacingError
+from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
+from core.load.entry import InOrder
+from core.load.geometry import Matrix, canonical_axes, empty_volume, source_view
+from core.load.hounsfield import rescale_into
+from core.load.limits import MIB
+from core.load.nifti import NiftiHeader, too_long, too_short
+
+Planes = npt.NDArray[np.int16]
+Stored = npt.NDArray[Any]
+
+_SLAB = 2 * MIB
+_AHEAD = 4
+"""Slabs unpacked while one is rescaled."""
+
+
+def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
+    """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts.
+
+    Raises UserFacingError where the file is damaged or its values cannot be a CT's.
+    """
+    axes, affine = canonical_axes(header.affine_mm, header.shape)
+    volume = empty_volume(header.shape, axes)
+    planes = source_view(volume, axes).transpose(2, 1, 0)
+    if header.entry.pieces:
+        _fill_in_order(header, planes, InOrder(header.entry.pieces()))
+    else:
+        _fill(header, planes)
+    notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
+    return volume, affine, notes
+
+
+def stored_plane(header: NiftiHeader, number: int) -> Stored:
+    """Plane `number` along the file's third axis as stored, (rows, columns)."""
+    columns, rows, _ = header.shape
+    size = columns * rows * header.dtype.itemsize
+    start = header.offset + number * size
+    if header.entry.pieces:
+        stream = InOrder(header.entry.pieces())
+        stream.skip(start)
+        data = stream.take(size)
+    else:
+        data = header.entry.read(start, start + size)
+    if len(data) < size:
+        raise too_short()
+    return np.frombuffer(data, header.dtype).reshape(rows, columns)
+
+
+def _fill(header: NiftiHeader, planes: Planes) -> None:
+    """Planes (plane, row, column) read side by side."""
+    refuse_wrong_width(stored_plane(header, len(planes) // 2), len(planes))
+    with ThreadPoolExecutor(_workers()) as pool:
+        list(
+            pool.map(lambda number: _rescale(header, stored_plane(header, number), planes[number]), range(len(planes)))
+        )
+
+
+def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder) -> None:
+    """Planes rescaled while the file is unpacked to its end.
+
+    A fault of values is kept until the file itself is known to be whole: it may come from damage.
+    """
+    middle: list[Stored] = []
+    faults: list[BaseException | None] = []
+    running: deque[Future[None]] = deque()
+    stream.skip(header.offset)
+    with ThreadPoolExecutor(_workers()) as pool:
+        for number, slab in _slabs(planes, header.dtype.itemsize):
+            size = slab.size * header.dtype.itemsize
+            data = stream.take(size)
+            if len(data) < size:
+                raise too_short()
+            stored = np.frombuffer(data, header.dtype).reshape(slab.shape)
+            middle += [stored] if number == len(planes) // 2 else []
+            running.append(pool.submit(_rescale, header, stored, slab))
+            if len(running) > _AHEAD:
+                faults.append(running.popleft().exception())
+    if stream.finish():
+        raise too_long()
+    refuse_wrong_width(np.concatenate(middle), len(planes))
+    for fault in (*faults, *(future.exception() for future in running)):
+        if fault:
+            raise fault
+
+
+def _slabs(planes: Planes, itemsize: int) -> Iterator[tuple[int, Planes]]:
+    """Runs of rows that fill at most one slab as stored, each with the number of its plane."""
+    rows = max(1, _SLAB // (planes.shape[2] * itemsize))
+    for number, plane in enumerate(planes):
+        for start in range(0, len(plane), rows):
+            yield number, plane[start : start + rows]
+
+
+def _rescale(header: NiftiHeader, stored: Stored, out: Planes) -> None:
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        raise UserFacingError(
+            "The NIfTI file holds voxels that are not numbers",
+            "a finite value in every voxel",
+            "Convert the original CT again.",
+        )
+    rescale_into(stored, header.slope, header.intercept, out)
+
+
+def _workers() -> int:
+    return min(8, os.cpu_count() or 1)

@@ -2,7 +2,7 @@
 
 Stages import one way along this order (tests/test_architecture.py keeps it so):
 records, errors, load, timeline, privacy, encode, fuse, survive, explain, foresee, pretrain, cohort, bundle, card, fit,
-predict, quality, review, export, view, intake, underway, session, __main__.
+predict, quality, review, export, view, intake, underway, kept, answers, session, __main__.
 """
 
 __version__ = "0.1.0"

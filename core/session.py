@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,15 +19,14 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core.answers import Answers
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.fit import resolve_device
-from core.intake import Case, Intake, Job, export_refusal, give_back_memory, read_demo, set_imports_aside
-from core.quality import QualityReport, assess
-from core.records import CaseReview, CtStudy, SurvivalCurve, Task, Timeline
-from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
-from core.underway import Question, Underway, with_saliency
+from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo, set_imports_aside
+from core.kept import Kept
+from core.records import CaseReview, CtStudy, Task, Timeline
 from core.view.choices import ModelChoice, in_display_order
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
@@ -40,9 +38,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
 T = TypeVar("T")
 set_imports_aside()
-REVIEWS_KEPT, PACKETS_KEPT, CASES_KEPT = 12, 6, 3
-MAP_VOXELS_KEPT = 100_000_000
-"""All saliency maps of a session together: 400 MB; the one on screen is kept whatever its size."""
+PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
 
 
@@ -69,15 +65,8 @@ def forget_fragments() -> None:
 
 def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
     """The value of `key` in a named store of this session; made once, oldest dropped beyond `limit`."""
-    kept = cast("OrderedDict[object, T]", st.session_state.setdefault(f"store:{store}", OrderedDict()))
-    if key in kept:
-        kept.move_to_end(key)
-        return kept[key]
-    value = make()
-    kept[key] = value
-    while len(kept) > limit:
-        kept.popitem(last=False)
-    return value
+    kept = cast("Kept", st.session_state.setdefault("store:kept", Kept()))
+    return kept.of(store, key, limit, make)
 
 
 def forget_patient() -> None:
@@ -278,86 +267,9 @@ def task_card(choice: ModelChoice) -> Task:
     return TASKS[choice.task] if choice.task in TASKS else bundle(choice.key).task
 
 
-def turn_to(case: Case, bundle_key: str, horizon_days: int, method: str | None) -> str | None:
-    """How to explain this question, None where the reader stopped it; a saliency of any other question is cancelled."""
-    question = Question(case.digest, bundle_key, horizon_days, method)
-    underway().turn_to(question)
-    return None if underway().is_stopped(question) else method
-
-
-def underway() -> Underway:
-    """The saliency this session waits for."""
-    return cast("Underway", st.session_state.setdefault("store:underway", Underway()))
-
-
-def answer(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
-    """The curve a model gives a case, at once, before anything explains it. Kept for this session."""
-    make = partial(_ask, case, bundle_key, horizon_days, explain_events=False)
-    return remember("answers", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, make)
-
-
-def review(case: Case, bundle_key: str, horizon_days: int) -> CaseReview:
-    """What a model says of a case and of each of its events, without saliency. Kept for this session."""
-    make = partial(_ask, case, bundle_key, horizon_days)
-    return remember("reviews", (case.digest, bundle_key, horizon_days), REVIEWS_KEPT, make)
-
-
-def explained(case: Case, bundle_key: str, horizon_days: int, method: str) -> CaseReview | Job[CaseReview]:
-    """The review with its saliency, kept for this session; or the job that computes it, begun here, or that failed."""
-    question = (case.digest, bundle_key, horizon_days, method)
-    if (kept := st.session_state.get("store:explained", {}).get(question)) is not None:
-        return cast("CaseReview", kept)
-    before, asked = review(case, bundle_key, horizon_days), _asked(case, bundle_key, horizon_days)
-    job = underway().start(partial(with_saliency, asked, before, method))
-    if (made := job.result) is None:
-        return job
-    return remember("explained", question, _maps_kept(case), lambda: made)
-
-
-def _maps_kept(case: Case) -> int:
-    """How many saliency maps of this case are kept; each is as large as its CT."""
-    voxels = 1 if case.study is None else case.study.voxels_hu.size
-    return max(1, min(REVIEWS_KEPT, MAP_VOXELS_KEPT // voxels))
-
-
-def _asked(case: Case, key: str, horizon_days: int) -> Callable[..., CaseReview]:
-    """`review_case` of this question; what belongs to the session is looked up here, so any thread may call it."""
-    made, model = encoding(case, key), bundle(key)
-    return partial(review_case, case.study, case.timeline, model, horizon_days=horizon_days, encoding=made)
-
-
-def _ask(case: Case, key: str, horizon_days: int, **words: Any) -> CaseReview:
-    return _asked(case, key, horizon_days)(explain=None, **words)
-
-
-def quality(case: Case, bundle_key: str | None) -> QualityReport:
-    """Verdicts of the quality gate on a case, for a model or without one. Kept for this session."""
-
-    def compute() -> QualityReport:
-        if bundle_key is None:
-            return assess(case.study, case.timeline)
-        return assess_case(case.study, case.timeline, bundle(bundle_key), encoding(case, bundle_key))
-
-    return remember("quality", (case.digest, bundle_key), REVIEWS_KEPT, compute)
-
-
-def encoding(case: Case, bundle_key: str) -> CaseEncoding:
-    """Tokens of a case for a bundle; what another bundle's encoder already made of it is taken over."""
-    before = remember("last_encoding", case.digest, 1, dict[str, CaseEncoding])
-    latest = next(reversed(before.values()), None)
-    if bundle_key not in before:
-        before[bundle_key] = encode_case(case.study, case.timeline, bundle(bundle_key), reuse=latest)
-    return before[bundle_key]
-
-
-def single_curves(case: Case, task: str, fusions: tuple[str, ...]) -> dict[str, SurvivalCurve]:
-    """Curves of models that read one modality, fusion -> curve; those that read nothing of the case are left out."""
-    choices = [choice for choice in (choice_of(task, fusion) for fusion in fusions) if choice is not None]
-
-    def compute() -> dict[str, SurvivalCurve]:
-        return compare_curves(case.study, case.timeline, {choice.fusion: bundle(choice.key) for choice in choices})
-
-    return remember("single_curves", (case.digest, task, fusions), REVIEWS_KEPT, compute)
+def answers() -> Answers:
+    """What models say of this session's cases."""
+    return cast("Answers", st.session_state.setdefault("store:answers", Answers(bundle)))
 
 
 def event_table(case: Case, result: CaseReview | None) -> pd.DataFrame:
@@ -411,11 +323,6 @@ def _view() -> dict[str, Any]:
 
 def _keep_view() -> None:
     _view().update(st.session_state["ct_view"].get("view") or {})
-
-
-def question_of(bundle_key: str, horizon_days: float, method: str | None) -> str:
-    """Names one saliency, or none, that can be asked for."""
-    return f"{bundle(bundle_key).digest[:16]}|{horizon_days:g}|{method or 'none'}"
 
 
 def expect_overlay(question: str, label: str) -> None:

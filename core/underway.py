@@ -35,6 +35,20 @@ class Question:
     horizon_days: float
     method: str | None
 
+    @property
+    def of_model(self) -> tuple[str, str, float]:
+        """What it asks a model before anything is explained."""
+        return self.case_digest, self.bundle_key, self.horizon_days
+
+    @property
+    def name(self) -> str:
+        """What the viewer calls it; nothing in it tells the case.
+
+        >>> Question("digest of a case", "mace/concat", 365, None).name
+        'mace/concat|365|none'
+        """
+        return f"{self.bundle_key}|{self.horizon_days:g}|{self.method or 'none'}"
+
 
 class Underway:
     """At most one saliency at a time for one reader; it ends when she asks something else, or leaves."""
@@ -44,13 +58,17 @@ class Underway:
         self._stopped: Question | None = None
         self._job: Job[CaseReview] | None = None
 
-    def turn_to(self, question: Question) -> None:
-        """This is asked now: what another question had under way is cancelled, and its stop forgotten."""
+    def turn_to(self, question: Question) -> Question:
+        """This is asked now: what another question had under way is cancelled, and its stop forgotten.
+
+        Returns the question, without its method where the reader stopped just this.
+        """
         if self._stopped != question:
             self._stopped = None
         if self._question != question:
             self._cancel()
             self._question = question
+        return question if self._stopped is None else replace(question, method=None)
 
     def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
         """The work that answers the question asked now, begun once."""
@@ -62,10 +80,6 @@ class Underway:
         """The reader does without this saliency until she asks something else."""
         self._stopped = self._question
         self._cancel()
-
-    def is_stopped(self, question: Question) -> bool:
-        """Did the reader stop just this?"""
-        return self._stopped == question
 
     @property
     def job(self) -> Job[CaseReview] | None:

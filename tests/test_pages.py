@@ -12,7 +12,7 @@ import streamlit as st
 import view_support
 from streamlit.testing.v1 import AppTest
 
-from core import RESEARCH_NOTICE, session
+from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
@@ -93,11 +93,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         session, "load_bundle", lambda path: view_support.ScreenBundle(path.name, TASKS[path.parent.name])
     )
-    monkeypatch.setattr(session, "review_case", made.review_case)
-    monkeypatch.setattr(session, "encode_case", lambda *args, **words: None)
-    monkeypatch.setattr(session, "assess_case", made.assess_case)
+    monkeypatch.setattr(answers, "review_case", made.review_case)
+    monkeypatch.setattr(answers, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(answers, "assess_case", made.assess_case)
     monkeypatch.setattr(
-        session,
+        answers,
         "compare_curves",
         lambda scan, record, bundles, **words: {name: view_support.curve() for name in bundles},
     )
@@ -370,7 +370,7 @@ def test_stores_are_bounded_and_forgotten(monkeypatch):
     monkeypatch.setattr(session.st, "session_state", state)
     made = [session.remember("x", n, 3, lambda n=n: n * n) for n in range(6)]
     assert made == [0, 1, 4, 9, 16, 25]
-    assert list(state["store:x"]) == [3, 4, 5]
+    assert [state["store:kept"].get("x", n) for n in range(6)] == [None, None, None, 9, 16, 25]
     assert session.remember("x", 3, 3, lambda: -1) == 9
     state["case"] = "someone"
     session.forget_patient()

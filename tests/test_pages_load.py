@@ -134,7 +134,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, monke
         time.sleep(0.05)
     fine(app.button(key="open_case").click().run())
     app.session_state["show_dates"] = True
-    kept = {name: app.session_state[name] for name in ("store:answers", "store:reviews", "store:underway", "on_screen")}
+    kept = {name: app.session_state[name] for name in ("store:answers", "store:kept", "on_screen")}
     read = app.session_state[session.INTAKE]
     monkeypatch.setattr(Intake, "findings", property(lambda self: ()), raising=True)
     may_end.set()
@@ -171,9 +171,9 @@ def test_stop_takes_an_undecided_case_off_the_screen(world, jane):
     fine(app.button(key="open_case").click().run())
     assert "Your own case" in html(app)
     fine(app.switch_page("pages/load.py").run())
-    assert app.session_state["store:reviews"], "something of the case is there to be left behind"
+    assert app.session_state["store:answers"], "something of the case is there to be left behind"
     fine(app.button(key="stop_load").click().run())
-    for kept in ("case", "store:reviews", "store:overlays", "store:intake"):
+    for kept in ("case", "store:answers", "store:kept", "store:intake"):
         assert kept not in app.session_state, "nothing of a case that was stopped may stay"
     fine(app.switch_page("pages/case_review.py").run())
     assert "Your own case" not in html(app)

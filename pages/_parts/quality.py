@@ -21,6 +21,6 @@ def place() -> DeltaGenerator:
 def draw(case: Case, bundle_key: str | None, place: DeltaGenerator) -> None:
     """Verdicts on a case, for a model or (None) by themselves; a refusal is told where the curve would be."""
     try:
-        place.html(quality_html(session.quality(case, bundle_key)))
+        place.html(quality_html(session.answers().quality(case, bundle_key)))
     except UserFacingError:
         place.empty()

@@ -15,6 +15,7 @@ from core.errors import UserFacingError
 from core.export.style import duration
 from core.intake import Case, Job
 from core.records import CaseReview
+from core.underway import Question
 from core.view.packing import map_label
 from core.view.words import empty_html
 from pages._parts import quality, survival
@@ -49,25 +50,26 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
         quality.draw(case, None, verdicts)
         return Answer()
     horizon, alone = survival.pick_horizon(asked)
-    method = session.turn_to(case, asked.model.key, horizon, _method(case, asked))
-    label = map_label(method, horizon) if method else ""
-    question, panel = "", _panel(new)
+    answers, panel = session.answers(), _panel(new)
+    question = answers.underway.turn_to(Question(case.digest, asked.model.key, horizon, _method(case, asked)))
+    label = map_label(question.method, horizon) if question.method else ""
+    with st.container(key="overlay_expect"):
+        session.expect_overlay(question.name, label)
     try:
-        question = session.question_of(asked.model.key, horizon, method)
-        with st.container(key="overlay_expect"):
-            session.expect_overlay(question, label)
-        review = session.answer(case, asked.model.key, horizon)
+        review = answers.curve(case, question)
         with panel():
             survival.draw(case, asked, review, alone)
         quality.draw(case, asked.model.key, verdicts)
-        review = session.review(case, asked.model.key, horizon)
-        found = session.explained(case, asked.model.key, horizon, method) if method else review
+        review = answers.events(case, question)
+        found = answers.explained(case, question)
     except UserFacingError as error:
         with panel():
             survival.draw_refused(error)
         quality.draw(case, asked.model.key, verdicts)
-        return Answer(question=question)
-    return Answer(review, question, label, found) if isinstance(found, Job) else Answer(found, question, label)
+        return Answer(question=question.name)
+    if isinstance(found, Job):
+        return Answer(review, question.name, label, found)
+    return Answer(found, question.name, label)
 
 
 def _panel(new: bool) -> Callable[[], DeltaGenerator]:
@@ -124,10 +126,10 @@ def _no_map(answer: Answer) -> str:
 def watch(answer: Answer) -> None:
     """How far the saliency is, and a way to stop it; the page is drawn anew when it is there."""
     job, review = answer.job, answer.review
-    if job is None or review is None or not job.running or session.underway().job is not job:
+    if job is None or review is None or not job.running or session.answers().underway.job is not job:
         st.rerun()
     share, words = job.progress
     line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
     seconds = time.monotonic() - job.started
     line.progress(share, f"{words}, risk by {duration(review.horizon_days)}: {share:.0%}, {seconds:.0f} s")
-    button.button("Stop", key="stop", on_click=session.underway().stop)
+    button.button("Stop", key="stop", on_click=session.answers().underway.stop)

@@ -81,7 +81,8 @@ def _own_notices(case: Case) -> list[Notice]:
 
 def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:
     fusions = [name for name in ("image_only", "ehr_only") if name != asked.model.fusion]
-    curves = session.single_curves(case, asked.task.name, tuple(fusions))
+    choices = {fusion: session.choice_of(asked.task.name, fusion) for fusion in fusions}
+    curves = session.answers().compared(case, {fusion: made.key for fusion, made in choices.items() if made})
     missing = [FUSION_TITLES[name] for name in fusions if name not in curves]
     if missing:
         st.caption(f"No curve for {' and '.join(missing).lower()}: this case lacks that input.")

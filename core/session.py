@@ -290,7 +290,8 @@ def explained(case: Case, bundle_key: str, horizon_days: int, method: str) -> Ca
 def _asked(case: Case, key: str, horizon_days: int) -> Callable[..., CaseReview]:
     """`review_case` of this question; what belongs to the session is looked up here, so any thread may call it."""
     made, model = encoding(case, key), bundle(key)
-    return partial(review_case, case.study, case.timeline, model, horizon_days=horizon_days, encoding=made)
+    ask = partial(review_case, case.study, case.timeline, model, put_together=case.fabricated)
+    return partial(ask, horizon_days=horizon_days, encoding=made)
 
 
 def _ask(case: Case, key: str, horizon_days: int, **words: Any) -> CaseReview:
@@ -372,7 +373,7 @@ def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
 
 
 def _view() -> dict[str, Any]:
-    """What the viewer last reported: voxel (i, j, k), z_mm, window_hu (low, high), threshold, opacity; or empty."""
+    """What the viewer last reported: voxel (i, j, k), window_hu (low, high), inverted, threshold, opacity; or empty."""
     return cast("dict[str, Any]", st.session_state.setdefault("view", {}))
 
 

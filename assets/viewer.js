@@ -50,13 +50,15 @@ const PLANES = {
 const SIGNED_ZERO = 128;
 const REPORT_DELAY_MS = 350;
 const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
+const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false };
 const DIMMED = 0.35; // share of its opacity that an earlier map keeps while the next one is computed
 const SETTLED_MS = 10000; // who has looked at the picture so long is not taken elsewhere by a map that comes late
 
 const overlays = new Map(); // viewer id -> overlay packet
 const expected = new Map(); // viewer id -> header with the question that the next overlay must answer
 const viewers = new Map(); // viewer id -> Viewer
-const remembered = new Map(); // volume digest -> view state of this page visit (numbers only)
+const remembered = new Map(); // volume digest -> place and window of this page visit (numbers only)
+const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
 const instances = new WeakMap(); // mount element -> Viewer
 
 /** Streamlit's entry: called at mount and again whenever data or theme change. */
@@ -282,10 +284,8 @@ class Viewer {
     this.heatLut = new Uint32Array(256);
     this.tool = "cross";
     this.rulers = [];
-    this.inverted = false;
-    Object.assign(this, OVERLAY_LOOK);
+    Object.assign(this, LOOK, looks.get(id));
     this.inputs = {};
-    this.heatOn = true;
     this.cursor = [0, 0, 0];
     this.window = { width: 400, level: 40 };
     this.stopper = new AbortController();
@@ -413,7 +413,7 @@ class Viewer {
     const saved = remembered.get(header.digest);
     this.cursor = saved ? [...saved.cursor] : [...header.start];
     this.window = saved ? { ...saved.window } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
-    this.settled = Boolean(saved);
+    this.settled = Boolean(saved?.settled);
     this.shownAt = performance.now();
     this.strip.setAttribute("aria-valuemin", "1");
     this.strip.setAttribute("aria-valuemax", String(header.shape[2]));
@@ -421,6 +421,7 @@ class Viewer {
     this.greyTable();
     this.resize();
     this.showState();
+    this.reportSoon();
     performance.mark("ct-first-picture");
     this.root.dataset.ready = header.digest.slice(0, 12);
   }
@@ -446,6 +447,7 @@ class Viewer {
     if (!focus || this.stale()) return;
     this.cursor = focus.map((value, n) => clamp(Math.round(value), 0, this.volume.shape[n] - 1));
     this.hover = null;
+    this.reportSoon();
   }
 
   dropOverlay() {
@@ -492,9 +494,9 @@ class Viewer {
     this.root.toggleAttribute("data-waiting", Boolean(awaited));
     this.legend.hidden = this.sliders.hidden = !has;
     this.switch.disabled = !has;
-    this.caption.textContent = awaited || answer?.label || "Saliency";
+    this.caption.textContent = has && !awaited ? this.map.header.label : "Saliency";
     const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";
-    const said = awaited ? `is being computed.${before}` : has ? "" : answer?.reason;
+    const said = awaited ? `The map \u201c${awaited}\u201d is being computed.${before}` : has ? "" : answer?.reason;
     this.message.textContent = [said, this.volume.note].filter(Boolean).join(" ");
     this.render();
   }
@@ -629,10 +631,9 @@ class Viewer {
       this.inverted = !this.inverted;
       this.greyTable();
     } else if (id === "reset") {
-      this.inverted = false;
       this.rulers = [];
       this.window = { width: this.volume.window[1] - this.volume.window[0], level: (this.volume.window[0] + this.volume.window[1]) / 2 };
-      Object.assign(this, OVERLAY_LOOK);
+      Object.assign(this, LOOK);
       Object.values(this.inputs).forEach((show) => show());
       this.resetViews();
       this.greyTable();
@@ -641,7 +642,7 @@ class Viewer {
       this.goToFocus();
     } else if (id === "overlay") {
       this.heatOn = !this.heatOn;
-      this.switch.setAttribute("aria-checked", String(this.heatOn));
+      this.heatTable();
     } else if (id === "clear") {
       this.rulers = [];
     } else if (id === "full") {
@@ -679,10 +680,10 @@ class Viewer {
       this.remember();
       this.report?.({
         voxel: this.cursor.map((value, n) => Math.round((value + 0.5) * this.volume.full_shape[n] / this.volume.shape[n] - 0.5)),
-        z_mm: Math.round(this.worldMm(this.cursor)[2] * 10) / 10,
         window_hu: [this.window.level - this.window.width / 2, this.window.level + this.window.width / 2],
         threshold: this.threshold,
         opacity: this.heatOn ? this.opacity : 0,
+        inverted: this.inverted,
         volume: this.volume.digest,
       });
     }, REPORT_DELAY_MS);
@@ -690,7 +691,8 @@ class Viewer {
 
   remember() {
     if (!this.volume) return;
-    remembered.set(this.volume.digest, { cursor: [...this.cursor], window: { ...this.window } });
+    looks.set(this.id, { threshold: this.threshold, opacity: this.opacity, heatOn: this.heatOn, inverted: this.inverted });
+    remembered.set(this.volume.digest, { cursor: [...this.cursor], window: { ...this.window }, settled: this.settled });
     if (remembered.size > 16) remembered.delete(remembered.keys().next().value);
   }
 
@@ -769,7 +771,8 @@ class Viewer {
     if (mode === "cross") this.placeCross(pane, event);
     if (mode === "ruler") {
       const at = pane.voxelAt(event);
-      this.rulers.push({ plane: pane.name, slice: this.cursor[pane.w], from: at, to: at });
+      this.drag.ruler = { plane: pane.name, slice: this.cursor[pane.w], from: at, to: at };
+      this.rulers.push(this.drag.ruler);
     }
   }
 
@@ -781,7 +784,7 @@ class Viewer {
     const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
     drag.moved = drag.moved || Math.abs(dx) + Math.abs(dy) > 3;
     const handler = { cross: () => this.placeCross(pane, event), window: () => this.dragWindow(dx, dy), zoom: () => this.dragZoom(pane, dy), pan: () => this.dragPan(pane, dx, dy),
-      ruler: () => { this.rulers[this.rulers.length - 1].to = pane.voxelAt(event); }, touch: () => this.dragTouch(pane, dy), pinch: () => this.dragPinch(pane, event) }[drag.mode];
+      ruler: () => { drag.ruler.to = pane.voxelAt(event); }, touch: () => this.dragTouch(pane, dy), pinch: () => this.dragPinch(pane, event) }[drag.mode];
     const consumed = handler();
     if (consumed !== false) Object.assign(drag, { x: event.clientX, y: event.clientY });
     this.render();
@@ -791,10 +794,8 @@ class Viewer {
     this.touches?.delete(event.pointerId);
     if (!this.drag) return;
     if (this.drag.mode === "touch" && !this.drag.moved) this.placeCross(this.drag.pane, event);
-    if (this.drag.mode === "ruler") {
-      const last = this.rulers[this.rulers.length - 1];
-      if (this.lengthMm(last, this.drag.pane) < 0.5) this.rulers.pop();
-    }
+    const { ruler, pane } = this.drag;
+    if (ruler && this.lengthMm(ruler, pane) < 0.5) this.rulers = this.rulers.filter((other) => other !== ruler);
     this.drag = null;
     this.render();
     this.reportSoon();

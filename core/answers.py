@@ -81,7 +81,8 @@ class Answers:
     def _asked(self, case: Case, question: Question) -> Callable[..., CaseReview]:
         """`review_case` of this question, with all of the session looked up, so that any thread may call it."""
         made, model = self._encoding(case, question.bundle_key), self._bundle_of(question.bundle_key)
-        return partial(review_case, case.study, case.timeline, model, horizon_days=question.horizon_days, encoding=made)
+        ask = partial(review_case, case.study, case.timeline, model, put_together=case.fabricated)
+        return partial(ask, horizon_days=question.horizon_days, encoding=made)
 
     def _ask(self, case: Case, question: Question, **words: Any) -> CaseReview:
         return self._asked(case, question)(explain=None, **words)

@@ -37,6 +37,7 @@ from core.records import (
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
+from core.words import true_minus
 
 Progress = Callable[[float], None]
 
@@ -93,16 +94,18 @@ def review_case(
     explain_events: bool = True,
     device: str = "auto",
     encoding: CaseEncoding | None = None,
+    put_together: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CaseReview:
     """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU.
 
-    study, timeline: either may be None (the model's learned "none" token stands in, and a notice says so), not both.
+    study, timeline: either may be None (the model's learned "none" token is read, and a notice says so), not both.
     horizon_days: default the task's middle horizon; beyond the training follow-up it is refused.
     explain: a name of `core.explain.methods.METHODS`, or None for no saliency. explain_events: False leaves out what
     each event contributes, for a curve at once.
     encoding: from `encode_case`; parts that do not belong to this case and bundle are computed anew.
+    put_together: CT and record come from two sources and need not be of one person; a notice says so.
     progress: told the share of the saliency that is done; may raise to cancel.
     Raises UserFacingError in plain words.
     """
@@ -110,6 +113,7 @@ def review_case(
     horizon = choose_horizon(bundle, horizon_days)
     where, sentences = resolve_device(device)
     notices = [Notice("device_fallback", "caution", text) for text in sentences]
+    notices += pair_notices(study, timeline, put_together)
     job = _Job(study, timeline, bundle, horizon, explain, explain_events, seed, progress)
     try:
         return job.run(where, encoding, notices)
@@ -235,7 +239,7 @@ def case_notices(
         share, change = saliency.convergence_delta or 0.0, saliency.risk_change or 0.0
         text = (
             f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%. "
-            f"All slices together change it by {100 * change:.2g} of 100 patients."
+            f"The change to be explained is {true_minus(f'{100 * change:.2g}')} percentage points in all."
         )
         notices.append(Notice("not_converged", "caution", text))
     return tuple(notices)
@@ -263,19 +267,29 @@ def _input_notices(
     if bundle.virtual:
         text = "This model was trained on virtual patients. Its numbers do not apply to real people."
         notices.append(Notice("virtual_weights", "warning", text))
-    if study is not None and timeline is not None and (study.origin == "virtual") != (timeline.origin == "virtual"):
-        text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
-        notices.append(Notice("fabricated_pair", "warning", text))
     if encoding.ct is None and "image" in bundle.model.reads:
-        text = "There is no CT; the model uses its learned stand-in for a missing scan."
+        text = "There is no CT; the model was trained to answer without one too."
         notices.append(Notice("missing_ct", "caution", text))
     if encoding.ehr is None and timeline is not None and "ehr" in bundle.model.reads:
-        text = "The model knows no code of this record; it uses its learned stand-in for a missing record."
+        text = "The model knows no code of this record and answers as if there were none, as it was trained to."
         notices.append(Notice("no_known_code", "warning", text))
     elif encoding.ehr is None and "ehr" in bundle.model.reads:
-        text = "There is no record; the model uses its learned stand-in for a missing record."
+        text = "There is no record; the model was trained to answer without one too."
         notices.append(Notice("missing_timeline", "caution", text))
     return notices
+
+
+def pair_notices(study: CtStudy | None, timeline: Timeline | None, put_together: bool) -> list[Notice]:
+    """Doubt that scan and record are of one patient, in one sentence: what is known before what may be."""
+    if study is None or timeline is None:
+        return []
+    if (study.origin == "virtual") != (timeline.origin == "virtual"):
+        text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
+    elif put_together:
+        text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
+    else:
+        return []
+    return [Notice("fabricated_pair", "warning", text)]
 
 
 def _origin(part: CtStudy | Timeline) -> str:

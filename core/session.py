@@ -317,7 +317,7 @@ def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
 
 
 def _view() -> dict[str, Any]:
-    """What the viewer last reported: voxel (i, j, k), z_mm, window_hu (low, high), threshold, opacity; or empty."""
+    """What the viewer last reported: voxel (i, j, k), window_hu (low, high), inverted, threshold, opacity; or empty."""
     return cast("dict[str, Any]", st.session_state.setdefault("view", {}))
 
 

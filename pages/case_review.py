@@ -11,8 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import session
 from core.errors import UserFacingError
+from core.export.scan import window_of
 from core.intake import Case
-from core.view.packing import window_of
 from core.view.words import empty_html
 from pages._parts import events, export, header, quality, result, survival
 from pages._parts.header import Asked
@@ -93,7 +93,7 @@ def _case() -> Case | None:
             lines = ("No demo case is installed under assets/demo/cases.", "Load your own CT or record.")
             st.html(empty_html("panel", "No case is open", lines))
     if case is None:
-        st.page_link("pages/load.py", label="Load yours", icon=":material/folder_open:")
+        st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
     return case
 
 
@@ -101,7 +101,10 @@ def _case() -> Case | None:
 def _scan(case: Case, asked: Asked | None) -> None:
     """The viewer; what it reports reruns only this fragment."""
     if case.study is None:
-        lines = ("Models that read a CT use a learned stand-in and say so.", "Add one with \u201cLoad yours\u201d.")
+        lines = (
+            "Models that read a CT were trained to answer without one and will note that it is missing.",
+            "Add one with \u201cLoad your own\u201d.",
+        )
         st.html(empty_html("scan", "This case has no CT", lines))
         return
     with st.container(key="scan"):

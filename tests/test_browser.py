@@ -310,7 +310,7 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_map(page):
 @pytest.mark.skipif(not SERIES.exists(), reason="needs the real DICOM series in ../shared/data/ct")
 def test_a_dicom_series_is_uploaded_described_and_read(page):
     before = viewer(page, "ready")
-    page.get_by_role("link", name="Load yours").click()
+    page.get_by_role("link", name="Load your own").click()
     page.locator(".st-key-pick_ct input[type=file]").set_input_files(SERIES)
     for name in ("Read", "Open in case review"):
         button = page.get_by_role("button", name=name, exact=True)

@@ -24,11 +24,11 @@ from core.errors import UserFacingError
 from core.export import curve_record, export_review, figure_bytes, figure_inputs, keyed_digest, provenance, to_json
 from core.export.cohort import at_risk_on, cohort_risk
 from core.export.events import event_name, strongest_events
-from core.export.figure import FigureInputs, caption
+from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
 from core.export.scan import OPACITY, THRESHOLD, overlay_scale, plane_of
-from core.export.style import duration, percent
-from core.records import Attribution, CaseReview, CtStudy
+from core.export.style import duration, figure_style, percent
+from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
 from core.view.survival import curve_figure
@@ -195,6 +195,24 @@ def test_the_caption_can_stand_alone(inputs: FigureInputs) -> None:
         assert words in text
     for notice in inputs.review.notices[:1]:
         assert notice.text in text
+
+
+def test_every_notice_stands_on_the_page_warnings_first(inputs: FigureInputs) -> None:
+    levels = ("info", "caution", "warning")
+    notices = tuple(Notice(f"n{n}", levels[n % 3], f"Notice {n}. {'Long words of it ' * 25}") for n in range(13))  # type: ignore[arg-type]
+    told = replace(inputs, review=replace(inputs.review, notices=notices))
+    words = " ".join(caption(told).split())
+    places = [words.index(f"Notice {n}.") for n in (2, 5, 8, 11, 1, 4, 7, 10, 0, 3, 6, 9, 12)]
+    assert places == sorted(places)
+    with figure_style():
+        figure, usual = build_figure(told), build_figure(inputs)
+        drawn = next(text for text in figure.texts if "Notice 0." in text.get_text())
+        notice = next(text for text in figure.texts if text.get_text() == RESEARCH_NOTICE)
+        figure.draw_without_rendering()
+        assert drawn.get_window_extent().y0 > notice.get_window_extent().y1
+    assert figure.get_figheight() > usual.get_figheight() == SIZE_INCHES[1]
+    tops = [(1 - made.axes[0].get_position().y1) * made.get_figheight() for made in (figure, usual)]
+    assert tops[0] == pytest.approx(tops[1], abs=0.01)
 
 
 def test_planes_are_shown_as_a_radiologist_expects() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from core.errors import UserFacingError
 from core.intake import Cancelled, Case
 from core.quality import Factor, QualityReport
 from core.records import CaseReview
+from core.review import pair_notices
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSIONS = ("cross_attention", "image_only", "ehr_only")
@@ -47,16 +48,27 @@ class World:
     cancelled: int = 0
 
     def review_case(
-        self, study, timeline, bundle, *, horizon_days, explain, encoding, explain_events=True, progress=None
+        self,
+        study,
+        timeline,
+        bundle,
+        *,
+        horizon_days,
+        explain,
+        encoding,
+        put_together=False,
+        explain_events=True,
+        progress=None,
     ) -> CaseReview:
         self.asked.append((bundle.fusion, horizon_days, explain))
         if self.refusal:
             raise self.refusal
         if explain and progress:
             self.tell(progress)
-        return view_support.review(
+        made = view_support.review(
             study, timeline, fusion=bundle.fusion, horizon_days=horizon_days, explain=explain, task=bundle.task
         )
+        return replace(made, notices=(*pair_notices(study, timeline, put_together), *made.notices))
 
     def tell(self, progress) -> None:
         """One step of a saliency; a slow one never ends by itself."""
@@ -234,7 +246,9 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
 
 def test_single_modality_curves_on_request(world):
     app = fine(opened())
+    assert {"CT alone", "Record alone"}.isdisjoint(names_of(app, 0))
     fine(app.toggle(key="alone").set_value(True).run())
+    assert {"CT alone", "Record alone"} <= names_of(app, 0)
 
 
 def test_a_case_without_a_record(world):
@@ -280,7 +294,7 @@ def test_an_unreadable_demo_is_told_and_another_can_be_opened(world):
     world.demo_refusal = UserFacingError("The file is damaged.", "an intact file", "Install again.")
     app = fine(opened())
     assert "The file is damaged" in html(app)
-    assert any(link.proto.label == "Load yours" for link in app.get("page_link"))
+    assert any(link.proto.label == "Load your own" for link in app.get("page_link"))
 
 
 def test_no_demo_case_at_all(world, monkeypatch):
@@ -292,7 +306,9 @@ def test_the_timeline_search_and_dates(world):
     app = fine(opened())
     fine(app.text_input(key="event_search").set_value("probnp").run())
     assert "2020" not in html(app)
+    assert not any("2020" in option for option in app.selectbox(key="event_list").options)
     fine(app.toggle(key="show_dates").set_value(True).run())
+    assert app.selectbox(key="event_list").options[0].startswith("29 Feb 2020: NT-proBNP")
 
 
 def test_picking_a_strong_event_shows_the_raw_event(world):
@@ -301,6 +317,11 @@ def test_picking_a_strong_event_shows_the_raw_event(world):
     assert "2,310 pg/mL</td>" not in html(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
+
+
+def names_of(app: AppTest, chart: int) -> set[str]:
+    """Names of the lines and marks of a chart."""
+    return {line.get("name", "") for line in json.loads(app.get("plotly_chart")[chart].proto.spec)["data"]}
 
 
 def axis_of(app: AppTest) -> list[float]:
@@ -336,6 +357,18 @@ def test_found_events_can_be_chosen_from_a_list(world):
     assert app.selectbox(key="event_list").value == 4
 
 
+def test_age_and_sex_are_found_too_and_the_count_is_the_header_s(world):
+    app = fine(opened())
+    events = len(RECORD.events)
+    assert f"Record: {events} events" in html(app)
+    assert app.selectbox(key="event_list").label == f"Events found: {events}"
+    fine(app.text_input(key="event_search").set_value("age 64").run())
+    assert app.selectbox(key="event_list").options == ["no day of its own: Age 64"]
+    assert "it is in the list only" in html(app)
+    fine(app.selectbox(key="event_list").set_value(1).run())
+    assert "no day of its own</td>" in html(app)
+
+
 def test_age_is_an_event_without_a_day_and_never_a_date_of_birth(world):
     app = fine(opened())
     app.session_state["picked_events"] = [1]
@@ -348,6 +381,8 @@ def test_age_is_an_event_without_a_day_and_never_a_date_of_birth(world):
 def test_trends_open(world):
     app = fine(opened())
     fine(app.toggle(key="trends").set_value(True).run())
+    drawn = json.loads(app.get("plotly_chart")[2].proto.spec)
+    assert [str(note["text"]) for note in drawn["layout"]["annotations"]] == ["NT-proBNP, serum (pg/mL)"]
 
 
 def test_the_model_card_shows_card_and_cohort(world):
@@ -356,12 +391,17 @@ def test_the_model_card_shows_card_and_cohort(world):
     assert "Mortality after suspected pulmonary embolism" in html(app)
 
 
-def test_own_case_is_marked_as_a_pair_put_together_here(world):
+def test_own_case_is_marked_as_a_pair_put_together_here_on_screen_and_in_exports(world, monkeypatch):
+    told: list[CaseReview] = []
+    made = session.exports
+    monkeypatch.setattr(session, "exports", lambda case, key, result: told.append(result) or made(case, key, result))
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.session_state["case"] = Case("Your own case", SCAN, RECORD, fabricated=True)
+    app.session_state["case"] = Case("Your own case", SCAN, RECORD, fabricated=True, released=True)
     app.session_state["demo"] = None
     fine(app.run())
-    assert "fabricated patient" in html(app)
+    assert html(app).count("fabricated patient") == 1
+    assert all("fabricated_pair" in {notice.key for notice in result.notices} for result in told)
+    assert told
     assert app.selectbox(key="case_pick").value == "own"
 
 

@@ -174,8 +174,11 @@ def test_a_record_only_model_says_why_there_is_no_saliency() -> None:
 def test_virtual_weights_and_fabricated_pairs_are_said(small: SmallBundle, review: CaseReview) -> None:
     assert "virtual_weights" in _keys(review)
     assert "fabricated_pair" not in _keys(review)
-    mixed = review_case(study(origin="real"), SICK, small, explain=None)
-    assert "fabricated_pair" in _keys(mixed)
+    together = review_case(SCAN, SICK, small, explain=None, put_together=True)
+    assert "fabricated patient" in " ".join(notice.text for notice in together.notices)
+    assert "fabricated_pair" not in _keys(review_case(None, SICK, small, explain=None, put_together=True))
+    mixed = review_case(study(origin="real"), SICK, small, explain=None, put_together=True)
+    assert [notice.key for notice in mixed.notices].count("fabricated_pair") == 1
     assert "This pair is not one patient" in " ".join(notice.text for notice in mixed.notices)
     assert "virtual_weights" not in _keys(review_case(SCAN, SICK, replace(small, virtual=False), explain=None))
 
@@ -244,7 +247,7 @@ def test_a_path_method_says_how_much_it_misses_and_of_how_much(small: SmallBundl
     assert change is not None
     said = [notice.text for notice in result.notices if notice.key == "not_converged"]
     assert len(said) == (missed > 0.05)
-    assert all(f"{100 * missed:.0f}%" in text and f"{100 * change:.2g} of 100" in text for text in said)
+    assert all(f"{100 * missed:.0f}%" in text and f"{100 * change:.2g} percentage points" in text for text in said)
     assert review.saliency is not None
     assert review.saliency.risk_change is None
 

@@ -10,6 +10,8 @@ import pytest
 from view_support import ScreenBundle, review, study, timeline
 
 from core.cohort.tasks import TASKS
+from core.export.figure import build_figure, caption
+from core.export.style import figure_style
 from core.view import exporting
 from core.view.exporting import Exports
 
@@ -37,6 +39,31 @@ def test_the_figure_shows_the_planes_and_the_overlay_on_screen():
     told = json.loads(Exports(SCAN, RECORD, RESULT, BUNDLE, view).file("provenance.json"))["view"]
     assert told["slice_ijk"] == [3, 4, 11]
     assert (told["overlay"]["threshold"], told["overlay"]["opacity"]) == (0.6, 0.0)
+
+
+def test_an_inverted_grey_scale_is_drawn_and_said():
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, {**on_screen(11), "inverted": True})
+    assert json.loads(files.file("provenance.json"))["view"]["grey_scale_inverted"]
+    assert "grey scale inverted" in caption(files.inputs())
+    plain = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(11))
+    assert "inverted" not in caption(plain.inputs())
+    with figure_style():
+        maps = [build_figure(made.inputs()).axes[0].images[0].get_cmap().name for made in (files, plain)]
+    assert maps == ["gray_r", "gray"]
+
+
+def test_an_archive_is_of_one_view_however_the_viewer_moves_meanwhile(monkeypatch):
+    view = on_screen(5)
+
+    def drawn(inputs, kind) -> bytes:
+        view.update(on_screen(11))
+        return f"slice {inputs.slice_ijk[2]}".encode()
+
+    monkeypatch.setattr(exporting, "figure_bytes", drawn)
+    with zipfile.ZipFile(io.BytesIO(Exports(SCAN, RECORD, RESULT, BUNDLE, view).archive())) as archive:
+        assert {archive.read(f"figure.{kind}") for kind in ("png", "svg", "pdf")} == {b"slice 5"}
+        assert json.loads(archive.read("figure.pdf.json"))["view"]["slice_ijk"][2] == 5
+        assert json.loads(archive.read("provenance.json"))["view"]["slice_ijk"][2] == 5
 
 
 def test_what_the_viewer_said_of_another_scan_is_not_used():

@@ -226,7 +226,7 @@ def test_day_0_is_what_the_case_says_and_not_what_the_task_is_about():
 def test_the_risk_is_a_sentence_in_the_words_of_the_task():
     words = re.sub(r"<[^>]+>", "", headline_html(RESULT, baseline()))
     assert "Death from any cause is expected within 90 days in about 9 of 100 patients like this one" in words
-    assert "in the training cohort in about 2." in words
+    assert "(training cohort: about 2)." in words
 
 
 def test_a_median_beyond_the_axis_says_so():

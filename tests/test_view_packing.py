@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from view_support import review, saliency, study, timeline
+from view_support import ScreenBundle, review, saliency, study, timeline
 
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
+from core.export.figure import figure_inputs
+from core.export.scan import overlay_scale
 from core.records import CtStudy
 from core.view import packing
 from core.view.packing import block_mean, pack, pack_expected, pack_overlay, pack_volume, quantise, shown_shape, unpack
@@ -99,6 +103,28 @@ def test_the_overlay_peaks_where_the_saliency_peaks(signed):
     assert len(header["colours"]) == 256
     if signed:
         assert shown[30, 20, 15] < 128
+
+
+def test_a_map_that_only_lowers_the_risk_opens_where_the_figure_does():
+    scan = study()
+    values = -np.abs(saliency(scan).values)
+    lowering = replace(saliency(scan), values=values)
+    header, _ = unpack(pack_overlay(scan, lowering, None, digest="x"))
+    result = replace(review(scan, timeline()), saliency=lowering)
+    assert (
+        tuple(header["focus"]) == figure_inputs(scan, timeline(), result, ScreenBundle("concat", result.task)).slice_ijk
+    )
+    assert header["focus"] == [10.0, 8.0, 4.0]
+
+
+def test_screen_and_figure_have_one_colour_scale_even_where_the_screen_shows_fewer_voxels(monkeypatch):
+    monkeypatch.setattr(packing, "OVERLAY_VOXELS_LIMIT", 140 * 140 * 8 // 2)
+    scan = study((140, 140, 8))
+    fine = replace(saliency(scan), values=np.random.default_rng(0).normal(size=scan.shape).astype(np.float32))
+    header, payload = unpack(pack_overlay(scan, fine, None, digest="x"))
+    assert header["limit"] == overlay_scale(fine).limit > 3
+    shown = np.frombuffer(payload, np.uint8).reshape(header["shape"], order="F")
+    assert np.array_equal(shown, quantise(block_mean(fine.values, header["shape"]), header["limit"], True))
 
 
 def test_a_large_overlay_is_reduced_and_still_points_at_the_same_place(monkeypatch):

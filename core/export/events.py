@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.records import EventAttribution, Timeline
 from core.timeline import describe
+from core.words import true_minus
 
 TOP_EVENTS = 8
 LONGEST_NAME = 34
@@ -55,15 +56,6 @@ def day_words(day: float) -> str:
         return "no day of its own"
     whole = round(day)
     return "day 0" if whole == 0 else f"day \u2212{-whole:,}"
-
-
-def true_minus(number: str) -> str:
-    """A formatted number with the minus sign that is as wide as its digits.
-
-    >>> true_minus("-1.1e-04")
-    '−1.1e−04'
-    """
-    return number.replace("-", "\u2212")
 
 
 def is_undated(timeline: Timeline) -> npt.NDArray[np.bool_]:

@@ -15,17 +15,27 @@ from matplotlib.gridspec import GridSpec, SubplotSpec
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
-from core.export.events import true_minus
 from core.export.panels import draw_attention, draw_curve, draw_events
-from core.export.scan import OPACITY, THRESHOLD, Overlay, colour_source, draw_plane, overlay_scale
-from core.export.style import FUSION_TITLES, NOTICE, WARNING, duration, figure_style
+from core.export.scan import (
+    OPACITY,
+    THRESHOLD,
+    Overlay,
+    colour_source,
+    draw_plane,
+    overlay_scale,
+    strongest_voxel,
+    window_of,
+)
+from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, duration, figure_style
 from core.records import CaseReview, CtStudy, Timeline
+from core.words import true_minus
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 DPI = 300
 SIZE_INCHES = (11.0, 7.6)
-READING_WINDOWS_HU = {"pe_mortality": (-250, 450)}
+CAPTION_LINES, CAPTION_POINTS, LINE_SPACING = 5, 6.6, 1.35
+"""Lines that the page has room for above the notice; each line more makes it taller."""
 _CLEAN = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None, "Title": "Case review figure", "Description": NOTICE},
@@ -38,6 +48,7 @@ class FigureInputs:
     """What a figure shows. slice_ijk: voxel whose three planes are drawn; window_hu: (low, high).
 
     threshold: share of the colour scale's limit below which no saliency is drawn. opacity: of the rest; 0 hides it.
+    inverted: the grey scale runs from white to black.
     """
 
     study: CtStudy | None
@@ -48,6 +59,7 @@ class FigureInputs:
     slice_ijk: tuple[int, int, int]
     threshold: float = THRESHOLD
     opacity: float = OPACITY
+    inverted: bool = False
 
     @property
     def overlay(self) -> Overlay | None:
@@ -69,7 +81,7 @@ def figure_inputs(
 
     window: (low, high) HU. slice_k: axial slice index of the study. Raises UserFacingError for one outside the study.
     """
-    low, high = window or READING_WINDOWS_HU.get(review.task.name, (-160, 240))
+    low, high = window or window_of(review.task.name)
     if not low < high:
         raise UserFacingError("The window is empty.", "a lower HU below the upper HU", "Choose another window.")
     ijk = (0, 0, 0) if study is None else _salient_voxel(study, review, slice_k)
@@ -87,21 +99,31 @@ def figure_bytes(inputs: FigureInputs, format: Format = "png") -> bytes:
 
 def build_figure(inputs: FigureInputs) -> Figure:
     """The page as a matplotlib Figure (no pyplot, no global state). Call inside `figure_style`."""
-    figure = Figure(figsize=SIZE_INCHES)
+    words = caption(inputs)
+    more_lines = max(0, words.count("\n") + 1 - CAPTION_LINES)
+    grown = more_lines * CAPTION_POINTS * LINE_SPACING / 72
+    width, usual = SIZE_INCHES
+    height = usual + grown
+    figure = Figure(figsize=(width, height))
+
+    def above(share: float) -> float:
+        """A place above the caption, moved up by what that has grown."""
+        return (share * usual + grown) / height
+
     widths, gap = ((0.01, 1), 0.05) if inputs.study is None else ((1.12, 1), 0.24)
-    frame = {"left": 0.052, "right": 0.975, "top": 0.925, "bottom": 0.185}
+    frame = {"left": 0.052, "right": 0.975, "top": above(0.925), "bottom": above(0.185)}
     outer = GridSpec(1, 2, figure, wspace=gap, width_ratios=widths, **frame)
     if inputs.study is not None:
         _draw_scan(figure, outer[0, 0], inputs)
     _draw_plots(figure, outer[0, 1], inputs)
-    figure.text(0.045, 0.962, _headline(inputs), fontsize=10.5, weight="bold", va="center")
-    figure.text(0.045, 0.118, caption(inputs), fontsize=6.6, va="top", linespacing=1.35)
-    figure.text(0.045, 0.018, NOTICE, fontsize=9, weight="bold", color=WARNING, va="center")
+    figure.text(0.045, above(0.962), _headline(inputs), fontsize=10.5, weight="bold", va="center")
+    figure.text(0.045, above(0.118), words, fontsize=CAPTION_POINTS, va="top", linespacing=LINE_SPACING)
+    figure.text(0.045, 0.018 * usual / height, NOTICE, fontsize=9, weight="bold", color=WARNING, va="center")
     return figure
 
 
 def caption(inputs: FigureInputs) -> str:
-    """Model, task, horizon, method, window, slice and every notice, wrapped to the page."""
+    """Model, task, horizon, method, window, slice and every notice, most serious first, wrapped to the page."""
     review = inputs.review
     model = f"Model {FUSION_TITLES.get(review.fusion, review.fusion)} (weights {review.bundle_digest[:12]})"
     parts = [f"{model}; task {review.task.title}; horizon {duration(review.horizon_days)}; band: {review.curve.band}."]
@@ -113,12 +135,13 @@ def caption(inputs: FigureInputs) -> str:
     if inputs.study is not None:
         low, high = inputs.window_hu
         x, y, z = world_mm(inputs)
-        window = f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f})."
+        grey = ", grey scale inverted" if inputs.inverted else ""
+        window = f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f}){grey}."
         planes = f"Planes at z {z:.1f}, y {y:.1f}, x {x:.1f} mm (RAS+); patient's right on the left."
         parts += [true_minus(window), true_minus(planes)]
         parts.append(_origin_words(inputs))
-    parts += [notice.text for notice in review.notices]
-    return textwrap.fill(" ".join(part for part in parts if part), 215, max_lines=7, placeholder=" …")
+    parts += [notice.text for notice in by_level(review.notices)]
+    return textwrap.fill(" ".join(part for part in parts if part), 215)
 
 
 def _overlay_words(inputs: FigureInputs) -> str:
@@ -140,14 +163,8 @@ def _salient_voxel(study: CtStudy, review: CaseReview, slice_k: int | None) -> t
     if slice_k is not None and not 0 <= slice_k < shape[2]:
         raise UserFacingError(f"Slice {slice_k} is not in the study.", f"0 to {shape[2] - 1}", "Choose another slice.")
     middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2 if slice_k is None else slice_k)
-    if review.saliency is None or not review.saliency.values.any():
-        return middle
-    values = review.saliency.values if slice_k is None else review.saliency.values[:, :, slice_k : slice_k + 1]
-    values = values if values.max() > 0 else np.abs(values)
-    i, j, k = np.unravel_index(int(values.argmax()), values.shape)
-    if not values[i, j, k]:
-        return middle
-    return int(i), int(j), int(k) if slice_k is None else slice_k
+    strongest = None if review.saliency is None else strongest_voxel(review.saliency, slice_k)
+    return strongest or middle
 
 
 def _draw_scan(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
@@ -160,7 +177,8 @@ def _draw_scan(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None
     i, j, k = inputs.slice_ijk
     for plane, index, place in (("axial", k, rows[0]), ("coronal", j, small[0]), ("sagittal", i, small[1])):
         axes = figure.add_subplot(place)
-        draw_plane(axes, study, plane, index, inputs.window_hu, review.saliency, scale, inputs.bundle.virtual)
+        grey = (inputs.window_hu, inputs.inverted)
+        draw_plane(axes, study, plane, index, *grey, review.saliency, scale, inputs.bundle.virtual)
         if plane == "axial" and scale is not None:
             _draw_scale(figure, axes, scale, review)
     if attends:

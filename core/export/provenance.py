@@ -108,6 +108,7 @@ def _view(inputs: FigureInputs) -> dict[str, Any] | None:
     x, y, z = world_mm(inputs)
     return {
         "window_hu": {"low": low, "high": high, "width": high - low, "level": (low + high) / 2},
+        "grey_scale_inverted": inputs.inverted,
         "slice_ijk": list(inputs.slice_ijk),
         "slice_mm": {"axial_z": z, "coronal_y": y, "sagittal_x": x},
         "orientation": "RAS+ millimetres; patient's right on the left of axial and coronal planes",

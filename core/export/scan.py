@@ -19,6 +19,8 @@ LETTERS = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagi
 """Letters at the left, right, top and bottom edge."""
 THRESHOLD, OPACITY = 0.35, 0.55
 """How the viewer opens: magnitudes below this share of the limit are not drawn, the others this opaque."""
+READING_WINDOWS_HU = {"pe_mortality": (-250, 450)}
+SATURATION_PERCENTILE = 99.9
 _SHADE = {"facecolor": "black", "alpha": 0.45, "edgecolor": "none", "pad": 0.8}
 
 
@@ -42,12 +44,30 @@ class Overlay:
         return SIGNED_MAP if self.signed else MAGNITUDE_MAP
 
 
+def window_of(task: str | None) -> tuple[int, int]:
+    """HU window (low, high) to read by: wide enough for clot or calcium, whatever the model reads."""
+    return READING_WINDOWS_HU.get(task or "", (-160, 240))
+
+
 def overlay_scale(saliency: Attribution, threshold: float = THRESHOLD, opacity: float = OPACITY) -> Overlay:
-    """Limit = 99.9th percentile of the magnitudes that are not zero (the maximum where these are few)."""
+    """The colour scale of figures and screen, from the map's own voxels.
+
+    Limit = 99.9th percentile of the magnitudes that are not zero (the maximum where these are few).
+    """
     sizes = np.abs(saliency.values)
     used = sizes[sizes > 0]
-    limit = (float(np.percentile(used, 99.9)) or float(used.max())) if used.size else 1.0
+    limit = (float(np.percentile(used, SATURATION_PERCENTILE)) or float(used.max())) if used.size else 1.0
     return Overlay(limit, saliency.signed, threshold, opacity)
+
+
+def strongest_voxel(saliency: Attribution, k: int | None = None) -> tuple[int, int, int] | None:
+    """Voxel (of axial slice `k` where given) that raises the risk most; else the largest; None in a map of zeros."""
+    values = saliency.values if k is None else saliency.values[:, :, k : k + 1]
+    values = values if values.max() > 0 else np.abs(values)
+    at = np.unravel_index(int(values.argmax()), values.shape)
+    if not values[at]:
+        return None
+    return int(at[0]), int(at[1]), int(at[2]) if k is None else k
 
 
 def plane_of(volume: npt.NDArray[np.generic], plane: str, index: int) -> npt.NDArray[np.generic]:
@@ -63,17 +83,18 @@ def draw_plane(
     plane: str,
     index: int,
     window_hu: tuple[float, float],
+    inverted: bool,
     saliency: Attribution | None,
     scale: Overlay | None,
     watermark: bool,
 ) -> None:
-    """CT, overlay and orientation letters; black around, in both themes and on paper."""
+    """CT, overlay and orientation letters; black around, in both themes and on paper. inverted: air is white."""
     across, down = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}[plane]
     spacing = study.spacing_mm
     axes.set_facecolor("black")
     axes.imshow(
         plane_of(study.voxels_hu, plane, index),
-        cmap="gray",
+        cmap="gray_r" if inverted else "gray",
         vmin=window_hu[0],
         vmax=window_hu[1],
         aspect=spacing[down] / spacing[across],

@@ -12,6 +12,7 @@ import matplotlib
 from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
 from core.records import Notice
 
+LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
 OUTSIDE_MARK = "Outside the training population"
 
@@ -60,6 +61,11 @@ def curve_marks(notices: Iterable[Notice], virtual: bool) -> list[str]:
     """What stands across a curve on screen and in exports: weights of virtual patients, a case outside training."""
     outside = any(notice.key == "outside_population" and notice.level == "warning" for notice in notices)
     return [WATERMARK] * virtual + [OUTSIDE_MARK] * outside
+
+
+def by_level(notices: Iterable[Notice]) -> list[Notice]:
+    """Notices, most serious first; those of one level in their own order."""
+    return sorted(notices, key=lambda notice: LEVEL_ORDER[notice.level])
 
 
 def fusion_colour(fusion: str) -> str:

@@ -36,8 +36,9 @@ def embedding_factor(embedding: npt.NDArray[np.float32], reference: pd.DataFrame
     if np.isnan(share):
         return Factor("likeness", "unknown", "too few training patients", "20 are needed to compare", "fused")
     verdict: Verdict = "in" if share < EDGE_SHARE else "edge" if share < OUTSIDE_SHARE else "outside"
-    found = f"stands further apart than {min(100 * share, 99.9):.3g}% of training patients"
-    far = f"{min(100 * share, 99.9):.3g}% of training patients have nearer neighbours among the others"
+    part = f"{min(100 * share, 99.9):.3g}% of training patients"
+    found = f"farther from its nearest neighbours than {part} are from theirs"
+    far = f"{part} have nearer neighbours among the others"
     return Factor("likeness", verdict, found, "patients like this one were seen" if verdict == "in" else far, "fused")
 
 

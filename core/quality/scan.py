@@ -15,6 +15,7 @@ from core.quality.report import VERDICTS, Factor, Verdict
 from core.quality.thorax import Thorax, thorax_of
 from core.quality.voxels import blood_hu, hu_peaks, largest_step, lung_cuts, metal, noise_hu, planes_mm
 from core.records import AcquisitionFacts, CtStudy
+from core.words import true_minus
 
 CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
 _UNENHANCED_HU, _ENHANCED_HU = 90, 130
@@ -105,7 +106,7 @@ def _orientation(found: Orientation | None) -> Factor:
         (found.front, "spine behind", "front and back are exchanged: the spine lies in front"),
         (found.side, "heart left", "left and right are exchanged, or heart and liver lie on the other side"),
     )
-    shown = ", ".join(f"{good} {score:+.2f}" for score, good, _ in words)
+    shown = ", ".join(f"{good} {true_minus(f'{score:+.2f}')}" for score, good, _ in words)
     wrong = [bad for score, _, bad in words if score < ORIENTATION_OUTSIDE]
     if wrong:
         return Factor(name, "outside", shown, "; ".join(wrong))
@@ -140,7 +141,8 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     if math.isnan(blood):
         return Factor(name, "unknown", "heart and great vessels not found", "blood could not be measured")
     seen = None if _UNENHANCED_HU <= blood < _ENHANCED_HU else blood >= _ENHANCED_HU
-    found = f"blood {blood:.0f} HU" + {None: "", True: ", agent named", False: ", no agent"}[facts.contrast_agent]
+    named = {None: "", True: ", agent named", False: ", no agent"}[facts.contrast_agent]
+    found = f"blood {true_minus(f'{blood:.0f}')} HU{named}"
     contradiction = "header and voxels disagree about contrast" if {seen, facts.contrast_agent} == {True, False} else ""
     expected = CONTRAST_EXPECTED.get(task_name or "")
     if expected is None:
@@ -201,7 +203,7 @@ def _motion(measured: ScanMeasures) -> Factor:
 def _values(measured: ScanMeasures) -> Factor:
     peaks = measured.peaks_hu
     verdicts = [LIMITS[f"{name}_hu"].judge(value) for name, value in peaks.items() if not _padded(name, value)]
-    found = ", ".join(f"{name} {value:.0f}" for name, value in peaks.items() if not math.isnan(value))
+    found = ", ".join(f"{name} {true_minus(f'{value:.0f}')}" for name, value in peaks.items() if not math.isnan(value))
     verdict = worst(verdicts)
     reason = "air, fat and soft tissue lie where they should" if verdict == "in" else "values are shifted or scaled"
     if verdict == "unknown":

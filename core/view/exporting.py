@@ -19,8 +19,8 @@ from core.records import CaseReview, CtStudy, Timeline
 class Exports:
     """Makes export files when asked, in any thread.
 
-    view: what the viewer last reported (voxel, window_hu, threshold, opacity, volume), a mapping that follows it as it
-    moves; or empty.
+    view: what the viewer last reported (voxel, window_hu, threshold, opacity, inverted, volume), a mapping that follows
+    it as it moves; or empty.
     """
 
     study: CtStudy | None
@@ -37,8 +37,8 @@ class Exports:
         return (*pictures, *maps, "curve.json", "provenance.json")
 
     def inputs(self) -> FigureInputs:
-        """The figure's inputs as the viewer shows the scan: voxel, window, threshold and opacity of the overlay."""
-        study, view = self.study, self.view
+        """The figure's inputs as the viewer shows the scan now: voxel, window, grey scale and look of the overlay."""
+        study, view = self.study, dict(self.view)
         if study is None or not str(view.get("volume", "")).startswith(study.digest[:24]):
             return figure_inputs(study, self.timeline, self.review, self.bundle)
         window, (i, j, k) = (float(view["window_hu"][0]), float(view["window_hu"][1])), map(int, view["voxel"])
@@ -48,27 +48,32 @@ class Exports:
             slice_ijk=(_inside(i, study.shape[0]), _inside(j, study.shape[1]), k),
             threshold=float(view.get("threshold", made.threshold)),
             opacity=float(view.get("opacity", made.opacity)),
+            inverted=bool(view.get("inverted", made.inverted)),
         )
 
     def file(self, name: str) -> bytes:
         """One of `names`, in memory."""
+        return self._file(name, self.inputs())
+
+    def archive(self) -> bytes:
+        """All of `names` as one zip in memory, of one view; every picture and map with its sidecar."""
+        inputs, buffer = self.inputs(), io.BytesIO()
+        record = provenance(inputs)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in self.names:
+                archive.writestr(name, self._file(name, inputs))
+                if not name.endswith(".json"):
+                    archive.writestr(f"{name}.json", to_json({**record, "file": name}))
+        return buffer.getvalue()
+
+    def _file(self, name: str, inputs: FigureInputs) -> bytes:
         if name == "saliency.nii.gz" and self.study is not None and self.review.saliency is not None:
             return saliency_nifti(self.study, self.review.saliency)
         if name == "curve.json":
             return to_json(curve_record(self.review)).encode()
         if name == "provenance.json":
-            return to_json(provenance(self.inputs())).encode()
-        return figure_bytes(self.inputs(), cast("Format", name.rsplit(".", 1)[-1]))
-
-    def archive(self) -> bytes:
-        """All of `names` as one zip in memory; every picture and map with its sidecar."""
-        record, buffer = provenance(self.inputs()), io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in self.names:
-                archive.writestr(name, self.file(name))
-                if not name.endswith(".json"):
-                    archive.writestr(f"{name}.json", to_json({**record, "file": name}))
-        return buffer.getvalue()
+            return to_json(provenance(inputs)).encode()
+        return figure_bytes(inputs, cast("Format", name.rsplit(".", 1)[-1]))
 
 
 def _inside(index: int, count: int) -> int:

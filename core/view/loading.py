@@ -9,6 +9,7 @@ from html import escape
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
 from core.load import SeriesSummary
@@ -77,3 +78,14 @@ def columns_html(columns: Sequence[ColumnFound]) -> str:
 def facts_html(lines: Sequence[str]) -> str:
     """What was read, and each note about it, as a list."""
     return f'<ul class="facts">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
+
+
+def rows_html(table: pd.DataFrame) -> str:
+    """A numbered table; drawn here and not as a data grid, whose content could be saved as a file."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in ("No.", *table.columns))
+    lines = (
+        "".join(f"<td>{'' if pd.isna(cell) else escape(str(cell))}</td>" for cell in (number, *cells))
+        for number, cells in enumerate(table.itertuples(index=False), 1)
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

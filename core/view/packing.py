@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
+from core.export.scan import overlay_scale, strongest_voxel
 from core.export.style import duration
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
@@ -22,7 +23,6 @@ from core.view.colour import saliency_colours
 MAGIC = b"CTV1"
 VOLUME_BYTES_LIMIT = 120 * 2**20
 OVERLAY_VOXELS_LIMIT = 6 * 2**20
-SATURATION_PERCENTILE = 99.9
 
 
 def pack(header: Mapping[str, Any], payload: bytes = b"") -> bytes:
@@ -61,11 +61,6 @@ def shown_shape(shape: Sequence[int], limit: int) -> tuple[int, int, int]:
     while i * j * k > limit and k > 1:
         k = (k + 1) // 2
     return i, j, k
-
-
-def window_of(task: str | None) -> tuple[int, int]:
-    """HU window (low, high) the viewer opens with: wide enough to read clot or calcium, whatever the model reads."""
-    return (-250, 450) if task == "pe_mortality" else (-160, 240)
 
 
 def pack_volume(
@@ -111,9 +106,9 @@ def pack_overlay(
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
-    The map is quantised to uint8 (signed: 128 is zero) up to the 99.9th percentile of its size. Where there is none,
-    `reason` says why, or `pending` names the map that is still being computed. `digest` must change whenever anything
-    shown changes; `question` is the one of `pack_expected` it answers.
+    The map is quantised to uint8 (signed: 128 is zero) up to the limit of the figure's colour scale. Where there is
+    none, `reason` says why, or `pending` names the map that is still being computed. `digest` must change whenever
+    anything shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
@@ -135,7 +130,7 @@ def pack_overlay(
         return pack(header)
     grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
     values = block_mean(saliency.values, grid)
-    limit = float(np.percentile(np.abs(values[values != 0]), SATURATION_PERCENTILE)) if values.any() else 1.0
+    limit = overlay_scale(saliency).limit
     header |= {
         "shape": list(grid),
         "limit": limit,
@@ -192,9 +187,9 @@ def slice_strip(
 def _focus(study: CtStudy, saliency: Attribution | None, bars: list[list[float]]) -> list[float] | None:
     """Where the viewer opens: the strongest voxel of the map, else the heaviest slice (shown grid)."""
     shape = shown_shape(study.shape, VOLUME_BYTES_LIMIT // 2)
-    if saliency is not None and saliency.values.any():
-        strongest = np.unravel_index(int(np.argmax(saliency.values)), saliency.values.shape)
-        return [float(at) * part / whole for at, part, whole in zip(strongest, shape, study.shape, strict=True)]
+    strongest = None if saliency is None else strongest_voxel(saliency)
+    if strongest is not None:
+        return [(at + 0.5) * part / whole - 0.5 for at, part, whole in zip(strongest, shape, study.shape, strict=True)]
     if bars:
         return [shape[0] / 2, shape[1] / 2, max(bars, key=lambda bar: bar[1])[0]]
     return None

@@ -210,7 +210,7 @@ def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
     if not np.isfinite(risk):
         return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
     event = review.task.event_words
-    beside = f", in the training cohort in {in_hundred(reference)}" if np.isfinite(reference) else ""
+    beside = f" (training cohort: {in_hundred(reference)})" if np.isfinite(reference) else ""
     return (
         f'<p class="risk-words">{escape(event[:1].upper() + event[1:])} is expected within {escape(duration(day))} '
         f"in {in_hundred(risk)} of 100 patients like this one{beside}. Range: {escape(review.curve.band)}.</p>"

@@ -11,11 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.export.events import day_words, true_minus, unit_words
+from core.export.events import day_words, unit_words
 from core.export.style import COHORT, EHR, IMAGE, WARNING
 from core.view.colour import translucent
 from core.view.lanes import LANES
 from core.view.layout import INK_ON_LIGHT, finish
+from core.words import true_minus
 
 BINS = 420
 FUTURE_SHARE = 0.13

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.export.events import day_words, true_minus
+from core.export.events import day_words
+from core.export.style import by_level
 from core.records import CtStudy, Notice, Task, Timeline
+from core.words import true_minus
 
-_LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 _LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
 
 
@@ -86,7 +87,7 @@ def escape_markdown(text: str) -> str:
 
 def notices_html(notices: Iterable[Notice]) -> str:
     """Every notice, most serious first: icon, level in words, sentence."""
-    ordered = sorted(notices, key=lambda notice: _LEVEL_ORDER[notice.level])
+    ordered = by_level(notices)
     return f'<div class="notes">{"".join(_note(n.level, n.text) for n in ordered)}</div>' if ordered else ""
 
 

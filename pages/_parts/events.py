@@ -28,12 +28,15 @@ def draw(case: Case, review: CaseReview | None) -> None:
     """The whole panel; selecting a mark reruns only this part of the page."""
     timeline = case.timeline
     if timeline is None:
-        lines = ("Models that read a record use a learned stand-in and say so.", "Add one with \u201cLoad yours\u201d.")
+        lines = (
+            "Models that read a record were trained to answer without one and will note that it is missing.",
+            "Add one with \u201cLoad your own\u201d.",
+        )
         st.html(empty_html("lanes", "This case has no record", lines))
         return
     rows = session.event_table(case, review)
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
-    shown, span, measure = _controls(rows)
+    shown, span, measure = _controls(every)
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
     with strong:
@@ -134,10 +137,13 @@ def _short_name(row: object, measure: str) -> str:
     return f"{row.words} {row.value}".strip() + arrow  # type: ignore[attr-defined]
 
 
-def _lanes(case: Case, timeline: Timeline, rows: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
+def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
+    """The chart of those found events that have a day; without one, words instead."""
+    rows = kept[kept["day"].notna()]
     if rows.empty:
+        title = "No event is found" if kept.empty else "What is found has no day of its own: it is in the list only"
         lines = ("Every word must stand in an event's name, code or value.", "Clear the search to see all events.")
-        st.html(empty_html("lanes", "No event is found", lines))
+        st.html(empty_html("lanes", title, lines))
         return
     reach = rows["event_id"].isin(selected) & bool(st.session_state.get(REACH))
     figure = timeline_figure(
@@ -170,7 +176,7 @@ def _custom(point: dict[str, object]) -> object:
 
 
 def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
-    """Every event that the search found, latest first: the way to a mark without a mouse."""
+    """Every event that the search found, latest first, those without a day last: the way to a mark without a mouse."""
     label, latest = _day_label(timeline), rows.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
     names = {int(row.event_id): f"{label(row.day)}: {row.words} {row.value}".strip() for row in latest.itertuples()}
     st.session_state[LIST] = _only(selected, names)

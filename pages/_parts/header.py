@@ -55,7 +55,7 @@ def draw(case: Case) -> Asked | None:
         ):
             _about(case)
             st.page_link(
-                "pages/load.py", label="Load yours", icon=":material/folder_open:", help="Your own CT and record"
+                "pages/load.py", label="Load your own", icon=":material/folder_open:", help="Your own CT and record"
             )
     model = session.choice_of(task, fusion) if fusion else None
     return Asked(model, session.task_card(model), method) if model else None

@@ -14,9 +14,12 @@ from core.errors import UserFacingError
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.entries import NamedBytes
 from core.load.words import count_of
+from core.view.loading import rows_html
 from core.view.words import error_html
 
 MOST_STUDIES = 50
+MOST_AT_ONCE, TALL = 8, 300
+"""Rows of a table that need no scrolling, and the height in pixels of one that does."""
 HIDDEN = "••••"
 AUTHORITY = (
     "A path on the machine that runs this app; only for https with a certificate of your own authority. "
@@ -119,12 +122,16 @@ def study_table(studies: Sequence[StudyRow], shown: bool) -> pd.DataFrame:
             "Patient": [row.patient_name if shown else HIDDEN for row in studies],
             "Number": [row.patient_id if shown else HIDDEN for row in studies],
             "Accession": [row.accession if shown else HIDDEN for row in studies],
-            "Date" if shown else "Days before the latest": days.dt.date if shown else (days.max() - days).dt.days,
+            "Date" if shown else "Days before the latest": days.dt.date if shown else _back(days),
             "Study": [row.description for row in studies],
             "Modalities": [", ".join(row.modalities) for row in studies],
             "Series": [row.series for row in studies],
         }
     )
+
+
+def _back(days: pd.Series[pd.Timestamp]) -> pd.Series[int]:
+    return (days.max() - days).dt.days.astype("Int64")
 
 
 def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
@@ -147,13 +154,12 @@ def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
 
 def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
     """The row the reader selected; the only one where there is one."""
+    with st.container(height=TALL if len(rows) > MOST_AT_ONCE else "content"):
+        st.html(rows_html(table))
     if len(rows) == 1:
-        st.dataframe(table, hide_index=True, key=key)
         return rows[0]
-    picked = st.dataframe(
-        table, hide_index=True, on_select="rerun", selection_mode="single-row", key=key
-    ).selection.rows
-    return rows[picked[0]] if picked and picked[0] < len(rows) else None
+    number = st.pills("Number in the table", range(1, len(rows) + 1), key=key)
+    return rows[number - 1] if number else None
 
 
 def _receive(server: DicomWebServer, study: StudyRow, series: SeriesRow) -> list[NamedBytes]:

@@ -22,7 +22,7 @@ def draw(read: Intake) -> None:
     """The column of the record."""
     st.html(f'<h2 class="section">Record</h2><span class="dim">{read.record_words}</span>')
     if read.record is None:
-        st.caption("No record was handed over.")
+        st.caption("No record was provided.")
         return
     if error := read.error("subjects"):
         st.html(error_html(error))

@@ -115,6 +115,8 @@ def overlay(case: Case, asked: Asked | None, answer: Answer) -> None:
 def _no_map(answer: Answer) -> str:
     if answer.review is None:
         return "No saliency: no model result."
+    if answer.review.saliency is not None:
+        return ""
     if answer.review.fusion == "ehr_only":
         return "No saliency: this model reads the record only."
     if answer.failure is not None:

@@ -15,7 +15,7 @@ def draw(read: Intake) -> None:
     """The column of the CT."""
     st.html(f'<h2 class="section">CT</h2><span class="dim">{read.scan_words}</span>')
     if read.scan is None:
-        st.caption("No CT was handed over.")
+        st.caption("No CT was provided.")
         return
     if error := read.error("series"):
         st.html(error_html(error))

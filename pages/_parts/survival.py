@@ -8,7 +8,7 @@ from core import session
 from core.errors import UserFacingError
 from core.export.style import FUSION_TITLES, duration
 from core.intake import Case
-from core.records import CaseReview, Notice, SurvivalCurve
+from core.records import CaseReview, SurvivalCurve
 from core.view.survival import curve_figure, headline_html
 from core.view.words import empty_html, error_html, notices_html
 from pages._parts.header import Asked
@@ -34,7 +34,7 @@ def pick_horizon(asked: Asked) -> tuple[int, bool]:
         persist_state="session",
     )
     alone = right.toggle(
-        "CT and record alone",
+        "CT only and record only",
         key="alone",
         persist_state="session",
         help="Curves of the models that read only one of the two",
@@ -58,7 +58,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
         f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
     )
     st.html(headline_html(review, bundle.baseline))
-    st.html(notices_html([*_own_notices(case), *review.notices]))
+    st.html(notices_html(review.notices))
 
 
 def draw_missing_model() -> None:
@@ -70,13 +70,6 @@ def draw_missing_model() -> None:
 def draw_refused(error: UserFacingError) -> None:
     """The model refused this case."""
     st.html(f'<div class="empty panel" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
-
-
-def _own_notices(case: Case) -> list[Notice]:
-    if not case.fabricated:
-        return []
-    text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
-    return [Notice("fabricated_pair", "warning", text)]
 
 
 def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:

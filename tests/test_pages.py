@@ -405,6 +405,21 @@ def test_own_case_is_marked_as_a_pair_put_together_here_on_screen_and_in_exports
     assert app.selectbox(key="case_pick").value == "own"
 
 
+def test_every_run_watches_under_a_name_of_its_own(world, monkeypatch):
+    """Streamlit answers a timer's question only while the fragment it names is there."""
+    names = []
+    fragment = st.fragment
+    monkeypatch.setattr(
+        st, "fragment", lambda body, **words: names.append(body.__qualname__) or fragment(body, **words)
+    )
+    world.slow = True
+    app = opened()
+    fine(app.run())
+    watched = [name for name in names if name.startswith("watched")]
+    assert len(watched) == 2
+    assert len(set(watched)) == 2
+
+
 def test_stores_are_bounded_and_forgotten(monkeypatch):
     state: dict = {}
     monkeypatch.setattr(session.st, "session_state", state)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -21,6 +22,7 @@ from core.view.words import empty_html
 from pages._parts import quality, survival
 from pages._parts.header import Asked
 
+WATCHES = count()
 AT_ONCE_S = 0.3
 """A saliency that takes no longer is waited for; the page is then drawn once and not twice."""
 
@@ -124,9 +126,21 @@ def _no_map(answer: Answer) -> str:
     return "Saliency stopped. Choose another horizon or method to compute it."
 
 
-@st.fragment(run_every=0.5)
 def watch(answer: Answer) -> None:
-    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there."""
+    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there.
+
+    Every run of the page has a watch of its own name: what a timer of the run before still asks is then no question to
+    Streamlit, which would start a run for it and drop what this one has not sent yet.
+    """
+
+    def watched() -> None:
+        _watch(answer)
+
+    watched.__qualname__ = f"watched_{next(WATCHES)}"
+    st.fragment(watched, run_every=0.5)()
+
+
+def _watch(answer: Answer) -> None:
     job, review = answer.job, answer.review
     if job is None or review is None or not job.running or session.answers().underway.job is not job:
         st.rerun()

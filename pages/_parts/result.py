@@ -92,7 +92,7 @@ def _method(case: Case, asked: Asked) -> str | None:
 def settled(answer: Answer) -> Answer:
     """The answer with its saliency where that takes but a moment; the job stays where there is more to wait for."""
     job = answer.job
-    if job is None or not job.wait(AT_ONCE_S):
+    if job is None or not job.wait(max(0.0, job.started + AT_ONCE_S - time.monotonic())):
         return answer
     return replace(answer, review=job.result or answer.review, job=None, failure=job.error)
 

@@ -1,6 +1,8 @@
 """Sources opened as named byte ranges: folders, files, archives and uploads, all read-only and in memory.
 
 Archives are never extracted to disk: each regular entry becomes an `Entry`, so an entry's path can reach nothing.
+Links are never followed. In a folder, what a link leads to below that folder is read where it lies; a link to anything
+else is missed and counted, as is every link in an archive. Devices, pipes and sockets are counted and never opened.
 Entry names are kept for telling entries apart and for the identifier search; they are never shown.
 """
 
@@ -9,14 +11,16 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, ViewReader, file_entry, link_entry, memory_entry
+from core.load.entry import Entry, ViewReader, absent_entry, file_entry, memory_entry
 from core.load.inflate import damaged, packing_of, unpack
 from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
+from core.load.words import count_of
 from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
@@ -42,13 +46,28 @@ def open_entries(source: Source, *, limits: Limits = LIMITS) -> list[Entry]:
             raise too_many_entries(limits)
         if unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
-    if all(entry.link for entry in found):
-        raise UserFacingError(
-            "The source holds no file.",
-            "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
-            "Choose another folder or file.",
-        )
+    if all(entry.absent for entry in found):
+        raise _no_file(found)
     return found
+
+
+def _no_file(found: Sequence[Entry]) -> UserFacingError:
+    """The refusal for a source that is empty, or holds what is no file only."""
+    return UserFacingError(
+        f"The source holds no file, but {absent_words(found)}." if found else "The source holds no file.",
+        "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
+        "Choose the folder that holds the files themselves." if found else "Choose another folder or file.",
+    )
+
+
+def absent_words(entries: Iterable[Entry]) -> str:
+    """What stands in place of files, counted by kind; "" where nothing does.
+
+    >>> absent_words([absent_entry("a", "link"), absent_entry("b", "link"), absent_entry("c", "special file")])
+    '2 links, 1 special file'
+    """
+    kinds = Counter(entry.absent for entry in entries if entry.absent)
+    return ", ".join(count_of(count, kind) for kind, count in sorted(kinds.items()))
 
 
 def plain_entries(source: Source) -> Iterator[Entry]:
@@ -64,14 +83,7 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 def _path_entries(path: Path) -> Iterator[Entry]:
     if path.is_dir():
-        for folder, subfolders, names in os.walk(path, followlinks=False):
-            subfolders.sort()
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.is_file():
-                    yield file_entry(path)
-                elif path.is_symlink():
-                    yield link_entry(name)
+        yield from _folder_entries(path)
     elif path.is_file():
         yield file_entry(path)
     else:
@@ -80,6 +92,28 @@ def _path_entries(path: Path) -> Iterator[Entry]:
             "a path on the machine that runs the app",
             "Check the path, or upload the files instead.",
         )
+
+
+def _folder_entries(root: Path) -> Iterator[Entry]:
+    """Files of a folder and its subfolders by name; links that lead out of it and special files as absent."""
+    inside, closed = os.path.realpath(root), list[OSError]()
+    for folder, subfolders, names in os.walk(root, onerror=closed.append):
+        subfolders.sort()
+        for name in sorted([*names, *(name for name in subfolders if Path(folder, name).is_symlink())]):
+            path = Path(folder, name)
+            if path.is_symlink():
+                yield from _missed_link(path, inside)
+            else:
+                yield file_entry(path) if path.is_file() else absent_entry(name, "special file")
+    yield from (absent_entry(Path(str(error.filename)).name, "closed folder") for error in closed)
+
+
+def _missed_link(path: Path, inside: str) -> Iterator[Entry]:
+    """Nothing where the link leads to a file or folder below `inside`, which is read there; else the link."""
+    target = os.path.realpath(path)
+    found = os.path.isdir(target) or os.path.isfile(target)
+    if not (found and Path(target).is_relative_to(inside)):
+        yield absent_entry(path.name, "linked folder" if os.path.isdir(target) else "link")
 
 
 def expand_entry(
@@ -134,7 +168,7 @@ def _unpacked(
 
 
 def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as slices of its bytes; links and devices without what they point to: empty."""
+    """Regular files of a tar archive as slices of its bytes; links and special files as absent."""
     view, last = memoryview(data), 0
     try:
         with tarfile.open(fileobj=io.BufferedReader(ViewReader(view)), mode="r:") as archive:
@@ -148,7 +182,7 @@ def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry
                         raise damaged("The tar archive")
                     yield memory_entry(member.name, view[member.offset_data : end])
                 elif not member.isdir():
-                    yield link_entry(member.name)
+                    yield absent_entry(member.name, "link" if member.issym() or member.islnk() else "special file")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise damaged("The tar archive") from error
     # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.

@@ -15,14 +15,15 @@ from core.errors import UserFacingError
 class Entry:
     """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does.
 
-    link: a link or device in place of a file, never followed; it reads as empty, so that it is missed and counted.
+    absent: what stands in place of a file and is never opened ("link", "special file"), else "". It reads as empty, so
+    that it is missed and counted.
     """
 
     name: str
     size: int
     read: Callable[[int, int | None], memoryview]
     path: Path | None = None
-    link: bool = False
+    absent: str = ""
 
 
 def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
@@ -35,9 +36,9 @@ def memory_entry(name: str, data: bytes | bytearray | memoryview) -> Entry:
     return Entry(name, len(view), read)
 
 
-def link_entry(name: str) -> Entry:
-    """A link, in place of the file that is not there."""
-    return replace(memory_entry(name, b""), link=True)
+def absent_entry(name: str, kind: str) -> Entry:
+    """A link or the like, in place of the file that is not there."""
+    return replace(memory_entry(name, b""), absent=kind)
 
 
 class ViewReader(io.RawIOBase):

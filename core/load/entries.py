@@ -8,18 +8,17 @@ Entry names are kept for telling entries apart and for the identifier search; th
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, ViewReader, absent_entry, file_entry, memory_entry
-from core.load.inflate import damaged, packing_of, unpack
-from core.load.limits import LIMITS, Limits, too_many_bytes, too_many_entries
+from core.load.entry import FOLDER, Entry, absent_entry, file_entry, memory_entry
+from core.load.inflate import packing_of, unpack
+from core.load.limits import LIMITS, Limits, check_ratio, too_many_bytes, too_many_entries
+from core.load.tar_members import tar_entries
 from core.load.words import count_of
 from core.load.zip_members import zip_entries
 
@@ -125,7 +124,7 @@ def expand_entry(
     """
     if met:
         met(entry)
-    head = bytes(entry.read(0, 512))
+    packed, head = entry.size, bytes(entry.read(0, 512))
     if head[128:132] == b"DICM":
         # A preamble may look like any other file's beginning (PS3.10 7.1).
         yield entry
@@ -142,8 +141,8 @@ def expand_entry(
         return
     if depth >= _MOST_NESTED:
         raise _too_nested()
-    inner = zip_entries(entry, limits) if is_zip else _tar_entries(entry.read(0, None), limits)
-    yield from _unpacked(inner, depth + 1, limits, met)
+    inner = zip_entries(entry, limits) if is_zip else tar_entries(entry.read(0, None), limits)
+    yield from _unpacked(inner, packed, depth + 1, limits, met)
 
 
 def _too_nested() -> UserFacingError:
@@ -155,36 +154,19 @@ def _too_nested() -> UserFacingError:
 
 
 def _unpacked(
-    entries: Iterator[Entry], depth: int, limits: Limits, met: Callable[[Entry], None] | None
+    entries: Iterator[Entry], packed: int, depth: int, limits: Limits, met: Callable[[Entry], None] | None
 ) -> Iterator[Entry]:
-    """Archive entries, packed files and archives among them opened; all of them together within the limits."""
-    left = limits.bytes_total
+    """Archive entries, packed files and archives among them opened; all of them together within the limits.
+
+    packed: bytes of the archive as it lies in the source or in the archive around it.
+    """
+    produced = count = 0
     for entry in entries:
+        left = limits.bytes_total - produced
         for opened in expand_entry(entry, replace(limits, bytes_total=left), depth=depth, met=met):
-            left -= opened.size
-            if left < 0:
-                raise too_many_bytes(limits)
-            yield opened
-
-
-def _tar_entries(data: memoryview | bytearray, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as slices of its bytes; links and special files as absent."""
-    view, last = memoryview(data), 0
-    try:
-        with tarfile.open(fileobj=io.BufferedReader(ViewReader(view)), mode="r:") as archive:
-            for count, member in enumerate(archive):
-                if count >= limits.entries:
-                    raise too_many_entries(limits)
-                end = member.offset_data + member.size
-                last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
-                if member.isreg() and not member.issparse():
-                    if end > len(view):
-                        raise damaged("The tar archive")
-                    yield memory_entry(member.name, view[member.offset_data : end])
-                elif not member.isdir():
-                    yield absent_entry(member.name, "link" if member.issym() or member.islnk() else "special file")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise damaged("The tar archive") from error
-    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= len(view) or bytes(view[last:]).strip(b"\0"):
-        raise damaged("The tar archive")
+            count, produced = count + 1, produced + opened.size
+            check_ratio(produced, packed, limits)
+            if count > limits.entries:
+                raise too_many_entries(limits)
+            if depth > 1 or opened.absent != FOLDER:
+                yield opened

@@ -10,6 +10,9 @@ from typing import Any
 
 from core.errors import UserFacingError
 
+FOLDER = "folder"
+"""In place of a folder of an archive, which counts as an entry of it and is then dropped."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:

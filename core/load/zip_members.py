@@ -1,6 +1,7 @@
 """Members of a zip archive as entries: checked once when the archive is opened, small ones unpacked again when read.
 
 Holding a series of slices unpacked beside its volume would take twice the memory; unpacking one takes a millisecond.
+An archive that is itself a member is held unpacked: else every read of a member in it would unpack it once more.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import IO
 
 from isal import isal_zlib
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, memory_entry
-from core.load.inflate import damaged
+from core.load.entry import FOLDER, Entry, ViewReader, absent_entry, memory_entry
+from core.load.inflate import damaged, unpack
 from core.load.limits import MIB, Limits, check_ratio, too_many_entries
 
 _ENCRYPTED = 0x1
@@ -23,22 +25,28 @@ _KEPT_FROM = 4 * MIB
 """Members this large are kept unpacked: frames or planes are read from them one by one."""
 _BEGINNING = 64 << 10
 _LOCAL_HEADER = 30
+_LISTED_MOST = 512
+"""Bytes that a member takes in the archive's list on average, at most: 46, its name, times and owners."""
 _CHUNK = 4 * MIB
+_SMALL_CHUNK = 4096
+"""For LZMA: of it the library unpacks at once, without bound, as many packed bytes as it is asked for (to 30 MiB)."""
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
-    """Regular members of a zip file, each with its checksum verified, the limits enforced on what really comes out.
+    """Members of a zip file, each with its checksum verified, the limits enforced on what comes out; folders as absent.
 
     Raises UserFacingError for a damaged, encrypted or oversized archive.
     """
+    outer = entry if entry.path else memory_entry(entry.name, entry.read(0, None))
     try:
-        with zipfile.ZipFile(entry.path or io.BytesIO(entry.read(0, None))) as archive:
-            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+        with _ShortReads(outer, limits) as stream, zipfile.ZipFile(stream) as archive:
+            infos = archive.infolist()
             if len(infos) > limits.entries:
                 raise too_many_entries(limits)
             produced = 0
             for info in infos:
-                opened = _open_member(archive, entry, info, produced, limits)
+                opened = _open_member(archive, outer, info, produced, limits)
                 produced += opened.size
                 yield opened
     except NotImplementedError as error:
@@ -53,22 +61,42 @@ def zip_entries(entry: Entry, limits: Limits) -> Iterator[Entry]:
 
 def _open_member(archive: zipfile.ZipFile, outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits) -> Entry:
     """One member, read to its end once; `before`: bytes that the members before it gave."""
+    if info.filename.endswith("/"):
+        return absent_entry(info.filename, FOLDER)
     if info.flag_bits & _ENCRYPTED:
         raise UserFacingError(
             "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
         )
     with archive.open(info) as stream:
-        if info.file_size < _KEPT_FROM and info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.file_size < _KEPT_FROM and info.compress_type in _BOUNDED:
             check_ratio(before + info.file_size, outer.size, limits)
             member = _Member(outer, _data_start(outer, info), info)
             member.unpack()
             return Entry(info.filename, info.file_size, member.read)
-        pieces, produced = [], before
-        while piece := stream.read(_CHUNK):
-            pieces.append(piece)
-            produced += len(piece)
-            check_ratio(produced, outer.size, limits)
-    return memory_entry(info.filename, b"".join(pieces))
+        if info.compress_type == zipfile.ZIP_BZIP2:
+            data = _bunzipped(outer, info, replace(limits, bytes_total=limits.bytes_total - before))
+        else:
+            data = _read_whole(stream, info, before, outer.size, limits)
+    check_ratio(before + len(data), outer.size, limits)
+    return memory_entry(info.filename, data)
+
+
+def _read_whole(stream: IO[bytes], info: zipfile.ZipInfo, before: int, packed: int, limits: Limits) -> bytearray:
+    """A member as the library unpacks it, within the limits."""
+    data, step = bytearray(), _CHUNK if info.compress_type in _BOUNDED else _SMALL_CHUNK
+    while piece := stream.read(step):
+        data += piece
+        check_ratio(before + len(data), packed, limits)
+    return data
+
+
+def _bunzipped(outer: Entry, info: zipfile.ZipInfo, limits: Limits) -> bytearray:
+    """A member packed with bzip2, of which the library would unpack 3 GiB out of 2 KiB at once."""
+    start = _data_start(outer, info)
+    data = unpack(outer.read(start, start + info.compress_size), "bzip2", limits=limits)
+    if len(data) != info.file_size or isal_zlib.crc32(data) != info.CRC:
+        raise damaged("The zip archive")
+    return data
 
 
 def _data_start(outer: Entry, info: zipfile.ZipInfo) -> int:
@@ -76,6 +104,20 @@ def _data_start(outer: Entry, info: zipfile.ZipInfo) -> int:
     header = outer.read(info.header_offset, info.header_offset + _LOCAL_HEADER)
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     return info.header_offset + _LOCAL_HEADER + lengths
+
+
+class _ShortReads(io.BufferedReader):
+    """A zip file that refuses the one long read of the library: a list of far more members than are allowed."""
+
+    def __init__(self, entry: Entry, limits: Limits) -> None:
+        super().__init__(io.FileIO(entry.path) if entry.path else ViewReader(entry.read(0, None)))
+        self._limits = limits
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes. Raises UserFacingError where more are asked for than a list of members takes."""
+        if size is not None and size > max(self._limits.entries * _LISTED_MOST, _CHUNK):
+            raise too_many_entries(self._limits)
+        return super().read(size)
 
 
 @dataclass(frozen=True, eq=False)

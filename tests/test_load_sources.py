@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import resource
+import socket
 import struct
 import tarfile
 import zipfile
@@ -91,6 +93,74 @@ def test_escaping_names_and_links_touch_nothing(series, tmp_path: Path, monkeypa
     with pytest.raises(UserFacingError, match="no file"):
         load_study(("a.tar", out.getvalue()))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.nii"]
+
+
+def in_folder(folder: Path, files: list[tuple[str, bytes]]) -> Path:
+    folder.mkdir(parents=True)
+    for name, data in files:
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("target", ["outside/secret.txt", "outside/slice", "nowhere", "a.dcm"])
+def test_a_link_out_of_the_folder_to_nothing_or_to_itself_is_counted_and_never_read(series, tmp_path, target) -> None:
+    in_folder(tmp_path / "outside", [("secret.txt", b"secret"), ("slice", series[3][1])])
+    folder = in_folder(tmp_path / "study", series[:3])
+    (folder / "a.dcm").symlink_to(target if target == "a.dcm" else tmp_path / target)
+    (entry,) = (found for found in open_entries(folder) if found.absent)
+    assert (entry.absent, entry.size, bytes(entry.read(0, None))) == ("link", 0, b"")
+    with pytest.raises(
+        UserFacingError, match=r"Damaged and unreadable: 1 DICOM file\. Never followed or opened: 1 link"
+    ):
+        load_study(folder)
+
+
+def test_what_is_no_file_is_named_in_a_note_and_never_opened(series, tmp_path: Path) -> None:
+    folder = in_folder(tmp_path / "study", series)
+    (folder / "more").symlink_to(in_folder(tmp_path / "outside", [("x.dcm", b"")]), target_is_directory=True)
+    (folder / "up").symlink_to("..")
+    (folder / "etc").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe.dcm.fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket"))
+        study = load_study(folder)
+    assert_right(study)
+    assert study.notes[0] == "Never followed or opened: 1 link, 2 linked folders, 2 special files."
+
+
+def test_links_inside_the_chosen_folder_are_second_names_of_files_that_are_read_once(series, tmp_path: Path) -> None:
+    """As git-annex keeps a folder: every name is a link to a file further down or up in the same tree."""
+    root, kept = tmp_path / "study", in_folder(tmp_path / "study" / ".git" / "annex", series)
+    (root / "sub").mkdir()
+    for name, _ in series:
+        (root / "sub" / name).symlink_to(Path("..", ".git", "annex", name))
+    (root / "all").symlink_to(kept)
+    (root / "self").symlink_to(".")
+    assert_right(load_study(root))
+    assert not any("Never" in note for note in load_study(root).notes)
+    (tmp_path / "chosen").symlink_to(root)
+    assert load_study(tmp_path / "chosen").digest == load_study(root).digest
+    with pytest.raises(UserFacingError, match=rf"no file, but {len(series)} links.*folder that holds the files"):
+        open_entries(root / "sub")
+    (root / "sub" / "readme").write_text("words")
+    for name, _ in series:
+        (root / "sub" / name).rename(root / "sub" / name.replace(".dcm", ""))
+    with pytest.raises(UserFacingError, match=rf"no CT image\. Never followed or opened: {len(series)} links"):
+        load_study(root / "sub")
+
+
+def test_a_folder_that_cannot_be_listed_is_counted(series, tmp_path: Path, monkeypatch) -> None:
+    folder = in_folder(tmp_path / "study", series)
+    (folder / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "no", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert "Never followed or opened: 1 closed folder." in load_study(folder).notes
 
 
 def test_missing_and_empty_sources(tmp_path: Path) -> None:

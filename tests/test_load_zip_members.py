@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
-import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus_archives import tarred
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_load_corpus import high_water_mib
 
 from core.errors import UserFacingError
 from core.load import zip_members
 from core.load.entries import open_entries
 from core.load.entry import Entry
-from core.load.limits import MIB
+from core.load.limits import LIMITS, MIB
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
@@ -100,13 +103,70 @@ def test_an_archive_in_a_zip_is_unpacked_once(monkeypatch: pytest.MonkeyPatch) -
     unpack = zip_members._Member.unpack
     monkeypatch.setattr(zip_members._Member, "unpack", lambda member: unpacked.append(member) or unpack(member))
     files = [(f"{number}", mixed_bytes(9000, number)) for number in range(40)]
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, data in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    found = opened(archive_of([("inner.tar", out.getvalue())]))
+    found = opened(archive_of([("inner.tar", tarred(files))]))
     assert [bytes(entry.read(0, None)) for entry in found] == [data for _, data in files]
     assert len(unpacked) == 2
     assert sum(entry.held for entry in found) == 40 * 9000
+
+
+def folders(count: int) -> bytes:
+    return archive_of([(f"{number}/", b"") for number in range(count)])
+
+
+@pytest.mark.parametrize("around", [archive_of, lambda files: gzip.compress(archive_of(files)), tarred])
+def test_a_zip_in_an_archive_is_unpacked_once_however_many_members_are_read(around, monkeypatch) -> None:
+    unpacked = 0
+    real = zip_members._Member._inflate
+
+    def counted(member, packed, most):
+        nonlocal unpacked
+        data = real(member, packed, most)
+        unpacked += len(data)
+        return data
+
+    monkeypatch.setattr(zip_members._Member, "_inflate", counted)
+    files = [(f"{number}", mixed_bytes(2000, number)) for number in range(100)]
+    inner = archive_of(files)
+    entries = opened(around([("inner.zip", inner)]))
+    assert [bytes(entry.read(0, None)) for entry in entries] == [data for _, data in files]
+    assert unpacked < 3 * len(inner) + 4 * sum(len(data) for _, data in files)
+
+
+@pytest.mark.parametrize("kept", [5 * MIB, 3 * MIB])
+def test_bombs_in_archives_in_an_archive_count_against_the_file_that_was_handed_over(kept: int) -> None:
+    inner = archive_of([(f"{number}", bytes(kept)) for number in range(60 * MIB // kept)])
+    with pytest.raises(UserFacingError, match="expand more than"):
+        opened(archive_of([(f"{number}.zip", inner) for number in range(8)]))
+    packed = gzip.compress(bytes(60 * MIB))
+    with pytest.raises(UserFacingError, match="expand more than"):
+        opened(gzip.compress(tarred([(f"{number}.nii.gz", packed) for number in range(8)])))
+
+
+@pytest.mark.parametrize("declared", [10, 300 * MIB])
+@pytest.mark.parametrize("method", METHODS[2:])
+def test_a_bomb_of_any_method_is_stopped_while_it_unpacks(method: int, declared: int) -> None:
+    archive = bytearray(archive_of([("x", bytes(300 * MIB))], method))
+    struct.pack_into("<I", archive, archive.rindex(b"PK\x01\x02") + 24, declared)
+    before = high_water_mib(reset=True)
+    with pytest.raises(UserFacingError, match=r"expand more than|damaged"):
+        opened(bytes(archive))
+    assert high_water_mib() - before < 250
+
+
+def test_a_list_of_members_is_refused_by_its_length_before_it_is_read(monkeypatch) -> None:
+    plain = archive_of([("a", b"")])
+    start, end = plain.rindex(b"PK\x01\x02"), plain.rindex(b"PK\x05\x06")
+    listed = plain[start:end] * 300_000
+    tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, len(listed), start, 0)
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", None)  # the list is not read
+    with pytest.raises(UserFacingError, match="more than 20,000 files"):
+        opened(plain[:start] + listed + tail)
+
+
+def test_members_of_all_archives_count_together_and_so_do_folders() -> None:
+    limits = replace(LIMITS, entries=50)
+    for inner in (archive_of([(f"{number}", b"1") for number in range(20)]), folders(20)):
+        with pytest.raises(UserFacingError, match="more than 50 files"):
+            open_entries(("a.zip", archive_of([(f"{number}.zip", inner) for number in range(4)])), limits=limits)
+    (entry,) = opened(archive_of([("a.zip", archive_of([("folder/", b""), ("folder/x", b"12")])), ("b/", b"")]))
+    assert (entry.name, bytes(entry.read(0, None))) == ("folder/x", b"12")

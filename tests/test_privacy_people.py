@@ -48,6 +48,28 @@ def test_a_placeholder_id_tells_nobody_apart(number: str) -> None:
     assert shared == 0
 
 
+@pytest.mark.parametrize("number", ["ab1", "UNKNOWN"])
+def test_case_and_separators_make_nobody_another(number: str) -> None:
+    people = [Person(number, "Doe^Jane", "19520302", "1.1"), Person(number.swapcase(), "DOE JANE ", "19520302", "1.2")]
+    for others in ([], [Person(number, "Brown^Bob", "19900101", "1.3")]):
+        found, _ = identities([*people, *others])
+        assert found[0] == found[1]
+        assert found[0] not in found[2:]
+
+
+def test_two_spellings_of_one_id_share_a_name_and_the_words_that_are_taken_out(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index, (number, name) in enumerate((("ab1", "Quillon^Jane"), ("AB1", ""))):
+        dataset = ct_slice(index, 48)
+        dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate = number, name, "19400101"
+        dataset.SeriesDescription = "Thorax Quillon"
+        (tmp_path / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    report = deidentify(tmp_path / "in", tmp_path / "out")
+    written = list((tmp_path / "out").rglob("*.dcm"))
+    assert (report.patients, len(written)) == (1, 2)
+    assert not any(b"Quillon" in path.read_bytes() for path in written)
+
+
 def test_two_people_under_one_id_get_two_names_two_shifts_and_a_line_in_the_report(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for index, (name, birth) in enumerate((("Adams^Amy", "19400101"), ("Brown^Bob", "19900101"))):

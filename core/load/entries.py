@@ -1,33 +1,26 @@
 """Sources opened as named byte ranges: folders, files, archives and uploads, all read-only and in memory.
 
 Archives are never extracted to disk: each regular entry becomes an `Entry`, so an entry's path can reach nothing.
+Links are never followed. In a folder, what a link leads to below that folder is read where it lies; a link to anything
+else is missed and counted, as is every link in an archive. Devices, pipes and sockets are counted and never opened.
 Entry names are kept for telling entries apart and for the identifier search; they are never shown.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import (
-    Entry,
-    EntryReader,
-    Judge,
-    file_entry,
-    link_entry,
-    memory_entry,
-    no_file,
-    part_of,
-    unpacked_entry,
-)
-from core.load.inflate import damaged, packing_of, unpacked_pieces
-from core.load.limits import LIMITS, MIB, Limits, check_held, too_many_bytes, too_many_entries
+from core.load.entry import FOLDER, Entry, Judge, absent_entry, file_entry, memory_entry, no_file, unpacked_entry
+from core.load.inflate import packing_of, unpacked_pieces
+from core.load.limits import LIMITS, Limits, check_held, check_ratio, too_many_bytes, too_many_entries
+from core.load.tar_members import tar_entries
+from core.load.words import count_of
 from core.load.zip_members import zip_entries
 
 NamedBytes = tuple[str, bytes]
@@ -57,13 +50,28 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
         if unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
         check_held(held, limits)
-    if all(entry.link for entry in found):
-        raise UserFacingError(
-            "The source holds no file.",
-            "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
-            "Choose another folder or file.",
-        )
+    if all(entry.absent for entry in found):
+        raise _no_file(found)
     return found
+
+
+def _no_file(found: Sequence[Entry]) -> UserFacingError:
+    """The refusal for a source that is empty, or holds what is no file only."""
+    return UserFacingError(
+        f"The source holds no file, but {absent_words(found)}." if found else "The source holds no file.",
+        "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
+        "Choose the folder that holds the files themselves." if found else "Choose another folder or file.",
+    )
+
+
+def absent_words(entries: Iterable[Entry]) -> str:
+    """What stands in place of files, counted by kind; "" where nothing does.
+
+    >>> absent_words([absent_entry("a", "link"), absent_entry("b", "link"), absent_entry("c", "special file")])
+    '2 links, 1 special file'
+    """
+    kinds = Counter(entry.absent for entry in entries if entry.absent)
+    return ", ".join(count_of(count, kind) for kind, count in sorted(kinds.items()))
 
 
 def plain_entries(source: Source) -> Iterator[Entry]:
@@ -79,14 +87,7 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 def _path_entries(path: Path) -> Iterator[Entry]:
     if path.is_dir():
-        for folder, subfolders, names in os.walk(path, followlinks=False):
-            subfolders.sort()
-            for name in sorted(names):
-                path = Path(folder, name)
-                if path.is_file():
-                    yield file_entry(path)
-                elif path.is_symlink():
-                    yield link_entry(name)
+        yield from _folder_entries(path)
     elif path.is_file():
         yield file_entry(path)
     else:
@@ -95,6 +96,28 @@ def _path_entries(path: Path) -> Iterator[Entry]:
             "a path on the machine that runs the app",
             "Check the path, or upload the files instead.",
         )
+
+
+def _folder_entries(root: Path) -> Iterator[Entry]:
+    """Files of a folder and its subfolders by name; links that lead out of it and special files as absent."""
+    inside, closed = os.path.realpath(root), list[OSError]()
+    for folder, subfolders, names in os.walk(root, onerror=closed.append):
+        subfolders.sort()
+        for name in sorted([*names, *(name for name in subfolders if Path(folder, name).is_symlink())]):
+            path = Path(folder, name)
+            if path.is_symlink():
+                yield from _missed_link(path, inside)
+            else:
+                yield file_entry(path) if path.is_file() else absent_entry(name, "special file")
+    yield from (absent_entry(Path(str(error.filename)).name, "closed folder") for error in closed)
+
+
+def _missed_link(path: Path, inside: str) -> Iterator[Entry]:
+    """Nothing where the link leads to a file or folder below `inside`, which is read there; else the link."""
+    target = os.path.realpath(path)
+    found = os.path.isdir(target) or os.path.isfile(target)
+    if not (found and Path(target).is_relative_to(inside)):
+        yield absent_entry(path.name, "linked folder" if os.path.isdir(target) else "link")
 
 
 def expand_entry(
@@ -112,7 +135,7 @@ def expand_entry(
     """
     if met:
         met(entry)
-    head = bytes(entry.read(0, 512))
+    packed, head = entry.size, bytes(entry.read(0, 512))
     if head[128:132] == b"DICM":
         # A preamble may look like any other file's beginning (PS3.10 7.1).
         yield entry
@@ -129,9 +152,11 @@ def expand_entry(
     if entry.path is None:
         # Its many small reads cost nothing in memory, and each an unpacking where it is itself a member of a zip.
         entry = replace(memory_entry(entry.name, entry.read(0, None)), held=entry.size if depth else entry.held)
-    inner = zip_entries(entry, limits, leave_packed) if is_zip else _tar_entries(entry, limits)
+    inner = zip_entries(entry, limits, leave_packed) if is_zip else tar_entries(entry, limits)
     opening = partial(expand_entry, depth=depth + 1, met=met, leave_packed=leave_packed)
-    yield from _within_limits(inner, opening, limits)
+    for opened in _within_limits(inner, opening, packed, limits):
+        if depth or opened.absent != FOLDER:
+            yield opened
 
 
 def _unpacked_file(entry: Entry, packing: str, limits: Limits, leave_packed: Judge) -> Entry:
@@ -152,36 +177,19 @@ def _too_nested() -> UserFacingError:
 
 
 def _within_limits(
-    entries: Iterator[Entry], opening: Callable[[Entry, Limits], Iterator[Entry]], limits: Limits
+    entries: Iterator[Entry], opening: Callable[[Entry, Limits], Iterator[Entry]], packed: int, limits: Limits
 ) -> Iterator[Entry]:
-    """Archive entries, packed files and archives among them opened; all of them together within the limits."""
-    left = limits
+    """Archive entries, packed files and archives among them opened; all of them together within the limits.
+
+    packed: bytes of the archive as it lies in the source or in the archive around it.
+    """
+    left, count = limits, 0
     for entry in entries:
         for opened in opening(entry, left):
+            count += 1
             left = replace(left, bytes_total=left.bytes_total - opened.size, held=left.held - opened.held)
-            if left.bytes_total < 0:
-                raise too_many_bytes(limits)
+            check_ratio(limits.bytes_total - left.bytes_total, packed, limits)
             check_held(limits.held - left.held, limits)
+            if count > limits.entries:
+                raise too_many_entries(limits)
             yield opened
-
-
-def _tar_entries(outer: Entry, limits: Limits) -> Iterator[Entry]:
-    """Regular files of a tar archive as ranges of it; links and devices without what they point to: empty."""
-    last = 0
-    try:
-        with tarfile.open(fileobj=io.BufferedReader(EntryReader(outer)), mode="r:") as archive:
-            for count, member in enumerate(archive):
-                if count >= limits.entries:
-                    raise too_many_entries(limits)
-                last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
-                if member.isreg() and not member.issparse():
-                    if member.offset_data + member.size > outer.size:
-                        raise damaged("The tar archive")
-                    yield part_of(outer, member.name, member.offset_data, member.size)
-                elif not member.isdir():
-                    yield link_entry(member.name)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise damaged("The tar archive") from error
-    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
-        raise damaged("The tar archive")

@@ -11,6 +11,8 @@ from typing import Any
 from core.errors import UserFacingError
 from core.load.limits import MIB, Limits, check_held
 
+FOLDER = "folder"
+"""In place of a folder of an archive, which counts as an entry of it and is then dropped."""
 Judge = Callable[[memoryview], bool]
 """Judges a packed file by the beginning of what it packs."""
 _BEGINNING = MIB
@@ -26,7 +28,8 @@ def no_file(beginning: memoryview) -> bool:
 class Entry:
     """One file of a source. `read(start, stop)` returns its bytes; `path` is where it lies on disk, if it does.
 
-    link: a link or device in place of a file, never followed; it reads as empty, so that it is missed and counted.
+    absent: what stands in place of a file and is never opened ("link", "special file"), else "". It reads as empty, so
+    that it is missed and counted.
     pieces: of a file left packed, its bytes in order, unpacked while they are taken, verified once the last has come;
     `read` and `size` know the beginning of such a file only. held: bytes of memory that it takes until it is let go.
     """
@@ -35,7 +38,7 @@ class Entry:
     size: int
     read: Callable[[int, int | None], memoryview]
     path: Path | None = None
-    link: bool = False
+    absent: str = ""
     pieces: Callable[[], Iterator[bytes]] | None = None
     held: int = 0
 
@@ -76,9 +79,9 @@ def part_of(outer: Entry, name: str, start: int, size: int) -> Entry:
     return Entry(name, size, read, held=size if outer.held else 0)
 
 
-def link_entry(name: str) -> Entry:
-    """A link, in place of the file that is not there."""
-    return replace(memory_entry(name, b""), link=True)
+def absent_entry(name: str, kind: str) -> Entry:
+    """A link or the like, in place of the file that is not there."""
+    return replace(memory_entry(name, b""), absent=kind)
 
 
 class InOrder:

@@ -17,9 +17,9 @@ _RENDERED = frozenset(
     MAT_FRACTIONAL MAT_VALUE_BASED MAT_SPECIFIC ZEFF EFF_Z
     """.split()  # noqa: SIM905
 )
+"""Image type values (PS3.3 C.8.16.1.4, C.8.15.3.1, and makers' own) whose pixels are no slice of tissue in HU."""
 _MAPS = re.compile(r"IODINE|PBV|^MD$|EFFECTIVE_?Z|Z_?EFFECTIVE|URIC|FAT_FRACTION")
 """Parts of makers' own names for maps of a material or of blood volume, whose pixels are no HU."""
-"""Image type values (PS3.3 C.8.16.1.4, C.8.15.3.1, and makers' own) whose pixels are no slice of tissue in HU."""
 
 _SAME = (
     ("kinds of image", lambda image: frozenset(image.image_type)),

@@ -17,7 +17,7 @@ from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, stack_series
-from core.load.entries import Source, open_entries
+from core.load.entries import Source, absent_words, open_entries
 from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
@@ -83,6 +83,7 @@ class _Contents:
     damaged: int = 0
     imageless: int = 0
     foreign: set[str] = field(default_factory=set)
+    absent: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -124,7 +125,7 @@ def load_study(
     contents = _sort_entries(source, limits)
     if contents.damaged:
         raise UserFacingError(
-            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.",
+            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.{_not_followed(contents)}",
             "intact files",
             "Copy or export them again.",
         )
@@ -141,9 +142,10 @@ def load_study(
 
 
 def _sort_entries(source: Source, limits: Limits) -> _Contents:
-    contents, images, headers = _Contents(), [], HeaderReader()
     limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
-    for entry in open_entries(source, limits=limits, leave_packed=readable_in_order):
+    entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
+    contents, images, headers = _Contents(absent=absent_words(entries)), [], HeaderReader()
+    for entry in entries:
         contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):
@@ -152,7 +154,7 @@ def _sort_entries(source: Source, limits: Limits) -> _Contents:
             images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
             contents.damaged += 1
-        else:
+        elif not entry.absent:
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))
     refuse_two_patients([*images, *contents.without_pixels])
@@ -160,7 +162,14 @@ def _sort_entries(source: Source, limits: Limits) -> _Contents:
     _drop_scouts(contents)
     if contents.stray:
         contents.notes.append(f"Passed over, as not CT images: {count_of(contents.stray, 'file')}.")
+    if contents.absent:
+        contents.notes.append(_not_followed(contents).strip())
     return contents
+
+
+def _not_followed(contents: _Contents) -> str:
+    """A sentence on what stands in place of files, behind a space; "" where nothing does."""
+    return f" Never followed or opened: {contents.absent}." if contents.absent else ""
 
 
 def _foreign_kind(entry: Entry) -> list[str]:
@@ -263,7 +272,7 @@ def _nothing(contents: _Contents) -> UserFacingError:
         f"The source holds no CT slices, only images of: {', '.join(known)}."
         if known
         else "The source holds no CT image."
-    )
+    ) + _not_followed(contents)
     return UserFacingError(
         found, "a DICOM CT series or a CT volume as NIfTI", "Choose another folder, file or archive."
     )

@@ -1,6 +1,7 @@
 """Members of a zip archive as entries: checked once when the archive is opened, small ones unpacked again when read.
 
 Holding a series of slices unpacked beside its volume would take twice the memory; unpacking one takes a millisecond.
+An archive that is itself a member is held unpacked: else every read of a member in it would unpack it once more.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from functools import partial
 from isal import isal_zlib
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, EntryReader, Judge, no_file, unpacked_entry
-from core.load.inflate import damaged
+from core.load.entry import FOLDER, Entry, EntryReader, Judge, absent_entry, no_file, part_of, unpacked_entry
+from core.load.inflate import damaged, unpacked_pieces
 from core.load.limits import MIB, Limits, check_ratio, too_many_entries
 
 _ENCRYPTED = 0x1
@@ -25,17 +26,22 @@ _KEPT_FROM = 4 * MIB
 """Members this large are kept unpacked: frames or planes are read from them one by one."""
 _BEGINNING = 64 << 10
 _LOCAL_HEADER = 30
+_LISTED_MOST = 512
+"""Bytes that a member takes in the archive's list on average, at most: 46, its name, times and owners."""
 _CHUNK = 4 * MIB
+_SMALL_CHUNK = 4096
+"""For LZMA: of it the library unpacks at once, without bound, as many packed bytes as it is asked for (to 30 MiB)."""
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def zip_entries(entry: Entry, limits: Limits, leave_packed: Judge = no_file) -> Iterator[Entry]:
-    """Regular members of a zip file, each with its checksum verified, the limits enforced on what really comes out.
+    """Members of a zip file, each with its checksum verified, the limits enforced on what comes out; folders as absent.
 
     leave_packed: as for `open_entries`; the checksum of such a member is verified when it is read.
     Raises UserFacingError for a damaged, encrypted or oversized archive.
     """
-    with _faults_in_words(), _archive(entry) as archive:
-        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    with _faults_in_words(), _ShortReads(entry, limits) as file, zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
         if len(infos) > limits.entries:
             raise too_many_entries(limits)
         produced = held = 0
@@ -62,19 +68,17 @@ def _faults_in_words() -> Iterator[None]:
         raise damaged("The zip archive") from error
 
 
-def _archive(entry: Entry) -> zipfile.ZipFile:
-    return zipfile.ZipFile(entry.path or io.BufferedReader(EntryReader(entry)))
-
-
 def _open_member(
     archive: zipfile.ZipFile, outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits, leave_packed: Judge
 ) -> Entry:
     """One member, read to its end once unless it is left packed; `before`: bytes that the members before it gave."""
+    if info.filename.endswith("/"):
+        return absent_entry(info.filename, FOLDER)
     if info.flag_bits & _ENCRYPTED:
         raise UserFacingError(
             "The zip archive is protected by a password.", "an open archive", "Unpack it first and choose the folder."
         )
-    if info.file_size >= _KEPT_FROM or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if info.file_size >= _KEPT_FROM or info.compress_type not in _BOUNDED:
         pieces = partial(_member_pieces, outer, info, before, limits)
         return unpacked_entry(info.filename, pieces, limits, leave_packed)
     with archive.open(info):
@@ -86,12 +90,31 @@ def _open_member(
 
 def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Limits) -> Iterator[bytes]:
     """A member piece by piece; its checksum is verified by the time the last has come."""
-    with _faults_in_words(), _archive(outer) as archive, archive.open(info) as stream:
-        produced = before
-        while piece := stream.read(_CHUNK):
+    unpacked, produced = _bunzipped if info.compress_type == zipfile.ZIP_BZIP2 else _read_in_steps, before
+    with _faults_in_words():
+        for piece in unpacked(outer, info, replace(limits, bytes_total=limits.bytes_total - before)):
             produced += len(piece)
             check_ratio(produced, outer.size, limits)
             yield piece
+
+
+def _read_in_steps(outer: Entry, info: zipfile.ZipInfo, limits: Limits) -> Iterator[bytes]:
+    """A member as the library unpacks it."""
+    step = _CHUNK if info.compress_type in _BOUNDED else _SMALL_CHUNK
+    with _ShortReads(outer, limits) as file, zipfile.ZipFile(file) as archive, archive.open(info) as stream:
+        while piece := stream.read(step):
+            yield piece
+
+
+def _bunzipped(outer: Entry, info: zipfile.ZipInfo, limits: Limits) -> Iterator[bytes]:
+    """A member packed with bzip2, of which the library would unpack 3 GiB out of 2 KiB at once."""
+    packed = part_of(outer, info.filename, _data_start(outer, info), info.compress_size)
+    size = checksum = 0
+    for piece in unpacked_pieces(packed, "bzip2", limits=limits):
+        size, checksum = size + len(piece), isal_zlib.crc32(piece, checksum)
+        yield piece
+    if (size, checksum) != (info.file_size, info.CRC):
+        raise damaged("The zip archive")
 
 
 def _data_start(outer: Entry, info: zipfile.ZipInfo) -> int:
@@ -99,6 +122,20 @@ def _data_start(outer: Entry, info: zipfile.ZipInfo) -> int:
     header = outer.read(info.header_offset, info.header_offset + _LOCAL_HEADER)
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     return info.header_offset + _LOCAL_HEADER + lengths
+
+
+class _ShortReads(io.BufferedReader):
+    """A zip file that refuses the one long read of the library: a list of far more members than are allowed."""
+
+    def __init__(self, entry: Entry, limits: Limits) -> None:
+        super().__init__(io.FileIO(entry.path) if entry.path else EntryReader(entry))
+        self._limits = limits
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes. Raises UserFacingError where more are asked for than a list of members takes."""
+        if size is not None and size > max(self._limits.entries * _LISTED_MOST, _CHUNK):
+            raise too_many_entries(self._limits)
+        return super().read(size)
 
 
 @dataclass(frozen=True, eq=False)

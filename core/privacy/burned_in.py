@@ -23,7 +23,7 @@ from core.load.hounsfield import AIR_HU
 from core.load.words import count_of
 from core.privacy.ocr import Picture, Reading, read_text
 from core.privacy.text_lines import SHEET, flattened_picture, likely_places, read_places
-from core.privacy.text_place import Plane, PlaneBox, Planes, locate
+from core.privacy.text_place import Plane, PlaneBox, Planes, lengthened, locate
 from core.records import CtStudy
 
 BLOCK = 8
@@ -113,13 +113,13 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
     A name is written into every slice; where the reader fails it is often legible still, as are its first letters.
     """
     along = _slice_axis(study.spacing_mm)
-    across = [axis for axis in range(3) if axis != along]
+    one, other = (axis for axis in range(3) if axis != along)
+    size = study.shape[one], study.shape[other]
     found = []
     for box in boxes:
         start, stop = list(box.start), list(box.stop)
-        short, long = sorted(across, key=lambda axis: box.stop[axis] - box.start[axis])
-        margin = box.stop[short] - box.start[short]
-        start[long], stop[long] = max(start[long] - margin, 0), min(stop[long] + margin, study.shape[long])
+        place = start[one], start[other], stop[one], stop[other]
+        start[one], start[other], stop[one], stop[other] = lengthened(place, 1, size)
         start[along], stop[along] = 0, study.shape[along]
         found.append(replace(box, start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2])))
     return tuple(found)

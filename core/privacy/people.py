@@ -31,6 +31,7 @@ def identities(people: Sequence[Person]) -> tuple[list[str], int]:
 
     That is the patient id; name and birth date where the id is missing or a placeholder ("UNKNOWN", "0"); all three
     where one id stands with different birth dates, or with names that have no part in common; else the study.
+    Case and what separates the parts of names and ids do not count, as they do not for pseudonyms.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, person in enumerate(people):
@@ -48,11 +49,11 @@ def identities(people: Sequence[Person]) -> tuple[list[str], int]:
 
 def _identity(person: Person, shared: bool) -> str:
     if shared:
-        return f"{person.number} {person.name} {person.birth}"
-    if not _is_placeholder(_folded(person.number)):
-        return person.number
+        return _folded(f"{person.number} {person.name} {person.birth}")
+    if not _is_placeholder(number := _folded(person.number)):
+        return number
     named = not _is_placeholder(_folded(person.name))
-    return f"{person.name} {person.birth}".strip() if named else person.study
+    return _folded(f"{person.name} {person.birth}") if named else person.study
 
 
 def _differ(one: tuple[str, str], other: tuple[str, str]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.privacy.burned_in import find_all_text, merged
 from core.privacy.images import Frames
-from core.privacy.text_place import PlaneBox
+from core.privacy.text_place import PlaneBox, lengthened
 
 MOST_TEXT = 0.25
 """Share of a picture; where text covers more, the picture is a document."""
@@ -102,12 +102,8 @@ def text_in_files(files: Sequence[Frames | None]) -> list[dict[int, list[PlaneBo
 
 def _widened(box: PlaneBox, size: Size) -> PlaneBox:
     """A place longer at both ends by its height, because a reader may miss the first letters and the last."""
-    high, wide = box.bottom - box.top, box.right - box.left
-    down, across = (0, high) if wide >= high else (wide, 0)
-    return replace(
-        box, first=0, last=0, top=max(box.top - down, 0), left=max(box.left - across, 0),
-        bottom=min(box.bottom + down, size[0]), right=min(box.right + across, size[1]),
-    )  # fmt: skip
+    top, left, bottom, right = lengthened((box.top, box.left, box.bottom, box.right), 1, size)
+    return replace(box, first=0, last=0, top=top, left=left, bottom=bottom, right=right)
 
 
 def _share(boxes: Iterable[PlaneBox], size: Size) -> float:

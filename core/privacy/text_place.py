@@ -137,7 +137,7 @@ def _followed(planes: Planes, box: Box, first: int, last: int) -> Box:
         return box
     upright = box[3] - box[1] >= box[2] - box[0]
     height = min(box[2] - box[0], box[3] - box[1])
-    longer = _longer(box, REACH * height, planes.shape[1:], upright)
+    longer = lengthened(box, REACH, planes.shape[1:])
     text, *others = (_detail(planes[index], longer) for index in ((first + last) // 2, *beyond[:2]))
     usual = np.abs(others[0] - others[1])
     excess = np.minimum(np.abs(text - others[0]), np.abs(text - others[1])) - usual
@@ -154,8 +154,14 @@ def _followed(planes: Planes, box: Box, first: int, last: int) -> Box:
     return longer[0] + low, box[1], longer[0] + high, box[3]
 
 
-def _longer(box: Box, by: int, shape: tuple[int, ...], upright: bool) -> Box:
+def lengthened(box: Box, heights: int, size: tuple[int, ...]) -> Box:
+    """A box inside a picture of `size` made longer at both ends of its line, by a number of its heights.
+
+    >>> lengthened((10, 20, 20, 100), 1, (160, 105))
+    (10, 10, 20, 105)
+    """
     top, left, bottom, right = box
-    if upright:
-        return top, max(left - by, 0), bottom, min(right + by, shape[1])
-    return max(top - by, 0), left, min(bottom + by, shape[0]), right
+    by = heights * min(bottom - top, right - left)
+    if right - left >= bottom - top:
+        return top, max(left - by, 0), bottom, min(right + by, size[1])
+    return max(top - by, 0), left, min(bottom + by, size[0]), right

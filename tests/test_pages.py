@@ -19,6 +19,7 @@ from core.intake import Cancelled, Case
 from core.quality import Factor, QualityReport
 from core.records import CaseReview
 from core.review import pair_notices
+from pages._parts import result
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSIONS = ("cross_attention", "image_only", "ehr_only")
@@ -218,6 +219,12 @@ def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
     world.slow = False
     fine(app.selectbox(key="method").set_value("occlusion").run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
+
+
+def test_nothing_is_said_to_be_stopped_where_the_map_is_there():
+    review = view_support.review(SCAN, RECORD)
+    assert result.no_map(result.Answer(review)) == ""
+    assert "stopped" in result.no_map(result.Answer(replace(review, saliency=None)))
 
 
 def test_a_saliency_that_fails_leaves_curve_and_export(world, monkeypatch):

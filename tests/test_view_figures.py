@@ -177,6 +177,16 @@ def test_one_lane_has_room_for_its_axis_and_the_axis_says_its_unit():
         assert layout.height - layout.margin.b - layout.margin.t >= 26
 
 
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_day_0_and_the_hidden_future_are_in_the_frame_of_every_span(span):
+    figure = timeline_figure(ROWS, span_days=span, later_events=5)
+    low, high = figure.layout.xaxis.range
+    line = next(shape for shape in figure.layout.shapes if shape.type == "line")
+    assert line.x0 == line.x1 == 0
+    assert low < 0 < high
+    assert high > 0.1 * span, "not at the very edge"
+
+
 def test_several_raw_events_keep_their_words_whole():
     html = events_html(ROWS.head(2), ["day 0", "day 0"])
     assert "<small>ICD10CM//I50.9</small>" in html

@@ -253,9 +253,9 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
 
 def test_single_modality_curves_on_request(world):
     app = fine(opened())
-    assert {"CT alone", "Record alone"}.isdisjoint(names_of(app, 0))
+    assert {"CT only", "Record only"}.isdisjoint(names_of(app, 0))
     fine(app.toggle(key="alone").set_value(True).run())
-    assert {"CT alone", "Record alone"} <= names_of(app, 0)
+    assert {"CT only", "Record only"} <= names_of(app, 0)
 
 
 def test_a_case_without_a_record(world):

@@ -70,8 +70,8 @@ def test_no_line_runs_through_the_watermark(rate):
 def test_single_modality_curves_have_their_own_colour_and_line():
     others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
     named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}
-    assert (named["CT alone"].line.color, named["CT alone"].line.dash) == (IMAGE, "dot")
-    assert (named["Record alone"].line.color, named["Record alone"].line.dash) == (EHR, "dash")
+    assert (named["CT only"].line.color, named["CT only"].line.dash) == (IMAGE, "dot")
+    assert (named["Record only"].line.color, named["Record only"].line.dash) == (EHR, "dash")
 
 
 def test_ink_follows_the_theme():

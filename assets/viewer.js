@@ -492,7 +492,8 @@ class Viewer {
     const awaited = this.awaited();
     const has = this.hasMap();
     this.root.toggleAttribute("data-waiting", Boolean(awaited));
-    this.legend.hidden = this.sliders.hidden = !has;
+    this.legend.hidden = !has;
+    this.sliders.hidden = !has || Boolean(awaited);
     this.switch.disabled = !has;
     this.caption.textContent = has && !awaited ? this.map.header.label : "Saliency";
     const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";

@@ -291,6 +291,13 @@ class Attribution:
         if self.values.ndim != 3 or not np.isfinite(self.values).all():
             raise ValueError("attribution values must be a finite 3-D array")
 
+    @cached_property
+    def scale_limit(self) -> float:
+        """End of every colour scale of this map: the 99.9th percentile of the magnitudes that are not zero; else 1."""
+        sizes = np.abs(self.values)
+        used = sizes[sizes > 0]
+        return (float(np.percentile(used, 99.9)) or float(used.max())) if used.size else 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Attention:

@@ -19,6 +19,7 @@ from core.intake import Cancelled, Case
 from core.quality import Factor, QualityReport
 from core.records import CaseReview
 from core.review import pair_notices
+from pages._parts import result
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSIONS = ("cross_attention", "image_only", "ehr_only")
@@ -220,6 +221,12 @@ def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
 
 
+def test_nothing_is_said_to_be_stopped_where_the_map_is_there():
+    review = view_support.review(SCAN, RECORD)
+    assert result.no_map(result.Answer(review)) == ""
+    assert "stopped" in result.no_map(result.Answer(replace(review, saliency=None)))
+
+
 def test_a_saliency_that_fails_leaves_curve_and_export(world, monkeypatch):
     def broken(progress) -> None:
         raise FloatingPointError("the saliency is not finite")
@@ -246,9 +253,9 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
 
 def test_single_modality_curves_on_request(world):
     app = fine(opened())
-    assert {"CT alone", "Record alone"}.isdisjoint(names_of(app, 0))
+    assert {"CT only", "Record only"}.isdisjoint(names_of(app, 0))
     fine(app.toggle(key="alone").set_value(True).run())
-    assert {"CT alone", "Record alone"} <= names_of(app, 0)
+    assert {"CT only", "Record only"} <= names_of(app, 0)
 
 
 def test_a_case_without_a_record(world):

@@ -96,6 +96,12 @@ def test_likeness_follows_the_training_quantiles() -> None:
     assert embedding_factor(np.zeros(6, np.float32), table[:10]).verdict == "unknown"
 
 
+def test_likeness_is_said_in_words_that_can_be_understood() -> None:
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)).add_prefix("embedding_")
+    found = embedding_factor(np.full(6, 9, np.float32), table).found
+    assert found == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+
+
 def test_reference_columns_are_read_in_their_number_order() -> None:
     table = pd.DataFrame({f"embedding_{n}": [float(n)] for n in (10, 2, 0)}).assign(risk=0.5)
     assert reference_embeddings(table).tolist() == [[0.0, 2.0, 10.0]]

@@ -219,6 +219,17 @@ def test_contrast_in_header_and_voxels_are_compared() -> None:
     assert contrast(False, None).verdict == "edge"
 
 
+def test_numbers_below_zero_have_a_minus_sign_and_no_hyphen() -> None:
+    measured = replace(measure_demo(), blood_hu=-12.0, peaks_hu={"air": -998.0, "fat": -101.0})
+    found = measured.orientation
+    assert found is not None
+    measured = replace(measured, orientation=replace(found, side=-0.9))
+    said = {factor.name: factor.found for factor in scan_factors(demo(), measured, "pe_mortality")}
+    assert "heart left \u22120.90" in said["orientation"]
+    assert said["contrast"].startswith("blood \u221212 HU")
+    assert said["HU scale"] == "air \u2212998, fat \u2212101 HU"
+
+
 def judged_with(study: CtStudy, task: str | None) -> QualityReport:
     return QualityReport(scan_factors(study, replace(measure_demo(), digest=study.digest), task))
 

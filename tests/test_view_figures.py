@@ -70,8 +70,8 @@ def test_no_line_runs_through_the_watermark(rate):
 def test_single_modality_curves_have_their_own_colour_and_line():
     others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
     named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}
-    assert (named["CT alone"].line.color, named["CT alone"].line.dash) == (IMAGE, "dot")
-    assert (named["Record alone"].line.color, named["Record alone"].line.dash) == (EHR, "dash")
+    assert (named["CT only"].line.color, named["CT only"].line.dash) == (IMAGE, "dot")
+    assert (named["Record only"].line.color, named["Record only"].line.dash) == (EHR, "dash")
 
 
 def test_ink_follows_the_theme():
@@ -175,6 +175,16 @@ def test_one_lane_has_room_for_its_axis_and_the_axis_says_its_unit():
         assert layout.xaxis.title.text.startswith(f"{unit} before day 0")
         assert layout.margin.b >= 40
         assert layout.height - layout.margin.b - layout.margin.t >= 26
+
+
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_day_0_and_the_hidden_future_are_in_the_frame_of_every_span(span):
+    figure = timeline_figure(ROWS, span_days=span, later_events=5)
+    low, high = figure.layout.xaxis.range
+    line = next(shape for shape in figure.layout.shapes if shape.type == "line")
+    assert line.x0 == line.x1 == 0
+    assert low < 0 < high
+    assert high > 0.1 * span, "not at the very edge"
 
 
 def test_several_raw_events_keep_their_words_whole():

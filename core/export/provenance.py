@@ -11,7 +11,6 @@ from importlib import metadata
 from typing import Any
 
 from core.export.figure import FigureInputs, world_mm
-from core.export.scan import overlay_scale
 from core.export.style import NOTICE, WATERMARK, curve_marks
 from core.records import CaseReview
 
@@ -120,7 +119,7 @@ def _overlay(inputs: FigureInputs) -> dict[str, Any] | None:
     """How the saliency is drawn; opacity 0 where the reader hid it."""
     if inputs.review.saliency is None:
         return None
-    limit = overlay_scale(inputs.review.saliency).limit
+    limit = inputs.review.saliency.scale_limit
     return {"threshold": inputs.threshold, "opacity": inputs.opacity, "threshold_is_share_of": limit}
 
 

@@ -20,7 +20,6 @@ LETTERS = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagi
 THRESHOLD, OPACITY = 0.35, 0.55
 """How the viewer opens: magnitudes below this share of the limit are not drawn, the others this opaque."""
 READING_WINDOWS_HU = {"pe_mortality": (-250, 450)}
-SATURATION_PERCENTILE = 99.9
 _SHADE = {"facecolor": "black", "alpha": 0.45, "edgecolor": "none", "pad": 0.8}
 
 
@@ -50,14 +49,8 @@ def window_of(task: str | None) -> tuple[int, int]:
 
 
 def overlay_scale(saliency: Attribution, threshold: float = THRESHOLD, opacity: float = OPACITY) -> Overlay:
-    """The colour scale of figures and screen, from the map's own voxels.
-
-    Limit = 99.9th percentile of the magnitudes that are not zero (the maximum where these are few).
-    """
-    sizes = np.abs(saliency.values)
-    used = sizes[sizes > 0]
-    limit = (float(np.percentile(used, SATURATION_PERCENTILE)) or float(used.max())) if used.size else 1.0
-    return Overlay(limit, saliency.signed, threshold, opacity)
+    """How this map is coloured, on the one scale that the screen shows too."""
+    return Overlay(saliency.scale_limit, saliency.signed, threshold, opacity)
 
 
 def strongest_voxel(saliency: Attribution, k: int | None = None) -> tuple[int, int, int] | None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
-from core.export.scan import overlay_scale, strongest_voxel
+from core.export.scan import strongest_voxel
 from core.export.style import duration
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
@@ -130,7 +130,7 @@ def pack_overlay(
         return pack(header)
     grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
     values = block_mean(saliency.values, grid)
-    limit = overlay_scale(saliency).limit
+    limit = saliency.scale_limit
     header |= {
         "shape": list(grid),
         "limit": limit,

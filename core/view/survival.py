@@ -16,7 +16,7 @@ from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 
-SINGLE_MODALITY = {"image_only": ("CT alone", IMAGE, "dot"), "ehr_only": ("Record alone", EHR, "dash")}
+SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 
 
 _WORDS_WIDE, _LINE = 0.54, 0.1

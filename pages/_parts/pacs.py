@@ -125,7 +125,7 @@ def study_table(studies: Sequence[StudyRow], shown: bool) -> pd.DataFrame:
             "Date" if shown else "Days before the latest": days.dt.date if shown else _back(days),
             "Study": [row.description for row in studies],
             "Modalities": [", ".join(row.modalities) for row in studies],
-            "Series": [row.series for row in studies],
+            "Series": pd.array([row.series for row in studies], dtype="Int64"),
         }
     )
 
@@ -145,7 +145,7 @@ def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
     table = pd.DataFrame(
         {
             "Series": [row.description for row in scans],
-            "Images": [row.instances for row in scans],
+            "Images": pd.array([row.instances for row in scans], dtype="Int64"),
             "Kernel": [row.kernel for row in scans],
         }
     )

@@ -108,13 +108,14 @@ def overlay(case: Case, asked: Asked | None, answer: Answer) -> None:
             case.study,
             answer.review,
             answer.question,
-            reason="" if pending else _no_map(answer),
+            reason="" if pending else no_map(answer),
             pending=pending,
             watermark=VIRTUAL_WATERMARK if virtual else "",
         )
 
 
-def _no_map(answer: Answer) -> str:
+def no_map(answer: Answer) -> str:
+    """Why there is no map on the scan; empty where there is one."""
     if answer.review is None:
         return "No saliency: no model result."
     if answer.review.saliency is not None:

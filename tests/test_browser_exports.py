@@ -1,0 +1,113 @@
+"""The viewer and the exports in real Chromium: what is taken away is what is on screen, whoever moved the picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser_needed import why_skipped
+
+if reason := why_skipped():
+    pytest.skip(reason, allow_module_level=True)
+
+from browser_support import SHOWN, open_page, running_app, running_browser
+from playwright.sync_api import Browser, Page, expect
+from test_browser import FIND, SLOW_MS, press, viewer
+
+pytestmark = pytest.mark.browser
+LATE = """
+  const now = performance.now.bind(performance);
+  const marked = performance.mark.bind(performance);
+  let ahead = 0;
+  performance.now = () => now() + ahead;
+  performance.mark = (name) => { if (name === "ct-first-picture") ahead = 60000; return marked(name); };
+"""
+"""The clock of a page on which a minute passes between the first picture and its map."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running_app() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as found:
+        yield found
+
+
+def sidecar(page: Page) -> dict:
+    """What the exports say of themselves."""
+    with page.expect_download(timeout=SLOW_MS) as found:
+        page.get_by_role("button", name="Sidecar, JSON").click()
+    return dict(json.loads(Path(found.value.path()).read_text("utf-8")))
+
+
+def test_exports_are_of_what_is_on_screen_when_the_viewer_moved_by_itself(browser, address):
+    """A preset pressed before the map is there is all that the reader does: the viewer then goes to the map's focus."""
+    opened = open_page(browser, address)
+    opened.wait_for_selector(".viewer[data-ready]", timeout=SLOW_MS)
+    opened.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    press(opened, "2", "i")
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    expect(opened.get_by_role("button", name="Sidecar, JSON")).to_be_enabled(timeout=SLOW_MS)
+    opened.wait_for_timeout(1500)
+    view = sidecar(opened)["view"]
+    assert view["slice_ijk"][2] == int(viewer(opened, "slice"))
+    assert (view["window_hu"]["low"], view["grey_scale_inverted"]) == (-1350, True)
+    opened.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    press(opened, "i", "o", "PageUp")
+    opened.locator(".viewer .slide input").first.fill("80")
+    place = viewer(opened, "slice")
+    opened.wait_for_timeout(1500)
+    opened.get_by_role("link", name="Model card").click()
+    expect(opened.get_by_role("heading", name="Training cohort")).to_be_visible(timeout=SLOW_MS)
+    opened.get_by_role("link", name="Case review").click()
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    expect(opened.locator(".viewer .slide output").first).to_have_text("80%")
+    expect(opened.locator(".viewer .switch")).to_have_attribute("aria-checked", "false")
+    expect(opened.get_by_role("button", name="Sidecar, JSON")).to_be_enabled(timeout=SLOW_MS)
+    opened.wait_for_timeout(1500)
+    view = sidecar(opened)["view"]
+    assert (viewer(opened, "slice"), view["slice_ijk"][2]) == (place, int(place))
+    assert (view["overlay"]["threshold"], view["overlay"]["opacity"]) == (0.8, 0.0)
+    opened.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    press(opened, "Space")
+    expect(opened.locator(".viewer .switch")).to_have_attribute("aria-checked", "true")
+    expect(opened.locator(".viewer .slide output").first).to_have_text("35%")
+    assert opened.complaints == []  # type: ignore[attr-defined]
+    opened.context.close()
+
+
+def test_what_is_left_alone_stays_where_the_exports_say_when_a_map_comes_late(browser, address):
+    opened = open_page(browser, address, before=lambda page: page.add_init_script(LATE))
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    expect(opened.get_by_role("button", name="Sidecar, JSON")).to_be_enabled(timeout=SLOW_MS)
+    opened.wait_for_timeout(1500)
+    assert int(viewer(opened, "slice")) == 71, "the middle of 143 slices"
+    assert sidecar(opened)["view"]["slice_ijk"][2] == 71
+    opened.context.close()
+
+
+def test_clearing_distances_while_one_is_drawn_breaks_nothing(browser, address):
+    page = open_page(browser, address)
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    page.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    box = page.locator(".viewer .axial").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for key in ("Delete", "Space"):
+        press(page, "m")
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 30, y)
+        page.keyboard.press(key)
+        page.mouse.move(x + 60, y)
+        page.mouse.up()
+        before = viewer(page, "slice")
+        page.mouse.move(x + 60, y + 40)
+        assert viewer(page, "slice") == before
+    assert page.complaints == []  # type: ignore[attr-defined]
+    page.context.close()

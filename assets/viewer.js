@@ -421,7 +421,6 @@ class Viewer {
     this.greyTable();
     this.resize();
     this.showState();
-    this.reportSoon();
     performance.mark("ct-first-picture");
     this.root.dataset.ready = header.digest.slice(0, 12);
   }
@@ -437,6 +436,7 @@ class Viewer {
     if (header.shape) this.drawLegend(header);
     this.stamp.textContent = header.watermark;
     this.heatTable();
+    if (header.shape) this.reportSoon(); // exports wait for the map, and then are of what is shown
     if (!header.pending) this.root.dataset.overlay = header.digest.slice(0, 12);
     this.showState();
   }
@@ -447,7 +447,6 @@ class Viewer {
     if (!focus || this.stale()) return;
     this.cursor = focus.map((value, n) => clamp(Math.round(value), 0, this.volume.shape[n] - 1));
     this.hover = null;
-    this.reportSoon();
   }
 
   dropOverlay() {

@@ -13,10 +13,12 @@ import pytest
 from ct_factory import to_bytes
 from privacy_support import BURNED, ct_plane, ct_slice, draw
 
+from core.privacy.burned_in import TextBox, on_every_slice
 from core.privacy.deidentify import SCREEN, deidentify
 from core.privacy.nifti_out import rebuild_nifti
 from core.privacy.series_text import on_every_picture
 from core.privacy.text_place import PlaneBox
+from core.records import CtStudy
 
 COUNT = 8
 
@@ -64,6 +66,19 @@ def test_a_place_grows_along_its_line_and_stays_in_the_picture() -> None:
     line, column = PlaneBox(2, 4, 10, 20, 20, 100, 0.9, ""), PlaneBox(0, 0, 40, 150, 120, 158, 0.9, "")
     found = {(box.top, box.left, box.bottom, box.right) for box in on_every_picture([line, column], (160, 160))}
     assert found == {(10, 10, 20, 110), (32, 150, 128, 158)}
+
+
+@pytest.mark.parametrize("along", [0, 1, 2])
+def test_a_box_in_a_volume_grows_like_a_place_in_a_picture_and_through_all_slices(along: int) -> None:
+    spacing, shape = np.ones(3), [160, 160, 160]
+    spacing[along], shape[along] = 3, 12
+    study = CtStudy(np.zeros(shape, np.int16), np.diag([*spacing, 1]), (), "", "virtual")
+    start, stop = [10, 20], [20, 100]
+    start.insert(along, 4)
+    stop.insert(along, 6)
+    (box,) = on_every_slice(study, [TextBox((*start,), (*stop,), 0.9, "")])
+    assert [*np.delete(box.start, along), *np.delete(box.stop, along)] == [10, 10, 20, 110]
+    assert (box.start[along], box.stop[along]) == (0, 12)
 
 
 def test_text_on_two_slices_of_a_nifti_volume_is_blanked_on_all() -> None:

@@ -7,6 +7,7 @@ An archive that is itself a member is held unpacked: else every read of a member
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ def _faults_in_words() -> Iterator[None]:
             "an ordinary zip archive",
             "Unpack it first and choose the folder.",
         ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError) as error:
         raise damaged("The zip archive") from error
 
 

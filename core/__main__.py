@@ -211,9 +211,8 @@ def _review(options: argparse.Namespace) -> None:
             options.timeline, prediction_time=options.prediction_time, subject_id=options.subject_id
         )
     explain = None if options.explain == "none" else options.explain
-    review = review_case(
-        study, timeline, bundle, horizon_days=options.horizon_days, explain=explain, device=options.device
-    )
+    how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
+    review = review_case(study, timeline, bundle, put_together=True, **how)
     window = None if options.window is None else tuple(options.window)
     written = export_review(study, timeline, review, bundle, options.out, window=window, slice_k=options.slice)
     for notice in review.notices:

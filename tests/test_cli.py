@@ -88,6 +88,14 @@ def test_review_writes_what_the_browser_exports(
     assert str(inputs["study"]) not in said
 
 
+def test_two_files_named_side_by_side_need_not_be_of_one_patient(inputs: dict[str, Path], tmp_path: Path) -> None:
+    image, unmarked = nib.load(inputs["study"]), tmp_path / "unmarked.nii.gz"
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), unmarked)
+    out = tmp_path / "out"
+    assert cli.main([*_review({**inputs, "study": unmarked}, out), "--explain", "none"]) == 0
+    assert "put together here" in (out / "provenance.json").read_text("utf-8")
+
+
 def test_review_without_saliency_or_with_one_input(inputs: dict[str, Path], tmp_path: Path) -> None:
     common = ["--bundle", str(inputs["bundle"]), "--explain", "none"]
     assert cli.main(["review", "--study", str(inputs["study"]), *common, "--out", str(tmp_path / "ct")]) == 0

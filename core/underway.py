@@ -23,6 +23,8 @@ FAILED = UserFacingError(
 def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: str, tell: Tell) -> CaseReview:
     """What `ask` answers with the saliency of `method`; the share of each event is taken over from `before`."""
     after = ask(explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
+    if after.saliency is not None:
+        _ = after.saliency.scale_limit  # looks at every voxel; kept, so that the page need not
     return replace(after, event_attribution=before.event_attribution)
 
 

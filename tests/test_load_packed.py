@@ -7,6 +7,7 @@ import gzip
 import lzma
 import math
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from corpus_nifti import CASES
-from ct_factory import Grid, nifti_file
+from ct_factory import Grid, dicom_files, nifti_file
 from test_load_nifti import BAD, GOOD
 from test_load_sources import tarred, zipped
 
@@ -23,7 +24,7 @@ from core.errors import UserFacingError
 from core.load import entry, list_series, load_study, nifti_volume
 from core.load.entries import open_entries
 from core.load.entry import InOrder
-from core.load.inflate import unpack
+from core.load.inflate import inflate_raw, unpack
 from core.load.limits import LIMITS
 from core.load.nifti import looks_like_nifti, readable_in_order
 
@@ -200,3 +201,24 @@ def test_one_volume_in_memory_while_a_packed_file_is_read(kind: str) -> None:
     finally:
         tracemalloc.stop()
     assert copies < 2
+
+
+def test_a_deflated_file_is_stopped_where_no_scan_could_hold_it() -> None:
+    deflate = zlib.compressobj(wbits=-15)
+    stream = deflate.compress(bytes(30 << 20)) + deflate.flush()
+    with pytest.raises(UserFacingError, match="held unpacked"):
+        inflate_raw(stream, limits=replace(LIMITS, voxels=10 << 20))
+    assert len(inflate_raw(stream, limits=replace(LIMITS, voxels=16 << 20))) == 30 << 20
+
+
+def test_zeros_behind_a_slice_are_not_all_read(tmp_path: Path) -> None:
+    for name, data in dicom_files(Grid()):
+        (tmp_path / name).write_bytes(data)
+    with open(tmp_path / name, "ab") as last:
+        last.truncate(200 << 20)
+    tracemalloc.start()
+    try:
+        load_study(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()

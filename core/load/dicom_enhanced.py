@@ -14,6 +14,7 @@ from pydicom.multival import MultiValue
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader, Vector, digest_text, positive, sortable, to_float
 from core.load.dicom_scan import Malformed
+from core.load.entry import EntryReader
 from core.load.words import EXPORT_AGAIN, safe_kernel
 
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -31,7 +32,7 @@ def split_frames(image: ImageHeader) -> list[ImageHeader]:
             "Export the original CT series.",
         )
     try:
-        dataset = dcmread(io.BytesIO(image.entry.read(0, None)), stop_before_pixels=True)
+        dataset = dcmread(io.BufferedReader(EntryReader(image.entry)), stop_before_pixels=True)
         shared = _first(dataset, "SharedFunctionalGroupsSequence")
         frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     except Exception as error:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
-from core.load.entry import Entry
+from core.load.entry import Entry, memory_entry
+from core.load.limits import LIMITS, MIB, check_file_held
 from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]
@@ -147,6 +148,7 @@ class HeaderReader:
         try:
             found = scan(head, _WANTED, complete=entry.size <= len(head))
         except NeedMore:
+            check_file_held(entry.size, LIMITS)
             found = scan(entry.read(0, None), _WANTED, complete=True)
         _refuse_foreign_tail(entry, found)
         values = Values(found)
@@ -171,8 +173,8 @@ def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:
         return
     end, size = found.pixel_start + found.pixel_length, entry.size if found.data is None else len(found.data)
     if end < size:
-        tail = entry.read(end, None) if found.data is None else memoryview(found.data)[end:]
-        if any(tail[: 1 << 20]) and not is_element_run(tail, found):
+        held = entry if found.data is None else memory_entry("", found.data)
+        if any(held.read(end, end + MIB)) and not is_element_run(held.read(end, None), found):
             raise Malformed
 
 

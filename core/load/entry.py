@@ -124,6 +124,9 @@ class InOrder:
 class EntryReader(io.RawIOBase):
     """An entry as a file that is read on demand, without the copy that BytesIO makes."""
 
+    name = ""
+    """Libraries ask for it, and keep it."""
+
     def __init__(self, entry: Entry) -> None:
         self._entry, self._at = entry, 0
 

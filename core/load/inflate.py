@@ -11,7 +11,7 @@ from isal import igzip_lib
 
 from core.errors import UserFacingError
 from core.load.entry import Entry, memory_entry
-from core.load.limits import LIMITS, MIB, Limits, check_ratio
+from core.load.limits import LIMITS, MIB, Limits, check_file_held, check_ratio
 
 _CHUNK_IN = MIB
 _CHUNK_OUT = 4 * MIB
@@ -137,4 +137,5 @@ def inflate_raw(data: bytes | memoryview, *, limits: Limits = LIMITS) -> bytearr
     for piece in _stream_pieces(_Packed(memory_entry("", data)), stream, "A deflated DICOM file"):
         out += piece
         check_ratio(len(out), len(data), limits)
+        check_file_held(len(out), limits)
     return out

@@ -72,6 +72,11 @@ def check_held(held: int, limits: Limits) -> None:
         )
 
 
+def check_file_held(size: int, limits: Limits) -> None:
+    """Raise when one file that must be held whole takes more memory than a scan may."""
+    check_held(size, replace(limits, held=min(limits.held, 2 * limits.voxels)))
+
+
 def check_volume_beside(held: int, shape: tuple[int, ...], limits: Limits) -> None:
     """Raise when the volume of this shape does not fit into memory beside `held` bytes of unpacked files."""
     if held:

@@ -130,7 +130,8 @@ def expand_entry(
 ) -> Iterator[Entry]:
     """The entry itself, what it packs, or the entries of the archive it is.
 
-    depth: archives around it. met: called with every entry before it is opened, nested archives among them.
+    depth: archives around it. met: called with every entry before it is opened, nested archives among them, and with
+    what a packed file holds.
     leave_packed: as for `open_entries`.
     """
     if met:
@@ -143,6 +144,8 @@ def expand_entry(
     if packing := packing_of(head):
         entry = _unpacked_file(entry, packing, limits, leave_packed)
         head = bytes(entry.read(0, 512))
+        if met:
+            met(entry)
     is_zip, is_tar = head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), head[257:262] == b"ustar"
     if not is_zip and not is_tar:
         yield entry

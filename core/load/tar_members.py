@@ -30,18 +30,27 @@ def tar_entries(outer: Entry, limits: Limits) -> Iterator[Entry]:
     Raises UserFacingError for an archive that is damaged, has too many members, or sparse ones.
     """
     last = 0
+    for member in tar_headers(outer, limits):
+        last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
+        yield _entry(member, outer)
+    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
+    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
+        raise damaged("The tar archive")
+
+
+def tar_headers(outer: Entry, limits: Limits) -> Iterator[library.TarInfo]:
+    """What a tar archive says of its members, what it says of all of them included.
+
+    Raises UserFacingError for an archive that is damaged, has too many members, or sparse ones.
+    """
     try:
         with _Archive(outer, limits) as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)
-                last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
-                yield _entry(member, outer)
+                yield member
     except (library.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise damaged("The tar archive") from error
-    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
-        raise damaged("The tar archive")
 
 
 def _entry(member: library.TarInfo, outer: Entry) -> Entry:

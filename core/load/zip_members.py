@@ -99,7 +99,7 @@ def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Lim
     """A member piece by piece; its checksum is verified by the time the last has come."""
     unpacked, produced = _bunzipped if info.compress_type == zipfile.ZIP_BZIP2 else _read_in_steps, before
     with _faults_in_words():
-        for piece in unpacked(outer, info, replace(limits, bytes_total=limits.bytes_total - before)):
+        for piece in unpacked(outer, info, replace(limits, taken=limits.taken + before)):
             produced += len(piece)
             check_ratio(produced, outer.size, limits)
             yield piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile as library
 from collections.abc import Iterator
 from typing import Self
@@ -17,6 +18,8 @@ _EXTENDING = (
     library.XHDTYPE, library.XGLTYPE, library.SOLARIS_XHDTYPE, library.GNUTYPE_LONGNAME, library.GNUTYPE_LONGLINK,
 )  # fmt: skip
 """Headers that only say more of the next member, or of all that follow (POSIX.1-2001, pax; GNU tar)."""
+_LOOKED_AT = (*_EXTENDING, library.GNUTYPE_SPARSE)
+_NO_PLAIN_SIZE = re.compile(rb".*[^ 0-7\0]", re.DOTALL)
 _MOST_IN_A_ROW = 8
 _MOST_EXTENDING = 512
 """Bytes of such headers a member on average, at most."""
@@ -73,8 +76,11 @@ class _Guard:
     def enter(self, start: int) -> None:
         """Called at the header that begins at byte `start`, before it is read."""
         self._in_a_row += 1
+        block = bytes(self._outer.read(start, start + _BLOCK))
+        if block[156:157] not in _LOOKED_AT and not _NO_PLAIN_SIZE.match(block, 124, 136):
+            return
         try:
-            header = library.TarInfo.frombuf(bytes(self._outer.read(start, start + _BLOCK)), "utf-8", "surrogateescape")
+            header = library.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except library.HeaderError:
             return
         if header.size < 0:

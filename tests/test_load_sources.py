@@ -237,6 +237,26 @@ def test_limits_are_stated_and_enforced_while_reading(series) -> None:
         load_study(series, limits=replace(LIMITS, voxels=100))
 
 
+def stored(files: list[tuple[str, bytes]]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("around", [stored, tarred, lambda files: gzip.compress(tarred(files), 0)])
+@pytest.mark.parametrize("inner", [stored, tarred, lambda files: gzip.compress(files[0][1], 0)])
+@pytest.mark.parametrize("size", [3 * MIB, 5 * MIB])
+def test_the_limit_is_stated_and_not_what_is_left_of_it(around, inner, size: int) -> None:
+    """However deep the archive in which it is reached, and whether its members are kept unpacked."""
+    files = [(f"{number}", inner([("x", os.urandom(size))])) for number in range(4)]
+    limits = replace(LIMITS, bytes_total=2 * size + MIB)
+    for source in (("a", around(files)), [(name, around([(name, data)])) for name, data in files]):
+        with pytest.raises(UserFacingError, match=f"more than {limits.bytes_total // MIB} MiB; .*at most"):
+            open_entries(source, limits=limits)
+
+
 def test_lying_zip_sizes_are_refused(series) -> None:
     data = bytearray(zipped([("a.nii", NIFTI)]))
     central = data.rindex(b"PK\x01\x02")

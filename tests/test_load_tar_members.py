@@ -25,6 +25,15 @@ def header(kind: bytes, size: int, *, extended: int = 0) -> bytes:
     return bytes(block)
 
 
+def summed(kind: bytes, size: bytes) -> bytes:
+    """A header block whose field of the size holds any bytes."""
+    block = bytearray(header(kind, 0))
+    block[124:136] = size.ljust(12, b"\0")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
 def text(kind: bytes, body: bytes) -> bytes:
     return header(kind, len(body)) + body + bytes(-len(body) % 512)
 
@@ -40,6 +49,8 @@ LONG = {
 DAMAGED = {
     **{f"negative size of kind {kind!r}": header(kind, -512) for kind in (b"0", b"2", b"5", b"x", b"L", b"S")},
     "endless file": header(b"0", 1 << 70),
+    "negative size in letters": summed(b"0", b"   -1000\0"),
+    "size of a file that is none, in letters": summed(b"5", b"-1000\0"),
 }
 SPARSE = {
     "GNU": header(b"S", 0),

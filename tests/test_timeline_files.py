@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import socket
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import pandas as pd
 import pytest
 
 from core.errors import UserFacingError
-from core.timeline import list_subjects, load_timeline
+from core.load.limits import MIB, Limits
+from core.timeline import files, list_subjects, load_timeline
 
 HEADER = "subject_id,time,code,value,unit\n"
 FIRST, SECOND = "1,2020-01-01T08:00,A,5.5,mg\n", "1,2020-01-02T08:00,B,7,mg\n"
@@ -94,3 +98,84 @@ def test_what_lies_beside_a_data_set_is_said(tmp_path: Path) -> None:
     timeline = load_timeline(folder(tmp_path, **files))
     assert timeline.events["code"].tolist() == ["B"]
     assert any("1 file (1 .csv)" in note for note in timeline.notes)
+
+
+OTHER = HEADER + "1,2020-01-03T08:00,SECRET,1,mg\n"
+
+
+def never(root: Path) -> list[str]:
+    timeline = load_timeline(root)
+    assert timeline.events["code"].tolist() == ["A"]
+    return [note for note in timeline.notes if "Never" in note]
+
+
+def test_links_out_of_a_folder_are_never_followed_and_counted(tmp_path: Path) -> None:
+    root = folder(tmp_path / "root")
+    outside = folder(tmp_path / "outside", **{"secret.csv": OTHER.encode()})
+    assert never(root) == []
+    (root / "more.csv").symlink_to(outside / "secret.csv")
+    (root / "gone.csv").symlink_to("nowhere")
+    (root / "packed.csv.gz").symlink_to(outside / "secret.csv")
+    (root / "outside").symlink_to(outside, target_is_directory=True)
+    assert never(root) == ["Never followed or opened: 3 links, 1 linked folder."]
+
+
+def test_pipes_and_sockets_are_never_opened_and_counted(tmp_path: Path) -> None:
+    root = folder(tmp_path / "root")
+    os.mkfifo(root / "pipe.csv")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(root / "socket.csv"))
+        assert never(root) == ["Never followed or opened: 2 special files."]
+
+
+def test_what_lies_below_the_folder_is_read_once_where_it_lies(tmp_path: Path) -> None:
+    root = folder(tmp_path / "root", **{"deep__labs.csv": LABS})
+    (root / "again.csv").symlink_to(root / "deep" / "labs.csv")
+    (root / "all").symlink_to("deep")
+    (root / "self").symlink_to(".")
+    (tmp_path / "chosen").symlink_to(root)
+    for source in (root, tmp_path / "chosen"):
+        timeline = load_timeline(source)
+        assert timeline.events["code"].tolist() == ["A", "B"]
+        assert not any("Never" in note for note in timeline.notes)
+
+
+def test_a_named_file_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "chosen.csv").symlink_to(folder(tmp_path / "root") / "dx.csv")
+    assert load_timeline(tmp_path / "chosen.csv").events["code"].tolist() == ["A"]
+
+
+def test_tables_kept_in_a_hidden_folder_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    root = folder(tmp_path, **{".git__annex__x__SHA256E-s9--1.csv": LABS, ".cache__x": b""})
+    (root / "sub").mkdir()
+    (root / "latest").symlink_to(".cache/x")
+    assert never(root) == ["Never followed or opened: 1 link."]
+    (root / "sub" / "labs.csv").symlink_to("../.git/annex/x/SHA256E-s9--1.csv")
+    with pytest.raises(UserFacingError, match=r"1 link to files in a hidden folder.*git annex unlock.*cp -rL"):
+        load_timeline(root)
+
+
+def test_a_folder_of_links_alone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dx.csv").symlink_to("/nowhere/dx.csv")
+    with pytest.raises(UserFacingError, match="no file of a timeline, but 1 link"):
+        load_timeline(tmp_path)
+
+
+def test_links_in_an_archive_are_counted(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, data in (("dx.csv", (HEADER + FIRST).encode()), ("labs.csv", b"")):
+            member = tarfile.TarInfo(name)
+            member.size, member.linkname = len(data), "" if data else "dx.csv"
+            member.type = tarfile.REGTYPE if data else tarfile.SYMTYPE
+            archive.addfile(member, io.BytesIO(data))
+    (tmp_path / "a.tar").write_bytes(out.getvalue())
+    assert never(tmp_path / "a.tar") == ["Never followed or opened: 1 link."]
+    assert never(tmp_path) == ["Never followed or opened: 1 link."]
+
+
+def test_the_limit_of_a_folder_is_stated_and_not_what_is_left_of_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "LIMITS", Limits(bytes_total=5 * MIB))
+    packed = gzip.compress(LABS + bytes(2 * MIB), 1)
+    with pytest.raises(UserFacingError, match="more than 5 MiB"):
+        load_timeline(folder(tmp_path, **{f"{number}.csv.gz": packed for number in range(3)}))

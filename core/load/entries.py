@@ -28,6 +28,8 @@ Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
+SECOND_NAME = "second name"
+"""In place of a link to what lies below the same folder, and is read there."""
 
 
 def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = no_file) -> list[Entry]:
@@ -40,14 +42,14 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
     found: list[Entry] = []
     unpacked = held = 0
     for entry in plain_entries(source):
-        left = replace(limits, bytes_total=limits.bytes_total - unpacked, held=limits.held - held)
+        left = replace(limits, taken=limits.taken + unpacked, held=limits.held - held)
         for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
             held += opened.held
             found.append(opened)
         if len(found) > limits.entries:
             raise too_many_entries(limits)
-        if unpacked > limits.bytes_total:
+        if limits.taken + unpacked > limits.bytes_total:
             raise too_many_bytes(limits)
         check_held(held, limits)
     if all(entry.absent for entry in found):
@@ -87,7 +89,7 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 def _path_entries(path: Path) -> Iterator[Entry]:
     if path.is_dir():
-        yield from _folder_entries(path)
+        yield from (entry for entry in folder_entries(path) if entry.absent != SECOND_NAME)
     elif path.is_file():
         yield file_entry(path)
     else:
@@ -98,26 +100,28 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         )
 
 
-def _folder_entries(root: Path) -> Iterator[Entry]:
-    """Files of a folder and its subfolders by name; links that lead out of it and special files as absent."""
+def folder_entries(root: Path) -> Iterator[Entry]:
+    """Files of a folder and its subfolders, named by their paths inside it; links and special files as absent.
+
+    A link to what lies below the folder is a second name of it, with the path of what it leads to.
+    """
     inside, closed = os.path.realpath(root), list[OSError]()
     for folder, subfolders, names in os.walk(root, onerror=closed.append):
         subfolders.sort()
         for name in sorted([*names, *(name for name in subfolders if Path(folder, name).is_symlink())]):
             path = Path(folder, name)
-            if path.is_symlink():
-                yield from _missed_link(path, inside)
-            else:
-                yield file_entry(path) if path.is_file() else absent_entry(name, "special file")
+            yield replace(_folder_entry(path, inside), name=path.relative_to(root).as_posix())
     yield from (absent_entry(Path(str(error.filename)).name, "closed folder") for error in closed)
 
 
-def _missed_link(path: Path, inside: str) -> Iterator[Entry]:
-    """Nothing where the link leads to a file or folder below `inside`, which is read there; else the link."""
-    target = os.path.realpath(path)
-    found = os.path.isdir(target) or os.path.isfile(target)
-    if not (found and Path(target).is_relative_to(inside)):
-        yield absent_entry(path.name, "linked folder" if os.path.isdir(target) else "link")
+def _folder_entry(path: Path, inside: str) -> Entry:
+    """What lies at a path of a folder; `inside` is where that folder lies."""
+    if not path.is_symlink():
+        return file_entry(path) if path.is_file() else absent_entry(path.name, "special file")
+    target = Path(os.path.realpath(path))
+    if (target.is_dir() or target.is_file()) and target.is_relative_to(inside):
+        return replace(absent_entry(path.name, SECOND_NAME), path=target)
+    return absent_entry(path.name, "linked folder" if target.is_dir() else "link")
 
 
 def expand_entry(
@@ -130,7 +134,8 @@ def expand_entry(
 ) -> Iterator[Entry]:
     """The entry itself, what it packs, or the entries of the archive it is.
 
-    depth: archives around it. met: called with every entry before it is opened, nested archives among them.
+    depth: archives around it. met: called with every entry before it is opened, nested archives among them, and with
+    what a packed file holds.
     leave_packed: as for `open_entries`.
     """
     if met:
@@ -143,6 +148,8 @@ def expand_entry(
     if packing := packing_of(head):
         entry = _unpacked_file(entry, packing, limits, leave_packed)
         head = bytes(entry.read(0, 512))
+        if met:
+            met(entry)
     is_zip, is_tar = head[:4] in (b"PK\x03\x04", b"PK\x05\x06"), head[257:262] == b"ustar"
     if not is_zip and not is_tar:
         yield entry
@@ -161,7 +168,7 @@ def expand_entry(
 
 def _unpacked_file(entry: Entry, packing: str, limits: Limits, leave_packed: Judge) -> Entry:
     """What a packed file holds: in memory, or its beginning only where it is left packed."""
-    if entry.size > limits.bytes_total:
+    if limits.taken + entry.size > limits.bytes_total:
         raise too_many_bytes(limits)
     name = entry.name.removesuffix(_SUFFIXES[packing])
     unpacked = unpacked_entry(name, partial(unpacked_pieces, entry, packing, limits=limits), limits, leave_packed)
@@ -187,8 +194,8 @@ def _within_limits(
     for entry in entries:
         for opened in opening(entry, left):
             count += 1
-            left = replace(left, bytes_total=left.bytes_total - opened.size, held=left.held - opened.held)
-            check_ratio(limits.bytes_total - left.bytes_total, packed, limits)
+            left = replace(left, taken=left.taken + opened.size, held=left.held - opened.held)
+            check_ratio(left.taken - limits.taken, packed, limits)
             check_held(limits.held - left.held, limits)
             if count > limits.entries:
                 raise too_many_entries(limits)

@@ -16,6 +16,7 @@ class Limits:
 
     entries:       files in a folder or archive.
     bytes_total:   bytes after decompression, all entries together.
+    taken:         bytes of these that what was opened before has taken.
     ratio:         decompressed over compressed bytes, checked beyond `ratio_free_bytes`.
     voxels:        voxels of the volume built (int16, so twice as many bytes; with what else is needed, within 1 GiB).
     held:          bytes of files that must be held unpacked, all together.
@@ -24,6 +25,7 @@ class Limits:
 
     entries: int = 20_000
     bytes_total: int = 2048 * MIB
+    taken: int = 0
     ratio: int = 100
     ratio_free_bytes: int = 64 * MIB
     voxels: int = 480_000_000
@@ -85,7 +87,7 @@ def check_volume_beside(held: int, shape: tuple[int, ...], limits: Limits) -> No
 
 def check_ratio(produced: int, consumed: int, limits: Limits) -> None:
     """Raise when `produced` bytes from `consumed` compressed bytes break a limit."""
-    if produced > limits.bytes_total:
+    if limits.taken + produced > limits.bytes_total:
         raise too_many_bytes(limits)
     if produced > limits.ratio_free_bytes and produced > limits.ratio * max(consumed, 1):
         raise too_compressed(limits)

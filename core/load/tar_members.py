@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile as library
 from collections.abc import Iterator
 from typing import Self
@@ -17,6 +18,8 @@ _EXTENDING = (
     library.XHDTYPE, library.XGLTYPE, library.SOLARIS_XHDTYPE, library.GNUTYPE_LONGNAME, library.GNUTYPE_LONGLINK,
 )  # fmt: skip
 """Headers that only say more of the next member, or of all that follow (POSIX.1-2001, pax; GNU tar)."""
+_LOOKED_AT = (*_EXTENDING, library.GNUTYPE_SPARSE)
+_NO_PLAIN_SIZE = re.compile(rb".*[^ 0-7\0]", re.DOTALL)
 _MOST_IN_A_ROW = 8
 _MOST_EXTENDING = 512
 """Bytes of such headers a member on average, at most."""
@@ -30,18 +33,27 @@ def tar_entries(outer: Entry, limits: Limits) -> Iterator[Entry]:
     Raises UserFacingError for an archive that is damaged, has too many members, or sparse ones.
     """
     last = 0
+    for member in tar_headers(outer, limits):
+        last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
+        yield _entry(member, outer)
+    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
+    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
+        raise damaged("The tar archive")
+
+
+def tar_headers(outer: Entry, limits: Limits) -> Iterator[library.TarInfo]:
+    """What a tar archive says of its members, what it says of all of them included.
+
+    Raises UserFacingError for an archive that is damaged, has too many members, or sparse ones.
+    """
     try:
         with _Archive(outer, limits) as archive:
             for count, member in enumerate(archive):
                 if count >= limits.entries:
                     raise too_many_entries(limits)
-                last = member.offset_data + (0 if member.issym() or member.islnk() else -(-member.size // 512) * 512)
-                yield _entry(member, outer)
+                yield member
     except (library.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise damaged("The tar archive") from error
-    # tarfile takes a damaged header for the end of the archive; the real end is at least one block of zeros.
-    if last >= outer.size or any(bytes(outer.read(at, at + MIB)).strip(b"\0") for at in range(last, outer.size, MIB)):
-        raise damaged("The tar archive")
 
 
 def _entry(member: library.TarInfo, outer: Entry) -> Entry:
@@ -64,8 +76,11 @@ class _Guard:
     def enter(self, start: int) -> None:
         """Called at the header that begins at byte `start`, before it is read."""
         self._in_a_row += 1
+        block = bytes(self._outer.read(start, start + _BLOCK))
+        if block[156:157] not in _LOOKED_AT and not _NO_PLAIN_SIZE.match(block, 124, 136):
+            return
         try:
-            header = library.TarInfo.frombuf(bytes(self._outer.read(start, start + _BLOCK)), "utf-8", "surrogateescape")
+            header = library.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except library.HeaderError:
             return
         if header.size < 0:

@@ -41,18 +41,24 @@ def zip_entries(entry: Entry, limits: Limits, leave_packed: Judge = no_file) -> 
     leave_packed: as for `open_entries`; the checksum of such a member is verified when it is read.
     Raises UserFacingError for a damaged, encrypted or oversized archive.
     """
-    with _faults_in_words(), _ShortReads(entry, limits) as file, zipfile.ZipFile(file) as archive:
-        infos = archive.infolist()
-        if len(infos) > limits.entries:
-            raise too_many_entries(limits)
+    with open_zip(entry, limits) as archive:
         produced = held = 0
-        for info in infos:
+        for info in archive.infolist():
             left = replace(limits, held=limits.held - held)
             opened = _open_member(archive, entry, info, produced, left, leave_packed)
             if entry.held:
                 opened = replace(opened, held=opened.held + info.compress_size)
             produced, held = produced + opened.size, held + opened.held
             yield opened
+
+
+@contextmanager
+def open_zip(entry: Entry, limits: Limits) -> Iterator[zipfile.ZipFile]:
+    """A zip file and the list of its members. Raises UserFacingError where it is damaged or the list too long."""
+    with _faults_in_words(), _ShortReads(entry, limits) as file, zipfile.ZipFile(file) as archive:
+        if len(archive.infolist()) > limits.entries:
+            raise too_many_entries(limits)
+        yield archive
 
 
 @contextmanager
@@ -93,7 +99,7 @@ def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Lim
     """A member piece by piece; its checksum is verified by the time the last has come."""
     unpacked, produced = _bunzipped if info.compress_type == zipfile.ZIP_BZIP2 else _read_in_steps, before
     with _faults_in_words():
-        for piece in unpacked(outer, info, replace(limits, bytes_total=limits.bytes_total - before)):
+        for piece in unpacked(outer, info, replace(limits, taken=limits.taken + before)):
             produced += len(piece)
             check_ratio(produced, outer.size, limits)
             yield piece
@@ -102,7 +108,7 @@ def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Lim
 def _read_in_steps(outer: Entry, info: zipfile.ZipInfo, limits: Limits) -> Iterator[bytes]:
     """A member as the library unpacks it."""
     step = _CHUNK if info.compress_type in _BOUNDED else _SMALL_CHUNK
-    with _ShortReads(outer, limits) as file, zipfile.ZipFile(file) as archive, archive.open(info) as stream:
+    with open_zip(outer, limits) as archive, archive.open(info) as stream:
         while piece := stream.read(step):
             yield piece
 

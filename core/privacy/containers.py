@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
-from core.load.entry import Entry
-from core.load.inflate import packing_of, unpack
-from core.load.limits import Limits
+from core.errors import UserFacingError
+from core.load.entry import Entry, memory_entry
+from core.load.inflate import packing_of
+from core.load.limits import MIB, Limits
+from core.load.tar_members import tar_headers
+from core.load.zip_members import open_zip
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import identifying, printable_runs
 
-_HEADER = 1 << 17
+_SHORT_HEADER, _HEADER = 512, 1 << 17
+_MOST_HEADERS = 32 * MIB
+"""Bytes of gzip headers behind the first of each file that are searched in a source; one takes at least 512."""
 _COUNTER = re.compile(r"(?<!\d)0{2,}\d{1,4}(?!\d)")
 _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 
 
-def search_container(entry: Entry, limits: Limits) -> list[Finding]:
-    """What a gzip, zip or tar file says beside its contents; contents are searched elsewhere."""
-    head = bytes(entry.read(0, 512))
-    if packing := packing_of(head):
-        return [*(_gzip_headers(entry) if packing == "gzip" else ()), *_compressed_tar(entry, packing, limits)]
-    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return list(_zip_texts(entry))
-    return list(_tar_texts(bytes(entry.read(0, None)))) if head[257:262] == b"ustar" else []
+class ContainerSearch:
+    """What the gzip, zip and tar files of one source say beside their contents; contents are searched elsewhere."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._left = limits, _MOST_HEADERS
+
+    def search(self, entry: Entry) -> Iterator[Finding]:
+        """The findings of one file; what cannot be searched to its end is said."""
+        head = bytes(entry.read(0, 512))
+        try:
+            if packing_of(head) == "gzip":
+                yield from self._gzip_headers(entry)
+            elif head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+                yield from _zip_texts(_at_hand(entry), self._limits)
+            elif head[257:262] == b"ustar":
+                yield from _tar_texts(_at_hand(entry), self._limits)
+        except UserFacingError:
+            yield Finding("unreadable", "headers of an archive", "not searched to the end")
+
+    def _gzip_headers(self, entry: Entry) -> Iterator[Finding]:
+        """What the header of each member of a gzip file keeps (RFC 1952)."""
+        data = entry.read(0, None)
+        yield from _gzip_header(data[:_HEADER], PurePath(entry.name).name)
+        for later in re.finditer(rb"\x1f\x8b\x08[\x04-\x1f]", data[10:]):
+            if self._left <= 0:
+                yield Finding("unreadable", "gzip headers", f"only {_MOST_HEADERS // MIB} MiB of them were searched")
+                return
+            yield from _gzip_header(self._header_at(data[10 + later.start() :]), "")
+
+    def _header_at(self, data: memoryview) -> memoryview:
+        """The beginning of a gzip member, its header in it; nothing where there is one by chance only."""
+        for length in (_SHORT_HEADER, _HEADER):
+            stream = zlib.decompressobj(31)
+            self._left -= length
+            try:
+                if stream.decompress(data[:length], 64) or stream.eof:
+                    return data[:length]
+            except zlib.error:
+                break
+        return data[:0]
+
+
+def _at_hand(entry: Entry) -> Entry:
+    """An archive whose many small reads cost nothing: as it lies on disk, or in memory."""
+    return entry if entry.path else memory_entry(entry.name, entry.read(0, None))
 
 
 def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
@@ -38,24 +77,6 @@ def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Fi
             category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens)
             if category:
                 yield Finding(f"file name ({category})", "file or folder name", mask(part))
-
-
-def _gzip_headers(entry: Entry) -> Iterator[Finding]:
-    """What the header of each member of a gzip file keeps (RFC 1952)."""
-    data = entry.read(0, None)
-    yield from _gzip_header(data[:_HEADER], PurePath(entry.name).name)
-    for later in re.finditer(rb"\x1f\x8b\x08[\x04-\x1f]", data[10:]):
-        head = data[10 + later.start() :][:_HEADER]
-        if _inflates(bytes(head)):
-            yield from _gzip_header(head, "")
-
-
-def _inflates(data: bytes) -> bool:
-    """Whether bytes start a gzip member, and not by chance."""
-    try:
-        return bool(zlib.decompressobj(31).decompress(data, 64))
-    except zlib.error:
-        return False
 
 
 def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:
@@ -77,20 +98,12 @@ def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:
                 yield Finding("gzip header", f"gzip header, {name}", mask(text))
 
 
-def _compressed_tar(entry: Entry, packing: str, limits: Limits) -> Iterator[Finding]:
-    if re.search(r"\.(tar\.[a-z0-9]+|t(gz|bz2?|xz))$", entry.name.lower()):
-        yield from _tar_texts(bytes(unpack(entry.read(0, None), packing, limits=limits)))
-
-
-def _zip_texts(entry: Entry) -> Iterator[Finding]:
-    """Archive comment, entry comments, and text in extra fields or before the archive (APPNOTE 4.3)."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(entry.read(0, None))) as archive:
-            if archive.comment:
-                yield Finding("archive comment", "comment of the zip archive", mask(archive.comment))
-            infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
-        return
+def _zip_texts(entry: Entry, limits: Limits) -> Iterator[Finding]:
+    """Archive comment, entry comments, and text in extra fields (APPNOTE 4.3)."""
+    with open_zip(entry, limits) as archive:
+        comment, infos = archive.comment, archive.infolist()
+    if comment:
+        yield Finding("archive comment", "comment of the zip archive", mask(comment))
     yield from search_names([info.filename for info in infos if info.is_dir()], ())
     for info in infos:
         if info.comment:
@@ -99,20 +112,14 @@ def _zip_texts(entry: Entry) -> Iterator[Finding]:
             yield Finding("archive comment", "extra field of a zip entry", mask(b"".join(runs)))
 
 
-def _tar_texts(data: bytes) -> Iterator[Finding]:
+def _tar_texts(entry: Entry, limits: Limits) -> Iterator[Finding]:
     """Owner names, link targets and extended headers of tar entries (POSIX.1-2001, pax)."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            members = archive.getmembers()
-            shared = dict(archive.pax_headers)
-    except (tarfile.TarError, EOFError, OSError, ValueError):
-        return
-    yield from search_names([member.name for member in members if member.isdir()], ())
-    texts = list(shared.items())
-    for member in members:
-        texts += [("owner", text) for text in (member.uname, member.gname) if text.lower() not in _NOBODY]
+    for member in tar_headers(entry, limits):
+        if member.isdir():
+            yield from search_names([member.name], ())
+        texts = [("owner", text) for text in (member.uname, member.gname) if text.lower() not in _NOBODY]
         texts += [("link", member.linkname)] if member.linkname else []
         texts += [item for item in member.pax_headers.items() if item[0] not in ("path", "mtime", "size", "atime")]
-    for kind, text in texts:
-        place = kind if kind in ("owner", "link") else "extended header"
-        yield Finding("archive comment", f"{place} of a tar entry", mask(str(text)))
+        for kind, text in texts:
+            place = kind if kind in ("owner", "link") else "extended header"
+            yield Finding("archive comment", f"{place} of a tar entry", mask(str(text)))

@@ -74,8 +74,11 @@ def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
     [b'Ada L', b'Doe J', b'Roe J']
     """
     least = b"{%d,}" % shortest
+    # The pattern is slow where nothing can match: it is tried on what is left without zeros in a row and other bytes.
+    joined = re.sub(rb"\0{2,}", b"\0\0", bytes(data))
+    candidates = re.findall(rb"[\0\x20-\x7e][\0\x20-\x7e]{%d,}" % (shortest - 1), joined)
     pattern = rb"(?:\0[\x20-\x7e])%s(?!\0)|(?:[\x20-\x7e]\0)%s|[\x20-\x7e]%s" % (least, least, least)
-    return [run.replace(b"\0", b"") for run in re.findall(pattern, bytes(data))]
+    return [run.replace(b"\0", b"") for part in candidates for run in re.findall(pattern, part)]
 
 
 def is_long_number(keyword: str, text: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import Source, expand_entry, plain_entries
 from core.load.entry import Entry
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
-from core.privacy.containers import search_container, search_names
+from core.privacy.containers import ContainerSearch, search_names
 from core.privacy.dicom import Seen, search_dicom
 from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
@@ -18,7 +18,8 @@ from core.privacy.patterns import identifying, printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
 
-_MOST_OTHER = 32 * MIB
+_MOST_OTHER, _MOST_OTHERS = 32 * MIB, 64 * MIB
+"""Searched of a file that is neither a scan nor a table, and of all such files of a source."""
 _LONG_RUN = 16
 
 
@@ -33,12 +34,12 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
     Raises UserFacingError where the source cannot be opened.
     """
     search = _Search(PixelSearch(limits) if pixels else None)
-    names: list[str] = []
+    containers, names = ContainerSearch(limits), list[str]()
     count = 0
 
     def met(entry: Entry) -> None:
         names.append(entry.name)
-        search.add(search_container(entry, limits))
+        search.add(containers.search(entry))
 
     for outer in plain_entries(source):
         for entry in expand_entry(outer, limits, met=met):
@@ -61,6 +62,7 @@ class _Search:
         self.found: dict[tuple[str, str], Finding] = {}
         self.tokens: frozenset[str] = frozenset()
         self._seen: set[Seen] = set()
+        self._left = _MOST_OTHERS
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Keep the first finding of each place."""
@@ -79,7 +81,7 @@ class _Search:
         elif looks_like_table(entry):
             self.add(search_table(entry, self.tokens))
         else:
-            self.add(_other(entry, self.tokens))
+            self._other(entry)
 
     def _dicom(self, entry: Entry) -> None:
         findings, own = search_dicom(entry, self.tokens, self._seen)
@@ -88,19 +90,23 @@ class _Search:
         if self.pixels:
             self.pixels.add_dicom(entry)
 
+    def _other(self, entry: Entry) -> None:
+        where, most = "a file that is not a scan", min(_MOST_OTHER, self._left)
+        self._left -= min(entry.size, most)
+        if entry.size > most:
+            words = (
+                f"only the first {_MOST_OTHER // MIB} MiB of it, and {_MOST_OTHERS // MIB} of all such, were searched"
+            )
+            self.add([Finding("unreadable", where, words)])
+        self.add(Finding(category, where, masked) for category, masked in _in_binary(entry.read(0, most), self.tokens))
 
-def _other(entry: Entry, tokens: Collection[str]) -> list[Finding]:
-    """Text in a file that is neither a scan nor a table; what is not searched of it is said.
+
+def _in_binary(data: memoryview, tokens: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Categories and masked text in a file that is neither a scan nor a table.
 
     Behind the first MiB only long runs are judged, because noise holds short ones that look like anything.
     """
-    where = "a file that is not a scan"
-    found: dict[str, Finding] = {}
-    if entry.size > _MOST_OTHER:
-        found["unreadable"] = Finding("unreadable", where, f"only its first {_MOST_OTHER // MIB} MiB were searched")
-    data = entry.read(0, _MOST_OTHER)
     for run in (*printable_runs(data[:MIB], 6), *printable_runs(data[MIB - _LONG_RUN :], _LONG_RUN)):
         text = run.decode("ascii")
         for category in {*in_free_text(text, tokens), identifying(text, tokens)} - {None}:
-            found.setdefault(str(category), Finding(str(category), where, mask(run)))
-    return list(found.values())
+            yield str(category), mask(run)

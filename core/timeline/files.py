@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from core.load.entries import Source, expand_entry, open_entries
-from core.load.entry import Entry, file_entry
+from core.errors import UserFacingError
+from core.load.entries import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
+from core.load.entry import Entry
 from core.load.limits import LIMITS, too_many_bytes, too_many_entries
 from core.load.words import count_of
 
@@ -33,7 +35,7 @@ _ABOUT = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([._-]\w+)*", 
 
 @dataclass(frozen=True, eq=False)
 class SourceFiles:
-    """The files of a source. tables: may hold events. beside: may describe them. unread: neither."""
+    """The files of a source. tables: may hold events. beside: may describe them. unread: neither, or absent."""
 
     tables: list[Entry]
     beside: list[Entry]
@@ -43,8 +45,12 @@ class SourceFiles:
 def source_files(source: Source) -> SourceFiles:
     """The files of a source, archives and packed files opened. Raises UserFacingError beyond the limits."""
     path = Path(source) if isinstance(source, (str, Path)) else None
-    entries = list(_folder_files(path)) if path and path.is_dir() else open_entries(source)
-    files = SourceFiles([], [], [])
+    found = list(_folder_files(path)) if path and path.is_dir() else open_entries(source)
+    entries = [entry for entry in found if not entry.absent]
+    missed = [entry for entry in found if entry.absent and _needs_word(PurePath(entry.name))]
+    if missed and not entries:
+        raise _no_file(missed)
+    files = SourceFiles([], [], missed)
     if len(entries) == 1:
         files.tables.extend(entries)
         return files
@@ -55,32 +61,62 @@ def source_files(source: Source) -> SourceFiles:
     return files
 
 
+def _no_file(missed: list[Entry]) -> UserFacingError:
+    return UserFacingError(
+        f"The folder holds no file of a timeline, but {absent_words(missed)}.",
+        "a folder with the files themselves",
+        "Choose the folder that holds the files, or a copy with the files in place of the links.",
+    )
+
+
 def _folder_files(root: Path) -> Iterator[Entry]:
-    """Files of a folder, named by their path inside it; packed ones opened."""
-    left = LIMITS.bytes_total
-    for number, path in enumerate(sorted(root.rglob("*"))):
+    """Files of a folder, named by their path inside it, packed ones opened; links and special files as absent."""
+    limits, found = LIMITS, []
+    for number, entry in enumerate(folder_entries(root)):
         if number > 4 * LIMITS.entries:
             raise too_many_entries(LIMITS)
-        if not path.is_file() or not _needs_word(path.relative_to(root)):
+        if _needs_word(PurePath(entry.name)):
+            found.append(entry)
+    read = _read_where_they_lie(found, Path(os.path.realpath(root)))
+    for entry in sorted(read, key=lambda entry: PurePath(entry.name)):
+        if entry.absent or not entry.name.lower().endswith(_PACKED):
+            yield entry
             continue
-        entry = file_entry(path)
-        named = Entry(path.relative_to(root).as_posix(), entry.size, entry.read, path)
-        if path.suffix.lower() not in _PACKED:
-            yield named
-            continue
-        for opened in expand_entry(named, replace(LIMITS, bytes_total=left)):
-            left -= opened.size
-            if left < 0:
-                raise too_many_bytes(LIMITS)
+        for opened in expand_entry(entry, limits):
+            limits = replace(limits, taken=limits.taken + opened.size)
+            if limits.taken > limits.bytes_total:
+                raise too_many_bytes(limits)
             yield opened
+
+
+def _read_where_they_lie(entries: list[Entry], root: Path) -> Iterator[Entry]:
+    """Entries without second names of files that are read as they are; links to what is hidden, and not read, stay.
+
+    Raises UserFacingError where such links seem to be tables.
+    """
+    tables = 0
+    for entry in entries:
+        hidden = entry.absent == SECOND_NAME and entry.path and _is_hidden(entry.path.relative_to(root))
+        tables += bool(hidden) and entry.name.lower().endswith((*_TABLES, *_PACKED))
+        if hidden or entry.absent != SECOND_NAME:
+            yield replace(entry, absent="link") if hidden else entry
+    if tables:
+        raise UserFacingError(
+            f"The folder holds {count_of(tables, 'link')} to files in a hidden folder, as git-annex keeps them.",
+            "a folder with the files themselves",
+            "Run git annex unlock, or copy the folder with its links followed (cp -rL), and choose that folder.",
+        )
 
 
 def _needs_word(path: PurePath) -> bool:
     """Whether a file is more than a picture, documentation, or what an operating system leaves beside."""
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     about = _ABOUT.fullmatch(path.stem) and path.suffix.lower() in ("", ".txt")
     system = path.name.lower() in ("thumbs.db", "desktop.ini")
-    return not (hidden or about or system or path.name.lower().endswith(_NO_TABLES))
+    return not (_is_hidden(path) or about or system or path.name.lower().endswith(_NO_TABLES))
+
+
+def _is_hidden(path: PurePath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
@@ -106,12 +142,13 @@ def of_one_kind(files: SourceFiles) -> SourceFiles:
 
 
 def unread_note(entries: Iterable[Entry]) -> list[str]:
-    """What is not read, by the endings of the names; none where everything is."""
-    kinds = Counter(_safe_suffix(entry.name) for entry in entries)
+    """What is not read, by the endings of the names, and what was never opened; none where everything is read."""
+    found = list(entries)
+    kinds = Counter(_safe_suffix(entry.name) for entry in found if not entry.absent)
     named = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
-    return (
-        [f"Not read, as not among the tables of events: {count_of(kinds.total(), 'file')} ({named})."] if kinds else []
-    )
+    left = [f"Not read, as not among the tables of events: {count_of(kinds.total(), 'file')} ({named})."]
+    never = absent_words(found)
+    return [*(left if kinds else []), *([f"Never followed or opened: {never}."] if never else [])]
 
 
 def _safe_suffix(name: str) -> str:

@@ -67,7 +67,9 @@ def event_files(source: Source) -> EventFiles:
     if not tables:
         raise no_events()
     virtual |= is_parquet(tables[0]) and _file_says_virtual(tables[0])
-    return EventFiles([*tables], words, virtual, unread_note(entry for entry in files.unread if not _describes(entry)))
+    return EventFiles(
+        [*tables], words, virtual, unread_note(entry for entry in files.unread if entry.absent or not _describes(entry))
+    )
 
 
 def _describes(entry: Entry) -> bool:

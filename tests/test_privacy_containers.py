@@ -1,0 +1,114 @@
+"""What containers say beside their contents: hostile ones are refused or searched within a bound, never clean."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from corpus_archives import tarred, zipped
+from test_load_tar_members import DAMAGED, END, LONG, SPARSE
+
+from core.errors import UserFacingError
+from core.load.limits import MIB
+from core.privacy import Finding, find_identifiers
+
+SECONDS = 5
+REFUSED = {**LONG, **DAMAGED, **SPARSE}
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < SECONDS
+
+
+def found(name: str, data: bytes) -> tuple[Finding, ...]:
+    return find_identifiers((name, data), pixels=False)
+
+
+def said(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
+    return [(finding.category, finding.where) for finding in findings]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("packed", [False, True])
+def test_hostile_tars_are_refused_in_words(case: str, packed: bool) -> None:
+    data = REFUSED[case] + END
+    with pytest.raises(UserFacingError), in_time():
+        found("a.tar.gz" if packed else "a.tar", gzip.compress(data) if packed else data)
+
+
+def test_a_long_list_of_members_is_refused_before_it_is_read() -> None:
+    plain = zipped([("a", b"")])
+    start, end = plain.rindex(b"PK\x01\x02"), plain.rindex(b"PK\x05\x06")
+    listed = plain[start:end] * 1_300_000
+    tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, len(listed), start, 0)
+    with pytest.raises(UserFacingError, match="more than 20,000 files"), in_time():
+        found("a.zip", plain[:start] + listed + tail)
+
+
+def test_noise_in_many_packed_files_is_searched_within_a_bound_that_is_said() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (5000, 40_000), dtype=np.uint8)
+    data = zipped([(f"{number}.gz", gzip.compress(row.tobytes(), 0)) for number, row in enumerate(noise)], 0)
+    start = time.process_time()
+    findings = found("a.zip", data)
+    assert time.process_time() - start < 2 * SECONDS
+    assert ("unreadable", "a file that is not a scan") in said(findings)
+
+
+def test_every_file_counts_against_what_is_searched_of_all_that_are_no_scan() -> None:
+    files = [(f"{number}.bin", bytes(20 * MIB)) for number in range(3)]
+    with in_time():
+        assert found("a.tar", tarred(files)) == ()
+        (finding,) = found("a.tar", tarred([*files, ("3.bin", bytes(5 * MIB))]))
+    assert (finding.category, "64" in finding.masked) == ("unreadable", True)
+
+
+def test_endless_gzip_headers_are_searched_within_a_bound_that_is_said() -> None:
+    with in_time():
+        findings = found("a.gz", gzip.compress(b"\x1f\x8b\x08\x08\0\0\0\0\0\0" * 1_000_000, 0))
+    assert ("unreadable", "gzip headers") in said(findings)
+
+
+def test_the_headers_of_every_gzip_member_are_searched() -> None:
+    out = io.BytesIO()
+    for number in range(3):
+        with gzip.GzipFile("Doe_John.txt" if number == 2 else "", "wb", fileobj=out) as file:
+            file.write(b"" if number else b"1\n")
+    assert ("gzip header", "gzip header, file name") in said(found("a.gz", out.getvalue()))
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.gz", "a"])
+def test_the_owner_in_a_packed_tar_is_found_whatever_its_name(name: str) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        member = tarfile.TarInfo("x")
+        member.uname = "jdoe"
+        archive.addfile(member)
+    assert ("archive comment", "owner of a tar entry") in said(found(name, out.getvalue()))
+
+
+def test_an_archive_that_also_reads_as_dicom_is_not_clean_where_its_headers_cannot_be_searched() -> None:
+    tar = bytearray(LONG["headers in a row"] + END)
+    tar[128:132] = b"DICM"
+    tar[148:156] = b" " * 8
+    tar[148:156] = b"%06o\0 " % sum(tar[:512])
+    assert ("unreadable", "headers of an archive") in said(found("a", bytes(tar)))
+
+
+def test_comments_of_archives_in_archives_are_found() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("x", b"1")
+        archive.comment = b"for John Doe"
+    findings = found("a.tar", tarred([("b.zip", out.getvalue())]))
+    assert ("archive comment", "comment of the zip archive") in said(findings)

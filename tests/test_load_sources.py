@@ -269,6 +269,15 @@ def test_gzip_members_and_padding() -> None:
     assert bytes(unpack(gzip.compress(b"one") + gzip.compress(b"two") + b"\0" * 20, "gzip")) == b"onetwo"
 
 
+def test_a_file_of_endlessly_many_empty_members_is_refused() -> None:
+    few, many = gzip.compress(b"HU") + gzip.compress(b"") * 50, gzip.compress(b"") * 51
+    assert bytes(unpack(few, "gzip", limits=replace(LIMITS, entries=51))) == b"HU"
+    with pytest.raises(UserFacingError, match="damaged"):
+        unpack(many, "gzip", limits=replace(LIMITS, entries=50))
+    blocks = b"".join(gzip.compress(bytes(8192)) for _ in range(60))
+    assert len(unpack(blocks, "gzip", limits=replace(LIMITS, entries=10))) == 60 * 8192
+
+
 def test_entries_are_read_only_slices() -> None:
     entry = memory_entry("a", b"0123456789")
     assert bytes(entry.read(2, 5)) == b"234"

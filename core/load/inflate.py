@@ -15,6 +15,8 @@ from core.load.limits import LIMITS, MIB, Limits, check_file_held, check_ratio
 
 _CHUNK_IN = MIB
 _CHUNK_OUT = 4 * MIB
+_BYTES_OF_A_STREAM = 4096
+"""On average, at least, in a file of very many streams; block-wise gzip has 64 KiB."""
 _XZ_MEMORY = 128 * MIB
 """Enough for the dictionary of every preset of xz."""
 _BZIP2_BLOCK, _BZIP2_END = b"1AY&SY", b"\x17rE8P\x90"
@@ -84,8 +86,11 @@ def unpacked_pieces(entry: Entry, packing: str, *, limits: Limits = LIMITS) -> I
     All streams of the file are read and every checksum is verified by the time the last piece has come.
     Raises UserFacingError when a stream is truncated, fails its checksum, has other bytes behind it, or breaks a limit.
     """
-    packed, what, produced, padded = _Packed(entry), f"The {packing} file", 0, False
+    packed, what, produced, padded, streams = _Packed(entry), f"The {packing} file", 0, False, 0
     while piece := packed.next():
+        streams += 1
+        if streams > limits.entries + produced // _BYTES_OF_A_STREAM:
+            raise damaged(what)
         packed.give_back(piece)
         if padded and piece[0] == 0:
             _refuse_unless_zeros(packed, what)

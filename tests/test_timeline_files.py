@@ -153,6 +153,20 @@ def test_tables_kept_in_a_hidden_folder_are_refused_with_what_to_do(tmp_path: Pa
     (root / "sub" / "labs.csv").symlink_to("../.git/annex/x/SHA256E-s9--1.csv")
     with pytest.raises(UserFacingError, match=r"1 link to files in a hidden folder.*git annex unlock.*cp -rL"):
         load_timeline(root)
+    with pytest.raises(UserFacingError, match=r"1 link to files in a hidden folder"):
+        load_timeline([root, tmp_path / "nowhere"])
+
+
+def test_a_folder_in_a_list_is_read_like_a_folder(tmp_path: Path) -> None:
+    root = folder(tmp_path / "in", **{"labs.csv": LABS})
+    alone, listed = load_timeline(root), load_timeline([root])
+    assert listed.events.equals(alone.events)
+    with pytest.raises(UserFacingError, match="no file or folder"):
+        load_timeline([root, tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    for nothing in ([], [tmp_path / "empty"], tmp_path / "empty"):
+        with pytest.raises(UserFacingError, match="no table|no file|empty"):
+            load_timeline(nothing)
 
 
 def test_a_folder_of_links_alone_is_named(tmp_path: Path) -> None:

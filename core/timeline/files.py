@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from core.errors import UserFacingError
 from core.load.entries import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
@@ -44,8 +45,15 @@ class SourceFiles:
 
 def source_files(source: Source) -> SourceFiles:
     """The files of a source, archives and packed files opened. Raises UserFacingError beyond the limits."""
-    path = Path(source) if isinstance(source, (str, Path)) else None
-    found = list(_folder_files(path)) if path and path.is_dir() else open_entries(source)
+    found: list[Entry] = []
+    others: list[Any] = []
+    for part in source if isinstance(source, list) else [source]:
+        if isinstance(part, (str, Path)) and Path(part).is_dir():
+            found += _folder_files(Path(part))
+        else:
+            others.append(part)
+    if others:
+        found += open_entries(others)
     entries = [entry for entry in found if not entry.absent]
     missed = [entry for entry in found if entry.absent and _needs_word(PurePath(entry.name))]
     if missed and not entries:

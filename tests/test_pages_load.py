@@ -97,18 +97,29 @@ def test_export_stays_blocked_until_decided(world, jane):
     assert app.get("download_button")
 
 
-def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, monkeypatch):
-    """Looking needs the CT alone; the search goes on behind it, and the export waits for its end."""
-    may_end = threading.Event()
-    search = desk.search
-    monkeypatch.setattr(desk, "search", lambda *given: may_end.wait(SECONDS) and search(*given))
+@pytest.fixture
+def may_end(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """The search for identifiers ends no sooner than this is set."""
+    wanted, search = threading.Event(), desk.search
+    monkeypatch.setattr(desk, "search", lambda *given: wanted.wait(SECONDS) and search(*given))
+    return wanted
+
+
+def still_searched(ct: Path) -> AppTest:
+    """The Load page with a CT that is read, and can be opened, before the search has ended."""
     app = load_page()
     app.segmented_control(key="ct_how").set_value("Path on the server").run()
-    app.text_input(key="ct_path").set_value(str(jane)).run()
+    app.text_input(key="ct_path").set_value(str(ct)).run()
     app.button(key="read").click()
     end = time.monotonic() + SECONDS
     while "open_case" not in keys(fine(app.run())):
         assert time.monotonic() < end, "the case must open before the search ends"
+    return app
+
+
+def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, may_end):
+    """Looking needs the CT alone; the search goes on behind it, and the export waits for its end."""
+    app = still_searched(jane)
     assert any("until the search for identifiers has ended" in item.value for item in app.caption)
     fine(app.button(key="open_case").click().run())
     assert "Your own case" in html(app)
@@ -121,17 +132,9 @@ def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, monk
     assert "contain possible identifiers" in html(app)
 
 
-def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, monkeypatch):
+def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_end, monkeypatch):
     """The case stays as it is where nothing had to be stripped: its curve, its map, what was picked."""
-    may_end = threading.Event()
-    search = desk.search
-    monkeypatch.setattr(desk, "search", lambda *given: may_end.wait(SECONDS) and search(*given))
-    app = load_page()
-    app.segmented_control(key="ct_how").set_value("Path on the server").run()
-    app.text_input(key="ct_path").set_value(str(files.written(tmp_path / "ct", files.series()))).run()
-    app.button(key="read").click()
-    while "open_case" not in keys(fine(app.run())):
-        time.sleep(0.05)
+    app = still_searched(files.written(tmp_path / "ct", files.series()))
     fine(app.button(key="open_case").click().run())
     app.session_state["show_dates"] = True
     kept = {name: app.session_state[name] for name in ("store:answers", "store:kept", "on_screen")}

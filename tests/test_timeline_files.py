@@ -165,7 +165,7 @@ def test_a_folder_in_a_list_is_read_like_a_folder(tmp_path: Path) -> None:
         load_timeline([root, tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     for nothing in ([], [tmp_path / "empty"], tmp_path / "empty"):
-        with pytest.raises(UserFacingError, match="no table|no file|empty"):
+        with pytest.raises(UserFacingError, match=r"no table|no file|empty"):
             load_timeline(nothing)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import SHOWN, open_page, running_app, running_browser
-from playwright.sync_api import Browser, Page, expect
-from test_browser import FIND, SLOW_MS, press, viewer
+from browser_support import SHOWN, open_page
+from playwright.sync_api import Page, expect
+from test_browser import FIND, SLOW_MS, address, browser, press, viewer
 
+__all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 LATE = """
   const now = performance.now.bind(performance);
@@ -25,18 +25,6 @@ LATE = """
   performance.mark = (name) => { if (name === "ct-first-picture") ahead = 60000; return marked(name); };
 """
 """The clock of a page on which a minute passes between the first picture and its map."""
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_app() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as found:
-        yield found
 
 
 def sidecar(page: Page) -> dict:

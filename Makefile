@@ -29,7 +29,7 @@ test: $(VENV)/.dev  ## the whole test suite, browser tests included
 slow: $(VENV)/.dev  ## heavier experiments
 	$(BIN)/python -m pytest -m slow tests
 
-check: $(VENV)/.dev  ## ruff, mypy (strict on core/), doctests, import directions
+check: $(VENV)/.dev  ## ruff, mypy (strict), doctests, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -82,7 +82,7 @@ def planted(study: CtStudy, cover: npt.NDArray[np.float32], value: int, span: tu
     for k in range(*span):
         plane = voxels[:, :, k].astype(np.float32)
         voxels[:, :, k] = np.rint(plane + alpha * (value - plane)).astype(np.int16)
-    return replace(study, voxels_hu=voxels, digest="")
+    return replace(study, voxels_hu=voxels)
 
 
 def judged(
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     whole = load_study(options.data / SERIES)
-    study = replace(whole, voxels_hu=whole.voxels_hu[:, :, slice(*SLICES)], digest="")
+    study = replace(whole, voxels_hu=whole.voxels_hu[:, :, slice(*SLICES)])
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         rows = pool.map(clean_row, [options.data / name for name in CLEAN])
         found, seconds = trials(study, pool)

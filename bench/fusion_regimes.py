@@ -26,8 +26,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core.fit import FitConfig, fit_fusion  # noqa: E402
+from core.fit import fit_fusion  # noqa: E402
 from core.fuse import FUSIONS, Ragged, TokenSet  # noqa: E402
+from core.survive.train import FitConfig  # noqa: E402
 
 HORIZON_DAYS = 365.0
 REGIMES = {
@@ -143,7 +144,7 @@ def _ragged(values: Array) -> Ragged:
 
 def run(seeds: int, config: FitConfig, regimes: list[str]) -> list[dict[str, float | str]]:
     """Every fusion and the pooled (paper-literal) concat on every regime."""
-    rows = []
+    rows: list[dict[str, float | str]] = []
     for name in regimes:
         results: dict[str, list[float]] = {}
         for seed in range(seeds):

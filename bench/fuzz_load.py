@@ -22,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,9 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from corpus import Case, Files, series, what_is_wrong  # noqa: E402
 from corpus_archives import tarred, zipped  # noqa: E402
-from corpus_bytes import packed  # noqa: E402
 from corpus_enhanced import compressed, file  # noqa: E402
-from corpus_nifti import nii  # noqa: E402
+from corpus_nifti import nii, packed  # noqa: E402
 from corpus_values import WIDE, by_gdcm, encoded  # noqa: E402
 from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT  # noqa: E402
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E402
@@ -47,18 +47,21 @@ EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFF
 
 def seeds() -> list[Case]:
     """Valid studies, one of each container and encoding."""
-    wide = {"grids": (WIDE,)}
+
+    def wide(name: str, sources: Callable[[], Files]) -> Case:
+        return Case(name, sources, "right", grids=(WIDE,))
+
     return [
         Case("plain series", series, "right"),
         Case("implicit series", lambda: series(syntax=IMPLICIT), "right"),
         Case("big-endian series", lambda: series(syntax=BIG_ENDIAN), "right"),
         Case("deflated series", lambda: series(syntax=DEFLATED), "right"),
-        Case("RLE series", lambda: encoded(RLELossless), "right", **wide),
-        Case("JPEG-LS series", lambda: encoded(JPEGLSLossless), "right", **wide),
-        Case("lossless JPEG series", lambda: list(by_gdcm("JPEGLosslessProcess14_1")), "right", **wide),
-        Case("JPEG 2000 series", lambda: encoded(JPEG2000Lossless), "right", **wide),
+        wide("RLE series", lambda: encoded(RLELossless)),
+        wide("JPEG-LS series", lambda: encoded(JPEGLSLossless)),
+        wide("lossless JPEG series", lambda: list(by_gdcm("JPEGLosslessProcess14_1"))),
+        wide("JPEG 2000 series", lambda: encoded(JPEG2000Lossless)),
         Case("enhanced file", file, "right"),
-        Case("enhanced RLE file", lambda: compressed(RLELossless), "right", **wide),
+        wide("enhanced RLE file", lambda: compressed(RLELossless)),
         Case("NIfTI-1", nii, "right"),
         Case("NIfTI-2", lambda: nii(version=2), "right"),
         Case("packed NIfTI", packed, "right"),
@@ -112,6 +115,9 @@ def mutate(files: Files, rng: random.Random) -> Files:
         else:
             files[number] = (name, mutate_bytes(data, rng))
     return files
+
+
+Result = TypeVar("Result")
 
 
 class Hang(BaseException):
@@ -186,7 +192,7 @@ def shorter(voxels: np.ndarray, truth: np.ndarray) -> bool:
     return any(damaged_slices(voxels, truth[:, :, start : start + count]) <= 3 for start in starts)
 
 
-def run(task: Callable[[], object]) -> object:
+def run(task: Callable[[], Result]) -> Result | UserFacingError | str:
     """The task's result, its refusal, or a word for a crash or hang."""
     start = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, LONGEST_S)

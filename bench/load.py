@@ -75,7 +75,7 @@ def highdicom_series(folder: Path) -> object:
 
 
 def monai_series(folder: Path) -> object:
-    from monai.transforms import LoadImage
+    from monai.transforms.io.array import LoadImage
 
     return LoadImage(image_only=True, reader="PydicomReader", dtype=np.int16)(folder)
 
@@ -155,7 +155,7 @@ def main() -> None:
                 {
                     "SimpleITK": lambda: simpleitk_nifti(packed),
                     "core.load.load_study": lambda: load_study(packed),
-                    "nibabel int16": lambda: np.asarray(nib.load(packed).dataobj),
+                    "nibabel int16": lambda: np.asarray(nib.Nifti1Image.from_filename(packed).dataobj),
                 },
                 options.repeats,
             ),

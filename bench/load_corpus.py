@@ -19,16 +19,23 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-Volume = tuple[np.ndarray, np.ndarray]
+if TYPE_CHECKING:
+    from corpus import Case
+
+Volume = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+Answer = tuple[Volume | None, float, float, bool]
+"""Volume or None, seconds, bytes grown, warned."""
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 LIMIT_S, LIMIT_BYTES = 20.0, 4 << 30
 COLUMNS = ("right", "silently wrong", "wrong with a warning", "accepted, must refuse", "falsely refused", "slow or big")
@@ -91,7 +98,7 @@ def simpleitk(folder: Path) -> Volume:
 
 
 def monai_reader(folder: Path) -> Volume:
-    from monai.transforms import LoadImage
+    from monai.transforms.io.array import LoadImage
 
     files = files_of(folder)
     nifti = ".nii" in files[0].name
@@ -104,7 +111,7 @@ def monai_reader(folder: Path) -> Volume:
 def nibabel_load(folder: Path) -> Volume:
     import nibabel as nib
 
-    image = nib.load(files_of(folder)[0])
+    image: Any = nib.load(files_of(folder)[0])
     return np.asarray(image.dataobj), np.asarray(image.affine)
 
 
@@ -115,7 +122,7 @@ def dcm2niix_load(folder: Path) -> Volume:
     with tempfile.TemporaryDirectory() as out:
         subprocess.run([program, "-f", "%s_%p", "-z", "n", "-o", out, str(folder)], check=True, capture_output=True)
         made = sorted(Path(out).glob("*.nii"), key=lambda path: path.stat().st_size)
-        image = nib.load(made[-1])
+        image: Any = nib.load(made[-1])
         return np.array(image.dataobj), np.asarray(image.affine)
 
 
@@ -157,12 +164,13 @@ class Worker:
         self.process = multiprocessing.Process(target=serve, args=(self.loader, theirs), daemon=True)
         self.process.start()
 
-    def load(self, folder: Path) -> tuple[Volume | None, float, float, bool] | None:
+    def load(self, folder: Path) -> Answer | None:
         """The answer, or None where the process died or ran out of time."""
         self.pipe.send(str(folder))
         try:
             if self.pipe.poll(LIMIT_S * 3):
-                return self.pipe.recv()
+                answer: Answer = self.pipe.recv()
+                return answer
         except EOFError:
             pass
         self.process.kill()
@@ -171,7 +179,7 @@ class Worker:
         return None
 
 
-def verdict(case: object, answer: tuple[Volume | None, float, float, bool] | None) -> str:
+def verdict(case: Case, answer: Answer | None) -> str:
     """The column a loader's answer to a case belongs to."""
     from corpus import what_is_wrong
 
@@ -181,17 +189,17 @@ def verdict(case: object, answer: tuple[Volume | None, float, float, bool] | Non
     if seconds > 5 or grown > 1 << 30:
         return "slow or big"
     if volume is None:
-        return "falsely refused" if case.expect == "right" else "right"  # type: ignore[attr-defined]
+        return "falsely refused" if case.expect == "right" else "right"
     plain = volume[0].ndim == 3 and volume[0].dtype.names is None
-    wrong = not plain or what_is_wrong(case, *volume)  # type: ignore[arg-type]
-    if not wrong and case.expect != "refuse":  # type: ignore[attr-defined]
+    wrong = not plain or what_is_wrong(case, *volume)
+    if not wrong and case.expect != "refuse":
         return "right"
     if not wrong:
         return "accepted, must refuse"
     return "wrong with a warning" if warned else "silently wrong"
 
 
-def compare(loaders: dict[str, Callable[[Path], Volume]], chosen: list[object]) -> list[str]:
+def compare(loaders: Mapping[str, Callable[[Path], Volume]], chosen: Sequence[Case]) -> list[str]:
     """Lines of a table: loaders by columns."""
     workers = {}
     for name, loader in loaders.items():
@@ -199,7 +207,7 @@ def compare(loaders: dict[str, Callable[[Path], Volume]], chosen: list[object]) 
     counts: dict[str, Counter[str]] = {name: Counter() for name in loaders}
     for case in chosen:
         with tempfile.TemporaryDirectory() as temporary:
-            for number, (name, data) in enumerate(case.make()):  # type: ignore[attr-defined]
+            for number, (name, data) in enumerate(case.make()):
                 path = Path(temporary) / name.replace("\n", "_")
                 if path.exists():
                     path = path.with_name(f"{number}_{path.name}")

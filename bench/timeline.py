@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def report(path: Path, repeats: int) -> None:
         "load_timeline": lambda subject: load_timeline(path, subject_id=subject),
     }
     for name, task in tasks.items():
-        seen = 1e3 * np.array([timed(lambda subject=subject, task=task: task(subject)) for subject in chosen])
+        seen = 1e3 * np.array([timed(partial(task, subject)) for subject in chosen])
         print(
             f"one patient, {name:27s} wall {seen[:, 0].min():.1f} ms best, {np.median(seen[:, 0]):.1f} ms median; "
             f"processor {seen[:, 1].min():.1f} ms best, {np.median(seen[:, 1]):.1f} ms median"

@@ -53,6 +53,7 @@ def patient_facts(patient: Any, regime: str, seed: int) -> dict[str, Any]:
 
 def render_chunk(first: int, args: argparse.Namespace) -> tuple[int, float]:
     """Render and write patients [first, first + CHUNK) of the range; seconds taken."""
+    import numpy as np
     import torch
 
     from core.cohort.render import render_patient
@@ -69,7 +70,7 @@ def render_chunk(first: int, args: argparse.Namespace) -> tuple[int, float]:
         grid = slice_grid(rendered.study)
         labels = sample_labels(rendered.study, rendered.labels, grid) if args.labels else None
         slices = sample_slices(rendered.study, grid)
-        volumes.append(PatientSlices(slices, labels, grid.z_mm, grid.relative))
+        volumes.append(PatientSlices(slices, labels, grid.z_mm.astype(np.float32), grid.relative.astype(np.float32)))
         facts.append(patient_facts(patient, args.regime, args.seed))
     write_chunk(Path(args.out), first, volumes, facts)
     return first, time.perf_counter() - began

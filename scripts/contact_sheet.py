@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from core.cohort.anatomy import CT_FILE, DEMO_FOLDER, VESSELS_FILE
 from core.cohort.patient import Acquisition, Findings
@@ -96,7 +97,7 @@ def _virtual_column(title: str, findings: Findings, acquisition: Acquisition) ->
     return Column(f"virtual: {title}", patient.study.voxels_hu, patient.study.spacing_mm, *_planes(patient.labels))
 
 
-def _show(axes: plt.Axes, plane: npt.NDArray[np.int16], window: tuple[float, float], aspect: float) -> None:
+def _show(axes: Axes, plane: npt.NDArray[np.int16], window: tuple[float, float], aspect: float) -> None:
     """Radiological display: the patient's right on the left, anterior or head at the top."""
     axes.imshow(plane.T[::-1, ::-1], cmap="gray", vmin=window[0], vmax=window[1], aspect=aspect)
     axes.axis("off")

@@ -38,9 +38,6 @@ from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from model_tables import write_tables  # noqa: E402
 
 from core.bundle import load_bundle, save_bundle  # noqa: E402
 from core.card import make_card  # noqa: E402
@@ -59,6 +56,7 @@ from core.records import Timeline  # noqa: E402
 from core.survive.report import evaluate_tables  # noqa: E402
 from core.survive.train import FitConfig, FittedModel  # noqa: E402
 from core.timeline.cut import cut_at  # noqa: E402
+from scripts.model_tables import write_tables  # noqa: E402
 
 SEED = 20260101
 SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
@@ -194,12 +192,12 @@ def record_encoder(
 def token_set(path: Path) -> TokenSet:
     """Every patient of a token file, in order of index."""
     stored = np.load(path)
-    sides = [
+    ct, ehr = (
         Ragged(*(torch.from_numpy(stored[f"{side}_{name}"]) for name in ("values", "positions", "offsets")))
         for side in ("ct", "ehr")
-    ]
+    )
     times, events = (torch.as_tensor(stored[name], dtype=torch.float32) for name in ("times", "events"))
-    return TokenSet(*sides, times, events, stored["ids"])
+    return TokenSet(ct, ehr, times, events, stored["ids"])
 
 
 def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:

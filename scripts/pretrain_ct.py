@@ -17,6 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -100,11 +102,12 @@ def probe(args: argparse.Namespace) -> None:
     patients = open_cache(Path(args.cache)).patients
     tokens = np.load(Path(args.out) / "tokens.npz")
     features = pooled(np.split(tokens["values"], np.cumsum(tokens["counts"])[:-1]))
-    parts = []
-    for first, count in (args.train, args.held_out):
+
+    def part(first: int, count: int) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
         rows = np.flatnonzero((patients["index"] >= first) & (patients["index"] < first + count))
-        parts += [features[rows], patients.iloc[rows].reset_index(drop=True)]
-    table = probe_table(run_probes(*parts))
+        return features[rows], patients.iloc[rows].reset_index(drop=True)
+
+    table = probe_table(run_probes(*part(*args.train), *part(*args.held_out)))
     table.to_csv(Path(args.out) / "probes.csv", index=False)
     print(table.round(3).to_string(index=False), flush=True)
 

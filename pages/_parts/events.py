@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -102,7 +103,7 @@ def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
     if top.empty:
         st.caption("This model gives no weight to single events.")
         return
-    names = {int(row.event_id): _short_name(row, measure) for row in top.itertuples()}
+    names = {row["event_id"]: _short_name(row, measure) for row in top.to_dict("records")}
     key = f"strong_{measure}"
 
     def pick() -> None:
@@ -132,9 +133,9 @@ def _keep_to_span() -> None:
     st.session_state[REACH] = False
 
 
-def _short_name(row: object, measure: str) -> str:
-    arrow = "" if measure == "attention" else (" \u2191" if row.attribution > 0 else " \u2193")  # type: ignore[attr-defined]
-    return f"{row.words} {row.value}".strip() + arrow  # type: ignore[attr-defined]
+def _short_name(row: Mapping[Hashable, Any], measure: str) -> str:
+    arrow = "" if measure == "attention" else (" \u2191" if row["attribution"] > 0 else " \u2193")
+    return f"{row['words']} {row['value']}".strip() + arrow
 
 
 def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
@@ -178,7 +179,10 @@ def _custom(point: dict[str, object]) -> object:
 def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
     """Every event that the search found, latest first, those without a day last: the way to a mark without a mouse."""
     label, latest = _day_label(timeline), rows.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
-    names = {int(row.event_id): f"{label(row.day)}: {row.words} {row.value}".strip() for row in latest.itertuples()}
+    names = {
+        row["event_id"]: f"{label(row['day'])}: {row['words']} {row['value']}".strip()
+        for row in latest.to_dict("records")
+    }
     st.session_state[LIST] = _only(selected, names)
     more = f"latest {len(names):,} of {len(rows):,}, search for others" if len(rows) > len(names) else f"{len(rows):,}"
     st.selectbox(

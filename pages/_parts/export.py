@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -40,7 +41,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
         coming = {"saliency.nii.gz"} if waiting else set()
         for name, (title, mime) in KINDS.items():
             if name in {*files.names, *coming}:
-                _button(title, name, mime, lambda name=name: files.file(name), waiting)
+                _button(title, name, mime, partial(files.file, name), waiting)
         _button("All in one zip", "case_review.zip", "application/zip", files.archive, waiting)
         st.caption(WAITING if waiting else BURNED_IN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import pandas as pd
@@ -77,13 +78,13 @@ def subject_words(subjects: pd.DataFrame) -> dict[int, str]:
     >>> subject_words(pd.DataFrame({"subject_id": [7, 8], "events": [1200, 1], "first": first, "last": last}))
     {7: '7: 1,200 events over 2.5 years', 8: '8: 1 event'}
     """
-    days = (subjects["last"] - subjects["first"]) / pd.Timedelta(days=1)
+    days = (subjects["last"] - subjects["first"]).dt.total_seconds() / 86400
     rows = zip(subjects["subject_id"].astype(int), subjects["events"].astype(int), days, strict=True)
     return {subject: f"{subject}: {count_of(count, 'event')}{_over(span)}" for subject, count, span in rows}
 
 
 def _over(days: float) -> str:
     """How long a record reaches, "" where no event has a time."""
-    if pd.isna(days):
+    if math.isnan(days):
         return ""
     return f" over {days / 365.25:.1f} years" if days > 365 else f" over {count_of(round(days), 'day')}"

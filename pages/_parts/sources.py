@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
 from core.intake import Intake
@@ -39,8 +41,7 @@ def _pick_ct() -> Picked | None:
         return pacs.draw()
     if how == "Path on the server":
         return _path("Path of the folder, file or archive", "ct_path", "/data/studies/ct")
-    many = "directory" if how == "Upload a folder" else True
-    return _upload(CT_WORDS, f"ct_{how}", many)
+    return _upload(CT_WORDS, f"ct_{how}", "directory" if how == "Upload a folder" else True)
 
 
 def _pick_record() -> Picked | None:
@@ -63,8 +64,10 @@ def _path(label: str, key: str, example: str) -> Picked | None:
     return (Path(text.strip()).expanduser(), "From the server") if text.strip() else None
 
 
-def _upload(words: str, key: str, many: bool | str) -> Picked | None:
-    files = st.file_uploader(words, accept_multiple_files=many, key=f"{key}_{session.upload_round()}")
+def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | None:
+    files: list[UploadedFile] = st.file_uploader(
+        words, accept_multiple_files=many, key=f"{key}_{session.upload_round()}"
+    )
     if not files:
         return None
     size = sum(file.size for file in files) / 1e6

@@ -21,6 +21,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ from corpus import Case, Files, series, what_is_wrong  # noqa: E402
 from corpus_archives import tarred, zipped  # noqa: E402
 from corpus_enhanced import compressed, file  # noqa: E402
 from corpus_nifti import nii, packed  # noqa: E402
-from corpus_values import WIDE, by_gdcm, encoded  # noqa: E402
+from corpus_values import WIDE, by_gdcm, encoded, extended, high_throughput  # noqa: E402
 from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT  # noqa: E402
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E402
 
@@ -60,6 +61,8 @@ def seeds() -> list[Case]:
         wide("JPEG-LS series", lambda: encoded(JPEGLSLossless)),
         wide("lossless JPEG series", lambda: list(by_gdcm("JPEGLosslessProcess14_1"))),
         wide("JPEG 2000 series", lambda: encoded(JPEG2000Lossless)),
+        wide("HTJ2K series", high_throughput),
+        replace(wide("JPEG Extended series", extended), tolerance=4.01),
         Case("enhanced file", file, "right"),
         wide("enhanced RLE file", lambda: compressed(RLELossless)),
         Case("NIfTI-1", nii, "right"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import tempfile
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from corpus import GRID, Files, cases, changed, element, filled, find_element, series, with_raw
 from ct_factory import (
@@ -24,7 +26,8 @@ from ct_factory import (
 )
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless, RLELossless
 
 HU = GRID.hu()
 SLOPE, INTERCEPT, TYPE = 0x00281053, 0x00281052, 0x00281054
@@ -285,14 +288,7 @@ FORMATS = cases("format", {
 @cache
 def _encoded(syntax: str) -> tuple[tuple[str, bytes], ...]:
     """A series compressed by pydicom's encoders."""
-    out = []
-    for name, data in series(grid=WIDE):
-        file = dcmread(io.BytesIO(data))
-        file.compress(syntax, generate_instance_uid=False)
-        target = io.BytesIO()
-        file.save_as(target)
-        out.append((name, target.getvalue()))
-    return tuple(out)
+    return tuple(_rewritten(series(grid=WIDE), lambda file: file.compress(syntax, generate_instance_uid=False)))
 
 
 def encoded(syntax: str) -> Files:
@@ -351,9 +347,14 @@ SYNTAXES = cases("syntax", {
     "lossless JPEG": (lambda: list(by_gdcm("JPEGLosslessProcess14_1")), "right", WIDER),
     "JPEG-LS and plain mixed": (
         lambda: encoded(JPEGLSLossless)[:6] + series(grid=WIDE)[6:], "right", WIDER),
-    "JPEG 2000 on signed values": (lambda: signed_jpeg2000(), "right", WIDER),
-    "JPEG extended": (lambda: claiming("1.2.840.10008.1.2.4.51", lambda: encoded(JPEGLSLossless)), "refuse",
-                      {"words": "JPEG Extended"}),
+    "JPEG 2000 on signed values": (lambda: signed_and_compressed(JPEG2000Lossless), "right", WIDER),
+    "JPEG-LS said to be JPEG Extended": (
+        lambda: claiming("1.2.840.10008.1.2.4.51", lambda: encoded(JPEGLSLossless)), "refuse", {"words": "damaged"}),
+    "JPEG Extended, 12 bits": (lambda: extended(), "right", {**WIDER, "tolerance": 4.01}),
+    "HTJ2K": (lambda: high_throughput(), "right", WIDER),
+    "HTJ2K on signed values": (lambda: high_throughput(named(filled(WIDE.hu(), WIDE))), "right", WIDER),
+    "RLE on signed values": (lambda: signed_and_compressed(RLELossless), "right", WIDER),
+    "JPEG-LS on signed values": (lambda: signed_and_compressed(JPEGLSLossless), "right", WIDER),
     "JPEG XL": (lambda: claiming("1.2.840.10008.1.2.4.110", lambda: encoded(JPEGLSLossless)), "refuse",
                 {"words": "JPEG XL"}),
     "MPEG-4": (lambda: claiming("1.2.840.10008.1.2.4.102", lambda: encoded(JPEGLSLossless)), "refuse",
@@ -371,11 +372,37 @@ SYNTAXES = cases("syntax", {
 })  # fmt: skip
 
 
-def signed_jpeg2000() -> Files:
+def signed_and_compressed(syntax: UID) -> Files:
+    return _rewritten(named(filled(WIDE.hu(), WIDE)), lambda file: file.compress(syntax, generate_instance_uid=False))
+
+
+def extended() -> Files:
+    """A series in lossy JPEG of 12 bits."""
+    encode = partial(imagecodecs.jpeg8_encode, level=98, bitspersample=12)
+    return _by_imagecodecs(series(grid=WIDE), JPEGExtended12Bit, encode)
+
+
+def high_throughput(files: Files | None = None) -> Files:
+    """A series in High-Throughput JPEG 2000."""
+    encode = partial(imagecodecs.htj2k_encode, reversible=True)
+    return _by_imagecodecs(files or series(grid=WIDE), HTJ2KLossless, encode)
+
+
+def _by_imagecodecs(files: Files, syntax: UID, encode: Callable[[np.ndarray], bytes | bytearray]) -> Files:
+    """A series in a compression that neither pydicom nor GDCM writes."""
+
+    def compress(file: Dataset) -> None:
+        file.PixelData = encapsulate([bytes(encode(file.pixel_array))])
+        file["PixelData"].VR, file.file_meta.TransferSyntaxUID = "OB", syntax
+
+    return _rewritten(files, compress)
+
+
+def _rewritten(files: Files, change: Callable[[Dataset], None]) -> Files:
     out = []
-    for name, data in named(filled(WIDE.hu(), WIDE)):
+    for name, data in files:
         file = dcmread(io.BytesIO(data))
-        file.compress(JPEG2000Lossless, generate_instance_uid=False)
+        change(file)
         target = io.BytesIO()
         file.save_as(target)
         out.append((name, target.getvalue()))

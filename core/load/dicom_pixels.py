@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
 from core.errors import UserFacingError
 from core.load.codestream import read_codestream
 from core.load.continuity import refuse_wrong_width
 from core.load.copies import pixel_bytes
+from core.load.decoders import RLE, can_decode, decode_frame
 from core.load.dicom_header import ImageHeader, PixelFormat
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entry import Entry
@@ -31,17 +31,7 @@ from core.load.words import EXPORT_AGAIN
 Progress = Callable[[float, str], None]
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
-RLE = "1.2.840.10008.1.2.5"
-"""The compressed syntax whose streams do not say how long a row is."""
-_OFTEN_UNSUPPORTED = ("1.2.840.10008.1.2.4.51",)
-"""JPEG Extended: no permissive decoder reads its 12-bit form."""
 _NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
-_PLUGINS = {
-    **dict.fromkeys(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"), "pyjpegls"),
-    **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "pylibjpeg"),
-    RLE: "pylibjpeg",
-}
-"""The decoder to ask, where several are installed: GDCM spends seconds on a damaged JPEG-LS stream."""
 _AT_ONCE = 64
 """Slices handed to the pool together; between two such parts progress is told and loading can be stopped."""
 _IN_A_ROW = 8
@@ -180,45 +170,26 @@ def truncated() -> UserFacingError:
 
 
 def _compressed(image: ImageHeader, split: _Split) -> Stored:
-    """Pixels of one frame through pydicom's decoders."""
+    """Pixels of one compressed frame."""
     pixels = image.pixels
     uid = UID(pixels.transfer_syntax)
-    try:
-        decoder = get_decoder(uid)
-        available = decoder.is_available
-    except NotImplementedError:
-        available = False
-    if not available:
+    if not can_decode(uid):
         raise _unsupported(uid)
     if image.pixel_length is not None:
         raise truncated()
+    frame = (split.get(image.entry) or _encapsulated_frames(image))[image.frame]
+    _check_stream(frame, pixels)
     try:
-        frames = split.get(image.entry) or _encapsulated_frames(image)
-        _check_stream(frames[image.frame], pixels)
-        frame = encapsulate([frames[image.frame]], has_bot=False)
-        plugin = _PLUGINS.get(pixels.transfer_syntax, "")
-        decoded, _ = decoder.as_array(frame, index=0, raw=True, decoding_plugin=plugin, **_description(pixels))
-    except UserFacingError:
-        raise
-    except BaseException as error:
-        # The RLE decoder's panic on a damaged stream is no Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        if uid in _OFTEN_UNSUPPORTED:
-            raise _unsupported(uid) from error
+        return decode_frame(frame, pixels)
+    except Exception as error:
         raise UserFacingError(
             f"An image compressed as {uid.name} cannot be decoded.", "an intact compressed image", EXPORT_AGAIN
         ) from error
-    if decoded.shape != (pixels.rows, pixels.columns) or decoded.dtype.kind not in "iu":
-        raise _other_size()
-    return np.asarray(decoded)
 
 
 def _check_stream(frame: bytes, pixels: PixelFormat) -> None:
     """Raise where a JPEG-family stream is cut short or contradicts the header; decoders hang on it or fill it up."""
     if pixels.transfer_syntax in HUFFMAN_JPEG and not is_sound_jpeg(frame):
-        if pixels.transfer_syntax in _OFTEN_UNSUPPORTED:
-            raise _unsupported(UID(pixels.transfer_syntax))
         raise UserFacingError("A compressed image is damaged.", "an intact compressed image", EXPORT_AGAIN)
     stream = read_codestream(frame)
     if stream is None:
@@ -240,7 +211,7 @@ def _unsupported(uid: UID) -> UserFacingError:
     name = uid.name if uid.name != str(uid) else _NAMES.get(uid, "an unknown transfer syntax")
     return UserFacingError(
         f"The images are compressed as {name}, which this app cannot decode.",
-        "uncompressed, RLE, JPEG lossless, JPEG-LS, JPEG 2000 or HTJ2K images",
+        "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000 or HTJ2K images",
         "Export the series uncompressed.",
     )
 
@@ -254,21 +225,6 @@ def _encapsulated_frames(image: ImageHeader) -> list[bytes]:
     if len(frames) != image.frames:
         raise truncated()
     return frames
-
-
-def _description(pixels: PixelFormat) -> dict[str, Any]:
-    return {
-        "transfer_syntax_uid": UID(pixels.transfer_syntax),
-        "rows": pixels.rows,
-        "columns": pixels.columns,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": pixels.photometric,
-        "bits_allocated": pixels.bits_allocated,
-        "bits_stored": pixels.bits_stored,
-        "pixel_representation": int(pixels.signed),
-        "number_of_frames": 1,
-        "pixel_keyword": "PixelData",
-    }
 
 
 def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:

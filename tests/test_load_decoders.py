@@ -1,0 +1,162 @@
+"""Decoders of compressed frames against others of the same syntax, and against streams that lie."""
+
+from __future__ import annotations
+
+import struct
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    UID,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from core.load.decoders import can_decode, decode_frame
+from core.load.dicom_header import PixelFormat
+
+ROWS, COLUMNS = 40, 48
+PEERS = {
+    JPEG2000Lossless: ("gdcm", "pylibjpeg"),
+    HTJ2KLossless: ("pylibjpeg",),
+    JPEGLSLossless: ("gdcm", "pyjpegls"),
+    JPEGLosslessSV1: ("gdcm",),
+    RLELossless: ("pydicom", "pylibjpeg"),
+}
+
+
+def layout(syntax: UID, stored: int = 12, signed: bool = False) -> PixelFormat:
+    return PixelFormat(ROWS, COLUMNS, 16, stored, stored - 1, signed, 1, "MONOCHROME2", False, str(syntax))
+
+
+def picture(stored: int, signed: bool, seed: int = 0) -> npt.NDArray[np.integer]:
+    """A ramp with noise over all values that so many bits can hold."""
+    low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if signed else (0, (1 << stored) - 1)
+    noise = np.random.default_rng(seed).integers(-20, 20, (ROWS, COLUMNS))
+    values = np.linspace(low, high, ROWS * COLUMNS).reshape(ROWS, COLUMNS) + noise
+    return np.clip(values, low, high).astype(np.int16 if signed else np.uint16)
+
+
+def compressed(plane: npt.NDArray[np.integer], syntax: UID, stored: int) -> bytes:
+    """One frame, its numbers as unsigned as the syntax needs them."""
+    signed = plane.dtype.kind == "i"
+    if syntax == HTJ2KLossless:
+        return bytes(imagecodecs.htj2k_encode(plane, reversible=True))
+    if syntax == JPEGLosslessSV1:
+        return bytes(imagecodecs.jpeg8_encode(plane.view(np.uint16), lossless=True, predictor=1, bitspersample=16))
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.1")
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = ROWS, COLUMNS, 1
+    dataset.PhotometricInterpretation, dataset.BitsAllocated, dataset.BitsStored = "MONOCHROME2", 16, stored
+    dataset.HighBit, dataset.PixelRepresentation = stored - 1, int(signed)
+    dataset.PixelData = plane.tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.compress(syntax, generate_instance_uid=False)
+    return next(generate_frames(dataset.PixelData, number_of_frames=1))
+
+
+def by_peer(frame: bytes, pixels: PixelFormat, plugin: str) -> npt.NDArray[np.integer]:
+    decoded, _ = get_decoder(UID(pixels.transfer_syntax)).as_array(
+        encapsulate([frame], has_bot=False),
+        index=0,
+        raw=True,
+        decoding_plugin=plugin,
+        rows=pixels.rows,
+        columns=pixels.columns,
+        samples_per_pixel=1,
+        photometric_interpretation="MONOCHROME2",
+        bits_allocated=16,
+        bits_stored=pixels.bits_stored,
+        pixel_representation=int(pixels.signed),
+        number_of_frames=1,
+        pixel_keyword="PixelData",
+    )
+    return decoded
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("stored", [12, 16])
+@pytest.mark.parametrize(("syntax", "peer"), [(syntax, peer) for syntax, peers in PEERS.items() for peer in peers])
+def test_every_syntax_gives_what_another_decoder_gives(syntax: UID, peer: str, stored: int, signed: bool) -> None:
+    plane, pixels = picture(stored, signed), layout(syntax, stored, signed)
+    frame = compressed(plane, syntax, stored)
+    decoded = decode_frame(frame, pixels)
+    assert decoded.dtype.kind == plane.dtype.kind
+    np.testing.assert_array_equal(decoded, plane)
+    np.testing.assert_array_equal(decoded, by_peer(frame, pixels, peer))
+
+
+def test_numbers_that_a_stream_calls_unsigned_get_their_sign_at_its_precision() -> None:
+    plane = picture(13, signed=True)
+    frame = bytes(
+        imagecodecs.jpeg2k_encode(plane.view(np.uint16) & 0x1FFF, bitspersample=13, level=0, codecformat="j2k")
+    )
+    np.testing.assert_array_equal(decode_frame(frame, layout(JPEG2000Lossless, 16, signed=True)), plane)
+
+
+def test_extended_jpeg_of_12_bits_comes_within_its_loss() -> None:
+    plane = np.add.outer(np.arange(ROWS) * 40, np.arange(COLUMNS) * 30).astype(np.uint16)
+    frame = bytes(imagecodecs.jpeg8_encode(plane, level=98, bitspersample=12))
+    decoded = decode_frame(frame, layout(UID("1.2.840.10008.1.2.4.51")))
+    assert np.abs(decoded.astype(int) - plane).max() <= 3
+    assert not can_decode("1.2.840.10008.1.2.4.110")
+
+
+def header(count: int, *starts: int) -> bytes:
+    return struct.pack("<16I", count, *starts, *[0] * (15 - len(starts)))
+
+
+RUN = b"\x81\x07" * (ROWS * COLUMNS // 128)
+"""One segment: the byte 7 in runs of 128."""
+
+
+def test_a_frame_of_runs_is_read() -> None:
+    decoded = decode_frame(header(2, 64, 64 + len(RUN)) + RUN + RUN, layout(RLELossless))
+    assert decoded.shape == (ROWS, COLUMNS)
+    assert (decoded == 0x0707).all()
+
+
+DAMAGED = {
+    "no segment": header(0) + RUN,
+    "one segment of two": header(1, 64) + RUN,
+    "three segments": header(3, 64, 64 + len(RUN), 64 + 2 * len(RUN)) + 3 * RUN,
+    "a start behind the end": header(2, 64, 999_999) + RUN + RUN,
+    "a start within the header": header(2, 0, 64 + len(RUN)) + RUN + RUN,
+    "starts in wrong order": header(2, 64 + len(RUN), 64) + RUN + RUN,
+    "the greatest start": header(2, 64, 0xFFFFFFFF) + RUN + RUN,
+    "a segment cut short": header(2, 64, 64 + len(RUN)) + RUN + RUN[:-2],
+    "a first segment cut short": header(2, 64, 62 + len(RUN)) + RUN[:-2] + RUN,
+    "a segment too long": header(2, 64, 64 + len(RUN)) + RUN + RUN + RUN,
+    "no header": b"\x02\0\0",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_frames_of_runs_are_refused(name: str) -> None:
+    with pytest.raises((ValueError, RuntimeError, struct.error)):
+        decode_frame(DAMAGED[name], layout(RLELossless))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 400))
+def test_changed_bytes_of_runs_end_in_values_or_a_refusal(changes: list[tuple[int, int]], cut: int) -> None:
+    frame = bytearray(compressed(picture(12, signed=False), RLELossless, 12))
+    for place, value in changes:
+        frame[place % len(frame)] = value
+    try:
+        decoded = decode_frame(bytes(frame[: len(frame) - cut]), layout(RLELossless))
+    except (ValueError, RuntimeError, struct.error):
+        return
+    assert decoded.shape == (ROWS, COLUMNS)
+    assert decoded.dtype == np.uint16

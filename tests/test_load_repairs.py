@@ -113,6 +113,17 @@ def test_phases_that_only_their_times_tell_apart_are_not_mixed() -> None:
     assert_right(load_study(named([*second, *first]), repairs=["first_of_repeats"]))
 
 
+def test_the_first_acquisition_is_kept_whole_where_places_differ_by_less_than_is_measured() -> None:
+    first, second = dicom_slices(GRID), dicom_slices(GRID)
+    for index, (one, other) in enumerate(zip(first, second)):
+        one.AcquisitionNumber, other.AcquisitionNumber = 1, 2
+        other.SOPInstanceUID = f"1.2.9.{index}"
+        x, y, z = one.ImagePositionPatient
+        one.ImagePositionPatient, other.ImagePositionPatient = [x, y, z + 0.0051], [x, y, z + 0.0049]
+        put_pixels(other, np.clip(GRID.hu()[:, :, index].T + 20, -1000, 1500))
+    assert_right(load_study(named([*second, *first]), repairs=["first_of_repeats"]))
+
+
 def test_no_volume_is_invented_across_a_huge_gap() -> None:
     for far, lifted in ((40.0, False), (6.0, True)):
         files = at_positions(lambda index, place, far=far: place + [0, 0, far * (index == GRID.shape[2] - 1)])

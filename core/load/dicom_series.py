@@ -163,11 +163,9 @@ def refuse_absurd_geometry(affine: Matrix) -> None:
 def _first_of_repeats(
     order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], notes: list[str]
 ) -> npt.NDArray[np.intp]:
-    """One image a height: the one of the first acquisition."""
-    kept: list[int] = []
-    for index in sorted(order, key=lambda i: (round(float(heights[i]), 2), turn_of(images[i]))):
-        if not kept or heights[index] - heights[kept[-1]] > 0.02:
-            kept.append(int(index))
+    """One image a place: the one of the first acquisition. order: by height."""
+    places = np.split(order, np.flatnonzero(np.diff(heights[order]) > _EXACT_MM) + 1)
+    kept = [int(min(place, key=lambda index: turn_of(images[index]))) for place in places]
     if len(kept) < len(order):
         notes.append(f"Repaired: of images at one place the first was kept, {len(order) - len(kept)} were dropped.")
     return np.array(kept, np.intp)

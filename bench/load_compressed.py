@@ -30,7 +30,7 @@ from bench.load import best, write_series  # noqa: E402
 from core.load import load_study  # noqa: E402
 from core.load.decoders import decode_frame  # noqa: E402
 from core.load.dicom_header import PixelFormat  # noqa: E402
-from core.load.dicom_pixels import workers  # noqa: E402
+from core.load.limits import workers  # noqa: E402
 
 LIMIT = 1.3
 SYNTAXES = (JPEG2000Lossless, HTJ2KLossless, JPEGLSLossless, JPEGLosslessSV1, RLELossless)

@@ -16,15 +16,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 from corpus_nifti import CASES
-from ct_factory import Grid, dicom_files, nifti_file
+from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, named, nifti_file
 from test_load_nifti import BAD, GOOD
 from test_load_sources import tarred, zipped
 
 from core.errors import UserFacingError
 from core.load import entry, list_series, load_study, nifti_volume
 from core.load.entries import open_entries
-from core.load.entry import InOrder
-from core.load.inflate import inflate_raw, unpack
+from core.load.entry import InOrder, memory_entry
+from core.load.inflate import inflate_raw, unpacked_pieces
 from core.load.limits import LIMITS
 from core.load.nifti import looks_like_nifti, readable_in_order
 
@@ -124,9 +124,10 @@ def test_many_members_are_judged_by_the_whole_file() -> None:
     block = np.random.default_rng(0).integers(0, 9, 50_000).astype("u1").tobytes()
     packed = gzip.compress(block) * 20 + gzip.compress(b"")
     limits = replace(LIMITS, ratio=10, ratio_free_bytes=100)
-    assert bytes(unpack(packed, "gzip", limits=limits)) == block * 20
+    assert b"".join(unpacked_pieces(memory_entry("", packed), "gzip", limits=limits)) == block * 20
+    bomb = memory_entry("", packed + gzip.compress(bytes(10_000_000)))
     with pytest.raises(UserFacingError, match="expand more than"):
-        unpack(packed + gzip.compress(bytes(10_000_000)), "gzip", limits=limits)
+        list(unpacked_pieces(bomb, "gzip", limits=limits))
 
 
 def test_bytes_are_taken_in_order() -> None:
@@ -222,3 +223,27 @@ def test_zeros_behind_a_slice_are_not_all_read(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 50 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_progress_of_a_nifti_file_is_told_and_can_stop_it(pack: Callable[[bytes], bytes]) -> None:
+    source = ("a.nii", pack(noisy("<i2")))
+    told: list[float] = []
+    load_study(source, progress=lambda share, words: told.append(share))
+    assert told
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+    def stop(share: float, words: str) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        load_study(source, progress=stop)
+
+
+def test_limits_of_the_caller_hold_for_deflated_headers_and_pictures_too() -> None:
+    deflated = named(dicom_slices(Grid()), DEFLATED)
+    with pytest.raises(UserFacingError, match="unpacks to more"):
+        load_study(deflated, limits=replace(LIMITS, bytes_total=1000))
+    (series,) = list_series(named(dicom_slices(Grid())), thumbnails=True, limits=replace(LIMITS, voxels=10))
+    assert series.thumbnail is None

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.entry import Entry, memory_entry
-from core.load.limits import LIMITS, MIB, check_file_held
+from core.load.limits import LIMITS, MIB, Limits, check_file_held
 from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]
@@ -139,19 +139,20 @@ class ImageHeader:
 class HeaderReader:
     """Reads the headers of one intake; what the slices of a series share is interpreted once."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._known: dict[Hashable, ImageHeader] = {}
 
     def read(self, entry: Entry, head: memoryview) -> ImageHeader:
         """Header of one DICOM file whose first HEAD_BYTES are `head`.
 
-        Raises Malformed where its structure cannot be followed.
+        Raises Malformed where its structure cannot be followed, UserFacingError where it breaks a limit.
         """
         try:
-            found = scan(head, _WANTED, complete=entry.size <= len(head))
+            found = scan(head, _WANTED, complete=entry.size <= len(head), limits=self._limits)
         except NeedMore:
-            check_file_held(entry.size, LIMITS)
-            found = scan(entry.read(0, None), _WANTED, complete=True)
+            check_file_held(entry.size, self._limits)
+            found = scan(entry.read(0, None), _WANTED, complete=True, limits=self._limits)
         _refuse_foreign_tail(entry, found)
         values = Values(found)
         shared = tuple(item for item in found.values.items() if item[0] not in _OWN_TAGS)

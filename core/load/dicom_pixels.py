@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -25,10 +24,9 @@ from core.load.entry import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
 from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
-from core.load.limits import LIMITS, Limits, check_grid
+from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
 from core.load.words import EXPORT_AGAIN
 
-Progress = Callable[[float, str], None]
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 _NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
@@ -66,11 +64,6 @@ def read_stack(
             if progress:
                 progress(stop / len(images), f"Reading slice {stop} of {len(images)}")
     return volume
-
-
-def workers() -> int:
-    """Threads worth starting."""
-    return min(8, os.cpu_count() or 1)
 
 
 def check_pixel_format(images: Sequence[ImageHeader]) -> None:

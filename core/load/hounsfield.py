@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.limits import workers
 
 AIR_HU = -1024
 PADDING_BELOW_HU = -1500
@@ -102,7 +102,7 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
 
 def extremes(voxels: Volume) -> tuple[int, int]:
     """Lowest and highest value, planes read side by side."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         found = list(pool.map(lambda plane: (int(plane.min()), int(plane.max())), voxels.T))
     return min(low for low, _ in found), max(high for _, high in found)
 
@@ -132,6 +132,8 @@ def refuse_unless_hounsfield(voxels: Volume, low: int, high: int, *, resampled: 
     counted = np.bincount(shifted)
     levels = np.flatnonzero(counted)
     counts, levels = counted[levels], levels - 32768
+    if len(levels) < _FEWEST_LEVELS:
+        raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     _refuse_window(levels, counts, span)
     _refuse_displaced(levels, counts, span)
     return _doubts(inside, levels, high)
@@ -200,8 +202,6 @@ def _doubts(inside: npt.NDArray[np.int16], levels: npt.NDArray[np.int64], high: 
         notes.append(f"Some values reach {high} HU, as metal does.")
     if np.mean(inside < _AS_AIR_HU) < 0.001:
         notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
-    if len(levels) < _FEWEST_LEVELS:
-        raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     if len(levels) < 64:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:

@@ -123,20 +123,8 @@ def _refuse_unless_zeros(packed: _Packed, what: str) -> None:
             raise damaged(what)
 
 
-def unpack(data: bytes | bytearray | memoryview, packing: str, *, limits: Limits = LIMITS) -> bytearray:
-    """The contents of a gzip, bzip2 or xz file as `unpacked_pieces` gives them, in one.
-
-    >>> bytes(unpack(bz2.compress(b"HU"), "bzip2"))
-    b'HU'
-    """
-    out = bytearray()
-    for piece in unpacked_pieces(memory_entry("", data), packing, limits=limits):
-        out += piece
-    return out
-
-
 def inflate_raw(data: bytes | memoryview, *, limits: Limits = LIMITS) -> bytearray:
-    """A raw deflate stream (deflated DICOM transfer syntax), bounded like `unpack`."""
+    """A raw deflate stream (deflated DICOM transfer syntax), bounded like `unpacked_pieces`."""
     out = bytearray()
     stream = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
     for piece in _stream_pieces(_Packed(memory_entry("", data)), stream, "A deflated DICOM file"):

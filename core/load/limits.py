@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
@@ -34,6 +36,13 @@ class Limits:
 
 
 LIMITS = Limits()
+Progress = Callable[[float, str], None]
+"""Told the share done and words for it; may raise to stop the work."""
+
+
+def workers() -> int:
+    """Threads worth starting."""
+    return min(8, os.cpu_count() or 1)
 
 
 def too_many_entries(limits: Limits) -> UserFacingError:

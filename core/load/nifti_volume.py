@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,20 @@ from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.entry import InOrder
 from core.load.geometry import Matrix, canonical_axes, empty_volume, source_view
 from core.load.hounsfield import rescale_into
-from core.load.limits import MIB
+from core.load.limits import MIB, Progress, workers
 from core.load.nifti import NiftiHeader, too_long, too_short
 
 Planes = npt.NDArray[np.int16]
 Stored = npt.NDArray[Any]
 
 _SLAB = 2 * MIB
-_AHEAD = 4
-"""Slabs unpacked while one is rescaled."""
+_AHEAD, _TOLD_EVERY = 4, 64
+"""Slabs unpacked while one is rescaled; planes between two words of progress."""
 
 
-def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
+def read_nifti_volume(
+    header: NiftiHeader, *, progress: Progress | None = None
+) -> tuple[npt.NDArray[np.int16], Matrix, list[str]]:
     """Voxels as int16 HU with canonical axes (i, j, k), their affine (RAS, mm), and doubts.
 
     Raises UserFacingError where the file is damaged or its values cannot be a CT's.
@@ -35,10 +37,11 @@ def read_nifti_volume(header: NiftiHeader) -> tuple[npt.NDArray[np.int16], Matri
     axes, affine = canonical_axes(header.affine_mm, header.shape)
     volume = empty_volume(header.shape, axes)
     planes = source_view(volume, axes).transpose(2, 1, 0)
+    tell = partial(_tell, progress, len(planes))
     if header.entry.pieces:
-        _fill_in_order(header, planes, InOrder(header.entry.pieces()))
+        _fill_in_order(header, planes, InOrder(header.entry.pieces()), tell)
     else:
-        _fill(header, planes)
+        _fill(header, planes, tell)
     notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
     return volume, affine, notes
 
@@ -59,16 +62,23 @@ def stored_plane(header: NiftiHeader, number: int) -> Stored:
     return np.frombuffer(data, header.dtype).reshape(rows, columns)
 
 
-def _fill(header: NiftiHeader, planes: Planes) -> None:
+def _tell(progress: Progress | None, planes: int, done: int) -> None:
+    if progress and (done == planes or done % _TOLD_EVERY == 0):
+        progress(done / planes, f"Reading slice {done} of {planes}")
+
+
+def _fill(header: NiftiHeader, planes: Planes, tell: Callable[[int], None]) -> None:
     """Planes (plane, row, column) read side by side."""
     refuse_wrong_width(stored_plane(header, len(planes) // 2), len(planes))
-    with ThreadPoolExecutor(_workers()) as pool:
-        list(
-            pool.map(lambda number: _rescale(header, stored_plane(header, number), planes[number]), range(len(planes)))
+    with ThreadPoolExecutor(workers()) as pool:
+        filled = pool.map(
+            lambda number: _rescale(header, stored_plane(header, number), planes[number]), range(len(planes))
         )
+        for done, _ in enumerate(filled, 1):
+            tell(done)
 
 
-def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder) -> None:
+def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder, tell: Callable[[int], None]) -> None:
     """Planes rescaled while the file is unpacked to its end.
 
     A fault of values is kept until the file itself is known to be whole: it may come from damage.
@@ -77,7 +87,7 @@ def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder) -> None
     faults: list[BaseException | None] = []
     running: deque[Future[None]] = deque()
     stream.skip(header.offset)
-    with ThreadPoolExecutor(_workers()) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         for number, slab in _slabs(planes, header.dtype.itemsize):
             size = slab.size * header.dtype.itemsize
             data = stream.take(size)
@@ -86,6 +96,7 @@ def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder) -> None
             stored = np.frombuffer(data, header.dtype).reshape(slab.shape)
             middle += [stored] if number == len(planes) // 2 else []
             running.append(pool.submit(_rescale, header, stored, slab))
+            tell(number + 1)
             if len(running) > _AHEAD:
                 faults.append(running.popleft().exception())
     if stream.finish():
@@ -112,7 +123,3 @@ def _rescale(header: NiftiHeader, stored: Stored, out: Planes) -> None:
             "Convert the original CT again.",
         )
     rescale_into(stored, header.slope, header.intercept, out)
-
-
-def _workers() -> int:
-    return min(8, os.cpu_count() or 1)

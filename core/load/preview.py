@@ -21,14 +21,14 @@ LONGEST_EDGE = 160
 WINDOW_HU = (-1000, 400)
 
 
-def thumbnail(images: Sequence[ImageHeader]) -> npt.NDArray[np.uint8] | None:
+def thumbnail(images: Sequence[ImageHeader], limits: Limits) -> npt.NDArray[np.uint8] | None:
     """Grey values uint8 (rows, columns) of the slice in the middle, as stored; None where it cannot be read."""
     slices = [image for image in images if not image.is_localizer] or list(images)
     middle = sorted(slices, key=_height)[len(slices) // 2]
     shape = (middle.pixels.columns, middle.pixels.rows, 1)
     try:
         axes, _ = canonical_axes(np.eye(4), shape)
-        return _grey(read_stack([middle], axes)[:, :, 0].T, middle.spacing_mm or (1.0, 1.0))
+        return _grey(read_stack([middle], axes, limits=limits)[:, :, 0].T, middle.spacing_mm or (1.0, 1.0))
     except (UserFacingError, ValueError):
         return None
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.geometry import Matrix
+from core.load.hounsfield import AIR_HU, Volume
 
 Repair = Literal[
     "first_of_repeats", "longest_run", "resample_evenly", "straighten_tilt", "use_sform", "use_qform", "convert_units"
@@ -25,9 +26,6 @@ REPAIRS: Mapping[Repair, str] = {
     "convert_units": "Convert the stated unit of length to millimetres",
 }
 """Repair -> what it does, in words for a list of choices."""
-
-AIR_HU = -1024
-Volume = npt.NDArray[np.int16]
 
 
 class RepairableError(UserFacingError):

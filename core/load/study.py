@@ -14,19 +14,19 @@ from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_enhanced import ENHANCED_CT, split_frames
 from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
-from core.load.dicom_pixels import NATIVE, Progress, read_stack, rescale_notes
+from core.load.dicom_pixels import NATIVE, read_stack, rescale_notes
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import Stack, group_series, stack_series
 from core.load.entries import Source, absent_words, open_entries
 from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
-from core.load.hounsfield import PADDING_BELOW_HU, extremes, refuse_unless_hounsfield, replace_padding
-from core.load.limits import LIMITS, Limits, check_volume_beside
+from core.load.hounsfield import PADDING_BELOW_HU, Volume, extremes, refuse_unless_hounsfield, replace_padding
+from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, readable_in_order
 from core.load.nifti_volume import read_nifti_volume
 from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
-from core.load.repairs import Repair, Volume, check_repairs, resample_heights, straighten
+from core.load.repairs import Repair, check_repairs, resample_heights, straighten
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
@@ -96,7 +96,7 @@ def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LI
     studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
     found = []
     for key, images in contents.series.items():
-        number, picture = studies.index(images[0].study_uid) + 1, thumbnail(images) if thumbnails else None
+        number, picture = studies.index(images[0].study_uid) + 1, thumbnail(images, limits) if thumbnails else None
         found.append(replace(_summarise_dicom(key, images), study=number, thumbnail=picture))
     for number, (key, entry) in enumerate(contents.niftis.items(), len(studies) + 1):
         picture = nifti_thumbnail(entry, limits) if thumbnails else None
@@ -116,7 +116,8 @@ def load_study(
 
     source:   folder, DICOM or NIfTI file (.nii, .nii.gz), .zip or .tar(.gz|.bz2|.xz) of either, (name, bytes), or list.
     series:   key of a `SeriesSummary` where the source holds several series.
-    repairs:  names of `core.load.REPAIRS` to apply; a refusal that one would lift is a `RepairableError` naming it.
+    repairs:  names of `core.load.REPAIRS` to apply; a refusal that one would lift is a `RepairableError` naming it. One
+              that the source does not need changes nothing.
     progress: called with (share done, words) while slices are read.
     Order and geometry come from position and orientation only. Raises UserFacingError whenever identity, order,
     geometry or intensity is in doubt; lesser doubts stand in `CtStudy.notes`.
@@ -137,14 +138,14 @@ def load_study(
         )
     key = _choose(contents, series)
     if key in contents.niftis:
-        return _load_nifti(contents, key, repairs, limits)
+        return _load_nifti(contents, key, repairs, progress, limits)
     return _load_dicom(contents, key, repairs, progress, limits)
 
 
 def _sort_entries(source: Source, limits: Limits) -> _Contents:
     limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
     entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
-    contents, images, headers = _Contents(absent=absent_words(entries)), [], HeaderReader()
+    contents, images, headers = _Contents(absent=absent_words(entries)), [], HeaderReader(limits)
     for entry in entries:
         contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
@@ -343,10 +344,12 @@ def _regridded(
     return np.asfortranarray(axes.apply(voxels)), affine_ras, doubts
 
 
-def _load_nifti(contents: _Contents, key: str, repairs: Collection[Repair], limits: Limits) -> CtStudy:
+def _load_nifti(
+    contents: _Contents, key: str, repairs: Collection[Repair], progress: Progress | None, limits: Limits
+) -> CtStudy:
     header: NiftiHeader = read_nifti_header(contents.niftis[key], repairs=repairs, limits=limits)
     check_volume_beside(contents.held, header.shape, limits)
-    voxels, affine, doubts = read_nifti_volume(header)
+    voxels, affine, doubts = read_nifti_volume(header, progress=progress)
     notes = [*contents.notes, *header.notes, *doubts]
     return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
 

@@ -9,11 +9,14 @@ from itertools import pairwise
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+from pydicom.uid import UID
 
+from core.errors import UserFacingError
 from core.load.codestream import Codestream, read_codestream
 from core.load.dicom_header import PixelFormat
 from core.load.hounsfield import Stored
-from core.load.jpeg import HUFFMAN_JPEG
+from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
+from core.load.words import EXPORT_AGAIN
 
 RLE = "1.2.840.10008.1.2.5"
 """The compressed syntax whose streams do not say how long a row is."""
@@ -34,17 +37,53 @@ def can_decode(transfer_syntax: str) -> bool:
 
 
 def decode_frame(frame: bytes, pixels: PixelFormat) -> Stored:
-    """Stored values (rows, columns) of one frame whose codestream was found to agree with its header.
+    """Stored values (rows, columns) of one frame in a syntax that `can_decode` knows.
 
-    Raises ValueError or RuntimeError where the stream is damaged or holds another picture than declared.
+    Raises UserFacingError where the stream is cut short, damaged, or holds another picture than declared.
     """
-    if pixels.transfer_syntax == RLE:
-        return _run_lengths(frame, pixels)
-    decoded = _BY_SYNTAX[pixels.transfer_syntax](frame)
+    stream = _checked(frame, pixels)
+    try:
+        if pixels.transfer_syntax == RLE:
+            return _run_lengths(frame, pixels)
+        decoded = _BY_SYNTAX[pixels.transfer_syntax](frame)
+    except Exception as error:
+        raise _damaged(f"An image compressed as {UID(pixels.transfer_syntax).name} cannot be decoded.") from error
     if decoded.shape != (pixels.rows, pixels.columns) or decoded.dtype.kind not in "iu":
-        raise ValueError("a picture of another size or kind")
-    stream = None if pixels.transfer_syntax in HUFFMAN_JPEG else read_codestream(frame)
-    return _as_signed(decoded, pixels.signed, stream)
+        raise _other_size()
+    return _as_signed(decoded, pixels.signed, None if pixels.transfer_syntax in HUFFMAN_JPEG else stream)
+
+
+def _checked(frame: bytes, pixels: PixelFormat) -> Codestream | None:
+    """What a frame of the JPEG family says of itself; raises where it is cut short or contradicts the data set.
+
+    Decoders ask for the memory that a stream claims to need, and fill up one that is cut short.
+    """
+    if pixels.transfer_syntax in HUFFMAN_JPEG and not is_sound_jpeg(frame):
+        raise _damaged("A compressed image is damaged.")
+    stream = read_codestream(frame)
+    if stream is None:
+        return None
+    if not stream.complete:
+        raise truncated()
+    same = (stream.rows, stream.columns, stream.components) == (pixels.rows, pixels.columns, 1)
+    if not same or stream.precision > pixels.bits_allocated:
+        raise _other_size()
+    return stream
+
+
+def truncated() -> UserFacingError:
+    """The refusal for pixel data that end early."""
+    return UserFacingError("The pixel data of an image end too early.", "complete images", "Copy the files again.")
+
+
+def _damaged(found: str) -> UserFacingError:
+    return UserFacingError(found, "an intact compressed image", EXPORT_AGAIN)
+
+
+def _other_size() -> UserFacingError:
+    return UserFacingError(
+        "A compressed image has another size or depth than its header declares.", "images as declared", EXPORT_AGAIN
+    )
 
 
 def _as_signed(decoded: npt.NDArray[np.generic], signed: bool, stream: Codestream | None) -> Stored:

@@ -14,16 +14,14 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
 from core.errors import UserFacingError
-from core.load.codestream import read_codestream
 from core.load.continuity import refuse_wrong_width
 from core.load.copies import pixel_bytes
-from core.load.decoders import RLE, can_decode, decode_frame
-from core.load.dicom_header import ImageHeader, PixelFormat
+from core.load.decoders import RLE, can_decode, decode_frame, truncated
+from core.load.dicom_header import ImageHeader
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entry import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
-from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
 from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
 from core.load.words import EXPORT_AGAIN
 
@@ -157,11 +155,6 @@ def _native(image: ImageHeader) -> Stored:
     return np.frombuffer(source, kind).reshape(pixels.rows, pixels.columns)
 
 
-def truncated() -> UserFacingError:
-    """The refusal for pixel data that end early."""
-    return UserFacingError("The pixel data of an image end too early.", "complete images", "Copy the files again.")
-
-
 def _compressed(image: ImageHeader, split: _Split) -> Stored:
     """Pixels of one compressed frame."""
     pixels = image.pixels
@@ -170,34 +163,7 @@ def _compressed(image: ImageHeader, split: _Split) -> Stored:
         raise _unsupported(uid)
     if image.pixel_length is not None:
         raise truncated()
-    frame = (split.get(image.entry) or _encapsulated_frames(image))[image.frame]
-    _check_stream(frame, pixels)
-    try:
-        return decode_frame(frame, pixels)
-    except Exception as error:
-        raise UserFacingError(
-            f"An image compressed as {uid.name} cannot be decoded.", "an intact compressed image", EXPORT_AGAIN
-        ) from error
-
-
-def _check_stream(frame: bytes, pixels: PixelFormat) -> None:
-    """Raise where a JPEG-family stream is cut short or contradicts the header; decoders hang on it or fill it up."""
-    if pixels.transfer_syntax in HUFFMAN_JPEG and not is_sound_jpeg(frame):
-        raise UserFacingError("A compressed image is damaged.", "an intact compressed image", EXPORT_AGAIN)
-    stream = read_codestream(frame)
-    if stream is None:
-        return
-    if not stream.complete:
-        raise truncated()
-    same = (stream.rows, stream.columns, stream.components) == (pixels.rows, pixels.columns, 1)
-    if not same or stream.precision > pixels.bits_allocated:
-        raise _other_size()
-
-
-def _other_size() -> UserFacingError:
-    return UserFacingError(
-        "A compressed image has another size or depth than its header declares.", "images as declared", EXPORT_AGAIN
-    )
+    return decode_frame((split.get(image.entry) or _encapsulated_frames(image))[image.frame], pixels)
 
 
 def _unsupported(uid: UID) -> UserFacingError:

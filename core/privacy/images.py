@@ -16,6 +16,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from core.load.decoders import can_decode, decode_frame
+from core.load.dicom_header import PixelFormat
 from core.load.hounsfield import AIR_HU
 from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
 from core.load.limits import LIMITS, Limits, check_grid
@@ -52,11 +54,34 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
     syntax = _syntax(dataset)
     if syntax in HUFFMAN_JPEG:
         _refuse_unsound_jpeg(dataset, count)
-    stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
+    photometric = str(dataset.get("PhotometricInterpretation") or "")
+    if samples == 1 and can_decode(syntax):
+        stored = _grey_frames(dataset, syntax, count)
+    else:
+        stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
+        photometric = str(facts.get("photometric_interpretation") or photometric)
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))
     stored = _without_unused_bits(np.array(stored), dataset)
-    photometric = str(facts.get("photometric_interpretation") or dataset.get("PhotometricInterpretation") or "")
     return Frames(stored, photometric, _grey(stored, photometric, dataset))
+
+
+def _grey_frames(dataset: Dataset, syntax: UID, count: int) -> npt.NDArray[Any]:
+    """Compressed frames of one sample a pixel, by the decoders that scans are read with."""
+    layout = PixelFormat(
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        bits_allocated=int(dataset.BitsAllocated),
+        bits_stored=int(dataset.BitsStored),
+        high_bit=int(dataset.HighBit),
+        signed=bool(dataset.PixelRepresentation),
+        samples=1,
+        photometric=str(dataset.PhotometricInterpretation),
+        big_endian=False,
+        transfer_syntax=str(syntax),
+    )
+    return np.stack(
+        [decode_frame(frame, layout) for frame in generate_frames(dataset.PixelData, number_of_frames=count)]
+    )
 
 
 def _refuse_unsound_jpeg(dataset: Dataset, count: int) -> None:

@@ -351,6 +351,11 @@ SYNTAXES = cases("syntax", {
     "JPEG-LS said to be JPEG Extended": (
         lambda: claiming("1.2.840.10008.1.2.4.51", lambda: encoded(JPEGLSLossless)), "refuse", {"words": "damaged"}),
     "JPEG Extended, 12 bits": (lambda: extended(), "right", {**WIDER, "tolerance": 4.01}),
+    "lossless JPEG said to be JPEG Extended": (
+        lambda: claiming("1.2.840.10008.1.2.4.51", lambda: list(by_gdcm("JPEGLosslessProcess14_1"))), "refuse",
+        {"words": "the opposite"}),
+    "JPEG Extended said to be lossless": (
+        lambda: claiming("1.2.840.10008.1.2.4.70", extended), "refuse", {"words": "the opposite"}),
     "HTJ2K": (lambda: high_throughput(), "right", WIDER),
     "HTJ2K on signed values": (lambda: high_throughput(named(filled(WIDE.hu(), WIDE))), "right", WIDER),
     "RLE on signed values": (lambda: signed_and_compressed(RLELossless), "right", WIDER),

@@ -6,19 +6,24 @@ import struct
 from dataclasses import dataclass
 
 _START_JPEG, _START_J2K, _END = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\xd9"
+_JPEG_LS, _LOSSLESS = 0xF7, frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _NOT_FRAMES = frozenset((0xC4, 0xC8, 0xCC))
 _BARE = frozenset((0x01, *range(0xD0, 0xD8)))
 
 
 @dataclass(frozen=True)
 class Codestream:
-    """Frame header of a JPEG, JPEG-LS or JPEG 2000 stream. complete: whether its end marker is there."""
+    """Frame header of a JPEG, JPEG-LS or JPEG 2000 stream.
+
+    complete: whether its end marker is there. lossy: of a JPEG stream whether it loses anything, else None.
+    """
 
     rows: int
     columns: int
     components: int
     precision: int
     complete: bool
+    lossy: bool | None = None
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
@@ -47,9 +52,10 @@ def _jpeg(frame: bytes, complete: bool) -> Codestream | None:
             return None
         if marker == 0xFF or marker in _BARE:
             position += 1 if marker == 0xFF else 2
-        elif marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES):
+        elif marker == _JPEG_LS or (0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES):
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
-            return Codestream(rows, columns, components, precision, complete)
+            lossy = None if marker == _JPEG_LS else marker not in _LOSSLESS
+            return Codestream(rows, columns, components, precision, complete, lossy)
         else:
             position += 2 + length
     return None

@@ -15,7 +15,7 @@ from core.errors import UserFacingError
 from core.load.codestream import Codestream, read_codestream
 from core.load.dicom_header import PixelFormat
 from core.load.hounsfield import Stored
-from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
+from core.load.jpeg import HUFFMAN_JPEG, LOSSY_JPEG, is_sound_jpeg
 from core.load.words import EXPORT_AGAIN
 
 RLE = "1.2.840.10008.1.2.5"
@@ -65,6 +65,8 @@ def _checked(frame: bytes, pixels: PixelFormat) -> Codestream | None:
         return None
     if not stream.complete:
         raise truncated()
+    if stream.lossy is not None and stream.lossy != (pixels.transfer_syntax in LOSSY_JPEG):
+        raise _damaged("A compressed image says of itself whether it loses detail, and its header says the opposite.")
     same = (stream.rows, stream.columns, stream.components) == (pixels.rows, pixels.columns, 1)
     if not same or stream.precision > pixels.bits_allocated:
         raise _other_size()

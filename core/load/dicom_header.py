@@ -12,6 +12,7 @@ from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.entry import Entry, memory_entry
+from core.load.jpeg import LOSSY_JPEG
 from core.load.limits import LIMITS, MIB, Limits, check_file_held
 from core.load.words import describe_series, safe_kernel
 
@@ -47,8 +48,6 @@ _OWN_TAGS = frozenset(
     TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", "AcquisitionTime")
 )
 """What differs between the slices of every series."""
-_LOSSY = frozenset(("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"))
-"""JPEG that always loses something, whether the file says so or not."""
 
 
 @dataclass(frozen=True)
@@ -276,7 +275,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         intercept=values.number("RescaleIntercept"), rescale_type=values.text("RescaleType").upper(),
         padding=values.short("PixelPaddingValue", signed=pixels.signed),
         padding_limit=values.short("PixelPaddingRangeLimit", signed=pixels.signed),
-        lossy=values.text("LossyImageCompression") == "01" or found.transfer_syntax in _LOSSY,
+        lossy=values.text("LossyImageCompression") == "01" or found.transfer_syntax in LOSSY_JPEG,
         overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
         kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-HUFFMAN_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
-"""Transfer syntaxes of such frames: baseline, extended, lossless, and lossless with the first predictor."""
+LOSSY_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51))
+HUFFMAN_JPEG = LOSSY_JPEG | frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70))
+"""Transfer syntaxes of such frames: baseline and extended, lossless, and lossless with the first predictor."""
 _FRAMES = frozenset((0xC0, 0xC1, 0xC3))
 """Baseline, extended and lossless sequential frames (SOF0, SOF1, SOF3), the ones that carry CT images."""
 _LOSSLESS = 0xC3

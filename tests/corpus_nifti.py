@@ -163,6 +163,7 @@ BAD = cases("nifti bad", {
     "forms contradict by a shift": (patched(rows(moved(10))), "refuse", {"words": "contradict"}),
     "forms contradict by a size": (patched(rows(np.diag([1, 1, 1.3, 1]))), "refuse", {"words": "contradict"}),
     "neither form": (lambda: nii(qform=0, sform=0), "refuse", {"words": "left and right"}),
+    "a code that does not exist": (patched((252, "2h", (1, 6))), "refuse", {"words": "does not exist"}),
     "negative codes": (patched((252, "2h", (-1, -1))), "refuse", {"words": "left and right"}),
     "sform of zeros beside a qform": (patched((280, "12f", (0.0,) * 12)), "either"),
     "sform of zeros": (patched((280, "12f", (0.0,) * 12), qform=0), "refuse", {"words": "singular"}),

@@ -183,3 +183,11 @@ def test_canonical_reading_agrees_with_nibabel() -> None:
         study = load_study(("a.nii", data))
         assert np.array_equal(np.asarray(canonical.dataobj), study.voxels_hu)
         assert np.allclose(canonical.affine, study.affine_mm, atol=1e-4)
+
+
+def test_an_unused_orientation_that_differs_is_told() -> None:
+    flipped = tuple((np.diag([-1.0, 1.0, 1.0, 1.0]) @ GRID.affine_ras)[:3].ravel())
+    for rows, told in ((flipped, True), (tuple(GRID.affine_ras[:3].ravel()), False), ((0.0,) * 12, False)):
+        study = load_study(("a.nii", nifti_file(GRID, sform=0, patch=[(280, "12f", rows)])))
+        assert_right(study)
+        assert any("marked as unused" in note for note in study.notes) == told

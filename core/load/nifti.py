@@ -23,7 +23,7 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
-_ALIKE_HU, _PROBED, _TINY_64 = 100.0, 32 * 8, 1e-100
+_ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _LAST_CODE = 100.0, 32 * 8, 1e-100, 1e-6, 5
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -263,6 +263,8 @@ def _rescale(raw: _Raw) -> tuple[float, float]:
 def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair], notes: list[str]) -> Matrix:
     """Voxel to RAS mm, from the sform or the qform."""
     scale = _millimetres(raw.units & 7, repairs, notes)
+    if max(raw.sform, raw.qform) > _LAST_CODE:
+        raise _refuse("The NIfTI header's orientation has a code that does not exist", "a code of the standard, 0 to 5")
     sform, qform = _sform(raw), _qform(raw)
     if sform is None and qform is None:
         raise _refuse(
@@ -273,6 +275,12 @@ def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair],
     if sform is not None and qform is not None and _corner_distance(sform, qform, shape) > _tolerance(sform):
         chosen = _chosen_form(sform, qform, repairs, notes)
     assert chosen is not None
+    if (
+        sform is None
+        and max(map(abs, raw.s_rows)) > _JUNK_MM
+        and not _corner_distance(_rows(raw), chosen, shape) <= _tolerance(chosen)
+    ):
+        notes.append("The NIfTI header also holds another orientation, marked as unused (sform); the qform was taken.")
     _check_affine(chosen, raw, scale, repairs)
     return np.asarray(np.diag([scale, scale, scale, 1.0]) @ chosen, np.float64)
 
@@ -315,8 +323,11 @@ def _corner_distance(one: Matrix, other: Matrix, shape: tuple[int, int, int]) ->
 
 
 def _sform(raw: _Raw) -> Matrix | None:
-    if raw.sform <= 0:
-        return None
+    return _rows(raw) if raw.sform > 0 else None
+
+
+def _rows(raw: _Raw) -> Matrix:
+    """The matrix of the sform, whether its code says that it counts or not."""
     affine = np.eye(4)
     affine[:3] = np.array(raw.s_rows, np.float64).reshape(3, 4)
     return affine

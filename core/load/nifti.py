@@ -275,14 +275,16 @@ def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair],
     if sform is not None and qform is not None and _corner_distance(sform, qform, shape) > _tolerance(sform):
         chosen = _chosen_form(sform, qform, repairs, notes)
     assert chosen is not None
-    if (
-        sform is None
-        and max(map(abs, raw.s_rows)) > _JUNK_MM
-        and not _corner_distance(_rows(raw), chosen, shape) <= _tolerance(chosen)
-    ):
+    if sform is None and _leaves_another(raw, chosen, shape):
         notes.append("The NIfTI header also holds another orientation, marked as unused (sform); the qform was taken.")
     _check_affine(chosen, raw, scale, repairs)
     return np.asarray(np.diag([scale, scale, scale, 1.0]) @ chosen, np.float64)
+
+
+def _leaves_another(raw: _Raw, qform: Matrix, shape: tuple[int, int, int]) -> bool:
+    """Whether the unused rows of the sform hold something, and something else than the qform says."""
+    held = max(map(abs, raw.s_rows)) > _JUNK_MM
+    return held and not _corner_distance(_rows(raw), qform, shape) <= _tolerance(qform)
 
 
 def _millimetres(unit: int, repairs: Collection[Repair], notes: list[str]) -> float:

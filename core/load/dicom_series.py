@@ -17,7 +17,7 @@ from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
 from core.load.one_scan import phase_of, refuse_phases, slices_of_one_scan, turn_of
 from core.load.repairs import Repair, RepairableError, longest_even_run
-from core.load.words import EXPORT_AGAIN
+from core.load.words import EXPORT_AGAIN, count_of
 
 ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02
@@ -265,7 +265,8 @@ def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> Use
     whole = len(wide) and (np.abs(wide / typical - np.rint(wide / typical)) < 0.1).all() and len(wide) < 0.5 * len(gaps)
     if whole and missing:
         found = (
-            f"The slices are {typical:.2f} mm apart except for {len(wide)} gaps; about {missing} slices are missing."
+            f"The slices are {typical:.2f} mm apart except for {count_of(len(wide), 'gap')}, where about "
+            f"{count_of(missing, 'slice')} should be."
         )
     else:
         found = (

@@ -44,7 +44,7 @@ def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
             raise UserFacingError(
                 f"The source holds images with {len(found)} different patient {what}.",
                 "images of one patient",
-                "Choose the folder of a single patient.",
+                "Choose one patient's files: their folder, or an archive of them alone.",
             )
 
 

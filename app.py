@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import streamlit as st
 
-from core import RESEARCH_NOTICE, session
+from core import RESEARCH_NOTICE
 
 ROOT = Path(__file__).resolve().parent
 
+
+def notice(words: str) -> str:
+    """The bar beside the navigation: what the app runs on, and what it must not be used for."""
+    return f'<div class="notice-bar" role="note"><span>{words}</span><span class="mark">{RESEARCH_NOTICE}</span></div>'
+
+
 st.set_page_config(page_title="Case review", layout="wide", initial_sidebar_state="collapsed")
 st.html(ROOT / "assets" / "app.css")
-st.html(
-    f'<div class="notice-bar" role="note"><span>Runs on {session.device_words()}</span>'
-    f'<span class="mark">{RESEARCH_NOTICE}</span></div>'
-)
+bar = st.empty()
+if "core.session" not in sys.modules:
+    bar.html(notice("Starting: libraries and models are being loaded, once for all visits"))
+
+from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
+
+bar.html(notice(f"Runs on {session.device_words()}"))
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),
     st.Page("pages/load.py", title="Load"),

@@ -265,8 +265,8 @@ def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> Use
     whole = len(wide) and (np.abs(wide / typical - np.rint(wide / typical)) < 0.1).all() and len(wide) < 0.5 * len(gaps)
     if whole and missing:
         found = (
-            f"The slices are {typical:.2f} mm apart except for {count_of(len(wide), 'gap')}, where about "
-            f"{count_of(missing, 'slice')} should be."
+            f"The slices are {typical:.2f} mm apart except for {count_of(len(wide), 'gap')}; about "
+            f"{count_of(missing, 'slice')} {'is' if missing == 1 else 'are'} missing."
         )
     else:
         found = (

@@ -435,7 +435,9 @@ def test_what_was_chosen_in_one_demo_is_not_chosen_in_the_next(world):
     assert not app.session_state["view"]
     curves = [question for question in world.asked if question[2] is None]
     fine(app.selectbox(key="case_pick").set_value("both").run())
-    assert [question for question in world.asked if question[2] is None] == curves, "what the models said of a demo stays while there is room"
+    assert [question for question in world.asked if question[2] is None] == curves, (
+        "what the models said of a demo stays while there is room"
+    )
 
 
 def test_stores_are_bounded_and_forgotten(monkeypatch):

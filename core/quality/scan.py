@@ -19,6 +19,7 @@ from core.words import true_minus
 
 CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
 _UNENHANCED_HU, _ENHANCED_HU = 90, 130
+_TOO_SMALL = "too few slices, or too small ones, to compare neighbours"
 _SHARP = ("lung", "bone", "edge", "boneplus", "sharp", "ultra", "e", "l", "yb", "ya")
 
 
@@ -79,7 +80,7 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _orientation(measured.orientation),
         _coverage(measured),
         _contrast(measured, study.facts, task_name),
-        _slices(study, measured),
+        _slices(study),
         _spacing(study),
         _neighbours(measured),
         _motion(measured),
@@ -161,7 +162,7 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     return Factor(name, verdict, found, reason)
 
 
-def _slices(study: CtStudy, measured: ScanMeasures) -> Factor:
+def _slices(study: CtStudy) -> Factor:
     name, count = "slices", study.shape[2]
     repaired = [note for note in study.notes if note.startswith("Repaired:")]
     verdict = LIMITS["slice_count"].judge(count)
@@ -169,7 +170,7 @@ def _slices(study: CtStudy, measured: ScanMeasures) -> Factor:
         return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices")
     if repaired:
         return Factor(name, "edge", f"{count} slices, repaired", repaired[0].removeprefix("Repaired: ").rstrip("."))
-    return Factor(name, "in", f"{count} slices, evenly spaced", "no gap in the positions")
+    return Factor(name, "in", f"{count} slices", "enough for a chest; a lost slice would show under breath or gaps")
 
 
 def _spacing(study: CtStudy) -> Factor:
@@ -181,18 +182,20 @@ def _spacing(study: CtStudy) -> Factor:
 
 
 def _neighbours(measured: ScanMeasures) -> Factor:
-    verdict = LIMITS["step_change"].judge(measured.step_change)
+    name, verdict = "breath or gaps", LIMITS["step_change"].judge(measured.step_change)
+    if verdict == "unknown":
+        return Factor(name, verdict, "not measured", _TOO_SMALL)
     found = f"largest step {measured.step_change:.1f} times the usual"
     if verdict == "in":
-        return Factor("breath or gaps", verdict, found, "neighbouring slices fit")
+        return Factor(name, verdict, found, "neighbouring slices fit")
     found += f", after slice {measured.step_slice + 1}"
-    return Factor("breath or gaps", verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
+    return Factor(name, verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
 
 
 def _motion(measured: ScanMeasures) -> Factor:
     name, verdict = "motion", LIMITS["slice_shift_mm"].judge(measured.shift_mm)
     if verdict == "unknown":
-        return Factor(name, verdict, "not measured", "too few slices to compare neighbours")
+        return Factor(name, verdict, "not measured", _TOO_SMALL)
     found = f"slices shift by at most {measured.shift_mm:.1f} mm against their neighbours"
     if verdict == "in":
         return Factor(name, verdict, found, "no slice lies sideways; blur within a slice is not judged")

@@ -36,9 +36,9 @@ def _apart(count: int, virtual_model: bool) -> str:
 
 
 def _length(length: float, virtual_model: bool) -> Factor:
-    verdict = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"].judge(length)
-    found = span_words(length)
-    reason = "long enough" if verdict == "in" else "nearly all training records run over 260 to 2,580 days"
+    limit = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"]
+    verdict, found, (low, high) = limit.judge(length), span_words(length), limit.usual
+    reason = "long enough" if verdict == "in" else f"nearly all training records run over {low:,} to {high:,} days"
     if not virtual_model and verdict != "in":
         reason = "a short history shows no chronic disease"
     return Factor("record length", verdict, found, reason, "ehr")

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from core.quality.limits import METAL_HU
 from core.quality.thorax import Thorax
 from core.records import CtStudy, FloatArray
 
-METAL_HU = 2800
 _BLOCK_MM = 12.0
 _NOISE_PLANES = 16
 _PEAK_RANGES_HU = {"air": (-1100, -850), "fat": (-250, -40), "tissue": (-40, 250)}
@@ -83,7 +83,7 @@ def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
 
 
 def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
-    """(mL of the largest connected piece above 2,800 HU inside the body, noise in its planes over noise elsewhere)."""
+    """(mL of the largest connected piece above METAL_HU inside the body, noise in its planes over noise elsewhere)."""
     bright = np.flatnonzero((study.voxels_hu > METAL_HU).ravel(order="F"))
     dense = np.stack(np.unravel_index(bright, study.shape, order="F"), axis=1)
     if not len(dense):

@@ -41,6 +41,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """Field -> column names that mean it (compared without case, spaces as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
+LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+"""What looks like a number, limits and commas included; what is read as one is narrower."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))

@@ -82,6 +82,7 @@ def list_subjects(source: Source, *, mapping: Mapping[str, str] | None = None) -
 
     The birth is an event, but first and last are the times of the others: how far the record reaches.
     Patients whose identifier is not a whole number are numbered from 1 in the order of their identifiers.
+    Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
     parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source).entries, mapping, [])]
     table = pd.concat(parts, ignore_index=True)

@@ -100,7 +100,13 @@ def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool
 
 
 def _add_marks(
-    figure: go.Figure, marks: pd.DataFrame, lanes: Sequence[str], name: str, fill: str, symbol: str, label_day: LABEL_DAYS
+    figure: go.Figure,
+    marks: pd.DataFrame,
+    lanes: Sequence[str],
+    name: str,
+    fill: str,
+    symbol: str,
+    label_day: LABEL_DAYS,
 ) -> None:
     if marks.empty:
         return

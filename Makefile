@@ -21,12 +21,12 @@ $(VENV)/.dev: requirements-dev.txt requirements.txt | $(BIN)/python
 app: $(VENV)/.runtime  ## start the app on 127.0.0.1
 	$(BIN)/streamlit run app.py
 
-test: $(VENV)/.dev  ## the whole test suite, browser tests included
+test: $(VENV)/.dev  ## every test but the slow ones, browser tests included
 	$(BIN)/python -m scripts.ensure_chromium
 	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m browser -rs tests
 
-slow: $(VENV)/.dev  ## heavier experiments
+slow: $(VENV)/.dev  ## the slow tests, which neither `make test` nor .ci/run runs: memory over twenty studies
 	$(BIN)/python -m pytest -m slow tests
 
 check: $(VENV)/.dev  ## ruff, mypy (strict), doctests, import directions
@@ -36,7 +36,7 @@ check: $(VENV)/.dev  ## ruff, mypy (strict), doctests, import directions
 	$(BIN)/python -m pytest --doctest-modules core tests/test_architecture.py
 
 models: $(VENV)/.dev  ## rebuild every shipped bundle from nothing (hours on two cores)
-	$(BIN)/python scripts/make_models.py
+	$(BIN)/python -m scripts.make_models
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

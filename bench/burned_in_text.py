@@ -1,6 +1,6 @@
 """Recall and false positives of the search for burned-in text, on planted text in real CT: writes the results page.
 
-    python bench/burned_in_text.py ../shared/data docs/results/burned_in_text.md
+    python -m bench.burned_in_text ../shared/data docs/results/burned_in_text.md
 
 Seconds are of one processor core's time. About five minutes of it.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 import time
 from collections import defaultdict
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -21,12 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
-
-from core.load import load_study  # noqa: E402
-from core.privacy.burned_in import TextBox, find_burned_in_text  # noqa: E402
-from core.records import CtStudy  # noqa: E402
+from core.load import load_study
+from core.privacy.burned_in import TextBox, find_burned_in_text
+from core.records import CtStudy
 
 SERIES = "ct/nsclc_radiogenomics_R01-001_dicom_every3rd.zip"
 CLEAN = (
@@ -163,7 +159,7 @@ def main() -> None:
 
 INTRODUCTION = """# Text burned into the pixels: what the search finds
 
-Made by `python bench/burned_in_text.py ../shared/data docs/results/burned_in_text.md`.
+Made by `python -m bench.burned_in_text ../shared/data docs/results/burned_in_text.md`.
 
 One line ("DOE JOHN 1945", anti-aliased) is written into 24 slices (512 x 512, 3 mm) of a real contrast chest CT
 (NSCLC Radiogenomics R01-001, TCIA, CC BY 3.0), at six places in one run: in the air of a corner, across the skin, in

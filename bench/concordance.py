@@ -1,6 +1,6 @@
 """Concordance and its interval: time against argsort (the limit) and lifelines, alternating in one run.
 
-    python bench/concordance.py [--patients 1000 10000 100000] [--repeats 5]
+    python -m bench.concordance [--patients 1000 10000 100000] [--repeats 5]
 
 Prints one line a size: seconds, and ratios. The interval of lifelines is one call times 1,000, which is marked.
 """
@@ -8,15 +8,11 @@ Prints one line a size: seconds, and ratios. The interval of lifelines is one ca
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from lifelines.utils import concordance_index
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.survive.concordance import bootstrap_concordance, concordance
 

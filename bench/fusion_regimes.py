@@ -1,7 +1,7 @@
 """The seven fusions on synthetic tokens with known hazard: does each reach what it should, where it should?
 
-    python bench/fusion_regimes.py                          all regimes, two seeds, five members
-    python bench/fusion_regimes.py --seeds 1 --members 2    quicker
+    python -m bench.fusion_regimes                          all regimes, two seeds, five members
+    python -m bench.fusion_regimes --seeds 1 --members 2    quicker
 
 Writes docs/results/fusion_regimes.md.
 
@@ -14,7 +14,6 @@ Harrell C on 1,500.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from core.fit import fit_fusion
+from core.fuse import FUSIONS, Ragged, TokenSet
+from core.survive.train import FitConfig
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from core.fit import fit_fusion  # noqa: E402
-from core.fuse import FUSIONS, Ragged, TokenSet  # noqa: E402
-from core.survive.train import FitConfig  # noqa: E402
-
 HORIZON_DAYS = 365.0
 REGIMES = {
     "balanced": (1200, (0.8, 0.8, 0.0)),
@@ -189,7 +186,7 @@ def main() -> None:
 
 HEADER = """# Fusions on synthetic tokens with a known hazard
 
-Made by `python bench/fusion_regimes.py --seeds {seeds} --members {members}`. Harrell C of the risk at 365 days on 1,500
+Made by `python -m bench.fusion_regimes --seeds {seeds} --members {members}`. Harrell C of the risk at 365 days on 1,500
 test patients, mean over seeds; a fifth of the training patients only chose epoch and calibration. "pooled" is the
 paper-literal form: each modality averaged to one vector first. What each regime is stands in the script.
 

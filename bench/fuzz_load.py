@@ -1,6 +1,6 @@
 """Mutation fuzzing of the CT loader: no crash, no hang, no silent error.
 
-    python bench/fuzz_load.py [--minutes 30] [--seed 0] [--out docs/results/load_fuzz.md]
+    python -m bench.fuzz_load [--minutes 30] [--seed 0] [--out docs/results/load_fuzz.md]
 
 Valid studies of every container are damaged at random (bytes flipped, overwritten, cut, inserted, moved; header fields
 replaced by extreme values; files dropped, doubled, exchanged) and loaded. Each outcome must be a refusal in words or a
@@ -15,7 +15,6 @@ import argparse
 import random
 import signal
 import struct
-import sys
 import time
 import traceback
 import warnings
@@ -26,21 +25,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from corpus import Case, Files, series, what_is_wrong
+from corpus_archives import tarred, zipped
+from corpus_enhanced import compressed, file
+from corpus_nifti import nii, packed
+from corpus_values import WIDE, by_gdcm, encoded, extended, high_throughput
+from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from corpus import Case, Files, series, what_is_wrong  # noqa: E402
-from corpus_archives import tarred, zipped  # noqa: E402
-from corpus_enhanced import compressed, file  # noqa: E402
-from corpus_nifti import nii, packed  # noqa: E402
-from corpus_values import WIDE, by_gdcm, encoded, extended, high_throughput  # noqa: E402
-from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT  # noqa: E402
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E402
-
-from core.errors import UserFacingError  # noqa: E402
-from core.load import list_series, load_study  # noqa: E402
-from core.records import CtStudy  # noqa: E402
+from core.errors import UserFacingError
+from core.load import list_series, load_study
+from core.records import CtStudy
 
 LONGEST_S = 5.0
 ISOLATED = 0.002
@@ -229,7 +224,7 @@ file was overwritten so that it looks whole, but for what is left of the orienta
 def report(counts: dict[str, Counter[str]], bad: list[str], started: float, options: argparse.Namespace) -> str:
     kinds = ["right", "refused", *DAMAGE, "other"]
     total = sum(sum(count.values()) for count in counts.values())
-    command = f"python bench/fuzz_load.py --minutes {options.minutes:g} --seed {options.seed}"
+    command = f"python -m bench.fuzz_load --minutes {options.minutes:g} --seed {options.seed}"
     minutes, cpu = (time.perf_counter() - started) / 60, time.process_time() / 60
     lines = [
         "# Fuzzing the CT loader\n",

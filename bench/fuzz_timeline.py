@@ -1,6 +1,6 @@
 """Mutated tables through the timeline readers: every one must be read or refused in words, within time and memory.
 
-    python bench/fuzz_timeline.py [--minutes 10] [--seed 0]
+    python -m bench.fuzz_timeline [--minutes 10] [--seed 0]
 
 Seeds are one small record in every format. Half of the rounds change bytes, runs of bytes or lines of a seed; the other
 half write a hostile word into one cell of the record and then put it into the format. A fault is
@@ -20,19 +20,15 @@ import json
 import random
 import re
 import resource
-import sys
 import time
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.errors import UserFacingError
 from core.records import Timeline

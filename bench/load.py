@@ -1,6 +1,6 @@
 """Time to read a CT series, as a multiple of reading its bytes, beside other readers in the same process.
 
-    python bench/load.py [--slices 300] [--size 512] [--repeats 3]
+    python -m bench.load [--slices 300] [--size 512] [--repeats 3]
 
 Writes a synthetic uncompressed DICOM series and a .nii.gz to a temporary folder, reads each alternately with every
 reader that is installed, and prints the best time of each and its ratio to reading the bytes into one array (at most 5
@@ -11,7 +11,6 @@ series and memory have their own benches, bench.load_compressed and bench.load_m
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,13 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from ct_factory import Grid, slice_dataset, to_bytes
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from ct_factory import Grid, slice_dataset, to_bytes  # noqa: E402
-
-from core.load import load_study  # noqa: E402
+from core.load import load_study
 
 
 def write_series(folder: Path, slices: int, size: int) -> None:

@@ -1,6 +1,6 @@
 """The corpus of tests/ through this loader and its peers; each loader in its own limited process.
 
-    python bench/load_corpus.py [--every 1] [--out docs/results/load_corpus.md]
+    python -m bench.load_corpus [--every 1] [--out docs/results/load_corpus.md]
 
 A volume is judged by world position (tests/corpus.py). Peers: the common pydicom recipe, highdicom, SimpleITK, MONAI,
 nibabel, dcm2niix, as far as they are installed. Each case has 20 s and 4 GiB; beyond 5 s or 1 GiB it counts as slow or
@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -26,9 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 if TYPE_CHECKING:
     from corpus import Case
@@ -243,7 +239,7 @@ def main() -> None:
     nifti = [*NIFTI, *GZIP, *(case for case in doubts if "NIfTI" in case.name)][:: options.every]
     lines = [
         "# The corpus through this loader and its peers\n",
-        f"`python bench/load_corpus.py --every {options.every}`\n",
+        f"`python -m bench.load_corpus --every {options.every}`\n",
     ]
     for title, loaders, chosen in (("DICOM", DICOM_LOADERS, dicom), ("NIfTI", NIFTI_LOADERS, nifti)):
         lines += [f"## {title}\n", *compare(loaders, chosen), ""]

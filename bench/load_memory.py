@@ -21,17 +21,15 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from pydicom.uid import JPEGLSLossless
+
+from bench.load import write_series
+from bench.load_compressed import compress_series
+from core.intake.memory import give_back_memory
+from core.load import load_study
+from core.load.limits import LIMITS, MIB
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
-
-from pydicom.uid import JPEGLSLossless  # noqa: E402
-
-from bench.load import write_series  # noqa: E402
-from bench.load_compressed import compress_series  # noqa: E402
-from core.intake.memory import give_back_memory  # noqa: E402
-from core.load import load_study  # noqa: E402
-from core.load.limits import LIMITS, MIB  # noqa: E402
-
 LIMIT_ON_THE_WAY, LIMIT_AT_THE_END = 2.0, 1.0
 MOST_BYTES = 1 << 30
 NOISE_BYTES = 16 << 20

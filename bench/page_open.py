@@ -1,6 +1,6 @@
 """Page open, server warm: seconds to the first CT picture, the curve, and the saliency of the demo case.
 
-    python bench/page_open.py [--repeats 5]
+    python -m bench.page_open [--repeats 5]
 
 Prints one JSON line: medians and the slowest of fresh browser sessions after one warm-up.
 """
@@ -10,11 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser_support import open_page, running_app, running_browser
 from playwright.sync_api import Browser
 

@@ -1,6 +1,6 @@
 """Scrolling: milliseconds to draw all three planes a slice step, and messages to the server meanwhile.
 
-    python bench/scroll.py [--steps 200]
+    python -m bench.scroll [--steps 200]
 
 Prints one JSON line. The limit is one display frame, 16.7 ms, with no message until the scrolling ends.
 """
@@ -10,10 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser_support import SHOWN, open_page, running_app, running_browser
 
 COUNT_MESSAGES = """() => { window.sent = 0; const send = WebSocket.prototype.send;

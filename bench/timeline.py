@@ -1,6 +1,6 @@
 """Cohort files: token sequences of all patients, and one patient, beside a pyarrow scan in the same run.
 
-    python bench/timeline.py [--rows 10000000] [--patients 20000] [--repeats 5] [--file events.parquet]
+    python -m bench.timeline [--rows 10000000] [--patients 20000] [--repeats 5] [--file events.parquet]
 
 Writes a MEDS file (pyarrow's default row groups, sorted by patient and time) to a temporary folder, and prints the best
 wall and processor time of each task and its ratio to `pyarrow.parquet.read_table` of the same four columns. Tasks
@@ -10,7 +10,6 @@ alternate, so that other work on the machine meets all of them alike.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_features import NumericScale

@@ -56,8 +56,7 @@ def predict_tokens(model: SurvivalModel, task: Task, tokens: TokenSet) -> pd.Dat
         for rows in batch_rows(len(tokens)):
             parts.append(model(tokens.batch(rows)).survival(grid).double().numpy())
     survival = np.concatenate(parts)
-    with np.errstate(divide="ignore"):
-        table = pd.DataFrame({"risk": -np.log(np.maximum(survival[:, 0], 1e-12))})
+    table = pd.DataFrame({"risk": -np.log(np.maximum(survival[:, 0], 1e-12))})
     for column, days in enumerate(task.horizons_days, start=1):
         supported = days <= model.last_supported_days + 1e-6
         table[f"survival_{days}d"] = survival[:, column] if supported else np.nan

@@ -40,6 +40,7 @@ T = TypeVar("T")
 set_imports_aside()
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
+ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "task_of", "view")
 
 
 def ensure_router() -> None:
@@ -73,7 +74,11 @@ def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
     for name in [name for name in st.session_state if str(name).startswith("store:")]:
         del st.session_state[name]
-    for name in ("case", "case_from", "on_screen", "picked_events", "task_of", "view"):
+    _clear_screen()
+
+
+def _clear_screen() -> None:
+    for name in ON_SCREEN:
         st.session_state.pop(name, None)
     st.session_state["show_dates"] = False
 
@@ -113,8 +118,19 @@ def current_case() -> Case | None:
 
 
 def choose_demo(name: str) -> None:
-    """Show a demo case from the next run on."""
-    st.session_state.pop("case", None)
+    """Show a demo case from the next run on.
+
+    The user's own case is dropped, with the files that it was opened from; files that no case was opened from stay.
+    """
+    read = intake()
+    if "case_from" in st.session_state:
+        close_case()
+    elif has_own_case():
+        forget_patient()
+        st.session_state.update({} if read is None else {INTAKE: read})
+        give_back_memory()
+    else:
+        _clear_screen()
     st.session_state["demo"] = name
 
 

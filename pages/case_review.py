@@ -86,7 +86,7 @@ def _case() -> Case | None:
     try:
         case = session.current_case()
     except UserFacingError as error:
-        survival.draw_refused(error)
+        survival.draw_error(error)
         case = None
     else:
         if case is None:

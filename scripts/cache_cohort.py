@@ -1,6 +1,6 @@
 """Render virtual patients once and keep the encoder's slices of them on disk.
 
-    python scripts/cache_cohort.py --task pe_mortality --site internal --seed 20260101 --start 0 --count 1500 \
+    python -m scripts.cache_cohort --task pe_mortality --site internal --seed 20260101 --start 0 --count 1500 \
         --labels --out build/cache/pe_mortality_internal
 
 Runs in `--workers` processes; a chunk that is there already is left alone, so an interrupted run continues.
@@ -106,7 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
-    sys.path.insert(0, str(ROOT))
     main()

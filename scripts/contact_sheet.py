@@ -1,15 +1,13 @@
 """Contact sheet of ten virtual patients beside the real scan they come from: docs/virtual_patients.png.
 
-python scripts/contact_sheet.py [OUT.png]
+python -m scripts.contact_sheet [OUT.png]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import matplotlib
 
@@ -24,6 +22,7 @@ from core.cohort.anatomy import CT_FILE, DEMO_FOLDER, VESSELS_FILE
 from core.cohort.patient import Acquisition, Findings
 from core.cohort.render import render_patient
 
+ROOT = Path(__file__).resolve().parents[1]
 LUNG_WINDOW, SOFT_WINDOW = (-1350.0, 150.0), (-160.0, 400.0)
 CALM = Findings(0, "none", 27, 1.0, 0, (0, 0), 0, 0, "upper", (0, 0, 0, 0))
 SCAN = Acquisition((1, 1, 1), 0, True, 330, 16, 1.6, 0.7, (2, 2, 2), 0)
@@ -103,7 +102,7 @@ def _show(axes: Axes, plane: npt.NDArray[np.int16], window: tuple[float, float],
     axes.axis("off")
 
 
-def main(out: Path) -> None:
+def draw(out: Path) -> None:
     """Render the sheet."""
     columns = [_real_column(), *(_virtual_column(*case) for case in CASES)]
     figure, grid = plt.subplots(6, len(columns), figsize=(2.1 * len(columns), 10.6), facecolor="black")
@@ -124,9 +123,12 @@ def main(out: Path) -> None:
     figure.savefig(out, dpi=85, facecolor="black", pil_kwargs={"optimize": True})
 
 
+def main() -> None:
+    """Read the arguments, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, nargs="?", default=ROOT / "docs" / "virtual_patients.png", metavar="OUT.png")
+    draw(parser.parse_args().out)
+
+
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1])
-        if len(sys.argv) > 1
-        else Path(__file__).resolve().parents[1] / "docs" / "virtual_patients.png"
-    )
+    main()

@@ -1,5 +1,7 @@
 """Find a system Chromium for the browser tests, or install Debian's; say loudly when there is none.
 
+    python -m scripts.ensure_chromium
+
 Exit status 0 where browser tests can run or may be skipped, 1 in CI without a browser.
 """
 

@@ -1,7 +1,7 @@
 """Rebuild every shipped bundle and the results table, from nothing.
 
-    python scripts/make_models.py                                  everything (hours on two cores)
-    python scripts/make_models.py --task pe_mortality --fusion concat --stage fit
+    python -m scripts.make_models                                  everything (hours on two cores)
+    python -m scripts.make_models --task pe_mortality --fusion concat --stage fit
 
 Stages, each skipped where its output is there already:
   scans    render the virtual patients once, keep the encoder's slices       build/cache/<task>_<site>
@@ -36,28 +36,26 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.bundle import load_bundle, save_bundle
+from core.card import make_card
+from core.cohort.outcome import draw_outcome, hazard_parts, true_survival
+from core.cohort.records import simulate_events
+from core.cohort.sampling import VirtualPatient, sample_patient
+from core.cohort.tasks import TASKS
+from core.encode import build_ehr_encoder
+from core.encode.ct import round_to_half
+from core.encode.ehr import encode_timelines
+from core.fit import fit_fusion, open_ct_encoder
+from core.fuse import FUSIONS, Ragged, TokenSet
+from core.predict import predict_tokens
+from core.pretrain.next_code import fit_ehr_encoder
+from core.records import Timeline
+from core.survive.report import evaluate_tables
+from core.survive.train import FitConfig, FittedModel
+from core.timeline.cut import cut_at
+from scripts.model_tables import write_tables
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from core.bundle import load_bundle, save_bundle  # noqa: E402
-from core.card import make_card  # noqa: E402
-from core.cohort.outcome import draw_outcome, hazard_parts, true_survival  # noqa: E402
-from core.cohort.records import simulate_events  # noqa: E402
-from core.cohort.sampling import VirtualPatient, sample_patient  # noqa: E402
-from core.cohort.tasks import TASKS  # noqa: E402
-from core.encode import build_ehr_encoder  # noqa: E402
-from core.encode.ct import round_to_half  # noqa: E402
-from core.encode.ehr import encode_timelines  # noqa: E402
-from core.fit import fit_fusion, open_ct_encoder  # noqa: E402
-from core.fuse import FUSIONS, Ragged, TokenSet  # noqa: E402
-from core.predict import predict_tokens  # noqa: E402
-from core.pretrain.next_code import fit_ehr_encoder  # noqa: E402
-from core.records import Timeline  # noqa: E402
-from core.survive.report import evaluate_tables  # noqa: E402
-from core.survive.train import FitConfig, FittedModel  # noqa: E402
-from core.timeline.cut import cut_at  # noqa: E402
-from scripts.model_tables import write_tables  # noqa: E402
-
 SEED = 20260101
 SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
 EXTERNAL = {"held_out": (0, 600)}
@@ -81,7 +79,7 @@ def render_scans(options: argparse.Namespace, task: str, site: str) -> None:
         return
     arguments = ["--task", task, "--site", site, "--seed", str(SEED), "--count", str(count), "--out", str(out)]
     arguments += ["--workers", str(options.workers)]
-    run("cache_cohort.py", *arguments, *(["--labels"] if site == "internal" else []))
+    run("cache_cohort", *arguments, *(["--labels"] if site == "internal" else []))
 
 
 def pretrain_encoder(options: argparse.Namespace, task: str, site: str) -> None:
@@ -92,11 +90,11 @@ def pretrain_encoder(options: argparse.Namespace, task: str, site: str) -> None:
     cache = ["--cache", str(options.build / "cache" / f"{task}_{site}"), "--out", str(out)]
     cache += ["--threads", str(options.threads)]
     if site == "external":
-        run("pretrain_ct.py", "--task", task, *cache, "--encoder", str(encoder_folder(options, task, "internal")))
+        run("pretrain_ct", "--task", task, *cache, "--encoder", str(encoder_folder(options, task, "internal")))
         return
     first, last = SPLITS["held_out"]
     ranges = ["--train", "0", str(SPLITS["train"][1]), "--held-out", str(first), str(last - first)]
-    run("pretrain_ct.py", "--task", task, *cache, *ranges)
+    run("pretrain_ct", "--task", task, *cache, *ranges)
 
 
 def encoder_folder(options: argparse.Namespace, task: str, site: str) -> Path:
@@ -106,7 +104,7 @@ def encoder_folder(options: argparse.Namespace, task: str, site: str) -> Path:
 
 def run(script: str, *arguments: str) -> None:
     """One of the sibling scripts, with its output shown."""
-    subprocess.run([sys.executable, str(ROOT / "scripts" / script), *arguments], check=True)
+    subprocess.run([sys.executable, "-m", f"scripts.{script}", *arguments], check=True)
 
 
 def run_side_by_side(options: argparse.Namespace, tasks: list[str], stages: list[str]) -> None:
@@ -119,7 +117,9 @@ def run_side_by_side(options: argparse.Namespace, tasks: list[str], stages: list
     given += ["--workers", str(max(1, options.workers // len(tasks))), "--threads", str(options.threads)]
     given += ["--ehr-encoder", options.ehr_encoder, "--resamples", str(options.resamples)]
     given += ["--device", options.device, "--build", str(options.build)]
-    running = [subprocess.Popen([sys.executable, __file__, "--task", task, *given]) for task in tasks]
+    running = [
+        subprocess.Popen([sys.executable, "-m", "scripts.make_models", "--task", task, *given]) for task in tasks
+    ]
     exit_codes = [process.wait() for process in running]
     if any(exit_codes):
         raise SystemExit("One of the tasks ended with an error; see above. What is finished is kept: run this again.")

@@ -16,7 +16,7 @@ LEAST_TO_SHARE = 0.1
 """How far above chance the true part must be for a share of it to mean anything."""
 HEAD = """# Fusions on held-out virtual patients
 
-Made by `make models` (`python scripts/make_models.py`); the numbers with all their digits are in fusion_table.json.
+Made by `make models` (`python -m scripts.make_models`); the numbers with all their digits are in fusion_table.json.
 C: Harrell concordance of the cumulative hazard at the longest horizon; interval: 95% percentile bootstrap over
 patients. Differences are paired on the same resamples, p values corrected after Holm. "Share" is (C - 0.5) / (C of the
 true part - 0.5), left out where the true part is within 0.1 of chance. MAE: mean absolute difference between predicted

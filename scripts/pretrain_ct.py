@@ -1,6 +1,6 @@
 """Pretrain the CT slice encoder of a task from a slice cache, freeze it, encode every cached patient, probe the tokens.
 
-    python scripts/pretrain_ct.py --task pe_mortality --cache build/cache/pe_mortality_internal --train 0 1500 \
+    python -m scripts.pretrain_ct --task pe_mortality --cache build/cache/pe_mortality_internal --train 0 1500 \
         --held-out 1700 1500 --out build/encoders/pe_mortality
 
 Writes encoder.safetensors (float16) with config.json, tokens.npz (values, counts, z_mm, relative, index, subject_id)
@@ -22,7 +22,6 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-ROOT = Path(__file__).resolve().parent.parent
 WINDOWS_HU = {"pe_mortality": (-1350, 150), "mace": (-125, 225)}
 
 
@@ -136,7 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
-    sys.path.insert(0, str(ROOT))
     main()

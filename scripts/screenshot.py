@@ -1,17 +1,16 @@
 """Photograph the app on its demo case: docs/screenshot.png (1366 x 768, light).
 
-python scripts/screenshot.py [--out docs/screenshot.png] [--dark] [--size 1366x768]
+python -m scripts.screenshot [--out docs/screenshot.png] [--dark] [--size 1366x768]
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from browser_support import SHOWN, open_page, running_app, running_browser
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from browser_support import SHOWN, open_page, running_app, running_browser  # noqa: E402
 
 
 def main() -> None:

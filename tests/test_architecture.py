@@ -55,8 +55,27 @@ def backward_imports(source: str, stage: str, order: list[str]) -> list[str]:
 
 def test_every_stage_has_its_place():
     stages = {stage_of(path) for path in CORE.rglob("*.py")} - {"__init__"}
-    assert sorted(stages - set(stage_order())) == []
+    assert stages == set(stage_order())
     assert len(set(stage_order())) == len(stage_order())
+    told = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n\n")[1]
+    assert re.findall(r"`(\w+)`", told) == stage_order()
+
+
+STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
+
+
+@pytest.mark.parametrize("path", STARTED, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_benches_and_scripts_are_started_one_way(path):
+    source = path.read_text(encoding="utf-8")
+    if "__main__" in source:
+        assert f"python -m {path.parent.name}.{path.stem}" in (ast.get_docstring(ast.parse(source)) or "")
+        assert "sys.argv" not in source
+
+
+def test_no_page_names_another_way_to_start_them():
+    pages = [ROOT / "README.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md"), *STARTED, *CORE.rglob("*.py")]
+    for path in pages:
+        assert not re.search(r"python \S*(bench|scripts)/", path.read_text(encoding="utf-8")), path
 
 
 @pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))

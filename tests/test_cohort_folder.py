@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, SubjectSplitSchema
 
-from core.cohort.folder import CohortFolder
+from core.cohort.folder import LABEL_COLUMNS, SPLITS, CohortFolder
 from core.cohort.patient import Acquisition, Findings
 from core.cohort.records import simulate_events
 from core.cohort.render import RenderedPatient
@@ -147,6 +147,15 @@ def test_missing_or_broken_pieces_are_named(made: Path, tmp_path: Path, piece: s
     pd.DataFrame({"other": [1]}).to_parquet(tmp_path / piece)
     with pytest.raises(UserFacingError, match="lacks"):
         ask(CohortFolder(tmp_path))  # type: ignore[operator]
+
+
+def test_the_folder_is_described_where_a_refusal_sends_people(tmp_path: Path) -> None:
+    with pytest.raises(UserFacingError, match=r"docs/data-model\.md \(A cohort folder\)"):
+        CohortFolder(tmp_path)
+    told = (Path(__file__).parents[1] / "docs" / "data-model.md").read_text("utf-8").split("## A cohort folder")[1]
+    files = ("metadata/subject_splits.parquet", "metadata/codes.parquet", "images/index.parquet", "labels/<task>.json")
+    for name in (*files, *SPLITS, *LABEL_COLUMNS, "study_time", "horizons_days", "hu_window"):
+        assert name in told.split("\n## ")[0]
 
 
 def test_impossible_arguments(tmp_path: Path, made: Path) -> None:

@@ -427,6 +427,19 @@ def test_every_run_watches_under_a_name_of_its_own(world, monkeypatch):
     assert len(set(watched)) == 2
 
 
+def test_what_was_chosen_in_one_demo_is_not_chosen_in_the_next(world):
+    app = fine(opened())
+    app.session_state["picked_events"], app.session_state["view"] = [3], {"voxel": [1, 2, 3]}
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert "picked_events" not in app.session_state
+    assert not app.session_state["view"]
+    curves = [question for question in world.asked if question[2] is None]
+    fine(app.selectbox(key="case_pick").set_value("both").run())
+    assert [question for question in world.asked if question[2] is None] == curves, (
+        "what the models said of a demo stays while there is room"
+    )
+
+
 def test_stores_are_bounded_and_forgotten(monkeypatch):
     state: dict = {}
     monkeypatch.setattr(session.st, "session_state", state)

@@ -14,7 +14,7 @@ import intake_support as files
 import pytest
 import view_support
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, World, fine, html, world
+from test_pages import DEMOS, ROOT, World, fine, html, world
 
 from core import RESEARCH_NOTICE, session
 from core.errors import UserFacingError
@@ -335,6 +335,41 @@ def test_switching_patients_while_one_loads(world, jane, endless, tmp_path):
     fine(app.button(key="start_over").click().run())
     assert endless.wait(SECONDS)
     assert session.INTAKE not in app.session_state
+
+
+def opened_before_its_search_ended(ct: Path) -> AppTest:
+    app = still_searched(ct)
+    fine(app.button(key="open_case").click().run())
+    return fine(app.switch_page("pages/case_review.py").run())
+
+
+OF_A_PATIENT = ("store:answers", "store:kept", "store:intake", "case_from", "picked_events", "view")
+
+
+def test_a_demo_takes_the_own_case_and_its_files_away(world, jane, may_end):
+    """As the Load page promises; the end of its search must not bring it back either."""
+    app = opened_before_its_search_ended(jane)
+    assert "Your own case" in html(app)
+    before = {name: app.session_state[name] for name in OF_A_PATIENT[:3]}
+    app.session_state["picked_events"] = [3]
+    fine(app.selectbox(key="case_pick").set_value("scan").run())
+    may_end.set()
+    assert "Scan only" in html(fine(app.run()))
+    assert app.selectbox(key="case_pick").options == [card["title"] for card in DEMOS.values()]
+    for name in OF_A_PATIENT:
+        assert name not in app.session_state or app.session_state[name] not in ([3], before.get(name)), name
+
+
+def test_a_demo_takes_a_released_case_away_and_leaves_files_being_read(world, jane, endless):
+    app = half_read(jane)
+    app.session_state["case"], app.session_state["demo"] = Case("Your own case", view_support.study(), None), None
+    fine(app.switch_page("pages/case_review.py").run())
+    kept, read = app.session_state["store:kept"], app.session_state[session.INTAKE]
+    fine(app.selectbox(key="case_pick").set_value("scan").run())
+    assert "Scan only" in html(app)
+    assert app.session_state["store:kept"] is not kept
+    assert app.session_state[session.INTAKE] is read
+    read.cancel()
 
 
 def test_a_forgotten_job_stops_by_itself():

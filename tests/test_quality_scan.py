@@ -146,6 +146,33 @@ def test_thick_and_few_slices_and_repairs_are_said() -> None:
     assert mended["slices"].verdict == "edge"
 
 
+@pytest.mark.parametrize("kind", ["air", "noise", "metal"])
+@pytest.mark.parametrize("spacing", [0.3, 0.6, 6.0])
+@pytest.mark.parametrize("planes", [1, 7, 8, 30])
+@pytest.mark.parametrize("across", [(1, 1), (2, 12), (12, 12), (16, 3)])
+def test_no_study_is_too_small_to_be_judged(across: tuple[int, int], planes: int, spacing: float, kind: str) -> None:
+    shape = (*across, planes)
+    noise = np.random.default_rng(0).integers(-1000, 1000, shape)
+    voxels = {"air": np.full(shape, -1000), "noise": noise, "metal": np.full(shape, 3000)}[kind]
+    report = judged(CtStudy(voxels.astype(np.int16), np.diag([spacing, spacing, spacing, 1.0])))
+    if planes < 8 or spacing * min(across) < 4:
+        for name in ("breath or gaps", "motion"):
+            assert report[name].verdict == "unknown"
+            assert "fit" not in report[name].reason
+
+
+def test_metal_on_every_plane_leaves_nothing_to_compare_its_streaks_with() -> None:
+    voxels = demo().voxels_hu.copy()
+    voxels[80:86, 80:86] = 3000
+    factor = judged(with_voxels(demo(), voxels))["metal"]
+    assert factor.verdict == "outside"
+    assert "noise" not in factor.found
+
+
+def test_only_what_was_looked_at_is_said_of_the_slices() -> None:
+    assert "position" not in demo_report()["slices"].reason, "a NIfTI file has none"
+
+
 def ball(study: CtStudy, centre: tuple[int, int, int], radius_mm: float) -> npt.NDArray[np.bool_]:
     axes = [(np.arange(n) - c) * mm for n, c, mm in zip(study.shape, centre, study.spacing_mm, strict=True)]
     return sum(a**2 for a in np.meshgrid(*axes, indexing="ij")) < radius_mm**2  # type: ignore[return-value]

@@ -136,6 +136,37 @@ def test_one_patient_of_an_opened_cohort_is_the_loaded_timeline(tmp_path: Path) 
         cohort.timeline(1)
 
 
+@pytest.mark.parametrize("stored", ["days", "zoned", "plain"])
+def test_an_opened_cohort_says_of_a_patient_all_that_the_loaded_timeline_says(tmp_path: Path, stored: str) -> None:
+    whole = write_shards(tmp_path, patients=3)
+    times = whole["time"].dt
+    whole["time"] = {"days": times.date, "zoned": times.tz_localize("Asia/Tokyo"), "plain": whole["time"]}[stored]
+    whole["concept"], whole["surprise"] = "other", 1.5
+    path = tmp_path / "odd.parquet"
+    pq.write_table(pa.Table.from_pandas(whole, preserve_index=False), path)
+    (tmp_path / "more.sav").write_bytes(b"?")
+    source, cut = [path, tmp_path / "more.sav"], "2015-10-01"
+    cohort = open_cohort(source)
+    for subject in cohort.subject_ids.tolist():
+        loaded = load_timeline(source, subject_id=subject, prediction_time=cut)
+        assert cohort.timeline(subject, cut).notes == loaded.notes
+        assert cohort.timeline(subject, cut).digest == loaded.digest
+    said = " ".join(loaded.notes)
+    assert all(
+        word in said for word in ("hold the code", "Not read", {"days": "00:00", "zoned": "UTC", "plain": ""}[stored])
+    )
+
+
+def test_an_event_without_a_code_is_refused_in_the_same_words(tmp_path: Path) -> None:
+    whole = write_shards(tmp_path, patients=1)
+    whole.loc[[3, 4], "code"] = None
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pandas(whole, preserve_index=False), path)
+    for ask in (open_cohort(path).timeline, lambda subject: load_timeline(path, subject_id=subject)):
+        with pytest.raises(UserFacingError, match="Without a code: 2 events"):
+            ask(100)
+
+
 def test_a_changed_number_changes_the_sequence(tmp_path: Path) -> None:
     """The comparison itself sees a difference."""
     write_shards(tmp_path)

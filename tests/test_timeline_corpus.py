@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserFacingError
 from core.records import Timeline
-from core.timeline import list_subjects, load_timeline, suggest_mapping
+from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
 
 PATIENT = "48151623"
 NAMES = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")
@@ -488,6 +488,19 @@ def test_every_format_gives_back_what_was_written(rows: list[tuple[int | None, s
     assert same_events(load_timeline(("events.csv", sources["events.csv"])), table)
 
 
+def guessed(question: MappingQuestion) -> dict[str, str]:
+    """The answer of a reader who takes every guess."""
+    return {role: guess.column for role, guess in question.guesses.items()}
+
+
+@pytest.mark.parametrize(("name", "number"), [("lab_reading", "7"), ("finding_val", "<5"), ("qty", ">= 3,5")])
+def test_the_names_that_are_asked_about_are_also_guessed(name: str, number: str) -> None:
+    """Numbers with limits or commas are numbers to the question as they are to the refusal."""
+    lines = [f"patient;time;code;{name};other", *[f"1;2020-01-0{day};A;{number};{number}" for day in (1, 2, 3)]]
+    guess = suggest_mapping(("a.csv", "\n".join(lines).encode())).guesses["value"]
+    assert guess.column == name
+
+
 def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:
     """No value of the table is in the question, and the guesses read the same events."""
     strange = csv_text([row[:4] + row[5:] for row in TRUE[2:]], ("fall", "wann", "was", "wieviel", "einheit"), ";")
@@ -496,15 +509,15 @@ def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:
         load_timeline(source)
     question = suggest_mapping(source)
     assert question.is_needed
-    assert question.missing == ()
-    assert question.mapping == {
+    mapping = guessed(question)
+    assert mapping == {
         "subject_id": "fall", "time": "wann", "code": "was", "value": "wieviel", "unit": "einheit",
     }  # fmt: skip
     shown = repr(question)
     assert not any(value in shown for value in (PATIENT, "2020", "I26", "2160"))
-    timeline = load_timeline(source, mapping=question.mapping)
+    timeline = load_timeline(source, mapping=mapping)
     assert same_events(timeline, [(*row[:4], "", row[5]) for row in TRUE[2:]])
-    assert list_subjects(source, mapping=question.mapping)["events"].tolist() == [3]
+    assert list_subjects(source, mapping=mapping)["events"].tolist() == [3]
 
 
 @pytest.mark.parametrize(
@@ -537,4 +550,4 @@ def test_what_is_refused_for_its_columns_is_asked_for(name: str) -> None:
     question = suggest_mapping(source)
     assert question.is_needed
     assert caught.value.found in question.doubts
-    assert same_events(load_timeline(source, mapping=question.mapping), TRUE)
+    assert same_events(load_timeline(source, mapping=guessed(question)), TRUE)

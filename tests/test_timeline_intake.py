@@ -20,6 +20,7 @@ from core.errors import UserFacingError
 from core.records import TIMELINE_COLUMNS
 from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline
 from core.timeline.cohort_scale import open_cohort
+from core.timeline.columns import whole_days
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ehr"
 MIMIC = SHARED / "mimic_iv_demo_meds_events.parquet"
@@ -193,8 +194,10 @@ def test_a_patients_span_starts_after_the_birth() -> None:
         {"subject_id": [1, 1, 1], "time": pd.to_datetime(["2018-01-01", None, "2020-07-01"]), "code": ["A", "B", "C"]}
     )
     table = pd.concat([born, dated], ignore_index=True).astype({"time": "datetime64[us]"})
-    coded = table.astype({"code": "category"})
-    sources = (csv_file(table.to_csv(index=False)), *(("a.parquet", parquet_bytes(t)) for t in (table, coded)))
+    coded, days = table.astype({"code": "category"}), table.assign(time=table["time"].dt.date)
+    zoned = table.assign(time=table["time"].dt.tz_localize("UTC"))
+    files = (("a.parquet", parquet_bytes(t)) for t in (table, coded, days, zoned))
+    sources = (csv_file(table.to_csv(index=False)), *files)
     for source in sources:
         found = list_subjects(source)
         assert found["events"].tolist() == [4, 1]
@@ -267,6 +270,18 @@ def test_shards_with_and_without_a_time_zone_are_not_merged() -> None:
         open_cohort([one, other])
     for shard in (one, other):
         assert len(load_timeline([shard, days]).events) == 20
+        assert any("hold days" in note for note in open_cohort([shard, days]).timeline(1).notes)
+
+
+def test_days_without_a_time_of_day_are_counted_in_every_format() -> None:
+    table = meds_table(10, subjects=1)
+    given = table["time"].dt.date.tolist()
+    days = table.assign(time=[*given[:9], None], known_from=[*given[:9], None])
+    for source in (csv_file(days.to_csv(index=False)), ("a.parquet", parquet_bytes(days))):
+        notes = load_timeline(source).notes
+        assert [note for note in notes if "00:00" in note] == [whole_days(9, 9)]
+    second = table.assign(time=[*given[:9], None], date=given)
+    assert whole_days(1, 1) in load_timeline(("a.parquet", parquet_bytes(second))).notes
 
 
 def test_units_in_codes_are_units() -> None:

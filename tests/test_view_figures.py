@@ -16,6 +16,7 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.style import COHORT, EHR, FUSED, IMAGE
+from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import METHOD_WORDS
@@ -263,6 +264,22 @@ def test_the_case_line_names_no_date_and_no_identifier():
     old = Timeline(RECORD.events, 7, DAY_0 + pd.Timedelta(days=365.25 * 40))
     assert "90 or older" in case_line("x", "", old, None, "")
     assert "104" not in case_line("x", "", old, None, "").replace(str(len(RECORD.events)), "")
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [((0.0, 1.0), "2 events, 1 day<"), ((3.0,), "1 event, 3 days<"), ((0, 900), "2.5 years<"), ((None,), "known day<")],
+)
+def test_the_case_line_says_how_far_the_record_reaches(days, words):
+    events = RECORD.events.head(len(days)).assign(
+        code="A", time=[None if day is None else DAY_0 - pd.Timedelta(days=day) for day in days]
+    )
+    record = Timeline(events.astype({"time": "datetime64[us]"}), 7, DAY_0)
+    assert words in case_line("x", "", record, None, "")
+    assert f"Record: {len(days)} event" in " ".join(describe_case(None, record))
+    assert "1 days" not in " ".join(
+        factor.found for factor in record_factors(record, virtual_model=False, known_share=1)
+    )
 
 
 def test_what_was_loaded_is_described_back():

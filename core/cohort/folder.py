@@ -1,4 +1,4 @@
-"""The cohort folder: MEDS events, splits, labels, task cards and images (layout in docs/architecture.md)."""
+"""The cohort folder: MEDS events, splits, labels, task cards and images (layout in docs/data-model.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.timeline.cut import cut_at
 
 SPLITS = ("train", "tuning", "held_out")
 LABEL_COLUMNS = ("subject_id", "prediction_time", "time_to_event_days", "event")
-_NEXT = "Check the folder against the cohort layout in the documentation, or make one with `python -m core simulate`."
+_NEXT = "Check it against docs/data-model.md (A cohort folder), or make one with `python -m core simulate`."
 
 
 class CohortFolder:

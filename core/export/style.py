@@ -88,10 +88,10 @@ def percent(value: float) -> str:
 def duration(days: float) -> str:
     """Days in words, as years where they make whole years.
 
-    >>> duration(90), duration(365), duration(1826)
-    ('90 days', '1 year', '5 years')
+    >>> duration(90), duration(365), duration(1826), duration(1)
+    ('90 days', '1 year', '5 years', '1 day')
     """
     years = days / 365.25
     if days >= 365 and abs(years - round(years)) < 0.01:
         return f"{round(years)} year" + ("s" if round(years) > 1 else "")
-    return f"{days:g} days"
+    return "1 day" if days == 1 else f"{days:g} days"

@@ -175,8 +175,9 @@ def store_instances(
 ) -> int:
     """Send objects to the server (PS3.18, 10.5), one a request; the number it confirmed, which is all of them.
 
-    datasets: with file meta information. Raises UserFacingError where one was refused or stayed unconfirmed; those
-    before it are then stored, and sending all again does no harm. A FailedSOPSequence that is there but empty is none.
+    datasets: with file meta information. Raises UserFacingError where one was refused or stayed unconfirmed; others
+    may be stored then, as several are sent at once, and sending all again does no harm. A FailedSOPSequence that is
+    there but empty is none.
     """
     watch = Watch(_QUERY_BYTES)
     client = open_client(server, watch, patience)

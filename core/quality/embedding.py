@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from core.quality.report import Factor, Verdict
+from core.quality.limits import LIMITS
+from core.quality.report import Factor
 
 NEIGHBOURS = 5
-EDGE_SHARE, OUTSIDE_SHARE = 0.95, 0.995
-"""Shares of training patients whose own neighbours are nearer than the limit of "in" and of "edge"."""
+LEAST_PATIENTS = 4 * NEIGHBOURS
 
 
 def nearer_share(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> float:
@@ -20,7 +20,7 @@ def nearer_share(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.f
     Distance: mean Euclidean to the 5 nearest, columns scaled by their training standard deviation; a training patient's
     own distance leaves itself out. NaN with fewer than 20 training patients.
     """
-    if len(reference) < 4 * NEIGHBOURS:
+    if len(reference) < LEAST_PATIENTS:
         return float("nan")
     spread = reference.std(axis=0)
     scale = np.where(spread > 1e-6 * max(float(spread.max()), 1e-12), spread, np.inf)
@@ -33,9 +33,10 @@ def nearer_share(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.f
 def embedding_factor(embedding: npt.NDArray[np.float32], reference: pd.DataFrame) -> Factor:
     """Verdict on the distance of a case (d,) to the training patients of a bundle's reference table."""
     share = nearer_share(embedding, reference_embeddings(reference))
-    if np.isnan(share):
-        return Factor("likeness", "unknown", "too few training patients", "20 are needed to compare", "fused")
-    verdict: Verdict = "in" if share < EDGE_SHARE else "edge" if share < OUTSIDE_SHARE else "outside"
+    verdict = LIMITS["likeness"].judge(share)
+    if verdict == "unknown":
+        needed = f"{LEAST_PATIENTS} are needed to compare"
+        return Factor("likeness", verdict, "too few training patients", needed, "fused")
     part = f"{min(100 * share, 99.9):.3g}% of training patients"
     found = f"farther from its nearest neighbours than {part} are from theirs"
     far = f"{part} have nearer neighbours among the others"

@@ -1,4 +1,4 @@
-"""Every threshold of the quality gate, with its source, in one table.
+"""Every threshold of the quality gate's verdicts, with its source, in one place.
 
 Training population of the shipped models: the virtual cohort of 1,500 patients a task, internal site
 (`core.cohort.sampling`), measured with the very functions of this package. Physics and literature are named where they
@@ -36,6 +36,15 @@ class Limit:
 
 _ANY = math.inf
 
+METAL_HU = 2800
+"""Above this lies metal or undiluted contrast: cortical bone stays below 2,000 HU."""
+PADDED_HU = -1020
+"""A peak of air down here is the fill value of what was not scanned, and says nothing of the scale."""
+STREAKS = 1.5
+"""Noise in the planes of metal over that elsewhere, from which on it is worth a word."""
+SHARP_KERNEL = 50
+"""The number in the name of a kernel (Siemens, Canon) from which on it enhances edges."""
+
 LIMITS: dict[str, Limit] = {
     "slice_count": Limit((30, _ANY), (20, _ANY), "lungs are 20 to 30 cm high; at 5 mm that is 40 to 60 slices"),
     "slice_step_mm": Limit((0.2, 5.05), (0.1, 6.0), "the encoder reads a plane every 5 mm"),
@@ -54,13 +63,19 @@ LIMITS: dict[str, Limit] = {
         (0, 0.04), (0, 0.15), "share of the largest lung section cut at a face; virtual scans: below 0.02"
     ),
     "lung_ml": Limit((1500, 9000), (800, 12000), "total lung capacity 4 to 8 L; virtual training scans 2.3 to 6 L"),
-    "metal_ml": Limit((0, 0.1), (0, 2.0), "connected voxels above 2,800 HU; cortical bone stays below 2,000 HU"),
+    "metal_ml": Limit((0, 0.1), (0, 2.0), "mL of connected voxels above METAL_HU in the body"),
     "contrast_present": Limit(
         (130, 900), (90, 900), "unenhanced blood 30 to 60 HU; virtual training scans 145 to 400 HU"
     ),
     "contrast_absent": Limit((0, 90), (-20, 130), "unenhanced blood 30 to 60 HU; virtual training scans 35 to 60 HU"),
+    "likeness": Limit(
+        (0, 0.95), (0, 0.995), "share of training patients whose own neighbours are nearer: by definition 5% lie beyond"
+    ),
     "known_codes": Limit((0.8, 1), (0.5, 1), "share of events whose code has a place in the model's vocabulary"),
 }
+
+CONTRAST_UNSURE_HU = (LIMITS["contrast_absent"].usual[1], LIMITS["contrast_present"].usual[0])
+"""Blood between these may be enhanced a little or not at all."""
 
 VIRTUAL_RECORD: dict[str, Limit] = {
     "events": Limit((45, 215), (10, 400), "virtual training records: 46 to 215 events; at most 256 are read"),

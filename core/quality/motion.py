@@ -21,12 +21,13 @@ _OUTERMOST = 2
 
 
 def largest_shift(study: CtStudy, planes: FloatArray) -> tuple[float, int]:
-    """(largest unshared in-plane displacement between neighbours in mm, index of the lower slice); NaN below 8 slices.
+    """(largest unshared in-plane displacement between neighbours in mm, index of the lower slice).
 
+    NaN below 8 slices, and where these are not two cells wide and high: then nothing can be said to move.
     planes: of `voxels.planes_mm` for the same study. The two outermost pairs at either end are left out: resampled
     scans often end in partly filled slices.
     """
-    if study.shape[2] < _LEAST_SLICES:
+    if study.shape[2] < _LEAST_SLICES or min(planes.shape[:2]) < 2:
         return float("nan"), 0
     cells = [max(1, round(_CELL_MM / step)) * step for step in study.spacing_mm[:2]]
     unshared = unshared_shifts_mm(planes, (cells[0], cells[1]))[_OUTERMOST:-_OUTERMOST]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.load.words import count_of
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
 from core.records import Timeline
+from core.words import span_words
 
 
 def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: float | None) -> tuple[Factor, ...]:
@@ -20,22 +22,23 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     days = days[np.isfinite(days)]
     length, last = (float(-days.min()), float(-days.max())) if len(days) else (0.0, float("nan"))
     count = len(timeline.events)
-    more, less = ("more than", "fewer than") if virtual_model else ("more than", "too few")
-    side = less if count < limits["events"].usual[0] else more
     verdict = limits["events"].judge(count)
     like = "like the training records" if virtual_model else "enough to speak of a history"
-    events = Factor("events", verdict, f"{count:,}", like if verdict == "in" else _apart(side, virtual_model), "ehr")
+    events = Factor("events", verdict, f"{count:,}", like if verdict == "in" else _apart(count, virtual_model), "ehr")
     return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share))
 
 
-def _apart(side: str, virtual_model: bool) -> str:
-    return f"{side} in any training record" if virtual_model else "too few to speak of a history"
+def _apart(count: int, virtual_model: bool) -> str:
+    if not virtual_model:
+        return "too few to speak of a history"
+    fewer = count < VIRTUAL_RECORD["events"].usual[0]
+    return f"{'fewer' if fewer else 'more'} than in any training record"
 
 
 def _length(length: float, virtual_model: bool) -> Factor:
-    verdict = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"].judge(length)
-    found = f"{length / 365.25:.1f} years" if length > 365 else f"{length:.0f} days"
-    reason = "long enough" if verdict == "in" else "nearly all training records run over 260 to 2,580 days"
+    limit = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"]
+    verdict, found, (low, high) = limit.judge(length), span_words(length), limit.usual
+    reason = "long enough" if verdict == "in" else f"nearly all training records run over {low:,} to {high:,} days"
     if not virtual_model and verdict != "in":
         reason = "a short history shows no chronic disease"
     return Factor("record length", verdict, found, reason, "ehr")
@@ -45,7 +48,7 @@ def _last(last: float, virtual_model: bool) -> Factor:
     verdict = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["last_event_days"].judge(last)
     if verdict == "unknown":
         return Factor("last event", verdict, "no dated event", "the record holds no time", "ehr")
-    found = "on day 0" if last < 1 else f"{last:.0f} days before day 0"
+    found = "on day 0" if last < 1 else f"{count_of(round(last), 'day')} before day 0"
     reason = "fresh" if verdict == "in" else "the record is silent before day 0: what changed since is not in it"
     return Factor("last event", verdict, found, reason, "ehr")
 

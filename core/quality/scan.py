@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.quality.limits import LIMITS, ORIENTATION_IN, ORIENTATION_OUTSIDE
+from core.quality.limits import (
+    CONTRAST_UNSURE_HU,
+    LIMITS,
+    METAL_HU,
+    ORIENTATION_IN,
+    ORIENTATION_OUTSIDE,
+    PADDED_HU,
+    SHARP_KERNEL,
+    STREAKS,
+)
 from core.quality.motion import largest_shift
 from core.quality.orientation import Orientation, judge_orientation
 from core.quality.report import VERDICTS, Factor, Verdict
@@ -18,7 +27,7 @@ from core.records import AcquisitionFacts, CtStudy
 from core.words import true_minus
 
 CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
-_UNENHANCED_HU, _ENHANCED_HU = 90, 130
+_TOO_SMALL = "too few slices, or too small ones, to compare neighbours"
 _SHARP = ("lung", "bone", "edge", "boneplus", "sharp", "ultra", "e", "l", "yb", "ya")
 
 
@@ -79,7 +88,7 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _orientation(measured.orientation),
         _coverage(measured),
         _contrast(measured, study.facts, task_name),
-        _slices(study, measured),
+        _slices(study),
         _spacing(study),
         _neighbours(measured),
         _motion(measured),
@@ -140,7 +149,8 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     name, blood = "contrast", measured.blood_hu
     if math.isnan(blood):
         return Factor(name, "unknown", "heart and great vessels not found", "blood could not be measured")
-    seen = None if _UNENHANCED_HU <= blood < _ENHANCED_HU else blood >= _ENHANCED_HU
+    low, high = CONTRAST_UNSURE_HU
+    seen = None if low <= blood < high else blood >= high
     named = {None: "", True: ", agent named", False: ", no agent"}[facts.contrast_agent]
     found = f"blood {true_minus(f'{blood:.0f}')} HU{named}"
     contradiction = "header and voxels disagree about contrast" if {seen, facts.contrast_agent} == {True, False} else ""
@@ -161,7 +171,7 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     return Factor(name, verdict, found, reason)
 
 
-def _slices(study: CtStudy, measured: ScanMeasures) -> Factor:
+def _slices(study: CtStudy) -> Factor:
     name, count = "slices", study.shape[2]
     repaired = [note for note in study.notes if note.startswith("Repaired:")]
     verdict = LIMITS["slice_count"].judge(count)
@@ -169,7 +179,7 @@ def _slices(study: CtStudy, measured: ScanMeasures) -> Factor:
         return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices")
     if repaired:
         return Factor(name, "edge", f"{count} slices, repaired", repaired[0].removeprefix("Repaired: ").rstrip("."))
-    return Factor(name, "in", f"{count} slices, evenly spaced", "no gap in the positions")
+    return Factor(name, "in", f"{count} slices", "enough for a chest; a lost slice would show under breath or gaps")
 
 
 def _spacing(study: CtStudy) -> Factor:
@@ -181,18 +191,20 @@ def _spacing(study: CtStudy) -> Factor:
 
 
 def _neighbours(measured: ScanMeasures) -> Factor:
-    verdict = LIMITS["step_change"].judge(measured.step_change)
+    name, verdict = "breath or gaps", LIMITS["step_change"].judge(measured.step_change)
+    if verdict == "unknown":
+        return Factor(name, verdict, "not measured", _TOO_SMALL)
     found = f"largest step {measured.step_change:.1f} times the usual"
     if verdict == "in":
-        return Factor("breath or gaps", verdict, found, "neighbouring slices fit")
+        return Factor(name, verdict, found, "neighbouring slices fit")
     found += f", after slice {measured.step_slice + 1}"
-    return Factor("breath or gaps", verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
+    return Factor(name, verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
 
 
 def _motion(measured: ScanMeasures) -> Factor:
     name, verdict = "motion", LIMITS["slice_shift_mm"].judge(measured.shift_mm)
     if verdict == "unknown":
-        return Factor(name, verdict, "not measured", "too few slices to compare neighbours")
+        return Factor(name, verdict, "not measured", _TOO_SMALL)
     found = f"slices shift by at most {measured.shift_mm:.1f} mm against their neighbours"
     if verdict == "in":
         return Factor(name, verdict, found, "no slice lies sideways; blur within a slice is not judged")
@@ -213,7 +225,7 @@ def _values(measured: ScanMeasures) -> Factor:
 
 def _padded(name: str, value: float) -> bool:
     """Air at the fill value says nothing of the scale."""
-    return name == "air" and value <= -1020
+    return name == "air" and value <= PADDED_HU
 
 
 def _noise(measured: ScanMeasures) -> Factor:
@@ -231,9 +243,9 @@ def _metal(measured: ScanMeasures) -> Factor:
     if verdict == "unknown":
         return Factor("metal", verdict, "not searched", "without lungs the body was not told from the couch")
     if verdict == "in":
-        return Factor("metal", verdict, "none in the body", "no connected voxels above 2,800 HU")
-    found = f"{measured.metal_ml:.1f} mL above 2,800 HU"
-    if measured.streaks > 1.5:
+        return Factor("metal", verdict, "none in the body", f"no connected voxels above {METAL_HU:,} HU")
+    found = f"{measured.metal_ml:.1f} mL above {METAL_HU:,} HU"
+    if measured.streaks > STREAKS:
         found += f", noise there {measured.streaks:.1f} times that elsewhere"
     return Factor(
         "metal", verdict, found, "metal or undiluted contrast casts streaks that were not in the training scans"
@@ -266,4 +278,4 @@ def is_sharp(kernel: str) -> bool:
     (True, True, False, False, False)
     """
     number = "".join(letter for letter in kernel[1:4] if letter.isdigit())
-    return kernel.lower() in _SHARP or (len(number) == 2 and int(number) >= 50)
+    return kernel.lower() in _SHARP or (len(number) == 2 and int(number) >= SHARP_KERNEL)

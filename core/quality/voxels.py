@@ -8,17 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from core.quality.limits import METAL_HU
 from core.quality.thorax import Thorax
 from core.records import CtStudy, FloatArray
 
-METAL_HU = 2800
 _BLOCK_MM = 12.0
 _NOISE_PLANES = 16
 _PEAK_RANGES_HU = {"air": (-1100, -850), "fat": (-250, -40), "tissue": (-40, 250)}
 
 
 def planes_mm(study: CtStudy, cell_mm: float = 4.0) -> FloatArray:
-    """Every plane of a study averaged over cells of about 4 mm, float32 (I, J, slices), clipped to -1100..300 HU."""
+    """Every plane of a study averaged over cells of about 4 mm, float32 (I, J, slices), clipped to -1100..300 HU.
+
+    I or J is 0 where the planes are smaller than a cell.
+    """
     strides = [max(1, round(cell_mm / step)) for step in study.spacing_mm[:2]]
     sizes = [count // stride for count, stride in zip(study.shape[:2], strides, strict=True)]
     offsets = [(a, b) for a in {0, strides[0] // 2} for b in {0, strides[1] // 2}]
@@ -32,11 +35,12 @@ def planes_mm(study: CtStudy, cell_mm: float = 4.0) -> FloatArray:
 def largest_step(planes: FloatArray) -> tuple[float, int]:
     """Largest change from a plane to the next over the median change of the ten steps around it, and that plane.
 
-    planes: (I, J, slices). About 1 to 1.6 in an intact scan; a missing slice gives about 2. (1.0, 0) below 8 slices.
+    planes: (I, J, slices). About 1 to 1.6 in an intact scan; a missing slice gives about 2. NaN below 8 slices, and
+    where they are too small for a cell.
     """
+    if planes.shape[2] < 8 or not planes.size:
+        return float("nan"), 0
     change = np.abs(np.diff(np.maximum(planes, -1000), axis=2)).mean((0, 1))
-    if len(change) < 7:
-        return 1.0, 0
     ratios = []
     for k, value in enumerate(change):
         around = np.concatenate([change[max(0, k - 5) : k], change[k + 1 : k + 6]])
@@ -48,13 +52,13 @@ def largest_step(planes: FloatArray) -> tuple[float, int]:
 def noise_hu(study: CtStudy, planes: npt.NDArray[np.int64] | None = None) -> float:
     """Standard deviation in soft tissue, HU: the 10th percentile over blocks of 12 mm with a mean of 0 to 120 HU.
 
-    planes: indices of axial planes; default 16 spread over the study. NaN where there is no such tissue.
+    planes: indices of axial planes; default 16 spread over the study. NaN where there is no such tissue, or no plane.
     """
     if planes is None:
         planes = np.unique(np.linspace(0, study.shape[2] - 1, _NOISE_PLANES).astype(np.int64))
     edges = [max(3, round(_BLOCK_MM / step)) for step in study.spacing_mm[:2]]
     counts = [size // edge for size, edge in zip(study.shape[:2], edges, strict=True)]
-    spread: list[FloatArray] = []
+    spread = [np.empty(0, np.float32)]
     for k in planes:
         plane = study.voxels_hu[: counts[0] * edges[0], : counts[1] * edges[1], k].astype(np.float32)
         blocks = plane.reshape(counts[0], edges[0], counts[1], edges[1]).swapaxes(1, 2)
@@ -79,7 +83,7 @@ def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
 
 
 def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
-    """(mL of the largest connected piece above 2,800 HU inside the body, noise in its planes over noise elsewhere)."""
+    """(mL of the largest connected piece above METAL_HU inside the body, noise in its planes over noise elsewhere)."""
     bright = np.flatnonzero((study.voxels_hu > METAL_HU).ravel(order="F"))
     dense = np.stack(np.unravel_index(bright, study.shape, order="F"), axis=1)
     if not len(dense):

@@ -30,7 +30,9 @@ from core.timeline.parquet import (
     OTHER_TIME,
     doubt_columns,
     event_fields,
+    in_utc,
     is_parquet,
+    is_time,
     no_patient,
     parquet_file,
     translated,
@@ -63,7 +65,8 @@ class Cohort:
 
     subject_ids int64 (p,), increasing. offsets int64 (p + 1,): rows offsets[i] to offsets[i + 1] are patient i's.
     times_us int64 (n,): microseconds since 1970, `NO_TIME` for static facts. values float32 (n,), NaN where none.
-    labels: "code" and, where read, "unit", "text_value", "description".
+    labels: "code" and, where read, "unit", "text_value", "description". time_type: how the source stores the times.
+    notes: what of the source is not read; they go with every patient's timeline.
     """
 
     subject_ids: npt.NDArray[np.int64]
@@ -71,14 +74,17 @@ class Cohort:
     times_us: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
     labels: Mapping[str, Labels]
+    time_type: pa.DataType
     words: Mapping[str, str]
     virtual: bool
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.subject_ids)
 
     def timeline(self, subject_id: int, prediction_time: pd.Timestamp | str | None = None) -> Timeline:
-        """One patient's timeline, as `load_timeline` gives it. Raises UserFacingError for an unknown patient."""
+        """One patient's timeline, as `load_timeline` gives it. Raises UserFacingError for an unknown patient, and as
+        `cut_timeline` does."""
         place = int(np.searchsorted(self.subject_ids, subject_id))
         if place == len(self) or self.subject_ids[place] != subject_id:
             raise UserFacingError(
@@ -86,12 +92,10 @@ class Cohort:
             )
         start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
         columns = {name: labels.table(start, stop) for name, labels in self.labels.items()}
-        columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]"))
+        columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]")).cast(self.time_type)
         columns["numeric_value"] = pa.array(self.values[start:stop])
-        reading = Reading(words=dict(self.words))
+        reading = Reading(notes=[*self.notes], words=dict(self.words))
         events = typed_rows(pa.table(columns), {name: name for name in columns}, int(subject_id), reading)
-        if events["code"].isna().any():
-            raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
 
@@ -106,11 +110,13 @@ def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, tex
     if len(entries) < len(files.entries):
         raise UserFacingError("The source is not made of parquet files.", "MEDS parquet", "Convert it to MEDS.")
     with translated():
-        shards = [_Shard.opened(entry, mapping, texts) for entry in entries]
-        refuse_mixed_zones({shard.zoned for shard in shards if shard.rows})
-        if not sum(shard.rows for shard in shards):
+        notes = [*files.notes]
+        shards = [shard for entry in entries if (shard := _Shard.opened(entry, mapping, texts, notes)).rows]
+        if not shards:
             raise no_events()
-        return _sorted(_joined(shards), dict(files.words), files.virtual)
+        stored = _time_type(shards, notes)
+        arrays = _sorted(_joined(shards))
+        return Cohort(**arrays, time_type=stored, words=files.words, virtual=files.virtual, notes=tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +125,13 @@ class _Shard:
     fields: Mapping[str, str]
     groups: int
     rows: int
-    zoned: bool
+    time_type: pa.DataType
 
     @classmethod
-    def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool) -> _Shard:
+    def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool, notes: list[str]) -> _Shard:
         opened = parquet_file(entry)
         found = event_fields(opened, mapping)
-        doubt_columns(entry, mapping, [])
+        doubt_columns(entry, mapping, notes)
         if OTHER_TIME in found:
             raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         if KNOWN_FROM in found:
@@ -140,8 +146,10 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
-        zoned = bool(getattr(opened.schema_arrow.field(fields["time"]).type, "tz", None))
-        return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, zoned)
+        stored = opened.schema_arrow.field(fields["time"]).type
+        if not is_time(stored):
+            raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
+        return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, stored)
 
     def read(self, group: int) -> dict[str, Any]:
         """One row group: field -> numpy array, or (ids, texts) for texts."""
@@ -149,6 +157,21 @@ class _Shard:
         opened: pq.ParquetFile = parquet_file(self.entry, tuple(texts))
         table = opened.read_row_group(group, columns=list(self.fields.values()), use_threads=False)
         return {field: _as_array(field, table[name]) for field, name in self.fields.items()}
+
+
+def _time_type(shards: Sequence[_Shard], notes: list[str]) -> pa.DataType:
+    """Days, microseconds in a time zone or microseconds without one; days beside the others are said.
+
+    Raises UserFacingError where only some shards name a time zone.
+    """
+    kinds = {shard.time_type for shard in shards}
+    zones = {kind.tz is not None for kind in kinds if pa.types.is_timestamp(kind)}
+    refuse_mixed_zones(zones)
+    if not zones:
+        return pa.date32()
+    if any(pa.types.is_date(kind) for kind in kinds):
+        notes.append("Some files hold days without a time of day, which count from 00:00 that day.")
+    return pa.timestamp("us", "UTC" if True in zones else None)
 
 
 def _as_array(field: str, column: pa.ChunkedArray) -> Any:
@@ -172,13 +195,8 @@ def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[st
     return ids.to_numpy(), whole.dictionary.to_pylist()
 
 
-def _microseconds(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
-    zone = getattr(column.type, "tz", None)
-    if column.type != pa.timestamp("us"):
-        finer = pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        column = column.cast(pa.timestamp("us", tz=zone), safe=not finer).cast(pa.timestamp("us"))
+def _microseconds(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    column = in_utc(times)
     low, high = (stamp.value // 1000 for stamp in (EARLIEST, LATEST))
     first, last = (bound.value for bound in pc.min_max(column).values())
     if first is not None and (first < low or last > high):
@@ -230,7 +248,8 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
     return common[ids]
 
 
-def _sorted(columns: dict[str, Any], words: dict[str, str], virtual: bool) -> Cohort:
+def _sorted(columns: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a `Cohort` from those of all rows."""
     subjects, times = columns["subject_id"], columns["time"]
     known: dict[str, dict[str, int]] = columns["texts"]
     starts = _starts(subjects, times)
@@ -241,15 +260,13 @@ def _sorted(columns: dict[str, Any], words: dict[str, str], virtual: bool) -> Co
         subjects, times = columns["subject_id"], columns["time"]
         starts = np.flatnonzero(subjects[:-1] != subjects[1:]) + 1
     offsets = np.concatenate([[0], starts, [len(subjects)]])
-    return Cohort(
-        subject_ids=subjects[offsets[:-1]],
-        offsets=offsets.astype(np.int64),
-        times_us=times,
-        values=columns["numeric_value"],
-        labels={name: Labels(tuple(texts), columns[name]) for name, texts in known.items()},
-        words=words,
-        virtual=virtual,
-    )
+    return {
+        "subject_ids": subjects[offsets[:-1]],
+        "offsets": offsets.astype(np.int64),
+        "times_us": times,
+        "values": columns["numeric_value"],
+        "labels": {name: Labels(tuple(texts), columns[name]) for name, texts in known.items()},
+    }
 
 
 def _starts(subjects: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:

@@ -41,6 +41,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """Field -> column names that mean it (compared without case, spaces as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
+LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+"""What looks like a number, limits and commas included; what is read as one is narrower."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
@@ -146,7 +148,7 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
 
     Raises UserFacingError for other notations, impossible dates, and a mixture of times with and without a time zone.
     """
-    plain = texts.fillna("").astype(str).str.strip()
+    plain = plain_texts(texts)
     given = plain[~plain.str.lower().isin(_MISSING)]
     matches = given.str.fullmatch(_TIME)
     if not matches.all():
@@ -166,8 +168,13 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
     if dates := int(given.str.fullmatch(_DATE_ONLY).sum()):
-        notes.append(f"A date without a time of day counts from 00:00 that day: {dates} of {len(given)} events.")
+        notes.append(whole_days(dates, len(given)))
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
+
+
+def whole_days(days: int, times: int) -> str:
+    """The note on events that have a day and no time of day, of those that have a time."""
+    return f"A date without a time of day counts from 00:00 that day: {days} of {times} events."
 
 
 def zones_of(texts: pd.Series[str]) -> set[bool]:

@@ -12,7 +12,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.parquet import is_parquet, parquet_text
 
-_VOCABULARY = {"CPT4": "CPT", "NDC": "NDC"}
+_VOCABULARY = {"CPT4": "CPT"}
 _COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")
 _ROWS = 200_000
 

@@ -11,6 +11,7 @@ from core.errors import UserFacingError
 from core.load.words import count_of
 from core.timeline.columns import (
     KNOWN_NAMES,
+    LIKE_NUMBER,
     alike,
     joined_times,
     plain_name,
@@ -25,8 +26,7 @@ SECOND_TIME = (
 )
 VALUES = ("numeric_value", "value")
 VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|wieviel")
-"""Names of columns that probably hold what was measured."""
-_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+"""Names of columns that probably hold what was measured: a table whose numbers stand there alone is asked about."""
 
 
 def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
@@ -167,5 +167,5 @@ def _count_numbers(column: pd.Series[str]) -> int:
     """How many cells are numbers where most of the filled ones are, else 0."""
     given = plain_texts(column)
     given = given[given != ""]
-    numbers = int(given.str.fullmatch(_NUMBER).sum())
+    numbers = int(given.str.fullmatch(LIKE_NUMBER).sum())
     return numbers if 2 * numbers > len(given) else 0

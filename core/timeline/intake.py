@@ -51,8 +51,17 @@ def load_timeline(
 def cut_timeline(
     events: pd.DataFrame, subject: int, given: pd.Timestamp | str | None, reading: Reading, origin: Origin
 ) -> Timeline:
-    """The typed events of a subject up to the prediction time `given` (default: when all are known), and every note."""
-    notes = reading.notes
+    """The typed events of a subject up to the prediction time `given` (default: when all are known), and every note
+    once.
+
+    Raises UserFacingError for events without a code, a prediction time that is none, some events in the future, and
+    where no event lies before the prediction time.
+    """
+    if blank := int(events["code"].isna().sum()):
+        raise UserFacingError(
+            f"Without a code: {count_of(blank, 'event')}.", "a code for every event", "Correct or remove these rows."
+        )
+    notes = list(dict.fromkeys(reading.notes))
     cut = _prediction_time(events, given, notes)
     _refuse_future(events, cut, notes)
     kept, later = cut_at(events, cut)
@@ -73,6 +82,7 @@ def list_subjects(source: Source, *, mapping: Mapping[str, str] | None = None) -
 
     The birth is an event, but first and last are the times of the others: how far the record reaches.
     Patients whose identifier is not a whole number are numbered from 1 in the order of their identifiers.
+    Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
     parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source).entries, mapping, [])]
     table = pd.concat(parts, ignore_index=True)

@@ -15,8 +15,8 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, ROLES, Role, plain_name
-from core.timeline.fields import recognised
+from core.timeline.columns import FIELDS, LIKE_NUMBER, ROLES, Role, plain_name
+from core.timeline.fields import VALUE_HINT, recognised
 from core.timeline.parquet import is_parquet, parquet_file, translated
 from core.timeline.tables import Part, event_files, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
@@ -29,7 +29,7 @@ _SHAPES: Sequence[tuple[Shape, str]] = (
     ("date", r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}"),
     ("time of day", r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"),
     ("whole number", r"[+-]?\d+"),
-    ("number", r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"),
+    ("number", LIKE_NUMBER),
     ("code", r"(?=\S*\d)[A-Za-z0-9._:/\-^*%()\[\]{}]+"),
     ("word", r"\S+"),
 )
@@ -44,7 +44,7 @@ _HINTS: Mapping[Role, str] = {
     "subject_id": r"subj|patient|person|\bpid\b|mrn|wer|fall",
     "time": r"time|date|datum|zeit|wann|when|day|stamp|\bdt\b|_dt",
     "code": r"code|event|concept|item|test|analyte|icd|loinc|was|what",
-    "value": r"value|result|number|wert|amount|measure|qty|wieviel",
+    "value": rf"{VALUE_HINT.pattern}|number|qty",
     "unit": r"unit|uom|einheit",
     "description": r"desc|label|name|display|bezeichnung",
 }
@@ -73,27 +73,19 @@ class Guess:
 class MappingQuestion:
     """What a page asks before it reads a table.
 
-    columns: in the order of the file. guesses: role -> best guess, roles without one left out. missing: required roles
-    without a guess. doubts: plain sentences on what must be settled. rows_looked_at: how many rows the guesses rest on.
-    refused: whether the table is refused when its columns are taken by their names.
+    columns: in the order of the file. guesses: role -> best guess, roles without one left out. doubts: plain sentences
+    on what must be settled. refused: whether the table is refused when its columns are taken by their names.
     """
 
     columns: tuple[ColumnFound, ...]
     guesses: Mapping[Role, Guess]
-    missing: tuple[Role, ...]
     doubts: tuple[str, ...]
-    rows_looked_at: int
     refused: bool = False
 
     @property
     def is_needed(self) -> bool:
         """Whether the table cannot be read by its column names alone."""
         return self.refused or any(role not in self.guesses or not self.guesses[role].sure for role in REQUIRED)
-
-    @property
-    def mapping(self) -> dict[str, str]:
-        """The guesses as the `mapping` of `load_timeline`."""
-        return {role: guess.column for role, guess in self.guesses.items()}
 
 
 def suggest_mapping(source: Source) -> MappingQuestion:
@@ -106,9 +98,7 @@ def suggest_mapping(source: Source) -> MappingQuestion:
     table, refusal = whole.head(_SAMPLE_ROWS), _refusal(whole)
     columns = tuple(_look_at(str(name), table[name]) for name in table.columns)
     guesses = _guess(columns)
-    missing = tuple(role for role in REQUIRED if role not in guesses)
-    doubts = (*refusal, *_doubts(columns, guesses))
-    return MappingQuestion(columns, guesses, missing, doubts, len(table), bool(refusal))
+    return MappingQuestion(columns, guesses, (*refusal, *_doubts(columns, guesses)), bool(refusal))
 
 
 def _refusal(table: pd.DataFrame) -> list[str]:
@@ -161,7 +151,7 @@ def _shape(given: pd.Series[str]) -> Shape:
     for shape, pattern in _SHAPES:
         if given.str.fullmatch(pattern).mean() >= 0.9:
             return shape
-    return "number" if given.str.fullmatch(r"[<>]?=?\s*[+-]?\d+([.,]\d+)?").mean() >= 0.5 else "text"
+    return "number" if given.str.fullmatch(LIKE_NUMBER).mean() >= 0.5 else "text"
 
 
 def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:

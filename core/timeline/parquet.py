@@ -65,7 +65,10 @@ def parquet_file(entry: Entry, dictionary: tuple[str, ...] = ()) -> pq.ParquetFi
 
 
 def parquet_text(entry: Entry) -> pd.DataFrame:
-    """A parquet table as text, None where empty; nested columns are left out."""
+    """A parquet table as text, None where empty; nested columns are left out.
+
+    Raises UserFacingError where it is damaged or has too many rows.
+    """
     opened = parquet_file(entry)
     if opened.metadata.num_rows > MAX_TEXT_ROWS:
         raise too_many_rows()
@@ -90,6 +93,26 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         kind = column.type
         is_text = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_boolean(kind)
         return column.cast(pa.string()) if is_text else column
+
+
+def is_time(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds times or days."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def in_utc(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of times or days as timestamp[us]: those with a zone in UTC, days from 00:00.
+
+    Raises UserFacingError where one lies outside the calendar.
+    """
+    fine = pa.types.is_timestamp(times.type) and times.type.unit == "ns"
+    zone = getattr(times.type, "tz", None)
+    try:
+        return times.cast(pa.timestamp("us", tz=zone), safe=not fine).cast(pa.timestamp("us"))
+    except pa.ArrowException as error:
+        raise UserFacingError(
+            "Some times lie outside the calendar.", "times of a patient's life", "Correct or remove them."
+        ) from error
 
 
 def has_whole_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
@@ -253,7 +276,11 @@ def no_patient(rows: int) -> UserFacingError:
 
 
 def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
-    """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers."""
+    """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers.
+
+    first and last are NaT where the times are texts: they are read with the patient's events. Raises UserFacingError
+    where the columns cannot be told, an event names no patient, or a time lies outside the calendar.
+    """
     opened = parquet_file(entry)
     fields = event_fields(opened, mapping)
     if "subject_id" not in fields:
@@ -264,10 +291,7 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
     subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
-    if pa.types.is_timestamp(times.type) and times.type.tz:
-        times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.timestamp("us"))
-    elif not pa.types.is_timestamp(times.type):
-        times = pa.nulls(len(times), pa.timestamp("us"))
+    times = in_utc(times) if is_time(times.type) else pa.nulls(len(times), pa.timestamp("us"))
     is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
     times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
@@ -278,7 +302,10 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
 
 
 def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
-    """Patients of a parquet file whose subjects are whole numbers; {1} where it names none."""
+    """Patients of a parquet file whose subjects are whole numbers; {1} where it names none.
+
+    Raises UserFacingError where the columns cannot be told, or an event names no patient.
+    """
     opened = parquet_file(entry)
     column = event_fields(opened, mapping).get("subject_id")
     if column is None:

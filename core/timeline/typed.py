@@ -22,13 +22,15 @@ from core.timeline.columns import (
     finite32,
     parse_times,
     parse_values,
+    plain_texts,
     refuse_mixed_zones,
+    whole_days,
     zones_of,
 )
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
-from core.timeline.parquet import OTHER_TIME, as_text, read_subject
+from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
 from core.timeline.tables import Part
 from core.timeline.units import is_unit
 
@@ -60,7 +62,7 @@ def read_events(
 ) -> pd.DataFrame | None:
     """All events of a subject, typed, in the order of the source; None where there is none.
 
-    Raises UserFacingError for values, times and codes that cannot be trusted.
+    Raises UserFacingError for values and times that cannot be trusted.
     """
     typed = [
         typed_text(part, subject, reading)
@@ -72,13 +74,7 @@ def read_events(
     filled = [part for part in typed if len(part)]
     if not filled:
         return None
-    events = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0].reset_index(drop=True)
-    if blank := int(events["code"].isna().sum()):
-        raise UserFacingError(
-            f"Without a code: {count_of(blank, 'event')}.", "a code for every event", "Correct or remove these rows."
-        )
-    reading.notes[:] = dict.fromkeys(reading.notes)
-    return events
+    return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0].reset_index(drop=True)
 
 
 def typed_parquet(entry: Entry, subject: int, mapping: Mapping[str, str] | None, reading: Reading) -> pd.DataFrame:
@@ -111,7 +107,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
         }
     )
     if KNOWN_FROM in fields:
-        typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading)
+        typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading.zones, [])
     return typed
 
 
@@ -146,11 +142,14 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
 
 
 def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, Any]:
-    """Subject of each row as int64; identifiers that are not distinct whole numbers are numbered and so never shown."""
+    """Subject of each row as int64; identifiers that are not distinct whole numbers are numbered and so never shown.
+
+    Raises UserFacingError where a row names no patient.
+    """
     if "subject_id" not in table:
         notes.append("The table names no patient; all its events were taken as one patient's.")
         return np.ones(len(table), np.int64)
-    texts = table["subject_id"].fillna("").astype(str).str.strip()
+    texts = plain_texts(table["subject_id"])
     if (texts == "").any():
         raise UserFacingError(
             f"Naming no patient: {count_of(int((texts == '').sum()), 'event')}.",
@@ -210,34 +209,28 @@ def _parsed(column: pd.Series[Any] | None, size: int, *, numeric: bool = False) 
 
 def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -> pd.Series[pd.Timestamp]:
     """The times of rows read from parquet; where they are empty, those of a second column of times."""
-    times = _parquet_times(table[fields["time"]], reading)
-    if OTHER_TIME in fields and times.isna().any():
-        times = times.fillna(_parquet_times(table[fields[OTHER_TIME]], reading))
+    times = _parquet_times(table[fields["time"]], reading.zones, reading.notes)
+    empty = times.isna().to_numpy()
+    if OTHER_TIME in fields and empty.any():
+        others = table[fields[OTHER_TIME]].filter(pa.array(empty))
+        times[empty] = _parquet_times(others, reading.zones, reading.notes).to_numpy()
         reading.notes.append(SECOND_TIME)
     return times
 
 
-def _parquet_times(times: pa.ChunkedArray, reading: Reading) -> pd.Series[pd.Timestamp]:
-    notes = reading.notes
-    if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
+def _parquet_times(times: pa.ChunkedArray, zones: set[bool], notes: list[str]) -> pd.Series[pd.Timestamp]:
+    if not is_time(times.type):
         texts = _series(times.cast(pa.string()))
-        reading.zones |= zones_of(texts)
+        zones |= zones_of(texts)
         return parse_times(texts, notes)
-    zone = getattr(times.type, "tz", None)
-    if pa.types.is_timestamp(times.type) and times.null_count < len(times):
-        reading.zones.add(bool(zone))
-    if zone:
+    given = len(times) - times.null_count
+    if given and pa.types.is_date(times.type):
+        notes.append(whole_days(given, given))
+    elif given:
+        zones.add(times.type.tz is not None)
+    if getattr(times.type, "tz", None):
         notes.append("Times with a time zone were converted to UTC.")
-    if pa.types.is_date(times.type):
-        notes.append("Dates without a time of day count from 00:00 that day.")
-    fine = pa.types.is_timestamp(times.type) and times.type.unit == "ns"
-    try:
-        plain = times.cast(pa.timestamp("us", tz=zone), safe=not fine).cast(pa.timestamp("us"))
-    except pa.ArrowException as error:
-        raise UserFacingError(
-            "Some times lie outside the calendar.", "times of a patient's life", "Correct or remove them."
-        ) from error
-    return check_times(pd.Series(plain.to_numpy().astype("datetime64[us]")))
+    return check_times(pd.Series(in_utc(times).to_numpy().astype("datetime64[us]")))
 
 
 def _collect_words(codes: list[str | None], described: pd.Series[Any] | None, reading: Reading) -> None:

@@ -11,7 +11,6 @@ from core.records import CaseReview, Timeline
 from core.timeline import kind_of
 
 __all__ = [
-    "LANES",
     "day_words",
     "event_rows",
     "found",
@@ -20,8 +19,6 @@ __all__ = [
     "unit_words",
     "value_words",
 ]
-
-LANES = ("encounters", "diagnoses", "labs", "vitals", "medications", "procedures", "imaging", "demographics", "other")
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

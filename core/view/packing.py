@@ -21,6 +21,8 @@ from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
 
 MAGIC = b"CTV1"
+_VIEWER = "main"
+"""Which viewer a packet is for: the page has one."""
 VOLUME_BYTES_LIMIT = 120 * 2**20
 OVERLAY_VOXELS_LIMIT = 6 * 2**20
 
@@ -63,9 +65,7 @@ def shown_shape(shape: Sequence[int], limit: int) -> tuple[int, int, int]:
     return i, j, k
 
 
-def pack_volume(
-    study: CtStudy, window_hu: tuple[int, int], *, viewer: str = "main", limit_bytes: int = VOLUME_BYTES_LIMIT
-) -> bytes:
+def pack_volume(study: CtStudy, window_hu: tuple[int, int], *, limit_bytes: int = VOLUME_BYTES_LIMIT) -> bytes:
     """The study for the viewer: int16 HU; averaged over blocks, with a shown note, where it exceeds `limit_bytes`."""
     shape = shown_shape(study.shape, limit_bytes // 2)
     voxels, note = study.voxels_hu, ""
@@ -77,7 +77,7 @@ def pack_volume(
     affine = study.affine_mm @ np.vstack([np.column_stack([np.diag(ratio), (ratio - 1) / 2]), [0, 0, 0, 1]])
     header = {
         "kind": "volume",
-        "viewer": viewer,
+        "viewer": _VIEWER,
         "study": study.digest[:24],
         "digest": f"{study.digest[:24]}-{window_hu[0]}-{window_hu[1]}",
         "shape": list(shape),
@@ -102,7 +102,6 @@ def pack_overlay(
     reason: str = "",
     pending: str = "",
     watermark: str = "",
-    viewer: str = "main",
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
@@ -113,7 +112,7 @@ def pack_overlay(
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
         "kind": "overlay",
-        "viewer": viewer,
+        "viewer": _VIEWER,
         "study": study.digest[:24],
         "digest": digest,
         "question": question,
@@ -151,12 +150,12 @@ def map_label(method: str, horizon_days: float) -> str:
     return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
 
 
-def pack_expected(question: str, label: str = "", viewer: str = "main") -> bytes:
+def pack_expected(question: str, label: str = "") -> bytes:
     """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
     label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
     """
-    return pack({"kind": "expect", "viewer": viewer, "question": question, "label": label})
+    return pack({"kind": "expect", "viewer": _VIEWER, "question": question, "label": label})
 
 
 def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:

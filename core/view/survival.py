@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
 from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, percent
+from core.load.words import count_of
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
@@ -220,7 +221,7 @@ def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
 
 def _median_words(review: CaseReview) -> str:
     median = review.curve.median_days
-    value = "not reached" if median is None else f"{median:,.0f} days"
+    value = "not reached" if median is None else count_of(round(median), "day")
     if median is not None and median > shown_days(review):
         value += " (beyond the axis)"
     return f'<span title="Time by which half of such patients would have had the event">Median <b>{value}</b></span>'

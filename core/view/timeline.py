@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 from typing import Any
 
@@ -13,8 +13,8 @@ from plotly.subplots import make_subplots
 
 from core.export.events import day_words, unit_words
 from core.export.style import COHORT, EHR, IMAGE, WARNING
+from core.timeline import KINDS
 from core.view.colour import translucent
-from core.view.lanes import LANES
 from core.view.layout import INK_ON_LIGHT, finish
 from core.words import true_minus
 
@@ -63,7 +63,7 @@ def timeline_figure(
     """
     shown = rows[rows["day"] >= -span_days]
     marks = marks_of(shown, span_days, measure)
-    lanes = [lane for lane in LANES if (rows["lane"] == lane).any() or (lane == "imaging" and has_ct)]
+    lanes = [lane for lane in KINDS if (rows["lane"] == lane).any() or (lane == "imaging" and has_ct)]
     figure = go.Figure()
     _add_future(figure, span_days, later_events, len(lanes))
     _add_rings(figure, marks, lanes, selected)
@@ -100,7 +100,13 @@ def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool
 
 
 def _add_marks(
-    figure: go.Figure, marks: pd.DataFrame, lanes: list[str], name: str, fill: str, symbol: str, label_day: LABEL_DAYS
+    figure: go.Figure,
+    marks: pd.DataFrame,
+    lanes: Sequence[str],
+    name: str,
+    fill: str,
+    symbol: str,
+    label_day: LABEL_DAYS,
 ) -> None:
     if marks.empty:
         return
@@ -124,7 +130,7 @@ def _add_marks(
     )
 
 
-def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: list[str], selected: Collection[int]) -> None:
+def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: Sequence[str], selected: Collection[int]) -> None:
     """An orange ring around the marks that hold a selected event."""
     chosen = marks[[bool(set(ids) & set(selected)) for ids in marks["event_ids"]]] if len(marks) else marks
     if chosen.empty:
@@ -154,7 +160,7 @@ def _add_future(figure: go.Figure, span_days: float, later_events: int, lanes: i
     figure.add_annotation(x=0.57 * edge, y=(lanes - 1) / 2, text=words, showarrow=False, font={"size": 11})
 
 
-def _layout(lanes: list[str], span_days: float) -> dict[str, Any]:
+def _layout(lanes: Sequence[str], span_days: float) -> dict[str, Any]:
     values, labels = day_ticks(span_days)
     unit = _unit_of(span_days)[1]
     return {

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.export.events import day_words
+from core.export.events import day_words, is_undated
 from core.export.style import by_level
+from core.load.words import count_of
 from core.records import CtStudy, Notice, Task, Timeline
-from core.words import true_minus
+from core.words import span_words, true_minus
 
 _LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
 
@@ -47,16 +48,15 @@ def _person(timeline: Timeline | None) -> str:
 def _study_words(study: CtStudy | None) -> str:
     if study is None:
         return "No CT"
-    return f"CT: {study.shape[2]} slices of {study.spacing_mm[2]:.2g} mm"
+    return f"CT: {count_of(study.shape[2], 'slice')} of {study.spacing_mm[2]:.2g} mm"
 
 
 def _record_words(timeline: Timeline | None) -> str:
     if timeline is None:
         return "No record"
-    first = timeline.days_from_prediction[timeline.events["code"].to_numpy() != "MEDS_BIRTH"]
-    span = -float(pd.Series(first).min()) if len(first) else 0.0
-    length = f"{span / 365.25:.1f} years" if span > 365 else f"{span:.0f} days"
-    return f"Record: {len(timeline.events):,} events, {length}"
+    days = timeline.days_from_prediction[~is_undated(timeline)]
+    span = span_words(-float(days.min())) if len(days) else "none of a known day"
+    return f"Record: {count_of(len(timeline.events), 'event')}, {span}"
 
 
 def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]:
@@ -71,7 +71,7 @@ def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]
         lines += study.notes
     if timeline is not None:
         hidden = f"; {timeline.later_event_count:,} later ones left out" if timeline.later_event_count else ""
-        lines.append(f"Record: {len(timeline.events):,} events up to day 0{hidden}.")
+        lines.append(f"Record: {count_of(len(timeline.events), 'event')} up to day 0{hidden}.")
         lines += timeline.notes
     return lines
 

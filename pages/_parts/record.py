@@ -13,6 +13,7 @@ from core.intake import Intake
 from core.load.words import count_of
 from core.view.loading import facts_html
 from core.view.words import error_html
+from core.words import span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 
@@ -85,6 +86,4 @@ def subject_words(subjects: pd.DataFrame) -> dict[int, str]:
 
 def _over(days: float) -> str:
     """How long a record reaches, "" where no event has a time."""
-    if math.isnan(days):
-        return ""
-    return f" over {days / 365.25:.1f} years" if days > 365 else f" over {count_of(round(days), 'day')}"
+    return "" if math.isnan(days) else f" over {span_words(days)}"

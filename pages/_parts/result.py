@@ -66,7 +66,7 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
         found = answers.explained(case, question)
     except UserFacingError as error:
         with panel():
-            survival.draw_refused(error)
+            survival.draw_error(error)
         quality.draw(case, asked.model.key, verdicts)
         return Answer(question=question.name)
     if isinstance(found, Job):

@@ -67,8 +67,8 @@ def draw_missing_model() -> None:
     st.html(empty_html("panel", "No model is installed", lines))
 
 
-def draw_refused(error: UserFacingError) -> None:
-    """The model refused this case."""
+def draw_error(error: UserFacingError) -> None:
+    """Why there is no answer, in the place of the panel: a case that cannot be read, or that the model refused."""
     st.html(f'<div class="empty panel" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
 
 

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, printable_runs
+from core.privacy.patterns import printable_runs
 
 _NIFTI1_TEXTS = (
     ("data_type", 4, 14),

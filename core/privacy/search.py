@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import Source, expand_entry, plain_entries
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
 from core.privacy.containers import ContainerSearch, search_names
@@ -14,7 +15,7 @@ from core.privacy.dicom import Seen, search_dicom
 from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
 from core.privacy.nifti import search_nifti
-from core.privacy.patterns import identifying, printable_runs
+from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
 

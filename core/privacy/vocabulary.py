@@ -12,8 +12,9 @@ from functools import lru_cache
 from pydicom.sr.codedict import Collection as CodeCollection
 from pydicom.uid import UID
 
+from core.load.identifying import WORDS, identifying, spans_of_identifiers
 from core.load.words import is_safe_word
-from core.privacy.patterns import WORDS, identifying, name_parts, spans_of_identifiers
+from core.privacy.patterns import name_parts
 
 _DEFINED = frozenset(
     """

@@ -6,7 +6,7 @@ The search reports what `kept_value` would take out of an attribute, so that sea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from pydicom.sr.codedict import Collection as CodeCollection
@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
 from core.load.words import is_safe_word
 from core.privacy.patterns import name_parts
+from core.timeline.describe import icd10_descriptions, labels
 
 _DEFINED = frozenset(
     """
@@ -112,6 +113,21 @@ _MAKERS = frozenset(
     elscint elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
     """.split()  # noqa: SIM905
 )
+_MEASURED = frozenset(
+    """
+    qualitative quantitative automated manual count volume fraction ratio mass moles units entitic presence ova cysts
+    parasites reaction polymerase chain rapid test tests dna rna ige igg igm iga ab ag titer serum plasma blood urine
+    stool sputum csf fluid specimen level levels free total direct random fasting hour culture smear screen index rate
+    capillary arterial venous whole body surface area mean calculated predicted estimated diagnoses disorders kidney
+    release tablet capsule solution injection injectable oral suspension dose vaccine flush
+    """.split()  # noqa: SIM905
+)
+_SURNAMES = frozenset(
+    """
+    black brown burns carter cook day fisher fox gray green grey hand hill hunter king lake lamb little long may moss
+    potter rose sharp short small stone strong swift white wood woods young
+    """.split()  # noqa: SIM905
+)
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
@@ -146,6 +162,32 @@ def is_known_code(value: str) -> bool:
 def is_public_uid(keyword: str, value: str) -> bool:
     """Whether a UID is registered (SOP classes, transfer syntaxes, well-known frames), or a class of a maker."""
     return UID(value).name != value or (keyword.endswith("SOPClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
+
+
+@lru_cache(maxsize=1)
+def _words_of_terms() -> frozenset[str]:
+    """Words of measurements, those of our own short labels, and those that ICD-10-CM writes in lower case, so that few
+    names are among them."""
+    terms = re.findall(r"(?<![\w'])[a-z]{2,}(?!\w)", " ".join(icd10_descriptions().values()))
+    return _MEASURED | frozenset(terms) | frozenset(re.findall(r"[a-z]{2,}", " ".join(labels().values()).casefold()))
+
+
+def are_terms(words: Iterable[str]) -> bool:
+    """Whether all words are those of diagnoses and measurements, as in a code's long name.
+
+    >>> are_terms(["Creatinine", "in", "serum", "or", "plasma"]), are_terms(["seen", "with", "her", "daughter"])
+    (True, False)
+    """
+    return all(word.casefold() in _words_of_terms() for word in words)
+
+
+def is_surname(word: str) -> bool:
+    """Whether a word of terms is a common name too.
+
+    >>> is_surname("BROWN"), is_surname("SODIUM")
+    (True, False)
+    """
+    return word.casefold() in _SURNAMES
 
 
 def is_descriptor(keyword: str) -> bool:

@@ -101,9 +101,7 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     voxels = study.voxels_hu.copy(order="F")
     for box in boxes:
         voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
-    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."
-    if len(boxes) == 1:
-        note = note.replace("1 boxes", "1 box")
+    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'place')} set to {AIR_HU} HU."
     return replace(study, voxels_hu=voxels, notes=(*study.notes, note))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +23,9 @@ from core.load.words import count_of
 from core.privacy.dicom import search_dicom
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
+from core.privacy.nifti import search_nifti
 from core.privacy.nifti_out import rebuild_nifti
+from core.privacy.ocr import NoTextReader
 from core.privacy.people import Person, identities
 from core.privacy.profile import Rules, clean_dataset, mark_cleaned
 from core.privacy.pseudonyms import Pseudonyms
@@ -123,13 +126,10 @@ def deidentify(
     writer = _Writer(out, names, report, limits, _words_of_patients(images))
     _make_folder(out)
     done, total = 0.0, max(len(images) + len(niftis), 1)
-    for series in _series(images):
-        for handled in writer.write_series(series):
-            done += handled / 2
-            if progress:
-                progress(done / total, f"{int(done)} of {count_of(total, 'file')}")
-    for entry in niftis:
-        writer.write_nifti(entry)
+    for handled in writer.write_all(images, niftis):
+        done += handled
+        if progress:
+            progress(done / total, f"{int(done)} of {count_of(total, 'file')}")
     report.patients = len(writer.patients)
     if not report.written:
         _drop_empty(out)
@@ -248,6 +248,15 @@ class _Writer:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self.patients: set[str] = set()
 
+    def write_all(self, images: Iterable[_Image], niftis: Iterable[Entry]) -> Iterator[float]:
+        """Clean and write every file; how many more are done, halves where a file is read and written apart."""
+        for series in _series(images):
+            for handled in self.write_series(series):
+                yield handled / 2
+        for entry in niftis:
+            self.write_nifti(entry)
+            yield 1
+
     def write_series(self, series: list[_Image]) -> Iterator[int]:
         """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice."""
         batches = [series[start : start + BATCH] for start in range(0, len(series), BATCH)]
@@ -284,11 +293,16 @@ class _Writer:
             self._save(self._image_path(image), data)
 
     def write_nifti(self, entry: Entry) -> None:
-        """Rebuild one NIfTI file."""
+        """Rebuild one NIfTI file, or count it as left out. Raises NoTextReader."""
         try:
             data, blanked = rebuild_nifti(entry.read(0, None), limits=self._limits)
+        except NoTextReader:
+            raise
         except Exception:
             self._report.left_out[UNREADABLE] += 1
+            return
+        if search_nifti(memory_entry("volume.nii", gzip.decompress(data)), ()):
+            self._report.left_out[SURVIVED] += 1
             return
         self._report.blanked += blanked
         self._save(self._out / f"volume-{self._number(('nifti',), entry.name + str(id(entry))):04d}.nii.gz", data)

@@ -41,9 +41,9 @@ def _decide(words: str) -> None:
             key="strip",
             type="primary",
             on_click=session.decide_intake,
-            help="The case keeps voxels, geometry, and every event with its number and its time (as days). Texts, codes, units and "
-            "descriptions of the record in which the search found something are removed or replaced, text in the "
-            "pictures is blanked, and notes say how many; the files are dropped.",
+            help="The case keeps voxels, geometry, and every event with its number and its time (as days). Texts, "
+            "codes, units and descriptions of the record in which the search found something are removed or replaced, "
+            "text in the pictures is blanked, and notes say how many; the files are dropped.",
         )
         st.button("Stop", key="stop_load", on_click=_stop, help="Drop the files and everything read from them.")
 

@@ -241,7 +241,10 @@ class Intake:
     # ------------------------------------------------------------ the end
 
     def open_parts(self) -> tuple[CtStudy | None, Timeline | None]:
-        """CT and record for the case: as read while identifiers are undecided, stripped once they are decided."""
+        """CT and record for the case: as read while identifiers are undecided, stripped once they are decided.
+
+        Raises UserFacingError where nothing is ready.
+        """
         if not self.complete:
             raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
         found = cast("Found | None", self._result("findings"))

@@ -114,7 +114,8 @@ def deidentify(
     source: a file, folder or archive as for `core.load.load_study`. out: a new or empty folder, neither inside the
     source nor around it. pseudonyms: keyed replacements; by default under a secret that ends with this run, so that a
     later run gives other ones. Files get new names: P<hash>/study-1/series-1/00001.dcm, volume-0001.nii.gz.
-    Raises UserFacingError for a source or an output folder that cannot be used; single files are left out and counted.
+    Single files that cannot be cleaned are left out and counted. Raises UserFacingError for a source or an output
+    folder that cannot be used, and NoTextReader (`core.privacy.ocr`).
     """
     _check_folders(source, out)
     names = pseudonyms or Pseudonyms()
@@ -249,7 +250,10 @@ class _Writer:
         self.patients: set[str] = set()
 
     def write_all(self, images: Iterable[_Image], niftis: Iterable[Entry]) -> Iterator[float]:
-        """Clean and write every file; how many more are done, halves where a file is read and written apart."""
+        """Clean and write every file; how many more are done, halves where a file is read and written apart.
+
+        Raises NoTextReader, and UserFacingError where a file cannot be written.
+        """
         for series in _series(images):
             for handled in self.write_series(series):
                 yield handled / 2
@@ -258,7 +262,10 @@ class _Writer:
             yield 1
 
     def write_series(self, series: list[_Image]) -> Iterator[int]:
-        """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice."""
+        """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice.
+
+        Raises NoTextReader.
+        """
         batches = [series[start : start + BATCH] for start in range(0, len(series), BATCH)]
         handled: list[int] = []
         text = text_of_series(self._decoded(batch, handled) for batch in batches)

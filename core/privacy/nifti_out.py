@@ -66,7 +66,8 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
     A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit and both
-    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`.
+    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`,
+    and NoTextReader.
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0

@@ -31,7 +31,7 @@ class PixelSearch:
         self._found: dict[tuple[str, str], Finding] = {}
 
     def add_dicom(self, entry: Entry) -> None:
-        """Take the images of one DICOM file."""
+        """Take the images of one DICOM file. Raises NoTextReader."""
         try:
             frames = decode(read_bounded(entry.read(0, None), limits=self._limits), limits=self._limits)
         except Exception:  # decoders may raise anything on damaged pixels
@@ -58,7 +58,7 @@ class PixelSearch:
             self._unreadable()
 
     def finish(self) -> tuple[Finding, ...]:
-        """Read what is left; all findings."""
+        """Read what is left; all findings. Raises NoTextReader."""
         for stack in self._waiting.values():
             self._read(stack)
         self._waiting.clear()

@@ -42,7 +42,7 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
     bytes behind the voxels; tables and records of events (column names, values, free text, dates, ages over 89); gzip,
     zip and tar headers; file and entry names. pixels: also read text burned into DICOM images and NIfTI volumes,
     about 15 s for 100 slices of 512 x 512, more where text is found; `find_burned_in_text` does it on a loaded study.
-    Raises UserFacingError where the source cannot be opened.
+    Raises UserFacingError where the source cannot be opened, or its pixels not be searched for want of a text reader.
     """
     return search_sources([source], pixels=pixels, limits=limits).findings
 

@@ -25,7 +25,8 @@ REFERRED = "Referred by Dr. Jane Doe, 555-010-1234"
 IDENTIFYING = {
     "a name and a number": "Mr John Smith tel 555-010-1234", "a title": "Dr.Smith", "a signature": "Signed Doe, Jane",
     "capitals": "DOE, JANE", "a date": "12.05.1945", "an id": "MRN 4711234", "an address": "jane@doe.org",
-    "an age": "woman aged 94", "a sentence": "she walks with her daughter every day",
+    "an age": "woman aged 94", "a month in words": "12 May 1945", "a title in German": "Frau Müller",
+    "a telephone": "call 030-1234567", "a sentence": "she walks with her daughter every day",
 }  # fmt: skip
 
 
@@ -93,7 +94,9 @@ EVERYDAY = [
     "FHIR//Malignant neoplasm of upper lobe of right lung", "NDC//00071015523", "NDC//00071-0155-23", "CPT//71275",
     "DRG//APR//468//OTHER KIDNEY & URINARY TRACT DIAGNOSES, SIGNS & SYMPTOMS", "LAB//50912//mg/dL", "BNP",
     "MEDICATION//START//Potassium Chloride Replacement (Critical Care and Oncology)", "LAB//SODIUM, URINE",
-    "http://loinc.org|2160-0", "http://snomed.info/sct|59282003", "TRANSFER_TO//admit//Med/Surg/Trauma", "ATC//B01AF02",
+    "http://loinc.org|2160-0", "http://snomed.info/sct|59282003", "http://www.nlm.nih.gov/research/umls/rxnorm|197361",
+    "FHIR//Encounter for general adult medical examination without abnormal findings", "CALCIUM, IONIZED",
+    "TRANSFER_TO//admit//Med/Surg/Trauma", "ATC//B01AF02",
 ]  # fmt: skip
 
 
@@ -119,7 +122,7 @@ def test_everyday_descriptions_and_results_stay(words: str) -> None:
         assert stripped(found, study, timeline)[1] is timeline
 
 
-def bundle(*concepts: dict[str, object], **more: object) -> Source:
+def bundle(*concepts: Mapping[str, object], **more: object) -> Source:
     """Conditions of one patient."""
     entries = [
         {"resource": {"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": concept,
@@ -165,7 +168,7 @@ def test_the_name_on_the_scan_is_looked_for_in_the_record(as_one: bool) -> None:
     record = table("7,2020-01-03,LAB//1,,,discussed with Quartzson,", "7,2020-01-04,LAB//Quartzson panel,1,,,")
     scan = named_scan()
     if as_one:
-        everywhere = find_identifiers([record, *scan], pixels=False)  # type: ignore[misc]
+        everywhere = find_identifiers([record, *scan], pixels=False)  # type: ignore[list-item, misc]
         assert ("name", "column 6") in {(item.category, item.where) for item in everywhere}
     found, study, timeline = looked_at(record, scan)
     assert {"record, text of 1 event", "record, code of 1 event"} <= shown(found)

@@ -6,11 +6,18 @@ import re
 from collections.abc import Collection
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s*[A-Z]\w*")
+TITLE = r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?)\b\.?"
+_TITLED = re.compile(rf"{TITLE}\s*[A-ZÀ-ÖØ-Þ]\w*")
+_MONTH = (
+    r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
+    r"|uar|ruar|z|i)?"
+)
 DATE = re.compile(
     r"(?<!\d)(?:18|19|20)\d{2}(?P<gap>[-/.]?)(?:0[1-9]|1[0-2])(?P=gap)(?:0[1-9]|[12]\d|3[01])(?!\d)"
     rf"|(?<![\d./-]){_DAY}(?P<mark>[./]){_DAY}(?P=mark)(?:(?:18|19|20)\d{{2}}|\d{{2}})(?!\d|[./-]\d)"
     rf"|(?<![\d./-]){_DAY}-{_DAY}-(?:18|19|20)\d{{2}}(?!\d|-\d)"
+    rf"|(?i:(?<![\d./-]){_DAY}[. -]{{1,2}}{_MONTH}[., -]{{1,2}}(?:18|19|20)\d{{2}}(?!\d))"
+    rf"|(?i:\b{_MONTH}[. ]{{1,2}}{_DAY}[, ]{{1,2}}(?:18|19|20)\d{{2}}(?!\d))"
 )
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),

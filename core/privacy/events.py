@@ -67,17 +67,21 @@ def _in_doubt(judged: Judged) -> Judged:
 
 
 def _categories(text: str, part: str, tokens: Collection[str], is_unusual: bool) -> set[str]:
-    """Categories of one value; a long number is what codes are made of, elsewhere it may be an id.
+    """Categories of one value; a long number is what codes are made of, elsewhere and among words it may be an id.
 
     is_unusual: whether it comes from a column whose name does not say what it holds, so that it may be a sentence.
     """
     if part == "code":
         prefix, marked, _ = text.partition("//")
         is_term = not is_unusual and marked != "" and prefix not in _WORDS_ALONE
-        pieces = (_found(piece, tokens, is_term) for piece in text.split("//"))
-        return _found(text, tokens, True).union(*pieces)
-    numbers = {"number"} if identifying(text) == "number" else set()
-    return numbers | _found(text, tokens, part == "description" and not is_unusual)
+        pieces = text.split("//")
+        numbers = (_number(piece) for piece in pieces if " " in piece and not is_term)
+        return _found(text, tokens, True).union(*(_found(piece, tokens, is_term) for piece in pieces), *numbers)
+    return _number(text) | _found(text, tokens, part == "description" and not is_unusual)
+
+
+def _number(text: str) -> set[str]:
+    return {"number"} if identifying(text) == "number" else set()
 
 
 def _found(text: str, tokens: Collection[str], is_term: bool) -> set[str]:

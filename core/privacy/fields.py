@@ -91,7 +91,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "name",
         re.compile(
-            r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]|[A-Za-z]{2,}\^[A-Za-z]+"
+            r"[A-Za-z]{2,}\^[A-Za-z]+"
             r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
             rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
         ),
@@ -103,9 +103,10 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
-    r"https?://(?:[\w-]+\.)*(?:loinc|hl7|snomed|unitsofmeasure|nih|who|whocc|ama-assn)\.(?:org|info|gov|int|no)\b"
+    r"(?<![@\w.-])(?:https?://)?(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
+    r"|(?:nih|cms|cdc|fda)\.gov|(?:fhir|dimdi|bfarm|gematik)\.de|ihe\.net)\b|\burn:oid:[\d.]+"
 )
-"""Publishers of terminologies, whose addresses stand before codes."""
+"""Publishers of terminologies, whose addresses and numbers stand before codes."""
 _SENTENCE_WORDS = 6
 _ALONE = re.compile(r"(?<![\w.-])(?<!//)\d+(?![\w-]|\.\d)")
 _MOST_VALUE_DIGITS = 4

@@ -160,6 +160,17 @@ def test_nifti_texts_extensions_and_gzip_headers_are_found() -> None:
     assert find_identifiers(("scan.nii", nifti_file())) == ()
 
 
+@pytest.mark.parametrize("kind", [b"ni2", b"n+2", b"ni1"])
+@pytest.mark.parametrize("dtype", ["<i2", ">i2"])
+def test_a_nifti_1_file_is_searched_as_one_whatever_its_texts_begin_with(kind: bytes, dtype: str) -> None:
+    data = nifti_file(dtype=dtype, patch=[(4, "10s", kind), (148, "80s", b"DOE^JOHN 19450101")])
+    assert load_study(("scan.nii", data)).shape
+    found = find_identifiers(("scan.nii", data))
+    assert {item.where for item in found} == {"NIfTI field data_type", "NIfTI field descrip"}
+    plain = nifti_file(dtype=dtype, patch=[(148, "80s", b"DOE^JOHN 19450101")])
+    assert {item.where for item in find_identifiers(("scan.nii", plain))} == {"NIfTI field descrip"}
+
+
 def test_unreadable_files_are_said_to_be_unsearched() -> None:
     data = to_bytes(dicom_slices(Grid())[0])
     found = find_identifiers(("a.dcm", data[:300]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pydicom
@@ -10,7 +11,9 @@ from ct_factory import Grid, dicom_slices, to_bytes
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from core.privacy import find_identifiers
+from core.load.identifying import WORDS
+from core.load.words import is_safe_word
+from core.privacy import find_identifiers, vocabulary
 from core.privacy.deidentify import deidentify
 from core.privacy.profile import Rules, clean_dataset
 from core.privacy.pseudonyms import Pseudonyms
@@ -154,3 +157,13 @@ def test_codes_of_local_schemes_go_even_in_a_public_form(scheme: str, kept: str)
     clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
     assert dataset.AnatomicRegionSequence[0].CodeValue == kept
     assert dataset.AnatomicRegionSequence[0].CodeMeaning == "Chest"
+
+
+def test_no_word_is_listed_twice_and_each_can_be_met() -> None:
+    blocks = re.findall(r'"""\n([^"]*)"""\.split', Path(vocabulary.__file__).read_text("utf-8"))
+    for number, listed in enumerate([*(block.split() for block in blocks), " ".join(blocks[:2]).split()]):
+        assert sorted(set(listed)) == sorted(listed), number
+        assert all(WORDS.fullmatch(word) for word in listed)
+    assert not [word for word in " ".join(blocks[:2]).split() if is_safe_word(word)], (
+        "those of core.load.words count too"
+    )

@@ -228,8 +228,10 @@ class Intake:
 
     def _advance_checks(self) -> None:
         sources = [source for source in (self.scan, self.record) if source is not None]
-        study, timeline = self.study, self.timeline
-        self._start("findings", "Searching for identifiers", lambda tell: search(sources, study, tell))
+        study, timeline, columns = self.study, self.timeline, self.columns
+        self._start(
+            "findings", "Searching for identifiers", lambda tell: search(sources, study, tell, timeline, columns)
+        )
         self._start("quality", "Judging the quality", lambda tell: assess(study, timeline))
 
     def _start(self, step: str, words: str, work: Callable[[Tell], Any]) -> None:
@@ -239,13 +241,16 @@ class Intake:
     # ------------------------------------------------------------ the end
 
     def open_parts(self) -> tuple[CtStudy | None, Timeline | None]:
-        """CT and record for the case: as read while identifiers are undecided, stripped once they are decided."""
+        """CT and record for the case: as read while identifiers are undecided, stripped once they are decided.
+
+        Raises UserFacingError where nothing is ready.
+        """
         if not self.complete:
             raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
         found = cast("Found | None", self._result("findings"))
         if found is None or not self.released:
             return self.study, self.timeline
-        return strip(self.study, self.timeline, found.boxes)
+        return strip(self.study, self.timeline, found.boxes, found.words, found.columns)
 
 
 def _study_reader(source: Source, series: str | None, repairs: Iterable[Repair]) -> Callable[[Tell], CtStudy]:

@@ -1,36 +1,61 @@
-"""One search over everything that was handed over: files and, once they are read, the pixels themselves."""
+"""One search over everything that was handed over: files and, once they are read, the record and the pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from core.intake.job import Tell
 from core.load.entries import Source
-from core.privacy import Finding, find_identifiers
+from core.privacy import Finding
 from core.privacy.burned_in import TextBox, find_burned_in_text
-from core.records import CtStudy
+from core.privacy.events import doubts_of, search_timeline
+from core.privacy.fields import FIELD_CATEGORIES, field_name
+from core.privacy.search import search_sources
+from core.records import CtStudy, Timeline
 
 
 @dataclass(frozen=True)
 class Found:
-    """What may identify a person: each place once with its value masked, and where text stands in the voxels."""
+    """What may identify a person, and what stripping goes by.
+
+    findings: each place once with its value masked. boxes: where text stands in the voxels. words: of the patient's
+    name and id. columns: role -> column, as the reader mapped them.
+    """
 
     findings: tuple[Finding, ...]
-    boxes: tuple[TextBox, ...]
+    boxes: tuple[TextBox, ...] = ()
+    words: frozenset[str] = field(default=frozenset(), repr=False)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def search(sources: Sequence[Source], study: CtStudy | None, tell: Tell) -> Found:
-    """Identifiers in the files of all sources, and text burned into the study. Raises UserFacingError."""
-    found: dict[tuple[str, str], Finding] = {}
-    for number, source in enumerate(sources):
-        tell(number / (len(sources) + 1), "Searching headers, texts and names for identifiers")
-        found.update({(item.category, item.where): item for item in find_identifiers(source, pixels=False)})
-    share, words = len(sources) / (len(sources) + 1), "Searching the pictures for text"
-    tell(share, words)
-    boxes = () if study is None else find_burned_in_text(study, step=lambda: tell(share, words))
-    texts = [Finding("burned-in text", f"pixels, {_place(box)}", box.masked) for box in boxes]
-    return Found((*found.values(), *texts), boxes)
+def search(
+    sources: Sequence[Source],
+    study: CtStudy | None,
+    tell: Tell,
+    timeline: Timeline | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Found:
+    """Identifiers in the files of all sources, in the record, and in text burned into the study.
+
+    columns: role -> column, as the reader mapped them. Raises UserFacingError.
+    """
+    reading, looking = "Searching headers, texts and names for identifiers", "Searching the pictures for text"
+    searched = search_sources(sources, pixels=False, step=lambda: tell(0.0, reading))
+    columns = columns or {}
+    findings = [item for item in searched.findings if not _says_code(item, columns)]
+    if timeline is not None:
+        findings += search_timeline(timeline, doubts_of(timeline, searched.words, columns))
+    tell(0.5, looking)
+    boxes = () if study is None else find_burned_in_text(study, step=lambda: tell(0.5, looking))
+    findings += [Finding("burned-in text", f"pixels, {_place(box)}", box.masked) for box in boxes]
+    return Found(tuple(findings), boxes, searched.words, columns)
+
+
+def _says_code(item: Finding, columns: Mapping[str, str]) -> bool:
+    """Whether a column that the reader said to hold codes is reported for its name; its codes are judged one by one."""
+    name = field_name(columns.get("code", ""))
+    return item.where in (f"column {name}", f"field {name}") and item.category == FIELD_CATEGORIES.get(name)
 
 
 def _place(box: TextBox) -> str:

@@ -1,42 +1,44 @@
-"""What an opened case may carry: voxels, geometry and coded events, without the texts that could identify."""
+"""What an opened case may carry: voxels, geometry and events, without what the search found in their words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-
-import pandas as pd
 
 from core.load.words import count_of
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
-from core.privacy.fields import is_identifying
+from core.privacy.events import NO_COLUMNS, Columns, clean_timeline, doubts_of
 from core.records import CtStudy, Timeline
 
 
 def strip(
-    study: CtStudy | None, timeline: Timeline | None, boxes: Sequence[TextBox] = ()
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    boxes: Sequence[TextBox] = (),
+    words: Collection[str] = (),
+    columns: Columns = NO_COLUMNS,
 ) -> tuple[CtStudy | None, Timeline | None]:
     """The case without residual identifiers.
 
-    boxes: where text was found in the voxels; these places are blanked as air on every slice.
+    boxes: where text was found in the voxels; these places are blanked as air on every slice. words, columns: as in
+    `core.intake.search.Found`.
 
     A `CtStudy` is voxels, affine and allow-listed words already: headers, names and bytes around the pixels stay behind
-    with the files. Of a timeline, texts and descriptions that look like a name, number, contact or date are removed.
+    with the files, and the patient's own words leave its description. Of a timeline, codes, units, texts and
+    descriptions go as the search judged them (`core.privacy.events`); times, numbers and all other words stay.
     """
-    cleaned = None if study is None else blank_text(study, on_every_slice(study, boxes))
-    return cleaned, None if timeline is None else _strip_texts(timeline)
+    if study is not None:
+        study = _without_own_words(blank_text(study, on_every_slice(study, boxes)), words)
+    if timeline is not None:
+        timeline = clean_timeline(timeline, doubts_of(timeline, words, columns))
+    return study, timeline
 
 
-def _strip_texts(timeline: Timeline) -> Timeline:
-    texts = timeline.events["text_value"]
-    flagged = texts.map(lambda text: isinstance(text, str) and is_identifying(text))
-    words = {code: text for code, text in timeline.code_descriptions.items() if not is_identifying(text)}
-    dropped = int(flagged.sum())
-    if not dropped and len(words) == len(timeline.code_descriptions):
-        return timeline
-    notes = [*timeline.notes]
-    if dropped:
-        notes.append(f"Removed, as it looked identifying: the free text of {count_of(dropped, 'event')}.")
-    kept = [None if drop else text for text, drop in zip(texts, flagged, strict=True)]
-    events = timeline.events.assign(text_value=pd.Series(kept, timeline.events.index, dtype=object))
-    return replace(timeline, events=events, notes=tuple(notes), code_descriptions=words, digest="")
+def _without_own_words(study: CtStudy, words: Collection[str]) -> CtStudy:
+    """The study without words of the patient's name, which may be those of anatomy, in its description."""
+    given = study.description.split()
+    kept = [word for word in given if word.casefold() not in words]
+    if len(kept) == len(given):
+        return study
+    note = f"Removed from the series description, as in the patient's name: {count_of(len(given) - len(kept), 'word')}."
+    return replace(study, description=" ".join(kept) or "CT series", notes=(*study.notes, note))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from core.load.identifying import spans_of_identifiers
+
 EXPORT_AGAIN = "Export the series again from the archive, complete and unmodified."
 
 _TERMS = frozenset(
@@ -23,19 +25,28 @@ _KERNELS = frozenset(
     """.split()  # noqa: SIM905
 )
 _KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?|FC\d{2}|I\d{2}[a-z]")
+_WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
 _SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
 
 
 def describe_series(text: str) -> str:
     """The known words, short numbers and kernel codes of a series description; "CT series" where none is known.
 
-    >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101")
-    'Thorax Routine 8.0.0 B40f'
+    Numbers that stand together as in a date or an id are left out, before and after other words have gone.
+
+    >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101"), describe_series("Chest 12.05.45")
+    ('Thorax Routine 8.0.0 B40f', 'Chest')
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    words = [word for word in re.split(r"[\s_/\\,;:()\[\]^+=-]+", spaced) if word]
-    safe = [word for word in words if is_safe_word(word)]
+    safe = _harmless_words(" ".join(word for word in _harmless_words(spaced) if is_safe_word(word)))
     return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
+
+
+def _harmless_words(text: str) -> list[str]:
+    """Words that touch no span which would identify though each of its words is plain."""
+    barred = spans_of_identifiers(text)
+    found = _WORD.finditer(text)
+    return [word[0] for word in found if not any(word.start() < stop and word.end() > start for start, stop in barred)]
 
 
 def is_safe_word(word: str) -> bool:

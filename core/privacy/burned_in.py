@@ -87,7 +87,7 @@ def find_burned_in_text(
     study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes. Planes are read along the axis of the largest
     voxel size where it exceeds the others by half (the acquisition's slices), else along k, in display order
     (patient's right on the left). Text of one or two characters (side markers) is not reported.
-    step: called before each picture is read; may raise, to stop.
+    step: called before each picture is read; may raise, to stop. Raises NoTextReader (`core.privacy.ocr`).
     """
     voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
     axis = _slice_axis(study.spacing_mm) if isinstance(study, CtStudy) else 2
@@ -101,9 +101,7 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     voxels = study.voxels_hu.copy(order="F")
     for box in boxes:
         voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
-    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'box')}es set to {AIR_HU} HU."
-    if len(boxes) == 1:
-        note = note.replace("1 boxes", "1 box")
+    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'place')} set to {AIR_HU} HU."
     return replace(study, voxels_hu=voxels, notes=(*study.notes, note))
 
 
@@ -126,7 +124,10 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
 
 
 def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
-    """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds)."""
+    """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds).
+
+    Raises NoTextReader.
+    """
     found: list[PlaneBox] = []
     for _ in range(ROUNDS):
         boxes = find_text(planes, step)
@@ -143,6 +144,7 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[Pl
     """Text in a stack of planes (n, rows, columns) of any grey values, each plane as it is displayed.
 
     Neighbouring boxes of one run of planes stay apart; the same place is reported once per run of planes.
+    Raises NoTextReader.
     """
     if min(planes.shape[1:]) < LEAST_SIDE:
         return []

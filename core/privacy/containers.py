@@ -9,12 +9,13 @@ from pathlib import PurePath
 
 from core.errors import UserFacingError
 from core.load.entry import Entry, memory_entry
+from core.load.identifying import identifying
 from core.load.inflate import packing_of
 from core.load.limits import MIB, Limits
 from core.load.tar_members import tar_headers
 from core.load.zip_members import open_zip
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, printable_runs
+from core.privacy.patterns import printable_runs
 
 _SHORT_HEADER, _HEADER = 512, 1 << 17
 _MOST_HEADERS = 32 * MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +23,9 @@ from core.load.words import count_of
 from core.privacy.dicom import search_dicom
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
+from core.privacy.nifti import search_nifti
 from core.privacy.nifti_out import rebuild_nifti
+from core.privacy.ocr import NoTextReader
 from core.privacy.people import Person, identities
 from core.privacy.profile import Rules, clean_dataset, mark_cleaned
 from core.privacy.pseudonyms import Pseudonyms
@@ -111,7 +114,8 @@ def deidentify(
     source: a file, folder or archive as for `core.load.load_study`. out: a new or empty folder, neither inside the
     source nor around it. pseudonyms: keyed replacements; by default under a secret that ends with this run, so that a
     later run gives other ones. Files get new names: P<hash>/study-1/series-1/00001.dcm, volume-0001.nii.gz.
-    Raises UserFacingError for a source or an output folder that cannot be used; single files are left out and counted.
+    Single files that cannot be cleaned are left out and counted. Raises UserFacingError for a source or an output
+    folder that cannot be used, and NoTextReader (`core.privacy.ocr`).
     """
     _check_folders(source, out)
     names = pseudonyms or Pseudonyms()
@@ -123,13 +127,10 @@ def deidentify(
     writer = _Writer(out, names, report, limits, _words_of_patients(images))
     _make_folder(out)
     done, total = 0.0, max(len(images) + len(niftis), 1)
-    for series in _series(images):
-        for handled in writer.write_series(series):
-            done += handled / 2
-            if progress:
-                progress(done / total, f"{int(done)} of {count_of(total, 'file')}")
-    for entry in niftis:
-        writer.write_nifti(entry)
+    for handled in writer.write_all(images, niftis):
+        done += handled
+        if progress:
+            progress(done / total, f"{int(done)} of {count_of(total, 'file')}")
     report.patients = len(writer.patients)
     if not report.written:
         _drop_empty(out)
@@ -248,8 +249,23 @@ class _Writer:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self.patients: set[str] = set()
 
+    def write_all(self, images: Iterable[_Image], niftis: Iterable[Entry]) -> Iterator[float]:
+        """Clean and write every file; how many more are done, halves where a file is read and written apart.
+
+        Raises NoTextReader, and UserFacingError where a file cannot be written.
+        """
+        for series in _series(images):
+            for handled in self.write_series(series):
+                yield handled / 2
+        for entry in niftis:
+            self.write_nifti(entry)
+            yield 1
+
     def write_series(self, series: list[_Image]) -> Iterator[int]:
-        """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice."""
+        """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice.
+
+        Raises NoTextReader.
+        """
         batches = [series[start : start + BATCH] for start in range(0, len(series), BATCH)]
         handled: list[int] = []
         text = text_of_series(self._decoded(batch, handled) for batch in batches)
@@ -284,11 +300,16 @@ class _Writer:
             self._save(self._image_path(image), data)
 
     def write_nifti(self, entry: Entry) -> None:
-        """Rebuild one NIfTI file."""
+        """Rebuild one NIfTI file, or count it as left out. Raises NoTextReader."""
         try:
             data, blanked = rebuild_nifti(entry.read(0, None), limits=self._limits)
+        except NoTextReader:
+            raise
         except Exception:
             self._report.left_out[UNREADABLE] += 1
+            return
+        if search_nifti(memory_entry("volume.nii", gzip.decompress(data)), ()):
+            self._report.left_out[SURVIVED] += 1
             return
         self._report.blanked += blanked
         self._save(self._out / f"volume-{self._number(('nifti',), entry.name + str(id(entry))):04d}.nii.gz", data)

@@ -18,8 +18,9 @@ from pydicom.dataelem import RawDataElement
 from core.errors import UserFacingError
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, is_long_number, is_ramp, printable_runs
+from core.privacy.patterns import is_long_number, is_ramp, printable_runs
 from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
 from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words, plain_text

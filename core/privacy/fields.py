@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from core.privacy.patterns import DATE, identifying
+from core.load.identifying import DATE, WORDS, identifying
+from core.privacy.vocabulary import are_terms, is_surname
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
@@ -90,7 +91,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "name",
         re.compile(
-            r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s+[A-Z]|[A-Za-z]{2,}\^[A-Za-z]+|\b[A-Z]{2,},\s?[A-Z]{2,}\b"
+            r"[A-Za-z]{2,}\^[A-Za-z]+"
             r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
             rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
         ),
@@ -100,7 +101,20 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"\b(?:9\d|1[0-2]\d)[ -]?(?:years?|yrs?|y[./]?o)\b|\baged?\s+(?:9\d|1[0-2]\d)\b", re.IGNORECASE),
     ),
 )
+_CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
+_PUBLIC_HOST = re.compile(
+    r"(?<![@\w.-])(?:https?://)?(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
+    r"|(?:nih|cms|cdc|fda)\.gov|(?:fhir|dimdi|bfarm|gematik)\.de|ihe\.net)\b|\burn:oid:[\d.]+"
+)
+"""Publishers of terminologies, whose addresses and numbers stand before codes."""
 _SENTENCE_WORDS = 6
+_ALONE = re.compile(r"(?<![\w.-])(?<!//)\d+(?![\w-]|\.\d)")
+_MOST_VALUE_DIGITS = 4
+
+
+def begins_with_date(text: str) -> bool:
+    """Whether a value of a record is a date, or a year and month, with or without a time of day."""
+    return bool(re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", text))
 
 
 def field_name(name: str) -> str:
@@ -113,25 +127,40 @@ def field_name(name: str) -> str:
     return re.sub(r"[\s.-]+", "_", spaced).lower()
 
 
-def in_free_text(text: str, tokens: Collection[str] = ()) -> set[str]:
+def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = False) -> set[str]:
     """Categories of identifier that a text value seems to hold; "free text" where it reads like a sentence.
+
+    A text whose words are all those of diagnoses and measurements is no sentence, however long. tokens: case-folded
+    words of the patient's name and id; short numbers among them count only where they stand alone beside words.
+    is_term: whether the text stands where codes and their names do, some of which are long.
 
     >>> sorted(in_free_text("Seen by Dr Smith, call 555-010-1234")), in_free_text("ICD10CM//I26.99")
     (['contact', 'free text', 'name'], set())
+    >>> in_free_text("she walks with her daughter every day"), in_free_text("Malignant neoplasm of upper lobe of lung")
+    ({'free text'}, set())
     """
+    text = _PUBLIC_HOST.sub("", text)
     found = {category for category, pattern in _FREE if pattern.search(text)}
-    words = re.findall(r"[A-Za-z]{2,}", text)
-    if tokens and identifying(text, tokens) == "name":
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    if identifying(text) == "name" or _name_in_capitals(text) or _holds_own_word(text, tokens):
         found.add("name")
-    if len(words) >= _SENTENCE_WORDS or (found and len(words) > 2):
+    is_sentence = not is_term and len(words) >= _SENTENCE_WORDS and not are_terms(words)
+    if is_sentence or (found and len(words) > 2):
         found.add("free text")
     return found
 
 
-def is_identifying(text: str) -> bool:
-    """Whether a text of a record seems to hold an identifier: what a search reports, stripping must take out.
+def _name_in_capitals(text: str) -> bool:
+    """Whether two words in capitals around a comma are a name ("DOE, JANE"), not a test ("SODIUM, URINE")."""
+    pairs = _CAPITALS.finditer(text)
+    return any(not are_terms(pair.groups()) or is_surname(pair[1]) for pair in pairs)
 
-    >>> is_identifying("Signed Doe, Jane"), is_identifying("DOE, JANE"), is_identifying("no growth after two days here")
-    (True, True, False)
-    """
-    return identifying(text) is not None or bool(in_free_text(text) - {"free text"})
+
+def _holds_own_word(text: str, tokens: Collection[str]) -> bool:
+    """Whether a word is one of the patient's own; a code's or a value's digits are not a patient id by chance."""
+    if not tokens:
+        return False
+    folded = text.casefold()
+    numbers = {number for number in _ALONE.findall(folded) if len(number) > _MOST_VALUE_DIGITS or number != folded}
+    own = {token for token in tokens if not token.isdigit()}
+    return bool(own & set(WORDS.findall(folded)) or numbers & set(tokens))

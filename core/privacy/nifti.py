@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import identifying, printable_runs
+from core.privacy.patterns import printable_runs
 
 _NIFTI1_TEXTS = (
     ("data_type", 4, 14),
@@ -21,12 +22,13 @@ _NIFTI1_TEXTS = (
 _NIFTI2_TEXTS = (("descrip", 240, 320), ("aux_file", 320, 344), ("intent_name", 508, 524), ("unused", 525, 540))
 _KNOWN_TEXTS = frozenset((b"", b"virtual patient", b"FSL5.0", b"FSL6.0", b"NiBabel", b"TE=0"))
 _TAIL = 1 << 20
+_SIZES = (348, 540)
 
 
 def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
     """Findings of one NIfTI file; its voxels are searched elsewhere."""
     head = bytes(entry.read(0, 544))
-    second = head[4:6] == b"n+" or head[4:6] == b"ni"
+    order, second = layout(head)
     found = []
     for name, start, stop in _NIFTI2_TEXTS if second else _NIFTI1_TEXTS:
         text = head[start:stop].split(b"\0", 1)[0].strip()
@@ -35,40 +37,40 @@ def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
             category = identifying(text.decode("latin-1"), tokens) or "free text"
             found.append(Finding(category, f"NIfTI field {name}", mask(hidden)))
     first = 540 if second else 348
-    between = bytes(entry.read(first, _voxels_start(head, second)))
+    voxels = _voxels_start(head, order, second)
+    between = bytes(entry.read(first, voxels))
     if between[:1] not in (b"", b"\0") or printable_runs(between):
         found.append(Finding("extension", "NIfTI header extension", mask(between)))
-    return found + _behind(entry, head, second)
+    return found + _behind(entry, voxels + _voxel_bytes(head, order, second))
 
 
-def _behind(entry: Entry, head: bytes, second: bool) -> list[Finding]:
+def _behind(entry: Entry, end: int) -> list[Finding]:
     """Text behind the last voxel."""
-    end = _voxels_start(head, second) + _voxel_bytes(head, second)
     if end >= entry.size:
         return []
     runs = printable_runs(entry.read(end, min(entry.size, end + _TAIL)))
     return [Finding("trailing bytes", "behind the voxels", mask(b"".join(runs)))] if runs else []
 
 
-def _order(head: bytes) -> str:
-    return "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
+def layout(head: memoryview | bytes) -> tuple[str, bool]:
+    """(byte order, is NIfTI-2) of a header that `looks_like_nifti` takes for one; both follow from its size."""
+    order = "<" if struct.unpack_from("<i", head)[0] in _SIZES else ">"
+    return order, bool(struct.unpack_from(order + "i", head)[0] == _SIZES[1])
 
 
-def _voxel_bytes(head: bytes, second: bool) -> int:
+def _voxel_bytes(head: bytes, order: str, second: bool) -> int:
     """Bytes that the declared grid takes."""
 
     def at(code: str, start: int) -> tuple[Any, ...]:
-        return struct.unpack_from(_order(head) + code, head, start)
+        return struct.unpack_from(order + code, head, start)
 
     dims, bits = (at("8q", 16), at("h", 14)[0]) if second else (at("8h", 40), at("h", 72)[0])
     edges = dims[1 : min(max(int(dims[0]), 0), 7) + 1]
     return math.prod(max(int(edge), 1) for edge in edges) * max(int(bits), 0) // 8
 
 
-def _voxels_start(head: bytes, second: bool) -> int:
+def _voxels_start(head: bytes, order: str, second: bool) -> int:
     """Where extensions end; at most 16 MiB are searched."""
-    order = _order(head)
-    offset = 0
     if second:
         offset = struct.unpack_from(order + "q", head, 168)[0]
     else:

@@ -16,6 +16,7 @@ from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
 from core.privacy.burned_in import displayed, find_all_text
+from core.privacy.nifti import layout
 from core.privacy.series_text import on_every_picture
 
 _NUMBERS = (
@@ -30,8 +31,7 @@ def open_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[An
     Raises ValueError for pairs of files, colours, complex numbers and files that end early, UserFacingError beyond the
     limits.
     """
-    second = bytes(data[4:6]) == b"n+" or bytes(data[4:6]) == b"ni"
-    kind: Any = nib.Nifti2Header if second else nib.Nifti1Header
+    kind: Any = nib.Nifti2Header if layout(data)[1] else nib.Nifti1Header
     header = kind.from_fileobj(io.BytesIO(bytes(data[:1024])), check=False)
     shape = tuple(int(edge) for edge in header.get_data_shape())
     dtype = header.get_data_dtype()
@@ -66,7 +66,8 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
     A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit and both
-    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`.
+    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`,
+    and NoTextReader.
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0

@@ -31,10 +31,15 @@ class Reading:
     text: str
 
 
+class NoTextReader(UserFacingError):
+    """The text reader does not start; no picture can be searched, so that none may be taken for damaged."""
+
+
 def read_text(picture: Picture, *, least_confidence: float = 0.5) -> list[Reading]:
     """Lines of text in a grey picture (rows, columns); upside-down lines are read too.
 
-    One lock guards the engine, which keeps state between its steps; it holds no picture afterwards.
+    One lock guards the engine, which keeps state between its steps; it holds no picture afterwards. Raises NoTextReader
+    where the reader is not installed.
     """
     colour = np.repeat(np.ascontiguousarray(picture)[:, :, None], 3, axis=2)
     with _LOCK:
@@ -53,7 +58,7 @@ def _engine() -> Any:
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError as missing:
-        raise UserFacingError(
+        raise NoTextReader(
             "The pictures could not be searched for text: the text reader does not start on this machine.",
             "Its packages and the system libraries libGL and glib.",
             "Install them (on Debian: libgl1 and libglib2.0-0) and start again; until then, look for names yourself.",

@@ -1,64 +1,10 @@
-"""Text that looks like an identifier, whatever field it stands in."""
+"""Parts of names, printable text in bytes, and numbers that say more than a count."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
-_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof)\b\.?\s*[A-Z]\w*")
-DATE = re.compile(
-    r"(?<!\d)(?:18|19|20)\d{2}(?P<gap>[-/.]?)(?:0[1-9]|1[0-2])(?P=gap)(?:0[1-9]|[12]\d|3[01])(?!\d)"
-    rf"|(?<![\d./-]){_DAY}(?P<mark>[./]){_DAY}(?P=mark)(?:(?:18|19|20)\d{{2}}|\d{{2}})(?!\d|[./-]\d)"
-    rf"|(?<![\d./-]){_DAY}-{_DAY}-(?:18|19|20)\d{{2}}(?!\d|-\d)"
-)
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),
-    ("name", _TITLED),
-    ("date", DATE),
-    ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
-)
-_CARET = re.compile(r"[A-Za-z]{2,}\^[A-Za-z]+")
-_HARMLESS_NUMBER = re.compile(
-    r"(?<![\d.])(?:\d{1,2}\.\d|\d\.(?:00|25|50|60|75|80|90)|[01]\.\d{3})(?!\d|\.\d)"
-    r"|\b0012,006[2-4]\b|(?<![A-Za-z\d])(?:10918_1|14495_1|15444_[12])(?!\d)"
-)
-"""A decimal, a tag of PS3.15, a compression's ISO number."""
-_NUMBERS = re.compile(r"\d+(?:[^\w#]+\d+|_+\d+)+(?![\dA-Za-z%])")
-_DOTTED = re.compile(r"\d{1,3}(\.\d{1,3}){1,3}")
 _NOBODY = frozenset(("anonymous", "anonymized", "none", "unknown"))
-WORDS = re.compile(r"[^\s_/\\,;:()\[\]^+=.-]+")
-
-
-def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
-    """Category of identifier that `text` seems to hold, or None.
-
-    tokens: parts of the patient's own name and id (case-folded), found elsewhere in the source.
-
-    >>> identifying("JOHN.DOE@EXAMPLE.ORG"), identifying("Thorax 1.0 B45f"), identifying("scan of doe", {"doe"})
-    ('contact', None, 'name')
-    """
-    for category, pattern in (*_PATTERNS, ("name", _CARET)):
-        if pattern.search(text):
-            return category
-    folded = set(WORDS.findall(text.casefold()))
-    return "name" if folded & set(tokens) else None
-
-
-def spans_of_identifiers(text: str, *, versions: bool = False) -> list[tuple[int, int]]:
-    """(start, stop) of what would identify though every word of it is plain: titles, dates, numbers in groups.
-
-    versions: whether dotted numbers ("6.50.018") are versions and so not reported.
-
-    >>> spans_of_identifiers("Thorax 8.0.0 1.25 B40f"), spans_of_identifiers("CT 48-15-23")
-    ([], [(3, 11)])
-    """
-    found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
-    for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
-        groups = re.findall(r"\d+", match[0])
-        if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):
-            found.append(match)
-    return [match.span() for match in found if not (versions and _DOTTED.fullmatch(match[0]))]
 
 
 def name_parts(text: str, shortest: int) -> frozenset[str]:

@@ -14,6 +14,7 @@ from core.privacy.burned_in import find_burned_in_text, find_text
 from core.privacy.finding import Finding
 from core.privacy.images import decode
 from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
+from core.privacy.ocr import NoTextReader
 from core.privacy.reading import read_bounded
 from core.privacy.text_place import PlaneBox, Planes
 
@@ -30,7 +31,7 @@ class PixelSearch:
         self._found: dict[tuple[str, str], Finding] = {}
 
     def add_dicom(self, entry: Entry) -> None:
-        """Take the images of one DICOM file."""
+        """Take the images of one DICOM file. Raises NoTextReader."""
         try:
             frames = decode(read_bounded(entry.read(0, None), limits=self._limits), limits=self._limits)
         except Exception:  # decoders may raise anything on damaged pixels
@@ -44,18 +45,20 @@ class PixelSearch:
             self._read(self._waiting.pop(key))
 
     def add_nifti(self, entry: Entry) -> None:
-        """Read one NIfTI volume."""
+        """Read one NIfTI volume. Raises NoTextReader."""
         try:
             header, voxels = open_nifti(entry.read(0, None), limits=self._limits)
             for view in canonical_voxels(voxels, header):
                 boxes = find_burned_in_text(as_readable(view))
                 for box in boxes:
                     self._keep("a volume", box.masked)
+        except NoTextReader:
+            raise
         except Exception:  # headers may declare anything
             self._unreadable()
 
     def finish(self) -> tuple[Finding, ...]:
-        """Read what is left; all findings."""
+        """Read what is left; all findings. Raises NoTextReader."""
         for stack in self._waiting.values():
             self._read(stack)
         self._waiting.clear()

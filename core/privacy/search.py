@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import Source, expand_entry, plain_entries
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
 from core.privacy.containers import ContainerSearch, search_names
@@ -14,13 +16,22 @@ from core.privacy.dicom import Seen, search_dicom
 from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
 from core.privacy.nifti import search_nifti
-from core.privacy.patterns import identifying, printable_runs
+from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
 
 _MOST_OTHER, _MOST_OTHERS = 32 * MIB, 64 * MIB
 """Searched of a file that is neither a scan nor a table, and of all such files of a source."""
 _LONG_RUN = 16
+
+
+@dataclass(frozen=True)
+class Searched:
+    """findings: each place once, values masked. words: case-folded parts of the names and ids that DICOM files give
+    their patients, with which every other file was searched."""
+
+    findings: tuple[Finding, ...]
+    words: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LIMITS) -> tuple[Finding, ...]:
@@ -31,15 +42,44 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
     bytes behind the voxels; tables and records of events (column names, values, free text, dates, ages over 89); gzip,
     zip and tar headers; file and entry names. pixels: also read text burned into DICOM images and NIfTI volumes,
     about 15 s for 100 slices of 512 x 512, more where text is found; `find_burned_in_text` does it on a loaded study.
-    Raises UserFacingError where the source cannot be opened.
+    Raises UserFacingError where the source cannot be opened, or its pixels not be searched for want of a text reader.
+    """
+    return search_sources([source], pixels=pixels, limits=limits).findings
+
+
+def search_sources(
+    sources: Sequence[Source], *, pixels: bool = True, limits: Limits = LIMITS, step: Callable[[], None] | None = None
+) -> Searched:
+    """One search over several sources of one patient: the names that one gives are looked for in all others.
+
+    Files that were searched before a name was known are searched again. step: called before each file; may raise, to
+    stop. Raises UserFacingError as `find_identifiers`.
     """
     search = _Search(PixelSearch(limits) if pixels else None)
-    containers, names = ContainerSearch(limits), list[str]()
-    count = 0
+    names = list[str]()
+    for source in sources:
+        names += _search_files(source, search, ContainerSearch(limits), limits, step or _go_on)
+    if search.missed_words:
+        again = _Search(None, search.tokens)
+        for source in sources:
+            _search_files(source, again, None, limits, step or _go_on)
+        search.add(again.found.values())
+    search.add(search_names(dict.fromkeys(names), search.tokens))
+    if search.pixels:
+        search.add(search.pixels.finish())
+    return Searched(tuple(search.found.values()), search.tokens)
+
+
+def _search_files(
+    source: Source, search: _Search, containers: ContainerSearch | None, limits: Limits, step: Callable[[], None]
+) -> list[str]:
+    """Search every file of a source; the names of files and entries, for the search of names."""
+    names, count = list[str](), 0
 
     def met(entry: Entry) -> None:
         names.append(entry.name)
-        search.add(containers.search(entry))
+        if containers:
+            search.add(containers.search(entry))
 
     for outer in plain_entries(source):
         for entry in expand_entry(outer, limits, met=met):
@@ -47,20 +87,25 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
             if count > limits.entries:
                 raise too_many_entries(limits)
             names.append(entry.name)
+            step()
             search.entry(entry)
-    search.add(search_names(dict.fromkeys(names), search.tokens))
-    if search.pixels:
-        search.add(search.pixels.finish())
-    return tuple(search.found.values())
+    return names
+
+
+def _go_on() -> None:
+    """Do not stop."""
 
 
 class _Search:
     """Findings so far, the first of each place; and what the files said of the patient, to look for elsewhere."""
 
-    def __init__(self, pixels: PixelSearch | None) -> None:
+    def __init__(self, pixels: PixelSearch | None, tokens: frozenset[str] | None = None) -> None:
+        """tokens: all words of the patient, where they are known; scans were then searched before."""
         self.pixels = pixels
         self.found: dict[tuple[str, str], Finding] = {}
-        self.tokens: frozenset[str] = frozenset()
+        self.tokens = tokens or frozenset()
+        self._scans = tokens is None
+        self._fewest: frozenset[str] | None = None
         self._seen: set[Seen] = set()
         self._left = _MOST_OTHERS
 
@@ -69,15 +114,23 @@ class _Search:
         for finding in findings:
             self.found.setdefault((finding.category, finding.where), finding)
 
+    @property
+    def missed_words(self) -> bool:
+        """Was a file searched that is no DICOM file, before all words of the patient were known?"""
+        return self._fewest is not None and self._fewest != self.tokens
+
     def entry(self, entry: Entry) -> None:
         """Search one file by what it is."""
         head = entry.read(0, 1024)
+        if looks_like_dicom(head) and not looks_like_nifti(head):
+            if self._scans:
+                self._dicom(entry)
+            return
+        self._fewest = self.tokens if self._fewest is None else self._fewest
         if looks_like_nifti(head):
             self.add(search_nifti(entry, self.tokens))
             if self.pixels:
                 self.pixels.add_nifti(entry)
-        elif looks_like_dicom(head):
-            self._dicom(entry)
         elif looks_like_table(entry):
             self.add(search_table(entry, self.tokens))
         else:

@@ -44,7 +44,7 @@ def size_of(frames: Frames) -> Size:
 
 
 def text_of_series(batches: Iterable[Sequence[Frames | None]]) -> SeriesText:
-    """Text in the files of one series, handed over in batches, which are searched one by one."""
+    """Text in the files of one series, handed over in batches, which are searched one by one. Raises NoTextReader."""
     boxes: dict[Size, list[PlaneBox]] = defaultdict(list)
     documents: set[int] = set()
     count = 0
@@ -85,7 +85,7 @@ def _apart(files: Sequence[Frames | None]) -> tuple[set[int], list[dict[int, lis
 
 
 def text_in_files(files: Sequence[Frames | None]) -> list[dict[int, list[PlaneBox]]]:
-    """Text boxes by frame for each file; files of one picture size are searched as one stack."""
+    """Text boxes by frame for each file; files of one picture size are searched as one stack. Raises NoTextReader."""
     found: list[dict[int, list[PlaneBox]]] = [{} for _ in files]
     sizes: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for index, frames in enumerate(files):

@@ -23,15 +23,22 @@ from core.privacy.fields import (
     FIELD_CATEGORIES,
     OLDEST_SHOWN,
     REFERENCE_CATEGORIES,
+    begins_with_date,
     field_name,
     in_free_text,
 )
 from core.privacy.finding import Finding, mask
+from core.timeline.columns import FIELDS
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
 _DELIMITERS = (",", "\t", ";", "|")
 _DISTINCT = 100_000
+_TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))
+_TERM_PLACES = frozenset(
+    (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
+)
+"""Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
 _DAYS_90_YEARS = 90 * 365.25
 
 
@@ -149,7 +156,7 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
     texts: dict[str, str] = {}
     for value in values:
         if isinstance(value, str):
-            for category in in_free_text(value, tokens):
+            for category in in_free_text(value, tokens, is_term=plain in _TERM_FIELDS):
                 texts.setdefault(category, value)
     for category, value in texts.items():
         if category != FIELD_CATEGORIES.get(plain):
@@ -203,6 +210,13 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
     if known and known[-1] in AGE_FIELDS and _is_old(value):
         yield Finding("age over 89", where, "90 years or more")
     if isinstance(value, str):
-        if named is None and re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", value):
+        if named is None and begins_with_date(value):
             yield Finding("date", where, mask(value))
-        yield from (Finding(category, where, mask(value)) for category in in_free_text(value, tokens) - {named})
+        found = in_free_text(value, tokens, is_term=_is_term_place(path))
+        yield from (Finding(category, where, mask(value)) for category in found - {named})
+
+
+def _is_term_place(path: tuple[str, ...]) -> bool:
+    """Whether a field holds a code or its name: of a row, or of what a FHIR resource is about."""
+    concept = path[-2:] in _TERM_PLACES
+    return concept or (len(path) == 1 and path[0] in _TERM_FIELDS)

@@ -135,7 +135,10 @@ def _around(scores: Plane, cell: tuple[int, int], shape: tuple[int, ...], vertic
 
 
 def read_places(planes: Pictures, places: Sequence[Place], least_confidence: float) -> list[tuple[Place, Reading]]:
-    """Text at at most `SHEET` places, read in one picture; readings in the pixels of their planes."""
+    """Text at at most `SHEET` places, read in one picture; readings in the pixels of their planes.
+
+    Raises NoTextReader.
+    """
     if not places:
         return []
     tiles = [_tile(np.asarray(planes[place.plane], np.float32), place) for place in places]

@@ -6,38 +6,40 @@ The search reports what `kept_value` would take out of an attribute, so that sea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from pydicom.sr.codedict import Collection as CodeCollection
 from pydicom.uid import UID
 
+from core.load.identifying import WORDS, identifying, spans_of_identifiers
 from core.load.words import is_safe_word
-from core.privacy.patterns import WORDS, identifying, name_parts, spans_of_identifiers
+from core.privacy.patterns import name_parts
+from core.timeline.describe import icd10_descriptions, labels
 
 _DEFINED = frozenset(
     """
     original derived primary secondary localizer reformatted projection resampled volume volumetric distorted sampled
-    mixed none yes no y n ct mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc ecg px io
+    mixed none yes no y n mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc px io
     bmd es xc hd som som5 som7 som10 spi dual ctcorrection screen save other unknown research product service
     monochrome monochrome1 monochrome2 rgb palette color ybr full partial rct ict 422 420 identity cielab
-    hu us hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b g u lr ap si m o
-    helix helicalmode helical axialmode sequenced sequence constant angle stationary free cine filter
-    wedge flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc spiral rotate rotation
+    hu hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b g u lr ap si m o
+    helix helicalmode axialmode sequenced sequence constant angle stationary free cine filter
+    wedge flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc rotate rotation
     linear exact sigmoid inverse sop density optical auto ecgmodulation angular longitudinal modulation dom zec
     xyz xy z smart care caredose4d caredose iso ir gb18030 gbk 2022 iec60601 image images dynamic static vpct
-    add sub subtraction perfusion angiographic angiography cardiac attenuation correction max min mean median std dev
-    mpr mip minip curved segmentation binary fractional probability occupancy surface manual automatic semiautomatic
-    individual combined parametric map grayscale gray lut sequential acquisition reconstruction filtered back
-    backprojection iterative online nearline offline unavailable sigmoidal softcopy digital signal signed
+    add sub subtraction perfusion angiographic attenuation correction max min mean median std dev
+    curved segmentation binary fractional probability occupancy surface manual automatic semiautomatic
+    individual combined parametric map grayscale gray lut sequential acquisition filtered back
+    backprojection online nearline offline unavailable sigmoidal softcopy digital signal signed
     unsigned unmodified removed modified reason brand percent kv kvp mas ma hz dcm srt sct snm3 ucum ln fma
-    lossy lossless jpeg rle 10918 14495 15444 2k patient thorax upper lower extremity knee hip shoulder sternum breast
-    foot hand ankle wrist elbow leg arm cspine tspine lspine skull sinus orbit jaw wholebody tspine cervix bladder
+    lossy lossless jpeg rle 10918 14495 15444 2k upper lower extremity knee hip shoulder sternum breast
+    foot hand ankle wrist elbow leg arm cspine tspine lspine skull sinus orbit jaw wholebody cervix bladder
     prostate pancreas spleen adrenal gland retroperitoneum mamma esophagus stomach colon rectum trachea bronchus hilum
     left right both bilateral unilateral superior inferior anterior posterior medial lateral side series study scan
-    report tolerance topogram topo scout scano surview scanogram delay min sec bolus tracking monitoring premonitoring
-    protocol adult child pediatric pedi infant fast quick std mono energy monoenergetic virtual unenhanced vnc iodine
-    low-dose ldct uhr nlst lucia safire admire asir asirv veo idose imr aidr 3d 4d fbp wfbp bf af sf hf
+    report tolerance topogram topo scout scano surview scanogram delay sec bolus tracking monitoring premonitoring
+    protocol adult child pediatric pedi infant fast quick mono energy monoenergetic unenhanced vnc iodine
+    ldct uhr nlst lucia safire admire asir asirv veo idose imr aidr 3d 4d fbp wfbp bf af sf hf
     iodinated iohexol iopamidol iomeprol iopromide iodixanol ioversol omnipaque ultravist visipaque iomeron imeron
     container text code num pname composite scoord tcoord uidref contains has acq obs context concept mod properties
     inferred from selected created approved unapproved verified unverified complete completed continuous separate
@@ -53,45 +55,45 @@ _DEFINED = frozenset(
 )
 _SCAN_WORDS = frozenset(
     """
-    acc ao aort art arterially ax bil bilat bl bronch card chst clav cor coro cranial dors ext fem foot inf int ischium
+    acc ao aort art arterially ax bil bilat bl bronch card chst clav cor coro cranial dors ext fem inf int ischium
     lat leber liv mand med mesent musc nas ncct nect cect cct oesophagus orb parench ped pelv pel periph pulm pul ren
     rib ribs sag sup supra infra tra trans transv trach tx txt vasc ven vent vert ves
-    cap tap chap abdo abd thx thor thorac hals kopf becken leber niere nieren lunge lungen knochen weichteil weichteile
+    cap tap chap abdo abd thx thor thorac hals kopf becken niere nieren lunge lungen knochen weichteil weichteile
     hirn schaedel schädel herz gefaesse gefäße wirbelsäule wirbelsaeule hws bws lws oberbauch bauch
-    arteriell arterielle arterieller venös venöse venöser venoes portalvenös portalvenöse portalvenoes pv nativ native
-    nativphase spät spaet spätphase spaetphase frühphase phase phasen phases phasic biphasic triphasic triple einatmung
+    arteriell arterielle arterieller venös venöse venöser venoes portalvenös portalvenöse portalvenoes pv nativ
+    nativphase spät spaet spätphase spaetphase frühphase phasen phases phasic biphasic triphasic triple einatmung
     ausatmung kontrast kontrastmittel km mit ohne und einzel dünn duenn dick schicht schichten
     poumon poumons foie rein reins os sans avec injecte injecté injection inj artériel artérielle veineux tardif coupe
     coupes thoracique abdominale abdomino pelvien abdominopelvien cou tête crâne
-    torax tórax pulmon pulmón pulmones cabeza cuello pelvis contraste con sin fase arterial venosa simple tardia
+    torax tórax pulmon pulmón pulmones cabeza cuello contraste con sin fase venosa simple tardia
     polmone polmoni torace addome senza collo testa
     insp inspir inspiratory exp expir expiratory expi inspi exspiration nephrographic nephro excretory pyelographic
-    equilibrium parenchymal postcontrast precontrast post pre ce cm c iv po con non noncon nc
+    equilibrium parenchymal postcontrast precontrast pre ce cm c po noncon nc
     diast syst diastolic systolic diastole systole bestdiast bestsyst best bpm multiphase phs
-    std stnd stand flash turbo care bolus test timing monitor premonit control smartprep carebolus surestart sureview
-    thick thins thinner fine coarse wide narrow large small full half fov dfov sfov zoom target targeted
-    recons reko rekon wf fbp mbir dlir dl truefidelity lmar omar semar mar metal artifact artefact reduction
-    algorithm window win wl ww lungwindow mediastinum mediast weich lungen bony stnd lungs
-    ctac lowdose nac ac petct attn corrected uncorrected fused fusion
-    cervical lumbar sacral spinal clavicle scapula humerus radius ulna femur tibia fibula calcaneus ribs pelvic hips
-    shoulders knees ankles feet hands wrists elbows larynx pharynx thyroid parotid temporal petrous mastoid mastoids
+    stnd stand flash turbo test timing monitor premonit control smartprep carebolus surestart sureview
+    thins thinner fine coarse wide narrow large small half fov dfov sfov zoom target targeted
+    recons reko rekon wf mbir dlir dl truefidelity lmar omar semar mar metal artifact artefact reduction
+    algorithm window win wl ww lungwindow mediast weich bony
+    lowdose nac ac petct attn corrected uncorrected fusion
+    cervical lumbar sacral spinal clavicle scapula humerus radius ulna femur tibia fibula calcaneus pelvic hips
+    shoulders knees ankles feet hands wrists elbows larynx pharynx thyroid parotid petrous mastoid mastoids
     sinuses orbits facial face maxilla mandible dental teeth carotid carotids vertebral willis circle intracranial
     extracranial venogram venography arteriogram runoff aortogram renal hepatic biliary pancreatic splenic adrenals
-    kidneys ureter ureters urogram urography ctu kub colonography enterography bowel small appendix uterus ovary ovaries
+    kidneys ureter ureters urogram urography ctu kub colonography enterography bowel appendix uterus ovary ovaries
     pleura pleural airway airways bronchi bronchial tracheal lobe lobes segment segments apex apices base bases nodule
     nodules interstitial emphysema fibrosis embolus dissection aneurysm stent graft tavi tavr evar lv rv la ra lad rca
     lcx valve valves mitral tricuspid pericardium pericardial myocardium myocardial ventricle ventricles atrium atria
     vein veins vena cava ivc svc portalvenous hepatobiliary
-    planning simulation sim treatment therapy radiotherapy rt followup follow up baseline staging restaging surveillance
+    planning simulation sim treatment therapy radiotherapy rt followup follow up staging restaging surveillance
     biopsy guided guidance intervention interventional drainage
     obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment interval overlap axials coronals
-    sagittals volumes stack frame frames position phase index table
+    sagittals volumes stack frame frames position index table
     start end first second third arms above below level top bottom mid middle entire all cranium vertex carina diaphragm
-    st nd rd th s sec secs second seconds minute minutes hr ml mg mgi kev hu fc feet first prone decub decubitus
+    st nd rd th s secs seconds minute minutes hr mgi kev fc decub decubitus
     emergency ed er icu portable inpatient outpatient rule out ro eval evaluation exam examination imaging clinical
-    pulmonaryembolism screen lungscreen cancer tumor tumour oncology onco trial
-    in on from to at by ps
-    true false estimated normal abnormal yes no not none image position time frame pet petct mri mra mrt xr thoraco port
+    pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial
+    in on to at by ps
+    true false estimated normal abnormal not time pet mri mra mrt xr thoraco port
     athorax obli oberes unteres collection lesion marked diagnosis diagnostic diagnostics
     """.split()  # noqa: SIM905
 )
@@ -102,13 +104,31 @@ _MAKERS = frozenset(
     imatron accuray varian elekta gmbh corporation corp co ltd inc ag the company technologies electronics
     somatom definition flash emotion force drive go up top all now sensation perspective scope spirit balance edge plus
     as confidence biograph mct vision horizon truepoint symbia intevo naeotom alpha esprit open volumezoom zoom
-    access balance lightspeed light speed vct ultra pro qx qxi brightspeed bright discovery revolution optima evo
+    access lightspeed light speed vct ultra pro qx qxi brightspeed bright discovery revolution optima evo
     frontier hispeed prospeed genesis ct750 hd brilliance ingenuity iqon icon big bore mx mx8000 gemini precedence tf
     vereos aquilion one prime lightning cx rxl asteion alexion activion scenaria supria eclos pronto radix presto uct
     umi neuviz naviscan incisive spectral cte idt syngo elite eclipse express advantage workstation aw server
     pydicom highdicom dcmqi offis dcmtk dcm4che dcm4chee mergecom merge gdcm itk simpleitk fo dicom fodicom rsna ctp
     tcia mec lightspeedapps apps coreload dctool version software dummy gems iden acqu parm relm stdy coad ori
-    elscint elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
+    elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
+    """.split()  # noqa: SIM905
+)
+_MEASURED = frozenset(
+    """
+    qualitative quantitative automated manual count volume fraction ratio mass moles units entitic presence ova cysts
+    parasites reaction polymerase chain rapid test tests dna rna ige igg igm iga ab ag titer serum plasma blood urine
+    stool sputum csf fluid specimen level levels free total direct random fasting hour culture smear screen index rate
+    capillary arterial venous whole body surface area mean calculated predicted estimated diagnoses disorders kidney
+    wbc rbc plt hgb hct mcv mch mchc rdw esr crp bun egfr alt ast ggt ldh psa cea afp tsh ldl hdl vldl chol aptt ptt ufh
+    encounter admission discharge procedure situation therapy assessment evaluation
+    lmwh hba1c ekg eeg mri cta ionized ionised conjugated unconjugated adjusted corrected heparin aspirin
+    release tablet capsule solution injection injectable oral suspension dose vaccine flush
+    """.split()  # noqa: SIM905
+)
+_SURNAMES = frozenset(
+    """
+    black brown burns carter cook day fisher fox gray green grey hand hill hunter king lake lamb little long may moss
+    potter rose sharp short small stone strong swift white wood woods young
     """.split()  # noqa: SIM905
 )
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
@@ -145,6 +165,32 @@ def is_known_code(value: str) -> bool:
 def is_public_uid(keyword: str, value: str) -> bool:
     """Whether a UID is registered (SOP classes, transfer syntaxes, well-known frames), or a class of a maker."""
     return UID(value).name != value or (keyword.endswith("SOPClassUID") and bool(_MAKER_CLASS.fullmatch(value)))
+
+
+@lru_cache(maxsize=1)
+def _words_of_terms() -> frozenset[str]:
+    """Words of measurements, those of our own short labels, and those that ICD-10-CM writes in lower case, so that few
+    names are among them."""
+    terms = re.findall(r"(?<![\w'])[a-z]{2,}(?!\w)", " ".join(icd10_descriptions().values()))
+    return _MEASURED | frozenset(terms) | frozenset(re.findall(r"[a-z]{2,}", " ".join(labels().values()).casefold()))
+
+
+def are_terms(words: Iterable[str]) -> bool:
+    """Whether all words are those of diagnoses and measurements, as in a code's long name.
+
+    >>> are_terms(["Creatinine", "in", "serum", "or", "plasma"]), are_terms(["seen", "with", "her", "daughter"])
+    (True, False)
+    """
+    return all(word.casefold() in _words_of_terms() for word in words)
+
+
+def is_surname(word: str) -> bool:
+    """Whether a word of terms is a common name too.
+
+    >>> is_surname("BROWN"), is_surname("SODIUM")
+    (True, False)
+    """
+    return word.casefold() in _SURNAMES
 
 
 def is_descriptor(keyword: str) -> bool:

@@ -26,7 +26,7 @@ def draw(read: Intake) -> None:
         return
     words = count_of(len(found), "place")
     if read.decided:
-        st.caption(f"{words} found; the case is opened without what was found there, and may be exported.")
+        st.caption(f"{words} found; the case is opened without what was found, and may be exported.")
     with st.container(height=260, key="found"):
         st.html(findings_html(found))
     if not read.decided:
@@ -41,8 +41,9 @@ def _decide(words: str) -> None:
             key="strip",
             type="primary",
             on_click=session.decide_intake,
-            help="The case keeps voxels, geometry, coded events, and the texts in which the search found nothing; "
-            "the files are dropped.",
+            help="The case keeps voxels, geometry, and every event with its number and its time (as days). Texts, "
+            "codes, units and descriptions of the record in which the search found something are removed or replaced, "
+            "text in the pictures is blanked, and notes say how many; the files are dropped.",
         )
         st.button("Stop", key="stop_load", on_click=_stop, help="Drop the files and everything read from them.")
 

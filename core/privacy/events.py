@@ -1,0 +1,144 @@
+"""Identifiers in what a timeline says: found and taken out by one judgement, so that the two never disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import pandas as pd
+
+from core.load.identifying import identifying
+from core.load.words import count_of
+from core.privacy.fields import FIELD_CATEGORIES, begins_with_date, field_name, in_free_text
+from core.privacy.finding import Finding, mask
+from core.records import Timeline
+from core.timeline.columns import FIELDS, plain_name
+from core.timeline.kinds import kind_of
+
+REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
+"""A unit is never left empty: its number would then count as one in the usual unit."""
+_PARTS: Mapping[str, str] = {"code": "code", "text_value": "text", "unit": "unit"}
+_READ_FROM = {"value": "text_value", "text_value": "text_value", "unit": "unit", "description": "description"}
+"""Role of a column -> the part of a timeline that it becomes; what the reader takes for a code is judged one by one."""
+_WORDS_ALONE = frozenset(("FHIR", "CONDITION", "DRUG", "PROCEDURE", "MEASUREMENT", "OBSERVATION", "DEVICE", "VISIT"))
+"""Before what stands in place of a code where none was given, so that it may be whatever someone wrote."""
+Judged = Mapping[str, frozenset[str]]
+Columns = Mapping[str, str]
+NO_COLUMNS: Columns = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What may identify, with the categories why. fields: column of events -> values. words: codes, by description."""
+
+    fields: Mapping[str, Judged]
+    words: Judged
+
+    def __bool__(self) -> bool:
+        return bool(self.words) or any(self.fields.values())
+
+
+def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Columns = NO_COLUMNS) -> Doubts:
+    """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too.
+
+    tokens: words of the patient's name and id. columns: role -> column, as the reader mapped them; where one is called
+    like an identifier ("note"), each of its values is one.
+    """
+    named = {_READ_FROM[role]: field_name(name) for role, name in columns.items() if role in _READ_FROM}
+    unusual = {role for role, name in columns.items() if plain_name(name) not in FIELDS.get(role, ())}
+
+    def judged(text: str, part: str) -> frozenset[str]:
+        by_name = frozenset({FIELD_CATEGORIES[named[part]]} if named.get(part) in FIELD_CATEGORIES else ())
+        return by_name | _categories(text, part, tokens, part in unusual)
+
+    fields = {
+        part: _in_doubt({value: judged(value, part) for value in timeline.events[part].dropna().unique()})
+        for part in _PARTS
+    }
+    none = frozenset[str]()
+    described = timeline.code_descriptions.items()
+    words = {code: judged(text, "description") | fields["code"].get(code, none) for code, text in described}
+    return Doubts(fields, _in_doubt(words))
+
+
+def _in_doubt(judged: Judged) -> Judged:
+    return {value: categories for value, categories in judged.items() if categories}
+
+
+def _categories(text: str, part: str, tokens: Collection[str], is_unusual: bool) -> set[str]:
+    """Categories of one value; a long number is what codes are made of, elsewhere and among words it may be an id.
+
+    is_unusual: whether it comes from a column whose name does not say what it holds, so that it may be a sentence.
+    """
+    if part == "code":
+        prefix, marked, _ = text.partition("//")
+        is_term = not is_unusual and marked != "" and prefix not in _WORDS_ALONE
+        pieces = text.split("//")
+        numbers = (_number(piece) for piece in pieces if " " in piece and not is_term)
+        return _found(text, tokens, True).union(*(_found(piece, tokens, is_term) for piece in pieces), *numbers)
+    return _number(text) | _found(text, tokens, part == "description" and not is_unusual)
+
+
+def _number(text: str) -> set[str]:
+    return {"number"} if identifying(text) == "number" else set()
+
+
+def _found(text: str, tokens: Collection[str], is_term: bool) -> set[str]:
+    dates = {"date"} if begins_with_date(text) else set()
+    return dates | in_free_text(text, tokens, is_term=is_term)
+
+
+def search_timeline(timeline: Timeline, doubts: Doubts) -> Iterator[Finding]:
+    """What `clean_timeline` takes out: a finding for each category in codes, texts, units and descriptions."""
+    for part, word in _PARTS.items():
+        values = timeline.events[part].dropna()
+        yield from _findings([(value, value) for value in values], doubts.fields[part], word, "event")
+    yield from _findings(timeline.code_descriptions.items(), doubts.words, "description", "code")
+
+
+def _findings(values: Iterable[tuple[str, str]], judged: Judged, part: str, owner: str) -> Iterator[Finding]:
+    """Findings in pairs of what was judged and its text."""
+    for category in sorted(frozenset[str]().union(*judged.values())):
+        hits = [text for value, text in values if category in judged.get(value, ())]
+        yield Finding(category, f"record, {part} of {count_of(len(hits), owner)}", mask(hits[0]))
+
+
+def clean_timeline(timeline: Timeline, doubts: Doubts) -> Timeline:
+    """The timeline without what is in doubt, every event still there, and notes that say how many were changed.
+
+    Texts and descriptions go. A code becomes REMOVED with a number, another one for each code, so that no two kinds of
+    event are mixed; a unit becomes a word that no model takes for a unit.
+    """
+    if not doubts:
+        return timeline
+    events, fields = timeline.events, doubts.fields
+    codes = {code: f"{REMOVED_CODE}//{number}" for number, code in enumerate(fields["code"], 1)}
+    kept = events.assign(
+        code=_replaced(events["code"], codes),
+        text_value=_replaced(events["text_value"], dict.fromkeys(fields["text_value"])),
+        unit=_replaced(events["unit"], dict.fromkeys(fields["unit"], REMOVED_UNIT)),
+    )
+    words = {code: text for code, text in timeline.code_descriptions.items() if code not in doubts.words}
+    kinds = {code: kind for code, kind in timeline.code_kinds.items() if code not in codes}
+    kinds |= {new: kind_of(old, timeline.code_kinds) for old, new in codes.items()}
+    notes = (*timeline.notes, *_notes(timeline, doubts))
+    return replace(timeline, events=kept, notes=notes, code_descriptions=words, code_kinds=kinds, digest="")
+
+
+def _replaced(values: pd.Series[str], new: Mapping[str, str | None]) -> pd.Series[str]:
+    return pd.Series([new.get(value, value) for value in values], values.index, dtype=object)
+
+
+def _notes(timeline: Timeline, doubts: Doubts) -> Iterator[str]:
+    """What was taken out, and of how many."""
+    counts = {name: int(timeline.events[name].isin(list(judged)).sum()) for name, judged in doubts.fields.items()}
+    texts, codes, units = (count_of(counts[name], "event") for name in ("text_value", "code", "unit"))
+    if counts["text_value"]:
+        yield f"Removed, as it looked identifying: the free text of {texts}."
+    if counts["code"]:
+        yield f"Replaced by {REMOVED_CODE} and a number, as it looked identifying: the code of {codes}."
+    if counts["unit"]:
+        yield f"Replaced by “{REMOVED_UNIT}”, as it looked identifying: the unit of {units}."
+    if doubts.words:
+        yield f"Removed, as it looked identifying: the description of {count_of(len(doubts.words), 'code')}."

@@ -1,0 +1,225 @@
+"""What the search shows before "Strip and go on" is what is gone afterwards, of scan and record, and no more."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+
+import intake_support as files
+import pandas as pd
+import pytest
+
+from core.intake.search import Found, search
+from core.intake.strip import strip
+from core.load import load_study
+from core.load.entries import Source
+from core.privacy import find_identifiers
+from core.privacy.events import doubts_of, search_timeline
+from core.records import CtStudy, Timeline
+from core.timeline import list_subjects, load_timeline
+
+HEAD = "subject_id,time,code,numeric_value,unit,text_value,description\n"
+PLAIN = "7,2020-01-02,LOINC//2160-0,1.1,mg/dL,,\n"
+REFERRED = "Referred by Dr. Jane Doe, 555-010-1234"
+IDENTIFYING = {
+    "a name and a number": "Mr John Smith tel 555-010-1234", "a title": "Dr.Smith", "a signature": "Signed Doe, Jane",
+    "capitals": "DOE, JANE", "a date": "12.05.1945", "an id": "MRN 4711234", "an address": "jane@doe.org",
+    "an age": "woman aged 94", "a month in words": "12 May 1945", "a title in German": "Frau Müller",
+    "a telephone": "call 030-1234567", "a sentence": "she walks with her daughter every day",
+}  # fmt: skip
+
+
+def looked_at(
+    record: Source, scan: Source | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[Found, CtStudy | None, Timeline]:
+    """(what the search found, CT, record), as the desk does it."""
+    subject = int(list_subjects(record, mapping=columns)["subject_id"].iloc[0])
+    timeline = load_timeline(record, subject_id=subject, mapping=columns)
+    study = None if scan is None else load_study(scan)
+    sources = [source for source in (scan, record) if source is not None]
+    return search(sources, None, lambda share, words: None, timeline, columns), study, timeline
+
+
+def stripped(found: Found, study: CtStudy | None, timeline: Timeline) -> tuple[CtStudy | None, Timeline]:
+    cleaned, record = strip(study, timeline, found.boxes, found.words, found.columns)
+    assert record is not None
+    return cleaned, record
+
+
+def said(timeline: Timeline) -> str:
+    """All words that a timeline carries."""
+    events = timeline.events[["code", "unit", "text_value"]].to_csv()
+    return f"{events} {timeline.code_descriptions} {timeline.code_kinds} {timeline.notes}"
+
+
+def shown(found: Found) -> set[str]:
+    return {item.where for item in found.findings if item.where.startswith("record, ")}
+
+
+def table(*rows: str) -> Source:
+    return "events.csv", (HEAD + PLAIN + "".join(row + "\n" for row in rows)).encode()
+
+
+ROWS = {
+    "code": ('7,2020-01-03,"{}",1,mg/dL,,', "record, code of 1 event", "the code of 1 event"),
+    "unit": ('7,2020-01-03,LAB//1,5,"{}",,', "record, unit of 1 event", "the unit of 1 event"),
+    "text": ('7,2020-01-03,LAB//1,,,"{}",', "record, text of 1 event", "the free text of 1 event"),
+    "description": ('7,2020-01-03,LAB//1,,,,"{}"', "record, description of 1 code", "the description of 1 code"),
+}
+
+
+@pytest.mark.parametrize("part", ROWS)
+@pytest.mark.parametrize("kind", IDENTIFYING)
+def test_what_is_shown_is_gone_and_counted(part: str, kind: str) -> None:
+    row, where, note = ROWS[part]
+    if (part, kind) == ("description", "a sentence"):
+        pytest.skip("the name of a code may be long")
+    found, study, timeline = looked_at(table(row.format(IDENTIFYING[kind])))
+    assert where in shown(found)
+    _, after = stripped(found, study, timeline)
+    assert IDENTIFYING[kind] not in said(after)
+    assert any(note in line for line in after.notes)
+    assert len(after.events) == len(timeline.events)
+    assert "LOINC//2160-0" in set(after.events["code"])
+    assert looked_again(found, after) == set(), "a second search finds nothing to strip"
+
+
+def looked_again(found: Found, after: Timeline) -> set[str]:
+    return {item.where for item in search_timeline(after, doubts_of(after, found.words, found.columns))}
+
+
+EVERYDAY = [
+    "LOINC//2160-0", "ICD10CM//I26.99", "FHIR//Acute pulmonary embolism", "SNOMED//233604007", "RxNorm//197361",
+    "FHIR//Malignant neoplasm of upper lobe of right lung", "NDC//00071015523", "NDC//00071-0155-23", "CPT//71275",
+    "DRG//APR//468//OTHER KIDNEY & URINARY TRACT DIAGNOSES, SIGNS & SYMPTOMS", "LAB//50912//mg/dL", "BNP",
+    "MEDICATION//START//Potassium Chloride Replacement (Critical Care and Oncology)", "LAB//SODIUM, URINE",
+    "http://loinc.org|2160-0", "http://snomed.info/sct|59282003", "http://www.nlm.nih.gov/research/umls/rxnorm|197361",
+    "FHIR//Encounter for general adult medical examination without abnormal findings", "CALCIUM, IONIZED",
+    "TRANSFER_TO//admit//Med/Surg/Trauma", "ATC//B01AF02",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", EVERYDAY)
+def test_everyday_codes_stay(code: str) -> None:
+    found, study, timeline = looked_at(table(f'7,2020-01-03,"{code}",5.1,10*3/uL,negative,'))
+    assert shown(found) == set()
+    assert stripped(found, study, timeline)[1] is timeline
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Creatinine [Mass/volume] in Serum or Plasma", "Pulmonary embolism without acute cor pulmonale", "Never smoker",
+     "Have you spent more than 2 nights in a row in a jail, prison, detention center", "HIV RAPID TEST, QUALITATIVE",
+     "Erythrocyte distribution width [Entitic volume] by Automated count", "120/80", "positive"],
+)  # fmt: skip
+def test_everyday_descriptions_and_results_stay(words: str) -> None:
+    found, study, timeline = looked_at(table(f'7,2020-01-03,LOINC//2160-0,,,,"{words}"'))
+    assert {item.category for item in found.findings} == {"identifier", "date"}
+    assert stripped(found, study, timeline)[1] is timeline
+    if len(words.split()) < 6:
+        found, study, timeline = looked_at(table(f'7,2020-01-03,LOINC//2160-0,,,"{words}",'))
+        assert stripped(found, study, timeline)[1] is timeline
+
+
+def bundle(*concepts: Mapping[str, object], **more: object) -> Source:
+    """Conditions of one patient."""
+    entries = [
+        {"resource": {"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": concept,
+                      "recordedDate": "2020-01-02", **more}}
+        for concept in concepts
+    ]  # fmt: skip
+    return "b.json", json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
+
+
+def test_words_in_place_of_a_code_are_searched_shown_and_replaced() -> None:
+    coded = {"coding": [{"system": "http://snomed.info/sct", "code": "59282003", "display": "Pulmonary embolism"}]}
+    found, study, timeline = looked_at(bundle({"text": REFERRED}, coded, {"text": "Acute pulmonary embolism"}))
+    assert {"name", "contact"} <= {item.category for item in found.findings if item.where.startswith("record, code")}
+    _, after = stripped(found, study, timeline)
+    assert "Doe" not in said(after)
+    assert "1234" not in said(after)
+    assert set(after.events["code"]) == {"REMOVED//1", "SNOMED//59282003", "FHIR//Acute pulmonary embolism"}
+    assert after.code_descriptions["SNOMED//59282003"] == "Pulmonary embolism"
+
+
+def test_two_replaced_codes_are_never_mixed_and_keep_their_kind() -> None:
+    found, study, timeline = looked_at(
+        table("7,2020-01-03,LAB//Dr Smith panel A,1,,,", "7,2020-01-04,ICD10CM//Dr Smith panel B,2,,,")
+    )
+    _, after = stripped(found, study, timeline)
+    assert {"REMOVED//1", "REMOVED//2"} <= set(after.events["code"])
+    assert {after.code_kinds["REMOVED//1"], after.code_kinds["REMOVED//2"]} == {"labs", "diagnoses"}
+
+
+def test_a_removed_unit_is_still_no_unit_that_a_model_knows() -> None:
+    """An empty unit counts as the usual one, so a number whose unit was taken out would be read as a measurement."""
+    found, study, timeline = looked_at(table("7,2020-01-03,LOINC//2160-0,97,Dr Smith,,"))
+    _, after = stripped(found, study, timeline)
+    assert after.events["unit"].tolist() == ["mg/dL", "removed"]
+
+
+def named_scan(description: str = "Thorax 2.0 B40f") -> Source:
+    return files.series(edit=files.patient("QUARTZSON^JANE", "Q4711234", SeriesDescription=description))
+
+
+@pytest.mark.parametrize("as_one", [False, True], ids=["record and scan apart", "record before scan in one source"])
+def test_the_name_on_the_scan_is_looked_for_in_the_record(as_one: bool) -> None:
+    record = table("7,2020-01-03,LAB//1,,,discussed with Quartzson,", "7,2020-01-04,LAB//Quartzson panel,1,,,")
+    scan = named_scan()
+    if as_one:
+        everywhere = find_identifiers([record, *scan], pixels=False)  # type: ignore[list-item, misc]
+        assert ("name", "column 6") in {(item.category, item.where) for item in everywhere}
+    found, study, timeline = looked_at(record, scan)
+    assert {"record, text of 1 event", "record, code of 1 event"} <= shown(found)
+    assert ("name", "column 6") in {(item.category, item.where) for item in found.findings}
+    assert "quartzson" not in said(stripped(found, study, timeline)[1]).casefold()
+    assert "quartzson" not in repr(found).casefold()
+
+
+def test_a_short_patient_number_is_not_taken_for_a_code_or_a_value() -> None:
+    scan = files.series(edit=files.patient("QUARTZSON^JANE", "2160"))
+    record = table("7,2020-01-03,HR,2160,/min,,", "7,2020-01-04,CPT//2160,,,,", "7,2020-01-05,LAB//1,,,seen as 2160,")
+    found, study, timeline = looked_at(record, scan)
+    assert shown(found) == {"record, text of 1 event"}
+    _, after = stripped(found, study, timeline)
+    assert after.events["code"].tolist() == timeline.events["code"].tolist()
+    assert after.events["text_value"].isna().all()
+
+
+def test_the_description_of_the_scan_keeps_no_date_and_no_name() -> None:
+    dated = load_study(named_scan("Chest 12.05.45"))
+    assert "12" not in dated.description
+    found, study, timeline = looked_at(table(), files.series(edit=files.patient("CHEST^JANE", "Q1",
+                                       SeriesDescription="Chest routine")))  # fmt: skip
+    cleaned, _ = stripped(found, study, timeline)
+    assert study is not None
+    assert cleaned is not None
+    assert "Chest" in study.description
+    assert "Chest" not in cleaned.description
+    assert any("1 word" in note for note in cleaned.notes)
+
+
+def test_a_mapped_column_that_is_called_a_note_is_shown_and_gone() -> None:
+    record = "odd.csv", b"wann;was;note\n2020-03-01;I50.9;walks well\n2020-03-02;I50.9;\n"
+    found, study, timeline = looked_at(record, columns={"time": "wann", "code": "was", "text_value": "note"})
+    assert {"column note", "record, text of 1 event"} <= {item.where for item in found.findings}
+    assert "walks well" not in said(stripped(found, study, timeline)[1])
+
+
+def test_a_mapped_column_that_is_called_a_name_holds_codes_where_the_reader_says_so() -> None:
+    record = "lab.csv", b"wann;name;wert\n2020-03-01;Creatinine;1.1\n2020-03-02;Dr Smith;2\n"
+    found, study, timeline = looked_at(record, columns={"time": "wann", "code": "name", "value": "wert"})
+    assert "record, code of 1 event" in shown(found)
+    assert stripped(found, study, timeline)[1].events["code"].tolist() == ["Creatinine", "REMOVED//1"]
+
+
+def test_parquet_is_judged_like_text() -> None:
+    events = pd.DataFrame({"subject_id": [1, 1], "time": pd.to_datetime(["2020-01-01", "2020-01-02"]),
+                           "code": ["LOINC//2160-0", REFERRED], "unit": ["mg/dL", "Dr Smith"]})  # fmt: skip
+    out = io.BytesIO()
+    events.to_parquet(out)
+    found, study, timeline = looked_at(("m.parquet", out.getvalue()))
+    _, after = stripped(found, study, timeline)
+    assert after.events["code"].tolist() == ["LOINC//2160-0", "REMOVED//1"]
+    assert after.events["unit"].tolist() == ["mg/dL", "removed"]

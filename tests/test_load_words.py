@@ -1,0 +1,34 @@
+"""What is shown of a series' own words: terms of the allow-list, never what may be a date, an id or a name."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.load.identifying import spans_of_identifiers
+from core.load.words import describe_series
+
+
+@pytest.mark.parametrize(
+    "dated",
+    [
+        "Chest 12.05.45", "Chest 12/05/45", "Chest 12-05-45", "Chest 12 05 45", "Chest_12_05_45", "Chest 5.12.45",
+        "Chest 12x05x45", "Chest 12 Quartz 05 Quartz 45", "Chest 48-15-23", "Chest 4.5.1945",
+    ],
+)  # fmt: skip
+def test_no_date_and_no_grouped_number_comes_through(dated: str) -> None:
+    assert describe_series(dated) == "Chest"
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "Thorax 2.0 B40f",
+        "CTA Chest 1.25 0.625 2.5mm",
+        "Chest 5 mm lung",
+        "Lung 1.0 I70f 3",
+        "Thorax Routine 8.0.0 B40f",
+    ],
+)
+def test_thickness_kernel_and_protocol_stay(plain: str) -> None:
+    assert describe_series(plain) == plain
+    assert spans_of_identifiers(plain) == []

@@ -23,7 +23,7 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
-_ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _LAST_CODE = 100.0, 32 * 8, 1e-100, 1e-6, 5
+_ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _HALF_TURN, _LAST_CODE = 100.0, 32 * 8, 1e-100, 1e-6, 1e-7, 5
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -336,14 +336,20 @@ def _rows(raw: _Raw) -> Matrix:
 
 
 def _qform(raw: _Raw) -> Matrix | None:
-    """Affine of the quaternion form (nifti1.h, METHOD 2)."""
+    """Affine of the quaternion form (nifti1.h, METHOD 2).
+
+    A half turn's quaternion has no real part, but one of some 1e-4 is left where its others were rounded to 32 bits.
+    nifti1_io takes that for zero; the far corner of a wide volume lies .3 mm off otherwise.
+    """
     if raw.qform <= 0:
         return None
     b, c, d = raw.quaternion
     square = 1.0 - (b * b + c * c + d * d)
     if not math.isfinite(square) or square < -1e-4 or raw.pixdim[0] not in (1.0, -1.0, 0.0):
         raise _refuse("The NIfTI header's rotation (qform) is not a rotation", "a valid orientation")
-    a = math.sqrt(max(square, 0.0))
+    a = math.sqrt(square) if square >= _HALF_TURN else 0.0
+    length = math.sqrt(a * a + b * b + c * c + d * d)
+    a, b, c, d = a / length, b / length, c / length, d / length
     rotation = np.array([
         [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
         [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],

@@ -59,6 +59,17 @@ def emptied(first_row: int, number: int, value: int = -1024) -> Callable[[np.nda
     return change
 
 
+def blank(slices: slice) -> Callable[[np.ndarray], np.ndarray]:
+    """Whole slices lost."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = hu.copy()
+        hu[:, :, slices] = -1024
+        return hu
+
+    return change
+
+
 def in_turns(hu: np.ndarray) -> np.ndarray:
     """Every second slice from a scan with more contrast in it."""
     hu = hu.copy()
@@ -138,6 +149,9 @@ CASES: list[Case] = [
         "upside down": (lambda: scan(lambda hu: -hu), "refuse", NOT_HU),
         "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),
         "bone window": (lambda: scan(lambda hu: np.clip(hu, -450, 1050)), "refuse", {"words": "at the bottom"}),
+        "three inner slices lost": (lambda: scan(blank(slice(10, 13))), "refuse", {"words": "Blank between"}),
+        "three inner slices lost in NIfTI": (
+            lambda: volume(blank(slice(10, 13))), "refuse", {"words": "Blank between"}),
         "last slice half lost": (lambda: scan(emptied(28, -1)), "refuse", LOST),
         "first slice half lost": (lambda: scan(emptied(28, 0, 0)), "refuse", LOST),
         "inner slice lost in part": (lambda: scan(emptied(47, 11)), "refuse", LOST),

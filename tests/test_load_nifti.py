@@ -195,7 +195,7 @@ def test_canonical_reading_agrees_with_nibabel() -> None:
 
 @pytest.mark.parametrize("codes", sorted(AXES), ids="".join)
 def test_every_order_of_axes_of_a_wide_volume_agrees_with_its_own_quaternion(codes: tuple[str, str, str]) -> None:
-    """As nibabel writes it: the quaternion of a half turn, rounded, moves the far corner by .3 mm if taken literally."""
+    """As nibabel writes it: taken literally, the rounded quaternion of a half turn moves the far corner by .3 mm."""
     shape, spacing_mm = (512, 512, 4), np.array([0.7, 0.7, 2.0])
     order = nib.orientations.axcodes2ornt(codes).astype(int)
     affine = np.eye(4)

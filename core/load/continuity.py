@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,7 @@ _BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
 _STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
 """Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours; where a slice
 leaves these figures far behind, a smaller difference is enough."""
+_ALONG_THE_BODY, _BODY_SHARE, _END_TYPICAL = 2, 0.02, 2.5
 _SWING_AGREE, _SWING_HU, _SWING_APART, _SWING_SLICES = 0.95, 2.0, 0.85, 20
 """In real series slices are brighter and darker than the mean of their neighbours in no order (.50 to .59 agree with
 taking turns), and neighbours are .53 to .75 times as far apart as the slices around them."""
@@ -28,9 +31,10 @@ def refuse_outlier_slices(
 ) -> list[str]:
     """Raise where a slice differs from both neighbours far more than they differ from each other; return doubts.
 
-    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked. measured: whether each slice was
-    reconstructed by a scanner, so that none repeats another. compressed: whether slices come from streams without
-    checksum, whose damage can be slight.
+    Across the body this is a doubt only: the plane of a table top differs so.
+    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked (2: along the body). measured:
+    whether each slice was reconstructed by a scanner, so that none repeats another. compressed: whether slices come
+    from streams without checksum, whose damage can be slight.
     The measure is the mean absolute difference (HU) of slices, in large ones on every fourth row and column.
     """
     whole = np.moveaxis(voxels.T, 2 - slice_axis, 0)
@@ -44,37 +48,90 @@ def refuse_outlier_slices(
     typical = float(np.median(step))
     odd = (nearer > _REFUSE_HU) & (nearer > _REFUSE_TYPICAL * typical) & (nearer > _REFUSE_APART * apart)
     odd |= (nearer > _STRANGE_HU) & (nearer > _STRANGE_TYPICAL * typical) & (nearer > _STRANGE_APART * apart)
-    if odd.any():
-        raise UserFacingError(
-            f"Unlike both neighbours by {nearer[odd].min():.0f} HU on average or more: "
-            f"{count_of(int(odd.sum()), 'slice')}.",
-            "slices that continue each other",
-            "Export the series again; the data of these slices or their rescale are probably damaged.",
-        )
-    _refuse_break(stack, step, typical)
+    doubts = _unlike(nearer[odd]) + _jumps(stack, step, typical)
+    if doubts and slice_axis == _ALONG_THE_BODY:
+        raise doubts[0]
+    _refuse_blank(stack)
     _refuse_two_in_turns(stack, float(np.median(nearer / np.maximum(apart, 1e-6))))
     _refuse_lost_tails(whole)
     if measured:
         _refuse_repeated_slices(whole, step)
     if compressed:
         _refuse_rough_slices(stack)
-    same = int((step == 0).sum())
-    return [f"Identical to the next one: {count_of(same, 'slice')}."] if same else []
+    return [doubt.found for doubt in doubts] + _strange_ends(step, typical) + _repetitions(stack, step)
 
 
-def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float) -> None:
-    """Raise where all values jump together between two slices, or slices are blank at a value that is not air.
+def _unlike(differences_hu: npt.NDArray[np.float64]) -> list[UserFacingError]:
+    """The fault of slices that differ so much from the nearer neighbour; none where there are none."""
+    if not len(differences_hu):
+        return []
+    return [
+        UserFacingError(
+            f"Unlike both neighbours by {differences_hu.min():.0f} HU on average or more: "
+            f"{count_of(len(differences_hu), 'slice')}.",
+            "slices that continue each other",
+            "Export the series again; the data of these slices or their rescale are probably damaged.",
+        )
+    ]
+
+
+def _blank(stack: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """Which slices hold one value only."""
+    return np.array([np.ptp(plane) == 0 for plane in stack])
+
+
+def _jumps(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float) -> list[UserFacingError]:
+    """The fault of values that all jump together between two slices; none where they do not.
 
     An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
     """
-    blank = np.array([np.ptp(plane) == 0 for plane in stack])
+    blank = _blank(stack)
     large = np.flatnonzero((step > _BREAK_HU) & (step > _BREAK_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
     changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
     if any(np.abs(change - np.median(change)).mean() < _BREAK_SPREAD * np.abs(change).mean() for change in changes):
+        return [
+            UserFacingError(
+                f"Between two slices all values jump together by {step[large].max():.0f} HU.",
+                "slices that continue each other",
+                "Export the series again; a part of it probably has another rescale or belongs to another scan.",
+            )
+        ]
+    return []
+
+
+def _repetitions(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64]) -> list[str]:
+    """Doubts for blank slices and for slices that equal the next one."""
+    blank = _blank(stack)
+    same = int(((step == 0) & ~blank[:-1]).sum())
+    notes = [f"Blank, without any contents: {count_of(int(blank.sum()), 'slice')}."] if blank.any() else []
+    return [*notes, f"Identical to the next one: {count_of(same, 'slice')}."] if same else notes
+
+
+def _strange_ends(step: npt.NDArray[np.float64], typical: float) -> list[str]:
+    """A doubt for a first or last slice that differs from the next one far more than that one from its own.
+
+    With one neighbour only, damage cannot be told from an end of anatomy.
+    """
+    ends = {"first": step[:2], "last": step[:-3:-1]}
+    return [
+        f"The {name} slice differs from the next one by {end:.0f} HU on average, {end / max(inner, typical):.1f} times "
+        "as much as slices do here; it may be damaged or blank."
+        for name, (end, inner) in ends.items()
+        if end > _STRANGE_HU and end > _END_TYPICAL * max(inner, typical)
+    ]
+
+
+def _refuse_blank(stack: npt.NDArray[np.int16]) -> None:
+    """Raise where slices are blank at a value that is not air, or blank between slices that show the body."""
+    blank = _blank(stack)
+    shown = np.flatnonzero(~blank)
+    gaps = [(one, other) for one, other in pairwise(shown.tolist()) if other > one + 1]
+    lost = sum(other - one - 1 for one, other in gaps if _shows_body(stack[one]) and _shows_body(stack[other]))
+    if lost:
         raise UserFacingError(
-            f"Between two slices all values jump together by {step[large].max():.0f} HU.",
-            "slices that continue each other",
-            "Export the series again; a part of it probably has another rescale or belongs to another scan.",
+            f"Blank between slices that show the body: {count_of(lost, 'slice')}.",
+            "contents in every slice",
+            "Copy or export the series again; a part of it was probably lost.",
         )
     filled = sum(bool(plane.flat[0] > _AIR_BELOW_HU) for plane in stack[blank])
     if filled and stack.min() < _AIR_BELOW_HU:
@@ -83,6 +140,10 @@ def _refuse_break(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], t
             "contents or air in every slice",
             "Copy or export the series again; a part of it was probably lost.",
         )
+
+
+def _shows_body(plane: npt.NDArray[np.int16]) -> bool:
+    return bool((plane > _AIR_BELOW_HU).mean() > _BODY_SHARE)
 
 
 def _refuse_two_in_turns(stack: npt.NDArray[np.int16], apart: float) -> None:

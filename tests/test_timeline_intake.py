@@ -196,7 +196,8 @@ def test_a_patients_span_starts_after_the_birth() -> None:
     table = pd.concat([born, dated], ignore_index=True).astype({"time": "datetime64[us]"})
     coded, days = table.astype({"code": "category"}), table.assign(time=table["time"].dt.date)
     zoned = table.assign(time=table["time"].dt.tz_localize("UTC"))
-    files = (("a.parquet", parquet_bytes(t)) for t in (table, coded, days, zoned))
+    texts = table.assign(time=[*table["time"].astype(str)[:-1], "2020-07-01T00:00:00Z"]).replace("NaT", None)
+    files = (("a.parquet", parquet_bytes(t)) for t in (table, coded, days, zoned, texts))
     sources = (csv_file(table.to_csv(index=False)), *files)
     for source in sources:
         found = list_subjects(source)

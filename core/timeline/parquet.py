@@ -278,8 +278,8 @@ def no_patient(rows: int) -> UserFacingError:
 def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
     """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers.
 
-    first and last are NaT where the times are texts: they are read with the patient's events. Raises UserFacingError
-    where the columns cannot be told, an event names no patient, or a time lies outside the calendar.
+    Raises UserFacingError where the columns cannot be told, an event names no patient, or a time lies outside the
+    calendar; a text that is no time is passed over here, and refused once its patient is read.
     """
     opened = parquet_file(entry)
     fields = event_fields(opened, mapping)
@@ -291,7 +291,7 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
     subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
-    times = in_utc(times) if is_time(times.type) else pa.nulls(len(times), pa.timestamp("us"))
+    times = in_utc(times if is_time(times.type) else _from_texts(times))
     is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
     times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
@@ -299,6 +299,12 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
     chosen = grouped.select(["subject_id", "subject_id_count", "time_min", "time_max"])
     counted: pd.DataFrame = chosen.rename_columns(["subject_id", "events", "first", "last"]).to_pandas()
     return counted
+
+
+def _from_texts(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times written as text, null where one is no time."""
+    stamps = pd.to_datetime(_texts(times), format="ISO8601", utc=True, errors="coerce")
+    return pa.chunked_array([pa.array(stamps)])
 
 
 def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:

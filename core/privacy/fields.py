@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from core.load.identifying import DATE, WORDS, identifying
+from core.load.identifying import DATE, TITLED, WORDS
 from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
 
 _FIELDS: Mapping[str, str] = {
@@ -88,6 +88,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("date", DATE),
+    ("name", TITLED),
     (
         "name",
         re.compile(
@@ -103,7 +104,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
-    r"(?<![@\w.-])(?:https?://)?(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
+    r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
     r"|(?:nih|cms|cdc|fda)\.gov|(?:fhir|dimdi|bfarm|gematik)\.de|ihe\.net)\b|\burn:oid:[\d.]+"
 )
 """Publishers of terminologies, whose addresses and numbers stand before codes."""
@@ -147,10 +148,10 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     >>> in_free_text("she walks with her daughter every day"), in_free_text("Malignant neoplasm of upper lobe of lung")
     ({'free text'}, set())
     """
-    text = _PUBLIC_HOST.sub("", text)
+    text = _PUBLIC_HOST.sub("", text) if ":" in text or "www." in text else text
     found = {category for category, pattern in _FREE if pattern.search(text)}
     words = re.findall(r"[^\W\d_]{2,}", text)
-    if identifying(text) == "name" or _name_in_capitals(text) or _holds_own_word(text, tokens, is_term):
+    if _name_in_capitals(text) or _holds_own_word(text, tokens, is_term):
         found.add("name")
     if _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")

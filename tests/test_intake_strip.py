@@ -10,6 +10,7 @@ import intake_support as files
 import pandas as pd
 import pytest
 
+from core.intake import Intake
 from core.intake.search import Found, search
 from core.intake.strip import strip
 from core.load import load_study
@@ -262,3 +263,23 @@ def test_what_is_left_of_a_record_shows_the_search_its_number_and_its_times_only
     assert {(item.category, item.where) for item in again} == {
         ("identifier", "column subject_id"), ("date", "column time")
     }  # fmt: skip
+
+
+def test_the_desk_opens_what_is_left() -> None:
+    """From the files to the case: the name on the scan, the words in place of a code, the mapped columns."""
+    record = "odd.csv", b"wann;was;note\n2020-03-01;Acute pulmonary embolism;walks well\n2020-03-02;Quartzson fell;\n"
+    read = Intake(scan=named_scan(), record=record, columns={"time": "wann", "code": "was", "text_value": "note"})
+    while read.advance():
+        assert all(job.wait(60) for job in read.running)
+    assert read.findings
+    assert not read.released
+    before, _ = read.open_parts()[::-1]
+    assert before is not None
+    assert "Quartzson fell" in set(before.events["code"])
+    read.decided = True
+    study, after = read.open_parts()
+    assert study is not None
+    assert after is not None
+    assert after.events["code"].tolist() == ["Acute pulmonary embolism", "REMOVED//1"]
+    assert "walks well" not in said(after)
+    assert sum("1 event" in note and "identifying" in note for note in after.notes) == 2

@@ -10,6 +10,7 @@ import intake_support as files
 import pandas as pd
 import pytest
 
+from core.intake import Intake
 from core.intake.search import Found, search
 from core.intake.strip import strip
 from core.load import load_study
@@ -73,8 +74,6 @@ ROWS = {
 @pytest.mark.parametrize("kind", IDENTIFYING)
 def test_what_is_shown_is_gone_and_counted(part: str, kind: str) -> None:
     row, where, note = ROWS[part]
-    if (part, kind) == ("description", "a sentence"):
-        pytest.skip("the name of a code may be long")
     found, study, timeline = looked_at(table(row.format(IDENTIFYING[kind])))
     assert where in shown(found)
     _, after = stripped(found, study, timeline)
@@ -94,7 +93,7 @@ EVERYDAY = [
     "FHIR//Malignant neoplasm of upper lobe of right lung", "NDC//00071015523", "NDC//00071-0155-23", "CPT//71275",
     "DRG//APR//468//OTHER KIDNEY & URINARY TRACT DIAGNOSES, SIGNS & SYMPTOMS", "LAB//50912//mg/dL", "BNP",
     "MEDICATION//START//Potassium Chloride Replacement (Critical Care and Oncology)", "LAB//SODIUM, URINE",
-    "http://loinc.org|2160-0", "http://snomed.info/sct|59282003", "http://www.nlm.nih.gov/research/umls/rxnorm|197361",
+    "FHIR//Torus fracture of lower end of left fibula", "http://loinc.org|2160-0", "http://snomed.info/sct|59282003", "http://www.nlm.nih.gov/research/umls/rxnorm|197361",
     "FHIR//Encounter for general adult medical examination without abnormal findings", "CALCIUM, IONIZED",
     "TRANSFER_TO//admit//Med/Surg/Trauma", "ATC//B01AF02",
 ]  # fmt: skip
@@ -122,11 +121,11 @@ def test_everyday_descriptions_and_results_stay(words: str) -> None:
         assert stripped(found, study, timeline)[1] is timeline
 
 
-def bundle(*concepts: Mapping[str, object], **more: object) -> Source:
+def bundle(*concepts: Mapping[str, object]) -> tuple[str, bytes]:
     """Conditions of one patient."""
     entries = [
         {"resource": {"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": concept,
-                      "recordedDate": "2020-01-02", **more}}
+                      "recordedDate": "2020-01-02"}}
         for concept in concepts
     ]  # fmt: skip
     return "b.json", json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
@@ -223,3 +222,64 @@ def test_parquet_is_judged_like_text() -> None:
     _, after = stripped(found, study, timeline)
     assert after.events["code"].tolist() == ["LOINC//2160-0", "REMOVED//1"]
     assert after.events["unit"].tolist() == ["mg/dL", "removed"]
+
+
+@pytest.mark.parametrize("kind", ["FHIR", "CSV", "JSON lines", "many patients"])
+def test_the_name_that_a_record_gives_its_patient_is_looked_for_in_its_texts(kind: str) -> None:
+    if kind == "FHIR":
+        person = {"resourceType": "Patient", "id": "1", "name": [{"family": "Quartzson", "given": ["Jane"]}]}
+        events = bundle({"text": "Quartzson fell"}, {"text": "Acute pulmonary embolism"})
+        record: Source = [events, ("p.json", json.dumps(person).encode())]
+    elif kind == "JSON lines":
+        rows = [{"time": "2020-01-02", "code": "Quartzson fell", "lastName": "Quartzson"},
+                {"time": "2020-01-03", "code": "Acute pulmonary embolism", "lastName": "Quartzson"}]  # fmt: skip
+        record = "b.jsonl", "\n".join(map(json.dumps, rows)).encode()
+    else:
+        others = "".join(f"2,2020-01-02,A,Other{number}\n" for number in range(30 * (kind == "many patients")))
+        head = "subject_id,time,code,last_name\n1,2020-01-02,Quartzson fell,Quartzson\n"
+        rest = "".join(f"1,2020-01-0{day},Acute pulmonary embolism,Quartzson\n" for day in range(3, 10))
+        record = "b.csv", (head + rest * 5 + others).encode()
+    found, study, timeline = looked_at(record)
+    codes = set(stripped(found, study, timeline)[1].events["code"])
+    assert any("Acute pulmonary embolism" in code for code in codes)
+    assert any("Quartzson" in code for code in codes) == (kind == "many patients")
+    assert ("record, code of 1 event" in shown(found)) == (kind != "many patients")
+
+
+def test_a_name_that_is_a_word_of_terms_takes_no_code_away() -> None:
+    scan = files.series(edit=files.patient("WHITE^JOHN", "Q4711234"))
+    record = table("7,,RACE//WHITE,,,,", "7,2020-01-05,LAB//1,,,White cells,", "7,2020-01-05,FHIR//White came,,,,")
+    found, study, timeline = looked_at(record, scan)
+    assert shown(found) == {"record, text of 1 event", "record, code of 1 event"}
+    assert "RACE//WHITE" in set(stripped(found, study, timeline)[1].events["code"])
+
+
+def test_what_is_left_of_a_record_shows_the_search_its_number_and_its_times_only() -> None:
+    rows = [row.format(text) for row, _, _ in ROWS.values() for text in IDENTIFYING.values()]
+    found, study, timeline = looked_at(table(*rows))
+    _, after = stripped(found, study, timeline)
+    described = after.events.assign(description=after.events["code"].map(after.code_descriptions))
+    again = find_identifiers(("again.csv", described.to_csv(index=False).encode()))
+    assert {(item.category, item.where) for item in again} == {
+        ("identifier", "column subject_id"), ("date", "column time")
+    }  # fmt: skip
+
+
+def test_the_desk_opens_what_is_left() -> None:
+    """From the files to the case: the name on the scan, the words in place of a code, the mapped columns."""
+    record = "odd.csv", b"wann;was;note\n2020-03-01;Acute pulmonary embolism;walks well\n2020-03-02;Quartzson fell;\n"
+    read = Intake(scan=named_scan(), record=record, columns={"time": "wann", "code": "was", "text_value": "note"})
+    while read.advance():
+        assert all(job.wait(60) for job in read.running)
+    assert read.findings
+    assert not read.released
+    before, _ = read.open_parts()[::-1]
+    assert before is not None
+    assert "Quartzson fell" in set(before.events["code"])
+    read.decided = True
+    study, after = read.open_parts()
+    assert study is not None
+    assert after is not None
+    assert after.events["code"].tolist() == ["Acute pulmonary embolism", "REMOVED//1"]
+    assert "walks well" not in said(after)
+    assert sum("1 event" in note and "identifying" in note for note in after.notes) == 2

@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-TITLE = r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?)\b\.?"
-_TITLED = re.compile(rf"{TITLE}\s*[A-ZÀ-ÖØ-Þ]\w*")
+TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?)\b\.?\s*[A-ZÀ-ÖØ-Þ]\w*")
 _MONTH = (
     r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
     r"|uar|ruar|z|i)?"
@@ -21,7 +20,7 @@ DATE = re.compile(
 )
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),
-    ("name", _TITLED),
+    ("name", TITLED),
     ("date", DATE),
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )

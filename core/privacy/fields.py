@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from core.load.identifying import DATE, WORDS, identifying
-from core.privacy.vocabulary import are_terms, is_surname
+from core.load.identifying import DATE, TITLED, WORDS
+from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
@@ -88,6 +88,7 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("date", DATE),
+    ("name", TITLED),
     (
         "name",
         re.compile(
@@ -103,11 +104,18 @@ _FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
-    r"(?<![@\w.-])(?:https?://)?(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
+    r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
     r"|(?:nih|cms|cdc|fda)\.gov|(?:fhir|dimdi|bfarm|gematik)\.de|ihe\.net)\b|\burn:oid:[\d.]+"
 )
 """Publishers of terminologies, whose addresses and numbers stand before codes."""
 _SENTENCE_WORDS = 6
+_TELLING = frozenset(
+    """
+    she he her his him herself himself today yesterday tomorrow denies complains lives pt
+    sie ihr ihre ihrer seine seiner heute gestern morgen elle aujourd hui hier ella hoy ayer
+    """.split()  # noqa: SIM905
+)
+"""Words that tell of a person or a day, which hardly any name of a code holds."""
 _ALONE = re.compile(r"(?<![\w.-])(?<!//)\d+(?![\w-]|\.\d)")
 _MOST_VALUE_DIGITS = 4
 
@@ -132,22 +140,28 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
 
     A text whose words are all those of diagnoses and measurements is no sentence, however long. tokens: case-folded
     words of the patient's name and id; short numbers among them count only where they stand alone beside words.
-    is_term: whether the text stands where codes and their names do, some of which are long.
+    is_term: whether the text stands where codes and their names do; long ones are sentences only where they tell of
+    someone.
 
     >>> sorted(in_free_text("Seen by Dr Smith, call 555-010-1234")), in_free_text("ICD10CM//I26.99")
     (['contact', 'free text', 'name'], set())
     >>> in_free_text("she walks with her daughter every day"), in_free_text("Malignant neoplasm of upper lobe of lung")
     ({'free text'}, set())
     """
-    text = _PUBLIC_HOST.sub("", text)
+    text = _PUBLIC_HOST.sub("", text) if ":" in text or "www." in text else text
     found = {category for category, pattern in _FREE if pattern.search(text)}
     words = re.findall(r"[^\W\d_]{2,}", text)
-    if identifying(text) == "name" or _name_in_capitals(text) or _holds_own_word(text, tokens):
+    if _name_in_capitals(text) or _holds_own_word(text, tokens, is_term):
         found.add("name")
-    is_sentence = not is_term and len(words) >= _SENTENCE_WORDS and not are_terms(words)
-    if is_sentence or (found and len(words) > 2):
+    if _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")
     return found
+
+
+def _is_sentence(text: str, words: Sequence[str], is_term: bool) -> bool:
+    if len(words) < _SENTENCE_WORDS or are_terms(words) or is_diagnosis(text):
+        return False
+    return not is_term or any(word.casefold() in _TELLING for word in words)
 
 
 def _name_in_capitals(text: str) -> bool:
@@ -156,11 +170,12 @@ def _name_in_capitals(text: str) -> bool:
     return any(not are_terms(pair.groups()) or is_surname(pair[1]) for pair in pairs)
 
 
-def _holds_own_word(text: str, tokens: Collection[str]) -> bool:
-    """Whether a word is one of the patient's own; a code's or a value's digits are not a patient id by chance."""
+def _holds_own_word(text: str, tokens: Collection[str], is_term: bool) -> bool:
+    """Whether a word is one of the patient's own; a code's or a value's digits are not a patient id by chance, and in
+    a code or its name a word of terms is itself ("White blood cells" of a patient called White)."""
     if not tokens:
         return False
     folded = text.casefold()
     numbers = {number for number in _ALONE.findall(folded) if len(number) > _MOST_VALUE_DIGITS or number != folded}
-    own = {token for token in tokens if not token.isdigit()}
-    return bool(own & set(WORDS.findall(folded)) or numbers & set(tokens))
+    met = {token for token in set(WORDS.findall(folded)) & set(tokens) if not token.isdigit()}
+    return bool(numbers & set(tokens)) or any(not (is_term and are_terms([token])) for token in met)

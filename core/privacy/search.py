@@ -27,8 +27,8 @@ _LONG_RUN = 16
 
 @dataclass(frozen=True)
 class Searched:
-    """findings: each place once, values masked. words: case-folded parts of the names and ids that DICOM files give
-    their patients, with which every other file was searched."""
+    """findings: each place once, values masked. words: case-folded parts of the names and ids that DICOM files, and of
+    the names that records give their patient, with which every file but DICOM was searched."""
 
     findings: tuple[Finding, ...]
     words: frozenset[str] = field(default=frozenset(), repr=False)
@@ -132,7 +132,9 @@ class _Search:
             if self.pixels:
                 self.pixels.add_nifti(entry)
         elif looks_like_table(entry):
-            self.add(search_table(entry, self.tokens))
+            findings, own = search_table(entry, self.tokens)
+            self.tokens |= own
+            self.add(findings)
         else:
             self._other(entry)
 

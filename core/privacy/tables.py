@@ -28,12 +28,22 @@ from core.privacy.fields import (
     in_free_text,
 )
 from core.privacy.finding import Finding, mask
+from core.privacy.patterns import name_parts
 from core.timeline.columns import FIELDS
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
 _DELIMITERS = (",", "\t", ";", "|")
 _DISTINCT = 100_000
+_PATIENT_NAMES = frozenset(
+    """
+    patient_name patientname full_name fullname first_name firstname last_name lastname given_name family_name surname
+    forename birth_name maiden_name nachname vorname familienname geburtsname patientenname prenom prénom
+    nom_de_naissance apellido apellidos nombre cognome nome achternaam voornaam
+    """.split()  # noqa: SIM905
+)
+_MOST_NAMES = 12
+"""Parts of names, at most, that may be one patient's."""
 _TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))
 _TERM_PLACES = frozenset(
     (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
@@ -59,24 +69,31 @@ def looks_like_table(entry: Entry) -> bool:
     )
 
 
-def search_table(entry: Entry, tokens: Collection[str] = ()) -> list[Finding]:
-    """Findings of one table: columns or fields by their names, and values by what they look like; each place once.
+def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Finding], frozenset[str]]:
+    """(findings of one table, words of its patient's name for searching other places).
 
-    Column names are shown only where they are common ones, otherwise columns are numbered. tokens: parts of known
-    patients' names and ids. What cannot be parsed is reported as not searched, beside what was found before.
+    Columns or fields are judged by their names, and values by what they look like; each place once. Column names are
+    shown only where they are common ones, otherwise columns are numbered. tokens: parts of known patients' names and
+    ids. Where many patients are named, their words would be met everywhere, so that none is given. What cannot be
+    parsed is reported as not searched, beside what was found before.
     """
     head = bytes(entry.read(0, 4096))
     search = _records if head_of(head).lstrip()[:1] in ("{", "[") else _text_table
     found: dict[tuple[str, str], Finding] = {}
+    names: set[str] = set()
     try:
-        for finding in (_parquet if head[:4] == b"PAR1" else search)(entry, tokens):
-            found.setdefault((finding.category, finding.where), finding)
+        for item in (_parquet if head[:4] == b"PAR1" else search)(entry, tokens):
+            if isinstance(item, Finding):
+                found.setdefault((item.category, item.where), item)
+            elif len(names) <= _MOST_NAMES:
+                names.add(item)
     except Exception:  # whatever a parser says may repeat content
         found["unreadable", "table"] = Finding("unreadable", "table", "not searched to the end")
-    return list(found.values())
+    words = name_parts(" ".join(names), 3) if len(names) <= _MOST_NAMES else frozenset[str]()
+    return list(found.values()), words
 
 
-def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
+def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
         for batch in file.iter_batches(_ROWS, columns=[name]):
@@ -88,7 +105,7 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
         yield Finding("age over 89", "birth and events", "90 years or more")
 
 
-def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding]:
+def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
     """A column of plain values, or of records and lists, which are walked as those of JSON."""
     if not pa.types.is_nested(values.type):
         yield from _column(number, name, _distinct(values), tokens)
@@ -111,7 +128,7 @@ def _has_old_patient(file: pq.ParquetFile) -> bool:
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=_DAYS_90_YEARS)).any())
 
 
-def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
+def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
     first = head_of(raw[:4096]).splitlines()[0]
@@ -137,11 +154,13 @@ def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]
         yield number, list(values)
 
 
-def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Finding]:
+def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Finding | str]:
     """Findings of one column's distinct values."""
     if not values:
         return
     plain = field_name(name)
+    if plain in _PATIENT_NAMES:
+        yield from (str(value) for value in values[: _MOST_NAMES + 1])
     shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
     where = f"column {plain}" if shown else f"column {number + 1}"
     example = mask(str(values[0]))
@@ -168,13 +187,14 @@ def _is_old(value: Any) -> bool:
     return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
 
 
-def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding]:
+def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     """JSON: one document, or one a line."""
     if entry.size > _MOST_JSON:
         yield Finding("unreadable", "JSON", "too large to be searched")
         return
     data = bytes(entry.read(0, None))
     for document in _documents(data.decode(encoding_of(data), "replace")):
+        yield from _names_of_patients(document)
         for path, value in _leaves(document):
             yield from _field(path, value, tokens)
 
@@ -184,6 +204,23 @@ def _documents(text: str) -> Iterable[Any]:
         return [json.loads(text)]
     except ValueError:
         return (json.loads(line) for line in text.split("\n") if line.strip())
+
+
+def _names_of_patients(document: Any) -> Iterator[str]:
+    """Names that rows give their patient, or a FHIR bundle or resource; those of its staff are left out."""
+    for item in document if isinstance(document, list) else [document]:
+        if isinstance(item, dict):
+            yield from (str(value) for key, value in item.items() if field_name(str(key)) in _PATIENT_NAMES)
+            yield from _names_in_fhir(item)
+
+
+def _names_in_fhir(item: dict[str, Any]) -> Iterator[str]:
+    entries = item.get("entry")
+    inner = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    for resource in (item, *inner):
+        if isinstance(resource, dict) and resource.get("resourceType") == "Patient":
+            parts = _leaves(resource.get("name"))
+            yield from (str(value) for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
 
 
 def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -199,7 +236,7 @@ def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield path, value
 
 
-def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding]:
+def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
     known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
     where = f"field {'.'.join(known)}" if known else "a field of a record"
     named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)

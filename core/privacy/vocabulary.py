@@ -184,6 +184,20 @@ def are_terms(words: Iterable[str]) -> bool:
     return all(word.casefold() in _words_of_terms() for word in words)
 
 
+@lru_cache(maxsize=1)
+def _diagnoses() -> frozenset[str]:
+    return frozenset(words.casefold() for words in icd10_descriptions().values())
+
+
+def is_diagnosis(text: str) -> bool:
+    """Whether a text is the whole description of a diagnosis of ICD-10-CM.
+
+    >>> is_diagnosis("Torus fracture of lower end of left fibula"), is_diagnosis("Torus fracture of Jane Doe")
+    (True, False)
+    """
+    return text.strip().casefold() in _diagnoses()
+
+
 def is_surname(word: str) -> bool:
     """Whether a word of terms is a common name too.
 

@@ -27,6 +27,13 @@ def test_no_date_and_no_grouped_number_comes_through(dated: str) -> None:
         "Chest 5 mm lung",
         "Lung 1.0 I70f 3",
         "Thorax Routine 8.0.0 B40f",
+        "VEN 3.0",
+        "Thorax venös nativ",
+        "COR MPR",
+        "30% Phase",
+        "80kV",
+        "Mono 40 keV",
+        "iDose 4",
     ],
 )
 def test_thickness_kernel_and_protocol_stay(plain: str) -> None:

@@ -17,6 +17,12 @@ _TERMS = frozenset(
     gating ecg prospective retrospective inspiration expiration breath hold supine prone average mip minip mpr recon
     reconstruction kernel sharp smooth medium iterative virtual patient body whole trauma screening calcium score
     scoring phantom with without w wo and of the mm
+    art arteriell arterielle arterioso arteriosa ven venös venöse venoes venoese veneux veineux
+    veineuse venoso venosa nativ nativo nativa pv portalvenös portalvenous spät tardif tardive tardivo post pre pré delay
+    insp inspi exp exspi exspiration expi cor coro koronar coronale coronali sag sagittale sagitale ax axiale axiales abd
+    thx tap torax poumon poumons pulmón pulmon polmone polmoni lunge lungen weichteil weichteile knochen hals kopf becken
+    os kv kvp kev mono vnc virtuell bolus test monitoring premonitoring diast syst diastole systole diastolic systolic
+    bestdiast bestsyst idose asir safire admire aidr veo
     """.split()  # noqa: SIM905
 )
 _KERNELS = frozenset(
@@ -27,6 +33,7 @@ _KERNELS = frozenset(
 _KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?|FC\d{2}|I\d{2}[a-z]")
 _WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
 _SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
+_QUANTITY = re.compile(r"(?i)\d{1,3}(%|kvp?|kev|ms)")
 
 
 def describe_series(text: str) -> str:
@@ -37,7 +44,7 @@ def describe_series(text: str) -> str:
     >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101"), describe_series("Chest 12.05.45")
     ('Thorax Routine 8.0.0 B40f', 'Chest')
     """
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", text)
     safe = _harmless_words(" ".join(word for word in _harmless_words(spaced) if is_safe_word(word)))
     return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
 
@@ -51,7 +58,8 @@ def _harmless_words(text: str) -> list[str]:
 
 def is_safe_word(word: str) -> bool:
     """Whether a single word names anatomy, protocol, a kernel or a short number and so identifies nobody."""
-    return word.lower() in _TERMS or bool(_KERNEL_CODE.fullmatch(word) or _SHORT_NUMBER.fullmatch(word))
+    patterns = (_KERNEL_CODE, _SHORT_NUMBER, _QUANTITY)
+    return word.lower() in _TERMS or any(pattern.fullmatch(word) for pattern in patterns)
 
 
 def safe_kernel(text: str) -> str:

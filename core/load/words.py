@@ -12,17 +12,16 @@ _TERMS = frozenset(
     """
     chest thorax thoracic lung lungs heart cardiac coronary coronaries pulmonary artery arteries aorta aortic abdomen
     abdominal pelvis neck head brain spine liver kidney routine standard soft tissue bone mediastinum mediastinal high
-    low resolution dose ultra thin thick axial coronal sagittal helical spiral contrast enhanced non noncontrast native
-    plain arterial venous portal delayed late early phase embolism angio angiography cta ctpa pe ct hrct ctac gated
-    gating ecg prospective retrospective inspiration expiration breath hold supine prone average mip minip mpr recon
-    reconstruction kernel sharp smooth medium iterative virtual patient body whole trauma screening calcium score
-    scoring phantom with without w wo and of the mm
-    art arteriell arterielle arterioso arteriosa ven venös venöse venoes venoese veneux veineux
-    veineuse venoso venosa nativ nativo nativa pv portalvenös portalvenous spät tardif tardive tardivo post pre pré delay
-    insp inspi exp exspi exspiration expi cor coro koronar coronale coronali sag sagittale sagitale ax axiale axiales abd
-    thx tap torax poumon poumons pulmón pulmon polmone polmoni lunge lungen weichteil weichteile knochen hals kopf becken
-    os kv kvp kev mono vnc virtuell bolus test monitoring premonitoring diast syst diastole systole diastolic systolic
-    bestdiast bestsyst idose asir safire admire aidr veo
+    low resolution dose ultra thin thick axial coronal sagittal helical spiral contrast enhanced non noncontrast
+    native plain arterial venous portal delayed late early phase embolism angio angiography cta ctpa pe ct hrct ctac
+    gated gating ecg prospective retrospective inspiration expiration breath hold supine prone average mip minip mpr
+    recon reconstruction kernel sharp smooth medium iterative virtual patient body whole trauma screening calcium
+    score scoring phantom with without w wo and of the mm art arteriell arterielle arterioso arteriosa ven venös
+    venöse venoes venoese veneux veineux veineuse venoso venosa nativ nativo nativa pv portalvenös portalvenous spät
+    tardif tardive tardivo post pre pré delay insp inspi exp exspi exspiration expi cor coro koronar coronale coronali
+    sag sagittale sagitale ax axiale axiales abd thx tap torax poumon poumons pulmón pulmon polmone polmoni lunge
+    lungen weichteil weichteile knochen hals kopf becken os kv kvp kev mono vnc virtuell bolus test monitoring
+    premonitoring diast syst diastole systole diastolic systolic bestdiast bestsyst idose asir safire admire aidr veo
     """.split()  # noqa: SIM905
 )
 _KERNELS = frozenset(

@@ -99,7 +99,7 @@ def number_in(row: Row, tag: str) -> int | None:
 
 
 def uid_in(row: Row, tag: str) -> str:
-    """The UID a row must have."""
+    """The UID a row must have. Raises UserFacingError where it has none."""
     text = text_in(row, tag)
     if not is_uid(text):
         raise not_dicomweb()

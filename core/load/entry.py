@@ -153,7 +153,7 @@ class EntryReader(io.RawIOBase):
 
 
 def file_entry(path: Path) -> Entry:
-    """An entry over a file on disk, read on demand."""
+    """An entry over a file on disk, read on demand. It and its reads raise UserFacingError where that fails."""
 
     def read(start: int = 0, stop: int | None = None) -> memoryview:
         try:

@@ -47,7 +47,7 @@ class NiftiHeader:
 
 def looks_like_nifti(head: memoryview) -> bool:
     """Whether the first bytes are a NIfTI-1 or NIfTI-2 header of a single file or of a pair."""
-    return _layout(head) is not None
+    return layout(head) is not None
 
 
 def readable_in_order(beginning: memoryview) -> bool:
@@ -55,8 +55,8 @@ def readable_in_order(beginning: memoryview) -> bool:
     return looks_like_nifti(beginning) and _parse(beginning)[0].vox_offset + _PROBED <= len(beginning)
 
 
-def _layout(head: memoryview) -> tuple[str, bool] | None:
-    """(byte order, is NIfTI-2), or None where it is not NIfTI."""
+def layout(head: memoryview | bytes) -> tuple[str, bool] | None:
+    """(byte order, is NIfTI-2) of a header, or None where it is not NIfTI."""
     if len(head) < 348:
         return None
     for order in "<>":
@@ -91,9 +91,9 @@ class _Raw:
 
 
 def _parse(head: memoryview) -> tuple[_Raw, str]:
-    layout = _layout(head)
-    assert layout is not None
-    order, second = layout
+    found = layout(head)
+    assert found is not None
+    order, second = found
 
     def at(code: str, start: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + code, head, start)
@@ -241,7 +241,7 @@ def too_long() -> UserFacingError:
 def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope: float) -> None:
     """Raise where the bytes before the first voxel are voxels too, so that the declared offset comes too late."""
     before = entry.read(0, offset)
-    start = 544 if _layout(before) in (("<", True), (">", True)) else 352
+    start = 544 if layout(before) in (("<", True), (">", True)) else 352
     gap, number = before[start:], min(8, (offset - start) // dtype.itemsize)
     if before[start - 4] or not number or not any(gap):
         return

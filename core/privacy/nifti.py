@@ -9,6 +9,7 @@ from typing import Any
 
 from core.load.entry import Entry
 from core.load.identifying import identifying
+from core.load.nifti import layout
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import printable_runs
 
@@ -22,13 +23,12 @@ _NIFTI1_TEXTS = (
 _NIFTI2_TEXTS = (("descrip", 240, 320), ("aux_file", 320, 344), ("intent_name", 508, 524), ("unused", 525, 540))
 _KNOWN_TEXTS = frozenset((b"", b"virtual patient", b"FSL5.0", b"FSL6.0", b"NiBabel", b"TE=0"))
 _TAIL = 1 << 20
-_SIZES = (348, 540)
 
 
 def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
     """Findings of one NIfTI file; its voxels are searched elsewhere."""
     head = bytes(entry.read(0, 544))
-    order, second = layout(head)
+    order, second = layout(head) or ("<", False)
     found = []
     for name, start, stop in _NIFTI2_TEXTS if second else _NIFTI1_TEXTS:
         text = head[start:stop].split(b"\0", 1)[0].strip()
@@ -50,12 +50,6 @@ def _behind(entry: Entry, end: int) -> list[Finding]:
         return []
     runs = printable_runs(entry.read(end, min(entry.size, end + _TAIL)))
     return [Finding("trailing bytes", "behind the voxels", mask(b"".join(runs)))] if runs else []
-
-
-def layout(head: memoryview | bytes) -> tuple[str, bool]:
-    """(byte order, is NIfTI-2) of a header that `looks_like_nifti` takes for one; both follow from its size."""
-    order = "<" if struct.unpack_from("<i", head)[0] in _SIZES else ">"
-    return order, bool(struct.unpack_from(order + "i", head)[0] == _SIZES[1])
 
 
 def _voxel_bytes(head: bytes, order: str, second: bool) -> int:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
+from core.load.nifti import layout
 from core.privacy.burned_in import displayed, find_all_text
-from core.privacy.nifti import layout
 from core.privacy.series_text import on_every_picture
 
 _NUMBERS = (
@@ -31,7 +31,7 @@ def open_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[An
     Raises ValueError for pairs of files, colours, complex numbers and files that end early, UserFacingError beyond the
     limits.
     """
-    kind: Any = nib.Nifti2Header if layout(data)[1] else nib.Nifti1Header
+    kind: Any = nib.Nifti2Header if layout(data) in (("<", True), (">", True)) else nib.Nifti1Header
     header = kind.from_fileobj(io.BytesIO(bytes(data[:1024])), check=False)
     shape = tuple(int(edge) for edge in header.get_data_shape())
     dtype = header.get_data_dtype()

@@ -47,7 +47,10 @@ def read_nifti_volume(
 
 
 def stored_plane(header: NiftiHeader, number: int) -> Stored:
-    """Plane `number` along the third axis as stored, (rows, columns). Raises UserFacingError where the file ends early."""
+    """Plane `number` along the third axis as stored, (rows, columns).
+
+    Raises UserFacingError where the file ends early.
+    """
     columns, rows, _ = header.shape
     size = columns * rows * header.dtype.itemsize
     start = header.offset + number * size

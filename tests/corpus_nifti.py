@@ -154,6 +154,9 @@ GOOD = cases("nifti", {
         lambda: [("a.nii.gz", gzip.compress(nii()[0][1][:5000]) + gzip.compress(nii()[0][1][5000:]))], "right"),
     "zeros behind the stream": (lambda: packed(lambda data: data + bytes(512)), "right"),
     "a text file beside it": (lambda: [*nii(), ("README", b"scan of Quillon")], "right"),
+    "a mask beside it": (lambda: [("a.nii", image((HU > 100).astype("u1"))[0][1]), *nii()], "right"),
+    "a mask of float numbers beside it": (lambda: [*nii(), ("m.nii", image((HU > 100).astype("f4"))[0][1])], "right"),
+    "two masks": (lambda: [(name, image((HU > 100).astype("u1"))[0][1]) for name in ("a.nii", "b.nii")], "refuse"),
     "two volumes": (lambda: [*nii(), ("b.nii", nifti_file(RAS))], "choose", {"grids": (GRID, RAS)}),
 })  # fmt: skip
 

@@ -13,17 +13,17 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
-from core.load.entry import InOrder
+from core.load.entry import Entry, InOrder
 from core.load.geometry import Matrix, canonical_axes, empty_volume, source_view
 from core.load.hounsfield import rescale_into
-from core.load.limits import MIB, Progress, workers
-from core.load.nifti import NiftiHeader, too_long, too_short
+from core.load.limits import MIB, Limits, Progress, workers
+from core.load.nifti import NiftiHeader, read_nifti_header, too_long, too_short
 
 Planes = npt.NDArray[np.int16]
 Stored = npt.NDArray[Any]
 
 _SLAB = 2 * MIB
-_AHEAD, _TOLD_EVERY = 4, 64
+_AHEAD, _TOLD_EVERY, _MOST_LABELS = 4, 64, 255
 """Slabs unpacked while one is rescaled; planes between two words of progress."""
 
 
@@ -63,6 +63,17 @@ def stored_plane(header: NiftiHeader, number: int) -> Stored:
     if len(data) < size:
         raise too_short()
     return np.frombuffer(data, header.dtype).reshape(rows, columns)
+
+
+def is_mask(entry: Entry, limits: Limits) -> bool:
+    """Whether a NIfTI file holds labels: whole numbers, 0 to 255, all over its middle plane, unscaled or of 8 bits."""
+    try:
+        header = read_nifti_header(entry, limits=limits)
+        plane = stored_plane(header, header.shape[2] // 2)
+    except UserFacingError:
+        return False
+    plain = header.dtype.itemsize == 1 or (header.slope == 1 and header.intercept == 0)
+    return plain and bool((plane >= 0).all() and (plane <= _MOST_LABELS).all() and (plane == np.rint(plane)).all())
 
 
 def _tell(progress: Progress | None, planes: int, done: int) -> None:

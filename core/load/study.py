@@ -23,7 +23,7 @@ from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_deg
 from core.load.hounsfield import PADDING_BELOW_HU, Volume, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, looks_like_nifti, read_nifti_header, readable_in_order
-from core.load.nifti_volume import read_nifti_volume
+from core.load.nifti_volume import is_mask, read_nifti_volume
 from core.load.one_scan import refuse_two_patients
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
@@ -161,6 +161,7 @@ def _sort_entries(source: Source, limits: Limits) -> _Contents:
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
     _drop_scouts(contents)
+    _drop_masks(contents, limits)
     if contents.stray:
         contents.notes.append(f"Passed over, as not CT images: {count_of(contents.stray, 'file')}.")
     if contents.absent:
@@ -242,6 +243,17 @@ def _drop_scouts(contents: _Contents) -> None:
     for key in scouts:
         count = len(contents.series.pop(key))
         contents.notes.append(f"Passed over: a series of {count_of(count, 'localizer image')}.")
+
+
+def _drop_masks(contents: _Contents, limits: Limits) -> None:
+    """Take NIfTI files of labels out of the choice when there is something else."""
+    if len(contents.series) + len(contents.niftis) < 2:
+        return
+    masks = [key for key, entry in contents.niftis.items() if is_mask(entry, limits)]
+    if masks and len(masks) < len(contents.series) + len(contents.niftis):
+        for key in masks:
+            del contents.niftis[key]
+        contents.notes.append(f"Passed over, as masks and no CT: {count_of(len(masks), 'NIfTI file')}.")
 
 
 def _choose(contents: _Contents, series: str | None) -> str:

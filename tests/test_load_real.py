@@ -126,12 +126,14 @@ def test_masks_and_labels_are_not_taken_for_a_ct() -> None:
 
 
 @needs_data
-def test_a_folder_with_ct_and_masks_offers_a_choice() -> None:
+def test_masks_beside_a_ct_are_passed_over() -> None:
     folder = SHARED / "ct" / "totalseg_pulmonary_crop"
-    with pytest.raises(UserFacingError, match="CT series"):
-        load_study(folder)
-    shapes = {item.shape for item in list_series(folder)}
-    assert (122, 102, 112) in shapes
+    study = load_study(folder)
+    alone = load_study(folder / "ct_cropped.nii.gz")
+    assert study.shape == (122, 102, 112)
+    assert study.digest == alone.digest
+    assert any("as masks and no CT: 6 NIfTI files" in note for note in study.notes)
+    assert [item.shape for item in list_series(folder)] == [(122, 102, 112)]
 
 
 @needs_data

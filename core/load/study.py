@@ -200,7 +200,8 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
             contents.without_pixels.append(header)
             contents.stray += 1
             return []
-        return split_frames(header) if header.frames > 1 and header.modality == "CT" else [header]
+        in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
+        return split_frames(header) if in_frames and header.modality == "CT" else [header]
     except Malformed:
         if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == "DICOMDIR":
             contents.stray += 1

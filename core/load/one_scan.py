@@ -109,27 +109,3 @@ def _refuse_missing_parts(images: Sequence[ImageHeader]) -> None:
             "all parts of one image",
             EXPORT_AGAIN,
         )
-
-
-def phase_of(image: ImageHeader) -> tuple[str, str, str]:
-    """Which of several scans of one place the image belongs to; sorts by acquisition, time point, cardiac phase."""
-    return image.acquisition.zfill(8), image.temporal_position.zfill(8), image.cardiac_phase
-
-
-def turn_of(image: ImageHeader) -> tuple[str, ...]:
-    """A key that sorts images as they were taken: by phase, then by time, then by their numbers."""
-    return (*phase_of(image), image.taken, image.instance.zfill(12), image.sop_uid)
-
-
-def refuse_phases(images: Sequence[ImageHeader]) -> None:
-    """Raise where slices side by side show different time points or phases of the heart."""
-    for what, found in (
-        ("time points", {image.temporal_position for image in images}),
-        ("phases of the heart", {image.cardiac_phase for image in images}),
-    ):
-        if len(found) > 1:
-            raise UserFacingError(
-                f"The slices show {len(found)} different {what}.",
-                "slices of one moment",
-                "Export one time point or phase as a series of its own.",
-            )

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-from corpus import GRID, Files, cases
+from corpus import GRID, Files, cases, series
 from ct_factory import BIG_ENDIAN, DEFLATED, IMPLICIT, Grid, enhanced_file, rotated, to_bytes
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -140,6 +140,28 @@ def split_in_two() -> Files:
     return parts
 
 
+def one_frame_a_file() -> Files:
+    """Each slice an enhanced image of its own."""
+    made = []
+    for number in range(GRID.shape[2]):
+        whole = dcmread(io.BytesIO(enhanced_file()))
+        whole.PerFrameFunctionalGroupsSequence = [frames(whole)[number]]
+        whole.PixelData = whole.PixelData[number * SIZE : (number + 1) * SIZE]
+        whole.NumberOfFrames, whole.SOPInstanceUID = 1, f"1.2.6.{number}"
+        made.append((f"Quillon_{number}.dcm", to_bytes(whole)))
+    return made
+
+
+def slices_of_the_enhanced_class() -> Files:
+    """Slices as a converter writes them that names the legacy converted class but describes each as a plain slice."""
+    return series(set_each(SOPClassUID="1.2.840.10008.5.1.4.1.1.2.2"))
+
+
+def set_each(**values: object) -> Callable[[int, Dataset], None]:
+    change = set_to(**values)
+    return lambda index, dataset: change(dataset)
+
+
 def compressed(syntax: str, change: Callable[[bytes], bytes] = bytes) -> Files:
     made = dcmread(io.BytesIO(enhanced_file(WIDE)))
     made.compress(syntax, generate_instance_uid=False)
@@ -228,6 +250,8 @@ CASES = cases("enhanced", {
     "RLE cut short": (lambda: compressed(RLELossless, lambda b: b[:-900]), "refuse"),
     "JPEG-LS cut short": (lambda: compressed(JPEGLSLossless, lambda b: b[:-60]), "refuse"),
     "legacy converted": (lambda: file(set_to(SOPClassUID="1.2.840.10008.5.1.4.1.1.2.2")), "right"),
+    "one frame a file": (one_frame_a_file, "right"),
+    "plain slices of the enhanced class": (slices_of_the_enhanced_class, "right"),
     "two files of one acquisition": (split_in_two, "either"),
     "one of two files": (lambda: split_in_two()[:1], "refuse"),
     "localizer among the frames": (lambda: file(scout_frame), "right"),

@@ -21,7 +21,7 @@ ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 
 
 def split_frames(image: ImageHeader) -> list[ImageHeader]:
-    """One header per frame of an enhanced CT image.
+    """One header per frame of an enhanced CT image; a single frame that describes itself as a slice stays as it is.
 
     Raises UserFacingError for a multi-frame image without per-frame geometry, Malformed for one that cannot be parsed.
     """
@@ -37,6 +37,8 @@ def split_frames(image: ImageHeader) -> list[ImageHeader]:
         frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
     except Exception as error:
         raise Malformed from error
+    if not frames and shared is None and image.frames == 1:
+        return [image]
     if len(frames) != image.frames:
         raise UserFacingError(
             "The image declares another number of frames than it describes.",
@@ -91,6 +93,8 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         tube_voltage_kv=positive(voltage),
         kernel=safe_kernel(kernel) or image.kernel,
         protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
+        acquisition=_text(content, "FrameAcquisitionNumber") or image.acquisition,
+        taken=_text(content, "FrameAcquisitionDateTime") or image.taken,
         temporal_position=_text(content, "TemporalPositionIndex"),
         stack=_text(content, "StackID"),
         cardiac_phase=sortable(_number(cardiac, "NominalPercentageOfCardiacPhase")),

@@ -32,7 +32,9 @@ TAGS: Mapping[str, int] = {
     "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012,
     "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
     "TemporalPositionIdentifier": 0x00200100, "NominalPercentageOfCardiacPhase": 0x00209241,
-    "InstanceNumber": 0x00200013, "AcquisitionTime": 0x00080032,
+    "InstanceNumber": 0x00200013, "AcquisitionTime": 0x00080032, "AcquisitionDateTime": 0x0008002A,
+    "ContentTime": 0x00080033, "InstanceCreationTime": 0x00080013, "TriggerTime": 0x00181060,
+    "ImageComments": 0x00204000, "DerivationDescription": 0x00082111,
     "ConcatenationUID": 0x00209161, "InConcatenationNumber": 0x00209162, "InConcatenationTotalNumber": 0x00209163,
     "SamplesPerPixel": 0x00280002, "ModalityLUTSequence": 0x00283000,
     "PhotometricInterpretation": 0x00280004, "NumberOfFrames": 0x00280008,
@@ -44,9 +46,9 @@ TAGS: Mapping[str, int] = {
 }  # fmt: skip
 _WANTED = frozenset(TAGS.values())
 _PROTOCOL = ("ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition", "StudyDate")
-_OWN_TAGS = frozenset(
-    TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", "AcquisitionTime")
-)
+_REMARKS = ("ContrastBolusAgent", "ImageComments", "DerivationDescription")
+_TIMES = ("AcquisitionTime", "AcquisitionDateTime", "ContentTime", "InstanceCreationTime", "TriggerTime")
+_OWN_TAGS = frozenset(TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", *_TIMES))
 """What differs between the slices of every series."""
 
 
@@ -74,7 +76,10 @@ class ImageHeader:
     slope, intercept: None where absent; may be NaN or infinite as written.
     identity: digests of the non-empty patient name, id, birth date and sex, for telling patients apart only.
     protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
-    stack: which of several stacks of an enhanced file the frame belongs to. taken: time of the acquisition as written.
+    stack: which of several stacks of an enhanced file the frame belongs to.
+    taken, made, created: times of the acquisition, of the contents and of the file as written.
+    trigger_ms: time since the heart beat, None where absent.
+    remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
@@ -119,6 +124,10 @@ class ImageHeader:
     cardiac_phase: str
     stack: str
     taken: str
+    made: str
+    created: str
+    trigger_ms: float | None
+    remarks: tuple[str, ...]
     instance: str
     part: tuple[str, int, int]
     volumetric: str
@@ -252,7 +261,10 @@ def _own(values: Values) -> dict[str, Any]:
         "sop_uid": values.text("SOPInstanceUID"),
         "position_mm": values.vector("ImagePositionPatient", 3),
         "instance": values.text("InstanceNumber"),
-        "taken": values.text("AcquisitionTime"),
+        "taken": values.text("AcquisitionTime") or values.text("AcquisitionDateTime"),
+        "made": values.text("ContentTime"),
+        "created": values.text("InstanceCreationTime"),
+        "trigger_ms": values.number("TriggerTime"),
     }
 
 
@@ -283,6 +295,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         virtual="virtual patient" in description.lower(), identity=_identity(values),
         protocol=tuple(digest_text(_as_meant(values, name)) for name in _PROTOCOL),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), stack="", part=_part(values),
+        remarks=tuple(digest_text(_as_meant(values, name)) for name in _REMARKS),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip

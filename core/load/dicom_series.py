@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.acquisitions import first_of_each, refuse_acquisitions_in_turns, refuse_phases
 from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
-from core.load.one_scan import phase_of, refuse_phases, slices_of_one_scan, turn_of
+from core.load.one_scan import slices_of_one_scan
 from core.load.repairs import Repair, RepairableError, longest_even_run
 from core.load.words import EXPORT_AGAIN, count_of
 
@@ -76,6 +77,8 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
         order = _longest_run(order, heights, notes)
     ordered = tuple(slices[index] for index in order)
     heights, positions = heights[order], positions[order]
+    _refuse_repeats(heights, ordered)
+    notes += refuse_acquisitions_in_turns(ordered)
     even = _check_steps(heights, ordered, repairs, notes)
     refuse_phases(ordered)
     first, step = _first_and_step(positions, heights, even=even)
@@ -163,12 +166,23 @@ def refuse_absurd_geometry(affine: Matrix) -> None:
 def _first_of_repeats(
     order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], notes: list[str]
 ) -> npt.NDArray[np.intp]:
-    """One image a place: the one of the first acquisition. order: by height."""
-    places = np.split(order, np.flatnonzero(np.diff(heights[order]) > _EXACT_MM) + 1)
-    kept = [int(min(place, key=lambda index: turn_of(images[index]))) for place in places]
-    if len(kept) < len(order):
-        notes.append(f"Repaired: of images at one place the first was kept, {len(order) - len(kept)} were dropped.")
+    """One image a place: the one of the first acquisition, where it is certain which those are. order: by height."""
+    places = _places(order, heights[order])
+    found = first_of_each(places, images) if len(places) < len(order) else None
+    if found is None:
+        return order
+    kept, what = found
+    notes.append(
+        f"Repaired: of images at one place those of the first acquisition were kept, told apart by {what}; "
+        f"{len(order) - len(kept)} were dropped."
+    )
     return np.array(kept, np.intp)
+
+
+def _places(order: npt.NDArray[np.intp], heights: npt.NDArray[np.float64]) -> list[list[int]]:
+    """Indices that lie at one place each. order: by height. heights: of the images in this order."""
+    places = np.split(order, np.flatnonzero(np.diff(heights) > _EXACT_MM) + 1)
+    return [place.tolist() for place in places]
 
 
 def _longest_run(
@@ -189,15 +203,8 @@ def _check_steps(
     heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]
 ) -> bool:
     """Whether slices are evenly spaced; raises where they are not and no chosen repair makes them so."""
-    if len(images) < 2:
-        raise UserFacingError(
-            "The series holds a single slice.",
-            "at least two slices, so that there is a volume",
-            "Choose the full series.",
-        )
     gaps = np.diff(heights)
     typical = float(np.median(gaps))
-    _refuse_repeats(int((gaps <= max(0.01, 0.1 * typical)).sum()), images)
     off_mm = float(np.abs(heights - _even_heights(heights)).max())
     if off_mm <= _tolerance_mm(typical):
         if off_mm > _EXACT_MM:
@@ -241,21 +248,37 @@ def _first_and_step(
     return positions[0] + direction * (fitted[0] - heights[0]), direction * step_mm
 
 
-def _refuse_repeats(repeats: int, images: Sequence[ImageHeader]) -> None:
-    if not repeats:
+def _refuse_repeats(heights: npt.NDArray[np.float64], images: Sequence[ImageHeader]) -> None:
+    """Raise for a single image or several at one place. images: by height. A repair is offered where it is certain."""
+    if len(images) < 2:
+        raise UserFacingError(
+            "The series holds a single slice.",
+            "at least two slices, so that there is a volume",
+            "Choose the full series.",
+        )
+    if not (repeats := _repeats(heights)):
         return
-    phases = len({phase_of(image) for image in images})
-    next_step = (
-        f"The series seems to hold {phases} acquisitions; export one of them."
-        if phases > 1
-        else "Remove the repeated slices, or export the series again."
-    )
+    found = f"At the same place as another one: {repeats} of {len(images)} slices."
+    places = _places(np.arange(len(images)), heights)
+    first = first_of_each(places, images) if 1 < len(places) < len(images) else None
+    if first is None or _repeats(heights[first[0]]):
+        raise UserFacingError(
+            found,
+            "one image at each position",
+            "Remove the repeated slices, or export the series again; nothing tells for certain which belong together.",
+        )
     raise RepairableError(
-        f"At the same place as another one: {repeats} of {len(images)} slices.",
+        found,
         "one image at each position",
-        next_step,
+        f"The series seems to hold {max(map(len, places))} acquisitions; export one of them.",
         ("first_of_repeats",),
     )
+
+
+def _repeats(heights: npt.NDArray[np.float64]) -> int:
+    """How many of the sorted heights repeat the one before."""
+    gaps = np.diff(heights)
+    return int((gaps <= max(0.01, 0.1 * float(np.median(gaps)))).sum())
 
 
 def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> UserFacingError:

@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader
+from core.load.dicom_header import ImageHeader, Vector
 from core.load.words import EXPORT_AGAIN, count_of
 
 _RENDERED = frozenset(
@@ -21,6 +23,7 @@ _RENDERED = frozenset(
 _MAPS = re.compile(r"IODINE|PBV|^MD$|EFFECTIVE_?Z|Z_?EFFECTIVE|URIC|FAT_FRACTION")
 """Parts of makers' own names for maps of a material or of blood volume, whose pixels are no HU."""
 
+_SAME_MM = 0.02
 _SAME = (
     ("kinds of image", lambda image: frozenset(image.image_type)),
     ("stacks", lambda image: image.stack),
@@ -46,6 +49,38 @@ def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
                 "images of one patient",
                 "Choose one patient's files: their folder, or an archive of them alone.",
             )
+
+
+def why_no_volume(images: Sequence[ImageHeader]) -> str:
+    """What a series holds that can never be a volume, in words; "" where two of its images are slices side by side.
+
+    Scouts, the image before a scan and those that watch the contrast arrive, pages of a protocol.
+    """
+    slices = [image for image in images if not image.is_localizer]
+    if not slices:
+        return count_of(len(images), "localizer image")
+    if _has_depth(slices):
+        return ""
+    count = count_of(len(slices), "image")
+    places = {image.position_mm for image in slices if image.orientation} - {None}
+    if not places:
+        return f"{count} without a position"
+    if len(slices) == 1:
+        return count
+    return f"{count} at one place" if len(places) == 1 else f"{count} that are not parallel"
+
+
+def _has_depth(images: Iterable[ImageHeader]) -> bool:
+    """Whether two parallel images lie at different heights along their normal."""
+    heights: dict[Vector, float] = {}
+    for image in images:
+        if image.position_mm is None or image.orientation is None:
+            continue
+        direction = tuple(round(cosine, 2) for cosine in image.orientation)
+        height = float(np.cross(direction[:3], direction[3:]) @ image.position_mm)
+        if abs(heights.setdefault(direction, height) - height) > _SAME_MM:
+            return True
+    return False
 
 
 def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
@@ -109,27 +144,3 @@ def _refuse_missing_parts(images: Sequence[ImageHeader]) -> None:
             "all parts of one image",
             EXPORT_AGAIN,
         )
-
-
-def phase_of(image: ImageHeader) -> tuple[str, str, str]:
-    """Which of several scans of one place the image belongs to; sorts by acquisition, time point, cardiac phase."""
-    return image.acquisition.zfill(8), image.temporal_position.zfill(8), image.cardiac_phase
-
-
-def turn_of(image: ImageHeader) -> tuple[str, ...]:
-    """A key that sorts images as they were taken: by phase, then by time, then by their numbers."""
-    return (*phase_of(image), image.taken, image.instance.zfill(12), image.sop_uid)
-
-
-def refuse_phases(images: Sequence[ImageHeader]) -> None:
-    """Raise where slices side by side show different time points or phases of the heart."""
-    for what, found in (
-        ("time points", {image.temporal_position for image in images}),
-        ("phases of the heart", {image.cardiac_phase for image in images}),
-    ):
-        if len(found) > 1:
-            raise UserFacingError(
-                f"The slices show {len(found)} different {what}.",
-                "slices of one moment",
-                "Export one time point or phase as a series of its own.",
-            )

@@ -1,0 +1,225 @@
+"""What a source holds: its files sorted into CT series and NIfTI volumes, and what was passed over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from core.errors import UserFacingError
+from core.load.dicom_enhanced import ENHANCED_CT, split_frames
+from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
+from core.load.dicom_scan import Malformed, looks_like_dicom
+from core.load.dicom_series import group_series
+from core.load.entries import Source, absent_words, open_entries
+from core.load.entry import Entry
+from core.load.limits import Limits
+from core.load.nifti import looks_like_nifti, readable_in_order
+from core.load.nifti_volume import is_mask
+from core.load.one_scan import refuse_two_patients, why_no_volume
+from core.load.words import count_of
+
+CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_MODALITIES = {
+    "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
+    "CR": "radiography", "DX": "radiography", "XA": "angiography", "MG": "mammography", "SEG": "segmentation",
+    "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture", "": "an unnamed modality",
+}  # fmt: skip
+
+_FOREIGN_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\x28\xb5\x2f\xfd": "a zst file",
+}
+_NO_NIFTI = "a file named .nii without the header of NIfTI-1 or NIfTI-2"
+_KINDS_SHOWN = 4
+
+
+@dataclass(eq=False)
+class Contents:
+    """What a source holds, sorted.
+
+    series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
+    held: bytes in memory. stray, damaged, imageless: numbers of files. foreign: what they are, where that helps.
+    flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
+    """
+
+    series: dict[str, list[ImageHeader]] = field(default_factory=dict)
+    niftis: dict[str, Entry] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    without_pixels: list[ImageHeader] = field(default_factory=list)
+    held: int = 0
+    stray: int = 0
+    damaged: int = 0
+    imageless: int = 0
+    foreign: set[str] = field(default_factory=set)
+    flat: tuple[str, ...] = ()
+    absent: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def sort_entries(source: Source, limits: Limits) -> Contents:
+    """Every file of a source, sorted by its header. Raises UserFacingError where one cannot be, or of two patients."""
+    limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
+    entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
+    contents, images, headers = Contents(absent=absent_words(entries)), [], HeaderReader(limits)
+    for entry in entries:
+        contents.held += entry.held
+        head = entry.read(0, HEAD_BYTES)
+        if looks_like_nifti(head):
+            contents.niftis[f"nifti-{len(contents.niftis) + 1}"] = entry
+        elif looks_like_dicom(head):
+            images += _read_images(headers, entry, head, contents)
+        elif _named_dicom(entry.name):
+            contents.damaged += 1
+        elif not entry.absent:
+            contents.stray += 1
+            contents.foreign.update(_foreign_kind(entry))
+    refuse_two_patients([*images, *contents.without_pixels])
+    contents.series = group_series(_keep_ct(images, contents))
+    _set_aside_flat(contents)
+    _set_aside_masks(contents, limits)
+    if contents.stray:
+        contents.notes.append(f"Passed over, as not CT images: {count_of(contents.stray, 'file')}.")
+    if contents.absent:
+        contents.notes.append(not_followed(contents).strip())
+    return contents
+
+
+def not_followed(contents: Contents) -> str:
+    """A sentence on what stands in place of files, behind a space; "" where nothing does."""
+    return f" Never followed or opened: {contents.absent}." if contents.absent else ""
+
+
+def _foreign_kind(entry: Entry) -> list[str]:
+    """What a file that is no CT seems to be, where the reader can do something about it."""
+    head = bytes(entry.read(0, 8))
+    kinds = [kind for mark, kind in _FOREIGN_ARCHIVES.items() if head.startswith(mark)]
+    if bytes(entry.read(0x8001, 0x8006)) == b"CD001":
+        kinds.append("a disc image")
+    name = entry.name.lower()
+    if not kinds and name.endswith((".nii", ".nii.gz")) and not name.rsplit("/", 1)[-1].startswith("."):
+        kinds.append(_NO_NIFTI)
+    return kinds
+
+
+def _named_dicom(name: str) -> bool:
+    """Whether a name promises a DICOM file (and is not a hidden companion of one)."""
+    *folders, last = name.replace("\\", "/").lower().split("/")
+    return last.endswith((".dcm", ".dicom", ".ima")) and not last.startswith(".") and "__macosx" not in folders
+
+
+def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents: Contents) -> list[ImageHeader]:
+    """Headers in one DICOM file: none, one, or one a frame."""
+    try:
+        header = headers.read(entry, head)
+        if not header.has_pixels:
+            contents.imageless += header.sop_class in CT_IMAGES
+            contents.without_pixels.append(header)
+            contents.stray += 1
+            return []
+        in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
+        return split_frames(header) if in_frames and header.modality == "CT" else [header]
+    except Malformed:
+        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == "DICOMDIR":
+            contents.stray += 1
+        else:
+            contents.damaged += 1
+        return []
+
+
+def _keep_ct(images: Sequence[ImageHeader], contents: Contents) -> list[ImageHeader]:
+    """CT images; others are counted by modality, captured screens as stray."""
+    kept = []
+    for image in images:
+        if image.modality != "CT":
+            contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
+        elif image.sop_class.startswith(SECONDARY_CAPTURE):
+            contents.others["SC"] = contents.others.get("SC", 0) + 1
+        elif image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
+            contents.others["another"] = contents.others.get("another", 0) + 1
+        else:
+            kept.append(image)
+    series = {(image.study_uid, image.series_uid) for image in kept}
+    if any(image.modality != "CT" and (image.study_uid, image.series_uid) in series for image in images):
+        raise UserFacingError(
+            "One series mixes CT slices with images of another modality.",
+            "slices of one scan, all alike",
+            "Keep the slices of one scan only, or export the series again.",
+        )
+    for modality, count in contents.others.items():
+        what = _MODALITIES.get(modality, "another modality")
+        contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")
+    return kept
+
+
+def _set_aside_flat(contents: Contents) -> None:
+    """Take series that can never be a volume out of the choice where there is another; else say what they are."""
+    flat = {key: why for key, images in contents.series.items() if (why := why_no_volume(images))}
+    if len(flat) == len(contents.series) and not contents.niftis:
+        contents.flat = tuple(flat.values())
+        return
+    for key, why in flat.items():
+        del contents.series[key]
+        contents.notes.append(f"Passed over: a series of {why}.")
+
+
+def _set_aside_masks(contents: Contents, limits: Limits) -> None:
+    """Take NIfTI files of labels out of the choice where there is something else."""
+    choices = len(contents.series) + len(contents.niftis)
+    masks = [key for key, entry in contents.niftis.items() if choices > 1 and is_mask(entry, limits)]
+    if masks and len(masks) < choices:
+        for key in masks:
+            del contents.niftis[key]
+        contents.notes.append(f"Passed over, as masks and no CT: {count_of(len(masks), 'NIfTI file')}.")
+
+
+def refuse_flat(contents: Contents) -> None:
+    """Raise where there are several series and none of them can be a volume."""
+    if len(contents.flat) > 1:
+        kinds = [f"{count_of(count, 'series')} of {why}" for why, count in Counter(contents.flat).most_common()]
+        shown = "; ".join(kinds[:_KINDS_SHOWN] + ["others"] * (len(kinds) > _KINDS_SHOWN))
+        raise UserFacingError(
+            f"No series of the source can be a volume. It holds {shown}.",
+            "a series of parallel slices, one above the other",
+            "Choose the folder, file or archive with the cross-sectional images.",
+        )
+
+
+def choose_series(contents: Contents, series: str | None) -> str:
+    """The key of the one thing to read, `series` where it is given. Raises where there is none, or a choice to make."""
+    keys = [*contents.series, *contents.niftis]
+    if series is not None:
+        if series not in keys:
+            raise UserFacingError(
+                "The chosen series is not in this source.", "a series of the list", "List the series again."
+            )
+        return series
+    if not keys:
+        raise _nothing(contents)
+    refuse_flat(contents)
+    if len(keys) > 1:
+        raise UserFacingError(
+            f"The source holds {len(keys)} CT series.", "one series", "Choose one of them from the list of series."
+        )
+    return keys[0]
+
+
+def _nothing(contents: Contents) -> UserFacingError:
+    if contents.foreign:
+        found = f"The source holds no CT that this app can open, but {', '.join(sorted(contents.foreign))}."
+        step = "Unpack it" if contents.foreign - {_NO_NIFTI} else "Convert the original CT again"
+        return UserFacingError(
+            found, "a DICOM folder, a .zip or .tar archive of one, or a NIfTI file", f"{step} and choose the result."
+        )
+    known = sorted({_MODALITIES.get(modality, "another modality") for modality in contents.others})
+    found = (
+        f"The source holds no CT slices, only images of: {', '.join(known)}."
+        if known
+        else "The source holds no CT image."
+    ) + not_followed(contents)
+    return UserFacingError(
+        found, "a DICOM CT series or a CT volume as NIfTI", "Choose another folder, file or archive."
+    )

@@ -1,0 +1,99 @@
+"""What lies in a source: series that can never be a volume are no choice beside one that can."""
+
+from __future__ import annotations
+
+import pytest
+from corpus_geometry import scout, unmarked_scout
+from ct_factory import IDENTIFIERS, Edit, Grid, NamedBytes, assert_right, dicom_files, setter
+
+from core.errors import UserFacingError
+from core.load import list_series, load_study
+
+GRID = Grid()
+FINE = Grid(spacing_mm=(1.5, 1.25, 1.0), shape=(24, 20, 20))
+
+
+def watching(index: int, dataset: object) -> None:
+    """Images that watch the contrast arrive: one place, an acquisition and a moment each."""
+    setter(ImagePositionPatient=[0, 0, 5], AcquisitionNumber=index + 1, ContentTime=f"1014{index:02d}")(index, dataset)
+
+
+def two_directions(index: int, dataset: object) -> None:
+    unmarked_scout(index, dataset)
+    setter(ImageOrientationPatient=[1, 0, 0, 0, 0, -1] if index else [0, 1, 0, 0, 0, -1])(index, dataset)
+
+
+def beside_each_other(index: int, dataset: object) -> None:
+    """Images in one plane, shifted within it."""
+    setter(ImagePositionPatient=[10.0 * index, 0, 5])(index, dataset)
+
+
+PAGE = setter(
+    ImagePositionPatient=None, ImageOrientationPatient=None, ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]
+)
+FLAT: dict[str, tuple[Edit | None, int, str]] = {
+    "single image": (None, 1, "1 image"),
+    "bolus tracking": (watching, 10, "10 images at one place"),
+    "page of the protocol": (PAGE, 1, "1 image without a position"),
+    "pages of the protocol": (PAGE, 3, "3 images without a position"),
+    "unmarked scout": (unmarked_scout, 1, "1 image"),
+    "unmarked scouts of two directions": (two_directions, 2, "2 images that are not parallel"),
+    "images in one plane": (beside_each_other, 3, "3 images that are not parallel"),
+    "scouts": (scout, 2, "2 localizer images"),
+}
+
+
+def flat(case: str, seed: int = 7) -> list[NamedBytes]:
+    edit, count, _ = FLAT[case]
+    return [(f"flat/{seed}/{name}", data) for name, data in dicom_files(edit=edit, seed=seed)[:count]]
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_a_series_that_can_never_be_a_volume_is_no_choice(case: str) -> None:
+    files = [*flat(case), *dicom_files()]
+    study = load_study(files)
+    assert_right(study)
+    assert f"Passed over: a series of {FLAT[case][2]}." in study.notes
+    assert [item.slices for item in list_series(files)] == [GRID.shape[2]]
+
+
+def test_several_such_series_are_passed_over_together() -> None:
+    others = [file for number, case in enumerate(FLAT, 7) for file in flat(case, number)]
+    study = load_study([*others, *dicom_files()])
+    assert_right(study)
+    assert sum(note.startswith("Passed over: a series") for note in study.notes) == len(FLAT)
+
+
+def test_two_volumes_remain_a_choice_and_nothing_else_is_one() -> None:
+    files = [*flat("bolus tracking"), *dicom_files(), *dicom_files(FINE, seed=1)]
+    with pytest.raises(UserFacingError, match="2 CT series"):
+        load_study(files)
+    assert [item.slices for item in list_series(files)] == [20, 16]
+
+
+def test_two_slices_are_a_volume_to_choose() -> None:
+    with pytest.raises(UserFacingError, match="2 CT series"):
+        load_study([*dicom_files(), *dicom_files(seed=3)[:2]])
+
+
+def test_a_series_in_doubt_stays_a_choice() -> None:
+    """One slice has lost its position: the series may be the one that is wanted."""
+    lost = dicom_files(edit=lambda i, d: delattr(d, "ImagePositionPatient") if i == 3 else None, seed=3)
+    with pytest.raises(UserFacingError, match="2 CT series"):
+        load_study([*dicom_files(), *lost])
+
+
+def test_where_nothing_can_be_a_volume_the_refusal_says_what_there_is() -> None:
+    files = [*flat("bolus tracking", 1), *flat("single image", 2), *flat("single image", 3), *flat("scouts", 4)]
+    for ask in (load_study, list_series):
+        with pytest.raises(UserFacingError, match="No series of the source can be a volume") as caught:
+            ask(files)
+        assert "2 series of 1 image; 1 series of 10 images at one place; 1 series of 2 local" in caught.value.found
+        assert not any(term in str(caught.value) for term in IDENTIFIERS)
+
+
+def test_damage_is_said_before_what_is_left() -> None:
+    files = [*flat("single image", 2), *flat("single image", 3), ("broken.dcm", dicom_files()[0][1][:700])]
+    with pytest.raises(UserFacingError, match="Damaged"):
+        load_study(files)
+    assert len(list_series(files)) == 2

@@ -132,7 +132,7 @@ def test_masks_beside_a_ct_are_passed_over() -> None:
     alone = load_study(folder / "ct_cropped.nii.gz")
     assert study.shape == (122, 102, 112)
     assert study.digest == alone.digest
-    assert any("as masks and no CT: 6 NIfTI files" in note for note in study.notes)
+    assert any("as masks and no CT: 7 NIfTI files" in note for note in study.notes)
     assert [item.shape for item in list_series(folder)] == [(122, 102, 112)]
 
 

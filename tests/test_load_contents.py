@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from corpus_enhanced import item
 from corpus_geometry import scout, unmarked_scout
-from ct_factory import IDENTIFIERS, Edit, Grid, NamedBytes, assert_right, dicom_files, setter
+from ct_factory import (
+    IDENTIFIERS,
+    Edit,
+    Grid,
+    NamedBytes,
+    assert_right,
+    dicom_files,
+    dicom_slices,
+    named,
+    setter,
+    to_bytes,
+)
+from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
@@ -97,3 +110,48 @@ def test_damage_is_said_before_what_is_left() -> None:
     with pytest.raises(UserFacingError, match="Damaged"):
         load_study(files)
     assert len(list_series(files)) == 2
+
+
+def on_a_disc(*lost: int, modality: str = "CT") -> list[NamedBytes]:
+    """A disc with a DICOMDIR that lists every slice, some of them lost."""
+    records = [item(DirectoryRecordType="PATIENT")[0], item(DirectoryRecordType="SERIES", Modality=modality)[0]]
+    files = []
+    for index, (_, data) in enumerate(dicom_files()):
+        records += item(DirectoryRecordType="IMAGE", ReferencedFileID=["DICOM", f"IM{index:04d}"])
+        files += [] if index in lost else [(f"disc/dicom/im{index:04d}.;1", data)]
+    listing = Dataset()
+    listing.SOPClassUID, listing.SOPInstanceUID = "1.2.840.10008.1.3.10", "1.2.11"
+    listing.DirectoryRecordSequence = records
+    return [("disc/DICOMDIR", to_bytes(listing)), *files]
+
+
+def test_images_that_the_disc_lists_but_does_not_hold_are_noted() -> None:
+    note = "Listed in the DICOMDIR but not here: 3 images of a CT series."
+    assert note in load_study(on_a_disc(13, 14, 15)).notes
+    for whole in (on_a_disc(), on_a_disc(15, modality="SR"), [*on_a_disc(*range(16)), *dicom_files()]):
+        assert not any("DICOMDIR" in said for said in load_study(whole).notes)
+
+
+def test_a_damaged_list_of_a_disc_changes_nothing() -> None:
+    (_, listing), *slices = on_a_disc()
+    nested = listing + b"\x04\x00\x20\x12SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 100_000
+    for damaged in (listing[: len(listing) // 2], b"\0" * 500, listing.replace(b"SERIES", b"\xff\0\xfe\1\2\3"), nested):
+        assert_right(load_study([("disc/DICOMDIR", damaged), *slices]))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [("a.nrrd", b"NRRD0004\ntype: short\n", "NRRD"), ("a.mha", b"ObjectType = Image\nNDims = 3\n", "MetaImage")],
+)
+def test_other_volume_files_are_called_by_their_names(name: str, data: bytes, kind: str) -> None:
+    with pytest.raises(UserFacingError, match=f"{kind}.*Save it as NIfTI"):
+        load_study((name, data + bytes(400)))
+
+
+def test_eight_bits_are_noted() -> None:
+    slices = dicom_slices(GRID, edit=setter(BitsAllocated=8, BitsStored=8, HighBit=7, RescaleSlope=10))
+    for dataset in slices:
+        dataset.PixelData = dataset.PixelData[::2]
+        dataset["PixelData"].VR = "OB"
+    assert any("8 bits" in note for note in load_study(named(slices)).notes)
+    assert not any("8 bits" in note for note in load_study(dicom_files()).notes)

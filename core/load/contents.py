@@ -11,6 +11,8 @@ from core.load.dicom_enhanced import ENHANCED_CT, split_frames
 from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.load.dicom_scan import Malformed, looks_like_dicom
 from core.load.dicom_series import group_series
+from core.load.dicomdir import NAME as DICOMDIR
+from core.load.dicomdir import missing_notes
 from core.load.entries import Source, absent_words, open_entries
 from core.load.entry import Entry
 from core.load.limits import Limits
@@ -28,12 +30,16 @@ _MODALITIES = {
     "RTDOSE": "radiotherapy dose", "OT": "other", "SC": "screen capture", "": "an unnamed modality",
 }  # fmt: skip
 
-_FOREIGN_ARCHIVES = {
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!\x1a\x07": "a rar archive",
-    b"\x28\xb5\x2f\xfd": "a zst file",
+_UNPACK, _SAVE_AS_NIFTI = "Unpack it", "Save it as NIfTI"
+_FOREIGN = {
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", _UNPACK),
+    b"Rar!\x1a\x07": ("a rar archive", _UNPACK),
+    b"\x28\xb5\x2f\xfd": ("a zst file", _UNPACK),
+    b"NRRD": ("an NRRD file (.nrrd)", _SAVE_AS_NIFTI),
+    b"ObjectTy": ("a MetaImage file (.mha, .mhd)", _SAVE_AS_NIFTI),
 }
-_NO_NIFTI = "a file named .nii without the header of NIfTI-1 or NIfTI-2"
+_DISC = ("a disc image", _UNPACK)
+_NO_NIFTI = ("a file named .nii without the header of NIfTI-1 or NIfTI-2", "Convert the original CT again")
 _KINDS_SHOWN = 4
 
 
@@ -42,7 +48,7 @@ class Contents:
     """What a source holds, sorted.
 
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
-    held: bytes in memory. stray, damaged, imageless: numbers of files. foreign: what they are, where that helps.
+    held: bytes in memory. stray, damaged, imageless: numbers of files. foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
     """
 
@@ -54,7 +60,7 @@ class Contents:
     stray: int = 0
     damaged: int = 0
     imageless: int = 0
-    foreign: set[str] = field(default_factory=set)
+    foreign: dict[str, str] = field(default_factory=dict)
     flat: tuple[str, ...] = ()
     absent: str = ""
     notes: list[str] = field(default_factory=list)
@@ -77,6 +83,7 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
         elif not entry.absent:
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))
+    contents.notes += missing_notes(entries)
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
     _set_aside_flat(contents)
@@ -93,12 +100,12 @@ def not_followed(contents: Contents) -> str:
     return f" Never followed or opened: {contents.absent}." if contents.absent else ""
 
 
-def _foreign_kind(entry: Entry) -> list[str]:
-    """What a file that is no CT seems to be, where the reader can do something about it."""
+def _foreign_kind(entry: Entry) -> list[tuple[str, str]]:
+    """What a file that is no CT seems to be, and what the reader can do about it; nothing where there is nothing."""
     head = bytes(entry.read(0, 8))
-    kinds = [kind for mark, kind in _FOREIGN_ARCHIVES.items() if head.startswith(mark)]
+    kinds = [kind for mark, kind in _FOREIGN.items() if head.startswith(mark)]
     if bytes(entry.read(0x8001, 0x8006)) == b"CD001":
-        kinds.append("a disc image")
+        kinds.append(_DISC)
     name = entry.name.lower()
     if not kinds and name.endswith((".nii", ".nii.gz")) and not name.rsplit("/", 1)[-1].startswith("."):
         kinds.append(_NO_NIFTI)
@@ -123,7 +130,7 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
         in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
         return split_frames(header) if in_frames and header.modality == "CT" else [header]
     except Malformed:
-        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == "DICOMDIR":
+        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == DICOMDIR:
             contents.stray += 1
         else:
             contents.damaged += 1
@@ -210,7 +217,7 @@ def choose_series(contents: Contents, series: str | None) -> str:
 def _nothing(contents: Contents) -> UserFacingError:
     if contents.foreign:
         found = f"The source holds no CT that this app can open, but {', '.join(sorted(contents.foreign))}."
-        step = "Unpack it" if contents.foreign - {_NO_NIFTI} else "Convert the original CT again"
+        step = next(iter(contents.foreign.values()))
         return UserFacingError(
             found, "a DICOM folder, a .zip or .tar archive of one, or a NIfTI file", f"{step} and choose the result."
         )

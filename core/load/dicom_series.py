@@ -339,6 +339,8 @@ def _step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
         )
     if any(image.lossy for image in images):
         notes.append("The images were compressed with loss at some point; fine detail may be altered.")
+    if any(image.pixels.bits_stored <= 8 for image in images):
+        notes.append("The images were stored in 8 bits or fewer, with at most 256 different values each.")
     if not all(image.frame_of_reference for image in images):
         notes.append("The images name no frame of reference.")
     return notes

@@ -11,7 +11,7 @@ from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
 from core.timeline.columns import is_iso_time, parse_times, plain_texts
-from core.timeline.cut import cut_at, known_times
+from core.timeline.cut import cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
@@ -69,7 +69,10 @@ def cut_timeline(
         raise UserFacingError(
             "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
         )
-    _note_cut(later, int((events["time"] > cut).sum()), notes)
+    undated = int(undated_outcomes(events).sum())
+    _note_cut(later - undated, int((events["time"] > cut).sum()), notes)
+    _note_undated_outcomes(undated + reading.undated_outcomes, notes)
+    later += reading.undated_outcomes
     note_doubts(kept, cut, notes)
     own, codes = labels(), kept["code"].unique()
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
@@ -137,6 +140,14 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
         notes.append(
             "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
             f"that was not over): {count_of(unknown, 'event')}."
+        )
+
+
+def _note_undated_outcomes(count: int, notes: list[str]) -> None:
+    if count:
+        notes.append(
+            "Left out, as it tells of death or vital status without a time, so perhaps of what came after the prediction "
+            f"time: {count_of(count, 'event')}."
         )
 
 

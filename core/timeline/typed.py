@@ -48,13 +48,15 @@ _REMARKS = {
 class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
-    zones: whether times of day name a time zone, over all files read.
+    zones: whether times of day name a time zone, over all files read. undated_outcomes: how many events were left out
+    before they came here, as `core.timeline.cut.undated_outcomes`.
     """
 
     notes: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     zones: set[bool] = field(default_factory=set)
+    undated_outcomes: int = 0
 
 
 def read_events(

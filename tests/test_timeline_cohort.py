@@ -291,7 +291,7 @@ def test_a_flipped_bit_in_statistics_loses_no_event(tmp_path: Path) -> None:
 
 
 def test_a_death_without_a_time_is_in_no_timeline_and_no_sequence(tmp_path: Path) -> None:
-    """One patient's timeless death would tell the outcome; the cohort is read as if it were not there, but for a word."""
+    """One patient's timeless death would tell the outcome; but for a word, it is as if not there."""
     whole = write_shards(tmp_path / "plain", patients=4)
     cohort = open_cohort(tmp_path / "plain")
     encoder = an_encoder(tmp_path / "plain", cohort.subject_ids)
@@ -312,5 +312,5 @@ def test_a_death_without_a_time_is_in_no_timeline_and_no_sequence(tmp_path: Path
     assert opened.digest == loaded.digest == cohort.timeline(subject).digest
     assert opened.later_event_count == loaded.later_event_count == 2
     assert opened.notes == loaded.notes
-    assert "without a time, so perhaps of what came after the prediction time: 2 events" in " ".join(opened.notes)
+    assert "death or vital status without a time may lie after the prediction time: 2 events" in " ".join(opened.notes)
     assert told.timeline(int(told.subject_ids[0])).later_event_count == 0

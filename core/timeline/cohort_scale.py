@@ -120,8 +120,15 @@ def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, tex
         stored = _time_type(shards, notes)
         columns = _joined(shards)
         left_out = _leave_out_undated_outcomes(columns)
-        about = {"words": files.words, "virtual": files.virtual, "notes": tuple(notes)}
-        return Cohort(**_sorted(columns), time_type=stored, undated_outcomes=left_out, **about)
+        arrays = _sorted(columns)
+        return Cohort(
+            **arrays,
+            time_type=stored,
+            words=files.words,
+            virtual=files.virtual,
+            notes=tuple(notes),
+            undated_outcomes=left_out,
+        )
 
 
 @dataclass(frozen=True, eq=False)

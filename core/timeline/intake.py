@@ -146,8 +146,8 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
 def _note_undated_outcomes(count: int, notes: list[str]) -> None:
     if count:
         notes.append(
-            "Left out, as it tells of death or vital status without a time, so perhaps of what came after the prediction "
-            f"time: {count_of(count, 'event')}."
+            "Left out, as a death or vital status without a time may lie after the prediction time: "
+            f"{count_of(count, 'event')}."
         )
 
 

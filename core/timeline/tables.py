@@ -120,7 +120,7 @@ def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, not
     flat = [recognised(file, mapping, notes) for file in files if isinstance(file, pd.DataFrame) and len(file)]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
-    joined = [*flat, *named, *([fhir_table(resources)] if resources else [])]
+    joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
     return [table for table in joined if len(table)]
 
 
@@ -131,7 +131,7 @@ def _content(entry: Entry) -> TextFile:
 def text_table(part: Part) -> pd.DataFrame:
     """Any part as a table of text with the columns of its file."""
     content = part if isinstance(part, pd.DataFrame) else _content(part)
-    return fhir_table([content]) if isinstance(content, list) else content
+    return fhir_table([content], []) if isinstance(content, list) else content
 
 
 def _words(entries: Sequence[Entry]) -> dict[str, str]:

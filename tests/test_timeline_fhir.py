@@ -364,7 +364,7 @@ def test_a_page_of_a_larger_search_is_not_taken_for_the_whole_record(
 ) -> None:
     notes = said(load_timeline(pages))
     assert words in notes
-    assert ("not whole" in notes) == bool(words)
+    assert ("incomplete" in notes) == bool(words)
 
 
 def versions(*entries: dict[str, Any]) -> Timeline:

@@ -133,13 +133,13 @@ def missing_pages(bundles: Sequence[Resource]) -> list[str]:
     for page in pages:
         found[_total(page)] += sum(_is_match(as_dict(entry)) for entry in as_list(page.get("entry")))
     notes = [
-        f"The record is not whole: a FHIR search found {count_of(total, 'resource')}, of which {count:,} are here."
+        f"The record is incomplete: a FHIR search found {count_of(total, 'resource')}, of which {count:,} are here."
         for total, count in found.items()
         if total is not None and count < total
     ]
     unsure = [page for page in pages if (total := _total(page)) is None or found[total] > total]
     if following := sum(not here.issuperset(_links(page, "next")) for page in unsure):
-        notes.append(f"The record is not whole: not here, of a FHIR search: {count_of(following, 'further page')}.")
+        notes.append(f"The record is incomplete: not here, of a FHIR search: {count_of(following, 'further page')}.")
     return notes
 
 

@@ -62,7 +62,8 @@ def event_files(source: Source) -> EventFiles:
     words = _words(described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS])
     virtual = _says_virtual(described)
     if omop is not None:
-        return EventFiles([omop_events(omop)], words, virtual, unread_note([*files.unread, *omop.unread]))
+        notes = unread_note([*files.unread, *omop.unread])
+        return EventFiles([omop_events(omop, notes)], words, virtual, notes)
     tables = [entry for entry in files.tables if not _describes(entry)]
     if not tables:
         raise no_events()

@@ -270,6 +270,19 @@ def test_numbers_under_an_unknown_name_are_asked_for(world, tmp_path):
     assert "Record: 1 event" in html(app)
 
 
+def test_the_order_of_dates_and_the_decimal_sign_are_asked_for(world, tmp_path):
+    path = tmp_path / "labs.csv"
+    path.write_bytes(b"subject_id;time;code;value\n1;04.05.2020;BNP;2,5\n")
+    app = read(load_page(), record=path)
+    assert "order that the dates do not tell" in html(app)
+    app.selectbox(key="way_dates").set_value("day first").run()
+    app.selectbox(key="way_decimals").set_value("comma").run()
+    app.button(key="map_columns").click()
+    settled(app)
+    assert "Record: 1 event" in html(app)
+    assert "read day first, as answered" in html(app)
+
+
 def test_an_unreadable_file_leaves_the_session_clean(world, jane, tmp_path):
     bad = tmp_path / "bad"
     bad.mkdir()

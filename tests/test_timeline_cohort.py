@@ -288,3 +288,29 @@ def test_a_flipped_bit_in_statistics_loses_no_event(tmp_path: Path) -> None:
             read += 1
             assert found == expected
     assert read > 500
+
+
+def test_a_death_without_a_time_is_in_no_timeline_and_no_sequence(tmp_path: Path) -> None:
+    """One patient's timeless death would tell the outcome; but for a word, it is as if not there."""
+    whole = write_shards(tmp_path / "plain", patients=4)
+    cohort = open_cohort(tmp_path / "plain")
+    encoder = an_encoder(tmp_path / "plain", cohort.subject_ids)
+    subject = int(cohort.subject_ids[2])
+    deaths = [
+        {"subject_id": subject, "time": pd.NaT, "code": code, "numeric_value": np.nan}
+        for code in ("MEDS_DEATH", "VITAL_STATUS//Deceased")
+    ]
+    path = tmp_path / "deaths.parquet"
+    table = pd.concat([whole, pd.DataFrame(deaths).astype(whole.dtypes[["subject_id", "time"]])], ignore_index=True)
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)
+    told = open_cohort(path)
+    encoder.config["codes"].append("MEDS_DEATH")
+    one, other = cohort_sequences(cohort, encoder), cohort_sequences(told, encoder)
+    for place in range(len(one)):
+        assert_equal(one[place], other[place])
+    loaded, opened = load_timeline(path, subject_id=subject), told.timeline(subject)
+    assert opened.digest == loaded.digest == cohort.timeline(subject).digest
+    assert opened.later_event_count == loaded.later_event_count == 2
+    assert opened.notes == loaded.notes
+    assert "death or vital status without a time may lie after the prediction time: 2 events" in " ".join(opened.notes)
+    assert told.timeline(int(told.subject_ids[0])).later_event_count == 0

@@ -165,6 +165,28 @@ def valued(value: str) -> Callable[[], bytes]:
     return text(with_row(numeric_value=value))
 
 
+LATE: tuple[Row, ...] = (
+    (PATIENT, "2020-02-01T00:00:00", "ICD10CM//I26.99", "", "", ""),
+    (PATIENT, "2020-03-24T00:00:00", "LOINC//2160-0", "1.25", "", "mg/dL"),
+    (PATIENT, "2020-05-04T00:00:00", "LOINC//2160-0", "1.5", "", "mg/dL"),
+    (PATIENT, "2020-06-25T00:00:00", "LOINC//2160-0", "1.75", "", "mg/dL"),
+)
+"""Days alone, two of them past the twelfth of a month."""
+
+
+def zoned(sign: str, zone: str) -> Callable[[], bytes]:
+    """The record with its times, in UTC, written in another way."""
+    return text(
+        csv_text([(row[0], row[1].replace("T", sign) + zone if row[1] else "", *row[2:]) for row in TRUE], sep=";")
+    )
+
+
+def ordered(*styles: str) -> Callable[[], bytes]:
+    """`LATE` with its days written in these styles, in turn."""
+    rows = [(row[0], pd.Timestamp(row[1]).strftime(styles[at % len(styles)]), *row[2:]) for at, row in enumerate(LATE)]
+    return text(csv_text(rows))
+
+
 ZONED = tuple((who, time and f"{time}+01:00", *rest) for who, time, *rest in TRUE)
 SPLIT = "subject_id,date,time,code,numeric_value,text_value,unit\n" + "".join(
     ",".join((row[0], *(row[1].split("T") if row[1] else ("", "")), *row[2:])) + "\n" for row in TRUE
@@ -327,10 +349,39 @@ CASES = [
     Case("time-day-first", at("05/01/2020"), "refuse", "year-month-day"),
     Case("time-dotted", at("05.01.2020"), "refuse", "year-month-day"),
     Case("time-two-digit-year", at("20-01-05"), "refuse", "year-month-day"),
-    Case("time-compact", at("20200105"), "refuse", "year-month-day"),
+    Case("time-compact", at("20200105"), "right", "", added()),
+    Case("time-compact-clock", at("20200105T000000"), "right", "", added()),
+    Case("time-fourteen-digits", at("20200105000000"), "right", "", added()),
+    Case("time-slashes-year-first", at("2020/01/05"), "right", "", added()),
+    Case("time-single-digits", at("2020-1-5 0:00"), "right", "", added()),
+    Case("time-spreadsheet", at("2020-01-05 9:05"), "right", "", added(time="2020-01-05T09:05:00")),
+    Case("time-after-noon", at("2020-01-05 01:30 PM"), "right", "", added(time="2020-01-05T13:30:00")),
+    Case("time-13-pm", at("2020-01-05 13:30 PM"), "refuse", "year-month-day"),
+    Case("time-month-in-letters", at("05-Jan-2020"), "right", "", added()),
+    Case("time-oracle", at("05-JAN-2020 00:00:00"), "right", "", added()),
+    Case("time-sas", at("05JAN2020:08:15:00"), "right", "", added(time="2020-01-05T08:15:00")),
+    Case("time-month-first-in-letters", at('"January 5, 2020"'), "right", "", added()),
+    Case("time-german-month", at("5. Januar 2020"), "right", "", added()),
+    Case("time-no-month", at("05-Kit-2020"), "refuse", "year-month-day"),
+    Case("time-postgresql", zoned(" ", "+00"), "right", "UTC"),
+    Case("time-bigquery", zoned(" ", " UTC"), "right", "UTC"),
+    Case("time-java", zoned("T", ".000+0000"), "right", "UTC"),
+    Case("time-comma-fraction", zoned("T", ",000Z"), "right", "UTC"),
+    Case("time-dotted-day-first", ordered("%d.%m.%Y"), "right", "read day first", LATE),
+    Case("time-slashes-day-first", ordered("%d/%m/%Y %H:%M"), "right", "read day first", LATE),
+    Case("time-slashes-month-first", ordered("%m/%d/%Y"), "right", "read month first", LATE),
+    Case("time-orders-mixed", ordered(*2 * ["%m/%d/%Y"], *2 * ["%d/%m/%Y"]), "refuse", "order"),
+    Case("time-signs-mixed", ordered("%d/%m/%Y", "%d.%m.%Y"), "refuse", "order"),
+    Case("time-orders-turned-by-a-spreadsheet", ordered("%d/%m/%Y", "%Y-%m-%d"), "refuse", "order"),
+    Case("time-in-two-columns-day-first", text(
+        "subject_id,date,time,code\n1,24.05.2019,9:05,A\n1,04.05.2019,10:30,B\n"), "right", "read day first",
+        (("1", "2019-05-04T10:30:00", "B", "", "", ""), ("1", "2019-05-24T09:05:00", "A", "", "", ""))),
+    Case("time-elsewhere-day-first", text("subject_id,time,code,noted\n1,,A,24.05.2019\n1,2019-05-01,B,\n"),
+        "refuse", "another column"),
     Case("time-epoch-seconds", at("1578182400"), "refuse", "year-month-day"),
     Case("time-spreadsheet-number", at("43835"), "refuse", "year-month-day"),
-    Case("time-in-words", at("5 January 2020"), "refuse", "year-month-day"),
+    Case("time-in-words", at("5 January 2020"), "right", "", added()),
+    Case("time-relative", at("yesterday"), "refuse", "year-month-day"),
     Case("time-year-zero", at("0000-01-01"), "refuse"),
     Case("time-year-9999", at("9999-12-31"), "refuse"),
     Case("time-in-the-future", at("2098-01-01"), "refuse", "future"),
@@ -350,6 +401,13 @@ CASES = [
     Case("value-thousands-comma", text(with_row(numeric_value='"1,234,567"')), "refuse", "comma"),
     Case("value-thousands-and-decimal", text(with_row(numeric_value='"1.234,5"')), "refuse", "comma"),
     Case("value-decimal-comma-first", text(with_row(numeric_value='",04"')), "refuse", "decimal comma"),
+    Case("value-minus-sign", valued("\u22124.5"), "right", "", added(numeric_value="-4.5")),
+    Case("value-no-break-thousands", valued("250\u00a0000"), "right", "", added(numeric_value="250000")),
+    Case("value-narrow-thousands", valued("1\u202f250\u202f000.5"), "right", "", added(numeric_value="1250000.5")),
+    Case("value-spaced-thousands", valued("250 000"), "right", "Kept as text",
+        added(numeric_value="", text_value="250 000")),
+    Case("value-swiss-thousands", valued("1'250"), "right", "Kept as text",
+        added(numeric_value="", text_value="1'250")),
     Case("value-near-zero", valued("1e-60"), "refuse", "Too small"),
     Case("value-zero", valued("0.0e5"), "right", "", added(numeric_value="0")),
     Case("value-none-as-a-result", text(csv_text(
@@ -531,6 +589,73 @@ def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:
 def test_a_wrong_mapping_is_refused(mapping: dict[str, str], words: str) -> None:
     with pytest.raises(UserFacingError, match=words):
         load_timeline(("events.csv", csv_text().encode()), mapping=mapping)
+
+
+GERMAN = "subject_id;time;code;value;unit\n1;04.05.2019;GLU;5,5;mmol/L\n1;03.02.2019;PLT;1.250,5;/nL\n"
+ANSWERS = {"dates": "day first", "decimals": "comma"}
+
+
+def test_day_month_and_decimal_sign_are_asked_for_and_never_guessed() -> None:
+    """By default refused in words; the question says what to answer; the answers read the table, with a note each."""
+    source = ("labs.csv", GERMAN.encode())
+    for ask, words in ((list_subjects, "order that the dates do not tell"), (load_timeline, "decimal comma")):
+        with pytest.raises(UserFacingError, match=words) as caught:
+            ask(source)
+        assert "Load page" in caught.value.next_step
+    with pytest.raises(UserFacingError, match="decimal comma") as caught:
+        list_subjects(source, mapping={"dates": "day first"})
+    assert "Load page" in caught.value.next_step
+    question = suggest_mapping(source)
+    assert question.is_needed
+    assert question.ways == ("dates", "decimals")
+    for mapping in (ANSWERS, guessed(question) | ANSWERS):
+        assert list_subjects(source, mapping=mapping)["first"].tolist() == [pd.Timestamp("2019-02-03")]
+        timeline = load_timeline(source, mapping=mapping)
+        assert timeline.events["time"].tolist() == [pd.Timestamp("2019-02-03"), pd.Timestamp("2019-05-04")]
+        assert timeline.events["numeric_value"].tolist() == [1250.5, 5.5]
+        assert timeline.events["text_value"].tolist() == [None, None]
+        notes = " ".join(timeline.notes)
+        assert "read day first, as answered" in notes
+        assert "The comma was read as the decimal sign" in notes
+    other = load_timeline(source, mapping=ANSWERS | {"dates": "month first"})
+    assert other.events["time"].tolist() == [pd.Timestamp("2019-03-02"), pd.Timestamp("2019-04-05")]
+
+
+def test_answers_read_texts_in_parquet_too() -> None:
+    table = pd.DataFrame({"subject_id": [1], "time": ["04.05.2019"], "code": ["GLU"], "value": ["5,5"]})
+    timeline = load_timeline(("a.parquet", parquet(table)), mapping=ANSWERS)
+    assert timeline.events[["time", "numeric_value"]].values.tolist() == [[pd.Timestamp("2019-05-04"), 5.5]]
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "number"),
+    [
+        ("5,5", "comma", 5.5), (",5", "comma", 0.5), ("-1.234.567,5", "comma", -1234567.5),
+        ("1 250,5", "comma", 1250.5),
+        ("1.250", "comma", 1250), ("12", "comma", 12), ("1,5e3", "comma", 1500),
+        ("1,250", "point", 1250), ("1,250,000.5", "point", 1250000.5), ("13.5", "point", 13.5),
+        ("5.5", "comma", None), ("0.125", "comma", None), ("5,5", "point", None), ("0,125", "point", None),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_by_the_sign_that_was_answered_or_refused(
+    value: str, decimals: str, number: float | None
+) -> None:
+    source = ("a.csv", f"subject_id;time;code;value\n1;2020-01-01;A;{value}\n".encode())
+    if number is not None:
+        events = load_timeline(source, mapping={"decimals": decimals}).events
+        assert events["numeric_value"].tolist() == [np.float32(number)]
+        return
+    with pytest.raises(UserFacingError, match="decimal"):
+        load_timeline(source, mapping={"decimals": decimals})
+
+
+def test_a_date_that_the_answered_order_does_not_allow_is_refused() -> None:
+    source = ("a.csv", b"subject_id,time,code\n1,24/05/2019,A\n")
+    assert "read day first, as only" in " ".join(load_timeline(source).notes)
+    with pytest.raises(UserFacingError, match="order"):
+        load_timeline(source, mapping={"dates": "month first"})
+    with pytest.raises(UserFacingError, match="no answer on the dates"):
+        load_timeline(source, mapping={"dates": "year first"})
 
 
 def test_a_usual_table_asks_nothing() -> None:

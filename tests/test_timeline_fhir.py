@@ -331,3 +331,83 @@ def test_rows_among_resources_are_refused() -> None:
     data = "\n".join(json.dumps(item) for item in (PATIENT, GLUCOSE, flat)).encode()
     with pytest.raises(UserFacingError, match="other rows: 1"):
         load_timeline(("mixed.ndjson", data))
+
+
+def page(number: int, count: int, *, following: bool, total: int | None = None, first: int = 0) -> tuple[str, bytes]:
+    """A page of a search for observations, with links and an included patient that the total does not count."""
+    entries = [{"resource": PATIENT, "search": {"mode": "include"}}]
+    entries += [{"resource": dated(id=f"o{first + n}"), "search": {"mode": "match"}} for n in range(count)]
+    links = [{"relation": "self", "url": f"http://x?page={number}"}]
+    links += [{"relation": "next", "url": f"http://x?page={number + 1}"}] if following else []
+    whole = {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries}
+    return f"{number}.json", json.dumps(whole if total is None else {**whole, "total": total}).encode()
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ([page(1, 3, following=True)], "not here, of a FHIR search: 1 further page"),
+        (
+            [page(1, 3, following=True), page(2, 2, following=True, first=3)],
+            "not here, of a FHIR search: 1 further page",
+        ),
+        ([page(1, 3, following=False, total=300)], "found 300 resources, of which 3 are here"),
+        ([page(1, 3, following=True, total=5), page(2, 1, following=False, total=5)], "found 5 resources, of which 4"),
+        ([page(1, 3, following=True), page(2, 2, following=False, first=3)], ""),
+        ([page(1, 3, following=True, total=5), page(7, 2, following=False, total=5, first=3)], ""),
+        ([page(1, 3, following=False, total=3)], ""),
+    ],
+    ids=["next", "next-of-two", "total", "total-of-two", "two-linked", "two-by-total", "whole"],
+)
+def test_a_page_of_a_larger_search_is_not_taken_for_the_whole_record(
+    pages: list[tuple[str, bytes]], words: str
+) -> None:
+    notes = said(load_timeline(pages))
+    assert words in notes
+    assert ("incomplete" in notes) == bool(words)
+
+
+def versions(*entries: dict[str, Any]) -> Timeline:
+    first = [{"resource": PATIENT}, {"resource": {**GLUCOSE, "id": "glucose"}}]
+    history = {"resourceType": "Bundle", "type": "history", "entry": [*first, *entries]}
+    return load_timeline(("history.json", json.dumps(history).encode()))
+
+
+def version(value: float, **meta: str) -> dict[str, Any]:
+    return {"resource": dated(id="o1", meta=meta, valueQuantity={"value": value}), "request": {"method": "PUT"}}
+
+
+DELETED = {"request": {"method": "DELETE", "url": "Observation/o1"}, "fullUrl": "http://x/Observation/o1"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "value"),
+    [
+        ([version(1, versionId="2"), version(2, versionId="10")], 2),
+        ([version(1, versionId="b", lastUpdated="2020-02-01T00:00:00+02:00"),
+          version(2, versionId="a", lastUpdated="2020-01-31T23:00:00Z")], 2),
+        ([version(1), version(2)], 1),
+        ([{**DELETED, "response": {"etag": 'W/"1"'}}, version(1, versionId="2")], 1),
+    ],
+    ids=["numbers", "times", "the-newest-first", "created-again"],
+)  # fmt: skip
+def test_only_the_newest_version_of_a_history_counts(entries: list[dict[str, Any]], value: float) -> None:
+    timeline = versions(*entries)
+    numbers = timeline.events.loc[timeline.events["code"] == "LOINC//718-7", "numeric_value"]
+    assert numbers.tolist() == [value]
+    replaced = "Left out, as replaced by a later version: 1 event." in timeline.notes
+    assert replaced == all("resource" in entry for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [version(1, versionId="1"), version(2, versionId="2"), DELETED],
+        [version(2, versionId="2"), {**DELETED, "response": {"etag": 'W/"3"'}}, version(1, versionId="1")],
+    ],
+    ids=["unnumbered", "numbered"],
+)
+def test_what_was_deleted_is_no_event(entries: list[dict[str, Any]]) -> None:
+    timeline = versions(*entries)
+    assert added(timeline) == []
+    assert "Left out, as deleted later: 2 events." in timeline.notes

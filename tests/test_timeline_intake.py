@@ -379,6 +379,34 @@ def test_a_result_stored_after_the_cut_was_not_known_at_it() -> None:
         open_cohort(sources[1])
 
 
+@pytest.mark.parametrize("code", ["MEDS_DEATH", "DEATH", "Deceased", "VITAL_STATUS//dead", "SNOMED//419099009"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "parquet-text"])
+def test_a_death_without_a_time_is_never_known(code: str, kind: str) -> None:
+    """It would tell the outcome at every prediction time; what else has no time stays a static fact."""
+    rows = [(1, None, code), (1, None, "GENDER//F"), (1, "2020-01-01", "A"), (1, "2020-02-01", "B")]
+    table = pd.DataFrame(rows, columns=["subject_id", "time", "code"])
+    typed = table.assign(time=pd.to_datetime(table["time"]))
+    data = {
+        "csv": lambda: table.to_csv(index=False).encode(),
+        "jsonl": lambda: table.to_json(orient="records", lines=True).encode(),
+        "parquet": lambda: parquet_bytes(typed),
+        "parquet-text": lambda: parquet_bytes(table),
+    }[kind]()
+    for cut, kept in (("2020-01-15", 2), (None, 3)):
+        timeline = load_timeline((f"events.{kind.split('-')[0]}", data), prediction_time=cut)
+        assert timeline.events["code"].tolist() == ["GENDER//F", "A", "B"][:kept]
+        assert timeline.later_event_count == 4 - kept
+        assert "death or vital status without a time" in " ".join(timeline.notes)
+        assert "not yet known" not in " ".join(timeline.notes)
+
+
+def test_a_death_without_a_time_is_known_once_it_was_recorded() -> None:
+    table = csv_file("subject_id,time,storetime,code\n1,2020-01-01,2020-01-01,A\n1,,2020-03-01,MEDS_DEATH\n")
+    mapping = {"time": "time", "code": "code"}
+    for cut, count in (("2020-02-01", 1), ("2020-04-01", 2)):
+        assert len(load_timeline(table, prediction_time=cut, mapping=mapping).events) == count
+
+
 def test_a_result_without_a_time_of_its_own_is_no_static_fact() -> None:
     timeless = STORED.replace("7,2020-01-01T08:00,", "7,,")
     table = pd.read_csv(io.StringIO(timeless), parse_dates=["charttime", "storetime"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from core.errors import UserFacingError
@@ -81,3 +82,9 @@ def test_events_without_a_date_are_left_out() -> None:
     )
     assert timeline.events["code"].tolist() == ["GENDER//F", "MEDS_BIRTH", "MEASUREMENT//GLU"]
     assert any("without a time: 2 events" in note for note in timeline.notes)
+
+
+@pytest.mark.parametrize("date", ["20200203", "2020/02/03", "03-Feb-2020", "2020-02-03 00:00:00"])
+def test_dates_of_other_databases_are_read(date: str) -> None:
+    events = loaded(measurement=MEASUREMENT + f"3,0,{date},,5.5,,,GLU,mmol/L,5.5\n").events
+    assert events["time"].tolist()[-1] == pd.Timestamp("2020-02-03")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
 from core.timeline.columns import EARLIEST, LATEST, infinite, refuse_mixed_zones
-from core.timeline.cut import KNOWN_FROM
+from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.parquet import (
     OTHER_TIME,
@@ -66,7 +66,8 @@ class Cohort:
     subject_ids int64 (p,), increasing. offsets int64 (p + 1,): rows offsets[i] to offsets[i + 1] are patient i's.
     times_us int64 (n,): microseconds since 1970, `NO_TIME` for static facts. values float32 (n,), NaN where none.
     labels: "code" and, where read, "unit", "text_value", "description". time_type: how the source stores the times.
-    notes: what of the source is not read; they go with every patient's timeline.
+    notes: what of the source is not read; they go with every patient's timeline. undated_outcomes: subject -> events
+    that tell of death without a time; they are left out of the rows, as nobody knows when they were known.
     """
 
     subject_ids: npt.NDArray[np.int64]
@@ -78,6 +79,7 @@ class Cohort:
     words: Mapping[str, str]
     virtual: bool
     notes: tuple[str, ...] = ()
+    undated_outcomes: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.subject_ids)
@@ -94,7 +96,8 @@ class Cohort:
         columns = {name: labels.table(start, stop) for name, labels in self.labels.items()}
         columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]")).cast(self.time_type)
         columns["numeric_value"] = pa.array(self.values[start:stop])
-        reading = Reading(notes=[*self.notes], words=dict(self.words))
+        left_out = self.undated_outcomes.get(int(subject_id), 0)
+        reading = Reading([*self.notes], dict(self.words), undated_outcomes=left_out)
         events = typed_rows(pa.table(columns), {name: name for name in columns}, int(subject_id), reading)
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
@@ -115,8 +118,17 @@ def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, tex
         if not shards:
             raise no_events()
         stored = _time_type(shards, notes)
-        arrays = _sorted(_joined(shards))
-        return Cohort(**arrays, time_type=stored, words=files.words, virtual=files.virtual, notes=tuple(notes))
+        columns = _joined(shards)
+        left_out = _leave_out_undated_outcomes(columns)
+        arrays = _sorted(columns)
+        return Cohort(
+            **arrays,
+            time_type=stored,
+            words=files.words,
+            virtual=files.virtual,
+            notes=tuple(notes),
+            undated_outcomes=left_out,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +258,18 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
     stripped = [text.strip() if text else "" for text in texts]
     common = np.array([known.setdefault(text, len(known)) if text else -1 for text in stripped] + [-1], np.int32)
     return common[ids]
+
+
+def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:
+    """Take rows that tell of death without a time out of the columns; how many of each subject they were."""
+    telling = np.flatnonzero([*outcomes(columns["texts"]["code"]), False])
+    if not len(telling):
+        return {}
+    undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], telling)
+    subjects, counts = np.unique(columns["subject_id"][undated], return_counts=True)
+    for name in columns.keys() - {"texts"}:
+        columns[name] = columns[name][~undated]
+    return {int(subject): int(count) for subject, count in zip(subjects, counts)}
 
 
 def _sorted(columns: dict[str, Any]) -> dict[str, Any]:

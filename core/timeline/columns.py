@@ -12,6 +12,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
+from core.timeline.dates import ISO_TIME, ORDERS, is_year_last
 
 Role = Literal["subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description"]
 ROLES: Mapping[Role, str] = {
@@ -26,6 +27,8 @@ ROLES: Mapping[Role, str] = {
     "description": "the code in words",
 }
 """Role -> what it means, in the order in which a page asks for them."""
+WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
+"""What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "subject_id": ("subject_id", "patient_id", "person_id", "subject", "patient", "subjectid", "patientid"),
     "time": ("time", "date", "datetime", "timestamp", "event_time", "start_time", "charttime", "date_time"),
@@ -45,12 +48,23 @@ LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 """What looks like a number, limits and commas included; what is read as one is narrower."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?")
+_MINUS = re.compile(r"^\u2212(?=[\d.,])")
+_NO_BREAK = "\u00a0\u2009\u202f"
+_GROUPED = {
+    None: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
+    "comma": re.compile(
+        rf"[+-]?(?:[1-9]\d{{0,2}}(?:[. '\u2019{_NO_BREAK}]\d{{3}})+|\d*)(?:,\d+)?(?<=\d)(?:[eE][+-]?\d+)?"
+    ),
+    "point": re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[, '\u2019{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
+}
+"""Numbers that are read under a decimal sign (None: not answered), besides plain ones."""
+_BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
+_PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
 _NO_RESULT = _MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
-_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
 FloatColumn = npt.NDArray[np.float32]
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
@@ -74,9 +88,25 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
         raise UserFacingError(
             f"The table has no column for the {' and the '.join(missing)}.",
             "columns subject_id, time, code, numeric_value (or value), text_value and unit, recognised by these names",
-            "Rename the columns, or map them on the Load page.",
+            "Rename the columns, or map them where the Load page asks.",
         )
     return chosen
+
+
+def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Role -> column of a mapping; None where it names no column, so that all are recognised by name."""
+    return {role: name for role, name in (mapping or {}).items() if role not in WAYS} or None
+
+
+def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
+    """What a mapping answers on dates and decimal signs. Raises UserFacingError for an answer that is none (`WAYS`)."""
+    ways = {question: answer for question, answer in (mapping or {}).items() if question in WAYS}
+    for question, answer in ways.items():
+        if answer not in WAYS[question]:
+            raise UserFacingError(
+                f"That is no answer on the {question}.", " or ".join(WAYS[question]), "Choose one of these."
+            )
+    return ways
 
 
 def plain_name(name: str) -> str:
@@ -150,8 +180,9 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     """
     plain = plain_texts(texts)
     given = plain[~plain.str.lower().isin(_MISSING)]
-    matches = given.str.fullmatch(_TIME)
+    matches = given.str.fullmatch(ISO_TIME)
     if not matches.all():
+        refuse_unsure_dates(given)
         raise UserFacingError(
             f"Not written as year-month-day: {count_of(int((~matches).sum()), 'time')}.",
             "times such as 2024-03-15 or 2024-03-15T13:45",
@@ -172,6 +203,16 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
 
 
+def refuse_unsure_dates(times: pd.Series[str]) -> None:
+    """Raises UserFacingError for dates that may be day first or month first, or that do not all fit one order."""
+    if unsure := int(is_year_last(plain_texts(times)).sum()):
+        raise UserFacingError(
+            f"With day and month in an order that the dates do not tell, or that changes: {count_of(unsure, 'time')}.",
+            "dates written year-month-day, or all alike with the order known",
+            "Say where the Load page asks whether the day or the month comes first, or write them as year-month-day.",
+        )
+
+
 def whole_days(days: int, times: int) -> str:
     """The note on events that have a day and no time of day, of those that have a time."""
     return f"A date without a time of day counts from 00:00 that day: {days} of {times} events."
@@ -180,7 +221,7 @@ def whole_days(days: int, times: int) -> str:
 def zones_of(texts: pd.Series[str]) -> set[bool]:
     """Whether the times of day among these texts name a time zone: {True}, {False}, both, or neither without any."""
     plain = plain_texts(texts)
-    with_clock = plain[plain.str.fullmatch(_TIME) & ~plain.str.fullmatch(_DATE_ONLY)]
+    with_clock = plain[plain.str.fullmatch(ISO_TIME) & ~plain.str.fullmatch(_DATE_ONLY)]
     return set(with_clock.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").tolist())
 
 
@@ -198,7 +239,7 @@ def is_iso_time(text: str) -> bool:
     >>> is_iso_time("2024-03-15"), is_iso_time("2024-03-15T13:45Z"), is_iso_time("15/03/2024"), is_iso_time("now")
     (True, True, False, False)
     """
-    return bool(_TIME.fullmatch(text.strip()))
+    return bool(ISO_TIME.fullmatch(text.strip()))
 
 
 def _impossible(given: pd.Series[str]) -> UserFacingError:
@@ -225,15 +266,18 @@ def _refuse_years(outside: int) -> None:
         )
 
 
-def parse_values(texts: pd.Series[str], *, numeric: bool = False) -> tuple[FloatColumn, list[str | None]]:
+def parse_values(
+    texts: pd.Series[str], *, numeric: bool = False, decimals: str | None = None, notes: list[str] | None = None
+) -> tuple[FloatColumn, list[str | None]]:
     """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
 
-    numeric: the column is for numbers alone, so that "None" in it means an absent one.
-    Raises UserFacingError for decimal commas, for infinities, and for numbers that would become 0.
+    numeric: the column is for numbers alone, so that "None" in it means an absent one. decimals: the decimal sign, as
+    answered by the reader (`WAYS`). notes: what seems to be a number and stays text is said.
+    Raises UserFacingError for decimal signs in doubt, for infinities, and for numbers that would become 0.
     """
-    plain = plain_texts(texts)
-    if commas := int(plain.str.fullmatch(_COMMA_NUMBER).sum()):
-        raise decimal_comma(commas)
+    given = plain_texts(texts)
+    plain = plain_numbers(given, decimals)
+    refuse_commas(plain)
     if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
         raise infinite()
     clean = plain.str.fullmatch(_NUMBER)
@@ -244,8 +288,37 @@ def parse_values(texts: pd.Series[str], *, numeric: bool = False) -> tuple[Float
         raise UserFacingError(
             f"Too small to be told from 0: {count_of(vanished, 'value')}.", "measured numbers", "Correct them."
         )
+    if notes is not None and decimals and (plain != given).any():
+        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
+    if notes is not None and (parted := int(plain.str.fullmatch(_PARTED_NUMBER).sum())):
+        notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
     missing = plain.str.lower().isin(_MISSING if numeric else _NO_RESULT)
-    return small, [None if skip else text for skip, text in zip(clean | missing, plain)]
+    return small, [None if skip else text for skip, text in zip(clean | missing, given)]
+
+
+def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Series[str]:
+    """Texts with numbers written plainly: - for a minus sign, a decimal point, nothing between thousands.
+
+    Only what can mean one number is changed; decimals says which sign parts the decimals. Raises UserFacingError where
+    that is the comma and a point parts them too.
+    """
+    signed = texts.str.replace(_MINUS, "-", regex=True)
+    grouped = signed.str.fullmatch(_GROUPED[decimals])
+    pointed = signed.str.fullmatch(_NUMBER) & signed.str.contains(".", regex=False) & ~grouped
+    if decimals == "comma" and pointed.any():
+        raise UserFacingError(
+            f"With a decimal point, though the decimal sign is the comma: {count_of(int(pointed.sum()), 'value')}.",
+            "one decimal sign in the whole table",
+            "Choose the other sign, or export the numbers alike.",
+        )
+    bare = signed.str.replace(_BETWEEN[decimals], "", regex=True).str.replace(",", ".", regex=False)
+    return bare.where(grouped, signed)
+
+
+def refuse_commas(texts: pd.Series[str]) -> None:
+    """Raises UserFacingError where numbers are written with commas."""
+    if commas := int(texts.str.fullmatch(_COMMA_NUMBER).sum()):
+        raise decimal_comma(commas)
 
 
 def decimal_comma(count: int) -> UserFacingError:
@@ -253,7 +326,7 @@ def decimal_comma(count: int) -> UserFacingError:
     return UserFacingError(
         f"Written with a decimal comma or with commas between thousands: {count_of(count, 'value')}.",
         "numbers with a decimal point and nothing between thousands",
-        "Export with points.",
+        "Say where the Load page asks which sign parts the decimals, or export with points.",
     )
 
 

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 KNOWN_FROM = "known_from"
 """The column of a table of events that says from when on an event is known: when it was recorded, mostly."""
+
+_OUTCOMES = frozenset(
+    ("meds death", "death", "dead", "died", "deceased", "expired", "alive", "vital status", "survival status",
+     "date of death", "death date", "death datetime", "time of death", "deathtime", "dod", "cause of death",
+     "deceased date", "deceased boolean", "hospital expire flag", "mortality", "419099009", "419620001", "397709008",
+     "31211-6", "69453-9", "67162-8", "80616-6", "81956-5")
+)  # fmt: skip
+"""Parts of codes that tell whether a patient died, SNOMED and LOINC among them."""
+
+
+def outcomes(codes: Iterable[str | None]) -> list[bool]:
+    """Which codes tell whether the patient died: without a time, nobody knows from when on that was known.
+
+    >>> outcomes(["MEDS_DEATH", "Vital status//deceased", "SNOMED//419099009", "MEDS_BIRTH", "LAB//dead space", None])
+    [True, True, True, False, False, False]
+    """
+    return [bool(_OUTCOMES.intersection(_plain(part) for part in str(code or "").split("//"))) for code in codes]
+
+
+def _plain(part: str) -> str:
+    return part if re.fullmatch(r"[\d-]+", part) else re.sub(r"[\s_-]+", " ", part).strip().lower()
 
 
 def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
@@ -14,8 +40,18 @@ def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
     return times if known is None else known.where(~(known <= times), times).fillna(times)
 
 
+def undated_outcomes(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which events tell whether the patient died, but neither when nor from when on it was known."""
+    undated = known_times(events).isna().to_numpy(bool)
+    if "code" in events and undated.any():
+        undated[undated] = outcomes(events.loc[undated, "code"])
+    return undated if "code" in events else np.zeros(len(events), bool)
+
+
 def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.DataFrame, int]:
-    """Events that had happened and were known at `prediction_time`, and how many were not.
+    """Events that had happened and were known at `prediction_time`, and how many were not or may not have been.
+
+    A death or vital status without any time is never known: it would tell what is to be predicted.
 
     events: any table with a `time` column (NaT for static facts) and perhaps a `known_from` column.
     Returns (kept, later_count): kept is sorted by time (stable, static facts first) with a fresh 0..n-1 index, so the
@@ -29,6 +65,6 @@ def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.Data
     >>> list(cut_at(recorded_later, pd.Timestamp("2020-01-04"))[0]["code"])
     ['s', 'c']
     """
-    later = (known_times(events) > prediction_time).to_numpy()
+    later = (known_times(events) > prediction_time).to_numpy() | undated_outcomes(events)
     kept = events[~later].sort_values("time", kind="stable", na_position="first", ignore_index=True)
     return kept.drop(columns=KNOWN_FROM, errors="ignore"), int(later.sum())

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.timeline.fhir_bundles import Resource, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_values import Row, as_dict, as_list, known_by, last_part, moments, value_of, whole_date
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
                "table", "remarks", "left_out")  # fmt: skip
-Resource = dict[str, Any]
 
 _SYSTEMS = (
     ("loinc", "LOINC"), ("snomed", "SNOMED"), ("rxnorm", "RxNorm"), ("cvx", "CVX"), ("icd-10-cm", "ICD10CM"),
@@ -50,16 +50,18 @@ _NO_EVENTS = frozenset(
 )  # fmt: skip
 
 
-def is_fhir(item: Any) -> bool:
-    """Whether a parsed JSON object is a FHIR resource."""
-    return isinstance(item, dict) and isinstance(item.get("resourceType"), str)
+def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
+    """Rows (`FHIR_FIELDS`) of the bundles and resources of a whole source: references lead from file to file.
 
-
-def fhir_rows(items: Iterable[Resource]) -> list[Row]:
-    """Rows (`FHIR_FIELDS`) of the bundles and resources of a whole source: references lead from file to file."""
-    found = list(_resources(items))
+    notes: what bundles say is not here is added.
+    """
+    contents = taken_apart(items)
+    notes += missing_pages(contents.bundles)
+    found = [pair for url, item in contents.resources for pair in _with_contained(url, item)]
     known = _Known(_patients(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
-    return [row for url, item in found for row in _rows_of(url, item, known)]
+    rows = [row for url, item in found for row in _rows_of(url, item, known)]
+    outdated = [(item, reason) for item, reason in contents.outdated if item["resourceType"] in _TIMES]
+    return [*rows, *(_left_out(known.subject(item), reason) for item, reason in outdated)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +78,10 @@ class _Known:
         return self.patients.get(last_part(named), last_part(named))
 
 
-def _resources(items: Iterable[Resource]) -> Iterator[tuple[str, Resource]]:
-    """(full URL, resource) of single resources, those of bundles among them; a bundle inside a bundle counts too."""
-    waiting = [("", item) for item in items][::-1]
-    while waiting:
-        url, item = waiting.pop()
-        if item.get("resourceType") != "Bundle":
-            yield url, item
-            waiting += [("", part) for part in _contained(item)]
-            continue
-        entries = [as_dict(entry) for entry in as_list(item.get("entry"))][::-1]
-        waiting += [(str(entry.get("fullUrl") or ""), entry["resource"]) for entry in entries if _holds_one(entry)]
+def _with_contained(url: str, resource: Resource) -> Iterator[tuple[str, Resource]]:
+    yield url, resource
+    for part in _contained(resource):
+        yield from _with_contained("", part)
 
 
 def _contained(item: Resource) -> Iterator[Resource]:
@@ -94,10 +89,6 @@ def _contained(item: Resource) -> Iterator[Resource]:
     for part in as_list(item.get("contained")):
         if is_fhir(part) and part["resourceType"] in _TIMES:
             yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part}
-
-
-def _holds_one(entry: dict[str, Any]) -> bool:
-    return is_fhir(entry.get("resource"))
 
 
 def _names(url: str, resource: Resource) -> set[str]:

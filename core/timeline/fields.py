@@ -13,12 +13,18 @@ from core.timeline.columns import (
     KNOWN_NAMES,
     LIKE_NUMBER,
     alike,
+    columns_of,
     joined_times,
     plain_name,
+    plain_numbers,
     plain_texts,
     recognise,
+    refuse_commas,
     refuse_numbers_as_units,
+    ways_of,
 )
+from core.timeline.cut import KNOWN_FROM
+from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
 
 SECOND_TIME = (
@@ -32,11 +38,18 @@ VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measur
 def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
     """The recognised columns of a text table, under the names of their fields; a date and a clock become one time.
 
+    Times are written as ISO 8601 does, numbers with a decimal point, where they can only mean one thing or the mapping
+    says how they are written.
+
     Raises UserFacingError where columns of one meaning disagree, and where the numbers seem to stand in a column that
     is not recognised.
     """
     names = [str(name) for name in table.columns]
+    ways, mapping = ways_of(mapping), columns_of(mapping)
     fields = recognise(names, mapping)
+    timed = {fields["time"], fields.get(KNOWN_FROM), (mapping or {}).get("date"), *alike(names, "time")}
+    settled = {name: iso_times(table[name], ways.get("dates"), notes) for name in names if name in timed}
+    table = table.assign(**settled)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
         others = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
@@ -52,6 +65,13 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
     return kept
+
+
+def refuse_unsettled_numbers(named: pd.DataFrame, ways: Mapping[str, str]) -> None:
+    """Raises UserFacingError where the values of a table, columns named by field, have decimal signs in doubt."""
+    for field in VALUES:
+        if field in named:
+            refuse_commas(plain_numbers(plain_texts(named[field]), ways.get("decimals")))
 
 
 def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:
@@ -84,7 +104,7 @@ def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: lis
         raise UserFacingError(
             f"Two columns may hold the {field.split('_')[-1]} and disagree.",
             "one column for each field",
-            "Rename one of them, or map the columns on the Load page.",
+            "Rename one of them, or map the columns where the Load page asks.",
         )
     return first.where(first != "", second)
 
@@ -97,7 +117,7 @@ def second_column(field: str) -> str:
 def two_patients() -> UserFacingError:
     """The refusal for two columns of patients that part the rows differently."""
     return UserFacingError(
-        "Two columns name the patient and disagree.", "one patient column", "Map the columns on the Load page."
+        "Two columns name the patient and disagree.", "one patient column", "Map the columns where the Load page asks."
     )
 
 
@@ -118,7 +138,7 @@ def _doubt_timeless(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """An event without a time counts as known from the start, so a date in another column must be asked about."""
     timeless = (plain_texts(kept["time"]) == "") & can_be_dated(plain_texts(kept["code"]))
     for name in table.columns if timeless.any() else ():
-        if dated := int(plain_texts(table.loc[timeless, name]).str.match(r"\d{4}-\d{2}-\d{2}").sum()):
+        if dated := int(plain_texts(table.loc[timeless, name]).str.match(LIKE_DATE).sum()):
             raise dated_elsewhere(dated)
 
 
@@ -133,7 +153,7 @@ def dated_elsewhere(count: int) -> UserFacingError:
     return UserFacingError(
         f"Without a time, though another column holds a date: {count_of(count, 'event')}.",
         "the time of each event in one column",
-        "Fill in the times, or map the columns on the Load page.",
+        "Fill in the times, or map the columns where the Load page asks.",
     )
 
 
@@ -154,7 +174,7 @@ def unread_values() -> UserFacingError:
     return UserFacingError(
         "The numbers seem to stand in a column whose name is not recognised.",
         "values in a column called numeric_value or value",
-        "Rename it, or map the columns on the Load page.",
+        "Rename it, or map the columns where the Load page asks.",
     )
 
 

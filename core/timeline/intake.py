@@ -10,10 +10,11 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
-from core.timeline.columns import is_iso_time, parse_times, plain_texts
-from core.timeline.cut import cut_at, known_times
+from core.timeline.columns import is_iso_time, parse_times, plain_texts, ways_of
+from core.timeline.cut import cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
+from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.tables import Part, event_files, event_parts, no_events
 from core.timeline.typed import Reading, is_event, read_events, subject_numbers
@@ -32,11 +33,12 @@ def load_timeline(
                      lines, as a path or (name, bytes) pairs, zipped or not.
     prediction_time: the cut; by default the last event's time, or when the last one was known, which a note says.
     subject_id:      whose events, where the source holds several patients (`list_subjects`).
-    mapping:         role -> column, for tables whose columns are not recognised by name (`suggest_mapping`).
+    mapping:         role -> column, for tables whose columns are not recognised by name, and how its dates and numbers
+                     are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`).
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source)
-    reading = Reading(words=dict(files.words), notes=[*files.notes])
+    reading = Reading(words=dict(files.words), notes=[*files.notes], ways=ways_of(mapping))
     parts = event_parts(files.entries, mapping, reading.notes)
     subject = int(subject_id) if subject_id is not None else _only_subject(parts, mapping)
     with translated():
@@ -69,7 +71,10 @@ def cut_timeline(
         raise UserFacingError(
             "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
         )
-    _note_cut(later, int((events["time"] > cut).sum()), notes)
+    undated = int(undated_outcomes(events).sum())
+    _note_cut(later - undated, int((events["time"] > cut).sum()), notes)
+    _note_undated_outcomes(undated + reading.undated_outcomes, notes)
+    later += reading.undated_outcomes
     note_doubts(kept, cut, notes)
     own, codes = labels(), kept["code"].unique()
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
@@ -96,6 +101,8 @@ def _subjects_of(part: Part, mapping: Mapping[str, str] | None) -> pd.DataFrame:
             return count_subjects(part, mapping)
     typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
     times = parse_times(typed["time"], [])
+    if "left_out" not in part:
+        refuse_unsettled_numbers(part, ways_of(mapping))
     typed["time"] = times.where(plain_texts(part.loc[typed.index, "code"]) != BIRTH)
     return typed.groupby("subject_id")["time"].agg(events="size", first="min", last="max").reset_index()
 
@@ -137,6 +144,14 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
         notes.append(
             "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
             f"that was not over): {count_of(unknown, 'event')}."
+        )
+
+
+def _note_undated_outcomes(count: int, notes: list[str]) -> None:
+    if count:
+        notes.append(
+            "Left out, as a death or vital status without a time may lie after the prediction time: "
+            f"{count_of(count, 'event')}."
         )
 
 

@@ -15,8 +15,18 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, LIKE_NUMBER, ROLES, Role, plain_name
-from core.timeline.fields import VALUE_HINT, recognised
+from core.timeline.columns import (
+    FIELDS,
+    LIKE_NUMBER,
+    ROLES,
+    Role,
+    plain_name,
+    plain_texts,
+    refuse_commas,
+    refuse_unsure_dates,
+)
+from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
+from core.timeline.fields import VALUE_HINT, recognised, refuse_unsettled_numbers
 from core.timeline.parquet import is_parquet, parquet_file, translated
 from core.timeline.tables import Part, event_files, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
@@ -74,13 +84,15 @@ class MappingQuestion:
     """What a page asks before it reads a table.
 
     columns: in the order of the file. guesses: role -> best guess, roles without one left out. doubts: plain sentences
-    on what must be settled. refused: whether the table is refused when its columns are taken by their names.
+    on what must be settled. refused: whether the table is refused when its columns are taken by their names. ways:
+    which questions of `core.timeline.columns.WAYS` are to be answered beside the columns.
     """
 
     columns: tuple[ColumnFound, ...]
     guesses: Mapping[Role, Guess]
     doubts: tuple[str, ...]
     refused: bool = False
+    ways: tuple[str, ...] = ()
 
     @property
     def is_needed(self) -> bool:
@@ -98,7 +110,26 @@ def suggest_mapping(source: Source) -> MappingQuestion:
     table, refusal = whole.head(_SAMPLE_ROWS), _refusal(whole)
     columns = tuple(_look_at(str(name), table[name]) for name in table.columns)
     guesses = _guess(columns)
-    return MappingQuestion(columns, guesses, (*refusal, *_doubts(columns, guesses)), bool(refusal))
+    ways = tuple(way for way, asked in (("dates", _unsure_dates(whole)), ("decimals", _commas(whole))) if asked)
+    return MappingQuestion(columns, guesses, (*refusal, *_doubts(columns, guesses)), bool(refusal), ways)
+
+
+def _unsure_dates(table: pd.DataFrame) -> bool:
+    """Whether day and month could be confused in any column of dates."""
+    columns = (
+        table[name] for name in table.columns if plain_texts(table[name].head(_SAMPLE_ROWS)).str.match(LIKE_DATE).any()
+    )
+    return any(is_year_last(iso_times(plain_texts(column), None, [])).any() for column in columns)
+
+
+def _commas(table: pd.DataFrame) -> bool:
+    """Whether numbers are written with commas in any column."""
+    try:
+        for name in table.columns:
+            refuse_commas(plain_texts(table[name]))
+    except UserFacingError:
+        return True
+    return False
 
 
 def _refusal(table: pd.DataFrame) -> list[str]:
@@ -107,7 +138,9 @@ def _refusal(table: pd.DataFrame) -> list[str]:
     if not all(names & set(FIELDS[role]) for role in REQUIRED):
         return []
     try:
-        recognised(table, None, [])
+        named = recognised(table, None, [])
+        refuse_unsure_dates(named["time"])
+        refuse_unsettled_numbers(named, {})
     except UserFacingError as error:
         return [error.found]
     return []
@@ -202,12 +235,7 @@ def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
 
 
 def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[str]:
-    shapes = {column.name: column for column in columns}
     doubts = [f"No column was found for {ROLES[role]}." for role in REQUIRED if role not in guesses]
-    if "time" in guesses and any(
-        "/" in text or "." in text[:6] for text in shapes[guesses["time"].column].masked_samples
-    ):
-        doubts.append("The dates are not written year-month-day, so day and month could be confused.")
     if "subject_id" not in guesses:
         doubts.append("No column names the patient; all rows would count as one patient's.")
     dated = [column.name for column in columns if column.shape in ("date", "date and time")]

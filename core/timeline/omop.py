@@ -15,6 +15,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.concepts import read_concepts
+from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
 from core.timeline.text_tables import read_text_file
 
@@ -91,8 +92,10 @@ def _table_name(path: str) -> str:
     return stem
 
 
-def omop_events(files: OmopFiles) -> pd.DataFrame:
+def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
     """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description, table, remarks, left_out.
+
+    notes: how dates were read where they are not written as ISO 8601 does is added.
 
     Raises UserFacingError where a table is damaged or lacks its key columns.
     """
@@ -103,6 +106,7 @@ def omop_events(files: OmopFiles) -> pd.DataFrame:
     rows += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
         rows.append(_deaths(tables["death"]))
+    rows = [table.assign(time=iso_times(table["time"], None, notes)) for table in rows]
     events = pd.concat(rows, ignore_index=True).fillna("")
     timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
     events["left_out"] = timeless.map({True: "without a time", False: ""})

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import KNOWN_NAMES, alike, plain_name, recognise
+from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, recognise
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
@@ -128,6 +128,7 @@ def event_fields(opened: pq.ParquetFile, mapping: Mapping[str, str] | None) -> d
     Raises UserFacingError where a recognised column is nested, or two columns name different patients.
     """
     schema, names = opened.schema_arrow, opened.schema_arrow.names
+    mapping = columns_of(mapping)
     fields = recognise(names, mapping)
     if any(pa.types.is_nested(schema.field(name).type) for name in fields.values()):
         raise UserFacingError(
@@ -154,14 +155,15 @@ def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[s
     opened = parquet_file(entry)
     names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
     spare = [name for name in names if name not in fields.values()]
-    if mapping is None:
+    is_mapped = columns_of(mapping) is not None
+    if not is_mapped:
         _doubt_timeless(opened, fields, spare)
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if any(field in fields for field in VALUES):
         return
     numeric = [name for name in spare if _is_number(opened.schema_arrow.field(name).type)]
     unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
-    if mapping is None and any(VALUE_HINT.search(name.lower()) for name in unknown):
+    if not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
         raise unread_values()
     if unknown:
         notes.append(unread_columns(len(unknown)))

@@ -62,7 +62,8 @@ def event_files(source: Source) -> EventFiles:
     words = _words(described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS])
     virtual = _says_virtual(described)
     if omop is not None:
-        return EventFiles([omop_events(omop)], words, virtual, unread_note([*files.unread, *omop.unread]))
+        notes = unread_note([*files.unread, *omop.unread])
+        return EventFiles([omop_events(omop, notes)], words, virtual, notes)
     tables = [entry for entry in files.tables if not _describes(entry)]
     if not tables:
         raise no_events()
@@ -120,7 +121,7 @@ def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, not
     flat = [recognised(file, mapping, notes) for file in files if isinstance(file, pd.DataFrame) and len(file)]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
-    joined = [*flat, *named, *([fhir_table(resources)] if resources else [])]
+    joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
     return [table for table in joined if len(table)]
 
 
@@ -131,7 +132,7 @@ def _content(entry: Entry) -> TextFile:
 def text_table(part: Part) -> pd.DataFrame:
     """Any part as a table of text with the columns of its file."""
     content = part if isinstance(part, pd.DataFrame) else _content(part)
-    return fhir_table([content]) if isinstance(content, list) else content
+    return fhir_table([content], []) if isinstance(content, list) else content
 
 
 def _words(entries: Sequence[Entry]) -> dict[str, str]:

@@ -18,7 +18,8 @@ from core.load.entry import Entry
 from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.fhir import FHIR_FIELDS, Resource, fhir_rows, is_fhir
+from core.timeline.fhir import FHIR_FIELDS, fhir_rows
+from core.timeline.fhir_bundles import Resource, is_fhir
 
 MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000
@@ -49,9 +50,12 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
     return table
 
 
-def fhir_table(files: Iterable[list[Resource]]) -> pd.DataFrame:
-    """The events of all FHIR files of a source, columns named by field; no rows where none is coded."""
-    rows = fhir_rows(item for resources in files for item in resources)
+def fhir_table(files: Iterable[list[Resource]], notes: list[str]) -> pd.DataFrame:
+    """The events of all FHIR files of a source, columns named by field; no rows where none is coded.
+
+    notes: what the files say is not in them is added.
+    """
+    rows = fhir_rows((item for resources in files for item in resources), notes)
     _refuse_unwritable(text for row in rows for text in row.values())
     return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
 

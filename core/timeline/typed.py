@@ -28,6 +28,7 @@ from core.timeline.columns import (
     zones_of,
 )
 from core.timeline.cut import KNOWN_FROM
+from core.timeline.dates import iso_times
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
@@ -48,13 +49,17 @@ _REMARKS = {
 class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
-    zones: whether times of day name a time zone, over all files read.
+    zones: whether times of day name a time zone, over all files read. undated_outcomes: how many events were left out
+    before they came here, as `core.timeline.cut.undated_outcomes`. ways: how dates and numbers are written, as answered
+    (`core.timeline.columns.WAYS`).
     """
 
     notes: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     zones: set[bool] = field(default_factory=set)
+    undated_outcomes: int = 0
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_events(
@@ -93,7 +98,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
         return _series(as_text(table[fields[name]])) if name in fields else None
 
     codes = clean_texts(_series(table[fields["code"]].cast(pa.string())))
-    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows)
+    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows, reading)
     unit = column("unit")
     _collect_words(codes, column("description"), reading)
     typed = pd.DataFrame(
@@ -107,7 +112,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
         }
     )
     if KNOWN_FROM in fields:
-        typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading.zones, [])
+        typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading, [])
     return typed
 
 
@@ -119,7 +124,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
         return table.get(name)
 
     codes = clean_texts(table["code"])
-    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(table))
+    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(table), reading)
     units = column("unit")
     reading.zones |= zones_of(table["time"])
     _collect_words(codes, column("description"), reading)
@@ -180,14 +185,18 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _values(
-    numeric: pd.Series[Any] | None, mixed: pd.Series[Any] | None, own_text: pd.Series[Any] | None, size: int
+    numeric: pd.Series[Any] | None,
+    mixed: pd.Series[Any] | None,
+    own_text: pd.Series[Any] | None,
+    size: int,
+    reading: Reading,
 ) -> tuple[FloatColumn, list[str | None]]:
     """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column.
 
     Raises UserFacingError where the first two name different numbers.
     """
-    numbers, texts = _parsed(numeric, size, numeric=True)
-    others, more = _parsed(mixed, size)
+    numbers, texts = _parsed(numeric, size, reading, numeric=True)
+    others, more = _parsed(mixed, size, reading)
     if int(((numbers != others) & ~np.isnan(numbers) & ~np.isnan(others)).sum()):
         raise UserFacingError(
             "Two columns give different numbers for the same event.",
@@ -199,35 +208,37 @@ def _values(
     return np.where(np.isnan(numbers), others, numbers).astype(np.float32), joined
 
 
-def _parsed(column: pd.Series[Any] | None, size: int, *, numeric: bool = False) -> tuple[FloatColumn, list[str | None]]:
+def _parsed(
+    column: pd.Series[Any] | None, size: int, reading: Reading, *, numeric: bool = False
+) -> tuple[FloatColumn, list[str | None]]:
     if column is None:
         return np.full(size, np.nan, np.float32), [None] * size
     if column.dtype.kind in "iuf":
         return finite32(column.to_numpy(np.float64)), [None] * size
-    return parse_values(column, numeric=numeric)
+    return parse_values(column, numeric=numeric, decimals=reading.ways.get("decimals"), notes=reading.notes)
 
 
 def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -> pd.Series[pd.Timestamp]:
     """The times of rows read from parquet; where they are empty, those of a second column of times."""
-    times = _parquet_times(table[fields["time"]], reading.zones, reading.notes)
+    times = _parquet_times(table[fields["time"]], reading, reading.notes)
     empty = times.isna().to_numpy()
     if OTHER_TIME in fields and empty.any():
         others = table[fields[OTHER_TIME]].filter(pa.array(empty))
-        times[empty] = _parquet_times(others, reading.zones, reading.notes).to_numpy()
+        times[empty] = _parquet_times(others, reading, reading.notes).to_numpy()
         reading.notes.append(SECOND_TIME)
     return times
 
 
-def _parquet_times(times: pa.ChunkedArray, zones: set[bool], notes: list[str]) -> pd.Series[pd.Timestamp]:
+def _parquet_times(times: pa.ChunkedArray, reading: Reading, notes: list[str]) -> pd.Series[pd.Timestamp]:
     if not is_time(times.type):
-        texts = _series(times.cast(pa.string()))
-        zones |= zones_of(texts)
+        texts = iso_times(_series(times.cast(pa.string())), reading.ways.get("dates"), notes)
+        reading.zones |= zones_of(texts)
         return parse_times(texts, notes)
     given = len(times) - times.null_count
     if given and pa.types.is_date(times.type):
         notes.append(whole_days(given, given))
     elif given:
-        zones.add(times.type.tz is not None)
+        reading.zones.add(times.type.tz is not None)
     if getattr(times.type, "tz", None):
         notes.append("Times with a time zone were converted to UTC.")
     return check_times(pd.Series(in_utc(times).to_numpy().astype("datetime64[us]")))

@@ -6,9 +6,11 @@ import streamlit as st
 
 from core.intake import Intake
 from core.timeline import MappingQuestion
-from core.timeline.columns import ROLES
+from core.timeline.columns import ROLES, WAYS
 from core.timeline.mapping import REQUIRED
 from core.view.loading import columns_html, facts_html
+
+_ASKED = {"dates": "Dates are written", "decimals": "Decimal sign"}
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
@@ -33,6 +35,7 @@ def draw(read: Intake, question: MappingQuestion) -> None:
         )
         if picked:
             chosen[role] = picked
+    ways = _ways(question)
     twice = len(set(chosen.values())) < len(chosen)
     missing = [role for role in REQUIRED if role not in chosen and not (role == "time" and "date" in chosen)]
     if twice:
@@ -43,5 +46,15 @@ def draw(read: Intake, question: MappingQuestion) -> None:
         type="primary",
         disabled=twice or bool(missing),
         on_click=read.choose_record,
-        args=(None, None, chosen),
+        args=(None, None, chosen | ways),
     )
+
+
+def _ways(question: MappingQuestion) -> dict[str, str]:
+    """How the reader says that dates and numbers are written, where the table does not tell."""
+    answers: dict[str, str] = {}
+    for way in question.ways:
+        picked = st.selectbox(_ASKED[way], WAYS[way], index=None, placeholder="choose", key=f"way_{way}")
+        if picked:
+            answers[way] = picked
+    return answers

@@ -1,0 +1,159 @@
+"""Dates and times as databases, spreadsheets and people write them, turned into ISO 8601 where they mean one thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import pandas as pd
+
+DateOrder = Literal["day first", "month first"]
+ORDERS: tuple[DateOrder, ...] = ("day first", "month first")
+ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
+"""What ISO 8601 writes, and is read as it stands."""
+
+_CLOCK_PARTS = (
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d{1,9})?))?(?:\s*(?P<half>[ap])\.?m\.?)?"
+    r"(?:\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?))?"
+)
+_CLOCK = re.compile(_CLOCK_PARTS, re.IGNORECASE)
+_AFTER_DATE = rf"(?:(?:t|:|,?\s+){_CLOCK_PARTS})?"
+_DAY, _MONTH, _YEAR, _NAME = (
+    r"(?P<day>\d{1,2})",
+    r"(?P<month>\d{1,2})",
+    r"(?P<year>\d{4})",
+    r"(?P<name>[^\W\d_]{3,10})\.?",
+)
+_GAP = r"[-\s./]*"
+
+
+def _dated(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern + _AFTER_DATE, re.IGNORECASE)
+
+
+_YEAR_FIRST = _dated(rf"{_YEAR}(?P<sign>[-/.]){_MONTH}(?P=sign){_DAY}")
+_YEAR_LAST = _dated(r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second_number>\d{1,2})(?P=sign)(?P<year>\d{4})")
+_NAMED = (
+    _dated(_DAY + _GAP + _NAME + r"[-\s./,]*" + _YEAR),
+    _dated(_NAME + r"\s*" + _DAY + r"(?:,\s*|\s+)" + _YEAR),
+    _dated(_YEAR + _GAP + _NAME + _GAP + _DAY),
+)
+_COMPACT = re.compile(
+    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
+    r"(?:T?(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})|T(?P<hours>\d{2})(?P<minutes>\d{2}))?"
+    r"(?P<zone>Z|[+-]\d{2}:?\d{2})?",
+    re.IGNORECASE,
+)
+_MONTHS = (
+    ("jan", "january", "januar", "janvier", "enero"), ("feb", "february", "februar", "février", "febrero"),
+    ("mar", "march", "märz", "mrz", "mars", "marzo"), ("apr", "april", "avril", "abril"),
+    ("may", "mai", "mayo"), ("jun", "june", "juni", "juin", "junio"), ("jul", "july", "juli", "juillet", "julio"),
+    ("aug", "august", "août", "agosto"), ("sep", "sept", "september", "septembre", "septiembre"),
+    ("oct", "okt", "october", "oktober", "octobre", "octubre"), ("nov", "november", "novembre", "noviembre"),
+    ("dec", "dez", "december", "dezember", "décembre", "diciembre"),
+)  # fmt: skip
+_NUMBER_OF = {name: number for number, names in enumerate(_MONTHS, 1) for name in names}
+LIKE_DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+    rf"|\d{{1,2}}[-\s./]*(?:{'|'.join(_NUMBER_OF)})\b\.?[-\s./,]*\d{{4}}",
+    re.IGNORECASE,
+)
+"""How a date begins, however it is written."""
+
+
+def iso_times(texts: pd.Series[str], order: str | None, notes: list[str]) -> pd.Series[str]:
+    """A column of texts with every date and time that means one thing as ISO 8601 writes it; the others as they are.
+
+    order: of day and month before a year, as answered by the reader. Without it the column tells, where only one order
+    gives dates of the calendar; a note says so. A column that mixes such dates with others that begin with the year is
+    left alone: spreadsheets turn some dates of the wrong order round and leave the rest.
+    """
+    plain = texts.fillna("").astype(str).str.strip()
+    distinct = [text for text in plain.unique() if text]
+    odd = [text for text in distinct if not ISO_TIME.fullmatch(text)]
+    turned = {text: _iso(text) for text in odd}
+    chosen = _order_of(distinct, order)
+    if chosen is not None:
+        notes.append(
+            f"Dates that end with the year were read {chosen}, "
+            + ("as answered." if order else "as only so all of them are in the calendar.")
+        )
+        turned |= {text: _year_last(match, chosen) for text in odd if (match := _YEAR_LAST.fullmatch(text))}
+    changed = {text: found for text, found in turned.items() if found and found != text}
+    return plain.map(changed).fillna(plain) if changed else texts
+
+
+def is_year_last(texts: pd.Series[str]) -> pd.Series[bool]:
+    """Which texts are dates whose day and month could be confused."""
+    return texts.str.fullmatch(_YEAR_LAST)
+
+
+def _order_of(texts: Collection[str], answered: str | None) -> DateOrder | None:
+    """The order of day and month of the dates that end with a year; None where it is in doubt, or there are none."""
+    matches = [match for text in texts if (match := _YEAR_LAST.fullmatch(text))]
+    one_way = len({match["sign"] for match in matches}) == 1
+    if not one_way or any(_YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text) for text in texts):
+        return None
+    fitting = [order for order in ORDERS if all(_month_of(match, order) <= 12 for match in matches)]
+    if answered is not None:
+        return next((order for order in fitting if order == answered), None)
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _month_of(match: re.Match[str], order: DateOrder) -> int:
+    return int(match["second_number" if order == "day first" else "first"])
+
+
+def _year_last(match: re.Match[str], order: DateOrder) -> str | None:
+    numbers = match["first"], match["second_number"]
+    day, month = numbers if order == "day first" else numbers[::-1]
+    return _joined(match["year"], month, day, _clock(match))
+
+
+def _iso(text: str) -> str | None:
+    """ISO 8601 of a text that means one date, one date and time, or one time of day; None for any other."""
+    if match := _CLOCK.fullmatch(text):
+        return _clock(match)
+    if match := _COMPACT.fullmatch(text):
+        parts = match.groupdict()
+        hour, minute = parts["hour"] or parts["hours"], parts["minute"] or parts["minutes"]
+        if parts["zone"] and not hour:
+            return None
+        clock = f"{hour}:{minute}:{parts['second'] or '00'}{_zone(parts['zone'])}" if hour else ""
+        return _joined(parts["year"], parts["month"], parts["day"], clock)
+    if match := _YEAR_FIRST.fullmatch(text):
+        return _joined(match["year"], match["month"], match["day"], _clock(match))
+    for pattern in _NAMED:
+        if (match := pattern.fullmatch(text)) and (month := _NUMBER_OF.get(match["name"].lower())):
+            return _joined(match["year"], str(month), match["day"], _clock(match))
+    return None
+
+
+def _joined(year: str, month: str, day: str, clock: str | None) -> str | None:
+    if clock is None:
+        return None
+    return f"{year}-{month.zfill(2)}-{day.zfill(2)}" + (f"T{clock}" if clock else "")
+
+
+def _clock(match: re.Match[str]) -> str | None:
+    """The time of day of a match, "" where it has none, None where it is impossible (13 pm)."""
+    parts: Mapping[str, str | None] = match.groupdict()
+    if parts["hour"] is None:
+        return ""
+    hour = int(parts["hour"])
+    if parts["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (parts["half"].lower() == "p")
+    second = f":{parts['second'].replace(',', '.')}" if parts["second"] else ""
+    return f"{hour:02d}:{parts['minute']}{second}{_zone(parts['zone'])}"
+
+
+def _zone(zone: str | None) -> str:
+    """A time zone as ISO writes it."""
+    if not zone:
+        return ""
+    if zone.lower() in ("z", "utc", "gmt"):
+        return "Z"
+    return f"{zone[:3]}:{zone[-2:] if len(zone) > 3 else '00'}"

@@ -1,0 +1,159 @@
+"""FHIR bundles taken apart (https://hl7.org/fhir/R4/bundle.html): resources, outdated versions, pages not there."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from core.load.words import count_of
+from core.timeline.fhir_values import as_dict, as_list
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What bundles hold, those in other bundles too.
+
+    resources: (full URL, resource). outdated: (resource, why it no longer counts), of histories. bundles: all of them.
+    """
+
+    resources: list[tuple[str, Resource]] = field(default_factory=list)
+    outdated: list[tuple[Resource, str]] = field(default_factory=list)
+    bundles: list[Resource] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _Version:
+    """A version of a resource in a history; None where it was deleted. number, updated: None where not said."""
+
+    url: str
+    resource: Resource | None
+    number: float | None
+    updated: float | None
+
+
+def is_fhir(item: Any) -> bool:
+    """Whether a parsed JSON object is a FHIR resource."""
+    return isinstance(item, dict) and isinstance(item.get("resourceType"), str)
+
+
+def taken_apart(items: Iterable[Resource]) -> Contents:
+    """Single resources and those of bundles; of the versions in histories only the newest, none that was deleted."""
+    contents, histories = Contents(), dict[str, list[_Version]]()
+    waiting = [("", item) for item in items][::-1]
+    while waiting:
+        url, item = waiting.pop()
+        if item.get("resourceType") != "Bundle":
+            contents.resources.append((url, item))
+            continue
+        contents.bundles.append(item)
+        entries = [as_dict(entry) for entry in as_list(item.get("entry"))]
+        if item.get("type") == "history":
+            for entry in filter(_is_version, entries):
+                histories.setdefault(_identity(entry), []).append(_version(entry))
+        else:
+            waiting += [_held(entry) for entry in entries[::-1] if is_fhir(entry.get("resource"))]
+    for versions in histories.values():
+        _settle(versions, contents)
+    return contents
+
+
+def _held(entry: Mapping[str, Any]) -> tuple[str, Resource]:
+    return str(entry.get("fullUrl") or ""), entry["resource"]
+
+
+def _is_version(entry: Mapping[str, Any]) -> bool:
+    return is_fhir(entry.get("resource")) or _is_deletion(entry)
+
+
+def _is_deletion(entry: Mapping[str, Any]) -> bool:
+    return as_dict(entry.get("request")).get("method") == "DELETE"
+
+
+def _identity(entry: Mapping[str, Any]) -> str:
+    """Type and id of the resource of a history's entry, by which its versions belong together."""
+    resource = as_dict(entry.get("resource"))
+    if resource.get("id"):
+        return f"{resource.get('resourceType')}/{resource['id']}"
+    named = str(entry.get("fullUrl") or as_dict(entry.get("request")).get("url") or id(entry))
+    return "/".join(named.split("/_history")[0].split("?")[0].rstrip("/").split("/")[-2:])
+
+
+def _version(entry: Mapping[str, Any]) -> _Version:
+    resource, response = entry.get("resource"), as_dict(entry.get("response"))
+    meta = as_dict(as_dict(resource).get("meta"))
+    number = re.search(r"\d+", str(response.get("etag") or ""))
+    given = str(meta.get("versionId") or (number[0] if number else ""))
+    moment = _moment(str(meta.get("lastUpdated") or response.get("lastModified") or ""))
+    url = str(entry.get("fullUrl") or "")
+    return _Version(url, None if _is_deletion(entry) else resource, float(given) if given.isdecimal() else None, moment)
+
+
+def _moment(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _settle(versions: Sequence[_Version], contents: Contents) -> None:
+    """The newest version counts, unless it is a deletion; the others are outdated."""
+    newest = _newest(versions)
+    if newest.resource is not None:
+        contents.resources.append((newest.url, newest.resource))
+    reason = "as deleted later" if newest.resource is None else "as replaced by a later version"
+    others = (version.resource for version in versions if version is not newest)
+    contents.outdated.extend((resource, reason) for resource in others if resource is not None)
+
+
+def _newest(versions: Sequence[_Version]) -> _Version:
+    """By number, else by time; else what was deleted stays so, and a history lists the newest first."""
+    numbers = [version.number for version in versions if version.number is not None]
+    times = [version.updated for version in versions if version.updated is not None]
+    for ranks in (numbers, times):
+        if len(ranks) == len(versions):
+            return versions[ranks.index(max(ranks))]
+    return next((version for version in versions if version.resource is None), versions[0])
+
+
+def missing_pages(bundles: Sequence[Resource]) -> list[str]:
+    """What is said of search results and histories that hold more than is here: by their total, or a page to follow.
+
+    The pages of a search state one total; where more is here, several searches happen to state it.
+    """
+    pages = [bundle for bundle in bundles if bundle.get("type") in ("searchset", "history")]
+    here = {url for page in pages for url in _links(page, "self")}
+    found: Counter[int | None] = Counter()
+    for page in pages:
+        found[_total(page)] += sum(_is_match(as_dict(entry)) for entry in as_list(page.get("entry")))
+    notes = [
+        f"The record is incomplete: a FHIR search found {count_of(total, 'resource')}, of which {count:,} are here."
+        for total, count in found.items()
+        if total is not None and count < total
+    ]
+    unsure = [page for page in pages if (total := _total(page)) is None or found[total] > total]
+    if following := sum(not here.issuperset(_links(page, "next")) for page in unsure):
+        notes.append(f"The record is incomplete: not here, of a FHIR search: {count_of(following, 'further page')}.")
+    return notes
+
+
+def _total(page: Resource) -> int | None:
+    total = page.get("total")
+    return total if isinstance(total, int) else None
+
+
+def _links(bundle: Resource, relation: str) -> set[str]:
+    links = (as_dict(link) for link in as_list(bundle.get("link")))
+    return {str(link.get("url")) for link in links if link.get("relation") == relation}
+
+
+def _is_match(entry: Mapping[str, Any]) -> bool:
+    """Whether a total counts an entry: neither what is included beside the matches nor the server's remarks."""
+    kind = as_dict(entry.get("resource")).get("resourceType")
+    return as_dict(entry.get("search")).get("mode", "match") == "match" and kind != "OperationOutcome"

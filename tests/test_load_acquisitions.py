@@ -35,7 +35,9 @@ IN_TURNS: dict[str, tuple[Edit, str]] = {
     "times of each slice": (lambda i, d: setattr(d, "AcquisitionTime", f"10{15 + i % 2}{i:02d}.25"), "times"),
     "dates and times": (
         differing(AcquisitionDateTime=("20190504101500.0+0100", "20190504101545.0+0100")), "times"),
-    "contrast agents": (differing(ContrastBolusAgent=("", "Iomeron 400")), "contrast agents"),
+    "numbers and times of images counted through": (
+        lambda i, d: setter(AcquisitionNumber=1 + i % 2, InstanceNumber=i, AcquisitionTime=f"10{15 + i % 2}00")(i, d),
+        "times"),
 }  # fmt: skip
 
 
@@ -44,6 +46,33 @@ def test_acquisitions_in_turns_are_refused(case: str) -> None:
     edit, words = IN_TURNS[case]
     with pytest.raises(UserFacingError, match=f"take turns: their {words}"):
         load_study(series(edit))
+
+
+DIFFERENT_AGENTS: dict[str, Edit] = {
+    "in turns": differing(ContrastBolusAgent=("", "Iomeron 400")),
+    "one number after the other": lambda i, d: setter(
+        AcquisitionNumber=1 + i // 8, ContrastBolusAgent="Iomeron" * (i // 8)
+    )(i, d),
+    "one time after the other": lambda i, d: setter(
+        AcquisitionTime=f"10{15 + i // 8}00", ContrastBolusAgent="Iomeron" * (i // 8)
+    )(i, d),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT_AGENTS)
+def test_acquisitions_with_and_without_contrast_are_refused(case: str) -> None:
+    with pytest.raises(UserFacingError, match="differ in the contrast agent"):
+        load_study(series(DIFFERENT_AGENTS[case]))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_in_turns_are_one_scan_where_the_images_are_counted_through(sign: int) -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.AcquisitionNumber, dataset.InstanceNumber = 1 + index % 2, 100 + sign * index
+
+    study = load_study(series(edit))
+    assert_right(study)
+    assert any("2 acquisitions, in turns; they were read as one" in note for note in study.notes)
 
 
 def test_acquisitions_in_turns_are_not_offered_for_resampling() -> None:
@@ -96,6 +125,7 @@ ORDINARY: dict[str, Edit] = {
     "numbers missing in some": lambda i, d: setattr(d, "AcquisitionNumber", "" if i % 2 else 1),
     "times missing in some": lambda i, d: setattr(d, "AcquisitionTime", "" if i % 2 else "101500"),
     "times without seconds": lambda i, d: setattr(d, "AcquisitionTime", "1015" if i % 2 else "1017"),
+    "agent missing in some": lambda i, d: setattr(d, "ContrastBolusAgent", "" if i < 3 else "Iomeron"),
     "contents made in no order": lambda i, d: setattr(d, "ContentTime", f"10{15 + i % 2}00"),
     "comments in no order": lambda i, d: setattr(d, "ImageComments", "AB"[i % 2]),
 }

@@ -51,25 +51,39 @@ def refuse_phases(images: Sequence[ImageHeader]) -> None:
             )
 
 
-def refuse_acquisitions_in_turns(images: Sequence[ImageHeader]) -> list[str]:
-    """Raise where slices of two acquisitions take turns along the body; return a note where several follow each other.
+def refuse_mixed_acquisitions(images: Sequence[ImageHeader]) -> list[str]:
+    """Raise where slices of two acquisitions take turns along the body, or follow each other with another contrast.
 
-    images: by height.
+    images: by height. Returns a note where there are several acquisitions. Numbers that take turns while the images
+    are counted through from end to end are a scanner's habit and no second scan.
     """
     numbers: Labels = [image.acquisition.zfill(8) if image.acquisition else None for image in images]
-    for what, labels in (
-        ("acquisition numbers", numbers),
-        ("times", _moments([image.taken for image in images])),
-        ("contrast agents", [image.remarks[0] for image in images]),
-    ):
-        if _take_turns([label for label in labels if label is not None]):
-            raise UserFacingError(
-                f"Slices of several acquisitions take turns: their {what} differ from slice to slice.",
-                "slices of one acquisition, or of several that follow each other",
-                "Export each acquisition as a series of its own.",
-            )
+    moments, agents = _moments([image.taken for image in images]), [image.remarks[0] for image in images]
+    counted = _take_turns(numbers) and _counted_through(images)
+    for what, labels in (("acquisition numbers", [] if counted else numbers), ("times", moments)):
+        if _take_turns(labels):
+            raise _several(f"Slices of several acquisitions take turns: their {what} differ from slice to slice.")
+    several = max(len(set(labels) - {None}) for labels in (numbers, moments)) > 1
+    if len(set(agents)) > 1 and (several or _take_turns([*agents])):
+        raise _several("Slices of several acquisitions differ in the contrast agent that they name, if any.")
     count = len(set(numbers) - {None})
-    return [f"The slices were taken in {count} acquisitions."] if count > 1 else []
+    how = ", in turns; they were read as one scan because their images are counted through" if counted else ""
+    return [f"The slices were taken in {count} acquisitions{how}."] if count > 1 else []
+
+
+def _several(found: str) -> UserFacingError:
+    return UserFacingError(
+        found,
+        "slices of one acquisition, or of several that follow each other",
+        "Export each acquisition as a series of its own.",
+    )
+
+
+def _counted_through(images: Sequence[ImageHeader]) -> bool:
+    """Whether the image numbers rise, or fall, from slice to slice."""
+    numbers = [_number(image.instance) for image in images]
+    steps = np.diff([np.nan if number is None else number for number in numbers])
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _moments(times: Sequence[str]) -> Labels:
@@ -81,7 +95,8 @@ def _moments(times: Sequence[str]) -> Labels:
 
 
 def _take_turns(labels: Labels) -> bool:
-    """Whether two of the labels, in their order along the body, take turns more often than where two scans meet."""
+    """Whether two of the known labels, in order along the body, take turns more often than where two scans meet."""
+    labels = [label for label in labels if label is not None]
     counts, row = Counter(labels), [label for label, _ in groupby(labels)]
     if len(row) - len(counts) <= _JOINT_RETURNS:
         return False

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.acquisitions import first_of_each, refuse_acquisitions_in_turns, refuse_phases
+from core.load.acquisitions import first_of_each, refuse_mixed_acquisitions, refuse_phases
 from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
@@ -78,7 +78,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     ordered = tuple(slices[index] for index in order)
     heights, positions = heights[order], positions[order]
     _refuse_repeats(heights, ordered)
-    notes += refuse_acquisitions_in_turns(ordered)
+    notes += refuse_mixed_acquisitions(ordered)
     even = _check_steps(heights, ordered, repairs, notes)
     refuse_phases(ordered)
     first, step = _first_and_step(positions, heights, even=even)
@@ -265,7 +265,9 @@ def _refuse_repeats(heights: npt.NDArray[np.float64], images: Sequence[ImageHead
         raise UserFacingError(
             found,
             "one image at each position",
-            "Remove the repeated slices, or export the series again; nothing tells for certain which belong together.",
+            "Remove the repeated slices, or export the series again; nothing tells for certain which belong together."
+            if len(places) > 1
+            else "Choose a series whose slices lie at different places.",
         )
     raise RepairableError(
         found,

@@ -324,6 +324,10 @@ CASES = [
     Case("zip-bomb", bomb, "refuse", "expand"),
     Case("zip-in-zip", lambda: zipped(inner_zip=zipped(events_csv=csv_text())), "right"),
     Case("not-a-table-pdf", lambda: b"%PDF-1.7\n" + bytes(range(256)) * 10, "refuse"),
+    Case("not-a-table-spreadsheet", lambda: zipped(**{"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<w/>"}),
+        "refuse", "as CSV", file="events.xlsx"),
+    Case("not-a-table-old-spreadsheet", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "refuse", "as CSV"),
+    Case("header-again", text(csv_text() + csv_text()), "refuse", "header stands among the rows again: 1 time"),
     Case("not-a-table-prose", text("The patient came on Monday.\nShe was well.\n"), "refuse"),
     Case("not-a-table-html", text("<html><table><tr><td>time</td></tr></table></html>"), "refuse"),
     # patients
@@ -331,6 +335,11 @@ CASES = [
     Case("two-patients-by-leading-zero", text(with_row(subject_id="0" + PATIENT)), "refuse", "2 patients"),
     Case("two-patients-parquet", lambda: parquet(typed(added(subject_id="999"))), "refuse", "2 patients"),
     Case("two-patients-fhir", lambda: fhir(id="someone-else"), "refuse", "2 patients"),
+    Case("patient-with-a-decimal", text(csv_text([*TRUE[:3], *((f"{PATIENT}.0", *row[1:]) for row in TRUE[3:])])),
+        "right"),
+    Case("patient-older-than-any", text(with_row(code="MEDS_BIRTH", time="1850-05-01", numeric_value="", unit="")
+        .replace(",".join(TRUE[1]) + "\n", "")), "right", "older than 120 years", (TRUE[0], *TRUE[2:],
+        (PATIENT, "1850-05-01T00:00:00", "MEDS_BIRTH", "", "", ""))),
     Case("two-births", text(with_row(code="MEDS_BIRTH", time="1960-01-01", numeric_value="", unit="")),
         "refuse", "birth"),
     Case("no-patient-in-a-row", text(with_row(subject_id="")), "refuse", "no patient"),
@@ -557,6 +566,27 @@ def test_the_names_that_are_asked_about_are_also_guessed(name: str, number: str)
     lines = [f"patient;time;code;{name};other", *[f"1;2020-01-0{day};A;{number};{number}" for day in (1, 2, 3)]]
     guess = suggest_mapping(("a.csv", "\n".join(lines).encode())).guesses["value"]
     assert guess.column == name
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ("labevent_id,subject_id,hadm_id,itemid,charttime,value,valuenum,valueuom", "itemid"),
+        ("MRN,COLLECTION_DTTM,COMPONENT_NAME,RESULT_VALUE,REFERENCE_UNIT", "COMPONENT_NAME"),
+        ("Patientennummer,Datum,Bezeichnung,Ergebnis,Einh", "Bezeichnung"),
+    ],
+    ids=["mimic", "mrn", "german"],
+)
+def test_the_columns_of_laboratories_are_guessed(names: str, code: str) -> None:
+    values = {"MRN": "10", "itemid": "50931", "Einh": "mg/dL", "valueuom": "mg/dL", "REFERENCE_UNIT": "mg/dL"}
+    values |= dict.fromkeys(("charttime", "Datum", "COLLECTION_DTTM"), "2019-01-02 08:30")
+    values |= dict.fromkeys(("COMPONENT_NAME", "Bezeichnung"), "GLU")
+    row = ",".join(values.get(name, "105") for name in names.split(","))
+    source = ("labs.csv", f"{names}\n{row}\n".encode())
+    mapping = guessed(suggest_mapping(source))
+    assert mapping["code"] == code
+    events = load_timeline(source, mapping=mapping).events
+    assert events[["numeric_value", "unit"]].values.tolist() == [[105.0, "mg/dL"]]
 
 
 def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:

@@ -44,6 +44,9 @@ _REMARKS = {
 }
 """Remark of a row -> what is said of the rows that carry it."""
 
+_WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
+"""Programs write the whole numbers of a column with gaps as 7.0."""
+
 
 @dataclass(eq=False)
 class Reading:
@@ -162,6 +165,9 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
             "Correct these rows.",
         )
     names = pd.Series(texts.unique())
+    if names.str.fullmatch(_WHOLE_NUMBER).all():
+        texts = texts.str.removesuffix(".0")
+        names = pd.Series(texts.unique())
     if names.str.fullmatch(r"[0-9]{1,18}").all() and names.astype(np.int64).is_unique:
         return texts.astype(np.int64).to_numpy()
     notes.append("Patient identifiers are not plain whole numbers; patients are numbered from 1 instead.")

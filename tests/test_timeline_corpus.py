@@ -651,6 +651,19 @@ def test_day_month_and_decimal_sign_are_asked_for_and_never_guessed() -> None:
     assert other.events["time"].tolist() == [pd.Timestamp("2019-03-02"), pd.Timestamp("2019-04-05")]
 
 
+@pytest.mark.parametrize("stored", ["05.06.2019", "2019-06-05", "05.25.2019"])
+def test_the_columns_of_times_of_a_table_have_one_order(stored: str) -> None:
+    """What one column tells holds for the other; where they contradict each other, neither is read."""
+    source = ("a.csv", f"subject_id,time,storetime,code\n1,24.05.2019,{stored},A\n1,23.05.2019,,B\n".encode())
+    if stored == "05.25.2019":
+        with pytest.raises(UserFacingError, match="order that the dates do not tell"):
+            load_timeline(source)
+        return
+    timeline = load_timeline(source, prediction_time="2019-06-04")
+    assert "read day first" in " ".join(timeline.notes)
+    assert timeline.events["code"].tolist() == ["B"]
+
+
 def test_answers_read_texts_in_parquet_too() -> None:
     table = pd.DataFrame({"subject_id": [1], "time": ["04.05.2019"], "code": ["GLU"], "value": ["5,5"]})
     timeline = load_timeline(("a.parquet", parquet(table)), mapping=ANSWERS)

@@ -118,10 +118,9 @@ def suggest_mapping(source: Source) -> MappingQuestion:
 
 def _unsure_dates(table: pd.DataFrame) -> bool:
     """Whether day and month could be confused in any column of dates."""
-    columns = (
-        table[name] for name in table.columns if plain_texts(table[name].head(_SAMPLE_ROWS)).str.match(LIKE_DATE).any()
-    )
-    return any(is_year_last(iso_times(plain_texts(column), None, [])).any() for column in columns)
+    texts = {str(name): plain_texts(table[name]) for name in table.columns}
+    dated = {name: column for name, column in texts.items() if column.head(_SAMPLE_ROWS).str.match(LIKE_DATE).any()}
+    return any(is_year_last(column).any() for column in iso_times(dated, None, []).values())
 
 
 def _commas(table: pd.DataFrame) -> bool:

@@ -237,13 +237,14 @@ def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -
 
 def _parquet_times(times: pa.ChunkedArray, reading: Reading, notes: list[str]) -> pd.Series[pd.Timestamp]:
     if not is_time(times.type):
-        texts = iso_times(_series(times.cast(pa.string())), reading.ways.get("dates"), notes)
+        given = {"time": _series(times.cast(pa.string()))}
+        texts = iso_times(given, reading.ways.get("dates"), notes)["time"]
         reading.zones |= zones_of(texts)
         return parse_times(texts, notes)
-    given = len(times) - times.null_count
-    if given and pa.types.is_date(times.type):
-        notes.append(whole_days(given, given))
-    elif given:
+    count = len(times) - times.null_count
+    if count and pa.types.is_date(times.type):
+        notes.append(whole_days(count, count))
+    elif count:
         reading.zones.add(times.type.tz is not None)
     if getattr(times.type, "tz", None):
         notes.append("Times with a time zone were converted to UTC.")

@@ -324,6 +324,10 @@ CASES = [
     Case("zip-bomb", bomb, "refuse", "expand"),
     Case("zip-in-zip", lambda: zipped(inner_zip=zipped(events_csv=csv_text())), "right"),
     Case("not-a-table-pdf", lambda: b"%PDF-1.7\n" + bytes(range(256)) * 10, "refuse"),
+    Case("not-a-table-spreadsheet", lambda: zipped(**{"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<w/>"}),
+        "refuse", "as CSV", file="events.xlsx"),
+    Case("not-a-table-old-spreadsheet", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "refuse", "as CSV"),
+    Case("header-again", text(csv_text() + csv_text()), "refuse", "header stands among the rows again: 1 time"),
     Case("not-a-table-prose", text("The patient came on Monday.\nShe was well.\n"), "refuse"),
     Case("not-a-table-html", text("<html><table><tr><td>time</td></tr></table></html>"), "refuse"),
     # patients
@@ -331,6 +335,11 @@ CASES = [
     Case("two-patients-by-leading-zero", text(with_row(subject_id="0" + PATIENT)), "refuse", "2 patients"),
     Case("two-patients-parquet", lambda: parquet(typed(added(subject_id="999"))), "refuse", "2 patients"),
     Case("two-patients-fhir", lambda: fhir(id="someone-else"), "refuse", "2 patients"),
+    Case("patient-with-a-decimal", text(csv_text([*TRUE[:3], *((f"{PATIENT}.0", *row[1:]) for row in TRUE[3:])])),
+        "right"),
+    Case("patient-older-than-any", text(with_row(code="MEDS_BIRTH", time="1850-05-01", numeric_value="", unit="")
+        .replace(",".join(TRUE[1]) + "\n", "")), "right", "older than 120 years", (TRUE[0], *TRUE[2:],
+        (PATIENT, "1850-05-01T00:00:00", "MEDS_BIRTH", "", "", ""))),
     Case("two-births", text(with_row(code="MEDS_BIRTH", time="1960-01-01", numeric_value="", unit="")),
         "refuse", "birth"),
     Case("no-patient-in-a-row", text(with_row(subject_id="")), "refuse", "no patient"),
@@ -559,6 +568,27 @@ def test_the_names_that_are_asked_about_are_also_guessed(name: str, number: str)
     assert guess.column == name
 
 
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        ("labevent_id,subject_id,hadm_id,itemid,charttime,value,valuenum,valueuom", "itemid"),
+        ("MRN,COLLECTION_DTTM,COMPONENT_NAME,RESULT_VALUE,REFERENCE_UNIT", "COMPONENT_NAME"),
+        ("Patientennummer,Datum,Bezeichnung,Ergebnis,Einh", "Bezeichnung"),
+    ],
+    ids=["mimic", "mrn", "german"],
+)
+def test_the_columns_of_laboratories_are_guessed(names: str, code: str) -> None:
+    values = {"MRN": "10", "itemid": "50931", "Einh": "mg/dL", "valueuom": "mg/dL", "REFERENCE_UNIT": "mg/dL"}
+    values |= dict.fromkeys(("charttime", "Datum", "COLLECTION_DTTM"), "2019-01-02 08:30")
+    values |= dict.fromkeys(("COMPONENT_NAME", "Bezeichnung"), "GLU")
+    row = ",".join(values.get(name, "105") for name in names.split(","))
+    source = ("labs.csv", f"{names}\n{row}\n".encode())
+    mapping = guessed(suggest_mapping(source))
+    assert mapping["code"] == code
+    events = load_timeline(source, mapping=mapping).events
+    assert events[["numeric_value", "unit"]].values.tolist() == [[105.0, "mg/dL"]]
+
+
 def test_a_refused_table_of_strange_columns_is_read_once_it_is_mapped() -> None:
     """No value of the table is in the question, and the guesses read the same events."""
     strange = csv_text([row[:4] + row[5:] for row in TRUE[2:]], ("fall", "wann", "was", "wieviel", "einheit"), ";")
@@ -619,6 +649,19 @@ def test_day_month_and_decimal_sign_are_asked_for_and_never_guessed() -> None:
         assert "The comma was read as the decimal sign" in notes
     other = load_timeline(source, mapping=ANSWERS | {"dates": "month first"})
     assert other.events["time"].tolist() == [pd.Timestamp("2019-03-02"), pd.Timestamp("2019-04-05")]
+
+
+@pytest.mark.parametrize("stored", ["05.06.2019", "2019-06-05", "05.25.2019"])
+def test_the_columns_of_times_of_a_table_have_one_order(stored: str) -> None:
+    """What one column tells holds for the other; where they contradict each other, neither is read."""
+    source = ("a.csv", f"subject_id,time,storetime,code\n1,24.05.2019,{stored},A\n1,23.05.2019,,B\n".encode())
+    if stored == "05.25.2019":
+        with pytest.raises(UserFacingError, match="order that the dates do not tell"):
+            load_timeline(source)
+        return
+    timeline = load_timeline(source, prediction_time="2019-06-04")
+    assert "read day first" in " ".join(timeline.notes)
+    assert timeline.events["code"].tolist() == ["B"]
 
 
 def test_answers_read_texts_in_parquet_too() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 import pandas as pd
 
-DateOrder = Literal["day first", "month first"]
-ORDERS: tuple[DateOrder, ...] = ("day first", "month first")
+ORDERS = ("day first", "month first")
 ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
 """What ISO 8601 writes, and is read as it stands."""
 
@@ -62,26 +60,52 @@ LIKE_DATE = re.compile(
 """How a date begins, however it is written."""
 
 
-def iso_times(texts: pd.Series[str], order: str | None, notes: list[str]) -> pd.Series[str]:
-    """A column of texts with every date and time that means one thing as ISO 8601 writes it; the others as they are.
+def iso_times(
+    columns: Mapping[str, pd.Series[str]], answered: str | None, notes: list[str]
+) -> dict[str, pd.Series[str]]:
+    """Columns of one table with every date and time that means one thing as ISO 8601 writes it; others as they are.
 
-    order: of day and month before a year, as answered by the reader. Without it the column tells, where only one order
-    gives dates of the calendar; a note says so. A column that mixes such dates with others that begin with the year is
-    left alone: spreadsheets turn some dates of the wrong order round and leave the rest.
+    answered: the order of day and month before a year, as the reader said. Without it the columns tell, where only one
+    order gives dates of the calendar; a note says so. A column that mixes such dates with others that begin with the
+    year is left alone: spreadsheets turn some dates of the wrong order round and leave the rest.
     """
-    plain = texts.fillna("").astype(str).str.strip()
-    distinct = [text for text in plain.unique() if text]
-    odd = [text for text in distinct if not ISO_TIME.fullmatch(text)]
-    turned = {text: _iso(text) for text in odd}
-    chosen = _order_of(distinct, order)
-    if chosen is not None:
-        notes.append(
-            f"Dates that end with the year were read {chosen}, "
-            + ("as answered." if order else "as only so all of them are in the calendar.")
-        )
-        turned |= {text: _year_last(match, chosen) for text in odd if (match := _YEAR_LAST.fullmatch(text))}
-    changed = {text: found for text, found in turned.items() if found and found != text}
-    return plain.map(changed).fillna(plain) if changed else texts
+    found = {order for column in columns.values() for order in _only_order(column)}
+    order = answered or (found.pop() if len(found) == 1 else None)
+    told = [] if order is None else [name for name, column in columns.items() if order in _orders(column)]
+    if told:
+        why = "as answered." if answered else "as only so all of them are in the calendar."
+        notes.append(f"Dates that end with the year were read {order}, {why}")
+    return {name: _turned(column, order if name in told else None) for name, column in columns.items()}
+
+
+def _only_order(column: pd.Series[str]) -> tuple[str, ...]:
+    """The order of a column's days and months where it can only be one."""
+    orders = _orders(column)
+    return orders if len(orders) == 1 else ()
+
+
+def _orders(column: pd.Series[str]) -> tuple[str, ...]:
+    """Orders that put a column's dates that end with a year in the calendar; none where there are none, or it mixes."""
+    texts = _distinct(column)
+    matches = [match for text in texts if (match := _YEAR_LAST.fullmatch(text))]
+    one_way = len({match["sign"] for match in matches}) == 1
+    if not one_way or any(_YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text) for text in texts):
+        return ()
+    return tuple(order for order in ORDERS if all(_month_of(match, order) <= 12 for match in matches))
+
+
+def _distinct(column: pd.Series[str]) -> list[str]:
+    return [text for text in column.fillna("").astype(str).str.strip().unique() if text]
+
+
+def _turned(column: pd.Series[str], order: str | None) -> pd.Series[str]:
+    odd = [text for text in _distinct(column) if not ISO_TIME.fullmatch(text)]
+    isos = {text: _iso(text) for text in odd}
+    if order is not None:
+        isos |= {text: _year_last(match, order) for text in odd if (match := _YEAR_LAST.fullmatch(text))}
+    changed = {text: iso for text, iso in isos.items() if iso}
+    plain = column.fillna("").astype(str).str.strip()
+    return plain.map(changed).fillna(plain) if changed else column
 
 
 def is_year_last(texts: pd.Series[str]) -> pd.Series[bool]:
@@ -89,23 +113,11 @@ def is_year_last(texts: pd.Series[str]) -> pd.Series[bool]:
     return texts.str.fullmatch(_YEAR_LAST)
 
 
-def _order_of(texts: Collection[str], answered: str | None) -> DateOrder | None:
-    """The order of day and month of the dates that end with a year; None where it is in doubt, or there are none."""
-    matches = [match for text in texts if (match := _YEAR_LAST.fullmatch(text))]
-    one_way = len({match["sign"] for match in matches}) == 1
-    if not one_way or any(_YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text) for text in texts):
-        return None
-    fitting = [order for order in ORDERS if all(_month_of(match, order) <= 12 for match in matches)]
-    if answered is not None:
-        return next((order for order in fitting if order == answered), None)
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def _month_of(match: re.Match[str], order: DateOrder) -> int:
+def _month_of(match: re.Match[str], order: str) -> int:
     return int(match["second_number" if order == "day first" else "first"])
 
 
-def _year_last(match: re.Match[str], order: DateOrder) -> str | None:
+def _year_last(match: re.Match[str], order: str) -> str | None:
     numbers = match["first"], match["second_number"]
     day, month = numbers if order == "day first" else numbers[::-1]
     return _joined(match["year"], month, day, _clock(match))

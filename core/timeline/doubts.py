@@ -10,6 +10,7 @@ from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
 
 BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
 def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
@@ -35,6 +36,8 @@ def _refuse_two_births(events: pd.DataFrame) -> None:
 
 def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
     born = events.loc[events["code"] == BIRTH, "time"].dropna()
+    if len(born) and cut - born.min() > OLDEST:
+        notes.append("By the date of birth, the patient was older than 120 years at the prediction time.")
     if len(born) and (early := int((events["time"] < born.min().normalize()).sum())):
         notes.append(f"Before the date of birth: {count_of(early, 'event')}.")
     died = events.loc[events["code"] == DEATH, "time"].dropna()

@@ -48,7 +48,7 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     ways, mapping = ways_of(mapping), columns_of(mapping)
     fields = recognise(names, mapping)
     timed = {fields["time"], fields.get(KNOWN_FROM), (mapping or {}).get("date"), *alike(names, "time")}
-    settled = {name: iso_times(table[name], ways.get("dates"), notes) for name in names if name in timed}
+    settled = iso_times({name: table[name] for name in names if name in timed}, ways.get("dates"), notes)
     table = table.assign(**settled)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):

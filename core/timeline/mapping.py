@@ -53,11 +53,13 @@ _FITTING: Mapping[Role, tuple[Shape, ...]] = {
 _HINTS: Mapping[Role, str] = {
     "subject_id": r"subj|patient|person|\bpid\b|mrn|wer|fall",
     "time": r"time|date|datum|zeit|wann|when|day|stamp|\bdt\b|_dt",
-    "code": r"code|event|concept|item|test|analyte|icd|loinc|was|what",
+    "code": r"code|event(?!_?id)|concept|item|test|analy|icd|loinc|was|what|component|paramet|bezeichnung|diagnos|drug",
     "value": rf"{VALUE_HINT.pattern}|number|qty",
-    "unit": r"unit|uom|einheit",
+    "unit": r"unit|uom|einh|unidad",
     "description": r"desc|label|name|display|bezeichnung",
 }
+_NUMBERED = re.compile(r"code|item_?id|concept_?id|loinc")
+"""Names of columns whose whole numbers are codes."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,9 @@ def suggest_mapping(source: Source) -> MappingQuestion:
 
 def _unsure_dates(table: pd.DataFrame) -> bool:
     """Whether day and month could be confused in any column of dates."""
-    columns = (
-        table[name] for name in table.columns if plain_texts(table[name].head(_SAMPLE_ROWS)).str.match(LIKE_DATE).any()
-    )
-    return any(is_year_last(iso_times(plain_texts(column), None, [])).any() for column in columns)
+    texts = {str(name): plain_texts(table[name]) for name in table.columns}
+    dated = {name: column for name, column in texts.items() if column.head(_SAMPLE_ROWS).str.match(LIKE_DATE).any()}
+    return any(is_year_last(column).any() for column in iso_times(dated, None, []).values())
 
 
 def _commas(table: pd.DataFrame) -> bool:
@@ -221,9 +222,15 @@ def _by_name(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
 def _by_hint(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
     fitting = _FITTING.get(role)
     for column in columns:
-        if role in _HINTS and re.search(_HINTS[role], column.name.lower()) and (not fitting or column.shape in fitting):
+        name = column.name.lower()
+        fits = not fitting or column.shape in fitting or (role == "code" and _is_numbered(column))
+        if role in _HINTS and re.search(_HINTS[role], name) and fits:
             return Guess(column.name, f"its name suggests it and its values look like: {column.shape}", False)
     return None
+
+
+def _is_numbered(column: ColumnFound) -> bool:
+    return column.shape == "whole number" and bool(_NUMBERED.search(column.name.lower()))
 
 
 def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:

@@ -106,7 +106,8 @@ def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
     rows += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
         rows.append(_deaths(tables["death"]))
-    rows = [table.assign(time=iso_times(table["time"], None, notes)) for table in rows]
+    times = iso_times({str(number): table["time"] for number, table in enumerate(rows)}, None, notes)
+    rows = [table.assign(time=times[str(number)]) for number, table in enumerate(rows)]
     events = pd.concat(rows, ignore_index=True).fillna("")
     timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
     events["left_out"] = timeless.map({True: "without a time", False: ""})

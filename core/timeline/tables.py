@@ -25,7 +25,7 @@ from core.timeline.parquet import (
     parquet_text,
     translated,
 )
-from core.timeline.text_tables import TextFile, fhir_table, read_text_file
+from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
 
@@ -66,7 +66,7 @@ def event_files(source: Source) -> EventFiles:
         return EventFiles([omop_events(omop, notes)], words, virtual, notes)
     tables = [entry for entry in files.tables if not _describes(entry)]
     if not tables:
-        raise no_events()
+        raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
     virtual |= is_parquet(tables[0]) and _file_says_virtual(tables[0])
     return EventFiles(
         [*tables], words, virtual, unread_note(entry for entry in files.unread if entry.absent or not _describes(entry))
@@ -75,6 +75,12 @@ def event_files(source: Source) -> EventFiles:
 
 def _describes(entry: Entry) -> bool:
     return _name(entry) in (_CODES, _DATASET, *_CONCEPTS)
+
+
+def _is_of_spreadsheet(entry: Entry) -> bool:
+    """Whether an entry is a spreadsheet, or a part of one, which is an archive itself."""
+    path = entry.name.lower().replace("\\", "/")
+    return path.endswith((".xlsx", ".xls", ".xlsm", ".ods", "xl/workbook.xml"))
 
 
 def _name(entry: Entry) -> str:

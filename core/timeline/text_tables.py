@@ -24,6 +24,8 @@ from core.timeline.fhir_bundles import Resource, is_fhir
 MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000
 _DELIMITERS = ",;\t|"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+"""How old office files begin."""
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 TextFile = pd.DataFrame | list[Resource]
 
@@ -42,6 +44,8 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
             "Export a single patient, or use parquet.",
         )
     data = bytes(entry.read(0, None))
+    if data.startswith(_OLE):
+        raise spreadsheet()
     encoding = _encoding(data)
     start = data[:4096].decode(encoding, errors="ignore").lstrip()[:1]
     table = _json_file(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
@@ -58,6 +62,15 @@ def fhir_table(files: Iterable[list[Resource]], notes: list[str]) -> pd.DataFram
     rows = fhir_rows((item for resources in files for item in resources), notes)
     _refuse_unwritable(text for row in rows for text in row.values())
     return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
+
+
+def spreadsheet() -> UserFacingError:
+    """The refusal for spreadsheets."""
+    return UserFacingError(
+        "The file is a spreadsheet, or another office document.",
+        "a table of events as CSV, JSON lines or parquet",
+        "Save the sheet as CSV (UTF-8) and choose that file.",
+    )
 
 
 def too_many_rows() -> UserFacingError:
@@ -139,7 +152,21 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
         )
     if any("\0" in text for text in known):
         raise _nul()
-    return pd.DataFrame(dict(zip(names, columns)), dtype=object)
+    table = pd.DataFrame(dict(zip(names, columns)), dtype=object)
+    _refuse_repeated_header(table)
+    return table
+
+
+def _refuse_repeated_header(table: pd.DataFrame) -> None:
+    if not len(table.columns):
+        return
+    alike = table[table.iloc[:, 0] == table.columns[0]]
+    if headers := int((alike == table.columns).all(axis=1).sum()):
+        raise UserFacingError(
+            f"The header stands among the rows again: {count_of(headers, 'time')}.",
+            "one header, above all rows",
+            "Remove the others, or give the tables that were joined as files of their own.",
+        )
 
 
 def _json_file(text: str) -> TextFile:

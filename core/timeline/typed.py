@@ -44,6 +44,9 @@ _REMARKS = {
 }
 """Remark of a row -> what is said of the rows that carry it."""
 
+_WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
+"""Programs write the whole numbers of a column with gaps as 7.0."""
+
 
 @dataclass(eq=False)
 class Reading:
@@ -162,6 +165,9 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
             "Correct these rows.",
         )
     names = pd.Series(texts.unique())
+    if names.str.fullmatch(_WHOLE_NUMBER).all():
+        texts = texts.str.removesuffix(".0")
+        names = pd.Series(texts.unique())
     if names.str.fullmatch(r"[0-9]{1,18}").all() and names.astype(np.int64).is_unique:
         return texts.astype(np.int64).to_numpy()
     notes.append("Patient identifiers are not plain whole numbers; patients are numbered from 1 instead.")
@@ -231,13 +237,14 @@ def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -
 
 def _parquet_times(times: pa.ChunkedArray, reading: Reading, notes: list[str]) -> pd.Series[pd.Timestamp]:
     if not is_time(times.type):
-        texts = iso_times(_series(times.cast(pa.string())), reading.ways.get("dates"), notes)
+        given = {"time": _series(times.cast(pa.string()))}
+        texts = iso_times(given, reading.ways.get("dates"), notes)["time"]
         reading.zones |= zones_of(texts)
         return parse_times(texts, notes)
-    given = len(times) - times.null_count
-    if given and pa.types.is_date(times.type):
-        notes.append(whole_days(given, given))
-    elif given:
+    count = len(times) - times.null_count
+    if count and pa.types.is_date(times.type):
+        notes.append(whole_days(count, count))
+    elif count:
         reading.zones.add(times.type.tz is not None)
     if getattr(times.type, "tz", None):
         notes.append("Times with a time zone were converted to UTC.")

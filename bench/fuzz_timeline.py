@@ -230,7 +230,8 @@ class Changed:
         left = list((read - Counter(self.others)).elements())
         if len(left) > max(len(self.own), 1):
             return "fault: events that the record does not hold"
-        spelled = np.float32(float(self.word)) if _NUMBER.fullmatch(self.word) else None
+        plain = self.word.replace("\N{MINUS SIGN}", "-")
+        spelled = np.float32(float(plain)) if _NUMBER.fullmatch(plain) else None
         numbers = {event[2] for event in left} - {"nan"}
         expected = {str(spelled)} if self.column == "numeric_value" else {event[2] for event in self.own}
         return "fault: a number that the cell does not spell" if numbers - expected else ""

@@ -208,6 +208,12 @@ def test_every_order_of_axes_of_a_wide_volume_agrees_with_its_own_quaternion(cod
     assert np.linalg.norm((read - affine) @ corner) < 1e-3
 
 
+@pytest.mark.parametrize(("code", "told"), [(1, False), (2, False), (3, True), (4, True)])
+def test_an_orientation_in_a_template_is_told(code: int, told: bool) -> None:
+    study = load_study(("a.nii", nifti_file(GRID, sform=code)))
+    assert any("of a template" in note for note in study.notes) == told
+
+
 def test_an_unused_orientation_that_differs_is_told() -> None:
     flipped = tuple((np.diag([-1.0, 1.0, 1.0, 1.0]) @ GRID.affine_ras)[:3].ravel())
     for rows, told in ((flipped, True), (tuple(GRID.affine_ras[:3].ravel()), False), ((0.0,) * 12, False)):

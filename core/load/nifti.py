@@ -23,7 +23,8 @@ _NUMBERS = {
 }  # fmt: skip
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
-_ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _HALF_TURN, _LAST_CODE = 100.0, 32 * 8, 1e-100, 1e-6, 1e-7, 5
+_ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _HALF_TURN = 100.0, 32 * 8, 1e-100, 1e-6, 1e-7
+_SCANNER_CODES, _LAST_CODE = 2, 5
 _UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
 
 
@@ -275,6 +276,8 @@ def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair],
     if sform is not None and qform is not None and _corner_distance(sform, qform, shape) > _tolerance(sform):
         chosen = _chosen_form(sform, qform, repairs, notes)
     assert chosen is not None
+    if (raw.sform if chosen is sform else raw.qform) > _SCANNER_CODES:
+        notes.append("The orientation in the NIfTI header is that of a template, not of the scanner.")
     if sform is None and _leaves_another(raw, chosen, shape):
         notes.append("The NIfTI header also holds another orientation, marked as unused (sform); the qform was taken.")
     _check_affine(chosen, raw, scale, repairs)

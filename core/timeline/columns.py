@@ -303,7 +303,7 @@ def parse_values(
         )
     if notes is not None and decimals and (plain != given).any():
         notes.append(f"The {decimals} was read as the decimal sign, as answered.")
-    if notes is not None and (parted := int(plain.str.fullmatch(_PARTED_NUMBER).sum())):
+    if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
         notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
     missing = plain.str.lower().isin(_MISSING if numeric else _NO_RESULT)
     return small, [None if skip else text for skip, text in zip(clean | missing, given)]
@@ -315,17 +315,19 @@ def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Seri
     Only what can mean one number is changed; decimals says which sign parts the decimals. Raises UserFacingError where
     that is the comma and a point parts them too.
     """
-    signed = texts.str.replace(_MINUS, "-", regex=True)
+    distinct = pd.Series(texts.unique(), dtype=object).astype(str)
+    signed = distinct.str.replace(_MINUS, "-", regex=True)
     grouped = signed.str.fullmatch(_GROUPED[decimals])
     pointed = signed.str.fullmatch(_NUMBER) & signed.str.contains(".", regex=False) & ~grouped
     if decimals == "comma" and pointed.any():
+        count = int(texts.isin(distinct[pointed]).sum())
         raise UserFacingError(
-            f"With a decimal point, though the decimal sign is the comma: {count_of(int(pointed.sum()), 'value')}.",
+            f"With a decimal point, though the decimal sign is the comma: {count_of(count, 'value')}.",
             "one decimal sign in the whole table",
             "Choose the other sign, or export the numbers alike.",
         )
     bare = signed.str.replace(_BETWEEN[decimals], "", regex=True).str.replace(",", ".", regex=False)
-    return bare.where(grouped, signed)
+    return texts.map(dict(zip(distinct, bare.where(grouped, signed)))).astype(texts.dtype)
 
 
 def refuse_commas(texts: pd.Series[str]) -> None:

@@ -97,12 +97,13 @@ def _note(level: str, text: str) -> str:
     return f'<div class="note">{icon}<span>{words}{escape(text)}</span></div>'
 
 
-def error_html(error: UserFacingError) -> str:
-    """An error as found, expected, next step."""
+def error_html(error: UserFacingError, choice: str = "") -> str:
+    """An error as found, expected, next step; choice: what can be chosen below it, said before that step."""
+    step = f"{choice}, or {error.next_step[:1].lower()}{error.next_step[1:]}" if choice else error.next_step
     return (
         f'<div class="notes">{_note("warning", error.found)}'
         f'<div class="note"><span></span><span><b>Expected:</b> {escape(error.expected)}</span></div>'
-        f'<div class="note"><span></span><span><b>Next:</b> {escape(error.next_step)}</span></div></div>'
+        f'<div class="note"><span></span><span><b>Next:</b> {escape(step)}</span></div></div>'
     )
 
 

@@ -16,12 +16,14 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.style import COHORT, EHR, FUSED, IMAGE
+from core.load import SeriesSummary
 from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
+from core.view.loading import series_words
 from core.view.survival import cohort_risk, curve_figure, headline_html, icon_array
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
@@ -362,3 +364,39 @@ def test_performance_is_told_with_its_interval():
     assert first["Value (95% interval)"] == "0.700 (0.650 to 0.750)"
     assert first["Patients"] == "1,600"
     assert second["Value (95% interval)"] == "0.030"
+
+
+def test_icons_and_sentence_count_the_percentage_that_is_shown():
+    html = icon_array(0.045, 0.0451, FUSED)
+    assert "5 of 100 dots filled; training cohort 5 of 100, ringed" in html
+    assert html.count('class="on') == 5
+
+
+def test_the_model_card_names_day_0_and_puts_encoders_in_a_table():
+    html = card_html(
+        {
+            "population": "Adults with a CT. Time of the CT.",
+            "model": {"calibration": "Log-hazards were moved by -0.14."},
+            "encoders": [{"role": "image", "name": "a_b", "provenance": "a_b, then frozen"}, {"role": "ehr"}],
+        }
+    )
+    assert "Adults with a CT. Day 0: the time of the CT." in html
+    assert "Log-hazards were moved by \u22120.14." in html
+    assert "<td>CT</td><td>a_b</td><td>then frozen</td>" in html
+
+
+def test_several_reasons_of_one_notice_are_a_list():
+    text = "Outside the training population: likeness: far; noise: high."
+    html = notices_html([Notice("outside_population", "warning", text)])
+    assert "population:<ul><li>likeness: far</li><li>noise: high</li></ul>" in html
+
+
+def test_a_refusal_names_the_choice_before_its_own_next_step():
+    html = error_html(UserFacingError("f", "e", "Load another."), "Choose a repair below")
+    assert "Choose a repair below, or load another." in html
+
+
+def test_a_read_series_says_what_was_read():
+    item = SeriesSummary("k", "Thorax", "CT", 28, (40, 30, 28), None, "B40f")
+    assert "spacing in doubt" in series_words(item)
+    assert series_words(item, study()).startswith("20 slices from 28 images, 2 \u00d7 2 \u00d7 3 mm")

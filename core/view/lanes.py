@@ -23,17 +23,17 @@ __all__ = [
 
 
 def before_words(day: float) -> str:
-    """How long before day 0, short.
+    """How long before day 0, short, as the axis says it.
 
     >>> before_words(-0.2), before_words(-3), before_words(-200), before_words(-1640)
-    ('day 0', '3 d before', '6.6 mo before', '4.5 y before')
+    ('day 0', '−3 d', '−6.6 mo', '−4.5 y')
     """
     days = round(-day)
     if days < 1:
         return "day 0"
     if days < 90:
-        return f"{days} d before"
-    return f"{days / 30.4375:.2g} mo before" if days < 365 else f"{days / 365.25:.2g} y before"
+        return f"\u2212{days} d"
+    return f"\u2212{days / 30.4375:.2g} mo" if days < 365 else f"\u2212{days / 365.25:.2g} y"
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

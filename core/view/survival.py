@@ -145,7 +145,7 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
         yref="paper",
         text="<br>".join(marks),
         showarrow=False,
-        opacity=0.62,
+        opacity=0.72,
         font={"size": 15},
     )
 

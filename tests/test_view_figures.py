@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
-from core.export.style import COHORT, EHR, FUSED, IMAGE
+from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.load import SeriesSummary
 from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
@@ -101,14 +102,19 @@ def test_beyond_the_training_follow_up_no_number_is_given():
     assert "nan" not in words.lower()
 
 
+def half_up(shown: str) -> int:
+    """People of one hundred for a percentage as it is shown."""
+    return 0 if shown.startswith("<") else int(Decimal(shown.removesuffix("%")).quantize(Decimal(1), ROUND_HALF_UP))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_icon_array_counts_what_it_says(risk, reference):
     html = icon_array(risk, reference, FUSED)
     dots = re.findall(r"<i(?: class=\"([^\"]*)\")?></i>", html)
     assert len(dots) == 100
-    assert sum("on" in kind.split() for kind in dots) == round(100 * risk)
-    assert sum("ring" in kind.split() for kind in dots) == round(100 * reference)
+    assert sum("on" in kind.split() for kind in dots) == half_up(percent(risk))
+    assert sum("ring" in kind.split() for kind in dots) == half_up(percent(reference))
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():

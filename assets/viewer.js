@@ -69,7 +69,13 @@ export default function mount({ data, parentElement, setStateValue }) {
   if (packet.header.kind === "expect") {
     expected.set(id, packet.header);
     viewers.get(id)?.showState();
-    return () => { if (expected.get(id) === packet.header) expected.delete(id); };
+    if (packet.header.own) window.addEventListener("beforeunload", askBeforeLeaving);
+    else window.removeEventListener("beforeunload", askBeforeLeaving);
+    return () => {
+      if (expected.get(id) !== packet.header) return; // a newer one is there
+      expected.delete(id);
+      window.removeEventListener("beforeunload", askBeforeLeaving);
+    };
   }
   if (packet.header.kind === "overlay") {
     const { digest } = packet.header;
@@ -93,6 +99,11 @@ export default function mount({ data, parentElement, setStateValue }) {
     instances.delete(parentElement);
     if (viewers.get(id) === viewer) viewers.delete(id);
   };
+}
+
+/** The browser's own question: a reload or a closed page drops the reader's own case. */
+function askBeforeLeaving(event) {
+  event.preventDefault();
 }
 
 /** Packet layout: "CTV1", uint32 header bytes, JSON header, zero padding to 8, payload. */

@@ -40,6 +40,8 @@ T = TypeVar("T")
 set_imports_aside()
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
+MARK, OWN = "case", "own"
+"""Stands in the address while the reader's own case is open, so that a new session can say that it is gone."""
 ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "task_of", "view")
 
 
@@ -115,6 +117,19 @@ def current_case() -> Case | None:
         st.session_state["demo"] = name
         st.session_state["case"] = open_demo(name)
     return cast("Case", st.session_state["case"])
+
+
+def mark_address() -> None:
+    """Say in the page's address whether the reader's own case is open, and nothing else of it."""
+    if has_own_case() and st.query_params.get(MARK) != OWN:
+        st.query_params[MARK] = OWN
+    elif not has_own_case() and MARK in st.query_params:
+        del st.query_params[MARK]
+
+
+def lost_own_case() -> bool:
+    """Was an own case open at this address that this session does not hold, and nothing chosen since?"""
+    return "case" not in st.session_state and not current_demo() and st.query_params.get(MARK) == OWN
 
 
 def choose_demo(name: str) -> None:
@@ -342,8 +357,11 @@ def _keep_view() -> None:
 
 
 def expect_overlay(question: str, label: str) -> None:
-    """Dim a map that answers another question while the one named `label` is computed; with no label, take it away."""
-    _component()(key="ct_expect", data=pack_expected(question, label))
+    """Dim a map that answers another question while the one named `label` is computed; with no label, take it away.
+
+    While the reader's own case is open, the browser asks before it leaves the page.
+    """
+    _component()(key="ct_expect", data=pack_expected(question, label, own=has_own_case()))
 
 
 def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:

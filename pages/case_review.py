@@ -83,6 +83,9 @@ def _places(new: bool) -> Places:
 
 
 def _case() -> Case | None:
+    if session.lost_own_case():
+        _lost()
+        return None
     try:
         case = session.current_case()
     except UserFacingError as error:
@@ -94,7 +97,18 @@ def _case() -> Case | None:
             st.html(empty_html("panel", "No case is open", lines))
     if case is None:
         st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
+    session.mark_address()
     return case
+
+
+def _lost() -> None:
+    """The page was loaded anew: never put a demonstration in the place of the reader's own patient by itself."""
+    lines = ("It was kept in the session only; loading the page anew begins another one.",)
+    st.html(empty_html("panel", "Your own case was closed with its session; nothing of it was kept.", lines))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
+        for name in [*session.demo_cases()][:1]:
+            st.button("Show a demonstration", key="show_demo", on_click=session.choose_demo, args=(name,))
 
 
 @st.fragment

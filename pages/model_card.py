@@ -49,7 +49,8 @@ def main() -> None:
 
 def _performance(bundle: Bundle) -> None:
     evaluation = next(iter(bundle.metrics.get("models", {}).values()), None)
-    who = "held-out patients" if evaluation is None else f"{bundle.metrics['patients']:,} held-out patients"
+    who = "held-out virtual patients" if bundle.virtual else "held-out patients"
+    who = who if evaluation is None else f"{bundle.metrics['patients']:,} {who}"
     st.html(f'<h2 class="section">How well it did on {who}</h2>')
     if evaluation is not None:
         st.dataframe(training_rows(evaluation, events=bundle.metrics["events"]), hide_index=True, height="content")

@@ -450,3 +450,20 @@ def test_stores_are_bounded_and_forgotten(monkeypatch):
     state["case"] = "someone"
     session.forget_patient()
     assert state == {"show_dates": False}
+
+
+def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(world, monkeypatch):
+    own = Case("Your own case", SCAN, RECORD, released=True)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state["case"] = own
+    app.session_state["demo"] = None
+    fine(app.run())
+    assert dict(app.query_params) == {"case": "own"}
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    again.query_params["case"] = "own"
+    fine(again.run())
+    assert "Your own case was closed with its session; nothing of it was kept." in html(again)
+    assert "Demo 1" not in html(again)
+    fine(again.button(key="show_demo").click().run())
+    assert "Demo 1" in html(again)
+    assert dict(again.query_params) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,15 @@ from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
-from core.export.style import COHORT, EHR, FUSED, IMAGE
+from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
+from core.load import SeriesSummary
 from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
+from core.view.loading import series_words
 from core.view.survival import cohort_risk, curve_figure, headline_html, icon_array
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
@@ -99,14 +102,19 @@ def test_beyond_the_training_follow_up_no_number_is_given():
     assert "nan" not in words.lower()
 
 
+def half_up(shown: str) -> int:
+    """People of one hundred for a percentage as it is shown."""
+    return 0 if shown.startswith("<") else int(Decimal(shown.removesuffix("%")).quantize(Decimal(1), ROUND_HALF_UP))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_icon_array_counts_what_it_says(risk, reference):
     html = icon_array(risk, reference, FUSED)
     dots = re.findall(r"<i(?: class=\"([^\"]*)\")?></i>", html)
     assert len(dots) == 100
-    assert sum("on" in kind.split() for kind in dots) == round(100 * risk)
-    assert sum("ring" in kind.split() for kind in dots) == round(100 * reference)
+    assert sum("on" in kind.split() for kind in dots) == half_up(percent(risk))
+    assert sum("ring" in kind.split() for kind in dots) == half_up(percent(reference))
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():
@@ -362,3 +370,39 @@ def test_performance_is_told_with_its_interval():
     assert first["Value (95% interval)"] == "0.700 (0.650 to 0.750)"
     assert first["Patients"] == "1,600"
     assert second["Value (95% interval)"] == "0.030"
+
+
+def test_icons_and_sentence_count_the_percentage_that_is_shown():
+    html = icon_array(0.045, 0.0451, FUSED)
+    assert "5 of 100 dots filled; training cohort 5 of 100, ringed" in html
+    assert html.count('class="on') == 5
+
+
+def test_the_model_card_names_day_0_and_puts_encoders_in_a_table():
+    html = card_html(
+        {
+            "population": "Adults with a CT. Time of the CT.",
+            "model": {"calibration": "Log-hazards were moved by -0.14."},
+            "encoders": [{"role": "image", "name": "a_b", "provenance": "a_b, then frozen"}, {"role": "ehr"}],
+        }
+    )
+    assert "Adults with a CT. Day 0: the time of the CT." in html
+    assert "Log-hazards were moved by \u22120.14." in html
+    assert "<td>CT</td><td>a_b</td><td>then frozen</td>" in html
+
+
+def test_several_reasons_of_one_notice_are_a_list():
+    text = "Outside the training population: likeness: far; noise: high."
+    html = notices_html([Notice("outside_population", "warning", text)])
+    assert "population:<ul><li>likeness: far</li><li>noise: high</li></ul>" in html
+
+
+def test_a_refusal_names_the_choice_before_its_own_next_step():
+    html = error_html(UserFacingError("f", "e", "Load another."), "Choose a repair below")
+    assert "Choose a repair below, or load another." in html
+
+
+def test_a_read_series_says_what_was_read():
+    item = SeriesSummary("k", "Thorax", "CT", 28, (40, 30, 28), None, "B40f")
+    assert "spacing in doubt" in series_words(item)
+    assert series_words(item, study()).startswith("20 slices from 28 images, 2 \u00d7 2 \u00d7 3 mm")

@@ -22,7 +22,7 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
     colour, curve, end = fusion_colour(review.fusion), review.curve, shown_days(review)
     cohort: dict[str, Any] = {"color": COHORT, "lw": 1.1, "label": "training cohort"}
     axes.step(baseline["time_days"], 100 * baseline["survival"], where="post", **cohort)
-    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0, "label": "its band"}
+    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0, "label": "this patient's band"}
     axes.fill_between(curve.times_days, 100 * curve.lower, 100 * curve.upper, **band)
     axes.plot(curve.times_days, 100 * curve.survival, color=colour, lw=1.8, label="this patient")
     axes.set(xlim=(0, end), ylim=(0, 101), ylabel=f"% free of {review.task.event_words}")
@@ -68,7 +68,7 @@ def draw_attention(axes: Axes, attention: Attention, shown_mm: float | None) -> 
     if shown_mm is not None:
         axes.axvline(shown_mm, color=WARNING, lw=0.9, ls="--")
     axes.set(xlabel="slice position z (mm, feet to head)", ylim=(0, None))
-    axes.set_ylabel("weight", labelpad=1)
+    axes.set_ylabel("weight", labelpad=5)
     axes.set_title("Attention over slices (what was weighed, not why)")
 
 

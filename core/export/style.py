@@ -85,6 +85,16 @@ def percent(value: float) -> str:
     return f"{share:.0f}%" if share >= 9.95 else f"{share:.1f}%"
 
 
+def in_hundred(value: float) -> int:
+    """A probability as people of one hundred: of the percentage that is shown, half up, so that both say the same.
+
+    >>> in_hundred(0.0451), in_hundred(0.0449), in_hundred(0.124), in_hundred(0.996)
+    (5, 5, 12, 100)
+    """
+    shown = 100 * value
+    return int((round(shown) if shown >= 9.95 else round(shown, 1)) + 0.5)
+
+
 def duration(days: float) -> str:
     """Days in words, as years where they make whole years.
 

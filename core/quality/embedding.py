@@ -39,7 +39,7 @@ def embedding_factor(embedding: npt.NDArray[np.float32], reference: pd.DataFrame
         return Factor("likeness", verdict, "too few training patients", needed, "fused")
     part = f"{min(100 * share, 99.9):.3g}% of training patients"
     found = f"farther from its nearest neighbours than {part} are from theirs"
-    far = f"{part} have nearer neighbours among the others"
+    far = f"farther from the training scans than {part} are from each other"
     return Factor("likeness", verdict, found, "patients like this one were seen" if verdict == "in" else far, "fused")
 
 

@@ -88,8 +88,8 @@ def calibration_words(horizon: Mapping[str, Any]) -> str:
         return str(horizon.get("reason", "No calibration was computed for this horizon."))
     ratio = calibration["observed_expected"]
     return (
-        f"By day {int(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']} held-out patients had "
-        f"the event (Kaplan-Meier) and {_percent(ratio['expected'])} were predicted to: observed / expected "
+        f"By day {int(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']:,} held-out patients "
+        f"had the event (Kaplan-Meier) and {_percent(ratio['expected'])} were predicted to: observed / expected "
         f"{with_interval(ratio, 'ratio', 2)}; mean absolute error of the predicted risk (ICI) "
         f"{_percent(calibration['ici'])}."
     )
@@ -110,7 +110,7 @@ def training_rows(model: Mapping[str, Any], *, events: int) -> list[dict[str, st
         rows.append(_row(f"Brier score (Kaplan-Meier alone: {plain})", when, with_interval(brier), happened))
         ratio = with_interval(calibration.get("observed_expected", {}), "ratio", 2)
         rows.append(_row("Observed / expected", when, ratio, happened))
-        rows.append(_row("Calibration error (ICI)", when, number(calibration.get("ici")), happened))
+        rows.append(_row("Calibration error (ICI)", when, _percent(calibration.get("ici")), happened))
     return rows
 
 

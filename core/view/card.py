@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -16,6 +17,7 @@ _LABELS = {
     "members": "Members",
     "pooled": "Pooled tokens",
 }
+_TIME_ZERO = re.compile(r"(?<=\. )Time of (?=[^.]+\.$)")
 _ROLES = {"image": "CT", "ehr": "Record"}
 
 
@@ -30,7 +32,11 @@ def _entries(values: Mapping[str, Any]) -> str:
 
 
 def _named(key: str, value: Any) -> Any:
-    """Our own names of fusions and roles as the pages say them; whatever else as it is."""
+    """Our own names of fusions and roles as the pages say them, and what day 0 is; whatever else as it is."""
+    if key == "population":
+        return _TIME_ZERO.sub("Day 0: the time of ", str(value))
+    if key == "calibration":
+        return re.sub(r"(?<!\w)-(?=\d)", "\u2212", str(value))
     names: Mapping[str, str] = {"fusion": FUSION_TITLES, "role": _ROLES}.get(key, {})
     return names.get(value, value) if isinstance(value, str) else value
 
@@ -39,6 +45,8 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return _entries(value)
     if isinstance(value, list | tuple):
+        if value and all(isinstance(item, Mapping) for item in value):
+            return _table(value)
         return "<ul>" + "".join(f"<li>{_value(item)}</li>" for item in value) + "</ul>"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -47,6 +55,20 @@ def _value(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return escape(str(value)) if value not in (None, "") else "not stated"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Entries of the same kind as rows; a name is not said again at the start of what follows it."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    head = "".join(f"<th>{escape(label(name))}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(_cell(row, name) for name in names)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    value = _named(key, row.get(key))
+    again = f"{row.get('name')}, "
+    return f"<td>{_value(value.removeprefix(again) if isinstance(value, str) else value)}</td>"
 
 
 def label(key: str) -> str:

@@ -11,6 +11,7 @@ from core.records import CaseReview, Timeline
 from core.timeline import kind_of
 
 __all__ = [
+    "before_words",
     "day_words",
     "event_rows",
     "found",
@@ -19,6 +20,20 @@ __all__ = [
     "unit_words",
     "value_words",
 ]
+
+
+def before_words(day: float) -> str:
+    """How long before day 0, short, as the axis says it.
+
+    >>> before_words(-0.2), before_words(-3), before_words(-200), before_words(-1640)
+    ('day 0', '−3 d', '−6.6 mo', '−4.5 y')
+    """
+    days = round(-day)
+    if days < 1:
+        return "day 0"
+    if days < 90:
+        return f"\u2212{days} d"
+    return f"\u2212{days / 30.4375:.2g} mo" if days < 365 else f"\u2212{days / 365.25:.2g} y"
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

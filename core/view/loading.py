@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.load import SeriesSummary
 from core.privacy import Finding
+from core.records import CtStudy
 from core.timeline.mapping import ColumnFound
 
 PLACES_SHOWN = 400
@@ -29,26 +30,39 @@ def picture_html(grey: npt.NDArray[np.uint8] | None, words: str) -> str:
     return f'<img class="thumb" alt="{escape(words)}" src="data:image/png;base64,{data}">'
 
 
-def series_words(item: SeriesSummary) -> str:
-    """Slices, spacing and kernel of a series in one line.
+def size_words(size: int) -> str:
+    """Bytes in words.
+
+    >>> size_words(0), size_words(340), size_words(1_200_000)
+    ('empty', '1 kB', '1.2 MB')
+    """
+    if size == 0:
+        return "empty"
+    return f"{size / 1e6:,.1f} MB" if size >= 950_000 else f"{max(1, round(size / 1e3))} kB"
+
+
+def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
+    """Slices, spacing and kernel of a series in one line; once it was read (`made`), as it was read.
 
     >>> series_words(SeriesSummary("k", "Thorax", "CT", 64, (512, 512, 64), (0.7, 0.7, 5.0), "B40f"))
     '64 slices, 0.7 × 0.7 × 5 mm, kernel B40f'
     """
+    spacing_mm, slices = (item.spacing_mm, item.slices) if made is None else (made.spacing_mm, made.shape[2])
     spacing = "spacing in doubt"
-    if item.spacing_mm is not None:
-        spacing = " × ".join(f"{mm:.2g}" for mm in item.spacing_mm) + " mm"
+    if spacing_mm is not None:
+        spacing = " × ".join(f"{mm:.2g}" for mm in spacing_mm) + " mm"
     kernel = f"kernel {item.kernel}" if item.kernel else "kernel not stated"
-    return f"{item.slices:,} slices, {spacing}, {kernel}"
+    from_files = "" if slices == item.slices else f" from {item.slices:,} images"
+    return f"{slices:,} slices{from_files}, {spacing}, {kernel}"
 
 
-def series_html(item: SeriesSummary, number: int, studies: int) -> str:
-    """One series: picture of its middle slice, description, facts."""
+def series_html(item: SeriesSummary, number: int, studies: int, made: CtStudy | None = None) -> str:
+    """One series: picture of its middle slice, description, facts; made: what was read of it."""
     name = item.description or "CT series"
     study = f"Study {item.study}, series {number}" if studies > 1 else f"Series {number}"
     return (
         f'<div class="series">{picture_html(item.thumbnail, f"Middle slice of series {number}")}<div>'
-        f"<p><b>{escape(name)}</b></p><p>{escape(series_words(item))}</p><p>{study}</p></div></div>"
+        f"<p><b>{escape(name)}</b></p><p>{escape(series_words(item, made))}</p><p>{study}</p></div></div>"
     )
 
 

@@ -150,12 +150,13 @@ def map_label(method: str, horizon_days: float) -> str:
     return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
 
 
-def pack_expected(question: str, label: str = "") -> bytes:
+def pack_expected(question: str, label: str = "", *, own: bool = False) -> bytes:
     """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
     label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
+    own: the reader's own case is open, which leaving the page would lose.
     """
-    return pack({"kind": "expect", "viewer": _VIEWER, "question": question, "label": label})
+    return pack({"kind": "expect", "viewer": _VIEWER, "question": question, "label": label, "own": own})
 
 
 def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
-from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, percent
+from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, in_hundred, percent
 from core.load.words import count_of
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
@@ -145,7 +145,7 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
         yref="paper",
         text="<br>".join(marks),
         showarrow=False,
-        opacity=0.62,
+        opacity=0.72,
         font={"size": 15},
     )
 
@@ -169,15 +169,16 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def in_hundred(risk: float) -> str:
+def hundred_words(risk: float) -> str:
     """A risk as people of one hundred.
 
-    >>> in_hundred(0.124), in_hundred(0.004), in_hundred(0.997)
-    ('about 12', 'fewer than 1', 'more than 99')
+    >>> hundred_words(0.124), hundred_words(0.045), hundred_words(0.004), hundred_words(0.997)
+    ('about 12', 'about 5', 'fewer than 1', 'more than 99')
     """
-    if risk < 0.005:
+    count = in_hundred(risk)
+    if count == 0:
         return "fewer than 1"
-    return "more than 99" if risk > 0.995 else f"about {round(100 * risk)}"
+    return "more than 99" if risk > 0.995 else f"about {count}"
 
 
 def headline_html(review: CaseReview, baseline: pd.DataFrame) -> str:
@@ -211,10 +212,10 @@ def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
     if not np.isfinite(risk):
         return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
     event = review.task.event_words
-    beside = f" (training cohort: {in_hundred(reference)})" if np.isfinite(reference) else ""
+    beside = f" (training cohort: {hundred_words(reference)})" if np.isfinite(reference) else ""
     return (
         f'<p class="risk-words">{escape(event[:1].upper() + event[1:])} is expected within {escape(duration(day))} '
-        f"in {in_hundred(risk)} of 100 patients like this one{beside}. Range: {escape(review.curve.band)}.</p>"
+        f"in {hundred_words(risk)} of 100 patients like this one{beside}. Range: {escape(review.curve.band)}.</p>"
         f'<p class="risk-more">{_median_words(review)} \u00b7 {_rmst_words(review.curve, day)}</p>'
     )
 
@@ -237,8 +238,8 @@ def _rmst_words(curve: SurvivalCurve, day: float) -> str:
 
 def icon_array(risk: float, reference: float, colour: str) -> str:
     """One hundred people as dots: filled = event expected for patients like this one; ringed = the cohort's share."""
-    count = round(100 * risk)
-    ring = round(100 * reference) if np.isfinite(reference) else 0
+    count = in_hundred(risk)
+    ring = in_hundred(reference) if np.isfinite(reference) else 0
     classes = (" ".join(name for name, is_so in (("on", n < count), ("ring", n < ring)) if is_so) for n in range(100))
     dots = "".join(f'<i class="{kind}"></i>' if kind else "<i></i>" for kind in classes)
     label = f"{count} of 100 dots filled; training cohort {ring} of 100, ringed"

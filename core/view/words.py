@@ -15,6 +15,8 @@ from core.load.words import count_of
 from core.records import CtStudy, Notice, Task, Timeline
 from core.words import span_words, true_minus
 
+_LIST_AFTER = {"outside_population": "training population:"}
+"""Notices that give several reasons, and the words after which these begin."""
 _LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
 
 
@@ -88,21 +90,36 @@ def escape_markdown(text: str) -> str:
 def notices_html(notices: Iterable[Notice]) -> str:
     """Every notice, most serious first: icon, level in words, sentence."""
     ordered = by_level(notices)
-    return f'<div class="notes">{"".join(_note(n.level, n.text) for n in ordered)}</div>' if ordered else ""
+    return (
+        f'<div class="notes">{"".join(_note(n.level, n.text, _LIST_AFTER.get(n.key, "")) for n in ordered)}</div>'
+        if ordered
+        else ""
+    )
 
 
-def _note(level: str, text: str) -> str:
+def _note(level: str, text: str, listed_after: str = "") -> str:
     words = f"<b>{_LEVEL_WORDS[level]}.</b> " if level != "info" else ""
     icon = f'<i class="icon {level}" role="img" aria-label="{_LEVEL_WORDS[level]}"></i>'
-    return f'<div class="note">{icon}<span>{words}{escape(text)}</span></div>'
+    body = _listed(text, listed_after) if listed_after else escape(text)
+    return f'<div class="note">{icon}<span>{words}{body}</span></div>'
 
 
-def error_html(error: UserFacingError) -> str:
-    """An error as found, expected, next step."""
+def _listed(text: str, mark: str) -> str:
+    """A sentence of several reasons with each reason on a line of its own; one reason stays in the sentence."""
+    head, _, reasons = text.partition(mark)
+    if "; " not in reasons:
+        return escape(text)
+    lines = "".join(f"<li>{escape(reason)}</li>" for reason in reasons.strip().removesuffix(".").split("; "))
+    return f"{escape(head + mark)}<ul>{lines}</ul>"
+
+
+def error_html(error: UserFacingError, choice: str = "") -> str:
+    """An error as found, expected, next step; choice: what can be chosen below it, said before that step."""
+    step = f"{choice}, or {error.next_step[:1].lower()}{error.next_step[1:]}" if choice else error.next_step
     return (
         f'<div class="notes">{_note("warning", error.found)}'
         f'<div class="note"><span></span><span><b>Expected:</b> {escape(error.expected)}</span></div>'
-        f'<div class="note"><span></span><span><b>Next:</b> {escape(error.next_step)}</span></div></div>'
+        f'<div class="note"><span></span><span><b>Next:</b> {escape(step)}</span></div></div>'
     )
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from core import session
 from core.intake import Case
 from core.records import CaseReview, Timeline
-from core.view.lanes import day_words, found, strongest, undated_rows
+from core.view.lanes import before_words, day_words, found, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html
 
@@ -135,7 +135,8 @@ def _keep_to_span() -> None:
 
 def _short_name(row: Mapping[Hashable, Any], measure: str) -> str:
     arrow = "" if measure == "attention" else (" \u2191" if row["attribution"] > 0 else " \u2193")
-    return f"{row['words']} {row['value']}".strip() + arrow
+    when = "" if pd.isna(row["day"]) else f", {before_words(float(row['day']))}"
+    return f"{row['words']} {row['value']}".strip() + when + arrow
 
 
 def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:

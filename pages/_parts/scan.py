@@ -23,7 +23,7 @@ def draw(read: Intake) -> None:
         return
     _series(read)
     if error := read.error("study"):
-        st.html(error_html(error))
+        st.html(error_html(error, "Choose a repair below" if read.offered_repairs else ""))
         _repairs(read)
         leave_out(read, "scan")
     elif read.study is not None:
@@ -38,7 +38,8 @@ def _series(read: Intake) -> None:
     studies = len({item.study for item in found})
     for number, item in enumerate(found, 1):
         with st.container(horizontal=True, vertical_alignment="center", key=f"series_{number}"):
-            st.html(series_html(item, number, studies))
+            made = read.study if item.key == read.series else None
+            st.html(series_html(item, number, studies, made))
             if len(found) > 1:
                 _choice(read, item, number)
 
@@ -61,9 +62,7 @@ def _repairs(read: Intake) -> None:
         return
     st.html("<p><b>It can be repaired.</b> What a repair does stays as a note on the study.</p>")
     for name in read.offered_repairs:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button("Repair", key=f"repair_{name}", icon=":material/build:", on_click=read.repair, args=(name,))
-            st.html(f"<p>{REPAIRS[name]}.</p>")
+        st.button(REPAIRS[name], key=f"repair_{name}", icon=":material/build:", on_click=read.repair, args=(name,))
 
 
 def leave_out(read: Intake, part: str) -> None:

@@ -12,6 +12,7 @@ from core import session
 from core.intake import Intake
 from core.load.entries import Source
 from core.load.words import count_of
+from core.view.loading import size_words
 from pages._parts import pacs
 
 CT_WORDS = "A DICOM series (files, folder, .zip, .tar and its .gz, .bz2, .xz) or a NIfTI volume (.nii, .nii.gz)"
@@ -70,5 +71,5 @@ def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | 
     )
     if not files:
         return None
-    size = sum(file.size for file in files) / 1e6
-    return [(file.name, file.getvalue()) for file in files], f"{count_of(len(files), 'file')}, {size:,.1f} MB"
+    size = size_words(sum(file.size for file in files))
+    return [(file.name, file.getvalue()) for file in files], f"{count_of(len(files), 'file')}, {size}"

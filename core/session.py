@@ -121,6 +121,7 @@ def current_case() -> Case | None:
 
 def mark_address() -> None:
     """Say in the page's address whether the reader's own case is open, and nothing else of it."""
+    st.session_state["address_marked"] = True
     if has_own_case() and st.query_params.get(MARK) != OWN:
         st.query_params[MARK] = OWN
     elif not has_own_case() and MARK in st.query_params:
@@ -128,8 +129,9 @@ def mark_address() -> None:
 
 
 def lost_own_case() -> bool:
-    """Was an own case open at this address that this session does not hold, and nothing chosen since?"""
-    return "case" not in st.session_state and not current_demo() and st.query_params.get(MARK) == OWN
+    """Was an own case open at this address before this session began, and nothing chosen since?"""
+    begun = any(key in st.session_state for key in ("case", "address_marked"))
+    return not begun and not current_demo() and st.query_params.get(MARK) == OWN
 
 
 def choose_demo(name: str) -> None:

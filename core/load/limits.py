@@ -67,7 +67,7 @@ def too_compressed(limits: Limits) -> UserFacingError:
     """The refusal for compressed data that expands beyond any CT's ratio."""
     return UserFacingError(
         f"The compressed data expand more than {limits.ratio}-fold; reading was stopped.",
-        f"CT data, which expand less than {limits.ratio}-fold",
+        f"data of a scan or record, which expand less than {limits.ratio}-fold",
         "Check where the file comes from and export the study again.",
     )
 

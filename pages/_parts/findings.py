@@ -19,7 +19,7 @@ def draw(read: Intake) -> None:
         return
     found = read.findings
     if found is None:
-        st.caption("Being searched: headers, private and nested elements, names of files, texts, dates.")
+        st.caption("Being searched: headers, private and nested elements, names of files, codes, texts, dates, and the pictures for text.")
         return
     if not found:
         st.caption("The search found nothing. It is a search, not a proof: look for text in the pictures yourself.")

@@ -19,7 +19,10 @@ def draw(read: Intake) -> None:
         return
     found = read.findings
     if found is None:
-        st.caption("Being searched: headers, private and nested elements, names of files, codes, texts, dates, and the pictures for text.")
+        places = (
+            "headers, private and nested elements, names of files, codes, texts and dates, and the pictures for text"
+        )
+        st.caption(f"Being searched: {places}.")
         return
     if not found:
         st.caption("The search found nothing. It is a search, not a proof: look for text in the pictures yourself.")

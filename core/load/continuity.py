@@ -48,17 +48,18 @@ def refuse_outlier_slices(
     typical = float(np.median(step))
     odd = (nearer > _REFUSE_HU) & (nearer > _REFUSE_TYPICAL * typical) & (nearer > _REFUSE_APART * apart)
     odd |= (nearer > _STRANGE_HU) & (nearer > _STRANGE_TYPICAL * typical) & (nearer > _STRANGE_APART * apart)
-    doubts = _unlike(nearer[odd]) + _jumps(stack, step, typical)
+    blank = (stack.reshape(len(stack), -1) == stack[:, :1, 0]).all(axis=1)
+    doubts = _unlike(nearer[odd]) + _jumps(stack, step, typical, blank)
     if doubts and slice_axis == _ALONG_THE_BODY:
         raise doubts[0]
-    _refuse_blank(stack)
+    _refuse_blank(stack, blank)
     _refuse_two_in_turns(stack, float(np.median(nearer / np.maximum(apart, 1e-6))))
     _refuse_lost_tails(whole)
     if measured:
         _refuse_repeated_slices(whole, step)
     if compressed:
         _refuse_rough_slices(stack)
-    return [doubt.found for doubt in doubts] + _strange_ends(step, typical) + _repetitions(stack, step)
+    return [doubt.found for doubt in doubts] + _strange_ends(step, typical) + _repetitions(step, blank)
 
 
 def _unlike(differences_hu: npt.NDArray[np.float64]) -> list[UserFacingError]:
@@ -75,17 +76,14 @@ def _unlike(differences_hu: npt.NDArray[np.float64]) -> list[UserFacingError]:
     ]
 
 
-def _blank(stack: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
-    """Which slices hold one value only."""
-    return np.array([np.ptp(plane) == 0 for plane in stack])
-
-
-def _jumps(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float) -> list[UserFacingError]:
+def _jumps(
+    stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical: float, blank: npt.NDArray[np.bool_]
+) -> list[UserFacingError]:
     """The fault of values that all jump together between two slices; none where they do not.
 
     An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
+    blank: which slices hold one value only.
     """
-    blank = _blank(stack)
     large = np.flatnonzero((step > _BREAK_HU) & (step > _BREAK_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
     changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
     if any(np.abs(change - np.median(change)).mean() < _BREAK_SPREAD * np.abs(change).mean() for change in changes):
@@ -99,9 +97,8 @@ def _jumps(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64], typical:
     return []
 
 
-def _repetitions(stack: npt.NDArray[np.int16], step: npt.NDArray[np.float64]) -> list[str]:
+def _repetitions(step: npt.NDArray[np.float64], blank: npt.NDArray[np.bool_]) -> list[str]:
     """Doubts for blank slices and for slices that equal the next one."""
-    blank = _blank(stack)
     same = int(((step == 0) & ~blank[:-1]).sum())
     notes = [f"Blank, without any contents: {count_of(int(blank.sum()), 'slice')}."] if blank.any() else []
     return [*notes, f"Identical to the next one: {count_of(same, 'slice')}."] if same else notes
@@ -121,9 +118,8 @@ def _strange_ends(step: npt.NDArray[np.float64], typical: float) -> list[str]:
     ]
 
 
-def _refuse_blank(stack: npt.NDArray[np.int16]) -> None:
+def _refuse_blank(stack: npt.NDArray[np.int16], blank: npt.NDArray[np.bool_]) -> None:
     """Raise where slices are blank at a value that is not air, or blank between slices that show the body."""
-    blank = _blank(stack)
     shown = np.flatnonzero(~blank)
     gaps = [(one, other) for one, other in pairwise(shown.tolist()) if other > one + 1]
     lost = sum(other - one - 1 for one, other in gaps if _shows_body(stack[one]) and _shows_body(stack[other]))

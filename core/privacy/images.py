@@ -52,12 +52,12 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
     if int(dataset.Columns) * int(dataset.Rows) * count * samples > limits.voxels:
         raise ValueError("too many pixels")
     syntax = _syntax(dataset)
-    if syntax in HUFFMAN_JPEG:
-        _refuse_unsound_jpeg(dataset, count)
     photometric = str(dataset.get("PhotometricInterpretation") or "")
     if samples == 1 and can_decode(syntax):
         stored = _grey_frames(dataset, syntax, count)
     else:
+        if syntax in HUFFMAN_JPEG:
+            _refuse_unsound_jpeg(dataset, count)
         stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
         photometric = str(facts.get("photometric_interpretation") or photometric)
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from corpus_doubts import blank, scan, volume
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.load import load_study
-from core.load.continuity import refuse_outlier_slices
+from core.load.continuity import _distances, refuse_outlier_slices
 
 
 def noisy(number: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -49,3 +52,15 @@ def test_the_plane_of_a_table_is_a_doubt_across_the_body_only(axis: int) -> None
     along = np.moveaxis(hu, axis, 2)
     with pytest.raises(Exception, match="Unlike both neighbours"):
         refuse_outlier_slices(np.asfortranarray(along), 2)
+
+
+@given(st.integers(4, 40), st.integers(1, 5), st.integers(1, 7), st.integers(0, 9))
+@settings(deadline=None)
+def test_distances_of_slices_are_those_of_the_definition(slices: int, rows: int, columns: int, seed: int) -> None:
+    stack = np.random.default_rng(seed).integers(-32768, 32768, (slices, rows, columns)).astype(np.int16)
+    step, apart, off = _distances(stack)
+    exact = [plane.astype(float) for plane in stack]
+    assert step == pytest.approx([np.abs(a - b).mean() for a, b in pairwise(exact)])
+    three = list(zip(exact, exact[1:], exact[2:]))
+    assert apart == pytest.approx([np.abs(a - c).mean() for a, _, c in three])
+    assert off == pytest.approx([np.abs(b - (a + c) / 2).mean() for a, b, c in three])

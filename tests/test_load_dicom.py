@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -35,7 +37,13 @@ from scipy import ndimage
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
+from core.load.contents import sort_entries
 from core.load.continuity import refuse_wrong_width
+from core.load.dicom_header import ImageHeader
+from core.load.dicom_pixels import read_stack
+from core.load.dicom_series import stack_series
+from core.load.geometry import Canonical
+from core.load.limits import LIMITS
 
 AXIAL = Grid()
 SAGITTAL = Grid(rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))
@@ -341,6 +349,36 @@ def test_progress_runs_to_the_end() -> None:
     load_study(dicom_files(), progress=lambda share, words: seen.append(share))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+def test_loading_stops_where_progress_says_so() -> None:
+    """What is told of a run may end the work: the slices that wait are not decoded any more."""
+    (series,) = sort_entries(dicom_files(Grid(shape=(16, 16, 200))), LIMITS).series.values()
+    images = stack_series(series).images
+    read: list[int] = []
+
+    def counted(image: ImageHeader) -> ImageHeader:
+        def note(start: int, stop: int | None) -> memoryview:
+            read.append(start)
+            time.sleep(0.002)
+            return image.entry.read(start, stop)
+
+        return replace(image, entry=replace(image.entry, read=note))
+
+    def stop(share: float, words: str) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        read_stack([counted(image) for image in images], Canonical((0, 1, 2), (False,) * 3), progress=stop)
+    assert 0 < len(read) < 100
+
+
+@pytest.mark.parametrize("extra", [0, 20_000, 70_000, 300_000])
+def test_a_header_of_any_length_is_read(extra: int) -> None:
+    def describe(index: int, dataset: Dataset) -> None:
+        dataset.private_block(0x0009, "MAKER", create=True).add_new(1, "OB", bytes(extra))
+
+    assert_right(load_study(dicom_files(edit=describe)))
 
 
 def test_a_missing_middle_is_found_at_any_place() -> None:

@@ -80,14 +80,15 @@ def test_every_orientation_is_written_into_place(degrees: tuple[float, float, fl
 
 @pytest.mark.parametrize("kind", ["<u2", "<i2", ">u2", ">i2", "u1"])
 @pytest.mark.parametrize("turn", [1, -1])
-@pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (1, 0), (2, -1000), (0.5, -1000.25)])
+@pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (1, 0), (2, -1000), (0.5, -1000.25), (-1.5, 90)])
 def test_rescale_matches_exact_arithmetic(kind: str, turn: int, slope: float, intercept: float) -> None:
     """Into planes that run forwards, backwards and across memory."""
     stored = np.random.default_rng(1).integers(0, 256 if kind == "u1" else 4096, (9, 7)).astype(kind)
     wanted = np.rint(stored.astype(np.float64) * slope + intercept)
     memory = np.full((2, 9, 7), 99, np.int16)
     for out in (memory[0][::turn, ::turn], memory.transpose(1, 2, 0)[::turn, ::turn, 1]):
-        rescale_into(stored, slope, intercept, out)
+        ends = rescale_into(stored, slope, intercept, out)
+        assert ends == (out.min(), out.max())
         np.testing.assert_array_equal(out, wanted)
 
 

@@ -7,7 +7,7 @@ import math
 import re
 import struct
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
@@ -18,7 +18,9 @@ from core.load.words import describe_series, safe_kernel
 
 Vector = tuple[float, ...]
 
-HEAD_BYTES = 64 << 10
+HEAD_BYTES = 16 << 10
+_LONG_HEAD_BYTES = 256 << 10
+"""Beginnings of a file that hold the headers of most scanners, and of those that describe themselves at length."""
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
@@ -156,26 +158,32 @@ class HeaderReader:
 
         Raises Malformed where its structure cannot be followed, UserFacingError where it breaks a limit.
         """
-        try:
-            found = scan(head, _WANTED, complete=entry.size <= len(head), limits=self._limits)
-        except NeedMore:
-            check_file_held(entry.size, self._limits)
-            found = scan(entry.read(0, None), _WANTED, complete=True, limits=self._limits)
+        found = self._scan(entry, head)
         _refuse_foreign_tail(entry, found)
         values = Values(found)
         shared = tuple(item for item in found.values.items() if item[0] not in _OWN_TAGS)
         key = (shared, found.transfer_syntax, found.big_endian)
         if key not in self._known:
             self._known[key] = _header(entry, found, values)
-        return replace(
-            self._known[key],
-            entry=entry,
-            pixel_tag=found.pixel_tag,
-            pixel_start=found.pixel_start,
-            pixel_length=found.pixel_length,
-            inflated=found.data,
+        own = {
+            "entry": entry,
+            "pixel_tag": found.pixel_tag,
+            "pixel_start": found.pixel_start,
+            "pixel_length": found.pixel_length,
+            "inflated": found.data,
             **_own(values),
-        )
+        }
+        return ImageHeader(**{**vars(self._known[key]), **own})
+
+    def _scan(self, entry: Entry, head: memoryview) -> Scan:
+        """The elements of the file, from no more of it than it takes."""
+        for more in (_LONG_HEAD_BYTES, None):
+            try:
+                return scan(head, _WANTED, complete=entry.size <= len(head), limits=self._limits)
+            except NeedMore:
+                check_file_held(min(entry.size, more or entry.size), self._limits)
+                head = entry.read(0, more)
+        return scan(head, _WANTED, complete=True, limits=self._limits)
 
 
 def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,21 @@ from core.load.dicom_header import ImageHeader
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entry import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
-from core.load.hounsfield import Stored, bad_rescale, lift_padding, rescale_into
+from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
 from core.load.words import EXPORT_AGAIN
 
 _Split = Mapping[Entry, list[bytes]]
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 _NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
-_AT_ONCE = 64
-"""Slices handed to the pool together; between two such parts progress is told and loading can be stopped."""
 _IN_A_ROW = 8
 """Slices one thread writes beside each other: threads that take turns touch each other's pages of new memory."""
 
 
 def read_stack(
     images: Sequence[ImageHeader], axes: Canonical, *, progress: Progress | None = None, limits: Limits = LIMITS
-) -> npt.NDArray[np.int16]:
-    """Decode `images` (in stack order) into an int16 HU volume with canonical axes.
+) -> tuple[Volume, Ends]:
+    """Decode `images` (in stack order) into an int16 HU volume with canonical axes; returns it and its `extremes`.
 
     axes: reordering of (column, row, slice). Every slice is decoded straight into its place by a thread pool, so that
     one volume and one slice a thread exist at a time.
@@ -54,14 +52,25 @@ def read_stack(
         refuse_wrong_width(_native(middle), len(images))
     elif middle.pixels.transfer_syntax == RLE:
         refuse_wrong_width(_compressed(middle, split), len(images))
-    with ThreadPoolExecutor(workers()) as pool:
-        for start in range(0, len(images), _AT_ONCE):
-            stop = min(start + _AT_ONCE, len(images))
-            runs = [slice(first, min(first + _IN_A_ROW, stop)) for first in range(start, stop, _IN_A_ROW)]
-            list(pool.map(partial(_decode_run, split), [images[run] for run in runs], [planes[run] for run in runs]))
+    ends: list[Ends] = []
+    pool = ThreadPoolExecutor(workers())
+    try:
+        running = [(run, pool.submit(_decode_run, split, images[run], planes[run])) for run in _runs(len(images))]
+        for run, decoded in running:
+            ends.append(decoded.result())
             if progress:
-                progress(stop / len(images), f"Reading slice {stop} of {len(images)}")
-    return volume
+                progress(run.stop / len(images), f"Reading slice {run.stop} of {len(images)}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return volume, joined(ends)
+
+
+def _runs(count: int) -> list[slice]:
+    """Slices 0 to count - 1 in runs for the pool, shorter ones at the end so that no thread waits long for another."""
+    starts = [0]
+    while (left := count - starts[-1]) > 0:
+        starts.append(starts[-1] + min(_IN_A_ROW, 1 + left // (4 * workers())))
+    return [slice(start, stop) for start, stop in pairwise(starts)]
 
 
 def check_pixel_format(images: Sequence[ImageHeader]) -> None:
@@ -116,20 +125,19 @@ def _split_multiframe(images: Sequence[ImageHeader]) -> _Split:
     return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
 
 
-def _decode_run(split: _Split, images: Sequence[ImageHeader], planes: npt.NDArray[np.int16]) -> None:
-    """Decode images into the planes (n, rows, columns) beside each other."""
-    for image, plane in zip(images, planes, strict=True):
-        _decode_into(split, image, plane)
+def _decode_run(split: _Split, images: Sequence[ImageHeader], planes: Volume) -> Ends:
+    """Decode images into the planes (n, rows, columns) beside each other; returns the extremes of these."""
+    return joined([_decode_into(split, image, plane) for image, plane in zip(images, planes, strict=True)])
 
 
-def _decode_into(split: _Split, image: ImageHeader, out: npt.NDArray[np.int16]) -> None:
-    """Decode one image and write its HU into `out` (rows, columns)."""
+def _decode_into(split: _Split, image: ImageHeader, out: Volume) -> Ends:
+    """Decode one image and write its HU into `out` (rows, columns); returns its extremes."""
     stored = _native(image) if image.pixels.transfer_syntax in NATIVE else _compressed(image, split)
     stored = _significant_bits(stored, image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
     stored = lift_padding(stored, image.padding, image.slope, image.intercept)
-    rescale_into(stored, image.slope, image.intercept, out)
+    return rescale_into(stored, image.slope, image.intercept, out)
 
 
 def _native(image: ImageHeader) -> Stored:

@@ -22,6 +22,8 @@ MEDIA_CLASS = 0x00020002
 _SYNTAX = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
+_SHORT_VR = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"IS", b"LO", b"PN", b"SH", b"TM", b"UI", b"US"))
+"""The usual ones; asking whether two bytes are capital letters takes longer."""
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _EXPLICIT = {False: struct.Struct("<HH2sH").unpack_from, True: struct.Struct(">HH2sH").unpack_from}
@@ -118,7 +120,7 @@ def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tupl
         return tag, b"", _LENGTH[big](data, position + 4)[0], position + 8
     if vr in _LONG_VR:
         return tag, vr, _LENGTH[big](data, position + 8)[0], position + 12
-    if vr.isalpha() and vr.isupper():
+    if vr in _SHORT_VR or (vr.isalpha() and vr.isupper()):
         return tag, vr, length, position + 8
     raise Malformed
 

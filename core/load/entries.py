@@ -9,6 +9,7 @@ Entry names are kept for telling entries apart and for the identifier search; th
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +17,17 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.entry import FOLDER, Entry, Judge, absent_entry, file_entry, memory_entry, no_file, unpacked_entry
+from core.load.entry import (
+    FOLDER,
+    Entry,
+    Judge,
+    absent_entry,
+    file_entry,
+    memory_entry,
+    no_file,
+    unpacked_entry,
+    unreadable,
+)
 from core.load.inflate import packing_of, unpacked_pieces
 from core.load.limits import LIMITS, Limits, check_held, check_ratio, too_many_bytes, too_many_entries
 from core.load.tar_members import tar_entries
@@ -108,20 +119,26 @@ def folder_entries(root: Path) -> Iterator[Entry]:
     inside, closed = os.path.realpath(root), list[OSError]()
     for folder, subfolders, names in os.walk(root, onerror=closed.append):
         subfolders.sort()
-        for name in sorted([*names, *(name for name in subfolders if Path(folder, name).is_symlink())]):
-            path = Path(folder, name)
-            yield replace(_folder_entry(path, inside), name=path.relative_to(root).as_posix())
+        place, below = Path(folder), Path(folder).relative_to(root)
+        links = [name for name in subfolders if os.path.islink(place / name)]
+        for name in sorted([*names, *links]):
+            yield _folder_entry(place / name, name if place == root else (below / name).as_posix(), inside)
     yield from (absent_entry(Path(str(error.filename)).name, "closed folder") for error in closed)
 
 
-def _folder_entry(path: Path, inside: str) -> Entry:
-    """What lies at a path of a folder; `inside` is where that folder lies."""
-    if not path.is_symlink():
-        return file_entry(path) if path.is_file() else absent_entry(path.name, "special file")
+def _folder_entry(path: Path, name: str, inside: str) -> Entry:
+    """What lies at a path of a folder, named so; `inside` is where that folder lies."""
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        raise unreadable() from error
+    if not stat.S_ISLNK(status.st_mode):
+        plain = stat.S_ISREG(status.st_mode)
+        return file_entry(path, name, status.st_size) if plain else absent_entry(name, "special file")
     target = Path(os.path.realpath(path))
     if (target.is_dir() or target.is_file()) and target.is_relative_to(inside):
-        return replace(absent_entry(path.name, SECOND_NAME), path=target)
-    return absent_entry(path.name, "linked folder" if target.is_dir() else "link")
+        return replace(absent_entry(name, SECOND_NAME), path=target)
+    return absent_entry(name, "linked folder" if target.is_dir() else "link")
 
 
 def expand_entry(

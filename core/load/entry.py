@@ -152,21 +152,25 @@ class EntryReader(io.RawIOBase):
         return len(piece)
 
 
-def file_entry(path: Path) -> Entry:
-    """An entry over a file on disk, read on demand. It and its reads raise UserFacingError where that fails."""
+def file_entry(path: Path, name: str = "", size: int | None = None) -> Entry:
+    """An entry over a file on disk, read on demand. It and its reads raise UserFacingError where that fails.
+
+    name, size: its own name and what the system says, unless given.
+    """
 
     def read(start: int = 0, stop: int | None = None) -> memoryview:
         try:
             with open(path, "rb", buffering=0) as handle:
-                handle.seek(start)
+                if start:
+                    handle.seek(start)
                 return memoryview(handle.readall() if stop is None else _read_up_to(handle, max(stop - start, 0)))
         except OSError as error:
-            raise _unreadable() from error
+            raise unreadable() from error
 
     try:
-        return Entry(path.name, path.stat().st_size, read, path)
+        return Entry(name or path.name, path.stat().st_size if size is None else size, read, path)
     except OSError as error:
-        raise _unreadable() from error
+        raise unreadable() from error
 
 
 def _read_up_to(handle: io.FileIO, count: int) -> bytes:
@@ -180,7 +184,8 @@ def _read_up_to(handle: io.FileIO, count: int) -> bytes:
     return b"".join(pieces)
 
 
-def _unreadable() -> UserFacingError:
+def unreadable() -> UserFacingError:
+    """The refusal for a file that the system does not hand over."""
     return UserFacingError(
         "A file of the source cannot be read.",
         "files that the app may read and that stay unchanged while they load",

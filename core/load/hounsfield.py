@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,10 @@ PADDING_BELOW_HU = -1500
 """Nothing in a CT is this dark; lower values mark pixels outside the reconstructed field."""
 
 Volume = npt.NDArray[np.int16]
+Ends = tuple[int, int]
+"""Lowest and highest value in HU."""
 Stored = npt.NDArray[np.integer[Any] | np.floating[Any]]
+Counts = npt.NDArray[np.intp]
 _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
@@ -37,32 +41,37 @@ value holds half of them."""
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
 
 
-def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> None:
-    """Write round(slope * stored + intercept) into `out` without a float64 temporary.
+def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> Ends:
+    """Write round(slope * stored + intercept) into `out` without a float64 temporary; returns its extremes.
 
     Raises UserFacingError where a result does not fit int16 or the rescale is not finite.
     """
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
         raise bad_rescale()
-    if stored.size and not _fits(stored, slope, intercept):
+    ends = np.array([stored.min(), stored.max()], stored.dtype)
+    if not all(_RANGE[0] <= float(end) * slope + intercept <= _RANGE[1] for end in ends):
         raise UserFacingError(
             "Rescaled values leave the range of a CT.",
             "Hounsfield units between -32768 and 32767",
             "Check the rescale tags.",
         )
+    np.copyto(out, _rescaled(stored, slope, intercept), casting="unsafe")
+    low, high = sorted(int(end) for end in _rescaled(ends, slope, intercept))
+    return low, high
+
+
+def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
+    """Whole HU of values whose HU fit int16. Not into the volume: its axes are often reversed, and calculating into it
+    takes longer than copying."""
     if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
         wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
-        # Adding into place runs backwards where `out` does, which costs more than this copy.
-        np.copyto(out, np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe"), casting="unsafe")
-        return
+        return np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe")
     if stored.dtype.itemsize > 4:
-        stored = stored.astype(np.float64, copy=False)
-        np.copyto(out, np.rint(stored * slope + intercept), casting="unsafe")
-        return
+        return np.rint(stored.astype(np.float64, copy=False) * slope + intercept)
     scaled = stored.astype(np.float32)
     scaled *= np.float32(slope)
     scaled += np.float32(intercept)
-    np.copyto(out, np.rint(scaled, out=scaled), casting="unsafe")
+    return np.rint(scaled, out=scaled)
 
 
 def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: float) -> Stored:
@@ -72,11 +81,6 @@ def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: f
     lifted = stored.astype(np.int32)
     lifted[stored == padding] = math.ceil((_RANGE[0] - intercept) / slope)
     return lifted
-
-
-def _fits(stored: Stored, slope: float, intercept: float) -> bool:
-    bounds = [float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept]
-    return min(bounds) >= _RANGE[0] and max(bounds) <= _RANGE[1]
 
 
 def bad_rescale() -> UserFacingError:
@@ -100,24 +104,33 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     notes.append(f"Padding outside the field of view ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
 
 
-def extremes(voxels: Volume) -> tuple[int, int]:
+def extremes(voxels: Volume) -> Ends:
     """Lowest and highest value, planes read side by side."""
     with ThreadPoolExecutor(workers()) as pool:
-        found = list(pool.map(lambda plane: (int(plane.min()), int(plane.max())), voxels.T))
-    return min(low for low, _ in found), max(high for _, high in found)
+        return joined(list(pool.map(lambda plane: (int(plane.min()), int(plane.max())), voxels.T)))
 
 
-def refuse_unless_hounsfield(voxels: Volume, low: int, high: int, *, resampled: bool = True) -> list[str]:
+def joined(parts: Sequence[Ends]) -> Ends:
+    """The extremes of a whole from those of its parts.
+
+    >>> joined([(-5, 3), (0, 9)])
+    (-5, 9)
+    """
+    return min(low for low, _ in parts), max(high for _, high in parts)
+
+
+def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = True) -> list[str]:
     """Raise unless the values can be a CT in HU; return doubts that do not stop it.
 
-    low, high: `extremes` of the voxels. resampled: whether the volume may have been interpolated, which gives padding a
+    ends: `extremes` of the voxels. resampled: whether the volume may have been interpolated, which gives padding a
     rim of many values.
     Checked on an even sample: not constant, not a mask, not normalised or windowed, air or lung and soft tissue
     present, no more than stray values beyond metal.
     """
-    sample = np.ascontiguousarray(even_sample(voxels))
-    inside = sample[sample >= PADDING_BELOW_HU]
-    if low == high or inside.size < 0.02 * sample.size:
+    low, high = ends
+    counts = _histogram(_even_sample(voxels))
+    inside = counts[_at(PADDING_BELOW_HU) :]
+    if low == high or inside.sum() < 0.02 * counts.sum():
         raise _not_hu("All voxels have one value" if low == high else "Almost all voxels are padding")
     span = f"The values run from {low} to {high}"
     if high - max(low, PADDING_BELOW_HU) < 50:
@@ -125,44 +138,52 @@ def refuse_unless_hounsfield(voxels: Volume, low: int, high: int, *, resampled: 
     if low >= 0:
         kind = "an 8-bit picture or a mask" if high <= 255 else "stored values without their offset"
         raise _not_hu(f"{span}, never below 0: {kind}")
-    _refuse_varied_padding(sample, span, _RIM_SHARE if resampled else _DARK_SHARE)
-    _refuse_ranges(inside, span)
-    shifted = inside.astype(np.int64)
-    shifted += 32768
-    counted = np.bincount(shifted)
-    levels = np.flatnonzero(counted)
-    counts, levels = counted[levels], levels - 32768
+    _refuse_varied_padding(counts, span, _RIM_SHARE if resampled else _DARK_SHARE)
+    _refuse_ranges(counts, span)
+    present = np.flatnonzero(inside)
+    inside, levels = inside[present], present + PADDING_BELOW_HU
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
-    _refuse_window(levels, counts, span)
-    _refuse_displaced(levels, counts, span)
-    return _doubts(inside, levels, high)
+    _refuse_window(levels, inside, span)
+    _refuse_displaced(levels, inside, span)
+    return _doubts(levels, inside, high)
 
 
-def even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+def _histogram(sample: Volume) -> Counts:
+    """How often each value from -32768 to 32767 HU occurs."""
+    return np.bincount(np.add(sample, 32768, dtype=np.intp), minlength=65536)
+
+
+def _at(value_hu: int) -> int:
+    """The place of a value in a histogram."""
+    return value_hu - _RANGE[0]
+
+
+def _even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     """About a million voxels at an even stride over the whole volume."""
     stride = max(1, voxels.size // _SAMPLE)
     return voxels.ravel(order="K")[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.ravel(order="K")
 
 
-def _refuse_varied_padding(sample: Volume, span: str, share: float) -> None:
+def _refuse_varied_padding(counts: Counts, span: str, share: float) -> None:
     """Refuse many different values below -1500: padding is one value, with a thin rim where it was resampled."""
-    counts = np.bincount(sample[sample < PADDING_BELOW_HU].astype(np.int64) + 32768)
-    if counts.size and counts.sum() - counts.max() > share * sample.size:
+    dark = counts[: _at(PADDING_BELOW_HU)]
+    if dark.sum() - dark.max() > share * counts.sum():
         raise _not_hu(f"{span}; many lie below any tissue or air, as after an overflow")
 
 
-def _refuse_ranges(inside: npt.NDArray[np.int16], span: str) -> None:
+def _refuse_ranges(counts: Counts, span: str) -> None:
     """Refuse shifted or scaled values: lungs or air, and soft tissue, must be where HU puts them."""
-    if np.mean(inside < -300) < 0.002:
+    total = counts[_at(PADDING_BELOW_HU) :].sum()
+    if counts[_at(PADDING_BELOW_HU) : _at(-300)].sum() < 0.002 * total:
         raise _not_hu(f"{span}, without air or lung (below -300 HU)")
-    if np.mean((inside > -200) & (inside < 400)) < 0.01:
+    if counts[_at(-199) : _at(400)].sum() < 0.01 * total:
         raise _not_hu(f"{span}, almost without soft tissue (-200 to 400 HU)")
-    if np.mean(inside > 4000) > 0.01:
+    if counts[_at(4001) :].sum() > 0.01 * total:
         raise _not_hu(f"{span}; more than 1% lie above 4000, which no tissue reaches")
 
 
-def _refuse_window(levels: npt.NDArray[np.int64], counts: npt.NDArray[np.intp], span: str) -> None:
+def _refuse_window(levels: Counts, counts: Counts, span: str) -> None:
     """Refuse a volume cut off at the lower end of a display window (air missing, many voxels at one lowest value) or at
     the upper one (bone missing, many voxels at one top value), in HU or stretched over all values of 8 to 16 bits."""
     if len(levels) < 64:
@@ -177,7 +198,7 @@ def _refuse_window(levels: npt.NDArray[np.int64], counts: npt.NDArray[np.intp], 
         raise _not_hu(f"{span}, cut off at the top as by a display window")
 
 
-def _refuse_displaced(levels: npt.NDArray[np.int64], counts: npt.NDArray[np.intp], span: str) -> None:
+def _refuse_displaced(levels: Counts, counts: Counts, span: str) -> None:
     """Refuse tissues that lie where no tissue does, as after a wrong slope, offset or sign."""
     dense = levels > _DENSE_HU
     values, numbers = levels[dense], counts[dense]
@@ -196,11 +217,11 @@ def _refuse_displaced(levels: npt.NDArray[np.int64], counts: npt.NDArray[np.intp
         raise _not_hu(f"{span}; most of what should be tissue lies near {centre}")
 
 
-def _doubts(inside: npt.NDArray[np.int16], levels: npt.NDArray[np.int64], high: int) -> list[str]:
+def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
     notes = []
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
-    if np.mean(inside < _AS_AIR_HU) < 0.001:
+    if counts[levels < _AS_AIR_HU].sum() < 0.001 * counts.sum():
         notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
     if len(levels) < 64:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")

@@ -19,7 +19,7 @@ from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
-from core.load.hounsfield import PADDING_BELOW_HU, Volume, extremes, refuse_unless_hounsfield, replace_padding
+from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
@@ -147,14 +147,15 @@ def _load_dicom(
     doubts: list[str] = []
     continuity: Callable[[], list[str]] | None = None
     if stack.heights_mm is not None or stack.slanted:
-        voxels, affine, doubts = _regridded(stack, lambda: source_view(read(), axes), check)
+        voxels, affine, doubts = _regridded(stack, lambda: source_view(read()[0], axes), check)
+        ends = extremes(voxels)
     else:
-        voxels = read()
+        voxels, ends = read()
         continuity = partial(check, voxels, axes.order.index(2))
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
     facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
     virtual = any(image.virtual for image in stack.images)
-    return _finish(voxels, affine, notes, first.description, virtual, facts, continuity)
+    return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity)
 
 
 def _regridded(
@@ -182,25 +183,26 @@ def _load_nifti(
     check_volume_beside(contents.held, header.shape, limits)
     voxels, affine, doubts = read_nifti_volume(header, progress=progress)
     notes = [*contents.notes, *header.notes, *doubts]
-    return _finish(voxels, affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
+    return _finish(voxels, extremes(voxels), affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
 
 
 def _finish(
-    voxels: np.ndarray,
-    affine: np.ndarray,
+    voxels: Volume,
+    ends: Ends,
+    affine: Matrix,
     notes: list[str],
     description: str,
     virtual: bool,
     facts: AcquisitionFacts,
     continuity: Callable[[], list[str]] | None = None,
 ) -> CtStudy:
-    """The checked study. continuity: the check of neighbouring slices, for a volume straight from a scanner."""
-    low, high = extremes(voxels)
+    """The checked study. ends: `extremes` of the voxels. continuity: the check of neighbouring slices, for a volume
+    straight from a scanner."""
     with ThreadPoolExecutor(1) as pool:
-        values = pool.submit(refuse_unless_hounsfield, voxels, low, high, resampled=continuity is None)
+        values = pool.submit(refuse_unless_hounsfield, voxels, ends, resampled=continuity is None)
         notes += continuity() if continuity else []
         notes += values.result()
-    if low < PADDING_BELOW_HU:
+    if ends[0] < PADDING_BELOW_HU:
         replace_padding(voxels, notes)
     extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
     if extent.max() < _SMALL_MM:

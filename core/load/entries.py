@@ -53,7 +53,7 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
     found: list[Entry] = []
     unpacked = held = 0
     for entry in plain_entries(source):
-        left = replace(limits, taken=limits.taken + unpacked, held=limits.held - held)
+        left = limits.after(taken=unpacked, held=held)
         for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
             held += opened.held
@@ -211,7 +211,7 @@ def _within_limits(
     for entry in entries:
         for opened in opening(entry, left):
             count += 1
-            left = replace(left, taken=left.taken + opened.size, held=left.held - opened.held)
+            left = left.after(taken=opened.size, held=opened.held)
             check_ratio(left.taken - limits.taken, packed, limits)
             check_held(limits.held - left.held, limits)
             if count > limits.entries:

@@ -14,14 +14,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of one source.
+    """Upper bounds of one source, and what is left of them once some of its files are open (`after`).
 
     entries:       files in a folder or archive.
     bytes_total:   bytes after decompression, all entries together.
     taken:         bytes of these that what was opened before has taken.
     ratio:         decompressed over compressed bytes, checked beyond `ratio_free_bytes`.
     voxels:        voxels of the volume built (int16, so twice as many bytes; with what else is needed, within 1 GiB).
-    held:          bytes of files that must be held unpacked, all together.
+    held:          bytes of files that may (still) be held unpacked, all together.
     edge:          voxels along one axis.
     """
 
@@ -33,6 +33,10 @@ class Limits:
     voxels: int = 480_000_000
     held: int = 2048 * MIB
     edge: int = 8192
+
+    def after(self, *, taken: int = 0, held: int = 0) -> Limits:
+        """The bounds for the next file, where others unpacked to `taken` bytes and `held` of them stay in memory."""
+        return replace(self, taken=self.taken + taken, held=self.held - held)
 
 
 LIMITS = Limits()

@@ -44,7 +44,7 @@ def zip_entries(entry: Entry, limits: Limits, leave_packed: Judge = no_file) -> 
     with open_zip(entry, limits) as archive:
         produced = held = 0
         for info in archive.infolist():
-            left = replace(limits, held=limits.held - held)
+            left = limits.after(held=held)
             opened = _open_member(archive, entry, info, produced, left, leave_packed)
             if entry.held:
                 opened = replace(opened, held=opened.held + info.compress_size)
@@ -99,7 +99,7 @@ def _member_pieces(outer: Entry, info: zipfile.ZipInfo, before: int, limits: Lim
     """A member piece by piece; its checksum is verified by the time the last has come."""
     unpacked, produced = _bunzipped if info.compress_type == zipfile.ZIP_BZIP2 else _read_in_steps, before
     with _faults_in_words():
-        for piece in unpacked(outer, info, replace(limits, taken=limits.taken + before)):
+        for piece in unpacked(outer, info, limits.after(taken=before)):
             produced += len(piece)
             check_ratio(produced, outer.size, limits)
             yield piece

@@ -91,7 +91,7 @@ def _folder_files(root: Path) -> Iterator[Entry]:
             yield entry
             continue
         for opened in expand_entry(entry, limits):
-            limits = replace(limits, taken=limits.taken + opened.size)
+            limits = limits.after(taken=opened.size)
             if limits.taken > limits.bytes_total:
                 raise too_many_bytes(limits)
             yield opened

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ct_factory import to_bytes
@@ -10,6 +15,8 @@ from privacy_support import BURNED, ct_plane, ct_slice, draw
 from core.privacy import find_identifiers
 from core.privacy.burned_in import TextBox, blank_text, find_burned_in_text
 from core.records import CtStudy
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def study(text_slices: range, *, hu: float = 2500, size: int = 14, slices: int = 8) -> CtStudy:
@@ -70,3 +77,11 @@ def test_find_identifiers_reads_pixels_of_dicom_files() -> None:
     assert next(item.where for item in found if item.category == "burned-in text").startswith("pixels, top")
     clean = find_identifiers(("a.dcm", to_bytes(ct_slice(0))))
     assert not [item for item in clean if item.category == "burned-in text"]
+
+
+def test_the_reader_keeps_no_file_of_its_own(tmp_path: Path) -> None:
+    """ONNX Runtime 1.30 and later keep a device id and a table of events in the user's folder, and send them."""
+    code = "import numpy; from core.privacy.ocr import read_text; read_text(numpy.zeros((64, 64), numpy.uint8))"
+    home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TMPDIR")}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, **home})
+    assert not list(tmp_path.rglob("*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,7 +55,11 @@ def read_text(picture: Picture, *, least_confidence: float = 0.5) -> list[Readin
 
 @lru_cache(maxsize=1)
 def _engine() -> Any:
-    """The recogniser; its own log handlers are taken off, because the app's logs hold nothing about a picture."""
+    """The recogniser; its own log handlers are taken off, because the app's logs hold nothing about a picture.
+
+    ONNX Runtime is told to send no usage data: versions after the pinned one keep a device id and send events.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError as missing:

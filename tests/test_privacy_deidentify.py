@@ -204,6 +204,17 @@ def test_uids_and_dates_are_consistent_per_patient_across_runs_with_one_key(tmp_
     assert (two.StudyDate, two.SOPInstanceUID) == (got[1][0].StudyDate, got[1][0].SOPInstanceUID)
 
 
+def test_a_name_within_a_sequence_becomes_the_pseudonym_and_the_image_stays(tmp_path: Path) -> None:
+    image, item = ct_slice(0), Dataset()
+    item.PatientName, item.PatientID, item.ReferencedSOPInstanceUID = MARK, MARK, "1.2.3"
+    image.ReferencedImageSequence = Sequence([item])
+    report = deidentify(write(tmp_path / "in", {"a.dcm": to_bytes(image)}), tmp_path / "out", pseudonyms=KEY)
+    assert (report.written, dict(report.left_out)) == (1, {})
+    assert MARK.encode() not in everything(tmp_path / "out")
+    kept = pydicom.dcmread(outputs(tmp_path / "out")[0])
+    assert kept.ReferencedImageSequence[0].PatientName == kept.PatientName
+
+
 def test_enhanced_files_keep_their_frames(tmp_path: Path) -> None:
     deidentify(write(tmp_path / "in", {"e.dcm": enhanced_file()}), tmp_path / "out", pseudonyms=KEY)
     before, after = load_study(tmp_path / "in"), load_study(tmp_path / "out")

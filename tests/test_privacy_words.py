@@ -167,3 +167,32 @@ def test_no_word_is_listed_twice_and_each_can_be_met() -> None:
     assert not [word for word in " ".join(blocks[:2]).split() if is_safe_word(word)], (
         "those of core.load.words count too"
     )
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("Units", "BQML"), ("CollimatorType", "CONE"), ("FrameType", "ENERGY_PROP_WT"), ("RTROIInterpretedType", "GTV"),
+        ("BodyPartExamined", "CHESTABDPELVIS"), ("PatientOrientation", "LP"), ("RescaleType", "Z_EFF"),
+        ("ReconstructionAlgorithm", "FILTER_BACK_PROJ"), ("ConvolutionKernel", "BONEPLUS"),
+        ("ConvolutionKernel", "IMR1,SharpPlus"), ("ConvolutionKernel", "FC08-H"), ("ContrastBolusAgent", "Omni 350"),
+    ],
+)  # fmt: skip
+def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:
+    dataset = Dataset()
+    setattr(dataset, keyword, value)
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert dataset[keyword].value == value
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("Modality", "CONE"), ("Units", "QUARTZSON"), ("BodyPartExamined", "QUARTZSON"), ("ConvolutionKernel", "LI"),
+     ("BodyPartExamined", "CHEST QUARTZSON"), ("PatientOrientation", "RAPH"), ("ScanOptions", "CONE")],
+)  # fmt: skip
+def test_terms_of_other_attributes_and_names_go(keyword: str, value: str) -> None:
+    dataset = Dataset()
+    setattr(dataset, keyword, value)
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert "QUARTZSON" not in str(dataset)
+    assert dataset[keyword].value != value

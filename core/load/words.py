@@ -26,10 +26,13 @@ _TERMS = frozenset(
 )
 _KERNELS = frozenset(
     """
-    standard lung bone soft detail chest edge boneplus ultra smooth sharp medium body head stnd a b c d e l yb ya
+    standard lung bone soft detail chest chst edge boneplus ultra smooth sharp sharpplus medium body head brain stnd hd
+    plus routine enhanced lungenhanced vsoft imr1 imr2 asir veo none a b c d e f h l ea eb ec ed sa sb sc ua ub uc ud ya
+    yb yc yd
     """.split()  # noqa: SIM905
 )
-_KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?|FC\d{2}|I\d{2}[a-z]")
+_KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?")
+_KERNEL_ALONE = re.compile(rf"{_KERNEL_CODE.pattern}|FC\d{{2}}-[A-Z]|\d{{2}}[A-Za-z]{{0,2}}")
 _WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
 _SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
 _QUANTITY = re.compile(r"(?i)\d{1,3}(%|kvp?|kev|ms)")
@@ -64,10 +67,11 @@ def is_safe_word(word: str) -> bool:
 def safe_kernel(text: str) -> str:
     """A reconstruction kernel's name where it looks like one, else "".
 
-    >>> safe_kernel("B40f"), safe_kernel("STANDARD"), safe_kernel("JOHN DOE")
-    ('B40f', 'STANDARD', '')
+    >>> safe_kernel("B40f"), safe_kernel("HD LUNG"), safe_kernel("FC08-H"), safe_kernel("JOHN DOE")
+    ('B40f', 'HD LUNG', 'FC08-H', '')
     """
-    known = text.lower() in _KERNELS or bool(_KERNEL_CODE.fullmatch(text))
+    parts = [part for part in re.split(r"[\s_,+#]", text.lower()) if part]
+    known = _KERNEL_ALONE.fullmatch(text) or (parts and all(part in _KERNELS for part in parts))
     return text if known else ""
 
 

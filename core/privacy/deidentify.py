@@ -48,7 +48,7 @@ _DOCUMENTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.", "1.
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _EXPECTED = frozenset(("unique identifier", "burned-in text"))
 _DATE_VRS = frozenset(("DA", "DT", "TM"))
-_WRITTEN_HERE = re.compile(r"\(0010,00[12]0\) Patient(Name|ID)|\(0012,006[34]\) DeidentificationMethod")
+_WRITTEN_HERE = re.compile(r"(.* > )?\(0010,00[12]0\) Patient(Name|ID)|\(0012,006[34]\) DeidentificationMethod.*")
 
 
 @dataclass(eq=False)
@@ -373,7 +373,7 @@ def _is_expected(item: Finding) -> bool:
     if item.category == "date":
         keyword = item.where.split()[-1]
         return bool(tag_for_keyword(keyword)) and dictionary_VR(keyword) in _DATE_VRS
-    return item.category in _EXPECTED or bool(_WRITTEN_HERE.match(item.where))
+    return item.category in _EXPECTED or bool(_WRITTEN_HERE.fullmatch(item.where))
 
 
 def _refuse_pictures_of_text(dataset: Dataset, document: bool, text: bool) -> None:

@@ -13,7 +13,8 @@ from pydicom.sr.codedict import Collection as CodeCollection
 from pydicom.uid import UID
 
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
-from core.load.words import is_safe_word
+from core.load.words import is_safe_word, safe_kernel
+from core.privacy.defined_terms import is_defined_term
 from core.privacy.patterns import name_parts
 from core.timeline.describe import icd10_descriptions, labels
 
@@ -46,6 +47,8 @@ _DEFINED = frozenset(
     compressed uncompressed conversion ratio quality factor baseline irreversible reversible deidentified anonymized
     details annexe dates descriptions keep identifiers uids demographics manufacturer private retired dcanon dcdtchg
     change changes dicom basic application confidentiality profile clean retain option options temporal information
+    omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin telebrix gadovist applied angiogram mips
+    lungenembolie imar wb loc cont
     cleaned 0012 0062 0063 0064 isovue omniscan optiray xenetix gastrografin oral intravenous iv ml nacl saline
     """.split()  # noqa: SIM905
 )
@@ -239,6 +242,8 @@ def kept_value(keyword: str, vr: str, value: str, tokens: Collection[str] = ()) 
     if keyword == "CodeValue":
         return value if is_known_code(value) else ""
     if keyword == "CodeMeaning" and value.casefold() in known_codes()[1]:
+        return value
+    if is_defined_term(keyword, value) or (keyword == "ConvolutionKernel" and safe_kernel(value)):
         return value
     term = vr == "CS" or keyword == "ConvolutionKernel"
     text = plain_text(value, () if term else tokens, device=keyword in _DEVICE)

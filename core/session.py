@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -38,6 +39,8 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
 T = TypeVar("T")
 set_imports_aside()
+MultiPartParser.spool_max_size = 0
+"""Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
 MARK, OWN = "case", "own"

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.privacy.dicom import TECHNICAL_TEXT
-from core.privacy.patterns import is_long_number
+from core.privacy.patterns import NUMBER, is_measured, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
 from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
@@ -35,7 +35,6 @@ _BYTES_KEPT = frozenset(
     """.split()  # noqa: SIM905
 )
 _SEX = frozenset(("M", "F", "O"))
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
 _LOCAL_SCHEME = "99"
 """Private designators start so (PS3.16, 8.2); their codes may be numbers of any kind, even in a public form."""
@@ -147,8 +146,8 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
         return element.value
     if vr in ("DS", "IS"):
         numbers = [str(value) for value in values_of(element)]
-        good = all(_NUMBER.fullmatch(text) and not is_long_number(keyword, text) for text in numbers)
-        return element.value if good else None
+        good = all(is_measured(keyword, text, rules.tokens) for text in numbers)
+        return (element.value if numbers else "") if good else None
     if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword)):
         return _texts(element, rules) or ""
     return None
@@ -165,7 +164,7 @@ def _characteristic(keyword: str, element: Any) -> Any:
         return None if text.endswith("Y") and int(text[:3]) > 89 else text
     if keyword == "SmokingStatus":
         return text if text in ("YES", "NO", "UNKNOWN") else None
-    return element.value if _NUMBER.fullmatch(text) else None
+    return element.value if NUMBER.fullmatch(text) else None
 
 
 def _temporal(keyword: str, element: Any, rules: Rules) -> Any:
@@ -194,11 +193,3 @@ def _texts(element: Any, rules: Rules) -> Any:
     if element.keyword == "SpecificCharacterSet":
         return element.value if kept == values else None
     return None if not any(kept) else kept if len(kept) > 1 else kept[0]
-
-
-def values_of(element: Any) -> list[Any]:
-    """The values of an element as a list, however many there are."""
-    value = element.value
-    if value is None or (isinstance(value, (str, bytes)) and not value):
-        return []
-    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]

@@ -6,9 +6,12 @@ import hashlib
 import math
 import re
 import struct
+import unicodedata
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydicom.charset import convert_encodings, decode_bytes
 
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.entry import Entry, memory_entry
@@ -21,11 +24,13 @@ Vector = tuple[float, ...]
 HEAD_BYTES = 16 << 10
 _LONG_HEAD_BYTES = 256 << 10
 """Beginnings of a file that hold the headers of most scanners, and of those that describe themselves at length."""
+_DELIMITERS = {ord(letter) for letter in "\\^=\r\n\t\f"}
+"""What ends a change of character set within a value (PS3.5 6.1.2.5.3)."""
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
-    "MediaStorageSOPClassUID": 0x00020002, "ImageType": 0x00080008, "StudyDate": 0x00080020,
-    "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
+    "MediaStorageSOPClassUID": 0x00020002, "SpecificCharacterSet": 0x00080005, "ImageType": 0x00080008,
+    "StudyDate": 0x00080020, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
     "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
     "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "PatientSex": 0x00100040,
     "VolumetricProperties": 0x00089206, "PatientPosition": 0x00185100, "SliceThickness": 0x00180050,
@@ -217,6 +222,15 @@ class Values:
         raw = self._values.get(TAGS[name], b"").decode("latin-1").strip("\0 \t\r\n")
         return tuple(part.strip("\0 ") for part in raw.split("\\"))
 
+    def written(self, name: str) -> str:
+        """The element as text in the file's own character set."""
+        raw = self._values.get(TAGS[name], b"")
+        try:
+            text = decode_bytes(raw, convert_encodings(list(self.texts("SpecificCharacterSet"))), _DELIMITERS)
+        except (LookupError, ValueError):
+            text = raw.decode("latin-1")
+        return unicodedata.normalize("NFKC", text)
+
     def number(self, name: str) -> float | None:
         """The decimal string as a float; None where absent, NaN where it is not one number."""
         texts = self.texts(name)
@@ -363,9 +377,9 @@ def digest_text(text: str) -> str:
 
 
 def _identity(values: Values) -> tuple[str, ...]:
-    """Digests of the patient's name, id, birth date and sex, normalised; "" where empty."""
-    name = "^".join(values.texts("PatientName"))
-    return digest_text(name), *(digest_text(values.text(f"Patient{part}")) for part in ("ID", "BirthDate", "Sex"))
+    """Digests of the patient's name (its alphabetic part, PS3.5 6.2.1), id, birth date and sex; "" where empty."""
+    name, number = values.written("PatientName").split("=")[0], values.written("PatientID")
+    return tuple(map(digest_text, (name, number, values.text("PatientBirthDate"), values.text("PatientSex"))))
 
 
 def _part(values: Values) -> tuple[str, int, int]:

@@ -99,9 +99,10 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 
 def _path_entries(path: Path) -> Iterator[Entry]:
-    if path.is_dir():
+    """A file, or the files of a folder; Path.is_dir would raise for a path that is too long, and repeat it."""
+    if os.path.isdir(path):
         yield from (entry for entry in folder_entries(path) if entry.absent != SECOND_NAME)
-    elif path.is_file():
+    elif os.path.isfile(path):
         yield file_entry(path)
     else:
         raise UserFacingError(

@@ -462,7 +462,8 @@ def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(wo
     again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     again.query_params["case"] = "own"
     fine(again.run())
-    assert "Your own case was closed with its session; nothing of it was kept." in html(again)
+    assert "Your own case is closed" in html(again)
+    assert html(again).count("in memory only") == 1
     assert "Demo 1" not in html(again)
     fine(again.button(key="show_demo").click().run())
     assert "Demo 1" in html(again)

@@ -324,6 +324,7 @@ def test_a_reload_never_puts_a_demonstration_in_the_place_of_the_own_patient(bro
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.get_by_role("button", name="Show a demonstration").click()
     page.wait_for_selector(SHOWN)
+    assert shown["Demo"], "the listener must hear what is sent"
     assert "case=own" not in page.url
     assert own_complaints(page) == []
     page.context.close()

@@ -123,6 +123,7 @@ def _scan(case: Case, asked: Asked | None) -> None:
         st.html(empty_html("scan", "This case has no CT", lines))
         return
     with st.container(key="scan"):
+        st.html(empty_html("scan", "Loading the CT", ()))
         session.show_volume(case.study, window_of(asked.task.name if asked else case.task))
 
 

@@ -152,7 +152,7 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
         text="<br>".join(marks),
         showarrow=False,
         opacity=0.72,
-        font={"size": 15},
+        font={"size": 13},
     )
 
 

@@ -15,6 +15,7 @@ from pretend_device import PRETENDED, DevicesMixed, pretended_device
 from review_support import RISKY_CODE, study, timeline
 from test_pretrain_dense import SMALL, planted_cache
 
+from core import fit, predict, review
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.encode.ct import encode_slices
 from core.explain.methods import CARDS, METHODS
@@ -37,8 +38,8 @@ SCAN, RECORD = study(), timeline((RISKY_CODE, "ICD10CM//I10"))
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """The pretended device, chosen wherever a device is chosen."""
     with pretended_device() as where:
-        for module in ("core.review", "core.fit", "core.predict"):
-            monkeypatch.setattr(f"{module}.resolve_device", lambda _: (where, ()))
+        for module in (fit, predict, review):
+            monkeypatch.setattr(module, "resolve_device", lambda _: (where, ()))
         yield where
 
 

@@ -77,6 +77,29 @@ def in_turns(hu: np.ndarray) -> np.ndarray:
     return hu
 
 
+def beside(*slices: slice | int, mm: float = 40.0) -> Callable[[np.ndarray], np.ndarray]:
+    """Slices of a second scan, of which the patient lay elsewhere, instead of the first one's."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu, other = hu.copy(), body(positions(BODY.affine_ras, BODY.shape) + [mm, 0, 0])
+        for chosen in slices:
+            hu[:, :, chosen] = other[:, :, chosen]
+        return hu
+
+    return change
+
+
+def again(number: int, place: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A slice once more, in place of another one."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = hu.copy()
+        hu[:, :, place] = hu[:, :, number]
+        return hu
+
+    return change
+
+
 def exchanged(slices: list[Dataset]) -> Files:
     """Twelve bits with the two bytes of each pixel exchanged."""
     for dataset in slices:
@@ -135,6 +158,7 @@ def volume(change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Files:
 NOT_HU = {"words": "not Hounsfield"}
 LOST = {"words": "one value where the next slice"}
 MAPS = {"words": "maps"}
+JOINED = {"words": "two scans seem to be joined"}
 CASES: list[Case] = [
     *cases("doubt", {
         "body": (scan, "right"),
@@ -157,6 +181,20 @@ CASES: list[Case] = [
         "inner slice lost in part": (lambda: scan(emptied(47, 11)), "refuse", LOST),
         "last slice half lost as NIfTI": (lambda: volume(emptied(28, -1, 0)), "refuse", LOST),
         "two scans in turns": (lambda: scan(in_turns), "refuse", {"words": "take turns"}),
+        "two scans in turns, the second moved": (
+            lambda: scan(beside(slice(1, None, 2), mm=12)), "refuse", {"words": "take turns"}),
+        "two scans in turns in a part": (lambda: scan(beside(slice(8, 18, 2))), "refuse", {"words": "take turns"}),
+        "two scans in turns as NIfTI": (
+            lambda: volume(beside(slice(1, None, 2), mm=12)), "refuse", {"words": "take turns"}),
+        "two scans in turns by pairs": (
+            lambda: scan(beside(slice(2, None, 4), slice(3, None, 4))), "refuse", {"words": "joined there"}),
+        "every third slice of another scan": (
+            lambda: scan(beside(slice(1, None, 3))), "refuse", {"words": "Unlike both neighbours|take turns"}),
+        "the upper half of another scan": (lambda: scan(beside(slice(12, None))), "refuse", JOINED),
+        "the upper half of another scan as NIfTI": (lambda: volume(beside(slice(12, None))), "refuse", JOINED),
+        "two slices of another scan": (lambda: scan(beside(slice(11, 13))), "refuse", JOINED),
+        "the last two slices of another scan": (lambda: scan(beside(slice(22, None))), "refuse", JOINED),
+        "a slice twice": (lambda: scan(again(4, 6)), "refuse", {"words": "Identical to another one"}),
     }, grids=(BODY,), field=body),
     *cases("doubt", {
         "bytes exchanged in twelve bits": (lambda: exchanged(dicom_slices(GRID)), "refuse", {"words": "bytes"}),

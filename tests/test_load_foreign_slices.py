@@ -49,7 +49,7 @@ def test_another_slice_between_two_that_are_alike_needs_no_typical_step() -> Non
 @pytest.mark.parametrize(("count", "refused"), [(4, False), (5, False), (8, True)])
 def test_noise_alone_takes_no_turns_and_two_scans_do(count: int, refused: bool) -> None:
     rng = np.random.default_rng(1)
-    noise: np.ndarray = np.rint(rng.normal(0, 30, (64, 64, count))).astype(np.int16)
+    noise = np.rint(rng.normal(0, 30, (64, 64, count))).astype(np.int16)
     assert told(noise) == ""
     noise[::2, :, ::2] += 40
     assert told(noise).startswith("refused") == refused

@@ -17,6 +17,9 @@ AIR_HU = -1024
 PADDING_BELOW_HU = -1500
 """Nothing in a CT is this dark; lower values mark pixels outside the reconstructed field."""
 
+_BRIGHT_HU = 1500
+"""Only teeth, metal and made values are brighter, and of these only the last reach in from the ends of rows."""
+
 Volume = npt.NDArray[np.int16]
 Ends = tuple[int, int]
 """Lowest and highest value in HU."""
@@ -74,13 +77,32 @@ def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
     return np.rint(scaled, out=scaled)
 
 
-def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: float) -> Stored:
-    """Stored values with the padding value raised where its HU would lie below int16; else unchanged."""
-    if padding is None or slope <= 0 or not padding * slope + intercept < _RANGE[0]:
+def lift_padding(
+    stored: Stored, padding: int | None, slope: float, intercept: float, *, limit: int | None = None
+) -> Stored:
+    """Stored values whose declared padding becomes the lowest HU of int16; unchanged where it is readable as it is.
+
+    That is padding below int16, and padding brighter than bone as far as it reaches in from the ends of rows:
+    metal within the body may have its value. limit: other end of a range of padding values.
+    """
+    if padding is None or slope <= 0:
+        return stored
+    low, high = sorted((padding, padding if limit is None else limit))
+    if padding * slope + intercept < _RANGE[0]:
+        found = stored == padding
+    elif low * slope + intercept >= _BRIGHT_HU:
+        found = _from_the_ends((stored >= low) & (stored <= high))
+    else:
         return stored
     lifted = stored.astype(np.int32)
-    lifted[stored == padding] = math.ceil((_RANGE[0] - intercept) / slope)
+    lifted[found] = math.ceil((_RANGE[0] - intercept) / slope)
     return lifted
+
+
+def _from_the_ends(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What is found of each row without a gap from one of its ends on."""
+    left = np.logical_and.accumulate(found, axis=1)
+    return np.asarray(left | np.logical_and.accumulate(found[:, ::-1], axis=1)[:, ::-1])
 
 
 def bad_rescale() -> UserFacingError:

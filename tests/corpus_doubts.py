@@ -139,6 +139,12 @@ def stacks(dataset: Dataset, count: int = 2) -> None:
         frame.FrameContentSequence = item(StackID=str(1 + number % count))
 
 
+def technique(dataset: Dataset, name: str) -> None:
+    dataset.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence = item(
+        FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], VolumeBasedCalculationTechnique=name
+    )
+
+
 def linked(name: str) -> Files:
     """An archive in which one slice is a link."""
     files = [*series()]
@@ -205,6 +211,14 @@ CASES: list[Case] = [
         "one stack in one file": (lambda: file(lambda d: stacks(d, 1)), "right"),
         "map of iodine": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "DE_IODINE"])), "refuse", MAPS),
         "blood volume": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "PBV_LUNG"])), "refuse", MAPS),
+        "projection by its technique": (
+            lambda: series(setter(VolumeBasedCalculationTechnique="MAX_IP")), "refuse", {"words": "projections"}),
+        "projection by the technique of its frames": (
+            lambda: file(lambda d: technique(d, "MIN_IP")), "refuse", {"words": "projections"}),
+        "no technique": (lambda: file(lambda d: technique(d, "NONE")), "right"),
+        "no technique in one half": (
+            lambda: series(lambda i, d: setattr(d, "VolumeBasedCalculationTechnique", "NONE" if i < 8 else "")),
+            "right"),
         "reformat": (lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "MPR"])), "right"),
         "tube voltage in two spellings": (
             lambda: series(lambda i, d: setattr(d, "KVP", "120" if i % 2 else "120.0")), "right"),

@@ -99,9 +99,9 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 
 def _path_entries(path: Path) -> Iterator[Entry]:
-    if path.is_dir():
+    if os.path.isdir(path):
         yield from (entry for entry in folder_entries(path) if entry.absent != SECOND_NAME)
-    elif path.is_file():
+    elif os.path.isfile(path):
         yield file_entry(path)
     else:
         raise UserFacingError(

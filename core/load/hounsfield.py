@@ -41,6 +41,8 @@ half, one and a half or twice the slope, or 500 HU too high, .005 to .056; an ev
 _MODE_HU, _MODE_SHARE, _FAT_HU, _MODE_SPREAD = 60, 0.2, -150, 0.5
 """The fullest 60 HU hold 25 to 39 % of a real scan's dense voxels and are muscle or fat, -102 HU or more; no single
 value holds half of them."""
+_SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
+"""In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it."""
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
 
 
@@ -249,7 +251,25 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:
         notes.append(f"Values come in steps of {grain} HU; the data may have passed through an 8-bit export.")
+    if notice := _masked(levels, counts):
+        notes.append(notice)
     return notes
+
+
+def _masked(levels: Counts, counts: Counts) -> str:
+    """A doubt for one value of soft tissue that fills what was cut away; "" where there is none."""
+    soft = np.abs(levels) <= _SOFT_HU
+    if not soft.any():
+        return ""
+    most = int(np.argmax(np.where(soft, counts, 0)))
+    share = counts[most] / counts.sum()
+    around = counts[[place for place in (most - 1, most + 1) if 0 <= place < len(counts)]]
+    if share < _MASKED_SHARE or counts[most] < _MASKED_RATIO * around.max():
+        return ""
+    return (
+        f"{100 * share:.0f}% of voxels are exactly {levels[most]} HU, as soft tissue is: the background was probably "
+        "masked with this value, and reads as tissue."
+    )
 
 
 def _not_hu(found: str) -> UserFacingError:

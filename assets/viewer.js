@@ -375,8 +375,9 @@ class Viewer {
     const ends = element("div", "ends");
     ends.append(this.low, this.high);
     this.legend.append(this.bar, ends, this.unit);
-    this.message = element("div", "message");
-    foot.append(this.switch, this.sliders, this.legend, this.message);
+    this.message = element("div", "message", { role: "status" });
+    this.shown = element("div", "shown");
+    foot.append(this.switch, this.sliders, this.legend, this.message, this.shown);
     return foot;
   }
 
@@ -508,7 +509,8 @@ class Viewer {
     this.caption.textContent = has && !awaited ? this.map.header.label : "Saliency";
     const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";
     const said = awaited ? `The map \u201c${awaited}\u201d is being computed.${before}` : has ? "" : answer?.reason;
-    this.message.textContent = [said, this.volume.note].filter(Boolean).join(" ");
+    this.message.textContent = said || "";
+    this.shown.textContent = this.volume.note;
     this.render();
   }
 
@@ -661,7 +663,10 @@ class Viewer {
       else this.root.requestFullscreen?.().catch(() => {});
     } else if (id === "help") {
       if (this.help.open) this.help.close();
-      else this.help.show();
+      else {
+        this.help.show();
+        this.help.scrollTop = 0;
+      }
     }
     this.render();
     this.reportSoon();

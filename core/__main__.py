@@ -11,10 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from core import RESEARCH_NOTICE
 from core.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from core.records import CtStudy, Timeline
 
 FUSION_NAMES = (
     "image_only",
@@ -133,6 +136,8 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--subject-id", type=int, default=None, help="needed where the file holds several patients")
     parser.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
     parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
+    words = "what a search of the files, the record and the pictures finds; default: strip (needs the text reader)"
+    parser.add_argument("--identifiers", choices=("strip", "keep"), default="strip", help=words)
     _add_device(parser)
     parser.set_defaults(run=_review)
 
@@ -210,6 +215,8 @@ def _review(options: argparse.Namespace) -> None:
         timeline = load_timeline(
             options.timeline, prediction_time=options.prediction_time, subject_id=options.subject_id
         )
+    if options.identifiers == "strip":
+        study, timeline = _stripped(options, study, timeline)
     explain = None if options.explain == "none" else options.explain
     how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
     review = review_case(study, timeline, bundle, put_together=True, **how)
@@ -219,6 +226,22 @@ def _review(options: argparse.Namespace) -> None:
         print(f"{notice.level}: {notice.text}")
     print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
     print(f"{len(written)} files written. {RESEARCH_NOTICE}")
+
+
+def _stripped(
+    options: argparse.Namespace, study: CtStudy | None, timeline: Timeline | None
+) -> tuple[CtStudy | None, Timeline | None]:
+    """The case without what a search of its files, its record and its pictures finds; says how much that was."""
+    from core.intake.search import search
+    from core.intake.strip import strip
+    from core.load.words import count_of
+
+    print("Searching the files, the record and the pictures for identifiers ...", flush=True)
+    named = [source for source in (options.study, options.timeline) if source is not None]
+    found = search(named, study, lambda share, words: None, timeline)
+    places, texts = count_of(len(found.findings), "place"), count_of(len(found.boxes), "place")
+    print(f"Identifiers: {places} may identify a person and go no further; text blanked in pixels: {texts}.")
+    return strip(study, timeline, found.boxes, found.words)
 
 
 def _deidentify(options: argparse.Namespace) -> None:

@@ -57,13 +57,15 @@ class AcquisitionFacts:
     """What the file says of how the scan was taken; numbers and codes only, None or "" where it says nothing.
 
     tube_voltage_kv: peak kilovoltage. kernel: reconstruction kernel, a known name only. contrast_agent: whether the
-    file names one; False only where it says that there was none. thickness_mm: nominal slice thickness.
+    file names one; False only where it says that there was none. thickness_mm: nominal slice thickness. slice_axis: the
+    axis (0, 1, 2 of the volume) along which slices follow each other in the file.
     """
 
     tube_voltage_kv: float | None = None
     kernel: str = ""
     contrast_agent: bool | None = None
     thickness_mm: float | None = None
+    slice_axis: int = 2
 
 
 @dataclass(frozen=True, eq=False)

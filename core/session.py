@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -27,6 +28,7 @@ from core.fit import resolve_device
 from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo, set_imports_aside
 from core.kept import Kept
 from core.records import CaseReview, CtStudy, Task, Timeline
+from core.underway import Zipping
 from core.view.choices import ModelChoice, in_display_order
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
@@ -38,6 +40,8 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 DEMO_CASES = ASSETS / "demo" / "cases"
 T = TypeVar("T")
 set_imports_aside()
+MultiPartParser.spool_max_size = 0
+"""Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
 MARK, OWN = "case", "own"
@@ -328,10 +332,17 @@ def device_words() -> str:
 
 
 def exports(case: Case, bundle_key: str, result: CaseReview) -> Exports:
-    """The exports of what is on screen. Raises UserFacingError while identifiers are undecided."""
+    """The exports of what is on screen, the same as long as the answer is. Raises UserFacingError while identifiers are
+    undecided."""
     if refusal := export_block(case):
         raise refusal
-    return Exports(case.study, case.timeline, result, bundle(bundle_key), _view())
+    parts = (case.study, case.timeline, result, bundle(bundle_key), _view())
+    return remember("exports", tuple(map(id, parts)), 1, partial(Exports, *parts))
+
+
+def zipping() -> Zipping:
+    """The zip of all files that this session waits for, or has."""
+    return cast("Zipping", st.session_state.setdefault("store:zip", Zipping()))
 
 
 # ---------------------------------------------------------------- the CT viewer

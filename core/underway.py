@@ -1,14 +1,17 @@
-"""The saliency a reader waits for: computed in the background, watched, stopped, dropped for another question."""
+"""What a reader waits for, the saliency and the zip of all files: made in the background, watched, stopped, dropped for
+another question."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from core.errors import UserFacingError
 from core.intake import Job, Tell
 from core.intake.job import Turns
 from core.records import CaseReview
+from core.view.exporting import ZIP_WORDS, Exports
 
 WORDS = "Saliency"
 TURNS = Turns(2)
@@ -17,6 +20,13 @@ FAILED = UserFacingError(
     "The saliency could not be computed.",
     "a map of the risk on the CT",
     "Choose another method, or another model; the curve does not depend on it.",
+)
+
+ZIP_TURNS = Turns(2)
+NO_ZIP = UserFacingError(
+    "The zip could not be made.",
+    "the figures, the saliency and the curve of this case",
+    "Save the files one by one, or try again.",
 )
 
 
@@ -89,6 +99,38 @@ class Underway:
         return self._job
 
     def _cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None
+
+
+class Zipping:
+    """At most one zip of all files at a time for one reader; it ends when she sees another answer, or leaves."""
+
+    def __init__(self) -> None:
+        self._files: Exports | None = None
+        self._job: Job[bytes] | None = None
+
+    def of(self, files: Exports) -> Job[bytes] | None:
+        """The zip of these files, under way or over; None where none was asked for. What was made of others goes."""
+        if self._files is not files:
+            self.drop()
+            self._files = files
+        return self._job
+
+    def start(self, files: Exports) -> None:
+        """Make a zip of what is on screen now, in the place of the one before."""
+        self.drop()
+        self._files = files
+        self._job = Job(ZIP_WORDS, partial(files.archive, files.inputs()), unforeseen=NO_ZIP, turns=ZIP_TURNS)
+
+    @property
+    def job(self) -> Job[bytes] | None:
+        """What was asked for last, and not dropped."""
+        return self._job
+
+    def drop(self) -> None:
+        """Stop at the next file; nothing is kept of the zip."""
         if self._job is not None:
             self._job.cancel()
         self._job = None

@@ -103,12 +103,13 @@ def _case() -> Case | None:
 
 def _lost() -> None:
     """The page was loaded anew: never put a demonstration in the place of the reader's own patient by itself."""
-    lines = ("It was kept in the session only; loading the page anew begins another one.",)
-    st.html(empty_html("panel", "Your own case was closed with its session; nothing of it was kept.", lines))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
-        for name in [*session.demo_cases()][:1]:
-            st.button("Show a demonstration", key="show_demo", on_click=session.choose_demo, args=(name,))
+    lines = ("It was in memory only, and loading the page anew began another session. Load its files again.",)
+    with st.container(key="lost", horizontal_alignment="center", vertical_alignment="center", gap="small"):
+        st.html(empty_html("quiet", "Your own case is closed", lines))
+        with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
+            st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
+            for name in [*session.demo_cases()][:1]:
+                st.button("Show a demonstration", key="show_demo", on_click=session.choose_demo, args=(name,))
 
 
 @st.fragment
@@ -122,6 +123,7 @@ def _scan(case: Case, asked: Asked | None) -> None:
         st.html(empty_html("scan", "This case has no CT", lines))
         return
     with st.container(key="scan"):
+        st.html(empty_html("scan", "Loading the CT", ()))
         session.show_volume(case.study, window_of(asked.task.name if asked else case.task))
 
 

@@ -85,7 +85,13 @@ def _progress(read: Intake) -> None:
     for job in read.running:
         share, words = job.progress
         line.progress(share, f"{words}, {time.monotonic() - job.started:.0f} s")
-    button.button("Cancel", key="cancel_load", on_click=_stop, args=("Cancelled. Nothing was kept.",))
+    button.button(
+        "Cancel",
+        key="cancel_load",
+        on_click=_stop,
+        args=("Cancelled. Nothing was kept.",),
+        help="Drop the files, everything read from them, and the case if it was opened from them.",
+    )
 
 
 def _settled(read: Intake) -> str:

@@ -50,11 +50,11 @@ def main() -> None:
 def _performance(bundle: Bundle) -> None:
     evaluation = next(iter(bundle.metrics.get("models", {}).values()), None)
     who = "held-out virtual patients" if bundle.virtual else "held-out patients"
-    who = who if evaluation is None else f"{bundle.metrics['patients']:,} {who}"
-    st.html(f'<h2 class="section">How well it did on {who}</h2>')
+    count = "" if evaluation is None else f"{bundle.metrics['patients']:,} "
+    st.html(f'<h2 class="section">How well it did on {count}{who}</h2>')
     if evaluation is not None:
         st.dataframe(training_rows(evaluation, events=bundle.metrics["events"]), hide_index=True, height="content")
-        _calibration(bundle, evaluation["horizons"])
+        _calibration(bundle, evaluation["horizons"], who)
     elif bundle.card.get("performance"):
         st.dataframe(performance_rows(bundle.card["performance"]), hide_index=True)
     else:
@@ -73,7 +73,7 @@ def _performance(bundle: Bundle) -> None:
     )
 
 
-def _calibration(bundle: Bundle, horizons: dict[str, Any]) -> None:
+def _calibration(bundle: Bundle, horizons: dict[str, Any], who: str) -> None:
     day = st.segmented_control(
         "Calibration by",
         list(horizons),
@@ -83,11 +83,12 @@ def _calibration(bundle: Bundle, horizons: dict[str, Any]) -> None:
         key=f"calibration_{bundle.digest[:8]}",
     )
     entry = horizons[str(day)]
+    words = calibration_words(entry, who)
     figure = calibration_figure(entry, fusion=bundle.fusion)
     if figure is not None:
         figure = finish(figure, ink=session.ink(), height=360, margin={"l": 60, "r": 10, "t": 30, "b": 60})
-        st.plotly_chart(figure, theme=None, config=PLOT, key="calibration", alt=calibration_words(entry))
-    st.caption(calibration_words(entry))
+        st.plotly_chart(figure, theme=None, config=PLOT, key="calibration", alt=words)
+    st.caption(words)
 
 
 session.ensure_router()

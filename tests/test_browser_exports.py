@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -97,5 +98,32 @@ def test_clearing_distances_while_one_is_drawn_breaks_nothing(browser, address):
         before = viewer(page, "slice")
         page.mouse.move(x + 60, y + 40)
         assert viewer(page, "slice") == before
+    assert page.complaints == []  # type: ignore[attr-defined]
+    page.context.close()
+
+
+def test_a_zip_is_made_in_the_background_cancelled_and_saved(browser, address):
+    """How far it is stands in words; meanwhile nothing can be pressed twice, and the record answers."""
+    page = open_page(browser, address)
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    make = page.get_by_role("button", name="All in one zip")
+    expect(make).to_be_enabled(timeout=SLOW_MS)
+    make.click()
+    expect(page.locator(".st-key-zip_under_way")).to_contain_text("file 1 of 6", timeout=SLOW_MS)
+    for name in ("All in one zip", "PDF"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    page.get_by_role("button", name="Cancel").click()
+    expect(make).to_be_enabled(timeout=SLOW_MS)
+    expect(page.locator(".st-key-zip_under_way")).to_have_count(0)
+    make.click()
+    page.locator(".st-key-strong_attribution button").first.click()
+    expect(page.locator("table.raw")).to_be_visible(timeout=SLOW_MS)
+    save = page.get_by_role("button", name="Save the zip")
+    expect(save).to_be_enabled(timeout=SLOW_MS)
+    with page.expect_download(timeout=SLOW_MS) as found:
+        save.click()
+    with zipfile.ZipFile(found.value.path()) as archive:
+        assert {"figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz", "curve.json"} <= {*archive.namelist()}
+        assert archive.testzip() is None
     assert page.complaints == []  # type: ignore[attr-defined]
     page.context.close()

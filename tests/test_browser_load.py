@@ -305,6 +305,36 @@ def test_two_sessions_never_see_each_other(browser, address, tmp_path):
         page.context.close()
 
 
+def test_a_reload_never_puts_a_demonstration_in_the_place_of_the_own_patient(browser, address, tmp_path):
+    """What happens to be drawn on the way is watched too: no demonstration is named, and no picture is sent."""
+    person = planted(tmp_path / "own", "MARKERCHARLIE", 0.0, 2)
+    page = loading(browser, address)
+    open_own(page, person)
+    assert "case=own" in page.url
+    shown = {"Demo": False}
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda data: shown.update(demo_named(data))))
+    for _ in range(2):
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        expect(page.get_by_text("Your own case is closed")).to_be_visible()
+        page.wait_for_timeout(3_000)
+        assert page.locator(".viewer, .case-line h1, .st-key-curve").count() == 0
+        assert "case=own" in page.url
+    assert not shown["Demo"]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("button", name="Show a demonstration").click()
+    page.wait_for_selector(SHOWN)
+    assert shown["Demo"], "the listener must hear what is sent"
+    assert "case=own" not in page.url
+    assert own_complaints(page) == []
+    page.context.close()
+
+
+def demo_named(data: str | bytes) -> dict[str, bool]:
+    """Does a message to the page hold the name of a demonstration?"""
+    return {"Demo": True} if isinstance(data, bytes) and b"Demo 1" in data else {}
+
+
 def test_a_series_comes_from_a_pacs(browser, address, tmp_path):
     """Wrong password first, then search, receive, read and open; names stay hidden, no number in the address."""
     slices = files.series(edit=files.patient("DOE^JANE", "A1234567"))

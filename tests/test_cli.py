@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from explain_support import planted
+from privacy_support import BURNED, ct_plane, draw
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, TASK, bundle, study, timeline
 
 from core import __main__ as cli
+from core import export
 from core.bundle import load_bundle, save_bundle
 from core.card import make_card
 from core.cohort.patient import Regime, TaskName
@@ -27,7 +29,7 @@ from core.encode.ehr import EHR_ENCODERS
 from core.explain.methods import METHODS
 from core.fuse import FUSIONS, TokenSet
 from core.fuse.batch import TokenBatch
-from core.records import Tokens
+from core.records import CtStudy, Tokens
 from core.review import encode_case
 from core.survive.heads import HEADS
 from core.survive.train import FitConfig, FittedModel
@@ -86,6 +88,28 @@ def test_review_writes_what_the_browser_exports(
     assert "Research use only" in said
     assert "risk by 30 days" in said
     assert str(inputs["study"]) not in said
+
+
+@pytest.mark.parametrize(("choice", "legible"), [("strip", False), ("keep", True)])
+def test_review_shows_no_text_of_the_pixels_unless_asked_to(
+    choice: str,
+    legible: bool,
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planes = [ct_plane(index, 192) for index in range(12)]
+    for plane in planes:
+        draw(plane, BURNED, 8, 20, 14, 2500)
+    voxels = np.stack([plane[::-1, ::-1].T for plane in planes], -1).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.diag([0.7, 0.7, 1.0, 1.0])), tmp_path / "ct.nii.gz")
+    shown: list[CtStudy] = []
+    monkeypatch.setattr(export, "export_review", lambda study, *rest, **more: shown.append(study) or [])
+    named = ["--study", str(tmp_path / "ct.nii.gz"), "--bundle", str(inputs["bundle"]), "--out", str(tmp_path / "out")]
+    assert cli.main(["review", *named, "--explain", "none", "--identifiers", choice]) == 0
+    assert (shown[0].voxels_hu.max() > 2000) == legible
+    assert ("blanked in pixels: 1 place" in capsys.readouterr().out) != legible
 
 
 def test_two_files_named_side_by_side_need_not_be_of_one_patient(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
 import pytest
 from corpus_enhanced import item
 from corpus_geometry import scout, unmarked_scout
@@ -14,13 +18,19 @@ from ct_factory import (
     dicom_files,
     dicom_slices,
     named,
+    put_pixels,
     setter,
     to_bytes,
 )
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.fileset import FileSet
+from pydicom.tag import Tag
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
+from core.timeline import load_timeline
 
 GRID = Grid()
 FINE = Grid(spacing_mm=(1.5, 1.25, 1.0), shape=(24, 20, 20))
@@ -155,3 +165,48 @@ def test_eight_bits_are_noted() -> None:
         dataset["PixelData"].VR = "OB"
     assert any("8 bits" in note for note in load_study(named(slices)).notes)
     assert not any("8 bits" in note for note in load_study(dicom_files()).notes)
+
+
+@pytest.mark.parametrize("path", ["QUARTZSON/" * 2000, "QUARTZSON" * 100, "a\0b"], ids=["long", "long name", "NUL"])
+def test_a_path_that_no_system_takes_is_refused_without_its_words(path: str) -> None:
+    for read in (load_study, list_series, load_timeline):
+        with pytest.raises(UserFacingError, match="no file or folder at this path") as refusal:
+            read(path)
+        assert "QUARTZSON" not in str(refusal.value)
+
+
+def test_the_directory_of_a_disc_alone_points_to_its_folder(tmp_path: Path) -> None:
+    files = FileSet()
+    for image in dicom_slices(Grid((8, 8, 4))):
+        put_pixels(image, np.zeros((8, 8)))
+        image.StudyDate, image.StudyTime, image.StudyID, image.SeriesNumber = "20200101", "10", "1", 1
+        files.add(dcmread(BytesIO(to_bytes(image))))
+    files.write(tmp_path)
+    with pytest.raises(UserFacingError, match="the folder in which it lies"):
+        load_study(tmp_path / "DICOMDIR")
+
+
+NAMES = {
+    "two character sets": (("ISO_IR 192", "Quartz^Jörg".encode()), ("ISO_IR 100", "Quartz^Jörg".encode("latin-1"))),
+    "ideographic group": (("ISO_IR 192", "Wang^Li=王^麗".encode()), ("ISO_IR 192", b"Wang^Li")),
+    "composed or not": (("ISO_IR 192", "Quartz^Jörg".encode()), ("ISO_IR 192", "Quartz^Jo\u0308rg".encode())),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_name_written_in_two_ways_is_one_patient(name: str) -> None:
+    def write(index: int, dataset: Dataset) -> None:
+        dataset.SpecificCharacterSet, raw = NAMES[name][index % 2]
+        tag = Tag("PatientName")
+        dataset[tag] = RawDataElement(tag, "PN", len(raw), raw, 0, False, True)
+
+    assert_right(load_study(dicom_files(edit=write)))
+
+
+def test_two_names_are_two_patients_in_any_character_set() -> None:
+    def write(index: int, dataset: Dataset) -> None:
+        dataset.SpecificCharacterSet, raw = "ISO_IR 192", ("Quartz^Jürg" if index % 2 else "Quartz^Jörg").encode()
+        dataset[Tag("PatientName")] = RawDataElement(Tag("PatientName"), "PN", len(raw), raw, 0, False, True)
+
+    with pytest.raises(UserFacingError, match="2 different patient names"):
+        load_study(dicom_files(edit=write))

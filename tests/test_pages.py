@@ -398,6 +398,27 @@ def test_the_model_card_shows_card_and_cohort(world):
     assert "Mortality after suspected pulmonary embolism" in html(app)
 
 
+@pytest.mark.parametrize(("virtual", "who"), [(True, "held-out virtual patients"), (False, "held-out patients")])
+def test_the_model_card_says_everywhere_on_whom_it_did_well(world, monkeypatch, virtual, who):
+    calibration = {
+        "observed_expected": {"observed": 0.2, "expected": 0.1, "ratio": 2.0, "lower": 1.5, "upper": 2.5},
+        "ici": 0.05,
+        "groups": {"predicted": [0.1], "observed": [0.2], "lower": [0.1], "upper": [0.3], "n": [40], "events": [8]},
+        "curve": {"predicted": [0.0, 0.5], "observed": [0.1, 0.6]},
+    }
+    horizon = {"horizon_days": 365, "n": 400, "events_by_horizon": 80, "calibration": calibration}
+    metrics = {
+        "patients": 400,
+        "events": 90,
+        "models": {"cross_attention": {"concordance": [], "horizons": {"365": horizon}}},
+    }
+    made = view_support.ScreenBundle("cross_attention", TASKS["pe_mortality"], virtual=virtual, metrics=metrics)
+    monkeypatch.setattr(session, "load_bundle", lambda path: made)
+    app = fine(opened("pages/model_card.py"))
+    assert f"How well it did on 400 {who}</h2>" in html(app)
+    assert f"of 400 {who} had the event" in app.caption[0].value
+
+
 def test_own_case_is_marked_as_a_pair_put_together_here_on_screen_and_in_exports(world, monkeypatch):
     told: list[CaseReview] = []
     made = session.exports
@@ -462,7 +483,8 @@ def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(wo
     again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     again.query_params["case"] = "own"
     fine(again.run())
-    assert "Your own case was closed with its session; nothing of it was kept." in html(again)
+    assert "Your own case is closed" in html(again)
+    assert html(again).count("in memory only") == 1
     assert "Demo 1" not in html(again)
     fine(again.button(key="show_demo").click().run())
     assert "Demo 1" in html(again)

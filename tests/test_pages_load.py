@@ -19,6 +19,7 @@ from test_pages import DEMOS, ROOT, World, fine, html, world
 from core import RESEARCH_NOTICE, session
 from core.errors import UserFacingError
 from core.intake import Case, Intake, Job, desk, strip
+from core.intake.job import Turns
 from core.privacy.burned_in import TextBox
 
 __all__ = ["World", "world"]
@@ -130,6 +131,23 @@ def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, may_
     assert "strip" in keys(app)
     fine(app.switch_page("pages/case_review.py").run())
     assert "contain possible identifiers" in html(app)
+
+
+def test_searches_keep_no_reader_waiting(jane, may_end):
+    """Pictures are searched for minutes; whoever comes next still gets the files read and judged."""
+    searched = [Intake(jane) for _ in range(3)]
+    for number, read in enumerate(searched):
+        assert settled_soon(lambda: read.advance() and read.quality is not None), number  # noqa: B023
+    assert all(read.searching for read in searched)
+    may_end.set()
+    assert settled_soon(lambda: not any(read.searching for read in searched))
+
+
+def settled_soon(found) -> bool:
+    end = time.monotonic() + SECONDS
+    while not (there := found()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(there)
 
 
 def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_end, monkeypatch):
@@ -388,7 +406,7 @@ def test_a_demo_takes_a_released_case_away_and_leaves_files_being_read(world, ja
 def test_a_forgotten_job_stops_by_itself():
     stopped = threading.Event()
     reader = slow_reader(stopped)
-    job = Job("Reading", lambda tell: reader(None, series=None, repairs=(), progress=tell))
+    job = Job("Reading", lambda tell: reader(None, series=None, repairs=(), progress=tell), turns=Turns(1))
     assert job.running
     del job
     assert stopped.wait(SECONDS)
@@ -403,7 +421,7 @@ def test_an_unforeseen_error_is_told_without_its_text():
     def work(tell):
         raise KeyError("DOE^JANE")
 
-    job = Job("Reading", work)
+    job = Job("Reading", work, turns=Turns(1))
     assert job.wait(SECONDS)
     assert job.result is None
     assert "DOE" not in str(job.error)

@@ -145,6 +145,18 @@ def test_counts_with_as_many_digits_as_an_id_go(number: int, kept: bool, tmp_pat
     assert ("AcquisitionNumber" in after) == kept
 
 
+@pytest.mark.parametrize(("patient", "kept"), [("84417", False), ("844", True), ("Q84417", True)])
+def test_a_number_that_is_the_patient_id_goes(patient: str, kept: bool, tmp_path: Path) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.PatientID, dataset.ExposureTime, dataset.Exposure = patient, patient.lstrip("Q"), ""
+    assert any("ExposureTime" in place for place in places(to_bytes(dataset))) != kept
+    (tmp_path / "in").write_bytes(to_bytes(dataset))
+    deidentify(tmp_path / "in", tmp_path / "out")
+    after = pydicom.dcmread(next((tmp_path / "out").rglob("*.dcm")))
+    assert ("ExposureTime" in after) == kept
+    assert "Exposure" in after, "an empty number stays empty"
+
+
 @pytest.mark.parametrize(("age", "old"), [("095Y", True), ("1150M", True), ("089Y", False), ("900M", False)])
 def test_ages_of_ninety_years_in_any_unit(age: str, old: bool) -> None:
     dataset = ct_slice(0, 48)

@@ -12,8 +12,12 @@ import pydicom
 import pytest
 from ct_factory import to_bytes
 from privacy_support import BURNED, ct_plane, ct_slice, draw
+from pydicom.uid import SecondaryCaptureImageStorage
 
-from core.privacy.burned_in import TextBox, on_every_slice
+from core.intake.strip import strip
+from core.load import load_study
+from core.privacy import find_identifiers
+from core.privacy.burned_in import TextBox, find_burned_in_text, on_every_slice
 from core.privacy.deidentify import SCREEN, deidentify
 from core.privacy.nifti_out import rebuild_nifti
 from core.privacy.series_text import on_every_picture
@@ -95,3 +99,50 @@ def test_text_on_two_slices_of_a_nifti_volume_is_blanked_on_all() -> None:
     assert after.max() < 1500
     assert 0 < changed.mean() < 0.15
     assert (after[changed] == after.min()).all()
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_text_in_coronal_and_sagittal_slices_of_a_nifti_volume_is_blanked(along: int) -> None:
+    """Voxels of equal size: the order in the file says along which axis the slices lie."""
+    stack = np.stack([ct_plane(index, 192) for index in range(COUNT)])
+    for plane in stack:
+        draw(plane, BURNED, 8, 20, 14, 2500)
+    volume = np.moveaxis(stack[:, ::-1, ::-1].transpose(0, 2, 1), 0, along).astype(np.int16)
+    stored, affine = np.moveaxis(volume, along, 2), np.zeros((4, 4))
+    affine[[*np.delete(range(3), along), along, 3], range(4)] = 1
+    data = nib.Nifti1Image(stored, affine).to_bytes()
+    study = load_study(("volume.nii", data))
+    assert study.facts.slice_axis == along
+    np.testing.assert_array_equal(study.voxels_hu, volume)
+    assert any(item.category == "burned-in text" for item in find_identifiers(("volume.nii", data)))
+    rebuilt, blanked = rebuild_nifti(data)
+    assert blanked
+    assert np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(rebuilt)).dataobj).max() < 1500
+    shown, _ = strip(study, None, find_burned_in_text(study))
+    assert shown is not None
+    assert shown.voxels_hu.max() < 1500
+
+
+COLOURS = {
+    "blue on red": ("RGB", (200, 0, 0), (0, 0, 200)),
+    "green on magenta": ("RGB", (120, 0, 120), (0, 240, 0)),
+    "equal brightness": ("YBR_FULL", (120, 90, 90), (120, 200, 200)),
+}
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_text_that_differs_in_colour_only_is_blanked(name: str, tmp_path: Path) -> None:
+    photometric, background, ink = COLOURS[name]
+    plane = np.zeros((400, 400))
+    draw(plane, BURNED, 30, 20, 18, 255)
+    picture = np.where(plane[..., None] > 127, np.uint8(ink), np.uint8(background)).astype(np.uint8)
+    dataset = ct_slice(0)
+    dataset.SOPClassUID, dataset.Modality, dataset.Rows, dataset.Columns = SecondaryCaptureImageStorage, "OT", 400, 400
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration, dataset.PhotometricInterpretation = 3, 0, photometric
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = picture.tobytes()
+    (tmp_path / "in").write_bytes(to_bytes(dataset))
+    assert deidentify(tmp_path / "in", tmp_path / "out").blanked
+    after = pydicom.dcmread(next((tmp_path / "out").rglob("*.dcm")))
+    same = np.frombuffer(after.PixelData, np.uint8).reshape(picture.shape) == picture
+    assert not same.all(axis=-1)[plane > 127].any()

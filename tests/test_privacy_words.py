@@ -186,6 +186,29 @@ def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keyword", "value", "after"),
+    [("ContrastBolusAgent", "QUARTZSON 370", "CONTRAST"), ("ContrastBolusAgent", "", ""),
+     ("SegmentLabel", "Quartzson", "REMOVED"), ("SegmentLabel", "Lung Nodule", "Lung Nodule"),
+     ("StructureSetLabel", "Quartzson", "REMOVED"), ("ROIName", "Heart", "Heart"), ("ROIName", "Quartzson", ""),
+     ("PatientSexNeutered", "ALTERED", "ALTERED"), ("PregnancyStatus", 4, 4)],
+)  # fmt: skip
+def test_what_must_say_something_says_no_more_than_that(keyword: str, value: object, after: object) -> None:
+    dataset = Dataset()
+    setattr(dataset, keyword, value)
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert (dataset[keyword].value or "") == after
+
+
+def test_text_sent_as_numbers_goes() -> None:
+    dataset = Dataset()
+    dataset.add_new("FilterType", "UL", [0x51554152, 0x545A534F])
+    dataset.add_new("SliceThickness", "FD", 1.25)
+    clean_dataset(dataset, Rules(Pseudonyms(b"a secret for tests, 32 bytes long"), "P1", -40, frozenset()))
+    assert "FilterType" not in dataset
+    assert dataset.SliceThickness == 1.25
+
+
+@pytest.mark.parametrize(
     ("keyword", "value"),
     [("Modality", "CONE"), ("Units", "QUARTZSON"), ("BodyPartExamined", "QUARTZSON"), ("ConvolutionKernel", "LI"),
      ("BodyPartExamined", "CHEST QUARTZSON"), ("PatientOrientation", "RAPH"), ("ScanOptions", "CONE")],

@@ -229,6 +229,7 @@ def test_card_figures_follow_the_theme_and_say_the_same(evaluated):
     assert words.startswith("By day 365, ")
     assert "observed / expected" in words
     assert calibration_figure({"horizon_days": 9, "reason": "none"}) is None
+    assert "held-out virtual patients had" in calibration_words(model["horizons"]["365"], "held-out virtual patients")
     assert calibration_words({"horizon_days": 9, "reason": "No one."}) == "No one."
     rows = training_rows(model, events=report["events"])
     assert len(rows) == 2 + 4 * len(HORIZONS)

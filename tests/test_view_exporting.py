@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from view_support import ScreenBundle, review, study, timeline
@@ -12,6 +13,7 @@ from view_support import ScreenBundle, review, study, timeline
 from core.cohort.tasks import TASKS
 from core.export.figure import build_figure, caption
 from core.export.style import figure_style
+from core.intake import Cancelled
 from core.view import exporting
 from core.view.exporting import Exports
 
@@ -22,6 +24,17 @@ BUNDLE = ScreenBundle("cross_attention", TASKS["pe_mortality"])
 
 def on_screen(k: int) -> dict[str, object]:
     return {"volume": f"{SCAN.digest[:24]}--250-450", "voxel": [3, 4, k], "window_hu": [-160.0, 240.0]}
+
+
+def zipped(files: Exports) -> bytes:
+    return files.archive(files.inputs(), lambda share, words: None)
+
+
+def counted(monkeypatch) -> list[str]:
+    """Every figure that is drawn, in turn."""
+    drawn: list[str] = []
+    monkeypatch.setattr(exporting, "figure_bytes", lambda inputs, kind: drawn.append(kind) or kind.encode())
+    return drawn
 
 
 def test_files_follow_the_viewer_as_it_moves():
@@ -60,7 +73,7 @@ def test_an_archive_is_of_one_view_however_the_viewer_moves_meanwhile(monkeypatc
         return f"slice {inputs.slice_ijk[2]}".encode()
 
     monkeypatch.setattr(exporting, "figure_bytes", drawn)
-    with zipfile.ZipFile(io.BytesIO(Exports(SCAN, RECORD, RESULT, BUNDLE, view).archive())) as archive:
+    with zipfile.ZipFile(io.BytesIO(zipped(Exports(SCAN, RECORD, RESULT, BUNDLE, view)))) as archive:
         assert {archive.read(f"figure.{kind}") for kind in ("png", "svg", "pdf")} == {b"slice 5"}
         assert json.loads(archive.read("figure.pdf.json"))["view"]["slice_ijk"][2] == 5
         assert json.loads(archive.read("provenance.json"))["view"]["slice_ijk"][2] == 5
@@ -77,7 +90,7 @@ def test_the_archive_holds_every_file_with_its_sidecar(monkeypatch):
         exporting, "figure_bytes", lambda inputs, kind: f"{kind} of slice {inputs.slice_ijk[2]}".encode()
     )
     files = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(5))
-    with zipfile.ZipFile(io.BytesIO(files.archive())) as archive:
+    with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
         names = set(archive.namelist())
         assert json.loads(archive.read("figure.png.json"))["file"] == "figure.png"
         assert archive.read("figure.png") == b"png of slice 5"
@@ -89,3 +102,42 @@ def test_without_saliency_no_map_is_offered(scan, explain):
     files = Exports(scan, RECORD, review(scan, RECORD, explain=explain), BUNDLE, {})
     assert "saliency.nii.gz" not in files.names
     assert files.file("curve.json").startswith(b"{")
+
+
+def test_no_file_is_made_twice_while_the_view_stays(monkeypatch):
+    drawn, view = counted(monkeypatch), on_screen(5)
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, view)
+    files.file("figure.pdf")
+    zipped(files)
+    zipped(files)
+    assert sorted(drawn) == ["pdf", "png", "svg"]
+    view.update(on_screen(11))
+    assert json.loads(files.file("provenance.json"))["view"]["slice_ijk"][2] == 11
+    files.file("figure.pdf")
+    assert sorted(drawn) == ["pdf", "pdf", "png", "svg"], "another slice is another figure"
+
+
+def test_a_file_asked_for_while_it_is_made_is_waited_for(monkeypatch):
+    drawn = counted(monkeypatch)
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(5))
+    with ThreadPoolExecutor(4) as pool:
+        made = set(pool.map(files.file, ["figure.png"] * 4))
+    assert (made, drawn) == ({b"png"}, ["png"])
+
+
+def test_an_archive_says_which_file_it_makes_and_stops_between_files(monkeypatch):
+    drawn, told = counted(monkeypatch), []
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(5))
+
+    def tell(share: float, words: str) -> None:
+        told.append((share, words))
+        if len(told) == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        files.archive(files.inputs(), tell)
+    assert told == [
+        (0.0, "All in one zip: file 1 of 6, figure.png"),
+        (1 / 6, "All in one zip: file 2 of 6, figure.svg"),
+    ]
+    assert drawn == ["png"]

@@ -32,7 +32,6 @@ from core.view.words import (
     describe_case,
     empty_html,
     error_html,
-    escape_markdown,
     events_html,
     notices_html,
     raw_event_html,
@@ -311,7 +310,6 @@ def test_errors_and_empty_states_are_plain_and_escaped():
     assert "Expected:" in html
     assert "Next:" in html
     assert "&lt;t&gt;" in empty_html("panel", "<t>", ["a"])
-    assert escape_markdown("a*b") == "a\\*b"
 
 
 def test_the_raw_event_says_what_the_model_made_of_it():
@@ -395,6 +393,11 @@ def test_several_reasons_of_one_notice_are_a_list():
     text = "Outside the training population: likeness: far; noise: high."
     html = notices_html([Notice("outside_population", "warning", text)])
     assert "population:<ul><li>likeness: far</li><li>noise: high</li></ul>" in html
+    text = "Outside the training population: noise: high; known codes: it knows 13%; it ignores the others."
+    html = notices_html([Notice("outside_population", "warning", text)])
+    assert "<li>noise: high</li><li>known codes: it knows 13%; it ignores the others</li></ul>" in html
+    text = "Outside the training population: known codes: it knows 13%; it ignores the others."
+    assert "<ul>" not in notices_html([Notice("outside_population", "warning", text)])
 
 
 def test_a_refusal_names_the_choice_before_its_own_next_step():

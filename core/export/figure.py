@@ -191,7 +191,8 @@ def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, review: CaseReview) 
     assert review.saliency is not None
     ends = "both" if scale.signed else "max"
     bar = figure.colorbar(colour_source(scale), ax=axes, fraction=0.035, pad=0.015, extend=ends)
-    bar.set_label(review.saliency.unit, fontsize=6.5)
+    side = " (up raises the risk)" if scale.signed else ""
+    bar.set_label(f"{review.saliency.unit}{side}", fontsize=6.5)
     bar.ax.tick_params(labelsize=6)
     bar.formatter.set_powerlimits((-2, 3))  # type: ignore[attr-defined]
     bar.update_ticks()

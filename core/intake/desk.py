@@ -9,7 +9,7 @@ from typing import Any, cast
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.intake.job import Job, Tell
+from core.intake.job import Job, Tell, Turns
 from core.intake.search import Found, search
 from core.intake.strip import strip
 from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
@@ -22,6 +22,8 @@ from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest
 _SCAN_STEPS = ("series", "study")
 _RECORD_STEPS = ("subjects", "columns", "timeline")
 _LAST_STEPS = ("findings", "quality")
+_READING, _SEARCHING = Turns(2), Turns(2)
+"""A search of pictures takes minutes, and nobody looks at it: no other reader's files wait for it."""
 
 
 @dataclass(eq=False)
@@ -236,7 +238,7 @@ class Intake:
 
     def _start(self, step: str, words: str, work: Callable[[Tell], Any]) -> None:
         if step not in self._jobs:
-            self._jobs[step] = Job(words, work)
+            self._jobs[step] = Job(words, work, turns=_SEARCHING if step == "findings" else _READING)
 
     # ------------------------------------------------------------ the end
 

@@ -20,9 +20,7 @@ UNFORESEEN = UserFacingError(
     "Try another export of the data; the file itself was not changed.",
 )
 
-AT_ONCE = 2
 Turns = threading.BoundedSemaphore
-_turns = Turns(AT_ONCE)
 
 
 class Cancelled(Exception):
@@ -48,8 +46,8 @@ class _State(Generic[T]):
 class Job(Generic[T]):
     """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
 
-    At most two jobs of a kind run at once, those of all sessions together; the others say that they wait.
-    unforeseen: what is said of an error that nobody foresaw. turns: of another kind of work, which waits for its own.
+    turns: as many jobs of a kind as they admit run at once, those of all sessions together; the others say that they
+    wait. unforeseen: what is said of an error that nobody foresaw.
     """
 
     def __init__(
@@ -57,8 +55,8 @@ class Job(Generic[T]):
         words: str,
         work: Callable[[Tell], T],
         *,
+        turns: Turns,
         unforeseen: UserFacingError = UNFORESEEN,
-        turns: Turns = _turns,
     ) -> None:
         self._state: _State[T] = _State(words)
         self.started = time.monotonic()

@@ -50,6 +50,7 @@ class Contents:
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
     held: bytes in memory. stray, damaged, imageless: numbers of files. foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
+    directory: whether there is a DICOMDIR.
     """
 
     series: dict[str, list[ImageHeader]] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class Contents:
     foreign: dict[str, str] = field(default_factory=dict)
     flat: tuple[str, ...] = ()
     absent: str = ""
+    directory: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -120,6 +122,8 @@ def _named_dicom(name: str) -> bool:
 
 def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents: Contents) -> list[ImageHeader]:
     """Headers in one DICOM file: none, one, or one a frame."""
+    is_directory = entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == DICOMDIR
+    contents.directory |= is_directory
     try:
         header = headers.read(entry, head)
         if not header.has_pixels:
@@ -130,10 +134,8 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
         in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
         return split_frames(header) if in_frames and header.modality == "CT" else [header]
     except Malformed:
-        if entry.name.replace("\\", "/").rsplit("/", 1)[-1].upper() == DICOMDIR:
-            contents.stray += 1
-        else:
-            contents.damaged += 1
+        contents.stray += is_directory
+        contents.damaged += not is_directory
         return []
 
 
@@ -215,6 +217,12 @@ def choose_series(contents: Contents, series: str | None) -> str:
 
 
 def _nothing(contents: Contents) -> UserFacingError:
+    if contents.directory and contents.stray == 1:
+        return UserFacingError(
+            "The source is the directory of a disc (DICOMDIR), which lists images and holds none.",
+            "the images themselves",
+            "Choose the folder in which it lies, or an archive of that folder.",
+        )
     if contents.foreign:
         found = f"The source holds no CT that this app can open, but {', '.join(sorted(contents.foreign))}."
         step = next(iter(contents.foreign.values()))

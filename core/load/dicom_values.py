@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import re
 import struct
+import unicodedata
 from collections.abc import Mapping
+
+from pydicom.charset import convert_encodings, decode_bytes
 
 from core.load.dicom_scan import Scan
 
 Vector = tuple[float, ...]
 
+_DELIMITERS = {ord(letter) for letter in "\\^=\r\n\t\f"}
+"""What ends a change of character set within a value (PS3.5 6.1.2.5.3)."""
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
@@ -64,6 +69,15 @@ class Values:
         """All values as text; at least one."""
         raw = self.raw(name).decode("latin-1").strip("\0 \t\r\n")
         return tuple(part.strip("\0 ") for part in raw.split("\\"))
+
+    def written(self, name: str) -> str:
+        """The element as text in the file's own character set."""
+        raw = self.raw(name)
+        try:
+            text = decode_bytes(raw, convert_encodings(list(self.texts("SpecificCharacterSet"))), _DELIMITERS)
+        except (LookupError, ValueError):
+            text = raw.decode("latin-1")
+        return unicodedata.normalize("NFKC", text).strip("\0 \t\r\n")
 
     def number(self, name: str) -> float | None:
         """The decimal string as a float; None where absent, NaN where it is not one number."""

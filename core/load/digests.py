@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-
-from pydicom.charset import convert_encodings, decode_bytes
 
 from core.load.dicom_values import Values
 
@@ -21,7 +18,6 @@ RECONSTRUCTION: Mapping[str, str] = {
 }  # fmt: skip
 """What is the same in all images of one reconstruction, and what it is called."""
 _NUMBERS = frozenset(("KVP", "SliceThickness", "ReconstructionDiameter", "SeriesNumber", "SeriesTime"))
-_DELIMITERS = {ord("^"), ord("=")}
 
 
 def digests(values: Values, names: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
@@ -42,13 +38,8 @@ def digest_text(text: str) -> str:
 
 
 def identity(values: Values) -> tuple[str, ...]:
-    """Digests of the patient's name, id, birth date and sex, and of the name in other scripts; "" where empty."""
-    name, *other = (_meant_text(values, "PatientName") + "==").split("=")
-    rest = (_meant_text(values, f"Patient{part}") for part in ("ID", "BirthDate", "Sex"))
-    return tuple(digest_text(text) for text in (name, *rest, *other[:2]))
-
-
-def _meant_text(values: Values, name: str) -> str:
-    """The whole text in the character set that the file declares, one way of writing each letter."""
-    charsets = convert_encodings(list(values.texts("SpecificCharacterSet")))
-    return unicodedata.normalize("NFC", decode_bytes(values.raw(name), charsets, _DELIMITERS)).strip("\0 ")
+    """Digests of the patient's name (its alphabetic part, PS3.5 6.2.1), id, birth date and sex, and of the name's two
+    other parts; "" where empty."""
+    name, *others = (values.written("PatientName") + "==").split("=")
+    dates = values.text("PatientBirthDate"), values.text("PatientSex")
+    return tuple(map(digest_text, (name, values.written("PatientID"), *dates, *others[:2])))

@@ -99,6 +99,7 @@ def plain_entries(source: Source) -> Iterator[Entry]:
 
 
 def _path_entries(path: Path) -> Iterator[Entry]:
+    """A file, or the files of a folder; Path.is_dir would raise for a path that is too long, and repeat it."""
     if os.path.isdir(path):
         yield from (entry for entry in folder_entries(path) if entry.absent != SECOND_NAME)
     elif os.path.isfile(path):

@@ -29,7 +29,6 @@ from core.load.stored_values import NATIVE
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
-UNSTATED = AcquisitionFacts()
 _SMALL_MM = 20.0
 
 
@@ -154,7 +153,9 @@ def _load_dicom(
         voxels, ends = read()
         continuity = partial(check, voxels, axes.order.index(2))
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
-    facts = AcquisitionFacts(first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm)
+    facts = AcquisitionFacts(
+        first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm, axes.order.index(2)
+    )
     virtual = any(image.virtual for image in stack.images)
     return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity)
 
@@ -184,7 +185,9 @@ def _load_nifti(
     check_volume_beside(contents.held, header.shape, limits)
     voxels, affine, doubts = read_nifti_volume(header, progress=progress)
     notes = [*contents.notes, *header.notes, *doubts]
-    return _finish(voxels, extremes(voxels), affine, notes, "CT volume (NIfTI)", header.virtual, UNSTATED)
+    axes, _ = canonical_axes(header.affine_mm, header.shape)
+    facts = AcquisitionFacts(slice_axis=axes.order.index(2))
+    return _finish(voxels, extremes(voxels), affine, notes, "CT volume (NIfTI)", header.virtual, facts)
 
 
 def _finish(

@@ -80,17 +80,17 @@ class _Line:
 
 
 def find_burned_in_text(
-    study: CtStudy | npt.NDArray[np.int16], *, step: Callable[[], None] | None = None
+    study: CtStudy | npt.NDArray[np.int16], *, axis: int = 2, step: Callable[[], None] | None = None
 ) -> tuple[TextBox, ...]:
     """Text burned into a CT volume.
 
-    study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes. Planes are read along the axis of the largest
-    voxel size where it exceeds the others by half (the acquisition's slices), else along k, in display order
-    (patient's right on the left). Text of one or two characters (side markers) is not reported.
+    study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes, whose slices lie along `axis`. Planes
+    are read in display order (patient's right on the left). Text of one or two characters (side markers) is not
+    reported.
     step: called before each picture is read; may raise, to stop. Raises NoTextReader (`core.privacy.ocr`).
     """
     voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
-    axis = _slice_axis(study.spacing_mm) if isinstance(study, CtStudy) else 2
+    axis = slice_axis(study.spacing_mm, study.facts.slice_axis) if isinstance(study, CtStudy) else axis
     return tuple(_to_voxels(box, axis, voxels.shape) for box in find_all_text(displayed(voxels, axis), step))
 
 
@@ -110,7 +110,7 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
 
     A name is written into every slice; where the reader fails it is often legible still, as are its first letters.
     """
-    along = _slice_axis(study.spacing_mm)
+    along = slice_axis(study.spacing_mm, study.facts.slice_axis)
     one, other = (axis for axis in range(3) if axis != along)
     size = study.shape[one], study.shape[other]
     found = []
@@ -182,10 +182,12 @@ def _read_places(planes: Planes, step: Callable[[], None] | None) -> Iterator[_L
             yield _Line(reading, mean, first, last, True)
 
 
-def _slice_axis(spacing: tuple[float, float, float]) -> int:
+def slice_axis(spacing: tuple[float, float, float], stored: int) -> int:
+    """The axis along which a scanner's slices lie: that of the largest voxel size where it exceeds the others by half,
+    for a volume may have been stored anew, else the one along which slices follow each other in the file."""
     thickest = int(np.argmax(spacing))
     rest = [size for axis, size in enumerate(spacing) if axis != thickest]
-    return thickest if spacing[thickest] > 1.5 * max(rest) else 2
+    return thickest if spacing[thickest] > 1.5 * max(rest) else stored
 
 
 def displayed(voxels: npt.NDArray[Any], axis: int = 2) -> npt.NDArray[Any]:

@@ -20,7 +20,7 @@ from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malfor
 from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import is_long_number, is_ramp, printable_runs
+from core.privacy.patterns import is_measured, is_ramp, printable_runs, values_of
 from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
 from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words, plain_text
@@ -140,18 +140,21 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
         return _private(where, element)
     if element.VR in _BINARY_VRS:
         return _binary(where, element)
-    if element.VR == "IS" and is_long_number(element.keyword, str(element.value)):
-        return [Finding("number", where, mask(str(element.value)))]
+    if element.VR in ("IS", "DS"):
+        return _number(where, element, tokens)
     if element.VR not in _TEXT_VRS:
         return []
-    values = (
-        element.value
-        if isinstance(element.value, (list, tuple)) or hasattr(element.value, "append")
-        else [element.value]
-    )
-    text = "\\".join(str(value) for value in values)
+    text = "\\".join(str(value) for value in values_of(element))
     category = _category(element, text, tokens)
     return [Finding(category, where, mask(text))] if category else []
+
+
+def _number(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
+    """Findings of decimal strings: text in place of a number, more digits than a count has, or the patient's id."""
+    texts = [str(value) for value in values_of(element)]
+    if all(is_measured(element.keyword, text, tokens) for text in texts):
+        return []
+    return [Finding("number", where, mask("\\".join(texts)))]
 
 
 def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:

@@ -24,6 +24,7 @@ from core.load.limits import LIMITS, Limits, check_grid
 from core.privacy.text_place import PlaneBox, Planes
 
 _MAKER_UID = UID("2.25.188214353915417921470311935416286511237")
+_LEAST_HUE = 0.1
 _COLOUR_TABLES = ("RedPaletteColorLookupTableData", "LUTData")
 
 
@@ -32,12 +33,14 @@ class Frames:
     """Decoded pixels of one file.
 
     stored: (frames, rows, columns[, samples]), as stored, bits above the stored ones cleared. photometric: what the
-    values mean after decoding. planes: (frames, rows, columns) grey, brighter where a display is brighter.
+    values mean after decoding. planes: (frames, rows, columns) grey, brighter where a display is brighter. hues: of the
+    same shape, of pictures with colours: what tells apart two colours that are equally bright.
     """
 
     stored: npt.NDArray[Any]
     photometric: str
     planes: Planes
+    hues: tuple[Planes, ...] = ()
 
 
 def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
@@ -62,7 +65,8 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
         photometric = str(facts.get("photometric_interpretation") or photometric)
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))
     stored = _without_unused_bits(np.array(stored), dataset)
-    return Frames(stored, photometric, _grey(stored, photometric, dataset))
+    colours = apply_color_lut(stored, dataset) if photometric == "PALETTE COLOR" else stored
+    return Frames(stored, photometric, _grey(colours, photometric), _hues(colours, photometric))
 
 
 def _grey_frames(dataset: Dataset, syntax: UID, count: int) -> npt.NDArray[Any]:
@@ -110,14 +114,22 @@ def _without_unused_bits(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDAr
     return np.asarray((stored << shift) >> shift)
 
 
-def _grey(stored: npt.NDArray[Any], photometric: str, dataset: Dataset) -> Planes:
-    if photometric == "PALETTE COLOR":
-        return np.asarray(apply_color_lut(stored, dataset).mean(axis=-1), np.float32)
+def _grey(stored: npt.NDArray[Any], photometric: str) -> Planes:
     if stored.ndim == 4:
         return np.asarray(stored[..., 0] if photometric.startswith("YBR") else stored.mean(axis=-1), np.float32)
     if stored.dtype == np.int16 and photometric != "MONOCHROME1":
         return stored
     return np.asarray(-stored.astype(np.float32) if photometric == "MONOCHROME1" else stored, np.float32)
+
+
+def _hues(colours: npt.NDArray[Any], photometric: str) -> tuple[Planes, ...]:
+    """Cb and Cr, or red less green and blue less both; none where they hardly vary, as in grey pictures of a camera."""
+    if colours.ndim != 4 or colours.shape[-1] != 3:
+        return ()
+    one, two, three = np.moveaxis(colours.astype(np.float32), -1, 0)
+    hues = (two, three) if photometric.startswith("YBR") else (one - two, three - (one + two) / 2)
+    least = _LEAST_HUE * float(np.ptp(colours))
+    return tuple(hue for hue in hues if np.ptp(hue) > least)
 
 
 def blank(frames: Frames, dataset: Dataset, frame: int, boxes: Sequence[PlaneBox]) -> None:

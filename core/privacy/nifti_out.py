@@ -16,7 +16,7 @@ from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.nifti import layout
-from core.privacy.burned_in import displayed, find_all_text
+from core.privacy.burned_in import displayed, find_all_text, slice_axis
 from core.privacy.series_text import on_every_picture
 
 _NUMBERS = (
@@ -42,13 +42,18 @@ def open_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[An
     return header, voxels.astype(dtype.newbyteorder("<"), order="F")
 
 
-def canonical_voxels(voxels: npt.NDArray[Any], header: Any) -> Iterator[npt.NDArray[Any]]:
-    """Views of the volume, or of each volume of a series, on closest-canonical axes; writing to them writes through."""
+def canonical_voxels(voxels: npt.NDArray[Any], header: Any) -> Iterator[tuple[npt.NDArray[Any], int]]:
+    """Views of the volume, or of each volume of a series, on closest-canonical axes, with the axis of their slices.
+
+    Writing to them writes through.
+    """
     first, second, third = voxels.shape[:3]
-    axes, _ = canonical_axes(np.asarray(header.get_best_affine(), np.float64), (first, second, third))
+    axes, affine = canonical_axes(np.asarray(header.get_best_affine(), np.float64), (first, second, third))
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
+    along = slice_axis((float(x), float(y), float(z)), axes.order.index(2))
     flat = voxels.reshape(first, second, third, -1, order="F")
     for index in range(flat.shape[3]):
-        yield axes.apply(flat[..., index])
+        yield axes.apply(flat[..., index]), along
 
 
 def as_readable(view: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
@@ -71,9 +76,9 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0
-    for view in canonical_voxels(voxels, old):
-        planes = displayed(view)
-        places = on_every_picture(find_all_text(displayed(as_readable(view))), planes.shape[1:])
+    for view, along in canonical_voxels(voxels, old):
+        planes = displayed(view, along)
+        places = on_every_picture(find_all_text(displayed(as_readable(view), along)), planes.shape[1:])
         air = _air(view, old)
         for place in places:
             planes[:, place.top : place.bottom, place.left : place.right] = air

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import Any
 
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_LEAST_ID_DIGITS = 5
+"""Shorter ids are found among exposures and sizes by chance."""
+_MOST_COUNT_DIGITS = 6
 _NOBODY = frozenset(("anonymous", "anonymized", "none", "unknown"))
 
 
@@ -27,9 +33,16 @@ def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
     return [run.replace(b"\0", b"") for part in candidates for run in re.findall(pattern, part)]
 
 
-def is_long_number(keyword: str, text: str) -> bool:
-    """Whether an attribute that counts something (AcquisitionNumber) holds more digits than a count has."""
-    return keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > 6
+def is_measured(keyword: str, text: str, tokens: Collection[str]) -> bool:
+    """Whether a decimal string is a number, with no more digits than a count has where it is one, and not the patient's
+    id. tokens: case-folded words of the patient's name and id.
+
+    >>> is_measured("ExposureTime", "1000", ("84417",)), is_measured("ExposureTime", "84417", ("84417",))
+    (True, False)
+    """
+    own = len(text.strip()) >= _LEAST_ID_DIGITS and text.strip() in tokens
+    long = keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > _MOST_COUNT_DIGITS
+    return bool(NUMBER.fullmatch(text)) and not long and not own
 
 
 def is_ramp(run: bytes) -> bool:
@@ -40,3 +53,11 @@ def is_ramp(run: bytes) -> bool:
     """
     bends = [abs(run[index] - 2 * run[index - 2] + run[index - 4]) for index in range(4, len(run))]
     return sum(bend <= 2 for bend in bends) >= 0.8 * len(bends)
+
+
+def values_of(element: Any) -> list[Any]:
+    """The values of an element as a list, however many there are."""
+    value = element.value
+    if value is None or (isinstance(value, (str, bytes)) and not value):
+        return []
+    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]

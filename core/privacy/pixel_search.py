@@ -16,6 +16,7 @@ from core.privacy.images import decode
 from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
 from core.privacy.ocr import NoTextReader
 from core.privacy.reading import read_bounded
+from core.privacy.series_text import stackable
 from core.privacy.text_place import PlaneBox, Planes
 
 _STACK = 96
@@ -37,19 +38,17 @@ class PixelSearch:
         except Exception:  # decoders may raise anything on damaged pixels
             self._unreadable()
             return
-        if frames is None:
-            return
-        key = (*frames.planes.shape[1:], frames.planes.dtype)
-        self._waiting[key].append(frames.planes)
-        if sum(len(planes) for planes in self._waiting[key]) >= _STACK:
-            self._read(self._waiting.pop(key))
+        for key, planes in stackable(frames):
+            self._waiting[key].append(planes)
+            if sum(map(len, self._waiting[key])) >= _STACK:
+                self._read(self._waiting.pop(key))
 
     def add_nifti(self, entry: Entry) -> None:
         """Read one NIfTI volume. Raises NoTextReader."""
         try:
             header, voxels = open_nifti(entry.read(0, None), limits=self._limits)
-            for view in canonical_voxels(voxels, header):
-                boxes = find_burned_in_text(as_readable(view))
+            for view, along in canonical_voxels(voxels, header):
+                boxes = find_burned_in_text(as_readable(view), axis=along)
                 for box in boxes:
                     self._keep("a volume", box.masked)
         except NoTextReader:

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any
 
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.privacy.dicom import TECHNICAL_TEXT
-from core.privacy.patterns import is_long_number
+from core.privacy.patterns import NUMBER, is_measured, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
 from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
@@ -27,7 +27,9 @@ _CODES = {
     "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,
     "X/Z": table.X_Z_TAGS, "X/D": table.X_D_TAGS, "X/Z/D": table.X_Z_D_TAGS, "X/Z/U*": table.X_Z_U_STAR_TAGS,
 }  # fmt: skip
-_CHARACTERISTICS = frozenset(("PatientSex", "PatientAge", "PatientSize", "PatientWeight", "SmokingStatus"))
+_CHARACTERISTICS = frozenset(
+    "PatientSex PatientSexNeutered PatientAge PatientSize PatientWeight SmokingStatus PregnancyStatus".split()  # noqa: SIM905
+)
 _BYTES_KEPT = frozenset(
     """
     PixelData FloatPixelData DoubleFloatPixelData LUTData RedPaletteColorLookupTableData
@@ -35,7 +37,7 @@ _BYTES_KEPT = frozenset(
     """.split()  # noqa: SIM905
 )
 _SEX = frozenset(("M", "F", "O"))
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_CHOICES = {"SmokingStatus": ("YES", "NO", "UNKNOWN"), "PatientSexNeutered": ("ALTERED", "UNALTERED")}
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
 _LOCAL_SCHEME = "99"
 """Private designators start so (PS3.16, 8.2); their codes may be numbers of any kind, even in a public form."""
@@ -43,6 +45,9 @@ _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
 _BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 _DATES = frozenset(("DA", "DT"))
 _WHOLE_NUMBERS = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"))
+_NUMERIC = _WHOLE_NUMBERS | {"DS", "IS"}
+_REMOVED = "REMOVED"
+_DUMMIES = {"ContrastBolusAgent": "CONTRAST", "SegmentLabel": _REMOVED}
 OPTIONS = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113101", "Clean Pixel Data Option"),
@@ -128,9 +133,9 @@ def _cleaned(element: Any, rules: Rules) -> Any:
 def _listed(code: str, keyword: str, element: Any, rules: Rules) -> Any:
     """Attributes of the table: descriptors keep plain words, others go, or stay empty where they must be present."""
     if is_descriptor(keyword):
-        text = _texts(element, rules)
+        text = _described(keyword, code, element, rules)
         if text or not code.startswith("X"):
-            return text
+            return text or ""
     if code.startswith("X") or (element.VR in _BYTES) or element.VR in _WHOLE_NUMBERS:
         return None
     return Sequence([]) if element.VR == "SQ" else ""
@@ -144,14 +149,25 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
     if vr in _BYTES or " or " in vr:
         return element.value if keyword in _BYTES_KEPT or vr == "US or SS" else None
     if vr in _WHOLE_NUMBERS:
-        return element.value
+        return element.value if _NUMERIC & set(dictionary_VR(element.tag).split(" or ")) else None
     if vr in ("DS", "IS"):
         numbers = [str(value) for value in values_of(element)]
-        good = all(_NUMBER.fullmatch(text) and not is_long_number(keyword, text) for text in numbers)
-        return element.value if good else None
-    if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword)):
+        good = all(is_measured(keyword, text, rules.tokens) for text in numbers)
+        return (element.value if numbers else "") if good else None
+    if vr in _TEXT and is_descriptor(keyword):
+        return _described(keyword, "", element, rules) or ""
+    if vr in _TEXT and (keyword in TECHNICAL_TEXT or vr == "CS"):
         return _texts(element, rules) or ""
     return None
+
+
+def _described(keyword: str, code: str, element: Any, rules: Rules) -> Any:
+    """The plain words of a descriptor; where none is left of one that must say something, one that says no more than
+    that: an agent of contrast was given, a segment has a label."""
+    text = _texts(element, rules)
+    if text or not values_of(element):
+        return text
+    return _DUMMIES.get(keyword, _REMOVED if code == "D" else None)
 
 
 def _characteristic(keyword: str, element: Any) -> Any:
@@ -163,9 +179,9 @@ def _characteristic(keyword: str, element: Any) -> Any:
         if not re.fullmatch(r"\d{3}[DWMY]", text):
             return None
         return None if text.endswith("Y") and int(text[:3]) > 89 else text
-    if keyword == "SmokingStatus":
-        return text if text in ("YES", "NO", "UNKNOWN") else None
-    return element.value if _NUMBER.fullmatch(text) else None
+    if keyword in _CHOICES:
+        return text if text in _CHOICES[keyword] else None
+    return element.value if NUMBER.fullmatch(text) else None
 
 
 def _temporal(keyword: str, element: Any, rules: Rules) -> Any:
@@ -194,11 +210,3 @@ def _texts(element: Any, rules: Rules) -> Any:
     if element.keyword == "SpecificCharacterSet":
         return element.value if kept == values else None
     return None if not any(kept) else kept if len(kept) > 1 else kept[0]
-
-
-def values_of(element: Any) -> list[Any]:
-    """The values of an element as a list, however many there are."""
-    value = element.value
-    if value is None or (isinstance(value, (str, bytes)) and not value):
-        return []
-    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]

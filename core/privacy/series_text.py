@@ -6,7 +6,7 @@ A name is written into every picture of a series, and is often legible where the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from core.privacy.burned_in import find_all_text, merged
 from core.privacy.images import Frames
-from core.privacy.text_place import PlaneBox, lengthened
+from core.privacy.text_place import PlaneBox, Planes, lengthened
 
 MOST_TEXT = 0.25
 """Share of a picture; where text covers more, the picture is a document."""
@@ -84,17 +84,22 @@ def _apart(files: Sequence[Frames | None]) -> tuple[set[int], list[dict[int, lis
     return pages | set(full), found
 
 
+def stackable(frames: Frames | None) -> Iterator[tuple[tuple[Any, ...], Planes]]:
+    """Every view of a file's pictures, with what those have in common that may be read as one stack."""
+    for number, planes in enumerate((frames.planes, *frames.hues) if frames is not None else ()):
+        yield (number, *planes.shape[1:], planes.dtype), planes
+
+
 def text_in_files(files: Sequence[Frames | None]) -> list[dict[int, list[PlaneBox]]]:
     """Text boxes by frame for each file; files of one picture size are searched as one stack. Raises NoTextReader."""
     found: list[dict[int, list[PlaneBox]]] = [{} for _ in files]
-    sizes: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    stacks: dict[tuple[Any, ...], list[tuple[int, Planes]]] = defaultdict(list)
     for index, frames in enumerate(files):
-        if frames is not None:
-            sizes[(*frames.planes.shape[1:], frames.planes.dtype)].append(index)
-    for indices in sizes.values():
-        planes = [files[index].planes for index in indices]  # type: ignore[union-attr]
-        owners = [(index, frame) for index, part in zip(indices, planes) for frame in range(len(part))]
-        for box in find_all_text(np.concatenate(planes)):
+        for key, planes in stackable(frames):
+            stacks[key].append((index, planes))
+    for stack in stacks.values():
+        owners = [(index, frame) for index, planes in stack for frame in range(len(planes))]
+        for box in find_all_text(np.concatenate([planes for _, planes in stack])):
             for index, frame in owners[box.first : box.last + 1]:
                 found[index].setdefault(frame, []).append(replace(box, first=frame, last=frame))
     return found

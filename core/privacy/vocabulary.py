@@ -47,8 +47,8 @@ _DEFINED = frozenset(
     compressed uncompressed conversion ratio quality factor baseline irreversible reversible deidentified anonymized
     details annexe dates descriptions keep identifiers uids demographics manufacturer private retired dcanon dcdtchg
     change changes dicom basic application confidentiality profile clean retain option options temporal information
-    omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin telebrix gadovist applied angiogram mips
-    lungenembolie imar wb loc cont
+    omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin telebrix gadovist applied gtv ctv ptv oar
+    cord angiogram mips lungenembolie imar wb loc cont
     cleaned 0012 0062 0063 0064 isovue omniscan optiray xenetix gastrografin oral intravenous iv ml nacl saline
     """.split()  # noqa: SIM905
 )
@@ -198,7 +198,8 @@ def is_surname(word: str) -> bool:
 
 def is_descriptor(keyword: str) -> bool:
     """Whether an attribute describes the examination in free text, which Clean Descriptors keeps where it is plain."""
-    return "Description" in keyword or keyword in ("ProtocolName", "ContrastBolusAgent", "ReasonForStudy")
+    named = ("ProtocolName", "ContrastBolusAgent", "ReasonForStudy", "ROIName")
+    return "Description" in keyword or keyword.endswith("Label") or keyword in named
 
 
 def own_words(name: str, number: str) -> frozenset[str]:

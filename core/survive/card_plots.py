@@ -81,14 +81,14 @@ def _group_points(
     )
 
 
-def calibration_words(horizon: Mapping[str, Any]) -> str:
-    """The calibration of one horizon in a sentence, also the figure's alternative text."""
+def calibration_words(horizon: Mapping[str, Any], who: str = "held-out patients") -> str:
+    """The calibration of one horizon in a sentence, also the figure's alternative text; who: on whom it is told."""
     calibration = horizon.get("calibration")
     if not calibration:
         return str(horizon.get("reason", "No calibration was computed for this horizon."))
     ratio = calibration["observed_expected"]
     return (
-        f"By day {int(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']:,} held-out patients "
+        f"By day {int(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']:,} {who} "
         f"had the event (Kaplan-Meier) and {_percent(ratio['expected'])} were predicted to: observed / expected "
         f"{with_interval(ratio, 'ratio', 2)}; mean absolute error of the predicted risk (ICI) "
         f"{_percent(calibration['ici'])}."

@@ -48,7 +48,7 @@ def source_files(source: Source) -> SourceFiles:
     found: list[Entry] = []
     others: list[Any] = []
     for part in source if isinstance(source, list) else [source]:
-        if isinstance(part, (str, Path)) and Path(part).is_dir():
+        if isinstance(part, (str, Path)) and os.path.isdir(part):
             found += _folder_files(Path(part))
         else:
             others.append(part)

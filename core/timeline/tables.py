@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -154,7 +155,7 @@ def _words(entries: Sequence[Entry]) -> dict[str, str]:
 
 def _metadata_folder(path: Path | None) -> list[Entry]:
     """The description files of the MEDS data set that a shard up to three levels inside it belongs to."""
-    for folder in list(path.parents)[:3] if path and path.is_file() else []:
+    for folder in list(path.parents)[:3] if path and os.path.isfile(path) else []:
         beside = [folder / "metadata" / name for name in (_DATASET, _CODES)]
         if any(file.is_file() for file in beside):
             return [file_entry(file) for file in beside if file.is_file()]

@@ -1,11 +1,12 @@
-"""The files that a reader can take away, made in memory on the click."""
+"""The files that a reader can take away, made in memory when asked for, each once for what is on screen."""
 
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from core.export.bundle_view import BundleView
@@ -13,6 +14,10 @@ from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figu
 from core.export.files import saliency_nifti
 from core.export.provenance import curve_record, provenance, to_json
 from core.records import CaseReview, CtStudy, Timeline
+
+Tell = Callable[[float, str], None]
+ZIP_WORDS = "All in one zip"
+SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +33,9 @@ class Exports:
     review: CaseReview
     bundle: BundleView
     view: Mapping[str, Any]
+    _made: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
+    """What was made last of each name, with the look it was made of."""
+    _making: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,18 +61,30 @@ class Exports:
 
     def file(self, name: str) -> bytes:
         """One of `names`, in memory."""
-        return self._file(name, self.inputs())
+        return self._once(name, self.inputs())
 
-    def archive(self) -> bytes:
-        """All of `names` as one zip in memory, of one view; every picture and map with its sidecar."""
-        inputs, buffer = self.inputs(), io.BytesIO()
-        record = provenance(inputs)
+    def archive(self, inputs: FigureInputs, tell: Tell) -> bytes:
+        """All of `names` as one zip in memory, of one view; every picture and map with its sidecar.
+
+        tell: called with (share done, words) before each file.
+        """
+        record, buffer = provenance(inputs), io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in self.names:
-                archive.writestr(name, self._file(name, inputs))
+            for done, name in enumerate(self.names):
+                tell(done / len(self.names), f"{ZIP_WORDS}: file {done + 1} of {len(self.names)}, {name}")
+                archive.writestr(name, self._once(name, inputs))
                 if not name.endswith(".json"):
                     archive.writestr(f"{name}.json", to_json({**record, "file": name}))
         return buffer.getvalue()
+
+    def _once(self, name: str, inputs: FigureInputs) -> bytes:
+        """A file of this look; made only where it was not the last made of its name, one at a time."""
+        look = None if name in SAME_IN_EVERY_VIEW else _look(inputs)
+        with self._making:
+            before = self._made.get(name)
+            if before is None or before[0] != look:
+                before = self._made[name] = (look, self._file(name, inputs))
+            return before[1]
 
     def _file(self, name: str, inputs: FigureInputs) -> bytes:
         if name == "saliency.nii.gz" and self.study is not None and self.review.saliency is not None:
@@ -74,6 +94,11 @@ class Exports:
         if name == "provenance.json":
             return to_json(provenance(inputs)).encode()
         return figure_bytes(inputs, cast("Format", name.rsplit(".", 1)[-1]))
+
+
+def _look(inputs: FigureInputs) -> object:
+    """All of the inputs that the viewer can change."""
+    return inputs.window_hu, inputs.slice_ijk, inputs.threshold, inputs.opacity, inputs.inverted
 
 
 def _inside(index: int, count: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from core.load import SeriesSummary
 from core.privacy import Finding
@@ -68,14 +69,22 @@ def series_html(item: SeriesSummary, number: int, studies: int, made: CtStudy | 
 
 def findings_html(findings: Sequence[Finding]) -> str:
     """Table of category, place and masked value."""
-    rows = "".join(
-        f"<tr><td>{escape(f.category)}</td><td>{escape(f.where)}</td><td>{escape(f.masked)}</td></tr>"
-        for f in sorted(findings, key=lambda f: (f.category, f.where))[:PLACES_SHOWN]
-    )
+    found = sorted((_kind(f), f.where, f.masked) for f in findings)[:PLACES_SHOWN]
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(word)}</td>' for word in words)}</tr>" for words in found)
     more = len(findings) - PLACES_SHOWN
     rest = f"<p>and {more:,} more places</p>" if more > 0 else ""
     head = "<tr><th>What</th><th>Where</th><th>Value, masked</th></tr>"
     return f'<table class="found"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
+
+
+def _kind(finding: Finding) -> str:
+    """What was found; of the dates of a DICOM file, those that tell an hour only are called so.
+
+    >>> _kind(Finding("date", "(0008,0030) StudyTime", "")), _kind(Finding("date", "(0008,0020) StudyDate", ""))
+    ('time of day', 'date')
+    """
+    tag = tag_for_keyword(finding.where.rsplit(" ", 1)[-1]) if finding.category == "date" else None
+    return "time of day" if tag is not None and dictionary_VR(tag) == "TM" else finding.category
 
 
 def columns_html(columns: Sequence[ColumnFound]) -> str:

@@ -72,7 +72,7 @@ def pack_volume(study: CtStudy, window_hu: tuple[int, int], *, limit_bytes: int 
     if shape != study.shape:
         voxels = np.round(block_mean(voxels, shape)).astype(np.int16)
         small, full = (" x ".join(map(str, grid)) for grid in (shape, study.shape))
-        note = f"Shown at {small} voxels: the study of {full} is too large to show. The models read all of it."
+        note = f"Shown at {small} voxels, of {full} that are too many to show; the models read them all."
     ratio = np.array(study.shape) / np.array(shape)
     affine = study.affine_mm @ np.vstack([np.column_stack([np.diag(ratio), (ratio - 1) / 2]), [0, 0, 0, 1]])
     header = {

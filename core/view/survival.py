@@ -52,7 +52,7 @@ def curve_figure(
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, shown_days(review), _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
+    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 46})
 
 
 def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
@@ -96,7 +96,13 @@ def _add_horizon(figure: go.Figure, review: CaseReview, colour: str) -> None:
     if np.isfinite(survival):
         marker = {"size": 11, "color": colour, "line": {"color": "#ffffff", "width": 2}}
         figure.add_scatter(
-            x=[day], y=[100 * survival], mode="markers", marker=marker, hoverinfo="skip", showlegend=False
+            x=[day],
+            y=[100 * survival],
+            mode="markers",
+            marker=marker,
+            cliponaxis=False,
+            hoverinfo="skip",
+            showlegend=False,
         )
 
 
@@ -110,7 +116,7 @@ def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Seque
         xref="paper",
         yref="paper",
         xshift=-24,
-        yshift=-34,
+        yshift=-37,
         showarrow=False,
         xanchor="right",
         text="at risk",
@@ -125,7 +131,7 @@ def _add_axis_title(figure: go.Figure) -> None:
 
 
 def _margin_note(figure: go.Figure, day: float, text: str) -> None:
-    figure.add_annotation(x=day, y=0, yref="paper", yshift=-34, showarrow=False, text=text, font={"size": 11})
+    figure.add_annotation(x=day, y=0, yref="paper", yshift=-37, showarrow=False, text=text, font={"size": 11})
 
 
 def _free_place(figure: go.Figure, end_days: float, half: float) -> tuple[float, float]:
@@ -146,7 +152,7 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
         text="<br>".join(marks),
         showarrow=False,
         opacity=0.72,
-        font={"size": 15},
+        font={"size": 13},
     )
 
 
@@ -158,6 +164,7 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
         "xaxis": {
             "range": [0, shown_days(review)],
             "tickangle": 0,
+            "ticklabelstandoff": 3,
             "tickvals": list(ticks),
             "ticktext": [tick_label(day) for day in ticks],
             "fixedrange": True,

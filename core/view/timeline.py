@@ -20,6 +20,8 @@ from core.words import true_minus
 
 BINS = 420
 FUTURE_SHARE = 0.13
+FEWEST_LANES = 4
+"""A chart of fewer lanes is as high as one of so many, so that its axis keeps its place."""
 LABEL_DAYS = Callable[[float], str]
 
 
@@ -81,7 +83,8 @@ def timeline_figure(
             customdata=[""],
         )
     figure.update_layout(**_layout(lanes, span_days))
-    return finish(figure, ink=ink, height=58 + 25 * len(lanes), margin={"l": 98, "r": 8, "t": 4, "b": 42})
+    height = 58 + 25 * max(len(lanes), FEWEST_LANES)
+    return finish(figure, ink=ink, height=height, margin={"l": 98, "r": 8, "t": 4, "b": 42})
 
 
 def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool], str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -78,15 +79,6 @@ def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]
     return lines
 
 
-def escape_markdown(text: str) -> str:
-    """Text that Markdown leaves as it is.
-
-    >>> escape_markdown("a*b_c")
-    'a\\\\*b\\\\_c'
-    """
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-!|<>$:~" else letter for letter in text)
-
-
 def notices_html(notices: Iterable[Notice]) -> str:
     """Every notice, most serious first: icon, level in words, sentence."""
     ordered = by_level(notices)
@@ -105,11 +97,15 @@ def _note(level: str, text: str, listed_after: str = "") -> str:
 
 
 def _listed(text: str, mark: str) -> str:
-    """A sentence of several reasons with each reason on a line of its own; one reason stays in the sentence."""
-    head, _, reasons = text.partition(mark)
-    if "; " not in reasons:
+    """A sentence of several reasons with each reason on a line of its own; one reason stays in the sentence.
+
+    A reason begins with what it is about and a colon; a semicolon inside of one parts nothing.
+    """
+    head, _, told = text.partition(mark)
+    reasons = re.split(r"; (?=[A-Za-z ]+: )", told.strip().removesuffix("."))
+    if len(reasons) == 1:
         return escape(text)
-    lines = "".join(f"<li>{escape(reason)}</li>" for reason in reasons.strip().removesuffix(".").split("; "))
+    lines = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return f"{escape(head + mark)}<ul>{lines}</ul>"
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import streamlit as st
 
 from core import session
 from core.errors import UserFacingError
-from core.intake import Case
+from core.intake import Case, Job
 from core.records import CaseReview
+from core.view.exporting import ZIP_WORDS, Exports
+from core.view.loading import size_words
 from core.view.words import error_html
+from pages._parts import watching
 from pages._parts.header import Asked
 
 KINDS = {
@@ -24,11 +28,12 @@ KINDS = {
 }
 BURNED_IN = "At the slice and window on screen; notice, model, method and versions are burned in."
 WAITING = "Ready once the saliency is computed, or stopped."
+READY = "The zip shows the slice and window that were on screen when it was asked for."
 
 
 @st.fragment
 def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None:
-    """One row of download buttons; files are made on the click, at the slice and window on screen.
+    """One row of buttons; files are made on the click, at the slice and window on screen.
 
     waiting: the saliency is still being computed; nothing is made without it before that is over or stopped.
     """
@@ -36,14 +41,36 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
         _blocked(refusal)
         return
     files = session.exports(case, asked.model.key, review)
+    job = session.zipping().of(files)
+    busy = job is not None and job.running
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="export"):
         st.html('<h2 class="section">Export</h2>', width="content")
         coming = {"saliency.nii.gz"} if waiting else set()
         for name, (title, mime) in KINDS.items():
             if name in {*files.names, *coming}:
-                _button(title, name, mime, partial(files.file, name), waiting)
-        _button("All in one zip", "case_review.zip", "application/zip", files.archive, waiting)
-        st.caption(WAITING if waiting else BURNED_IN)
+                _button(title, name, mime, partial(files.file, name), waiting or busy)
+        _zip(files, job, waiting or busy)
+        if job is not None and busy:
+            _under_way(job)
+        else:
+            st.caption(WAITING if waiting else READY if job and job.result else BURNED_IN)
+    if job is not None and not busy and job.error:
+        st.html(error_html(job.error))
+
+
+def _zip(files: Exports, job: Job[bytes] | None, closed: bool) -> None:
+    """The button that has everything made as one zip, then the one that saves it."""
+    st.button(ZIP_WORDS, key="make_zip", disabled=closed, on_click=session.zipping().start, args=(files,))
+    if job is not None and (made := job.result) is not None:
+        title = f"Save the zip, {size_words(len(made))}"
+        _button(title, "case_review.zip", "application/zip", lambda: made, closed, kind="primary")
+
+
+def _under_way(job: Job[bytes]) -> None:
+    """How far the zip is, and a way to do without it."""
+    zipping = session.zipping()
+    with st.container(key="zip_under_way"):
+        watching.draw(job, lambda: zipping.job is job, zipping.drop, key="cancel_zip", label="Cancel")
 
 
 def _blocked(refusal: UserFacingError) -> None:
@@ -53,9 +80,17 @@ def _blocked(refusal: UserFacingError) -> None:
         st.page_link("pages/load.py", label="Go to Load", icon=":material/arrow_forward:")
 
 
-def _button(title: str, name: str, mime: str, make: Callable[[], bytes], waiting: bool) -> None:
+def _button(
+    title: str,
+    name: str,
+    mime: str,
+    make: Callable[[], bytes],
+    closed: bool,
+    kind: Literal["primary", "secondary"] = "secondary",
+) -> None:
+    key, file_name = f"export_{name}", _tagged(name)
     st.download_button(
-        title, make, file_name=_tagged(name), mime=mime, on_click="ignore", key=f"export_{name}", disabled=waiting
+        title, make, file_name=file_name, mime=mime, on_click="ignore", key=key, disabled=closed, type=kind
     )
 
 

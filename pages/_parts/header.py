@@ -13,7 +13,8 @@ from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import Task
 from core.view.choices import METHOD_WORDS, ModelChoice
-from core.view.words import case_line, escape_markdown, time_zero
+from core.view.loading import facts_html
+from core.view.words import case_line, time_zero
 
 OWN = "own"
 METHODS_HELP = "\n".join(f"- **{CARDS[name].title}**: {words}" for name, words in METHOD_WORDS.items())
@@ -63,8 +64,7 @@ def draw(case: Case) -> Asked | None:
 
 def _about(case: Case) -> None:
     with st.popover("About", help="What was loaded, and every note about it"):
-        for line in session.described(case.study, case.timeline):
-            st.markdown(escape_markdown(line))
+        st.html(facts_html(session.described(case.study, case.timeline)))
 
 
 def _chosen_task(case: Case, tasks: list[str]) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,10 +18,9 @@ from core.records import CaseReview
 from core.underway import Question
 from core.view.packing import map_label
 from core.view.words import empty_html
-from pages._parts import quality, survival
+from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
 
-WATCHES = count()
 AT_ONCE_S = 0.3
 """A saliency that takes no longer is waited for; the page is then drawn once and not twice."""
 
@@ -128,25 +126,8 @@ def no_map(answer: Answer) -> str:
 
 
 def watch(answer: Answer) -> None:
-    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there.
-
-    Every run of the page has a watch of its own name: what a timer of the run before still asks is then no question to
-    Streamlit, which would start a run for it and drop what this one has not sent yet.
-    """
-
-    def watched() -> None:
-        _watch(answer)
-
-    watched.__qualname__ = f"watched_{next(WATCHES)}"
-    st.fragment(watched, run_every=0.5)()
-
-
-def _watch(answer: Answer) -> None:
-    job, review = answer.job, answer.review
-    if job is None or review is None or not job.running or session.answers().underway.job is not job:
-        st.rerun()
-    share, words = job.progress
-    line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
-    seconds = time.monotonic() - job.started
-    line.progress(share, f"{words}, risk by {duration(review.horizon_days)}: {share:.0%}, {seconds:.0f} s")
-    button.button("Stop", key="stop", on_click=session.answers().underway.stop)
+    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there."""
+    job, review, underway = answer.job, answer.review, session.answers().underway
+    if job is not None and review is not None:
+        told = f"{{words}}, risk by {duration(review.horizon_days)}: {{share:.0%}}"
+        watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told)

@@ -247,6 +247,14 @@ def test_a_masked_background_is_told() -> None:
     assert any("42% of voxels are exactly 0 HU" in note for note in notes)
 
 
+def test_values_that_were_squeezed_into_eight_bits_are_told() -> None:
+    """In steps of 9.6 HU, rounded to 9 and 10."""
+    hu = body(positions(BODY.affine_ras, BODY.shape))
+    squeezed = np.rint((hu + 1024) / 9.6) * 9.6 - 1024
+    said = [" ".join(load_study(("scan.nii", nifti_file(BODY, data=data))).notes) for data in (hu, squeezed)]
+    assert ["8-bit export" in notes for notes in said] == [False, True]
+
+
 @pytest.mark.parametrize(("unit", "edge", "lifted"), [(3, 2000.0, True), (3, 2.0, False), (1, 0.002, True)])
 def test_units_are_offered_to_be_converted_only_where_that_gives_voxels_of_a_ct(
     unit: int, edge: float, lifted: bool

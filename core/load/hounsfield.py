@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.intp]
 _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
-_FEWEST_LEVELS = 8
+_FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
 """The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
 values of so many bits, the share that metal at a scanner's limit leaves far behind."""
@@ -251,6 +251,8 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:
         notes.append(f"Values come in steps of {grain} HU; the data may have passed through an 8-bit export.")
+    elif len(levels) <= _LEVELS_8_BIT and np.median(np.diff(levels)) > 2:
+        notes.append(f"Only {len(levels)} different values occur; the data may have passed through an 8-bit export.")
     if notice := _masked(levels, counts):
         notes.append(notice)
     return notes

@@ -249,9 +249,8 @@ def test_a_masked_background_is_told() -> None:
 
 def test_values_that_were_squeezed_into_eight_bits_are_told() -> None:
     """In steps of 9.6 HU, rounded to 9 and 10."""
-    hu = body(positions(BODY.affine_ras, BODY.shape))
-    squeezed = np.rint((hu + 1024) / 9.6) * 9.6 - 1024
-    said = [" ".join(load_study(("scan.nii", nifti_file(BODY, data=data))).notes) for data in (hu, squeezed)]
+    squeezed = np.rint((GRID.hu() + 1024) / 9.6) * 9.6 - 1024
+    said = [" ".join(load_study(("scan.nii", nifti_file(GRID, data=hu))).notes) for hu in (GRID.hu(), squeezed)]
     assert ["8-bit export" in notes for notes in said] == [False, True]
 
 

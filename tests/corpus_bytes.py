@@ -119,7 +119,16 @@ def broken_stream(syntax: str, change):
     return lambda: with_one(encoded(syntax), change)
 
 
+def both(syntax: str, change=None) -> Files:
+    """Every file uncompressed and once more, in another transfer syntax."""
+    plain, other = series(grid=WIDE), series(grid=WIDE, syntax=syntax) if syntax == IMPLICIT else encoded(syntax)
+    if change:
+        plain = with_one(plain, change)
+    return [*plain, *((f"again/{name}", data) for name, data in other)]
+
+
 HALF = 0.5
+TWICE = {"words": "Damaged and unreadable: 1"}
 STRUCTURE = cases("bytes", {
     **{f"cut to {size}": (cut_to(size), "refuse") for size in (0, 1, 100, 131, 140, 200, 400, 700, 1000)},
     **{f"cut by {size}": (cut_by(size), "refuse") for size in (1, 2, 500, 959, 961, 972, 980)},
@@ -157,8 +166,11 @@ STRUCTURE = cases("bytes", {
     "VR unknown": (one(overwrite(0x00080060, 4, b"ZZ")), "either"),
     "VR of zeros": (one(overwrite(0x00080060, 4, b"\0\0")), "refuse"),
     "VR wrong but known": (one(overwrite(0x00280030, 4, b"LO")), "right"),
-    "rows twice": (one(insert(0x00280011, element(0x00280010, b"US", b"\x18\0"))), "either"),
-    "position twice": (one(insert(0x00200037, element(0x00200032, b"DS", b"1\\2\\3 "))), "either"),
+    "rows twice": (one(insert(0x00280011, element(0x00280010, b"US", b"\x18\0"))), "refuse", TWICE),
+    "rows twice alike": (one(insert(0x00280011, element(0x00280010, b"US", b"\x14\0"))), "right"),
+    "position twice": (one(insert(0x00200037, element(0x00200032, b"DS", b"1\\2\\3 "))), "refuse", TWICE),
+    "pixel size twice, first out of order": (
+        one(insert(0x00200037, element(0x00280030, b"DS", b"1\\1 "))), "refuse", TWICE),
     "group length element": (one(insert(0x00080016, element(0x00080000, b"UL", b"\0\1\0\0"))), "either"),
     "meta length wrong": (one(lambda b: b[:140] + b"\x10\0\0\0" + b[144:]), "either"),
     "no preamble": (lambda: [(name, bare(data, meta=True)) for name, data in series()], "right"),
@@ -222,6 +234,14 @@ def exchanged_edges(syntax: str) -> Files:
         out.append((name, target.getvalue()))
     return out
 
+
+COPIES = cases("copies", {
+    "uncompressed and implicit": (lambda: both(IMPLICIT), "right"),
+    "uncompressed and JPEG 2000": (lambda: both(J2K), "right"),
+    "uncompressed and RLE": (lambda: both(RLE), "right"),
+    "uncompressed and JPEG 2000, one pixel changed": (
+        lambda: both(J2K, lambda b: b[:-300] + bytes([b[-300] ^ 1]) + b[-299:]), "refuse", {"words": "differ"}),
+}, grids=(WIDE,))  # fmt: skip
 
 STREAMS = cases("stream", {
     "RLE with rows and columns exchanged": (
@@ -291,4 +311,4 @@ GZIP = cases("gzip", {
         lambda: [("a.nii.gz", gzip.compress(nii()[0][1], 9))], "right"),
 })  # fmt: skip
 
-CASES = [*STRUCTURE, *STREAMS, *GZIP]
+CASES = [*STRUCTURE, *COPIES, *STREAMS, *GZIP]

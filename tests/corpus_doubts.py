@@ -77,6 +77,29 @@ def in_turns(hu: np.ndarray) -> np.ndarray:
     return hu
 
 
+def beside(*slices: slice | int, mm: float = 40.0) -> Callable[[np.ndarray], np.ndarray]:
+    """Slices of a second scan, of which the patient lay elsewhere, instead of the first one's."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu, other = hu.copy(), body(positions(BODY.affine_ras, BODY.shape) + [mm, 0, 0])
+        for chosen in slices:
+            hu[:, :, chosen] = other[:, :, chosen]
+        return hu
+
+    return change
+
+
+def again(number: int, place: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A slice once more, in place of another one."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = hu.copy()
+        hu[:, :, place] = hu[:, :, number]
+        return hu
+
+    return change
+
+
 def exchanged(slices: list[Dataset]) -> Files:
     """Twelve bits with the two bytes of each pixel exchanged."""
     for dataset in slices:
@@ -116,6 +139,12 @@ def stacks(dataset: Dataset, count: int = 2) -> None:
         frame.FrameContentSequence = item(StackID=str(1 + number % count))
 
 
+def technique(dataset: Dataset, name: str) -> None:
+    dataset.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence = item(
+        FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], VolumeBasedCalculationTechnique=name
+    )
+
+
 def linked(name: str) -> Files:
     """An archive in which one slice is a link."""
     files = [*series()]
@@ -135,6 +164,7 @@ def volume(change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Files:
 NOT_HU = {"words": "not Hounsfield"}
 LOST = {"words": "one value where the next slice"}
 MAPS = {"words": "maps"}
+JOINED = {"words": "two scans seem to be joined"}
 CASES: list[Case] = [
     *cases("doubt", {
         "body": (scan, "right"),
@@ -157,6 +187,20 @@ CASES: list[Case] = [
         "inner slice lost in part": (lambda: scan(emptied(47, 11)), "refuse", LOST),
         "last slice half lost as NIfTI": (lambda: volume(emptied(28, -1, 0)), "refuse", LOST),
         "two scans in turns": (lambda: scan(in_turns), "refuse", {"words": "take turns"}),
+        "two scans in turns, the second moved": (
+            lambda: scan(beside(slice(1, None, 2), mm=12)), "refuse", {"words": "take turns"}),
+        "two scans in turns in a part": (lambda: scan(beside(slice(8, 18, 2))), "refuse", {"words": "take turns"}),
+        "two scans in turns as NIfTI": (
+            lambda: volume(beside(slice(1, None, 2), mm=12)), "refuse", {"words": "take turns"}),
+        "two scans in turns by pairs": (
+            lambda: scan(beside(slice(2, None, 4), slice(3, None, 4))), "refuse", {"words": "joined there"}),
+        "every third slice of another scan": (
+            lambda: scan(beside(slice(1, None, 3))), "refuse", {"words": "Unlike both neighbours|take turns"}),
+        "the upper half of another scan": (lambda: scan(beside(slice(12, None))), "refuse", JOINED),
+        "the upper half of another scan as NIfTI": (lambda: volume(beside(slice(12, None))), "refuse", JOINED),
+        "two slices of another scan": (lambda: scan(beside(slice(11, 13))), "refuse", JOINED),
+        "the last two slices of another scan": (lambda: scan(beside(slice(22, None))), "refuse", JOINED),
+        "a slice twice": (lambda: scan(again(4, 6)), "refuse", {"words": "Identical to another one"}),
     }, grids=(BODY,), field=body),
     *cases("doubt", {
         "bytes exchanged in twelve bits": (lambda: exchanged(dicom_slices(GRID)), "refuse", {"words": "bytes"}),
@@ -167,6 +211,14 @@ CASES: list[Case] = [
         "one stack in one file": (lambda: file(lambda d: stacks(d, 1)), "right"),
         "map of iodine": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "DE_IODINE"])), "refuse", MAPS),
         "blood volume": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "PBV_LUNG"])), "refuse", MAPS),
+        "projection by its technique": (
+            lambda: series(setter(VolumeBasedCalculationTechnique="MAX_IP")), "refuse", {"words": "projections"}),
+        "projection by the technique of its frames": (
+            lambda: file(lambda d: technique(d, "MIN_IP")), "refuse", {"words": "projections"}),
+        "no technique": (lambda: file(lambda d: technique(d, "NONE")), "right"),
+        "no technique in one half": (
+            lambda: series(lambda i, d: setattr(d, "VolumeBasedCalculationTechnique", "NONE" if i < 8 else "")),
+            "right"),
         "reformat": (lambda: series(setter(ImageType=["DERIVED", "SECONDARY", "MPR"])), "right"),
         "tube voltage in two spellings": (
             lambda: series(lambda i, d: setattr(d, "KVP", "120" if i % 2 else "120.0")), "right"),

@@ -266,6 +266,13 @@ STRAY = [("notes.txt", b"seen by Quillon"), ("Thumbs.db", b"\xd0\xcf\x11\xe0" * 
          ("empty", b""), ("._Quillon1.dcm", b"\0\5\x16\7" * 40), ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(300)),
          ("VERSION", b"1"), ("data.json", b"{}")]  # fmt: skip
 
+
+def named_in(charset: str, name: str) -> Files:
+    """The series with the patient's name in a character set."""
+    return series(setter(SpecificCharacterSet=charset, PatientName=name))
+
+
+LATIN, UTF_8 = "ISO_IR 100", "ISO_IR 192"
 MIXED = cases("mixed", {
     "stray files": (lambda: [*series(), *STRAY], "right"),
     "dose screen in the series": (lambda: [*series(), screen()], "right"),
@@ -281,6 +288,16 @@ MIXED = cases("mixed", {
     "two patients by birth date": (lambda: half(PatientBirthDate="19500102"), "refuse", {"words": "different patient"}),
     "two patients in two series": (
         lambda: series() + series(setter(PatientID="PID9"), seed=3), "refuse", {"words": "different patient"}),
+    "one name in two character sets": (
+        lambda: named_in(LATIN, "Zyxw\u00f6v")[:8] + named_in(UTF_8, "Zyxw\u00f6v")[8:], "right"),
+    "two names in two character sets": (
+        lambda: named_in(LATIN, "Zyxw\u00f6v")[:8] + named_in(UTF_8, "Zyxw\u00e4v")[8:],
+        "refuse", {"words": "different patient names"}),
+    "a name in a second script in one half": (
+        lambda: named_in(UTF_8, "Zyxwv=\u738b^\u5c0f")[:8] + named_in(UTF_8, "Zyxwv")[8:], "right"),
+    "two names in a second script": (
+        lambda: named_in(UTF_8, "Zyxwv=\u738b")[:8] + named_in(UTF_8, "Zyxwv=\u674e")[8:],
+        "refuse", {"words": "different patient names"}),
     "one name in two spellings": (lambda: half(PatientName="QUILLON^ZYXWV^"), "right"),
     "name missing in one": (lambda: series(at(3, PatientName="")), "right"),
     "no identity": (lambda: series(setter(PatientName="", PatientID="", PatientBirthDate="")), "right"),

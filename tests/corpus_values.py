@@ -110,9 +110,15 @@ VALUES = cases("values", {
     "padding": (lambda: padded(-2000), "right", PAD),
     "padding far below": (lambda: padded(-32768), "right", PAD),
     "padding -3024 without its tag": (lambda: padded(-3024, tagged=False), "right", PAD),
-    "padding above tissue": (lambda: padded(32767), "either", PAD),
+    "padding above tissue": (lambda: padded(32767), "right", PAD),
     "unsigned padding above tissue": (
-        lambda: padded(65535, kind="<u2", BitsStored=16, HighBit=15), "either", PAD),
+        lambda: padded(65535, kind="<u2", BitsStored=16, HighBit=15), "right", PAD),
+    "padding at the top of 12 bits": (lambda: padded(4095, kind="<u2"), "right", PAD),
+    "padding at the top of 12 bits in 16": (
+        lambda: padded(4095, kind="<u2", BitsStored=16, HighBit=15), "right", PAD),
+    "padding brighter than bone": (lambda: padded(3000, kind="<u2"), "right", PAD),
+    "padding in a range above tissue": (
+        lambda: with_raw(padded(4090, kind="<u2", PixelPaddingRangeLimit=4095), 0x00280120, b"\xf0\x0f"), "right", PAD),
     "padding below what 16 bits hold": (
         lambda: with_raw(padded(-32768), INTERCEPT, b"-40"), "right", {**PAD, "field": lambda p: world_hu(p) - 40}),
     "padding is air": (lambda: padded(0, kind="<u2"), "right", {**PAD, "tolerance": 1.01}),

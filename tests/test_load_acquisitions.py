@@ -48,6 +48,38 @@ def test_acquisitions_in_turns_are_refused(case: str) -> None:
         load_study(series(edit))
 
 
+RECONSTRUCTIONS: dict[str, Edit] = {
+    "slice thicknesses": differing(SliceThickness=(5, 3)),
+    "reconstructed diameters": differing(ReconstructionDiameter=("352", "360")),
+    "filters": differing(FilterType=("BODY", "HEAD")),
+    "series numbers": differing(SeriesNumber=(3, 4)),
+    "series descriptions": differing(SeriesDescription=("arterial", "venous")),
+    "series times": differing(SeriesTime=("101112", "103112")),
+    "protocols": differing(ProtocolName=("thorax", "abdomen")),
+    "scanners": differing(StationName=("CT1", "CT2")),
+}
+
+
+@pytest.mark.parametrize("what", RECONSTRUCTIONS)
+def test_reconstructions_in_turns_are_refused(what: str) -> None:
+    with pytest.raises(UserFacingError, match=f"reconstructions take turns: their {what} differ"):
+        load_study(series(RECONSTRUCTIONS[what]))
+
+
+def test_reconstructions_that_follow_each_other_are_told_without_their_words() -> None:
+    notes = load_study(series(lambda i, d: setattr(d, "SeriesDescription", "Quillon" if i < 6 else "thorax"))).notes
+    assert "The slices have 2 series descriptions (10 and 6 images), as those of several scans do." in notes
+    assert "Quillon" not in " ".join(notes)
+
+
+def test_frames_of_two_reconstructions_in_turns_are_refused() -> None:
+    def sizes(rank: int) -> dict[str, object]:
+        return {"CTReconstructionSequence": item(ReconstructionDiameter=350.0 + 10 * (rank % 2))}
+
+    with pytest.raises(UserFacingError, match="take turns: their reconstructed diameters"):
+        load_study(file(lambda dataset: by_rank(dataset, sizes)))
+
+
 DIFFERENT_AGENTS: dict[str, Edit] = {
     "in turns": differing(ContrastBolusAgent=("", "Iomeron 400")),
     "one number after the other": lambda i, d: setter(
@@ -128,6 +160,13 @@ ORDINARY: dict[str, Edit] = {
     "agent missing in some": lambda i, d: setattr(d, "ContrastBolusAgent", "" if i < 3 else "Iomeron"),
     "contents made in no order": lambda i, d: setattr(d, "ContentTime", f"10{15 + i % 2}00"),
     "comments in no order": lambda i, d: setattr(d, "ImageComments", "AB"[i % 2]),
+    "numbers written in two ways": lambda i, d: setter(
+        SliceThickness=("2", "2.000")[i % 2], SeriesTime=("101112", "101112.000000")[i % 2]
+    )(i, d),
+    "description missing in some": lambda i, d: setattr(d, "SeriesDescription", "" if i % 2 else "thorax"),
+    "a diameter of one image": lambda i, d: setattr(d, "ReconstructionDiameter", 350 + (i == 5)),
+    "a time of the series in each image": lambda i, d: setattr(d, "SeriesTime", f"1011{i * 7 % COUNT:02d}"),
+    "exposure that follows the body": lambda i, d: setter(XRayTubeCurrent=100 + 50 * (i % 2), Exposure=i % 3)(i, d),
 }
 
 

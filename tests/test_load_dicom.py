@@ -169,6 +169,19 @@ def test_padding_becomes_air_with_a_note() -> None:
     assert (study.voxels_hu == -1024).sum() == 2 * 24 * 16
 
 
+def test_metal_with_the_value_of_bright_padding_is_kept() -> None:
+    """Padding reaches in from the ends of rows; the same value within the body is what the scanner measured."""
+    slices = dicom_slices(AXIAL, edit=lambda index, dataset: dataset.add_new(0x00280120, "US", 4095))
+    for dataset in slices:
+        pixels = np.frombuffer(dataset.PixelData, "<u2").copy().reshape(20, 24)
+        pixels[:2], pixels[2:, -3:], pixels[9, 10] = 4095, 4095, 4095
+        dataset.PixelData = pixels.tobytes()
+    study = load_study(named(slices))
+    assert (study.voxels_hu == -1024).sum() == (2 * 24 + 18 * 3) * 16
+    assert (study.voxels_hu == 3071).sum() == 16
+    assert any("Padding" in note for note in study.notes)
+
+
 def without(*indices: int):
     return [item for index, item in enumerate(dicom_slices(AXIAL)) if index not in indices]
 

@@ -9,12 +9,13 @@ import math
 import nibabel as nib
 import numpy as np
 import pytest
-from ct_factory import Grid, assert_right, nifti_file, rotated, world_hu
+from corpus_doubts import BODY, body
+from ct_factory import Grid, assert_right, nifti_file, positions, rotated, world_hu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
-from core.load import list_series, load_study
+from core.load import RepairableError, list_series, load_study
 from core.load.entry import memory_entry
 from core.load.nifti import read_nifti_header
 
@@ -236,3 +237,28 @@ def test_a_slight_turn_of_a_wide_volume_agrees_with_its_own_quaternion(seed: int
     image.set_sform(np.diag([-1.0, 1, 1, 1]) @ affine, 1)
     with pytest.raises(UserFacingError, match="contradict"):
         read_nifti_header(memory_entry("a.nii", image.to_bytes()))
+
+
+def test_a_masked_background_is_told() -> None:
+    """0 HU is water: what was cut away with it reads as tissue."""
+    hu = body(positions(BODY.affine_ras, BODY.shape))
+    hu[:30] = 0
+    notes = load_study(("scan.nii", nifti_file(BODY, data=hu))).notes
+    assert any("42% of voxels are exactly 0 HU" in note for note in notes)
+
+
+def test_values_that_were_squeezed_into_eight_bits_are_told() -> None:
+    """In steps of 9.6 HU, rounded to 9 and 10."""
+    squeezed = np.rint((GRID.hu() + 1024) / 9.6) * 9.6 - 1024
+    said = [" ".join(load_study(("scan.nii", nifti_file(GRID, data=hu))).notes) for hu in (GRID.hu(), squeezed)]
+    assert ["8-bit export" in notes for notes in said] == [False, True]
+
+
+@pytest.mark.parametrize(("unit", "edge", "lifted"), [(3, 2000.0, True), (3, 2.0, False), (1, 0.002, True)])
+def test_units_are_offered_to_be_converted_only_where_that_gives_voxels_of_a_ct(
+    unit: int, edge: float, lifted: bool
+) -> None:
+    data = nifti_file(GRID, sform=0, patch=[(123, "b", unit), (80, "3f", (edge, edge, edge))])
+    with pytest.raises(RepairableError) as caught:
+        load_study(("scan.nii", data))
+    assert caught.value.repairs == (("convert_units",) if lifted else ())

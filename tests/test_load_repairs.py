@@ -132,6 +132,12 @@ def test_no_volume_is_invented_across_a_huge_gap() -> None:
             continue
         with pytest.raises(UserFacingError, match="invented"):
             load_study(files, repairs=["resample_evenly"])
+        assert offered(files) == ("longest_run",)
+
+
+def test_a_gap_in_the_middle_is_not_bridged_by_half_a_volume() -> None:
+    files = at_positions(lambda index, place: place + [0, 0, 22.0 * (index >= GRID.shape[2] // 2)])
+    assert offered(files) == ("longest_run",)
 
 
 def test_a_form_is_chosen_on_request() -> None:

@@ -301,3 +301,9 @@ def test_damaged_bytes_never_raise_anything_else(series, where: int) -> None:
             assert "Expected:" in str(error)  # noqa: PT017
         else:
             assert study.shape == (24, 20, 16)
+
+
+@pytest.mark.parametrize("path", ["no such file", "a" * 5000, "a/" * 3000, "nul\0inside"], ids=len)
+def test_a_path_that_cannot_be_is_refused(path: str) -> None:
+    with pytest.raises(UserFacingError, match="no file or folder"):
+        load_study(path)

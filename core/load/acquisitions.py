@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
+from core.load.digests import RECONSTRUCTION
 
 _PAUSE_S = 10.0
 """Images taken with such a pause between them are of two acquisitions; a scan has none, a row of scans one at each."""
@@ -66,9 +67,24 @@ def refuse_mixed_acquisitions(images: Sequence[ImageHeader]) -> list[str]:
     several = max(len(set(labels) - {None}) for labels in (numbers, moments)) > 1
     if len(set(agents)) > 1 and (several or _take_turns([*agents])):
         raise _several("Slices of several acquisitions differ in the contrast agent that they name, if any.")
+    notes = _refuse_mixed_reconstructions(images)
     count = len(set(numbers) - {None})
     how = ", in turns; they were read as one scan because their images are counted through" if counted else ""
-    return [f"The slices were taken in {count} acquisitions{how}."] if count > 1 else []
+    return [f"The slices were taken in {count} acquisitions{how}.", *notes] if count > 1 else notes
+
+
+def _refuse_mixed_reconstructions(images: Sequence[ImageHeader]) -> list[str]:
+    """Raise where what one reconstruction shares takes turns along the body; notes where it differs otherwise."""
+    notes = []
+    for number, what in enumerate(RECONSTRUCTION.values()):
+        labels: Labels = [image.reconstruction[number] or None for image in images]
+        if _take_turns(labels):
+            raise _several(f"Slices of several reconstructions take turns: their {what} differ from slice to slice.")
+        counts = sorted(Counter(label for label in labels if label is not None).values(), reverse=True)
+        if len(counts) > 1 and counts[-1] >= _FEWEST_OF_ONE:
+            share = " and ".join(str(count) for count in counts[:4])
+            notes.append(f"The slices have {len(counts)} {what} ({share} images), as those of several scans do.")
+    return notes
 
 
 def _several(found: str) -> UserFacingError:

@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.foreign_slices import (
+    Distances,
+    jumps,
+    refuse_breaks,
+    refuse_two_in_turns,
+    repeated_slices,
+    shows_body,
+)
 from core.load.words import count_of
-
-Distances = npt.NDArray[np.float64]
 
 _TOGETHER = 8
 """Slices compared at once: fewer take longer, more leave the processor's cache."""
@@ -19,14 +25,11 @@ _PROBES = 20_000
 _WIDTH_RATIO = 0.5
 _HALVES_RATIO = 0.7
 _REFUSE_HU, _REFUSE_TYPICAL, _REFUSE_APART = 60.0, 2.5, 1.6
-_BREAK_HU, _BREAK_TYPICAL, _BREAK_SPREAD, _AIR_BELOW_HU = 60.0, 4.0, 0.25, -500
 _STRANGE_HU, _STRANGE_TYPICAL, _STRANGE_APART = 12.0, 4.0, 2.5
 """Real series reach 1.6 times the typical step and 0.83 times the distance of the two neighbours; where a slice
-leaves these figures far behind, a smaller difference is enough."""
-_ALONG_THE_BODY, _BODY_SHARE, _END_TYPICAL = 2, 0.02, 2.5
-_SWING_AGREE, _SWING_HU, _SWING_APART, _SWING_SLICES = 0.95, 2.0, 0.85, 20
-"""In real series slices are brighter and darker than the mean of their neighbours in no order (.50 to .59 agree with
-taking turns), and neighbours are .53 to .75 times as far apart as the slices around them."""
+leaves these figures far behind, a smaller difference is enough. Where every third slice is such a one, the typical step
+says nothing, and a large difference is enough."""
+_ALONG_THE_BODY, _END_TYPICAL, _AIR_BELOW_HU = 2, 2.5, -500
 _TAIL_HU, _TAIL_RATIO = 60.0, 3.0
 
 
@@ -50,19 +53,22 @@ def refuse_outlier_slices(
     nearer = np.minimum(step[:-1], step[1:])
     typical = float(np.median(step))
     odd = (nearer > _REFUSE_HU) & (nearer > _REFUSE_TYPICAL * typical) & (nearer > _REFUSE_APART * apart)
-    odd |= (nearer > _STRANGE_HU) & (nearer > _STRANGE_TYPICAL * typical) & (nearer > _STRANGE_APART * apart)
+    strange_hu = min(_REFUSE_HU, max(_STRANGE_HU, _STRANGE_TYPICAL * typical))
+    odd |= (nearer > strange_hu) & (nearer > _STRANGE_APART * apart)
     blank = (stack.reshape(len(stack), -1) == stack[:, :1, 0]).all(axis=1)
-    doubts = _unlike(nearer[odd]) + _jumps(stack, step, typical, blank)
-    if doubts and slice_axis == _ALONG_THE_BODY:
+    doubts = _unlike(nearer[odd]) + jumps(stack, step, typical, blank)
+    along = slice_axis == _ALONG_THE_BODY
+    refuse_two_in_turns(stack, np.where(blank[:-2] | blank[1:-1] | blank[2:], 0.0, nearer), apart)
+    if doubts and along:
         raise doubts[0]
+    notes = [doubt.found for doubt in doubts]
     _refuse_blank(stack, blank)
-    _refuse_two_in_turns(stack, float(np.median(nearer / np.maximum(apart, 1e-6))))
     _refuse_lost_tails(whole)
-    if measured:
-        _refuse_repeated_slices(whole, step)
+    notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     if compressed:
         _refuse_rough_slices(off)
-    return [doubt.found for doubt in doubts] + _strange_ends(step, typical) + _repetitions(step, blank)
+    notes += refuse_breaks(stack, step, blank) if along else []
+    return notes + _strange_ends(step, typical)
 
 
 def _distances(stack: npt.NDArray[np.int16]) -> tuple[Distances, Distances, Distances]:
@@ -99,32 +105,19 @@ def _unlike(differences_hu: Distances) -> list[UserFacingError]:
     ]
 
 
-def _jumps(
-    stack: npt.NDArray[np.int16], step: Distances, typical: float, blank: npt.NDArray[np.bool_]
-) -> list[UserFacingError]:
-    """The fault of values that all jump together between two slices; none where they do not.
-
-    An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
-    blank: which slices hold one value only.
-    """
-    large = np.flatnonzero((step > _BREAK_HU) & (step > _BREAK_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
-    changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
-    if any(np.abs(change - np.median(change)).mean() < _BREAK_SPREAD * np.abs(change).mean() for change in changes):
-        return [
-            UserFacingError(
-                f"Between two slices all values jump together by {step[large].max():.0f} HU.",
-                "slices that continue each other",
-                "Export the series again; a part of it probably has another rescale or belongs to another scan.",
-            )
-        ]
-    return []
-
-
-def _repetitions(step: Distances, blank: npt.NDArray[np.bool_]) -> list[str]:
-    """Doubts for blank slices and for slices that equal the next one."""
-    same = int(((step == 0) & ~blank[:-1]).sum())
+def _repetitions(repeated: int, blank: npt.NDArray[np.bool_], measured: bool) -> list[str]:
+    """Doubts for blank and for repeated slices; raises for the latter where each was measured, as none is twice."""
     notes = [f"Blank, without any contents: {count_of(int(blank.sum()), 'slice')}."] if blank.any() else []
-    return [*notes, f"Identical to the next one: {count_of(same, 'slice')}."] if same else notes
+    if not repeated:
+        return notes
+    found = f"Identical to another one although not empty: {count_of(repeated, 'slice')}."
+    if measured:
+        raise UserFacingError(
+            found,
+            "slices that were each measured",
+            "Export the series again; a slice was probably written in place of another.",
+        )
+    return [*notes, found]
 
 
 def _strange_ends(step: Distances, typical: float) -> list[str]:
@@ -145,7 +138,7 @@ def _refuse_blank(stack: npt.NDArray[np.int16], blank: npt.NDArray[np.bool_]) ->
     """Raise where slices are blank at a value that is not air, or blank between slices that show the body."""
     shown = np.flatnonzero(~blank)
     gaps = [(one, other) for one, other in pairwise(shown.tolist()) if other > one + 1]
-    lost = sum(other - one - 1 for one, other in gaps if _shows_body(stack[one]) and _shows_body(stack[other]))
+    lost = sum(other - one - 1 for one, other in gaps if shows_body(stack[one]) and shows_body(stack[other]))
     if lost:
         raise UserFacingError(
             f"Blank between slices that show the body: {count_of(lost, 'slice')}.",
@@ -158,30 +151,6 @@ def _refuse_blank(stack: npt.NDArray[np.int16], blank: npt.NDArray[np.bool_]) ->
             f"Blank at a value that is not air: {count_of(filled, 'slice')}.",
             "contents or air in every slice",
             "Copy or export the series again; a part of it was probably lost.",
-        )
-
-
-def _shows_body(plane: npt.NDArray[np.int16]) -> bool:
-    return bool((plane > _AIR_BELOW_HU).mean() > _BODY_SHARE)
-
-
-def _refuse_two_in_turns(stack: npt.NDArray[np.int16], apart: float) -> None:
-    """Raise where every second slice is of another scan: brighter and darker slices take turns from end to end.
-
-    apart: distance of neighbours over the distance of the slices around them, median.
-    """
-    if len(stack) < 8:
-        return
-    mean = stack[:, ::2, ::2].mean(axis=(1, 2))
-    swing = mean[1:-1] - (mean[:-2] + mean[2:]) / 2
-    swing[::2] *= -1
-    agree = max(float((swing > 0).mean()), float((swing < 0).mean()))
-    sure = apart > _SWING_APART or len(swing) >= _SWING_SLICES
-    if agree >= _SWING_AGREE and np.median(np.abs(swing)) > _SWING_HU and sure:
-        raise UserFacingError(
-            "Every second slice differs from those beside it: two scans of one place seem to take turns.",
-            "slices of one scan",
-            "Export one of the two as a series of its own.",
         )
 
 
@@ -235,17 +204,6 @@ def _refuse_rough_slices(off: Distances) -> None:
             f"Damaged in comparison with the slices around: {count_of(int(odd), 'slice')}.",
             "slices that continue each other",
             "Export the series again; the data of these slices are probably damaged.",
-        )
-
-
-def _refuse_repeated_slices(stack: npt.NDArray[np.int16], step: Distances) -> None:
-    """Raise where a slice with contents equals the next one: a measured slice never does."""
-    repeated = sum(np.ptp(stack[k]) > 0 and np.array_equal(stack[k], stack[k + 1]) for k in np.flatnonzero(step == 0))
-    if repeated:
-        raise UserFacingError(
-            f"Identical to the next one although not empty: {count_of(int(repeated), 'slice')}.",
-            "slices that were each measured",
-            "Export the series again; a slice was probably written in place of another.",
         )
 
 

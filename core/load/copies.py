@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.entry import Entry
+from core.load.stored_values import pixel_bytes, split_multiframe, stored_values
 from core.load.words import EXPORT_AGAIN, count_of
 
 _Compared = dict[tuple[Entry, Entry], bool]
 
 
 def without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
-    """Drop images that repeat another one byte for byte; refuse those that share an identity but differ."""
+    """Drop images that repeat another one value for value; refuse those that share an identity but differ."""
     kept: dict[object, ImageHeader] = {}
     compared: _Compared = {}
     for image in images:
@@ -32,7 +36,7 @@ def without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[Imag
 
 
 def same_image(one: ImageHeader, other: ImageHeader, compared: _Compared) -> bool:
-    """Whether two images have the same place, grid, rescale and stored pixel bytes.
+    """Whether two images have the same place, grid, rescale and stored values, be they compressed differently.
 
     Frames of one file are never copies of each other. compared: which files were already found to hold equal pixels.
     """
@@ -40,19 +44,23 @@ def same_image(one: ImageHeader, other: ImageHeader, compared: _Compared) -> boo
         return False
     pair = (one.entry, other.entry)
     if pair not in compared:
-        compared[pair] = pixel_bytes(one) == pixel_bytes(other)
+        compared[pair] = _equal_pixels(one, other)
     return compared[pair]
 
 
 def _meaning(image: ImageHeader) -> tuple[object, ...]:
     """All that decides which HU the image puts where."""
-    geometry = (image.position_mm, image.orientation, image.spacing_mm, image.pixels)
+    pixels = replace(image.pixels, transfer_syntax="", big_endian=False)
+    geometry = (image.position_mm, image.orientation, image.spacing_mm, pixels)
     return (image.frame, *geometry, image.slope, image.intercept)
 
 
-def pixel_bytes(image: ImageHeader) -> memoryview:
-    """The stored value of the image's pixel data element."""
-    stop = None if image.pixel_length is None else image.pixel_start + image.pixel_length
-    if image.inflated is not None:
-        return memoryview(image.inflated)[image.pixel_start : stop]
-    return image.entry.read(image.pixel_start, stop)
+def _equal_pixels(one: ImageHeader, other: ImageHeader) -> bool:
+    """Whether two files hold equal pixels; those of two transfer syntaxes are decoded first."""
+    if (one.pixels, one.frames) == (other.pixels, other.frames):
+        return pixel_bytes(one) == pixel_bytes(other)
+    if one.frames != other.frames:
+        return False
+    split = split_multiframe((one, other))
+    pairs = ([replace(image, frame=number) for image in (one, other)] for number in range(one.frames))
+    return all(np.array_equal(stored_values(this, split), stored_values(that, split)) for this, that in pairs)

@@ -12,8 +12,10 @@ from pydicom.filereader import dcmread
 from pydicom.multival import MultiValue
 
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader, Vector, digest_text, positive, sortable, to_float
+from core.load.dicom_header import ImageHeader
 from core.load.dicom_scan import Malformed
+from core.load.dicom_values import Vector, positive, sortable, to_float
+from core.load.digests import digest_text
 from core.load.entry import EntryReader
 from core.load.words import EXPORT_AGAIN, safe_kernel
 
@@ -71,11 +73,13 @@ def _macro(shared: Any, groups: Any, keyword: str, *, strict: bool = True) -> An
 
 def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHeader:
     frame_type = _macro(shared, groups, "CTImageFrameTypeSequence", strict=False)
-    kind = tuple(_text(frame_type, "FrameType").upper().split("\\")) if frame_type is not None else ()
+    kind = _kind(frame_type)
     macro = partial(_macro, shared, groups, strict="LOCALIZER" not in kind)
     measures, transform = macro("PixelMeasuresSequence"), macro("PixelValueTransformationSequence")
     content = _first(groups, "FrameContentSequence")
-    kernel = _text(macro("CTReconstructionSequence"), "ConvolutionKernel")
+    reconstruction = macro("CTReconstructionSequence")
+    kernel = _text(reconstruction, "ConvolutionKernel")
+    sizes = (_number(measures, "SliceThickness"), _number(reconstruction, "ReconstructionDiameter"))
     voltage = _number(macro("CTXRayDetailsSequence"), "KVP")
     cardiac = macro("CardiacSynchronizationSequence")
     return replace(
@@ -84,7 +88,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         position_mm=_numbers(macro("PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=_numbers(macro("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         spacing_mm=_numbers(measures, "PixelSpacing", 2),
-        thickness_mm=positive(_number(measures, "SliceThickness")),
+        thickness_mm=positive(sizes[0]),
         slice_step_mm=positive(_number(measures, "SpacingBetweenSlices")),
         slope=_number(transform, "RescaleSlope"),
         intercept=_number(transform, "RescaleIntercept"),
@@ -93,6 +97,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         tube_voltage_kv=positive(voltage),
         kernel=safe_kernel(kernel) or image.kernel,
         protocol=(digest_text(kernel), digest_text(str(voltage)), *image.protocol[2:]),
+        reconstruction=(*(digest_text(f"{size:g}" if size else "") for size in sizes), *image.reconstruction[2:]),
         acquisition=_text(content, "FrameAcquisitionNumber") or image.acquisition,
         taken=_text(content, "FrameAcquisitionDateTime") or image.taken,
         temporal_position=_text(content, "TemporalPositionIndex"),
@@ -100,6 +105,12 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         cardiac_phase=sortable(_number(cardiac, "NominalPercentageOfCardiacPhase")),
         volumetric=_text(frame_type, "VolumetricProperties").upper() or image.volumetric,
     )
+
+
+def _kind(frame_type: Any) -> tuple[str, ...]:
+    """What kind of image a frame is, and how it was calculated from others where it says so."""
+    words = _text(frame_type, "FrameType").split("\\"), [_text(frame_type, "VolumeBasedCalculationTechnique")]
+    return tuple(word.upper() for part in words for word in part if word.upper() not in ("", "NONE"))
 
 
 def _text(groups: Any, keyword: str) -> str:

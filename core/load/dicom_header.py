@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
-import struct
-import unicodedata
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.charset import convert_encodings, decode_bytes
-
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
+from core.load.dicom_values import TAGS, Values, Vector, positive, sortable
+from core.load.digests import PROTOCOL, RECONSTRUCTION, REMARKS, digest_text, digests, identity
 from core.load.entry import Entry, memory_entry
 from core.load.jpeg import LOSSY_JPEG
 from core.load.limits import LIMITS, MIB, Limits, check_file_held
 from core.load.words import describe_series, safe_kernel
 
-Vector = tuple[float, ...]
-
 HEAD_BYTES = 16 << 10
 _LONG_HEAD_BYTES = 256 << 10
 """Beginnings of a file that hold the headers of most scanners, and of those that describe themselves at length."""
-_DELIMITERS = {ord(letter) for letter in "\\^=\r\n\t\f"}
-"""What ends a change of character set within a value (PS3.5 6.1.2.5.3)."""
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
-TAGS: Mapping[str, int] = {
-    "MediaStorageSOPClassUID": 0x00020002, "SpecificCharacterSet": 0x00080005, "ImageType": 0x00080008,
-    "StudyDate": 0x00080020, "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
-    "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
-    "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "PatientSex": 0x00100040,
-    "VolumetricProperties": 0x00089206, "PatientPosition": 0x00185100, "SliceThickness": 0x00180050,
-    "SpacingBetweenSlices": 0x00180088, "GantryDetectorTilt": 0x00181120, "ConvolutionKernel": 0x00181210,
-    "KVP": 0x00180060, "ContrastBolusAgent": 0x00180010,
-    "StudyInstanceUID": 0x0020000D, "SeriesInstanceUID": 0x0020000E, "AcquisitionNumber": 0x00200012,
-    "ImagePositionPatient": 0x00200032, "ImageOrientationPatient": 0x00200037, "FrameOfReferenceUID": 0x00200052,
-    "TemporalPositionIdentifier": 0x00200100, "NominalPercentageOfCardiacPhase": 0x00209241,
-    "InstanceNumber": 0x00200013, "AcquisitionTime": 0x00080032, "AcquisitionDateTime": 0x0008002A,
-    "ContentTime": 0x00080033, "InstanceCreationTime": 0x00080013, "TriggerTime": 0x00181060,
-    "ImageComments": 0x00204000, "DerivationDescription": 0x00082111,
-    "ConcatenationUID": 0x00209161, "InConcatenationNumber": 0x00209162, "InConcatenationTotalNumber": 0x00209163,
-    "SamplesPerPixel": 0x00280002, "ModalityLUTSequence": 0x00283000,
-    "PhotometricInterpretation": 0x00280004, "NumberOfFrames": 0x00280008,
-    "Rows": 0x00280010, "Columns": 0x00280011, "PixelSpacing": 0x00280030, "BitsAllocated": 0x00280100,
-    "BitsStored": 0x00280101, "HighBit": 0x00280102, "PixelRepresentation": 0x00280103,
-    "PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121, "RescaleIntercept": 0x00281052,
-    "RescaleSlope": 0x00281053, "RescaleType": 0x00281054, "LossyImageCompression": 0x00282110,
-    "OverlayBitPosition": 0x60000102,
-}  # fmt: skip
 _WANTED = frozenset(TAGS.values())
-_PROTOCOL = ("ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition", "StudyDate")
-_REMARKS = ("ContrastBolusAgent", "ImageComments", "DerivationDescription")
 _TIMES = ("AcquisitionTime", "AcquisitionDateTime", "ContentTime", "InstanceCreationTime", "TriggerTime")
 _OWN_TAGS = frozenset(TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", *_TIMES))
 """What differs between the slices of every series."""
@@ -81,11 +47,12 @@ class ImageHeader:
 
     position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
     slope, intercept: None where absent; may be NaN or infinite as written.
-    identity: digests of the non-empty patient name, id, birth date and sex, for telling patients apart only.
+    identity: digests of name, id, birth date and sex of the patient, for telling patients apart only.
     protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
     stack: which of several stacks of an enhanced file the frame belongs to.
     taken, made, created: times of the acquisition, of the contents and of the file as written.
     trigger_ms: time since the heart beat, None where absent.
+    reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
@@ -135,6 +102,7 @@ class ImageHeader:
     created: str
     trigger_ms: float | None
     remarks: tuple[str, ...]
+    reconstruction: tuple[str, ...]
     instance: str
     part: tuple[str, int, int]
     volumetric: str
@@ -202,81 +170,6 @@ def _refuse_foreign_tail(entry: Entry, found: Scan) -> None:
             raise Malformed
 
 
-class Values:
-    """Typed reading of raw element values; absent or unreadable values are None or ""."""
-
-    def __init__(self, found: Scan) -> None:
-        self._values = found.values
-        self._order = ">" if found.big_endian else "<"
-
-    def has(self, name: str) -> bool:
-        """Whether the element is there, be it empty."""
-        return TAGS[name] in self._values
-
-    def text(self, name: str) -> str:
-        """First value as text."""
-        return self.texts(name)[0]
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """All values as text; at least one."""
-        raw = self._values.get(TAGS[name], b"").decode("latin-1").strip("\0 \t\r\n")
-        return tuple(part.strip("\0 ") for part in raw.split("\\"))
-
-    def written(self, name: str) -> str:
-        """The element as text in the file's own character set."""
-        raw = self._values.get(TAGS[name], b"")
-        try:
-            text = decode_bytes(raw, convert_encodings(list(self.texts("SpecificCharacterSet"))), _DELIMITERS)
-        except (LookupError, ValueError):
-            text = raw.decode("latin-1")
-        return unicodedata.normalize("NFKC", text)
-
-    def number(self, name: str) -> float | None:
-        """The decimal string as a float; None where absent, NaN where it is not one number."""
-        texts = self.texts(name)
-        return to_float(texts[0]) if len(texts) == 1 else math.nan
-
-    def vector(self, name: str, length: int) -> Vector | None:
-        """Decimal strings as floats; None unless exactly `length` of them are finite."""
-        parts = [to_float(part) for part in self.texts(name)]
-        numbers = tuple(part for part in parts if part is not None and math.isfinite(part))
-        return numbers if len(parts) == length == len(numbers) else None
-
-    def short(self, name: str, *, signed: bool = False) -> int | None:
-        """First 16-bit integer."""
-        raw = self._values.get(TAGS[name], b"")
-        if len(raw) < 2:
-            return None
-        return int(struct.unpack_from(self._order + ("h" if signed else "H"), raw)[0])
-
-    def single(self, name: str) -> float | None:
-        """First binary float of 32 bits."""
-        raw = self._values.get(TAGS[name], b"")
-        return float(struct.unpack_from(self._order + "f", raw)[0]) if len(raw) >= 4 else None
-
-
-def sortable(number: float | None) -> str:
-    """A number below 100,000 as text that sorts as the number does; "" for None.
-
-    >>> sortable(75.0) > sortable(8.5), sortable(None)
-    (True, '')
-    """
-    return "" if number is None else f"{number:010.3f}"
-
-
-def to_float(text: str) -> float | None:
-    """A decimal string as a number: None where empty, NaN where it is not a plain number.
-
-    >>> to_float(" 1.5e0 "), to_float(""), to_float("1,5")
-    (1.5, None, nan)
-    """
-    if not text.strip():
-        return None
-    if not _DECIMAL.fullmatch(text.strip()):
-        return math.inf if "inf" in text.lower() else math.nan
-    return float(text.strip())
-
-
 def _own(values: Values) -> dict[str, Any]:
     """Fields of `ImageHeader` that rest on _OWN_TAGS."""
     return {
@@ -297,7 +190,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
     return ImageHeader(
         entry=entry, pixels=pixels, frame=0, frames=_frame_count(values), pixel_tag=found.pixel_tag,
         pixel_start=found.pixel_start, pixel_length=found.pixel_length, inflated=found.data,
-        modality=values.text("Modality"), image_type=tuple(part.upper() for part in values.texts("ImageType")),
+        modality=values.text("Modality"), image_type=_image_type(values),
         sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
@@ -314,13 +207,19 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
-        virtual="virtual patient" in description.lower(), identity=_identity(values),
-        protocol=tuple(digest_text(_as_meant(values, name)) for name in _PROTOCOL),
+        virtual="virtual patient" in description.lower(), identity=identity(values),
+        protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), stack="", part=_part(values),
-        remarks=tuple(digest_text(_as_meant(values, name)) for name in _REMARKS),
+        remarks=digests(values, REMARKS),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip
+
+
+def _image_type(values: Values) -> tuple[str, ...]:
+    """What kind of image it is, and how it was calculated from others where it says so."""
+    technique = values.text("VolumeBasedCalculationTechnique").upper()
+    return (*(part.upper() for part in values.texts("ImageType")), *([] if technique in ("", "NONE") else [technique]))
 
 
 def _pixel_format(found: Scan, values: Values) -> PixelFormat:
@@ -353,33 +252,10 @@ def _frame_count(values: Values) -> int:
     return int(text)
 
 
-def positive(number: float | None) -> float | None:
-    """The number where it is finite and above zero, else None."""
-    return number if number is not None and math.isfinite(number) and number > 0 else None
-
-
-def _as_meant(values: Values, name: str) -> str:
-    """The element's text; a tube voltage without what only its writing differs by ("120.0")."""
-    number = values.number(name) if name == "KVP" else None
-    return "\\".join(values.texts(name)) if number is None or math.isnan(number) else f"{number:g}"
-
-
 def _names_agent(text: str) -> bool | None:
     """Whether a contrast agent is named (PS3.3 C.7.6.4); None where the element is absent or empty."""
     plain = re.sub(r"[^a-z]", "", text.lower())
     return None if not text else plain not in ("", "no", "non", "none", "without", "nocontrast", "native", "na")
-
-
-def digest_text(text: str) -> str:
-    """A digest that is equal where two texts mean the same; "" where there is none."""
-    plain = re.sub(r"[\s^=,.]+", " ", text).strip().casefold()
-    return hashlib.sha256(plain.encode()).hexdigest()[:16] if plain else ""
-
-
-def _identity(values: Values) -> tuple[str, ...]:
-    """Digests of the patient's name (its alphabetic part, PS3.5 6.2.1), id, birth date and sex; "" where empty."""
-    name, number = values.written("PatientName").split("=")[0], values.written("PatientID")
-    return tuple(map(digest_text, (name, number, values.text("PatientBirthDate"), values.text("PatientSex"))))
 
 
 def _part(values: Values) -> tuple[str, int, int]:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.encaps import generate_frames
-from pydicom.uid import UID
 
 from core.errors import UserFacingError
 from core.load.continuity import refuse_wrong_width
-from core.load.copies import pixel_bytes
-from core.load.decoders import RLE, can_decode, decode_frame, truncated
+from core.load.decoders import RLE
 from core.load.dicom_header import ImageHeader
-from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from core.load.entry import Entry
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
+from core.load.stored_values import NATIVE, Split, split_multiframe, stored_values
 from core.load.words import EXPORT_AGAIN
 
-_Split = Mapping[Entry, list[bytes]]
-NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
-_NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
 _IN_A_ROW = 8
 """Slices one thread writes beside each other: threads that take turns touch each other's pages of new memory."""
 
@@ -46,12 +39,10 @@ def read_stack(
     check_grid(source_shape, limits)
     volume = empty_volume(source_shape, axes)
     planes = source_view(volume, axes).transpose(2, 1, 0)
-    split = _split_multiframe(images)
+    split = split_multiframe(images)
     middle = images[len(images) // 2]
-    if middle.pixels.transfer_syntax in NATIVE:
-        refuse_wrong_width(_native(middle), len(images))
-    elif middle.pixels.transfer_syntax == RLE:
-        refuse_wrong_width(_compressed(middle, split), len(images))
+    if middle.pixels.transfer_syntax in (*NATIVE, RLE):
+        refuse_wrong_width(stored_values(middle, split), len(images))
     ends: list[Ends] = []
     pool = ThreadPoolExecutor(workers())
     try:
@@ -117,81 +108,18 @@ def _not_plain(found: str) -> UserFacingError:
     )
 
 
-def _split_multiframe(images: Sequence[ImageHeader]) -> _Split:
-    """Compressed frames of each multi-frame entry, cut apart once."""
-    entries = {
-        image.entry: image for image in images if image.frames > 1 and image.pixels.transfer_syntax not in NATIVE
-    }
-    return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
-
-
-def _decode_run(split: _Split, images: Sequence[ImageHeader], planes: Volume) -> Ends:
+def _decode_run(split: Split, images: Sequence[ImageHeader], planes: Volume) -> Ends:
     """Decode images into the planes (n, rows, columns) beside each other; returns the extremes of these."""
     return joined([_decode_into(split, image, plane) for image, plane in zip(images, planes, strict=True)])
 
 
-def _decode_into(split: _Split, image: ImageHeader, out: Volume) -> Ends:
+def _decode_into(split: Split, image: ImageHeader, out: Volume) -> Ends:
     """Decode one image and write its HU into `out` (rows, columns); returns its extremes."""
-    stored = _native(image) if image.pixels.transfer_syntax in NATIVE else _compressed(image, split)
-    stored = _significant_bits(stored, image)
+    stored = _significant_bits(stored_values(image, split), image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
-    stored = lift_padding(stored, image.padding, image.slope, image.intercept)
+    stored = lift_padding(stored, image.padding, image.slope, image.intercept, limit=image.padding_limit)
     return rescale_into(stored, image.slope, image.intercept, out)
-
-
-def _native(image: ImageHeader) -> Stored:
-    """Uncompressed pixels, straight from their bytes."""
-    pixels = image.pixels
-    size = pixels.rows * pixels.columns * pixels.bits_allocated // 8
-    start = image.pixel_start + image.frame * size
-    if image.pixel_length is None or image.pixel_length < size * image.frames:
-        raise truncated()
-    if image.pixel_length > size * image.frames + 1:
-        raise UserFacingError(
-            "An image holds more pixel data than its header declares.", "exactly the declared pixels", EXPORT_AGAIN
-        )
-    source = (
-        image.entry.read(start, start + size)
-        if image.inflated is None
-        else memoryview(image.inflated)[start : start + size]
-    )
-    if len(source) < size:
-        raise truncated()
-    order = ">" if pixels.big_endian else "<"
-    kind = f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}"
-    return np.frombuffer(source, kind).reshape(pixels.rows, pixels.columns)
-
-
-def _compressed(image: ImageHeader, split: _Split) -> Stored:
-    """Pixels of one compressed frame."""
-    pixels = image.pixels
-    uid = UID(pixels.transfer_syntax)
-    if not can_decode(uid):
-        raise _unsupported(uid)
-    if image.pixel_length is not None:
-        raise truncated()
-    return decode_frame((split.get(image.entry) or _encapsulated_frames(image))[image.frame], pixels)
-
-
-def _unsupported(uid: UID) -> UserFacingError:
-    name = uid.name if uid.name != str(uid) else _NAMES.get(uid, "an unknown transfer syntax")
-    return UserFacingError(
-        f"The images are compressed as {name}, which this app cannot decode.",
-        "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000 or HTJ2K images",
-        "Export the series uncompressed.",
-    )
-
-
-def _encapsulated_frames(image: ImageHeader) -> list[bytes]:
-    """Compressed frames of the image's file. Raises UserFacingError where they cannot be told apart."""
-    try:
-        frames = list(generate_frames(bytes(pixel_bytes(image)), number_of_frames=image.frames))
-    except Exception as error:
-        raise truncated() from error
-    if len(frames) != image.frames:
-        raise truncated()
-    return frames
 
 
 def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:

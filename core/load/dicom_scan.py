@@ -140,18 +140,24 @@ def _walk(
         if length == _UNDEFINED:
             position = skip_undefined(data, value, implicit or vr == b"UN", big and vr != b"UN")
             if tag in wanted:
-                values.setdefault(tag, b"")
+                _keep(values, tag, b"")
             continue
         position = value + length
         if position > end:
             break
-        if tag in wanted and tag not in values:
-            values[tag] = bytes(data[value:position])
+        if tag in wanted:
+            _keep(values, tag, bytes(data[value:position]))
     if not complete:
         raise NeedMore
     if position != end:
         raise Malformed
     return values, (0, end, 0)
+
+
+def _keep(values: dict[int, bytes], tag: int, value: bytes) -> None:
+    """Raise Malformed for a second, different value of an element: each is there once (PS3.5 7.1)."""
+    if values.setdefault(tag, value) != value:
+        raise Malformed
 
 
 def skip_undefined(data: memoryview, position: int, implicit: bool, big: bool) -> int:

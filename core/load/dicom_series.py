@@ -27,9 +27,11 @@ STEP_TOLERANCE_MM = 0.06
 SIDEWAYS_TOLERANCE_MM = 0.1
 _EXACT_MM = 0.02
 MAX_SHEAR_DEGREES = 0.5
+SMALLEST_MM, LARGEST_MM = 0.02, 30.0
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
-MOST_STRETCHED = 2.0
+MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 6.0, 20.0
+"""How much longer than its slices interpolation may make a volume, and how wide a gap it may fill (steps or mm)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +147,12 @@ def refuse_absurd_geometry(affine: Matrix) -> None:
     coronal reformat may lie as far apart as the slices it was made from.
     """
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(sizes).all() or sizes.min() < 0.02 or sizes.max() > 30:
+    if not np.isfinite(sizes).all() or sizes.min() < SMALLEST_MM or sizes.max() > LARGEST_MM:
         shown = " x ".join(f"{size:.3g}" for size in sizes)
         raise UserFacingError(
-            f"The voxel size would be {shown} mm.", "voxels between 0.02 and 30 mm", "Check the units and the header."
+            f"The voxel size would be {shown} mm.",
+            f"voxels between {SMALLEST_MM:g} and {LARGEST_MM:g} mm",
+            "Check the units and the header.",
         )
     axial = int(np.argmax(np.abs(affine[:3, 2]))) == 2
     if axial and (sizes[:2].max() > MAX_PIXEL_RATIO * sizes[:2].min() or sizes[:2].max() > MAX_PIXEL_MM):
@@ -212,14 +216,20 @@ def _check_steps(
         return True
     if "resample_evenly" not in repairs:
         raise _uneven(gaps, typical, off_mm)
-    if heights[-1] - heights[0] > MOST_STRETCHED * len(images) * typical:
+    if _too_far_apart(gaps, typical):
         raise UserFacingError(
-            "Most of the volume would have to be invented between slices that lie far apart.",
+            "Much of the volume would have to be invented between slices that lie far apart.",
             "slices with few gaps",
             EXPORT_AGAIN,
         )
     notes.append(f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones.")
     return False
+
+
+def _too_far_apart(gaps: npt.NDArray[np.float64], typical: float) -> bool:
+    """Whether gaps between slices are too wide to be bridged by interpolation."""
+    widest = max(MOST_BRIDGED * typical, MOST_BRIDGED_MM)
+    return bool(gaps.max() > widest or gaps.sum() > MOST_STRETCHED * (len(gaps) + 1) * typical)
 
 
 def _even_heights(heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -298,7 +308,10 @@ def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> Use
             f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm; even steps would put "
             f"slices up to {off_mm:.2f} mm away from where they lie."
         )
-    return RepairableError(found, "evenly spaced slices without gaps", EXPORT_AGAIN, ("longest_run", "resample_evenly"))
+    repairs: tuple[Repair, ...] = ("longest_run", "resample_evenly")
+    if _too_far_apart(gaps, typical):
+        repairs = ("longest_run",)
+    return RepairableError(found, "evenly spaced slices without gaps", EXPORT_AGAIN, repairs)
 
 
 def _check_tilt(affine: Matrix, images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]) -> bool:

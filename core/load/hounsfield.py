@@ -17,6 +17,9 @@ AIR_HU = -1024
 PADDING_BELOW_HU = -1500
 """Nothing in a CT is this dark; lower values mark pixels outside the reconstructed field."""
 
+_BRIGHT_HU = 1500
+"""Only teeth, metal and made values are brighter, and of these only the last reach in from the ends of rows."""
+
 Volume = npt.NDArray[np.int16]
 Ends = tuple[int, int]
 """Lowest and highest value in HU."""
@@ -25,7 +28,7 @@ Counts = npt.NDArray[np.intp]
 _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
-_FEWEST_LEVELS = 8
+_FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
 """The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
 values of so many bits, the share that metal at a scanner's limit leaves far behind."""
@@ -38,6 +41,8 @@ half, one and a half or twice the slope, or 500 HU too high, .005 to .056; an ev
 _MODE_HU, _MODE_SHARE, _FAT_HU, _MODE_SPREAD = 60, 0.2, -150, 0.5
 """The fullest 60 HU hold 25 to 39 % of a real scan's dense voxels and are muscle or fat, -102 HU or more; no single
 value holds half of them."""
+_SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
+"""In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it."""
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
 
 
@@ -74,13 +79,32 @@ def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
     return np.rint(scaled, out=scaled)
 
 
-def lift_padding(stored: Stored, padding: int | None, slope: float, intercept: float) -> Stored:
-    """Stored values with the padding value raised where its HU would lie below int16; else unchanged."""
-    if padding is None or slope <= 0 or not padding * slope + intercept < _RANGE[0]:
+def lift_padding(
+    stored: Stored, padding: int | None, slope: float, intercept: float, *, limit: int | None = None
+) -> Stored:
+    """Stored values whose declared padding becomes the lowest HU of int16; unchanged where it is readable as it is.
+
+    That is padding below int16, and padding brighter than bone as far as it reaches in from the ends of rows:
+    metal within the body may have its value. limit: other end of a range of padding values.
+    """
+    if padding is None or slope <= 0:
+        return stored
+    low, high = sorted((padding, padding if limit is None else limit))
+    if padding * slope + intercept < _RANGE[0]:
+        found = stored == padding
+    elif low * slope + intercept >= _BRIGHT_HU:
+        found = _from_the_ends((stored >= low) & (stored <= high))
+    else:
         return stored
     lifted = stored.astype(np.int32)
-    lifted[stored == padding] = math.ceil((_RANGE[0] - intercept) / slope)
+    lifted[found] = math.ceil((_RANGE[0] - intercept) / slope)
     return lifted
+
+
+def _from_the_ends(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What is found of each row without a gap from one of its ends on."""
+    left = np.logical_and.accumulate(found, axis=1)
+    return np.asarray(left | np.logical_and.accumulate(found[:, ::-1], axis=1)[:, ::-1])
 
 
 def bad_rescale() -> UserFacingError:
@@ -227,7 +251,27 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:
         notes.append(f"Values come in steps of {grain} HU; the data may have passed through an 8-bit export.")
+    elif len(levels) <= _LEVELS_8_BIT and np.median(np.diff(levels)) > 2:
+        notes.append(f"Only {len(levels)} different values occur; the data may have passed through an 8-bit export.")
+    if notice := _masked(levels, counts):
+        notes.append(notice)
     return notes
+
+
+def _masked(levels: Counts, counts: Counts) -> str:
+    """A doubt for one value of soft tissue that fills what was cut away; "" where there is none."""
+    soft = np.abs(levels) <= _SOFT_HU
+    if not soft.any():
+        return ""
+    most = int(np.argmax(np.where(soft, counts, 0)))
+    share = counts[most] / counts.sum()
+    around = counts[[place for place in (most - 1, most + 1) if 0 <= place < len(counts)]]
+    if share < _MASKED_SHARE or counts[most] < _MASKED_RATIO * around.max():
+        return ""
+    return (
+        f"{100 * share:.0f}% of voxels are exactly {levels[most]} HU, as soft tissue is: the background was probably "
+        "masked with this value, and reads as tissue."
+    )
 
 
 def _not_hu(found: str) -> UserFacingError:

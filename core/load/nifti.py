@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserFacingError
-from core.load.dicom_series import refuse_absurd_geometry
+from core.load.dicom_series import LARGEST_MM, SMALLEST_MM, refuse_absurd_geometry
 from core.load.entry import Entry
 from core.load.geometry import Matrix, shear_degrees
 from core.load.hounsfield import bad_rescale
@@ -25,7 +25,7 @@ _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "co
                         2048: "complex", 1: "one-bit"}  # fmt: skip
 _ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _HALF_TURN = 100.0, 32 * 8, 1e-100, 1e-6, 1e-7
 _SCANNER_CODES, _LAST_CODE, _ROUNDED = 2, 5, 1.2e-7
-_UNITS = {0: "", 1: "metres", 2: "mm", 3: "micrometres"}
+_UNITS = {0: ("", 1.0), 1: ("metres", 1000.0), 2: ("mm", 1.0), 3: ("micrometres", 0.001)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +263,7 @@ def _rescale(raw: _Raw) -> tuple[float, float]:
 
 def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair], notes: list[str]) -> Matrix:
     """Voxel to RAS mm, from the sform or the qform."""
-    scale = _millimetres(raw.units & 7, repairs, notes)
+    scale = _millimetres(raw, repairs, notes)
     if max(raw.sform, raw.qform) > _LAST_CODE:
         raise _refuse("The NIfTI header's orientation has a code that does not exist", "a code of the standard, 0 to 5")
     sform, qform = _sform(raw), _qform(raw)
@@ -292,18 +292,20 @@ def _leaves_another(raw: _Raw, qform: Matrix, shape: tuple[int, int, int]) -> bo
     return held and not _corner_distance(_rows(raw), qform, shape) <= _tolerance(qform)
 
 
-def _millimetres(unit: int, repairs: Collection[Repair], notes: list[str]) -> float:
+def _millimetres(raw: _Raw, repairs: Collection[Repair], notes: list[str]) -> float:
     """Factor from the header's unit of length to mm."""
-    if unit == 0:
+    unit, scale = _UNITS.get(raw.units & 7, ("an unknown unit", 0.0))
+    if not unit:
         notes.append("The NIfTI header names no unit of length; millimetres were assumed.")
-    if unit in (0, 2):
-        return 1.0
-    if unit in (1, 3) and "convert_units" in repairs:
-        notes.append(f"Repaired: lengths were converted from {_UNITS[unit]} to millimetres.")
-        return 1000.0 if unit == 1 else 0.001
+    if scale == 1.0:
+        return scale
+    if scale and "convert_units" in repairs:
+        notes.append(f"Repaired: lengths were converted from {unit} to millimetres.")
+        return scale
+    lifted = all(SMALLEST_MM <= abs(edge) * scale <= LARGEST_MM for edge in raw.pixdim[1:4])
     raise RepairableError(
-        f"The NIfTI header measures space in {_UNITS.get(unit, 'an unknown unit')}.", "millimetres",
-        "Correct the unit in the header.", ("convert_units",) if unit in (1, 3) else (),
+        f"The NIfTI header measures space in {unit}.", "millimetres",
+        "Correct the unit in the header.", ("convert_units",) if lifted else (),
     )  # fmt: skip
 
 

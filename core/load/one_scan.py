@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from core.errors import UserFacingError
-from core.load.dicom_header import ImageHeader, Vector
+from core.load.dicom_header import ImageHeader
+from core.load.dicom_values import Vector
 from core.load.words import EXPORT_AGAIN, count_of
 
 _RENDERED = frozenset(
@@ -41,7 +42,7 @@ _SAME = (
 
 def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
     """Raise where names, ids, birth dates or sexes show more than one patient."""
-    for field, what in enumerate(("names", "identifiers", "birth dates", "sexes")):
+    for field, what in enumerate(("names", "identifiers", "birth dates", "sexes", "names", "names")):
         found = {image.identity[field] for image in images} - {""}
         if len(found) > 1:
             raise UserFacingError(

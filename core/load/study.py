@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.load.contents import Contents, choose_series, not_followed, refuse_flat, sort_entries
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_header import ImageHeader
-from core.load.dicom_pixels import NATIVE, read_stack, rescale_notes
+from core.load.dicom_pixels import read_stack, rescale_notes
 from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
 from core.load.entry import Entry
@@ -25,6 +25,7 @@ from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
+from core.load.stored_values import NATIVE
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 

@@ -1,0 +1,97 @@
+"""The stored values of one image, uncompressed or decoded, straight from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydicom.encaps import generate_frames
+from pydicom.uid import UID
+
+from core.errors import UserFacingError
+from core.load.decoders import can_decode, decode_frame, truncated
+from core.load.dicom_header import ImageHeader
+from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from core.load.entry import Entry
+from core.load.hounsfield import Stored
+from core.load.words import EXPORT_AGAIN
+
+Split = Mapping[Entry, list[bytes]]
+"""Compressed frames of multi-frame files."""
+NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
+_NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
+
+
+def stored_values(image: ImageHeader, split: Split | None = None) -> Stored:
+    """Values (rows, columns) as stored, bits above the declared ones included. split: of `split_multiframe`."""
+    return _native(image) if image.pixels.transfer_syntax in NATIVE else _compressed(image, split or {})
+
+
+def split_multiframe(images: Sequence[ImageHeader]) -> Split:
+    """Compressed frames of each multi-frame entry, cut apart once."""
+    entries = {
+        image.entry: image for image in images if image.frames > 1 and image.pixels.transfer_syntax not in NATIVE
+    }
+    return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
+
+
+def pixel_bytes(image: ImageHeader) -> memoryview:
+    """The stored value of the image's pixel data element."""
+    stop = None if image.pixel_length is None else image.pixel_start + image.pixel_length
+    if image.inflated is not None:
+        return memoryview(image.inflated)[image.pixel_start : stop]
+    return image.entry.read(image.pixel_start, stop)
+
+
+def _native(image: ImageHeader) -> Stored:
+    """Uncompressed pixels, straight from their bytes."""
+    pixels = image.pixels
+    size = pixels.rows * pixels.columns * pixels.bits_allocated // 8
+    start = image.pixel_start + image.frame * size
+    if image.pixel_length is None or image.pixel_length < size * image.frames:
+        raise truncated()
+    if image.pixel_length > size * image.frames + 1:
+        raise UserFacingError(
+            "An image holds more pixel data than its header declares.", "exactly the declared pixels", EXPORT_AGAIN
+        )
+    source = (
+        image.entry.read(start, start + size)
+        if image.inflated is None
+        else memoryview(image.inflated)[start : start + size]
+    )
+    if len(source) < size:
+        raise truncated()
+    order = ">" if pixels.big_endian else "<"
+    kind = f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}"
+    return np.frombuffer(source, kind).reshape(pixels.rows, pixels.columns)
+
+
+def _compressed(image: ImageHeader, split: Split) -> Stored:
+    """Pixels of one compressed frame."""
+    pixels = image.pixels
+    uid = UID(pixels.transfer_syntax)
+    if not can_decode(uid):
+        raise _unsupported(uid)
+    if image.pixel_length is not None:
+        raise truncated()
+    return decode_frame((split.get(image.entry) or _encapsulated_frames(image))[image.frame], pixels)
+
+
+def _unsupported(uid: UID) -> UserFacingError:
+    name = uid.name if uid.name != str(uid) else _NAMES.get(uid, "an unknown transfer syntax")
+    return UserFacingError(
+        f"The images are compressed as {name}, which this app cannot decode.",
+        "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000 or HTJ2K images",
+        "Export the series uncompressed.",
+    )
+
+
+def _encapsulated_frames(image: ImageHeader) -> list[bytes]:
+    """Compressed frames of the image's file. Raises UserFacingError where they cannot be told apart."""
+    try:
+        frames = list(generate_frames(bytes(pixel_bytes(image)), number_of_frames=image.frames))
+    except Exception as error:
+        raise truncated() from error
+    if len(frames) != image.frames:
+        raise truncated()
+    return frames

@@ -156,6 +156,60 @@ def test_dates_and_labelled_numbers_in_values(value: str) -> None:
     assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == wanted
 
 
+WORDED = {
+    "May 3rd, 2019": "date", "3rd of May 2019": "date", "3 de mayo de 2019": "date", "1er juillet 2019": "date",
+    "Mai 2019": "date", "93-jaehrig": "age over 89", "93 jährige": "age over 89", "age: 94": "age over 89",
+    "Case #4711-19": "identifier", "Fall-Nr. 123": "identifier", "ACC5551212": "identifier", "0711/123456": "contact",
+    "Hauptstrasse 12": "contact", "Berliner Straße 7": "contact", "12 rue de Rivoli": "contact", "Calle Mayor 5": "contact",
+    "Via Garibaldi 12": "contact", "Kerkstraat 12": "contact", "Boston MA 02115": "contact",
+    "may 3": None, "89-jährig": None, "0.95 years": None, "case 3": None, "record no change": None, "0120/80": None,
+    "via PEG 20": None, "Atemweg 12": None, "1000 ML Sodium": None, "71275 Angiography": None, "rue 3": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", WORDED)
+def test_dates_ages_places_and_numbers_as_people_write_them(value: str) -> None:
+    wanted = {WORDED[value]} - {None}
+    for source in (("t.csv", f'x,memo\n1,"{value}"\n'.encode()), ("t.jsonl", json.dumps({"memo": value}).encode())):
+        assert categories(find_identifiers(source)) - {"free text"} == wanted
+
+
+NAMES_BESIDE = [
+    "mrs quillfeather", "frau quillfeather", "seen by dr quillfeather", "DR QUILLFEATHER", "K. Quillfeather MD",
+    "Quillfeather MD, PhD", "signed: K. Quillfeather", "reviewed by Kim Quillfeather", "son Peter", "her husband Karl",
+    "Ehemann Karl", "Quillfeather, Kim", "Quillfeather, Kim J.", "DOE, JANE", "SEEN BY DOE, JANE",
+    "COUGH, SEEN BY DOE, JANE",
+]  # fmt: skip
+NO_NAMES_BESIDE = [
+    "mr angiography", "mrs brain", "dr notified", "DR CHEST", "Attending MD", "Notified MD", "Cardiology MD",
+    "reviewed by Infectious Disease", "her husband died", "mother Diabetic", "Sodium, Urine", "Aspirin, Ibuprofen",
+    "Clear, Yellow", "Vancomycin, Trough", "ACUTE MYOCARDIAL INFARCTION, EXPIRED",
+    "HIV DNA polymerase chain reaction, qualitative",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*NAMES_BESIDE, *NO_NAMES_BESIDE])
+def test_names_stand_beside_titles_degrees_and_relatives_or_alone(value: str) -> None:
+    wanted = {"name"} if value in NAMES_BESIDE else set()
+    assert categories(find_identifiers(("t.csv", f'x,memo\n1,"{value}"\n'.encode()))) - {"free text"} == wanted
+    if not wanted:
+        assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("DRG//HCFA//283//ACUTE MYOCARDIAL INFARCTION, EXPIRED W MCC", False),
+        ("DRG//APR//264//OTHER HEPATOBILIARY, PANCREAS & ABDOMINAL PROCEDURES", False),
+        ("DRG//HCFA//391//ESOPHAGITIS, GASTROENT & MISC DIGEST DISORDERS W MCC", False),
+        ("OBS//SEEN BY DOE, JANE", True), ("OBS//DOE, JANE", True), ("OBS//CHEST PAIN OF BROWN, JANE", True),
+    ],
+)  # fmt: skip
+def test_names_of_diagnosis_related_groups_are_no_names_of_people(code: str, found: bool) -> None:
+    table = f'subject_id,time,code\n7,2020-01-01,"{code}"\n'
+    assert ("name" in categories(find_identifiers(("t.csv", table.encode())))) == found
+
+
 WRITTEN_SURNAME_FIRST = [
     "Pt Zqxberg, Ada", "signed Zqxberg, Ada", "Name: O'Zqx, Ada", "read by Zqxberg,Ada", "Patientin: Özqx, Ada",
     "Attending: Zqx-Vwk, Ada", "Patient's name: Zqxberg, Ada", "RE: Zqxberg, Ada",

@@ -69,6 +69,32 @@ def test_meds_parquet_with_a_patient_over_89() -> None:
     assert categories(find_identifiers(("m.parquet", out.getvalue()))) == {"date", "identifier"}
 
 
+@pytest.mark.parametrize(("born", "found"), [("1920-01-01", True), ("1950-01-01", False), ("unknown", False)])
+@pytest.mark.parametrize("subject", ["subject_id", "patient_id"])
+def test_a_birth_90_years_before_an_event_of_the_same_patient(born: str, found: bool, subject: str) -> None:
+    rows = [("1", born, "MEDS_BIRTH"), ("1", "2015-01-01 10:11", "LAB//1"), ("2", "1915-01-01", "MEDS_BIRTH")]
+    records = [dict(zip((subject, "time", "code"), row, strict=True)) for row in rows]
+    lines = "\n".join(json.dumps(record) for record in records)
+    table = pd.DataFrame(records).to_csv(index=False)
+    for source in (("t.csv", table), ("t.jsonl", lines), ("t.json", json.dumps(records))):
+        assert ("age over 89" in categories(find_identifiers((source[0], source[1].encode())))) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Ada Quillfeather 84417733", True),
+        ("84417733", True),
+        ("MRN 844", True),
+        ("heart rate", False),
+        ("8480-6", False),
+    ],
+)
+def test_names_of_columns_that_are_values(name: str, found: bool) -> None:
+    places = [item.where for item in find_identifiers(("t.csv", f"code,{name}\nA,1\n".encode()))]
+    assert ("name of column 2" in places) == found
+
+
 def test_archive_comments_and_owners_are_found() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -160,7 +186,8 @@ WORDED = {
     "May 3rd, 2019": "date", "3rd of May 2019": "date", "3 de mayo de 2019": "date", "1er juillet 2019": "date",
     "Mai 2019": "date", "93-jaehrig": "age over 89", "93 jährige": "age over 89", "age: 94": "age over 89",
     "Case #4711-19": "identifier", "Fall-Nr. 123": "identifier", "ACC5551212": "identifier", "0711/123456": "contact",
-    "Hauptstrasse 12": "contact", "Berliner Straße 7": "contact", "12 rue de Rivoli": "contact", "Calle Mayor 5": "contact",
+    "Hauptstrasse 12": "contact", "Berliner Straße 7": "contact", "12 rue de Rivoli": "contact",
+    "Calle Mayor 5": "contact",
     "Via Garibaldi 12": "contact", "Kerkstraat 12": "contact", "Boston MA 02115": "contact",
     "may 3": None, "89-jährig": None, "0.95 years": None, "case 3": None, "record no change": None, "0120/80": None,
     "via PEG 20": None, "Atemweg 12": None, "1000 ML Sodium": None, "71275 Angiography": None, "rue 3": None,

@@ -245,3 +245,14 @@ def test_ages_of_ninety_years_in_any_unit(age: str, old: bool) -> None:
     dataset = ct_slice(0, 48)
     dataset.add_new("PatientAge", "AS", age)
     assert any("age over 89" in place for place in places(to_bytes(dataset))) == old
+
+
+@pytest.mark.parametrize(
+    ("age", "category"),
+    [("95y", "age over 89"), ("95", "age over 89"), ("Joe", "free text"), ("45y", None), ("045Y", None), ("45", None)],
+)
+def test_ages_that_are_not_written_as_the_standard_says(age: str, category: str | None) -> None:
+    data = to_bytes(ct_slice(0, 48)).replace(
+        b"\x10\0\x10\x10AS\4\0" + b"061Y", b"\x10\0\x10\x10AS\4\0" + age.encode().ljust(4)
+    )
+    assert [place.partition(":")[0] for place in places(data) if "PatientAge" in place] == [category] * bool(category)

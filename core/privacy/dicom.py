@@ -68,7 +68,7 @@ _TABLES = ("LUTData", "LookupTableData")
 _TRAILING = "behind the pixel data"
 _TIFF = re.compile(rb"II\*\0(.{4})|MM\0\*(.{4})|II\+\0\x08\0\0\0(.{8})|MM\0\+\0\x08\0\0(.{8})", re.DOTALL)
 """The head of a file that is a TIFF too (PS3.10, 7.1), with the place of its directory."""
-_AGE = re.compile(r"(\d+)([DWMY])")
+_AGE = re.compile(r"\s*(\d+)\s*([DWMYdwmy]?)\s*")
 _NINETY_YEARS = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
 
 Seen = tuple[int, str, int, bytes]
@@ -183,7 +183,7 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     if vr in ("DA", "DT", "TM"):
         return "date"
     if vr == "AS":
-        return "age over 89" if _is_old(text) else None
+        return _age(text)
     if vr == "UI":
         public = keyword.endswith(_UID_KEPT) or all(is_public_uid(keyword, value) for value in text.split("\\"))
         return None if public else "unique identifier"
@@ -197,10 +197,12 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
 
 
-def _is_old(age: str) -> bool:
-    """Whether an age (AS), of whatever length, is of 90 years or more."""
-    found = _AGE.fullmatch(age.strip())
-    return found is not None and int(found[1]) >= _NINETY_YEARS[found[2]]
+def _age(text: str) -> str | None:
+    """Category of an age (AS) of 90 years or more, however written, or of other text; a bare number counts as years."""
+    found = _AGE.fullmatch(text)
+    if not found:
+        return "free text"
+    return "age over 89" if int(found[1]) >= _NINETY_YEARS[found[2].upper() or "Y"] else None
 
 
 def _private(where: str, element: Any) -> list[Finding]:

@@ -115,11 +115,13 @@ def test_comments_of_archives_in_archives_are_found() -> None:
 
 
 FIELDS = {
-    "letters": (struct.pack("<2sH", b"cu", 3) + b"Doe", True), "Cyrillic": (struct.pack("<2sH", b"cu", 4) + "Пе".encode(), True),
-    "behind the last": (b"Doe", True), "text in a time": (struct.pack("<2sH", b"UT", 9) + b"\3Quillfea", True),
+    "letters": (struct.pack("<2sH", b"cu", 3) + b"Doe", True), "behind the last": (b"Doe", True),
+    "Cyrillic": (struct.pack("<2sH", b"cu", 4) + "Пе".encode(), True), "padding": (b"\0" * 6, False),
+    "text in a time": (struct.pack("<2sH", b"UT", 9) + b"\3Quillfea", True),
     "path": (struct.pack("<2sH", b"up", 13) + b"\1\0\0\0\0DOE^JOHN", True),
-    "time": (struct.pack("<2sHBI", b"UT", 5, 1, 1_560_000_000), False), "owner": (b"ux\x0b\0\1\4\xe8\3\0\0\4\xe8\3\0\0", False),
-    "same path": (struct.pack("<2sH", b"up", 10) + b"\1\0\0\0\0a.csv", False), "padding": (b"\0" * 6, False),
+    "same path": (struct.pack("<2sH", b"up", 10) + b"\1\0\0\0\0a.csv", False),
+    "time": (struct.pack("<2sHBI", b"UT", 5, 1, 1_560_000_000), False),
+    "owner": (b"ux\x0b\0\1\4\xe8\3\0\0\4\xe8\3\0\0", False),
 }  # fmt: skip
 TABLE = b"code,unit\nA,mg\n"
 
@@ -140,11 +142,12 @@ def test_extra_fields_of_gzip_are_those_of_blocked_gzip_or_reported(extra: bytes
     assert bool(found("a.csv.gz", data)) == expected
 
 
-@pytest.mark.parametrize(
-    ("rest", "expected"), [(b"Doe", True), ("Петров".encode(), True), (b"\0" * 8, False), (b"", False)]
-)
-def test_bytes_behind_the_end_of_a_zip_archive(rest: bytes, expected: bool) -> None:
-    plain = zipped([("a.csv", TABLE)])
+@pytest.mark.parametrize("rest", [b"Doe", "Петров".encode(), b"\0" * 8, b""])
+def test_bytes_before_and_behind_a_zip_archive(rest: bytes) -> None:
+    plain, expected = zipped([("a.csv", TABLE)]), bool(rest.strip(b"\0"))
     assert (
         said(found("a.zip", plain + rest)) == [("archive comment", "behind the entries of the zip archive")] * expected
     )
+    before = b"PK\3\4" + rest
+    assert ("archive comment", "before the entries of the zip archive") in said(found("a.zip", before + plain))
+    assert not found("a.zip", plain)

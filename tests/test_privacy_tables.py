@@ -211,7 +211,7 @@ NO_NAMES_BESIDE = [
     "mr angiography", "mrs brain", "dr notified", "DR CHEST", "Attending MD", "Notified MD", "Cardiology MD",
     "reviewed by Infectious Disease", "her husband died", "mother Diabetic", "Sodium, Urine", "Aspirin, Ibuprofen",
     "Clear, Yellow", "Vancomycin, Trough", "ACUTE MYOCARDIAL INFARCTION, EXPIRED",
-    "HIV DNA polymerase chain reaction, qualitative",
+    "HIV DNA polymerase chain reaction, qualitative", "CHOLERA, UNSPECIFIED",
 ]  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def _without_abbreviations(words: Sequence[str]) -> list[str]:
 
 def _name_in_capitals(text: str, is_term: bool) -> bool:
     """Whether two words in capitals around a comma are a name ("DOE, JANE"), not a test ("SODIUM, URINE")."""
-    pairs = _CAPITALS.finditer(text)
+    pairs = () if is_diagnosis(text) else _CAPITALS.finditer(text)
     return any(is_surname(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs)
 
 

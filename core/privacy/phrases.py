@@ -81,6 +81,9 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
+_WITHOUT_DIGITS = tuple(form for form in _FORMS if form[0] == "name" or form is _FORMS[0])
+"""Names and addresses on the net; all others need digits, which most texts have not."""
+_DIGIT = re.compile(r"\d")
 _BESIDE: tuple[re.Pattern[str], ...] = (
     re.compile(r"\b(?:mrs|frau|herrn?|mme|mlle|madame|monsieur|sra|signora?)\b\.?\s+([a-zà-öø-ÿ][\w'’-]{2,})"),
     re.compile(
@@ -110,7 +113,8 @@ def forms_in(text: str) -> set[str]:
     >>> sorted(forms_in("Hauptstrasse 12, 70173 Stuttgart")), forms_in("May 3rd, 2019"), forms_in("1000 ML Sodium")
     (['contact'], {'date'}, set())
     """
-    return {category for category, pattern in _FORMS if pattern.search(text)}
+    forms = _FORMS if _DIGIT.search(text) else _WITHOUT_DIGITS
+    return {category for category, pattern in forms if pattern.search(text)}
 
 
 def names_someone(text: str, *, is_term: bool = False) -> bool:

@@ -95,6 +95,20 @@ def test_names_of_columns_that_are_values(name: str, found: bool) -> None:
     assert ("name of column 2" in places) == found
 
 
+@pytest.mark.parametrize(
+    ("name", "found"), [("Ada Quillfeather 84417733", True), ("heart rate", False), ("x_2345", False)]
+)
+def test_names_of_fields_that_are_values(name: str, found: bool) -> None:
+    places = [item.where for item in find_identifiers(("t.jsonl", json.dumps({"code": "A", name: 1}).encode()))]
+    assert ("name of a field" in places) == found
+
+
+@pytest.mark.parametrize(("years", "found"), [(95, True), (45, False)])
+def test_ages_at_which_something_began(years: int, found: bool) -> None:
+    record = {"resourceType": "Condition", "onsetAge": {"value": years, "unit": "a"}}
+    assert ("age over 89" in categories(find_identifiers(("b.json", json.dumps(record).encode())))) == found
+
+
 def test_archive_comments_and_owners_are_found() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -57,7 +57,7 @@ REFERENCE_CATEGORIES: Mapping[str, str] = {
     **dict.fromkeys(("service_provider", "managing_organization", "organization", "location"), "institution"),
 }
 """FHIR fields that refer to a person or a place -> category of the words that a reference shows (`display`)."""
-AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan"))
+AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan", "onset_age", "deceased_age"))
 OLDEST_SHOWN = 89
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(

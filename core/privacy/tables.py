@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -174,7 +175,7 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
         yield Finding("date", where, example)
     if plain in AGE_FIELDS and any(_is_old(value) for value in values):
         yield Finding("age over 89", where, "90 years or more")
-    if in_free_text(name) - {"free text"} or identifying(name) == "number":
+    if in_free_text(name) - {"free text"} or _is_number(name):
         yield Finding("free text", f"name of column {number + 1}", mask(name))
     texts: dict[str, str] = {}
     for value in values:
@@ -255,11 +256,19 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
         yield Finding(named, where, mask(str(value)))
     if known and known[-1] in AGE_FIELDS and _is_old(value):
         yield Finding("age over 89", where, "90 years or more")
+    if path and _is_number(path[-1]):
+        yield Finding("free text", "name of a field", mask(path[-1]))
     if isinstance(value, str):
         if named is None and begins_with_date(value):
             yield Finding("date", where, mask(value))
         found = in_free_text(value, tokens, is_term=_is_term_place(path))
         yield from (Finding(category, where, mask(value)) for category in found - {named})
+
+
+@lru_cache(1 << 12)
+def _is_number(name: str) -> bool:
+    """Whether the name of a column or field is, or holds, a number that may be an id."""
+    return identifying(name.replace("_", " ")) == "number"
 
 
 def _is_term_place(path: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ import io
 import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pydicom.sequence import Sequence
 from core.errors import UserFacingError
 from core.load import list_series, load_study
 from core.privacy import Finding, find_identifiers
+from core.privacy.nifti_out import rebuild_nifti
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the real test files in ../shared/data are not here")
@@ -158,6 +160,40 @@ def test_nifti_texts_extensions_and_gzip_headers_are_found() -> None:
         assert place in places, place
     assert not any(MARK in str(finding) for finding in found)
     assert find_identifiers(("scan.nii", nifti_file())) == ()
+
+
+@pytest.mark.parametrize("text", [b"DOE", "Петров".encode(), "Jörg".encode(), zlib.compress(b"Quillfeather"), b"\0\0"])
+def test_whatever_lies_before_and_behind_the_voxels_is_found(text: bytes) -> None:
+    plain = nifti_file()
+    apart = bytearray(plain[:352] + text.ljust(32, b"\0") + plain[352:])
+    struct.pack_into("<f", apart, 108, 352 + 32)
+    for data, place in ((plain + text, "behind the voxels"), (bytes(apart), "NIfTI header extension")):
+        found = [item.where for item in find_identifiers(("scan.nii", data), pixels=False)]
+        assert found == ([place] if text.strip(b"\0") else [])
+
+
+HIDDEN = [(136, "4s", b"Quil"), (96, "12s", b"Quillfeather"), (140, "4s", b"QUIL"), (50, "6s", b"QuillF")]
+"""toffset, pixdim, glmax and dim of a NIfTI-1 header, beyond what three dimensions use."""
+
+
+@pytest.mark.parametrize("patch", HIDDEN)
+@pytest.mark.parametrize("dtype", ["<i2", ">i2"])
+def test_letters_in_the_numbers_of_a_header_are_found(patch: tuple[int, str, bytes], dtype: str) -> None:
+    order = dtype[0]
+    usual = [(76, f"{order}8f", (1, 0.7421875, 0.7421875, 1.25, 1, 0, 0, 0)), (124, f"{order}2f", (3071, -1024))]
+    usual_patch = [(start, f"{len(data)}s", data) for start, data in ((at, struct.pack(k, *v)) for at, k, v in usual)]
+    assert find_identifiers(("scan.nii", nifti_file(dtype=dtype, patch=usual_patch)), pixels=False) == ()
+    found = find_identifiers(("scan.nii", nifti_file(dtype=dtype, patch=[patch])), pixels=False)
+    assert [item.where for item in found] == ["numbers of the NIfTI header"]
+
+
+@pytest.mark.parametrize("patch", HIDDEN)
+def test_a_rebuilt_nifti_file_carries_no_letters_in_its_numbers(patch: tuple[int, str, bytes]) -> None:
+    data, _ = rebuild_nifti(nifti_file(patch=[patch]))
+    plain = gzip.decompress(data)
+    assert patch[2] not in plain
+    assert find_identifiers(("scan.nii", plain), pixels=False) == ()
+    assert load_study(("a.nii", plain)).spacing_mm == load_study(("a.nii", nifti_file())).spacing_mm
 
 
 @pytest.mark.parametrize("kind", [b"ni2", b"n+2", b"ni1"])

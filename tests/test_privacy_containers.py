@@ -112,3 +112,42 @@ def test_comments_of_archives_in_archives_are_found() -> None:
         archive.comment = b"for John Doe"
     findings = found("a.tar", tarred([("b.zip", out.getvalue())]))
     assert ("archive comment", "comment of the zip archive") in said(findings)
+
+
+FIELDS = {
+    "letters": (struct.pack("<2sH", b"cu", 3) + b"Doe", True), "behind the last": (b"Doe", True),
+    "Cyrillic": (struct.pack("<2sH", b"cu", 4) + "Пе".encode(), True), "padding": (b"\0" * 6, False),
+    "text in a time": (struct.pack("<2sH", b"UT", 9) + b"\3Quillfea", True),
+    "path": (struct.pack("<2sH", b"up", 13) + b"\1\0\0\0\0DOE^JOHN", True),
+    "same path": (struct.pack("<2sH", b"up", 10) + b"\1\0\0\0\0a.csv", False),
+    "time": (struct.pack("<2sHBI", b"UT", 5, 1, 1_560_000_000), False),
+    "owner": (b"ux\x0b\0\1\4\xe8\3\0\0\4\xe8\3\0\0", False),
+}  # fmt: skip
+TABLE = b"code,unit\nA,mg\n"
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_extra_fields_of_zip_entries_are_numbers_or_reported(name: str) -> None:
+    packed, info = io.BytesIO(), zipfile.ZipInfo("a.csv")
+    info.extra, expected = FIELDS[name]
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(info, TABLE)
+    assert bool(found("a.zip", packed.getvalue())) == expected
+
+
+@pytest.mark.parametrize(("extra", "expected"), [(b"AB\3\0Doe", True), (b"BC\2\0\x1b\0", False)])
+def test_extra_fields_of_gzip_are_those_of_blocked_gzip_or_reported(extra: bytes, expected: bool) -> None:
+    plain = gzip.compress(TABLE, mtime=0)
+    data = plain[:3] + b"\4" + plain[4:10] + struct.pack("<H", len(extra)) + extra + plain[10:]
+    assert bool(found("a.csv.gz", data)) == expected
+
+
+@pytest.mark.parametrize("rest", [b"Doe", "Петров".encode(), b"\0" * 8, b""])
+def test_bytes_before_and_behind_a_zip_archive(rest: bytes) -> None:
+    plain, expected = zipped([("a.csv", TABLE)]), bool(rest.strip(b"\0"))
+    assert (
+        said(found("a.zip", plain + rest)) == [("archive comment", "behind the entries of the zip archive")] * expected
+    )
+    before = b"PK\3\4" + rest
+    assert ("archive comment", "before the entries of the zip archive") in said(found("a.zip", before + plain))
+    assert not found("a.zip", plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -100,11 +101,93 @@ def test_text_in_a_look_up_table_is_found() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be"])
 def test_a_preamble_is_read_in_one_and_two_bytes_a_letter(encoding: str) -> None:
+    assert in_preamble("Quillfeather".encode(encoding))
+    assert not in_preamble(b"")
+
+
+def in_preamble(text: bytes) -> bool:
     data = bytearray(to_bytes(ct_slice(0, 48)))
-    assert not any("preamble" in place for place in places(bytes(data)))
-    text = "Quillfeather".encode(encoding)
     data[: len(text)] = text
-    assert any("preamble" in place for place in places(bytes(data)))
+    return any("preamble" in place for place in places(bytes(data)))
+
+
+TEXTS = {
+    "three letters": b"DOE", "Cyrillic": "Петров".encode(), "of one byte": "Петров".encode("cp1251"),
+    "Japanese": "山田".encode("shift_jis"), "of two bytes": "Петров".encode("utf-16-le"),
+    "packed": zlib.compress(b"Quillfeather 1957"), "umlauts": "Jörg Ömür".encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_whatever_stands_in_the_preamble_or_behind_the_data_is_found(name: str) -> None:
+    data = to_bytes(ct_slice(0, 48))
+    assert in_preamble(TEXTS[name])
+    assert any("behind the pixel data" in place for place in places(data + TEXTS[name]))
+    assert not any("behind the pixel data" in place for place in places(data + b"\0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [(b"II*\0\x84\0\0\0", False), (b"MM\0*\0\0\1\0", False), (b"II+\0\x08\0\0\0\x84" + b"\0" * 7, False),
+     (b"II*\0Doe\0", True), (b"II*\0\x84\0\0\0DOE", True)],
+)  # fmt: skip
+def test_the_head_of_a_tiff_may_stand_in_the_preamble(head: bytes, found: bool) -> None:
+    assert in_preamble(head) == found
+
+
+@pytest.mark.parametrize(("padding", "found"), [(b"\0" * 8, False), ("Петро".encode(), True)])
+def test_padding_behind_the_data_set_is_zero_or_reported(padding: bytes, found: bool) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.add_new(0xFFFCFFFC, "OB", padding)
+    assert any("behind the pixel data" in place for place in places(to_bytes(dataset))) == found
+
+
+PACKED = {
+    "US": np.frombuffer(b"Quillfeather", "<u2").tolist(), "UL": np.frombuffer(b"Quillfeather", "<u4").tolist(),
+    "UL of other order": np.frombuffer(b"Quillfeather", ">u4").tolist(),
+    "FD": np.frombuffer(b"Quillfeather Joe", "<f8").tolist(), "FL": np.frombuffer(b"Quillfeather", "<f4").tolist(),
+    "AT": [0x7551_6C69, 0x666C_6165],
+}  # fmt: skip
+NUMBERS = {
+    "US": [4096, 0, 16], "UL": [0, 527000, 1_054_000], "FD": [0.7421875, 120.1, -733.333, 1.6e9, float("nan")],
+    "FL": [500.1, 33.3, 77.7, 0.1], "AT": [0x00280010, 0x7FE00010],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_text_packed_into_numbers_is_found_and_numbers_are_not(name: str) -> None:
+    dataset, kind = ct_slice(0, 48), name[:2]
+    dataset.add_new(0x00189363, kind, NUMBERS[kind])
+    assert not any("(0018,9363)" in place for place in places(to_bytes(dataset)))
+    dataset.add_new(0x00189363, kind, PACKED[name])
+    assert any("(0018,9363)" in place for place in places(to_bytes(dataset)))
+
+
+def test_numbers_in_place_of_text_are_found() -> None:
+    dataset = ct_slice(0, 48)
+    dataset.FilterType = "BOWTIE"
+    assert not any("FilterType" in place for place in places(to_bytes(dataset)))
+    dataset.add_new(0x00181160, "UL", [2])
+    assert any("FilterType" in place for place in places(to_bytes(dataset)))
+
+
+@pytest.mark.parametrize("text", ["Quillfeather Kimberley", "Петров"])
+def test_text_behind_the_first_mebibyte_of_bytes_and_bytes_of_no_known_form(text: str) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.add_new(0x54001010, "OW", b"\0\0" * (1 << 19))
+    assert not any("WaveformData" in place for place in places(to_bytes(dataset)))
+    dataset.add_new(0x54001010, "OW", b"\0\1" * (1 << 20) + text.encode())
+    assert any("WaveformData" in place for place in places(to_bytes(dataset)))
+
+
+def test_a_look_up_table_of_numbers_is_judged_as_one_of_bytes() -> None:
+    dataset = ct_slice(0, 48)
+    for values, found in ((RAMPS["even"].tolist(), False), (PACKED["US"], True)):
+        item = Dataset()
+        item.LUTDescriptor = [len(values), 0, 16]
+        item.add_new(0x00283006, "US", values)
+        dataset.VOILUTSequence = Sequence([item])
+        assert any("LUTData" in place for place in places(to_bytes(dataset))) == found
 
 
 @pytest.mark.parametrize(("creator", "found"), [("QUILLFEATHER JOHN 1957", True), ("SIEMENS CSA HEADER", False)])
@@ -162,3 +245,14 @@ def test_ages_of_ninety_years_in_any_unit(age: str, old: bool) -> None:
     dataset = ct_slice(0, 48)
     dataset.add_new("PatientAge", "AS", age)
     assert any("age over 89" in place for place in places(to_bytes(dataset))) == old
+
+
+@pytest.mark.parametrize(
+    ("age", "category"),
+    [("95y", "age over 89"), ("95", "age over 89"), ("Joe", "free text"), ("45y", None), ("045Y", None), ("45", None)],
+)
+def test_ages_that_are_not_written_as_the_standard_says(age: str, category: str | None) -> None:
+    data = to_bytes(ct_slice(0, 48)).replace(
+        b"\x10\0\x10\x10AS\4\0" + b"061Y", b"\x10\0\x10\x10AS\4\0" + age.encode().ljust(4)
+    )
+    assert [place.partition(":")[0] for place in places(data) if "PatientAge" in place] == [category] * bool(category)

@@ -69,6 +69,46 @@ def test_meds_parquet_with_a_patient_over_89() -> None:
     assert categories(find_identifiers(("m.parquet", out.getvalue()))) == {"date", "identifier"}
 
 
+@pytest.mark.parametrize(("born", "found"), [("1920-01-01", True), ("1950-01-01", False), ("unknown", False)])
+@pytest.mark.parametrize("subject", ["subject_id", "patient_id"])
+def test_a_birth_90_years_before_an_event_of_the_same_patient(born: str, found: bool, subject: str) -> None:
+    rows = [("1", born, "MEDS_BIRTH"), ("1", "2015-01-01 10:11", "LAB//1"), ("2", "1915-01-01", "MEDS_BIRTH")]
+    records = [dict(zip((subject, "time", "code"), row, strict=True)) for row in rows]
+    lines = "\n".join(json.dumps(record) for record in records)
+    table = pd.DataFrame(records).to_csv(index=False)
+    for source in (("t.csv", table), ("t.jsonl", lines), ("t.json", json.dumps(records))):
+        assert ("age over 89" in categories(find_identifiers((source[0], source[1].encode())))) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Ada Quillfeather 84417733", True),
+        ("84417733", True),
+        ("MRN 844", True),
+        ("heart rate", False),
+        ("8480-6", False),
+    ],
+)
+def test_names_of_columns_that_are_values(name: str, found: bool) -> None:
+    places = [item.where for item in find_identifiers(("t.csv", f"code,{name}\nA,1\n".encode()))]
+    assert ("name of column 2" in places) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("Ada Quillfeather 84417733", True), ("heart rate", False), ("x_2345", False)]
+)
+def test_names_of_fields_that_are_values(name: str, found: bool) -> None:
+    places = [item.where for item in find_identifiers(("t.jsonl", json.dumps({"code": "A", name: 1}).encode()))]
+    assert ("name of a field" in places) == found
+
+
+@pytest.mark.parametrize(("years", "found"), [(95, True), (45, False)])
+def test_ages_at_which_something_began(years: int, found: bool) -> None:
+    record = {"resourceType": "Condition", "onsetAge": {"value": years, "unit": "a"}}
+    assert ("age over 89" in categories(find_identifiers(("b.json", json.dumps(record).encode())))) == found
+
+
 def test_archive_comments_and_owners_are_found() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -154,6 +194,61 @@ def test_dates_and_labelled_numbers_in_values(value: str) -> None:
     wanted = {VALUES[value]} - {None}
     assert categories(find_identifiers(("t.csv", f"x,memo\n1,{value}\n".encode()))) == wanted
     assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == wanted
+
+
+WORDED = {
+    "May 3rd, 2019": "date", "3rd of May 2019": "date", "3 de mayo de 2019": "date", "1er juillet 2019": "date",
+    "Mai 2019": "date", "93-jaehrig": "age over 89", "93 jährige": "age over 89", "age: 94": "age over 89",
+    "Case #4711-19": "identifier", "Fall-Nr. 123": "identifier", "ACC5551212": "identifier", "0711/123456": "contact",
+    "Hauptstrasse 12": "contact", "Berliner Straße 7": "contact", "12 rue de Rivoli": "contact",
+    "Calle Mayor 5": "contact",
+    "Via Garibaldi 12": "contact", "Kerkstraat 12": "contact", "Boston MA 02115": "contact",
+    "may 3": None, "89-jährig": None, "0.95 years": None, "case 3": None, "record no change": None, "0120/80": None,
+    "via PEG 20": None, "Atemweg 12": None, "1000 ML Sodium": None, "71275 Angiography": None, "rue 3": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", WORDED)
+def test_dates_ages_places_and_numbers_as_people_write_them(value: str) -> None:
+    wanted = {WORDED[value]} - {None}
+    for source in (("t.csv", f'x,memo\n1,"{value}"\n'.encode()), ("t.jsonl", json.dumps({"memo": value}).encode())):
+        assert categories(find_identifiers(source)) - {"free text"} == wanted
+
+
+NAMES_BESIDE = [
+    "mrs quillfeather", "frau quillfeather", "seen by dr quillfeather", "DR QUILLFEATHER", "K. Quillfeather MD",
+    "Quillfeather MD, PhD", "signed: K. Quillfeather", "reviewed by Kim Quillfeather", "son Peter", "her husband Karl",
+    "Ehemann Karl", "Quillfeather, Kim", "Quillfeather, Kim J.", "DOE, JANE", "SEEN BY DOE, JANE",
+    "COUGH, SEEN BY DOE, JANE",
+]  # fmt: skip
+NO_NAMES_BESIDE = [
+    "mr angiography", "mrs brain", "dr notified", "DR CHEST", "Attending MD", "Notified MD", "Cardiology MD",
+    "reviewed by Infectious Disease", "her husband died", "mother Diabetic", "Sodium, Urine", "Aspirin, Ibuprofen",
+    "Clear, Yellow", "Vancomycin, Trough", "ACUTE MYOCARDIAL INFARCTION, EXPIRED",
+    "HIV DNA polymerase chain reaction, qualitative", "CHOLERA, UNSPECIFIED",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*NAMES_BESIDE, *NO_NAMES_BESIDE])
+def test_names_stand_beside_titles_degrees_and_relatives_or_alone(value: str) -> None:
+    wanted = {"name"} if value in NAMES_BESIDE else set()
+    assert categories(find_identifiers(("t.csv", f'x,memo\n1,"{value}"\n'.encode()))) - {"free text"} == wanted
+    if not wanted:
+        assert categories(find_identifiers(("t.jsonl", json.dumps({"x": 1, "memo": value}).encode()))) == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("DRG//HCFA//283//ACUTE MYOCARDIAL INFARCTION, EXPIRED W MCC", False),
+        ("DRG//APR//264//OTHER HEPATOBILIARY, PANCREAS & ABDOMINAL PROCEDURES", False),
+        ("DRG//HCFA//391//ESOPHAGITIS, GASTROENT & MISC DIGEST DISORDERS W MCC", False),
+        ("OBS//SEEN BY DOE, JANE", True), ("OBS//DOE, JANE", True), ("OBS//CHEST PAIN OF BROWN, JANE", True),
+    ],
+)  # fmt: skip
+def test_names_of_diagnosis_related_groups_are_no_names_of_people(code: str, found: bool) -> None:
+    table = f'subject_id,time,code\n7,2020-01-01,"{code}"\n'
+    assert ("name" in categories(find_identifiers(("t.csv", table.encode())))) == found
 
 
 WRITTEN_SURNAME_FIRST = [

@@ -8,15 +8,21 @@ from collections.abc import Collection
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?)\b\.?\s*[A-ZÀ-ÖØ-Þ]\w*")
 _MONTH = (
-    r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
-    r"|uar|ruar|z|i)?"
+    r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
+    r"|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio"
+    r"|settembre|ottobre|dicembre|januari|februari|maart|mei|augustus|jänner|(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
+    r"|uar|ruar|z|i)?)"
 )
+_YEAR = r"(?:18|19|20)\d{2}(?!\d)"
+_NTH = r"(?:st|nd|rd|th|er|º)?"
+_OF = r"(?:[. -]{1,2}|\s(?:of|de)\s)"
 DATE = re.compile(
     r"(?<!\d)(?:18|19|20)\d{2}(?P<gap>[-/.]?)(?:0[1-9]|1[0-2])(?P=gap)(?:0[1-9]|[12]\d|3[01])(?!\d)"
     rf"|(?<![\d./-]){_DAY}(?P<mark>[./]){_DAY}(?P=mark)(?:(?:18|19|20)\d{{2}}|\d{{2}})(?!\d|[./-]\d)"
     rf"|(?<![\d./-]){_DAY}-{_DAY}-(?:18|19|20)\d{{2}}(?!\d|-\d)"
-    rf"|(?i:(?<![\d./-]){_DAY}[. -]{{1,2}}{_MONTH}[., -]{{1,2}}(?:18|19|20)\d{{2}}(?!\d))"
-    rf"|(?i:\b{_MONTH}[. ]{{1,2}}{_DAY}[, ]{{1,2}}(?:18|19|20)\d{{2}}(?!\d))"
+    rf"|(?i:(?<![\d./-]){_DAY}{_NTH}{_OF}{_MONTH}(?:[., -]{{1,2}}|\sde\s){_YEAR})"
+    rf"|(?i:\b{_MONTH}[. ]{{1,2}}{_DAY}{_NTH}[, ]{{1,2}}{_YEAR})"
+    rf"|(?i:\b{_MONTH}(?:[. ]{{1,2}}|\sde\s){_YEAR})"
 )
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),

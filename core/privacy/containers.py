@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import PurePath
@@ -20,6 +21,12 @@ from core.privacy.patterns import printable_runs
 _SHORT_HEADER, _HEADER = 512, 1 << 17
 _MOST_HEADERS = 32 * MIB
 """Bytes of gzip headers behind the first of each file that are searched in a source; one takes at least 512."""
+_OF_NUMBERS = frozenset((b"\1\0", b"\x0a\0", b"UT", b"UX", b"Ux", b"ux", b"\1\x99", b"\x35\xd9", b"\xfe\xca", b"BC"))
+"""Kinds of extra fields that hold sizes, times, owners and padding (APPNOTE 4.5, Info-ZIP), and of blocked gzip."""
+_PATH, _PATH_START = b"up", 5
+"""An entry's name in UTF-8, behind a version and a checksum."""
+_END, _LONGEST_END = 22, 22 + (1 << 16)
+"""Bytes of the record that ends a zip archive, without and with its comment."""
 _COUNTER = re.compile(r"(?<!\d)0{2,}\d{1,4}(?!\d)")
 _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 
@@ -88,8 +95,8 @@ def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:
     flags, position = head[3], 10
     if flags & 4:
         length = int.from_bytes(head[10:12], "little")
-        if runs := printable_runs(head[12 : 12 + length]):
-            yield Finding("gzip header", "gzip header, extra field", mask(b"".join(runs)))
+        for _, text in _extra_texts(head[12 : 12 + length], 4):
+            yield Finding("gzip header", "gzip header, extra field", mask(text))
         position += 2 + length
     for bit, name in ((8, "file name"), (16, "comment")):
         if flags & bit:
@@ -105,12 +112,45 @@ def _zip_texts(entry: Entry, limits: Limits) -> Iterator[Finding]:
         comment, infos = archive.comment, archive.infolist()
     if comment:
         yield Finding("archive comment", "comment of the zip archive", mask(comment))
+    yield from _around(entry, infos, comment)
     yield from search_names([info.filename for info in infos if info.is_dir()], ())
     for info in infos:
         if info.comment:
             yield Finding("archive comment", "comment of a zip entry", mask(info.comment))
-        if runs := printable_runs(info.extra, 6):
-            yield Finding("archive comment", "extra field of a zip entry", mask(b"".join(runs)))
+        for kind, text in _extra_texts(info.extra, 6):
+            if kind == _PATH:
+                yield from search_names([text[_PATH_START:].decode("utf-8", "replace")], ())
+            else:
+                yield Finding("archive comment", "extra field of a zip entry", mask(text))
+
+
+def _extra_texts(extra: bytes, shortest: int) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, content) of extra fields of zip and gzip that are not numbers only, each kind with the length behind it.
+
+    shortest: printable characters in a row that are text in a field of numbers too.
+    """
+    position = 0
+    while position + 4 <= len(extra):
+        kind, stop = (
+            extra[position : position + 2],
+            position + 4 + int.from_bytes(extra[position + 2 : position + 4], "little"),
+        )
+        text = extra[position + 4 : stop]
+        if printable_runs(text, shortest) if kind in _OF_NUMBERS else text.strip(b"\0"):
+            yield kind, text
+        position = stop
+    if rest := extra[position:].strip(b"\0"):
+        yield b"", rest
+
+
+def _around(entry: Entry, infos: Collection[zipfile.ZipInfo], comment: bytes) -> Iterator[Finding]:
+    """Bytes before the first entry and behind the end of a zip archive; zeros are padding."""
+    first = min((info.header_offset for info in infos), default=0)
+    tail = bytes(entry.read(max(0, entry.size - _LONGEST_END), entry.size))
+    behind = tail[tail.rfind(b"PK\x05\x06") + _END + len(comment) :]
+    for part, where in ((bytes(entry.read(0, first)), "before"), (behind, "behind")):
+        if rest := part.strip(b"\0"):
+            yield Finding("archive comment", f"{where} the entries of the zip archive", mask(rest))
 
 
 def _tar_texts(entry: Entry, limits: Limits) -> Iterator[Finding]:

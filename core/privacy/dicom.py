@@ -12,15 +12,24 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydicom._private_dict import private_dictionaries
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Malformed, Scan, scan, skip_undefined
+from core.load.dicom_scan import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    IMPLICIT_LITTLE,
+    Malformed,
+    Scan,
+    is_element_run,
+    scan,
+    skip_undefined,
+)
 from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import is_measured, is_ramp, printable_runs, values_of
+from core.privacy.patterns import is_measured, is_ramp, packed_letters, printable_runs, values_of
 from core.privacy.pixel_bytes import search_pixel_bytes
 from core.privacy.reading import read_bounded
 from core.privacy.vocabulary import is_descriptor, is_known_code, is_public_uid, kept_value, own_words, plain_text
@@ -55,8 +64,11 @@ _CATEGORY_WORDS = (
 _TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "DA", "DT", "TM", "UI"))
 _BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
 _PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
-_MAX_BINARY = 1 << 20
-_AGE = re.compile(r"(\d+)([DWMY])")
+_TABLES = ("LUTData", "LookupTableData")
+_TRAILING = "behind the pixel data"
+_TIFF = re.compile(rb"II\*\0(.{4})|MM\0\*(.{4})|II\+\0\x08\0\0\0(.{8})|MM\0\+\0\x08\0\0(.{8})", re.DOTALL)
+"""The head of a file that is a TIFF too (PS3.10, 7.1), with the place of its directory."""
+_AGE = re.compile(r"\s*(\d+)\s*([DWMYdwmy]?)\s*")
 _NINETY_YEARS = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
 
 Seen = tuple[int, str, int, bytes]
@@ -87,10 +99,15 @@ def search_dicom(
 
 
 def _preamble(data: memoryview) -> list[Finding]:
+    """Anything in the preamble but the head of a TIFF whose directory lies within the file."""
     if len(data) < 132 or bytes(data[128:132]) != b"DICM":
         return []
-    runs = printable_runs(data[:128])
-    return [Finding("preamble", "preamble (first 128 bytes)", mask(b"".join(runs)))] if runs else []
+    start, head = 0, _TIFF.match(data[:16])
+    if head:
+        place = int.from_bytes(next(part for part in head.groups() if part), "little" if head[0][:1] == b"I" else "big")
+        start = head.end() if place < len(data) else 0
+    rest = bytes(data[start:128]).strip(b"\0")
+    return [Finding("preamble", "preamble (first 128 bytes)", mask(rest))] if rest else []
 
 
 def _walk(dataset: Any, prefix: str, seen: set[Seen], words: int) -> Iterator[tuple[str, Any]]:
@@ -143,7 +160,7 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     if element.VR in ("IS", "DS"):
         return _number(where, element, tokens)
     if element.VR not in _TEXT_VRS:
-        return []
+        return _numbers(where, element)
     text = "\\".join(str(value) for value in values_of(element))
     category = _category(element, text, tokens)
     return [Finding(category, where, mask(text))] if category else []
@@ -166,7 +183,7 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     if vr in ("DA", "DT", "TM"):
         return "date"
     if vr == "AS":
-        return "age over 89" if _is_old(text) else None
+        return _age(text)
     if vr == "UI":
         public = keyword.endswith(_UID_KEPT) or all(is_public_uid(keyword, value) for value in text.split("\\"))
         return None if public else "unique identifier"
@@ -180,10 +197,12 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     return next((name for name, words in _CATEGORY_WORDS if any(word in keyword for word in words)), "free text")
 
 
-def _is_old(age: str) -> bool:
-    """Whether an age (AS), of whatever length, is of 90 years or more."""
-    found = _AGE.fullmatch(age.strip())
-    return found is not None and int(found[1]) >= _NINETY_YEARS[found[2]]
+def _age(text: str) -> str | None:
+    """Category of an age (AS) of 90 years or more, however written, or of other text; a bare number counts as years."""
+    found = _AGE.fullmatch(text)
+    if not found:
+        return "free text"
+    return "age over 89" if int(found[1]) >= _NINETY_YEARS[found[2].upper() or "Y"] else None
 
 
 def _private(where: str, element: Any) -> list[Finding]:
@@ -205,11 +224,34 @@ def _binary(where: str, element: Any) -> list[Finding]:
         return [Finding("overlay", where, mask(bytes(element.value)))]
     if element.keyword in _PIXELS:
         return [Finding("icon or nested picture", where, mask(bytes(element.value)))] if " > " in where else []
-    if not isinstance(element.value, bytes):
+    if element.keyword == "DataSetTrailingPadding":
+        rest = bytes(element.value).strip(b"\0")
+        return [Finding("trailing bytes", _TRAILING, mask(rest))] if rest else []
+    if element.VR not in ("OB", "OW", "UN"):
+        return _numbers(where, element)
+    return _bytes(where, element)
+
+
+def _bytes(where: str, element: Any) -> list[Finding]:
+    """Text in bytes; of others that they were not searched, except look-up tables, which clean CT has."""
+    value = element.value
+    if not isinstance(value, bytes) or (element.keyword == "FileMetaInformationVersion" and len(value) <= 2):
         return []
-    runs = printable_runs(element.value[:_MAX_BINARY], 6)
-    if element.keyword.endswith(("LUTData", "LookupTableData")):
-        runs = [run for run in runs if not is_ramp(run)]
+    table = element.keyword.endswith(_TABLES)
+    runs = [run for run in printable_runs(value, 6) if not (table and is_ramp(run))]
+    if runs:
+        return [Finding("free text", where, mask(b"".join(runs)))]
+    if table or not value.strip(b"\0"):
+        return []
+    return [Finding("unreadable", where, "bytes of no known form: not searched")]
+
+
+def _numbers(where: str, element: Any) -> list[Finding]:
+    """Text that stands as numbers: its letters, or numbers in place of what the standard says is text."""
+    keyword = element.keyword
+    if keyword and dictionary_VR(keyword) in _TEXT_VRS:
+        return [Finding("free text", where, f"{len(values_of(element))} numbers in place of text")]
+    runs = packed_letters(element.VR, element.value)
     return [Finding("free text", where, mask(b"".join(runs)))] if runs else []
 
 
@@ -224,14 +266,14 @@ def _pictures(dataset: Any) -> list[Finding]:
 
 
 def _trailing(data: memoryview) -> list[Finding]:
-    """Text in bytes behind the pixel data."""
+    """Bytes behind the pixel data that are no elements; zeros are padding."""
     try:
         found = scan(data, (), complete=True)
-        end = _pixel_end(data, found)
+        rest = data[_pixel_end(data, found) :]
     except (Malformed, struct.error, UserFacingError):
         return []
-    runs = printable_runs(data[end:])
-    return [Finding("trailing bytes", "behind the pixel data", mask(b"".join(runs)))] if runs else []
+    kept = b"" if is_element_run(rest, found) else bytes(rest).strip(b"\0")
+    return [Finding("trailing bytes", _TRAILING, mask(kept))] if kept else []
 
 
 def _pixel_end(data: memoryview, found: Scan) -> int:

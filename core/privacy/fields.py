@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from core.load.identifying import DATE, TITLED, WORDS
+from core.load.identifying import WORDS
+from core.privacy.phrases import forms_in, names_someone
 from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
 
 _FIELDS: Mapping[str, str] = {
@@ -56,52 +57,8 @@ REFERENCE_CATEGORIES: Mapping[str, str] = {
     **dict.fromkeys(("service_provider", "managing_organization", "organization", "location"), "institution"),
 }
 """FHIR fields that refer to a person or a place -> category of the words that a reference shows (`display`)."""
-AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan"))
+AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan", "onset_age", "deceased_age"))
 OLDEST_SHOWN = 89
-_NAME_PART = r"[A-ZÀ-ÖØ-Þ][\w'’-]+"
-_LABEL = (
-    r"(?i:patient(?:in)?(?:'?s)?(?: name)?|pt|name|re|signed|attending|(?:referring )?physician|radiologist|provider"
-    r"|surgeon|nurse|author|(?:seen|signed|dictated|reported|read|reviewed|referred|ordered|performed|verified"
-    r"|transcribed|examined|approved|interpreted|entered) by)"
-)
-"""What a person's name follows. "Sodium, Urine" and "Aspirin, Ibuprofen" have the form of a name, so that a surname and
-a first name with a comma between them are one only behind such a word."""
-_FREE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\b(?:\d{1,3}\.){3}\d{1,3}\b")),
-    (
-        "contact",
-        re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])|\+\d[\d ().-]{7,}\d"),
-    ),
-    (
-        "contact",
-        re.compile(
-            r"\b\d{1,5}\s+(?:[A-Z][\w'-]+\s+){1,3}"
-            r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Court|Place|Square)\b"
-        ),
-    ),
-    ("contact", re.compile(r"\b(?:tel|telephone|phone|fax|mobile)\b[.:]{0,2}\s*\+?\d[\d /()-]{5,}", re.IGNORECASE)),
-    (
-        "identifier",
-        re.compile(
-            r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d",
-            re.IGNORECASE,
-        ),
-    ),
-    ("date", DATE),
-    ("name", TITLED),
-    (
-        "name",
-        re.compile(
-            r"[A-Za-z]{2,}\^[A-Za-z]+"
-            r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
-            rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
-        ),
-    ),
-    (
-        "age over 89",
-        re.compile(r"\b(?:9\d|1[0-2]\d)[ -]?(?:years?|yrs?|y[./]?o)\b|\baged?\s+(?:9\d|1[0-2]\d)\b", re.IGNORECASE),
-    ),
-)
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
     r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
@@ -109,6 +66,7 @@ _PUBLIC_HOST = re.compile(
 )
 """Publishers of terminologies, whose addresses and numbers stand before codes."""
 _SENTENCE_WORDS = 6
+_LONGEST_ABBREVIATION = 5
 _TELLING = frozenset(
     """
     she he her his him herself himself today yesterday tomorrow denies complains lives pt
@@ -149,9 +107,10 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     ({'free text'}, set())
     """
     text = _PUBLIC_HOST.sub("", text) if ":" in text or "www." in text else text
-    found = {category for category, pattern in _FREE if pattern.search(text)}
+    found = forms_in(text)
     words = re.findall(r"[^\W\d_]{2,}", text)
-    if _name_in_capitals(text) or _holds_own_word(text, tokens, is_term):
+    named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
+    if named or _holds_own_word(text, tokens, is_term):
         found.add("name")
     if _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")
@@ -159,15 +118,31 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
 
 
 def _is_sentence(text: str, words: Sequence[str], is_term: bool) -> bool:
-    if len(words) < _SENTENCE_WORDS or are_terms(words) or is_diagnosis(text):
+    if len(words) < _SENTENCE_WORDS or are_terms(_without_abbreviations(words)) or is_diagnosis(text):
         return False
     return not is_term or any(word.casefold() in _TELLING for word in words)
 
 
-def _name_in_capitals(text: str) -> bool:
+def _without_abbreviations(words: Sequence[str]) -> list[str]:
+    """Words but those in capitals among others ("HIV DNA polymerase chain reaction")."""
+    plain = [word for word in words if not (word.isupper() and len(word) <= _LONGEST_ABBREVIATION)]
+    return plain if any(word.islower() for word in words) else list(words)
+
+
+def _name_in_capitals(text: str, is_term: bool) -> bool:
     """Whether two words in capitals around a comma are a name ("DOE, JANE"), not a test ("SODIUM, URINE")."""
-    pairs = _CAPITALS.finditer(text)
-    return any(not are_terms(pair.groups()) or is_surname(pair[1]) for pair in pairs)
+    pairs = () if is_diagnosis(text) else _CAPITALS.finditer(text)
+    return any(is_surname(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs)
+
+
+def _among_terms(pair: re.Match[str], is_term: bool) -> bool:
+    """Whether all words before the comma are terms ("MYOCARDIAL INFARCTION, EXPIRED"); in a code's name, whether
+    one of the two is and others around are ("OTHER HEPATOBILIARY, PANCREAS & ABDOMINAL PROCEDURES")."""
+    before = re.findall(r"[^\W\d_]{2,}", pair.string[: pair.start()].rpartition("//")[2])
+    if before and are_terms([*before, pair[1]]):
+        return True
+    around = [word for word in (*before, *re.findall(r"[^\W\d_]{2,}", pair.string[pair.end() :])) if len(word) > 3]
+    return is_term and any(are_terms([word]) for word in pair.groups()) and any(are_terms([word]) for word in around)
 
 
 def _holds_own_word(text: str, tokens: Collection[str], is_term: bool) -> bool:

@@ -7,11 +7,14 @@ import struct
 from collections.abc import Collection
 from typing import Any
 
+import nibabel as nib
+import numpy as np
+
 from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.load.nifti import layout
 from core.privacy.finding import Finding, mask
-from core.privacy.patterns import printable_runs
+from core.privacy.patterns import letters_in, printable_runs, without_measures
 
 _NIFTI1_TEXTS = (
     ("data_type", 4, 14),
@@ -22,7 +25,8 @@ _NIFTI1_TEXTS = (
 )
 _NIFTI2_TEXTS = (("descrip", 240, 320), ("aux_file", 320, 344), ("intent_name", 508, 524), ("unused", 525, 540))
 _KNOWN_TEXTS = frozenset((b"", b"virtual patient", b"FSL5.0", b"FSL6.0", b"NiBabel", b"TE=0"))
-_TAIL = 1 << 20
+_FEWEST_LETTERS = 4
+"""In a row; the numbers of a header are few, so that they hardly ever spell that many by chance."""
 
 
 def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
@@ -36,20 +40,32 @@ def search_nifti(entry: Entry, tokens: Collection[str]) -> list[Finding]:
         if text not in _KNOWN_TEXTS or (hidden != head[start:stop].split(b"\0", 1)[0] and printable_runs(hidden)):
             category = identifying(text.decode("latin-1"), tokens) or "free text"
             found.append(Finding(category, f"NIfTI field {name}", mask(hidden)))
+    found += _numbers(head, order, second)
     first = 540 if second else 348
     voxels = _voxels_start(head, order, second)
-    between = bytes(entry.read(first, voxels))
-    if between[:1] not in (b"", b"\0") or printable_runs(between):
+    between = bytes(entry.read(first, voxels)).strip(b"\0")
+    if between:
         found.append(Finding("extension", "NIfTI header extension", mask(between)))
     return found + _behind(entry, voxels + _voxel_bytes(head, order, second))
 
 
+def _numbers(head: bytes, order: str, second: bool) -> list[Finding]:
+    """Letters in the bytes of the header's numbers."""
+    kind = (nib.Nifti2Header if second else nib.Nifti1Header).template_dtype.newbyteorder(">" if order == ">" else "<")
+    if len(head) < kind.itemsize:
+        return []
+    header = np.frombuffer(head[: kind.itemsize], kind)[0]
+    numbers = (np.atleast_1d(header[name]) for name in kind.names or () if header[name].dtype.kind in "if")
+    runs = letters_in(b"".join(without_measures(values).tobytes() for values in numbers), _FEWEST_LETTERS)
+    return [Finding("free text", "numbers of the NIfTI header", mask(b"".join(runs)))] if runs else []
+
+
 def _behind(entry: Entry, end: int) -> list[Finding]:
-    """Text behind the last voxel."""
+    """Whatever lies behind the last voxel; zeros are padding."""
     if end >= entry.size:
         return []
-    runs = printable_runs(entry.read(end, min(entry.size, end + _TAIL)))
-    return [Finding("trailing bytes", "behind the voxels", mask(b"".join(runs)))] if runs else []
+    used = int(np.count_nonzero(np.frombuffer(entry.read(end, None), np.uint8)))
+    return [Finding("trailing bytes", "behind the voxels", f"{used} bytes, not zero")] if used else []
 
 
 def _voxel_bytes(head: bytes, order: str, second: bool) -> int:

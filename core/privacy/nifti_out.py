@@ -71,8 +71,8 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
     A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit and both
-    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Raises as `open_nifti`,
-    and NoTextReader.
+    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Sizes beyond the dimensions in use are not carried, since they
+    may hold anything. Raises as `open_nifti`, and NoTextReader.
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0
@@ -86,6 +86,8 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     header = type(old)(endianness="<")
     for name in _NUMBERS:
         header[name] = old[name]
+    for name, unused in (("dim", 1), ("pixdim", 0)):
+        header[name][voxels.ndim + 1 :] = unused
     header["vox_offset"] = header.single_vox_offset
     header["magic"] = header.single_magic
     gap = int(header["vox_offset"]) - len(header.binaryblock)

@@ -6,10 +6,17 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _LEAST_ID_DIGITS = 5
 """Shorter ids are found among exposures and sizes by chance."""
 _MOST_COUNT_DIGITS = 6
+_NUMPY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "UV": "u8", "SV": "i8"}
+_NUMPY |= {"OF": "f4", "OD": "f8", "OL": "u4", "OV": "u8"}
+_LEAST_MEASURE, _MOST_MEASURE = 1e-9, 1e7
+"""Decimals between them are measures, whatever letters their bytes happen to be."""
 _NOBODY = frozenset(("anonymous", "anonymized", "none", "unknown"))
 
 
@@ -53,6 +60,39 @@ def is_ramp(run: bytes) -> bool:
     """
     bends = [abs(run[index] - 2 * run[index - 2] + run[index - 4]) for index in range(4, len(run))]
     return sum(bend <= 2 for bend in bends) >= 0.8 * len(bends)
+
+
+def packed_letters(vr: str, values: Any, shortest: int = 6) -> list[bytes]:
+    """Runs of letters in the bytes of numbers, in either byte order; look-up tables and plausible decimals have none.
+
+    vr: a numeric value representation of DICOM. values: one number, several, or their bytes.
+
+    >>> packed_letters("UL", [0x6C697551, 0x6166656C]), packed_letters("FD", [0.7421875, 500.0, 120.0])
+    ([b'Quillefa'], [])
+    """
+    if vr == "AT":
+        halves = [half for value in np.atleast_1d(values) for half in (int(value) >> 16, int(value) & 0xFFFF)]
+        return packed_letters("US", halves, shortest)
+    if vr not in _NUMPY:
+        return []
+    little = f"<{_NUMPY[vr]}"
+    numbers = np.frombuffer(values, little) if isinstance(values, bytes) else np.atleast_1d(np.asarray(values, little))
+    data = without_measures(numbers)
+    runs = [run for order in (data, data.byteswap()) for run in letters_in(order.tobytes(), shortest)]
+    return [run for run in runs if not is_ramp(run)]
+
+
+def without_measures(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The numbers, decimals of an everyday size replaced by zero."""
+    if numbers.dtype.kind != "f":
+        return numbers
+    size = np.abs(numbers)
+    return np.where((size >= _LEAST_MEASURE) & (size <= _MOST_MEASURE), numbers.dtype.type(0), numbers)
+
+
+def letters_in(data: bytes, shortest: int) -> list[bytes]:
+    """Runs of ASCII letters."""
+    return re.findall(rb"[A-Za-z]{%d,}" % shortest, data)
 
 
 def values_of(element: Any) -> list[Any]:

@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.load.entry import Entry
+from core.load.identifying import identifying
 from core.load.limits import MIB
+from core.privacy.ages import DAYS_90_YEARS, OVER_89, Ages, watch_record, watched
 from core.privacy.decoding import encoding_of, head_of
 from core.privacy.fields import (
     AGE_FIELDS,
@@ -49,7 +52,6 @@ _TERM_PLACES = frozenset(
     (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
 )
 """Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
-_DAYS_90_YEARS = 90 * 365.25
 
 
 def looks_like_table(entry: Entry) -> bool:
@@ -102,7 +104,7 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     for category in in_free_text(metadata.decode("utf-8", "replace"), tokens):
         yield Finding(category, "table metadata", mask(metadata))
     if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
-        yield Finding("age over 89", "birth and events", "90 years or more")
+        yield OVER_89
 
 
 def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
@@ -125,7 +127,7 @@ def _has_old_patient(file: pq.ParquetFile) -> bool:
     births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), "MEDS_BIRTH")).to_pandas()
     last = table.select(["subject_id", "time"]).group_by("subject_id").aggregate([("time", "max")]).to_pandas()
     joined = births.merge(last, on="subject_id")
-    return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=_DAYS_90_YEARS)).any())
+    return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=DAYS_90_YEARS)).any())
 
 
 def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
@@ -136,9 +138,12 @@ def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str
     lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
     rows = csv.reader(lines, delimiter=mark)
     names = next((row for row in rows if row), [])
-    for number, values in _distinct_fields(rows):
+    ages = Ages()
+    for number, values in _distinct_fields(watched(rows, names, ages)):
         name = names[number] if number < len(names) else ""
         yield from _column(number, name, values, tokens)
+    if ages.is_any_over_89():
+        yield OVER_89
 
 
 def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]]]:
@@ -170,7 +175,7 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
         yield Finding("date", where, example)
     if plain in AGE_FIELDS and any(_is_old(value) for value in values):
         yield Finding("age over 89", where, "90 years or more")
-    if in_free_text(name) - {"free text"}:
+    if in_free_text(name) - {"free text"} or _is_number(name):
         yield Finding("free text", f"name of column {number + 1}", mask(name))
     texts: dict[str, str] = {}
     for value in values:
@@ -192,11 +197,16 @@ def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     if entry.size > _MOST_JSON:
         yield Finding("unreadable", "JSON", "too large to be searched")
         return
-    data = bytes(entry.read(0, None))
+    data, ages = bytes(entry.read(0, None)), Ages()
     for document in _documents(data.decode(encoding_of(data), "replace")):
         yield from _names_of_patients(document)
+        for record in document if isinstance(document, list) else [document]:
+            if isinstance(record, dict):
+                watch_record(record, ages)
         for path, value in _leaves(document):
             yield from _field(path, value, tokens)
+    if ages.is_any_over_89():
+        yield OVER_89
 
 
 def _documents(text: str) -> Iterable[Any]:
@@ -246,11 +256,19 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
         yield Finding(named, where, mask(str(value)))
     if known and known[-1] in AGE_FIELDS and _is_old(value):
         yield Finding("age over 89", where, "90 years or more")
+    if path and _is_number(path[-1]):
+        yield Finding("free text", "name of a field", mask(path[-1]))
     if isinstance(value, str):
         if named is None and begins_with_date(value):
             yield Finding("date", where, mask(value))
         found = in_free_text(value, tokens, is_term=_is_term_place(path))
         yield from (Finding(category, where, mask(value)) for category in found - {named})
+
+
+@lru_cache(1 << 12)
+def _is_number(name: str) -> bool:
+    """Whether the name of a column or field is, or holds, a number that may be an id."""
+    return identifying(name.replace("_", " ")) == "number"
 
 
 def _is_term_place(path: tuple[str, ...]) -> bool:

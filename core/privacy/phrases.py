@@ -1,0 +1,135 @@
+"""Forms that identifiers take in what people write: contacts, numbers, dates, ages, and names beside telling words."""
+
+from __future__ import annotations
+
+import re
+
+from core.load.identifying import DATE, TITLED
+from core.privacy.vocabulary import are_terms, is_plain_word
+
+_NAME_PART = r"[A-ZÀ-ÖØ-Þ][\w'’-]+"
+_TITLE_CASE = r"[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ'’-]{2,}"
+_BY = (
+    r"signed|(?:seen|signed|dictated|reported|read|reviewed|referred|ordered|performed|verified|transcribed|examined"
+    r"|approved|interpreted|entered) by"
+)
+_LABEL = (
+    r"(?i:patient(?:in)?(?:'?s)?(?: name)?|pt|name|re|attending|(?:referring )?physician|radiologist|provider"
+    rf"|surgeon|nurse|author|{_BY})"
+)
+"""What a person's name follows. "Sodium, Urine" and "Aspirin, Ibuprofen" have the form of a name, so that a surname and
+a first name with a comma between them are one only behind such a word, or alone and with no word of terms."""
+_OVER_89 = r"(?<![\d.,])(?:9\d|1[0-2]\d)"
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]"
+)
+_PLACED = (
+    rf"\b\d{{1,5}}\s+(?:{_NAME_PART}\s+){{1,3}}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Court|Place|Square)\b",
+    r"(?:\b[A-ZÄÖÜ][\w-]*|\b[A-ZÄÖÜ][\w-]*\s(?=S))(?i:straße|strasse|str\.|platz|allee|gasse|chaussee|straat|laan|plein"
+    r"|gracht|kade|dijk)\s+\d{1,4}\b",
+    r"\b(?!Atem|Harn|Gallen|Luft)[A-ZÄÖÜ][\w-]+weg\s+\d{1,4}\b",
+    r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s+(?i:rue|avenue|boulevard|chemin|impasse|quai)\s+(?:d[eu]s?\b|d['’]|l['’]|[A-ZÀ-Þ])",
+    rf"\b(?i:calle|avenida|avda\.|plaza|paseo)\s+(?:de(?:l| la)?\s+)?(?:{_TITLE_CASE}\s?){{1,3}},?\s*(?:n[.º°]+\s*)?"
+    r"\d{1,4}\b",
+    rf"\b(?:Via|Viale|Piazza|Corso|[Vv]icolo)\s+(?:d\w{{1,4}}\s+)?(?:{_TITLE_CASE}\s?){{1,3}},?\s*\d{{1,4}}\b",
+    rf",\s*(?:[A-Z]{{1,2}}-)?\d{{4,5}}(?:\s?[A-Z]{{2}})?\s+{_TITLE_CASE}$|\b(?:D|A|CH|F|NL|B)-\d{{4,5}}\s+{_TITLE_CASE}",
+    rf"\b{_TITLE_CASE},?\s+(?:{_STATES})\s+\d{{5}}(?:-\d{{4}})?\b",
+)
+"""Streets with their numbers, and postal codes with their towns."""
+_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\b(?:\d{1,3}\.){3}\d{1,3}\b")),
+    (
+        "contact",
+        re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])|\+\d[\d ().-]{7,}\d"),
+    ),
+    ("contact", re.compile("|".join(_PLACED))),
+    (
+        "contact",
+        re.compile(
+            r"\b(?:tel|telephone|phone|fax|mobile)\b[.:]{0,2}\s*\+?\d[\d /()-]{5,}"
+            r"|(?<![\w/.-])0\d{2,5}/\d{5,8}(?![\w/])",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "identifier",
+        re.compile(
+            r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d"
+            r"|\bACC(?:ESSION)?[ :#.-]{0,3}\d{5,}"
+            r"|\b(?:case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten)"
+            r"[ -]?(?:#|(?:no|nr|number|nummer|id)\b)[.:#\s]{0,3}(?=[A-Z/-]*\d)[\w/-]{3,}",
+            re.IGNORECASE,
+        ),
+    ),
+    ("date", DATE),
+    ("name", TITLED),
+    (
+        "name",
+        re.compile(
+            r"[A-Za-z]{2,}\^[A-Za-z]+"
+            r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
+            rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
+        ),
+    ),
+    (
+        "age over 89",
+        re.compile(
+            rf"{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
+            r"|\baged?:?\s+(?:9\d|1[0-2]\d)\b",
+            re.IGNORECASE,
+        ),
+    ),
+)
+_WITHOUT_DIGITS = tuple(form for form in _FORMS if form[0] == "name" or form is _FORMS[0])
+"""Names and addresses on the net; all others need digits, which most texts have not."""
+_DIGIT = re.compile(r"\d")
+_BESIDE: tuple[re.Pattern[str], ...] = (
+    re.compile(r"\b(?:mrs|frau|herrn?|mme|mlle|madame|monsieur|sra|signora?)\b\.?\s+([a-zà-öø-ÿ][\w'’-]{2,})"),
+    re.compile(
+        r"(?:^|\b(?:by|with|to|for|from|told|saw|notified|paged|called) )(?:mr|dr|ms)\b\.?\s+([a-z][\w'’-]{2,})"
+    ),
+    re.compile(r"\b(?:DR|MRS|PROF|FRAU|HERRN?|MME)\b\.?\s+([A-ZÀ-ÖØ-Þ'’-]{3,})"),
+    re.compile(rf"\b({_TITLE_CASE}),?\s+(?:M\.?D|Ph\.?D|MBBS|RN)\b"),
+    re.compile(rf"\b(?i:{_BY})[.:]{{0,2}}\s+(?:(?:[A-Z]\.\s*){{1,3}}|{_TITLE_CASE}\s+)({_TITLE_CASE})"),
+    re.compile(
+        r"(?:^(?:Son|Daughter|Husband|Wife)|\b(?:son|daughter|husband|wife|mother|father|brother|sister|sohn|tochter|Sohn"
+        rf"|Tochter|Ehemann|Ehefrau|Bruder|mari|fils|fille|esposa|esposo|hijo|hija))\s+({_TITLE_CASE})\b"
+    ),
+)
+"""What a name stands beside; the word found is one only where it may be."""
+_ALONE = re.compile(rf"\s*({_TITLE_CASE}),\s?({_TITLE_CASE})(?:\s(?:[A-Z]\.?|{_TITLE_CASE}))?\s*")
+_NO_NAME = re.compile(
+    r".*(?:ed|ing|graphy|gram|scopy|logy)|attending|resident|primary|outside|private|house|charge|staff|night|day|float"
+    r"|triage|team|intern|fellow|hospitalist|surgery|medicine|female|alive|deceased|unknown|trough|cloudy|amber",
+    re.IGNORECASE,
+)
+"""Forms of verbs and of methods, and roles that stand in place of names."""
+
+
+def forms_in(text: str) -> set[str]:
+    """Categories of identifier whose form a text holds.
+
+    >>> sorted(forms_in("Hauptstrasse 12, 70173 Stuttgart")), forms_in("May 3rd, 2019"), forms_in("1000 ML Sodium")
+    (['contact'], {'date'}, set())
+    """
+    forms = _FORMS if _DIGIT.search(text) else _WITHOUT_DIGITS
+    return {category for category, pattern in forms if pattern.search(text)}
+
+
+def names_someone(text: str, *, is_term: bool = False) -> bool:
+    """Whether a word that may be a name stands where names do, or a surname and a first name stand alone.
+
+    is_term: whether the text stands where codes and their names do, many of which are two words with a comma.
+
+    >>> names_someone("her husband Karl"), names_someone("Zorblat, Kim"), names_someone("Sodium, Urine")
+    (True, True, False)
+    """
+    if any(_may_be_name(found[1]) for pattern in _BESIDE for found in pattern.finditer(text)):
+        return True
+    alone = None if is_term else _ALONE.fullmatch(text)
+    return alone is not None and all(map(_may_be_name, alone.groups()))
+
+
+def _may_be_name(word: str) -> bool:
+    return not (_NO_NAME.fullmatch(word) or are_terms([word]) or is_plain_word(word))

@@ -386,9 +386,7 @@ def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[R
         raise _refuse("The NIfTI header's orientation holds values that are not numbers", "a valid orientation")
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if sizes.min() == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 0.1:
-        raise _refuse(
-            "The NIfTI header's orientation is singular: it maps the volume onto a plane", "a valid orientation"
-        )
+        raise _refuse("The NIfTI header's orientation is singular: it holds no volume", "a valid orientation")
     refuse_absurd_geometry(np.diag([scale, scale, scale, 1.0]) @ affine)
     declared = np.array(raw.pixdim[1:4], np.float64)
     if "use_sform" not in repairs and not (np.abs(declared - sizes) <= 0.01 * sizes).all():

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.privacy.dicom import TECHNICAL_TEXT
-from core.privacy.patterns import NUMBER, is_measured, values_of
+from core.privacy.patterns import NUMBER, is_measured, packed_letters, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
 from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
@@ -149,7 +149,8 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
     if vr in _BYTES or " or " in vr:
         return element.value if keyword in _BYTES_KEPT or vr == "US or SS" else None
     if vr in _WHOLE_NUMBERS:
-        return element.value if _NUMERIC & set(dictionary_VR(element.tag).split(" or ")) else None
+        numeric = _NUMERIC & set(dictionary_VR(element.tag).split(" or "))
+        return element.value if numeric and not packed_letters(vr, element.value) else None
     if vr in ("DS", "IS"):
         numbers = [str(value) for value in values_of(element)]
         good = all(is_measured(keyword, text, rules.tokens) for text in numbers)

@@ -109,6 +109,7 @@ _MEASURED = frozenset(
     stool sputum csf fluid specimen level levels free total direct random fasting hour culture smear screen index rate
     capillary arterial venous whole body surface area mean calculated predicted estimated diagnoses disorders kidney
     wbc rbc plt hgb hct mcv mch mchc rdw esr crp bun egfr alt ast ggt ldh psa cea afp tsh ldl hdl vldl chol aptt ptt ufh
+    order three sputums malig cirr expired gastroent nutrit metab alc hepa rehab smoker
     encounter admission discharge procedure situation therapy assessment evaluation
     lmwh hba1c ekg eeg mri cta ionized ionised conjugated unconjugated adjusted corrected heparin aspirin
     release tablet capsule solution injection injectable oral suspension dose vaccine flush

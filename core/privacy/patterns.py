@@ -68,7 +68,7 @@ def packed_letters(vr: str, values: Any, shortest: int = 6) -> list[bytes]:
     vr: a numeric value representation of DICOM. values: one number, several, or their bytes.
 
     >>> packed_letters("UL", [0x6C697551, 0x6166656C]), packed_letters("FD", [0.7421875, 500.0, 120.0])
-    ([b'Quillefa'], [])
+    ([b'Quillefa', b'liuQafel'], [])
     """
     if vr == "AT":
         halves = [half for value in np.atleast_1d(values) for half in (int(value) >> 16, int(value) & 0xFFFF)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, TypeVar
 
 from core.errors import UserFacingError
 from core.intake import Job, Tell
@@ -13,6 +14,7 @@ from core.intake.job import Turns
 from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports
 
+T = TypeVar("T")
 WORDS = "Saliency"
 TURNS = Turns(2)
 """Files that are being read keep no saliency waiting, nor the other way round."""
@@ -62,13 +64,31 @@ class Question:
         return f"{self.bundle_key}|{self.horizon_days:g}|{self.method or 'none'}"
 
 
-class Underway:
-    """At most one saliency at a time for one reader; it ends when she asks something else, or leaves."""
+class _OneJob(Generic[T]):
+    """At most one job at a time for one reader; it ends when it is dropped, or when nobody holds it any more."""
 
     def __init__(self) -> None:
+        self._job: Job[T] | None = None
+
+    @property
+    def job(self) -> Job[T] | None:
+        """What is under way or over, and not dropped."""
+        return self._job
+
+    def drop(self) -> None:
+        """Stop at the next step; nothing is kept of it."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None
+
+
+class Underway(_OneJob[CaseReview]):
+    """The saliency of the question asked now; it ends when the reader asks something else, or leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._question: Question | None = None
         self._stopped: Question | None = None
-        self._job: Job[CaseReview] | None = None
 
     def turn_to(self, question: Question) -> Question:
         """This is asked now: what another question had under way is cancelled, and its stop forgotten.
@@ -78,7 +98,7 @@ class Underway:
         if self._stopped != question:
             self._stopped = None
         if self._question != question:
-            self._cancel()
+            self.drop()
             self._question = question
         return question if self._stopped is None else replace(question, method=None)
 
@@ -91,25 +111,15 @@ class Underway:
     def stop(self) -> None:
         """The reader does without this saliency until she asks something else."""
         self._stopped = self._question
-        self._cancel()
-
-    @property
-    def job(self) -> Job[CaseReview] | None:
-        """What is under way or over, for the question asked now."""
-        return self._job
-
-    def _cancel(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = None
+        self.drop()
 
 
-class Zipping:
-    """At most one zip of all files at a time for one reader; it ends when she sees another answer, or leaves."""
+class Zipping(_OneJob[bytes]):
+    """The zip of all files of what is on screen; it ends when the reader sees another answer, or leaves."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._files: Exports | None = None
-        self._job: Job[bytes] | None = None
 
     def of(self, files: Exports) -> Job[bytes] | None:
         """The zip of these files, under way or over; None where none was asked for. What was made of others goes."""
@@ -123,14 +133,3 @@ class Zipping:
         self.drop()
         self._files = files
         self._job = Job(ZIP_WORDS, partial(files.archive, files.inputs()), unforeseen=NO_ZIP, turns=ZIP_TURNS)
-
-    @property
-    def job(self) -> Job[bytes] | None:
-        """What was asked for last, and not dropped."""
-        return self._job
-
-    def drop(self) -> None:
-        """Stop at the next file; nothing is kept of the zip."""
-        if self._job is not None:
-            self._job.cancel()
-        self._job = None

@@ -29,7 +29,7 @@ from corpus import Case, Files, series, what_is_wrong
 from corpus_archives import tarred, zipped
 from corpus_enhanced import compressed, file
 from corpus_nifti import nii, packed
-from corpus_values import WIDE, by_gdcm, encoded, extended, high_throughput
+from corpus_values import WIDE, by_gdcm, deflated_frames, encoded, extended, high_throughput, jpeg_xl
 from ct_factory import BIG_ENDIAN, DEFLATED, IDENTIFIERS, IMPLICIT
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
@@ -58,6 +58,8 @@ def seeds() -> list[Case]:
         wide("lossless JPEG series", lambda: list(by_gdcm("JPEGLosslessProcess14_1"))),
         wide("JPEG 2000 series", lambda: encoded(JPEG2000Lossless)),
         wide("HTJ2K series", high_throughput),
+        wide("JPEG XL series", jpeg_xl),
+        wide("series of deflated frames", deflated_frames),
         replace(wide("JPEG Extended series", extended), tolerance=4.01),
         Case("enhanced file", file, "right"),
         wide("enhanced RLE file", lambda: compressed(RLELossless)),

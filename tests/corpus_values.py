@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import zlib
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -366,8 +367,12 @@ SYNTAXES = cases("syntax", {
     "HTJ2K on signed values": (lambda: high_throughput(named(filled(WIDE.hu(), WIDE))), "right", WIDER),
     "RLE on signed values": (lambda: signed_and_compressed(RLELossless), "right", WIDER),
     "JPEG-LS on signed values": (lambda: signed_and_compressed(JPEGLSLossless), "right", WIDER),
-    "JPEG XL": (lambda: claiming("1.2.840.10008.1.2.4.110", lambda: encoded(JPEGLSLossless)), "refuse",
-                {"words": "JPEG XL"}),
+    "JPEG XL": (lambda: jpeg_xl(), "right", WIDER),
+    "JPEG XL on signed values": (lambda: jpeg_xl(named(filled(WIDE.hu(), WIDE))), "right", WIDER),
+    "JPEG-LS said to be JPEG XL": (
+        lambda: claiming("1.2.840.10008.1.2.4.110", lambda: encoded(JPEGLSLossless)), "refuse", {"words": "JPEG XL"}),
+    "deflated frames": (lambda: deflated_frames(), "right", WIDER),
+    "plain frames in capsules": (lambda: plain_frames(), "right", WIDER),
     "MPEG-4": (lambda: claiming("1.2.840.10008.1.2.4.102", lambda: encoded(JPEGLSLossless)), "refuse",
                {"words": "MPEG"}),
     "unknown": (lambda: claiming("1.2.3.4.5", lambda: encoded(RLELossless)), "refuse", {"words": "unknown"}),
@@ -397,6 +402,35 @@ def high_throughput(files: Files | None = None) -> Files:
     """A series in High-Throughput JPEG 2000."""
     encode = partial(imagecodecs.htj2k_encode, reversible=True)
     return _by_imagecodecs(files or series(grid=WIDE), HTJ2KLossless, encode)
+
+
+def jpeg_xl(files: Files | None = None) -> Files:
+    """A series in lossless JPEG XL."""
+
+    def encode(plane: np.ndarray) -> bytes:
+        return bytes(imagecodecs.jpegxl_encode(plane.view(np.uint16), lossless=True))
+
+    return _younger(files or series(grid=WIDE), "1.2.840.10008.1.2.4.110", encode)
+
+
+def _younger(files: Files, syntax: str, encode: Callable[[np.ndarray], bytes]) -> Files:
+    """A series in a transfer syntax that pydicom does not write yet."""
+    return claiming(syntax, lambda: _by_imagecodecs(files, JPEG2000Lossless, encode))
+
+
+def deflated_frames() -> Files:
+    """A series each of whose frames is a deflated stream."""
+
+    def encode(plane: np.ndarray) -> bytes:
+        packer = zlib.compressobj(wbits=-15)
+        return packer.compress(plane.tobytes()) + packer.flush()
+
+    return _younger(series(grid=WIDE), "1.2.840.10008.1.2.8.1", encode)
+
+
+def plain_frames() -> Files:
+    """A series each of whose frames lies uncompressed in a capsule."""
+    return _younger(series(grid=WIDE), "1.2.840.10008.1.2.1.98", np.ndarray.tobytes)
 
 
 def _by_imagecodecs(files: Files, syntax: UID, encode: Callable[[np.ndarray], bytes | bytearray]) -> Files:

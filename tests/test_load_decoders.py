@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
@@ -27,6 +29,7 @@ from core.load.decoders import can_decode, decode_frame
 from core.load.dicom_header import PixelFormat
 
 ROWS, COLUMNS = 40, 48
+JPEG_XL_LOSSLESS = UID("1.2.840.10008.1.2.4.110")
 PEERS = {
     JPEG2000Lossless: ("gdcm", "pylibjpeg"),
     HTJ2KLossless: ("pylibjpeg",),
@@ -111,7 +114,71 @@ def test_extended_jpeg_of_12_bits_comes_within_its_loss() -> None:
     frame = bytes(imagecodecs.jpeg8_encode(plane, level=98, bitspersample=12))
     decoded = decode_frame(frame, layout(UID("1.2.840.10008.1.2.4.51")))
     assert np.abs(decoded.astype(int) - plane).max() <= 3
-    assert not can_decode("1.2.840.10008.1.2.4.110")
+    assert not can_decode("1.2.840.10008.1.2.4.102")
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("container", [False, True], ids=["bare", "in boxes"])
+@pytest.mark.parametrize("stored", [10, 12, 13, 16])
+def test_jpeg_xl_gives_what_was_packed(stored: int, container: bool, signed: bool) -> None:
+    plane = picture(stored, signed)
+    words = plane.view(np.uint16) & ((1 << stored) - 1)
+    frame = bytes(imagecodecs.jpegxl_encode(words, lossless=True, bitspersample=stored, usecontainer=container))
+    decoded = decode_frame(frame, layout(JPEG_XL_LOSSLESS, stored, signed))
+    assert decoded.dtype == plane.dtype
+    np.testing.assert_array_equal(decoded, plane)
+
+
+PLANE = picture(12, signed=False)
+JXL = bytes(imagecodecs.jpegxl_encode(PLANE, lossless=True))
+NOT_ONE_PICTURE = {
+    "cut short": JXL[:-9],
+    "only its beginning": JXL[:50],
+    "another size": bytes(imagecodecs.jpegxl_encode(PLANE[:-1], lossless=True)),
+    "animated": bytes(imagecodecs.jpegxl_encode(np.stack([PLANE, PLANE]), lossless=True)),
+    "of floats": bytes(imagecodecs.jpegxl_encode(PLANE.astype(np.float32) / 4096, lossless=True)),
+    "colours": bytes(imagecodecs.jpegxl_encode(np.stack([PLANE] * 3, -1), lossless=True)),
+    "a further channel": bytes(imagecodecs.jpegxl_encode(np.stack([PLANE] * 2, -1), lossless=True)),
+    "lossy, called lossless": bytes(imagecodecs.jpegxl_encode(PLANE, level=80)),
+    "another codec": bytes(imagecodecs.jpegls_encode(PLANE)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ONE_PICTURE)
+def test_jpeg_xl_that_is_not_the_declared_picture_is_refused(name: str) -> None:
+    with pytest.raises(UserFacingError):
+        decode_frame(NOT_ONE_PICTURE[name], layout(JPEG_XL_LOSSLESS))
+
+
+def test_lossy_jpeg_xl_is_taken_where_it_may_lose() -> None:
+    frame = bytes(imagecodecs.jpegxl_encode(PLANE, level=98, bitspersample=12))
+    decoded = decode_frame(frame, layout(UID("1.2.840.10008.1.2.4.112")))
+    assert 0 < np.abs(decoded.astype(int) - PLANE).mean() < 40
+
+
+def test_a_huge_picture_is_refused_before_the_decoder_is_asked() -> None:
+    frame = bytearray(imagecodecs.jpegxl_encode(PLANE, lossless=True, bitspersample=12, usecontainer=False))
+    frame[2:8] = (0b0 | 0b11 << 1 | (2**30 - 1) << 3 | 1 << 33).to_bytes(6, "little")
+    with pytest.raises(UserFacingError) as refused:
+        decode_frame(bytes(frame), layout(JPEG_XL_LOSSLESS))
+    assert "another size" in refused.value.found
+
+
+def deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize("pack", [bytes, deflated], ids=["encapsulated", "deflated"])
+def test_frames_that_hold_plain_bytes(pack: Callable[[bytes], bytes]) -> None:
+    pixels = layout(UID("1.2.840.10008.1.2.1.98" if pack is bytes else "1.2.840.10008.1.2.8.1"), 16, signed=True)
+    plane = picture(16, signed=True)
+    np.testing.assert_array_equal(decode_frame(pack(plane.tobytes()), pixels), plane)
+    for data in (plane.tobytes()[:-1], plane.tobytes() + b"\0\0", plane.tobytes() * 2000):
+        with pytest.raises(UserFacingError):
+            decode_frame(pack(data), pixels)
+    with pytest.raises(UserFacingError):
+        decode_frame(pack(plane.tobytes())[:-20], pixels)
 
 
 def header(count: int, *starts: int) -> bytes:

@@ -11,7 +11,7 @@ from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.dicom_values import TAGS, Values, Vector, positive, sortable
 from core.load.digests import PROTOCOL, RECONSTRUCTION, REMARKS, digest_text, digests, identity
 from core.load.entry import Entry, memory_entry
-from core.load.jpeg import LOSSY_JPEG
+from core.load.jpeg import ALWAYS_LOSSY
 from core.load.limits import LIMITS, MIB, Limits, check_file_held
 from core.load.words import describe_series, safe_kernel
 
@@ -202,7 +202,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         intercept=values.number("RescaleIntercept"), rescale_type=values.text("RescaleType").upper(),
         padding=values.short("PixelPaddingValue", signed=pixels.signed),
         padding_limit=values.short("PixelPaddingRangeLimit", signed=pixels.signed),
-        lossy=values.text("LossyImageCompression") == "01" or found.transfer_syntax in LOSSY_JPEG,
+        lossy=values.text("LossyImageCompression") == "01" or found.transfer_syntax in ALWAYS_LOSSY,
         overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
         kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),

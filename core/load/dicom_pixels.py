@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.continuity import refuse_wrong_width
-from core.load.decoders import RLE
+from core.load.decoders import WITHOUT_WIDTH
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
@@ -41,7 +41,7 @@ def read_stack(
     planes = source_view(volume, axes).transpose(2, 1, 0)
     split = split_multiframe(images)
     middle = images[len(images) // 2]
-    if middle.pixels.transfer_syntax in (*NATIVE, RLE):
+    if middle.pixels.transfer_syntax in NATIVE | WITHOUT_WIDTH:
         refuse_wrong_width(stored_values(middle, split), len(images))
     ends: list[Ends] = []
     pool = ThreadPoolExecutor(workers())

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 LOSSY_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51))
 HUFFMAN_JPEG = LOSSY_JPEG | frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70))
 """Transfer syntaxes of such frames: baseline and extended, lossless, and lossless with the first predictor."""
+ALWAYS_LOSSY = LOSSY_JPEG | {"1.2.840.10008.1.2.4.111"}
+"""With the JPEG that JPEG XL packed anew."""
 _FRAMES = frozenset((0xC0, 0xC1, 0xC3))
 """Baseline, extended and lossless sequential frames (SOF0, SOF1, SOF3), the ones that carry CT images."""
 _LOSSLESS = 0xC3
 _SKIPPED = frozenset((0xDB, 0xFE, *range(0xE0, 0xF0)))
 _TABLES, _RESTARTS, _SCAN, _END = 0xC4, 0xDD, 0xDA, 0xD9
 _NEXT_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_STATED_COLOURS = re.compile(rb"\xff\xe0..JFIF\0|\xff\xee..Adobe|\xff[\xc0\xc1].{7}\x03R..G..B", re.DOTALL)
 _MOST_CATEGORIES, _MOST_COMPONENTS = 16, 4
 
 
@@ -51,6 +54,11 @@ def is_sound_jpeg(stream: bytes) -> bool:
             return _ends_well(stream, end, read)
         position = end
     return False
+
+
+def states_colours(stream: bytes) -> bool:
+    """Whether a stream tells luminance from RGB, by a JFIF or Adobe marker or by its components' names."""
+    return _STATED_COLOURS.search(stream, 0, stream.find(b"\xff\xda")) is not None
 
 
 def _take(marker: int, segment: bytes, read: _Read) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pydicom.encaps import generate_frames
-from pydicom.uid import UID
 
 from core.errors import UserFacingError
-from core.load.decoders import can_decode, decode_frame, truncated
+from core.load.decoders import can_decode, decode_frame, syntax_name, truncated
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from core.load.entry import Entry
@@ -19,7 +18,6 @@ from core.load.words import EXPORT_AGAIN
 Split = Mapping[Entry, list[bytes]]
 """Compressed frames of multi-frame files."""
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
-_NAMES = {f"1.2.840.10008.1.2.4.11{digit}": "JPEG XL" for digit in range(3)}
 
 
 def stored_values(image: ImageHeader, split: Split | None = None) -> Stored:
@@ -69,19 +67,17 @@ def _native(image: ImageHeader) -> Stored:
 def _compressed(image: ImageHeader, split: Split) -> Stored:
     """Pixels of one compressed frame."""
     pixels = image.pixels
-    uid = UID(pixels.transfer_syntax)
-    if not can_decode(uid):
-        raise _unsupported(uid)
+    if not can_decode(pixels.transfer_syntax):
+        raise _unsupported(pixels.transfer_syntax)
     if image.pixel_length is not None:
         raise truncated()
     return decode_frame((split.get(image.entry) or _encapsulated_frames(image))[image.frame], pixels)
 
 
-def _unsupported(uid: UID) -> UserFacingError:
-    name = uid.name if uid.name != str(uid) else _NAMES.get(uid, "an unknown transfer syntax")
+def _unsupported(transfer_syntax: str) -> UserFacingError:
     return UserFacingError(
-        f"The images are compressed as {name}, which this app cannot decode.",
-        "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000 or HTJ2K images",
+        f"The images are compressed as {syntax_name(transfer_syntax)}, which this app cannot decode.",
+        "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K or JPEG XL images",
         "Export the series uncompressed.",
     )
 

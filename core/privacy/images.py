@@ -16,10 +16,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from core.load.decoders import can_decode, decode_frame
+from core.load.decoders import can_decode, decode_frame, decoded_photometric
 from core.load.dicom_header import PixelFormat
 from core.load.hounsfield import AIR_HU
-from core.load.jpeg import HUFFMAN_JPEG, is_sound_jpeg
+from core.load.jpeg import ALWAYS_LOSSY
 from core.load.limits import LIMITS, Limits, check_grid
 from core.privacy.text_place import PlaneBox, Planes
 
@@ -55,43 +55,33 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
     if int(dataset.Columns) * int(dataset.Rows) * count * samples > limits.voxels:
         raise ValueError("too many pixels")
     syntax = _syntax(dataset)
-    photometric = str(dataset.get("PhotometricInterpretation") or "")
-    if samples == 1 and can_decode(syntax):
-        stored = _grey_frames(dataset, syntax, count)
+    if can_decode(syntax):
+        stored, photometric = _compressed_frames(dataset, syntax, count)
     else:
-        if syntax in HUFFMAN_JPEG:
-            _refuse_unsound_jpeg(dataset, count)
         stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
-        photometric = str(facts.get("photometric_interpretation") or photometric)
+        photometric = str(facts.get("photometric_interpretation") or dataset.get("PhotometricInterpretation") or "")
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))
     stored = _without_unused_bits(np.array(stored), dataset)
     colours = apply_color_lut(stored, dataset) if photometric == "PALETTE COLOR" else stored
     return Frames(stored, photometric, _grey(colours, photometric), _hues(colours, photometric))
 
 
-def _grey_frames(dataset: Dataset, syntax: UID, count: int) -> npt.NDArray[Any]:
-    """Compressed frames of one sample a pixel, by the decoders that scans are read with."""
-    layout = PixelFormat(
+def _compressed_frames(dataset: Dataset, syntax: UID, count: int) -> tuple[npt.NDArray[Any], str]:
+    """Compressed frames by the decoders that scans are read with, and what their values mean."""
+    pixels = PixelFormat(
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
         bits_allocated=int(dataset.BitsAllocated),
         bits_stored=int(dataset.BitsStored),
         high_bit=int(dataset.HighBit),
         signed=bool(dataset.PixelRepresentation),
-        samples=1,
+        samples=int(dataset.get("SamplesPerPixel") or 1),
         photometric=str(dataset.PhotometricInterpretation),
         big_endian=False,
         transfer_syntax=str(syntax),
     )
-    return np.stack(
-        [decode_frame(frame, layout) for frame in generate_frames(dataset.PixelData, number_of_frames=count)]
-    )
-
-
-def _refuse_unsound_jpeg(dataset: Dataset, count: int) -> None:
-    """Raise ValueError for a frame that could end the process while it is decoded."""
-    if not all(is_sound_jpeg(frame) for frame in generate_frames(dataset.PixelData, number_of_frames=count)):
-        raise ValueError("an unsound JPEG frame")
+    frames = generate_frames(dataset.PixelData, number_of_frames=count)
+    return np.stack([decode_frame(frame, pixels) for frame in frames]), decoded_photometric(pixels)
 
 
 def _syntax(dataset: Dataset) -> UID:
@@ -153,12 +143,14 @@ def _air(frames: Frames, dataset: Dataset) -> int | None:
 
 
 def put_pixels(dataset: Dataset, frames: Frames) -> None:
-    """Write the frames back as native pixels, nothing behind them.
+    """Write the frames back as native pixels, nothing behind them, and keep in mind what their compression lost.
 
     Raises ValueError for a big-endian file with colour tables, whose words would come out swapped.
     """
     if not dataset.original_encoding[1] and any(name in dataset for name in _COLOUR_TABLES):
         raise ValueError("big-endian colour tables")
+    if _syntax(dataset) in ALWAYS_LOSSY:
+        dataset.LossyImageCompression = "01"
     stored = frames.stored
     if stored.dtype.kind == "f":
         keyword = "FloatPixelData" if stored.dtype.itemsize == 4 else "DoubleFloatPixelData"

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
+from core.load.decoders import can_decode
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import printable_runs
 
@@ -30,9 +31,14 @@ def search_pixel_bytes(dataset: Dataset) -> list[Finding]:
     if not isinstance(data, bytes) or not data:
         return []
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "")) if hasattr(dataset, "file_meta") else UID("")
-    if syntax and not syntax.is_private and syntax.is_transfer_syntax and syntax.is_compressed and data[:4] == _ITEM:
+    if _is_encapsulated(syntax) and data[:4] == _ITEM:
         return list(_comments(dataset, data))
     return [*_behind(dataset, data), *_above(dataset, data)]
+
+
+def _is_encapsulated(syntax: UID) -> bool:
+    """Whether frames lie in items; some syntaxes that can be decoded are younger than pydicom's dictionary."""
+    return can_decode(syntax) or (not syntax.is_private and syntax.is_transfer_syntax and syntax.is_encapsulated)
 
 
 def _behind(dataset: Dataset, data: bytes) -> Iterator[Finding]:

@@ -100,6 +100,17 @@ def again(number: int, place: int) -> Callable[[np.ndarray], np.ndarray]:
     return change
 
 
+def reordered(*order: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The contents of slices 11 and above in another order."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        out = hu.copy()
+        out[:, :, 11 : 11 + len(order)] = hu[:, :, order]
+        return out
+
+    return change
+
+
 def exchanged(slices: list[Dataset]) -> Files:
     """Twelve bits with the two bytes of each pixel exchanged."""
     for dataset in slices:
@@ -165,6 +176,7 @@ NOT_HU = {"words": "not Hounsfield"}
 LOST = {"words": "one value where the next slice"}
 MAPS = {"words": "maps"}
 JOINED = {"words": "two scans seem to be joined"}
+DISORDER = {"words": "out of order"}
 CASES: list[Case] = [
     *cases("doubt", {
         "body": (scan, "right"),
@@ -196,6 +208,10 @@ CASES: list[Case] = [
             lambda: scan(beside(slice(2, None, 4), slice(3, None, 4))), "refuse", {"words": "joined there"}),
         "every third slice of another scan": (
             lambda: scan(beside(slice(1, None, 3))), "refuse", {"words": "Unlike both neighbours|take turns"}),
+        "two slices exchanged": (lambda: scan(reordered(12, 11)), "refuse", DISORDER),
+        "two slices exchanged as NIfTI": (lambda: volume(reordered(12, 11)), "refuse", DISORDER),
+        "one slice moved": (lambda: scan(reordered(12, 13, 11)), "refuse", DISORDER),
+        "a part turned round": (lambda: volume(reordered(15, 14, 13, 12, 11)), "refuse", DISORDER),
         "the upper half of another scan": (lambda: scan(beside(slice(12, None))), "refuse", JOINED),
         "the upper half of another scan as NIfTI": (lambda: volume(beside(slice(12, None))), "refuse", JOINED),
         "two slices of another scan": (lambda: scan(beside(slice(11, 13))), "refuse", JOINED),

@@ -12,6 +12,7 @@ from core.load.foreign_slices import (
     Distances,
     jumps,
     refuse_breaks,
+    refuse_disorder,
     refuse_two_in_turns,
     repeated_slices,
     shows_body,
@@ -67,7 +68,7 @@ def refuse_outlier_slices(
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     if compressed:
         _refuse_rough_slices(off)
-    notes += refuse_breaks(stack, step, blank) if along else []
+    notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
     return notes + _strange_ends(step, typical)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ _BREAK_HU, _BREAK_BESIDE, _BREAK_EACH_WAY = 150.0, 6.0, 0.1
 _DOUBT_HU, _DOUBT_BESIDE = 20.0, 2.0
 """In real series a step is at most 1.4 times as large as the larger one beside it, and 1.3 to 5.2 times (175 HU) where
 10 to 30 mm are cut out, as after another breath. A flat end of a body changes values one way only."""
-_ORDER_HU, _ORDER_APART, _ELSEWHERE = 2.0, 1.1, 0.9
+_ORDER_HU, _ORDER_APART = 2.0, 1.1
 """Along the body the next slice of a real series is at most .98 times as far as the next but one, thin and noisy series
 included; where two are exchanged or one is moved, it is 1.12 to 1.6 times as far, up to 20 HU of noise."""
 _BODY_ABOVE_HU, _BODY_SHARE = -500, 0.02
@@ -109,40 +110,49 @@ def refuse_breaks(stack: Slices, step: Distances, blank: npt.NDArray[np.bool_]) 
 
 
 def refuse_disorder(stack: Slices, step: Distances, apart: Distances) -> list[str]:
-    """Raise where contents are out of order: slices resemble the next but one more than the next.
+    """Raise where slices would follow each other better in another order; return a doubt where two strange ones meet.
 
-    One such step, or one slice that fits nowhere else either, is a doubt: motion can do that.
-    For slices along the body. step: from each slice to the next. apart: from one slice around each inner one to the
-    other.
+    Strange is a step to a slice that the next but one resembles more; one slice that shows motion does that, as do both
+    sides of the middle of a ball. For slices along the body. step: from each slice to the next. apart: from one slice
+    around each inner one to the other.
     """
     least = np.minimum(np.append(np.inf, apart), np.append(apart, np.inf))
-    strange = np.flatnonzero((step > _ORDER_HU) & (step > _ORDER_APART * least))
-    if not len(strange):
+    strange = np.flatnonzero((step > _ORDER_HU) & (step > _ORDER_APART * least)).tolist()
+    if not strange:
         return []
-    first, last = int(strange[0]), int(strange[-1])
-    if len(strange) == 1:
-        return [
-            f"Slices {first + 1} and {first + 2}, counted from the lowest, resemble the next but one more than each "
-            "other; the patient may have moved, or slices may be exchanged."
-        ]
-    if len(strange) == 2 and last == first + 1 and not _fits_elsewhere(stack, last, float(min(step[strange]))):
-        return [
-            f"Slice {last + 1}, counted from the lowest, differs from both neighbours more than these from each other; "
-            "it may be damaged, lie in a wrong place or show motion."
-        ]
-    raise UserFacingError(
-        f"The contents of slices {first + 1} to {last + 2}, counted from the lowest, seem to be out of order: some "
-        "resemble the next but one more than the next.",
-        "pixels that belong to their positions",
-        "Export the series again; the pixels or the positions of some slices were probably exchanged.",
-    )
+    turned = [(first, last) for first, last in pairwise(strange) if _better_turned(stack, step, first, last)]
+    moved = [last for first, last in pairwise(strange) if last == first + 1 and _better_elsewhere(stack, step, last)]
+    if turned or moved:
+        first, last = min([first for first, _ in turned] + moved), max([last for _, last in turned] + moved)
+        raise UserFacingError(
+            f"The contents of slices seem to be out of order, counted from the lowest between {first + 1} and "
+            f"{last + 2}: in another order they would follow each other better.",
+            "pixels that belong to their positions",
+            "Export the series again; the pixels or the positions of some slices were probably exchanged.",
+        )
+    worst = max(strange, key=lambda k: step[k] / max(least[k], 1.0))
+    return [
+        f"Slices {worst + 1} and {worst + 2}, counted from the lowest, differ more than those around them do; one may "
+        "be damaged, lie in a wrong place or show motion."
+    ]
 
 
-def _fits_elsewhere(stack: Slices, place: int, nearer: float) -> bool:
-    """Whether a slice resembles one further away clearly more than its neighbours, which are `nearer` (HU) to it."""
-    others = np.delete(np.arange(len(stack)), slice(place - 1, place + 2))
-    distances = (np.abs(np.subtract(stack[k], stack[place], dtype=np.int32)).mean() for k in others)
-    return any(distance < _ELSEWHERE * nearer for distance in distances)
+def _better_turned(stack: Slices, step: Distances, first: int, last: int) -> bool:
+    """Whether the slices between two steps fit clearly better when they are turned round, as two exchanged ones do."""
+    left, right = _distance(stack, first, last), _distance(stack, first + 1, last + 1)
+    return last > first + 1 and max(left / step[first], right / step[last]) < 1 / _ORDER_APART
+
+
+def _better_elsewhere(stack: Slices, step: Distances, place: int) -> bool:
+    """Whether a slice lies clearly between two others that follow each other."""
+    far = np.array([_distance(stack, place, k) for k in range(len(stack))])
+    between = np.maximum(far[:-1], far[1:]) < step / _ORDER_APART
+    between[max(0, place - 1) : place + 1] = False
+    return bool(between.any())
+
+
+def _distance(stack: Slices, one: int, other: int) -> float:
+    return float(np.abs(np.subtract(stack[one], stack[other], dtype=np.int32)).mean())
 
 
 def _another_body(below: Slices, above: Slices) -> bool:

@@ -76,6 +76,10 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
             f"With more than one unit: {count_of(mixed, 'code')}; values are shown as recorded, not converted, and a "
             "model reads only those in the unit it knows."
         )
+    numeric = events[events["numeric_value"].notna()]
+    bare = int((numeric["unit"].isna() & numeric["code"].isin(with_unit["code"])).sum())
+    if bare:
+        notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
 
 
 def _note_spelling(events: pd.DataFrame, notes: list[str]) -> None:

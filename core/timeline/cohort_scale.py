@@ -161,7 +161,11 @@ class _Shard:
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
         if not is_plain_meds(entry, mapping):
-            raise UserFacingError("Dates and times of day stand in two columns.", "MEDS parquet", "Convert it.")
+            raise UserFacingError(
+                "Times of day, bounds or states of the events stand in columns of their own.",
+                "MEDS parquet",
+                "Convert it.",
+            )
         stored = opened.schema_arrow.field(fields["time"]).type
         if not is_time(stored):
             raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")

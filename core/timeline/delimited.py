@@ -25,7 +25,7 @@ def delimiter_of(lines: TextIO) -> str:
     if named := _NAMED.fullmatch(header):
         return named[1]
     lines.seek(0)
-    return max(_DELIMITERS, key=header.count)
+    return max(_DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
 
 
 def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from core.timeline.fhir_values import as_dict, as_list, last_part
+from core.timeline.qualified import WITHDRAWN
 
 Resource = dict[str, Any]
 _VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
@@ -17,7 +18,7 @@ def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
     if states & _VOID or resource.get("doNotPerform") is True:
-        return "as entered in error, cancelled, refuted or not done"
+        return WITHDRAWN
     if (states | {str(resource.get("intent") or "")}) & _PLANNED:
         return "as planned or proposed only"
     if "registered" in states:

@@ -13,6 +13,7 @@ from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
+from core.timeline.qualified import settle_qualified
 from core.timeline.unread import VALUES, doubt_unread
 
 SECOND_TIME = (
@@ -37,8 +38,8 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     table = table.assign(**settled)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
-        others = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
-        for name in others:
+        same = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
+        for name in same:
             if name not in fields.values():
                 kept[field] = _combined(field, kept[field], table[name], notes)
     if mapping and "date" in mapping:
@@ -46,10 +47,11 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     chosen = set((mapping or {}).values())
     if mapping is None:
         _doubt_timeless(table, kept)
-    doubt_unread(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
+    others = table[[name for name in table if name not in chosen]]
+    doubt_unread(others, kept, mapping is not None, notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
-    return kept
+    return settle_qualified(others, kept, notes)
 
 
 def refuse_unsettled_numbers(named: pd.DataFrame, ways: Mapping[str, str]) -> None:

@@ -60,16 +60,16 @@ def parse_values(
         notes.append(f"The {decimals} was read as the decimal sign, as answered.")
     if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
         notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
-    if notes is not None and (joined := int(plain[~clean].map(_has_unit).sum())):
+    if notes is not None and (joined := int(plain.isin(_with_units(plain[~clean])).sum())):
         notes.append(f"Kept as text, as the unit stands in the cell of the number: {count_of(joined, 'value')}.")
     missing = plain.str.lower().isin(MISSING if numeric else _NO_RESULT)
     return small, [None if skip else text for skip, text in zip(clean | missing, given)]
 
 
-def _has_unit(text: str) -> bool:
-    """Whether a cell holds a number and its unit ("5 mg")."""
-    found = _WITH_UNIT.fullmatch(text)
-    return found is not None and is_unit(found[1])
+def _with_units(texts: pd.Series[str]) -> list[str]:
+    """The distinct texts that are a number and its unit ("5 mg")."""
+    found = [match for text in texts.unique() if (match := _WITH_UNIT.fullmatch(text))]
+    return [match[0] for match in found if is_unit(match[1])]
 
 
 def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Series[str]:

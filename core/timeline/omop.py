@@ -170,7 +170,8 @@ def _read_part(entry: Entry) -> pd.DataFrame:
 def _whole_ids(table: pd.DataFrame) -> pd.DataFrame:
     """Programs write the whole numbers of a column with gaps as 3016723.0."""
     ids = [name for name in table.columns if name.endswith(("_id", "_of_birth"))]
-    return table.assign(**{name: table[name].astype(str).str.replace(_GAPPED, "", regex=True) for name in ids})
+    gapped = [name for name in ids if any(str(text).endswith(".0") for text in table[name].unique())]
+    return table.assign(**{name: table[name].str.replace(_GAPPED, "", regex=True) for name in gapped})
 
 
 def _wanted_concepts(tables: Mapping[str, pd.DataFrame]) -> frozenset[str]:

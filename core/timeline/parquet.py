@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, recognise
+from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, plain_texts, recognise
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
@@ -24,6 +24,7 @@ from core.timeline.fields import (
     second_column,
     two_patients,
 )
+from core.timeline.qualified import are_bounds, withdrawn
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 from core.timeline.unread import (
     UNIT_HINT,
@@ -40,6 +41,7 @@ from core.timeline.unread import (
 
 _UNREAD = frozenset(("table",))
 """Fields of text tables that a parquet file of events has no use for."""
+_YES: pd.Series[Any] = pd.Series(["1"])
 OTHER_TIME = "other_time"
 """The field of a second column of times, which counts where the first is empty."""
 
@@ -124,15 +126,30 @@ def in_utc(times: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
-    """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no column holds times of day.
+    """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
+    times of day, bounds of numbers, or states of withdrawn rows.
 
-    Any other is read as a table of text is, which may join a date and a time of day.
+    Any other is read as a table of text is, which joins them.
     """
     opened = parquet_file(entry)
     fields = event_fields(opened, mapping)
     column = fields.get("subject_id")
     whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
-    return whole and not (columns_of(mapping) is None and _has_clocks(opened, fields))
+    clocked = columns_of(mapping) is None and _has_clocks(opened, fields)
+    return whole and not (clocked or _is_qualified(opened, set(fields.values())))
+
+
+def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
+    """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
+    schema = opened.schema_arrow
+    unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
+    for name in unknown:
+        kind = schema.field(name).type
+        if _is_text(kind) or pa.types.is_boolean(kind) or (withdrawn(name, _YES).any() and _is_number(kind)):
+            texts = plain_texts(_distinct_texts(opened, name))
+            if are_bounds(texts) or withdrawn(name, texts).any():
+                return True
+    return False
 
 
 def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
@@ -233,7 +250,8 @@ def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: lis
 
 
 def _distinct_texts(opened: pq.ParquetFile, name: str) -> pd.Series[Any]:
-    return _texts(pc.unique(opened.read(columns=[name])[name]))
+    with translated():
+        return _texts(pc.unique(opened.read(columns=[name])[name]))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -125,11 +125,23 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
 def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:
     """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
     files = [_content(part) for part in entries if isinstance(part, Entry)]
-    flat = [recognised(file, mapping, notes) for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    flat = [_named(file, mapping, notes, len(filled)) for file in filled]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
     joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
     return [table for table in joined if len(table)]
+
+
+def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str], count: int) -> pd.DataFrame:
+    """A table's columns by field; a refusal says where it is one of several."""
+    try:
+        return recognised(table, mapping, notes)
+    except UserFacingError as error:
+        if count == 1:
+            raise
+        found = f"One of {count} tables: {error.found[:1].lower()}{error.found[1:]}"
+        raise UserFacingError(found, error.expected, error.next_step) from error
 
 
 def _content(entry: Entry) -> TextFile:

@@ -26,6 +26,7 @@ from core.timeline.columns import (
 )
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
+from core.timeline.doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
@@ -168,6 +169,8 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
             "Correct these rows.",
         )
     names = pd.Series(texts.unique())
+    if (rounded := names[names.str.fullmatch(ROUNDED)]).any():
+        raise rounded_by_spreadsheet("patient identifiers", int(texts.isin(rounded).sum()))
     if names.str.fullmatch(_WHOLE_NUMBER).all():
         texts = texts.str.removesuffix(".0")
         names = pd.Series(texts.unique())

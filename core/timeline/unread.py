@@ -104,9 +104,9 @@ def _doubt_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, not
     unread: Mapping[str, int] = {name: _count_numbers(table[name]) for name in unknown_names(table)}
     if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
         raise unread_values()
-    numeric = sum(count > 0 for count in unread.values())
-    if numeric and not read:
-        notes.append(unread_columns(numeric))
+    numeric = [name for name, count in unread.items() if count > 0 and (not read or VALUE_HINT.search(name.lower()))]
+    if numeric:
+        notes.append(unread_columns(len(numeric)))
 
 
 def _count_numbers(column: pd.Series[str]) -> int:

@@ -40,6 +40,18 @@ LEFT_OUT = {
     "refuted, an older release": (condition(verificationStatus="refuted"), "refuted"),
     "registered": (dated(status="registered"), "registered only"),
     "absent": (dated(dataAbsentReason={"coding": [{"code": "not-performed"}]}), "without a result"),
+    "absent, said in its place": (
+        dated(
+            valueQuantity={
+                "unit": "g/dL",
+                "extension": [
+                    {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+                ],
+            }
+        ),
+        "without a result",
+    ),
+    "in other letters": (dated(valueQuantity=VALUE, status="Entered-In-Error"), "entered in error"),
     "fetus": (dated(valueQuantity=VALUE, focus=[{"reference": "RelatedPerson/b"}]), "else than the patient"),
     "device": (dated(valueQuantity=VALUE, subject={"reference": "Device/d"}), "else than the patient"),
     "group": (
@@ -65,6 +77,7 @@ KEPT = {
     "focus on the patient": dated(valueQuantity=VALUE, focus=[SUBJECT]),
     "versioned patient": dated(valueQuantity=VALUE, subject={"reference": "http://h.org/Patient/p/_history/2"}),
     "absent, but in words": dated(dataAbsentReason={"coding": [{"code": "as-text"}]}, valueString="trace"),
+    "extended": dated(valueQuantity={**VALUE, "extension": [{"url": "http://example.org/data-absent-reason"}]}),
     "panel": dated(component=[{"code": {"coding": [{"system": LOINC, "code": "1-1"}]}, "valueQuantity": VALUE}]),
 }
 

@@ -47,8 +47,12 @@ def is_modified(part: Resource) -> bool:
 
 
 def lacks_value(part: Resource) -> bool:
-    """Whether an observation, or a component of one, says why it has no value."""
-    return "dataAbsentReason" in part and not any(re.fullmatch(r"value[A-Z]\w*", name) for name in part)
+    """Whether an observation, or a component of one, says why it has no value, beside it or in its place."""
+    values = [as_dict(value) for name, value in part.items() if re.fullmatch(r"value[A-Z]\w*", name)]
+    if not values:
+        return "dataAbsentReason" in part
+    said = [str(as_dict(item).get("url")) for value in values for item in as_list(value.get("extension"))]
+    return "value" not in values[0] and any(url.endswith("/data-absent-reason") for url in said)
 
 
 def _lacks_result(resource: Resource) -> bool:
@@ -59,7 +63,7 @@ def _states(resource: Resource) -> set[str]:
     checked = resource.get("verificationStatus")
     codes = [str(as_dict(coding).get("code")) for coding in as_list(as_dict(checked).get("coding"))]
     words = [str(checked or ""), str(as_dict(checked).get("text") or "")]
-    return {str(resource.get("status") or ""), *codes, *(word.strip().lower() for word in words)}
+    return {str(resource.get("status") or "").lower(), *codes, *(word.strip().lower() for word in words)}
 
 
 def names_patient(resource: Resource) -> bool:

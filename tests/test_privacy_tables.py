@@ -7,11 +7,14 @@ import io
 import json
 import tarfile
 import zipfile
+from collections.abc import Sequence
 
 import pandas as pd
 import pytest
 
 from core.privacy import Finding, find_identifiers
+from core.privacy.bare_names import is_bare_name
+from core.timeline.describe import icd10_descriptions, labels
 
 CLEAN = (
     "subject_id,time,code,numeric_value,unit\n7,2020-01-01,LOINC//2345-7,5.4,mmol/L\n7,2020-02-01,ICD10CM//I26.99,,\n"
@@ -352,3 +355,89 @@ def test_records_inside_a_parquet_column_are_walked() -> None:
     out = io.BytesIO()
     pd.DataFrame({"code": ["A"], "what": [{"low": 1.0, "unit": "mg"}]}).to_parquet(out)
     assert find_identifiers(("m.parquet", out.getvalue())) == ()
+
+
+PLAIN = ("7", "2020-01-03", "LOINC//2160-0", "1.25", "mg/dL")
+PEOPLE = ("Kim Zqxblat", "Ada Zqxenmeister", "Jonas Zqxbukowski")
+
+
+def with_column(name: str, values: Sequence[str], form: str) -> tuple[str, bytes]:
+    """A plain table with one more column, in one of several forms."""
+    header = ("subject_id", "time", "code", "value", "unit", name)
+    rows = [dict(zip(header, (*PLAIN, value), strict=True)) for value in values]
+    if form == "jsonl":
+        return "t.jsonl", "\n".join(map(json.dumps, rows)).encode()
+    if form == "parquet":
+        out = io.BytesIO()
+        pd.DataFrame(rows).to_parquet(out)
+        return "t.parquet", out.getvalue()
+    text = pd.DataFrame(rows).to_csv(index=False, sep=";" if form == "excel" else ",")
+    return "t.csv", f"sep=;\n{text}".encode() if form == "excel" else text.encode()
+
+
+def beside(found: tuple[Finding, ...]) -> set[str]:
+    """Categories of what is found in other columns than those of the patient and the time."""
+    usual = ("column subject_id", "column time", "field subject_id", "field time")
+    return {item.category for item in found if item.where not in usual}
+
+
+@pytest.mark.parametrize("form", ["csv", "excel", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["col7", "entered_by", "x", "Unnamed: 5", "Bearbeiter", "who", "text_value"])
+def test_bare_names_are_found_in_whatever_column(name: str, form: str) -> None:
+    found = find_identifiers(with_column(name, PEOPLE, form))
+    assert "name" in beside(found)
+    assert "qx" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Zqxblat Kim",
+        "KIM ZQXBLAT",
+        "kim zqxblat",
+        "Kim A. Zqxblat",
+        "Kim van der Zqxblat",
+        "Anne-Marie O'Zqxblat",
+        "José Zqxñez",
+    ],
+)
+def test_a_name_with_a_usual_given_name_is_found_however_it_is_written(value: str) -> None:
+    assert "name" in beside(find_identifiers(with_column("text_value", ["", value], "csv")))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "category"), [(["Xiulan Zqxberg", "O. Zqxen"], "name"), (["A1234567", "B1234567"], "number")]
+)
+def test_a_column_whose_name_tells_nothing_is_judged_by_its_values(values: list[str], category: str, form: str) -> None:
+    assert category in beside(find_identifiers(with_column("col7", values, form)))
+    assert beside(find_identifiers(with_column("batch", values, form))) == set()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["col7", "text_value", "drug", "status"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["Metoprolol Tartrate", "Insulin Glargine", "Heparin Sodium"],
+        ["Pulmonary Embolism", "Atrial Fibrillation", "Parkinson Disease"],
+        ["Escherichia Coli", "Candida Albicans", "Staphylococcus Aureus"],
+        ["Not Detected", "Light Yellow", "Gram Positive Cocci"],
+        ["Intensive Care", "Medical Ward", "Whole Blood"],
+        ["umol/L", "10*3/uL", "2160-0"],
+        ["H", "L", "5.4"],
+    ],
+)
+def test_drugs_diagnoses_organisms_results_and_units_are_no_names(values: list[str], name: str, form: str) -> None:
+    assert beside(find_identifiers(with_column(name, values, form))) == set()
+
+
+@pytest.mark.parametrize("name", ["Alter", "age_in_years", "anchor_age", "edad"])
+def test_ages_over_89_are_found_under_other_names(name: str) -> None:
+    assert "age over 89" in beside(find_identifiers(with_column(name, ["92", "93"], "csv")))
+    assert beside(find_identifiers(with_column(name, ["45", "46"], "csv"))) == set()
+
+
+def test_no_diagnosis_or_measurement_is_taken_for_a_name() -> None:
+    terms = {*icd10_descriptions().values(), *labels().values()}
+    assert [term for term in terms if is_bare_name(term) or is_bare_name(term.title())] == []

@@ -88,3 +88,64 @@ def test_events_without_a_date_are_left_out() -> None:
 def test_dates_of_other_databases_are_read(date: str) -> None:
     events = loaded(measurement=MEASUREMENT + f"3,0,{date},,5.5,,,GLU,mmol/L,5.5\n").events
     assert events["time"].tolist()[-1] == pd.Timestamp("2020-02-03")
+
+
+PARTS = {
+    "CONCEPT": CONCEPT + "3004501,Glucose,LOINC,2345-7\n8753,millimole per liter,UCUM,mmol/L\n",
+    "measurement": MEASUREMENT.replace("person_id,", "person_id,operator_concept_id,"),
+}
+
+
+def measured(row: str, **tables: str) -> Timeline:
+    return loaded(**(PARTS | {"measurement": PARTS["measurement"] + row} | tables))
+
+
+def test_ids_of_columns_with_gaps_are_read_as_whole_numbers() -> None:
+    visit = "person_id,visit_concept_id,visit_start_date\n3.0,9201.0,2020-01-05\n"
+    born = PERSON.replace("3,8532,1950,5,6", "3.0,8532.0,1950.0,5.0,6.0")
+    row = "3.0,4171756.0,3004501.0,2020-01-01,2020-01-01 08:00:00,5.5,0.0,8753.0,GLU,,\n"
+    events = measured(row, person=born, visit_occurrence=visit).events
+    assert events["code"].tolist() == ["GENDER//F", "MEDS_BIRTH", "LOINC//2345-7", "VISIT//INPATIENT"]
+    assert events.loc[2, ["text_value", "unit"]].tolist() == ["<5.5", "mmol/L"]
+    assert events.loc[1, "time"] == pd.Timestamp("1950-05-06")
+
+
+def test_what_has_neither_concept_nor_source_is_left_out_and_counted() -> None:
+    for concept in ("0", "", "0.0"):
+        timeline = measured(GLUCOSE.replace("3,0", "3,,0") + f"3,,{concept},2020-01-02,,7,,,,mmol/L,\n")
+        assert timeline.events["numeric_value"].dropna().tolist() == [5.5]
+        assert "Left out, without a code: 1 event." in timeline.notes
+
+
+def test_a_bound_told_by_the_source_value_alone_is_no_number() -> None:
+    events = measured("3,,3004501,2020-01-01,,5.5,,,GLU,mmol/L,<5.5\n").events
+    assert events.iloc[-1][["numeric_value", "text_value"]].isna().tolist() == [True, False]
+    assert measured("3,,3004501,2020-01-01,,5.5,,,GLU,mmol/L,5.50\n").events["numeric_value"].iloc[-1] == 5.5
+
+
+DISAGREEING = {
+    "different days": ("3,,3004501,2020-01-01,2020-02-01 08:00:00,5.5,,,GLU,mmol/L,\n", {}),
+    "not the one of its concept": ("3,,3004501,2020-01-01,,5.5,,8753,GLU,mg/dL,\n", {}),
+    "time of birth that differ": (
+        "3,,3004501,2020-01-01,,5.5,,,GLU,mmol/L,\n",
+        {"person": "person_id,gender_concept_id,year_of_birth,birth_datetime\n3,8532,1950,1960-05-06 00:00:00\n"},
+    ),
+    "With a qualifier": (
+        "3,,3004501,2020-01-01,,5.5,,,GLU,mmol/L,\n",
+        {"observation": "person_id,observation_date,observation_source_value,qualifier_source_value\n"
+                        "3,2020-01-03,SMOKER,Absent\n"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", DISAGREEING)
+def test_columns_that_disagree_are_said(words: str) -> None:
+    row, tables = DISAGREEING[words]
+    assert any(words in note and "1 event" in note for note in measured(row, **tables).notes)
+    plain = measured("3,,3004501,2020-01-01,2020-01-01 08:00:00,5.5,,8753,GLU,MMOL/L,\n").notes
+    assert not any(words in note for note in plain)
+
+
+def test_a_vocabulary_may_be_separated_by_semicolons() -> None:
+    concept = PARTS["CONCEPT"].replace(",", ";")
+    assert "LOINC//2345-7" in set(measured("3,,3004501,2020-01-01,,5.5,,,G,mmol/L,\n", CONCEPT=concept).events["code"])

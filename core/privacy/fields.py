@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from core.load.identifying import WORDS
+from core.privacy.bare_names import is_bare_name
 from core.privacy.phrases import forms_in, names_someone
 from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
 
@@ -15,6 +16,9 @@ _FIELDS: Mapping[str, str] = {
         contact_name provider_name physician physician_name doctor nurse caregiver practitioner attending surgeon author
         firstname lastname fullname patientname referring_physician reporter guardian employer
         referring_physician_name performing_physician_name operators_name requesting_physician
+        entered_by signed_by reported_by ordered_by performed_by verified_by validated_by created_by updated_by
+        recorded_by collected_by requested_by approved_by reviewed_by dictated_by seen_by user user_name username
+        technician technologist clinician prescriber consultant bearbeiter untersucher befunder erfasser unterschrift
         nachname vorname geburtsname familienname patientenname hausarzt arzt nom prenom prénom nom_de_naissance medecin
         médecin apellido apellidos nombre nombres cognome nome achternaam voornaam""",
     "contact": """phone phone_number telephone telephone_number telecom mobile cell fax email e_mail email_address
@@ -57,7 +61,12 @@ REFERENCE_CATEGORIES: Mapping[str, str] = {
     **dict.fromkeys(("service_provider", "managing_organization", "organization", "location"), "institution"),
 }
 """FHIR fields that refer to a person or a place -> category of the words that a reference shows (`display`)."""
-AGE_FIELDS = frozenset(("age", "age_years", "age_at_event", "patient_age", "age_at_scan", "onset_age", "deceased_age"))
+AGE_FIELDS = frozenset(
+    """
+    age age_years age_in_years age_at_event age_at_admission age_at_diagnosis patient_age age_at_scan anchor_age
+    onset_age deceased_age alter alter_jahre patientenalter edad leeftijd âge
+    """.split()  # noqa: SIM905
+)
 OLDEST_SHOWN = 89
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
@@ -110,6 +119,7 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     found = forms_in(text)
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
+    named = named or (not is_term and is_bare_name(text))
     if named or _holds_own_word(text, tokens, is_term):
         found.add("name")
     if _is_sentence(text, words, is_term) or (found and len(words) > 2):

@@ -20,6 +20,7 @@ from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.load.limits import MIB
 from core.privacy.ages import DAYS_90_YEARS, OVER_89, Ages, watch_record, watched
+from core.privacy.bare_names import identifies, says_nothing
 from core.privacy.decoding import encoding_of, head_of
 from core.privacy.fields import (
     AGE_FIELDS,
@@ -33,6 +34,7 @@ from core.privacy.fields import (
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import name_parts
 from core.timeline.columns import FIELDS
+from core.timeline.delimited import delimiter_of, filled_rows
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
@@ -64,7 +66,7 @@ def looks_like_table(entry: Entry) -> bool:
         return False
     if text.lstrip()[:1] in ("{", "["):
         return True
-    first = text.splitlines()[0]
+    first = text.lstrip().splitlines()[0]
     header = text if first.startswith('"') else first
     return len(text) > len(first) and (
         any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES
@@ -133,11 +135,9 @@ def _has_old_patient(file: pq.ParquetFile) -> bool:
 def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
-    first = head_of(raw[:4096]).splitlines()[0]
-    mark = max(_DELIMITERS, key=first.count)
     lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
-    rows = csv.reader(lines, delimiter=mark)
-    names = next((row for row in rows if row), [])
+    rows = filled_rows(csv.reader(lines, delimiter=delimiter_of(lines)))
+    names = next(rows, [])
     ages = Ages()
     for number, values in _distinct_fields(watched(rows, names, ages)):
         name = names[number] if number < len(names) else ""
@@ -178,6 +178,8 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
     if in_free_text(name) - {"free text"} or _is_number(name):
         yield Finding("free text", f"name of column {number + 1}", mask(name))
     texts: dict[str, str] = {}
+    if says_nothing(name) and (found := identifies([str(value) for value in values if isinstance(value, (str, int))])):
+        texts[found] = str(values[0])
     for value in values:
         if isinstance(value, str):
             for category in in_free_text(value, tokens, is_term=plain in _TERM_FIELDS):
@@ -262,6 +264,8 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
         if named is None and begins_with_date(value):
             yield Finding("date", where, mask(value))
         found = in_free_text(value, tokens, is_term=_is_term_place(path))
+        if len(path) == 1 and says_nothing(path[0]) and (category := identifies([value])):
+            found.add(category)
         yield from (Finding(category, where, mask(value)) for category in found - {named})
 
 

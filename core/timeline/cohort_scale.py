@@ -23,15 +23,17 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, infinite, refuse_mixed_zones
+from core.timeline.columns import EARLIEST, LATEST, refuse_mixed_zones
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.intake import cut_timeline
+from core.timeline.numbers import finite32
 from core.timeline.parquet import (
     OTHER_TIME,
     doubt_columns,
     event_fields,
     in_utc,
     is_parquet,
+    is_plain_meds,
     is_time,
     no_patient,
     parquet_file,
@@ -158,6 +160,12 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
+        if not is_plain_meds(entry, mapping):
+            raise UserFacingError(
+                "Times of day, bounds or states of the events stand in columns of their own.",
+                "MEDS parquet",
+                "Convert it.",
+            )
         stored = opened.schema_arrow.field(fields["time"]).type
         if not is_time(stored):
             raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
@@ -221,12 +229,7 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         raise UserFacingError("The values are not stored as numbers.", "MEDS parquet", "Convert it.")
     if column.null_count and column.type in (pa.float32(), pa.float64()):
         column = pc.fill_null(column, np.nan)
-    with np.errstate(over="ignore"):
-        values = np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None)
-        small = values.astype(np.float32, copy=False)
-    if np.isinf(small).any():
-        raise infinite()
-    return small
+    return finite32(np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None))
 
 
 def _joined(shards: Sequence[_Shard]) -> dict[str, Any]:

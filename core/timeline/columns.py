@@ -1,4 +1,4 @@
-"""Columns recognised by name, and their text turned into typed values without guessing."""
+"""Columns recognised by name, and their dates and times, turned into typed ones without guessing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
@@ -29,38 +27,44 @@ ROLES: Mapping[Role, str] = {
 """Role -> what it means, in the order in which a page asks for them."""
 WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
 """What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "subject_id": ("subject_id", "patient_id", "person_id", "subject", "patient", "subjectid", "patientid"),
-    "time": ("time", "date", "datetime", "timestamp", "event_time", "start_time", "charttime", "date_time"),
-    "code": ("code", "event", "event_code", "concept", "concept_code"),
-    "numeric_value": ("numeric_value", "value_numeric", "value_as_number", "number", "valuenum", "value_num"),
-    "value": ("value", "result", "result_value", "val", "wert", "messwert", "ergebnis", "valeur", "valor"),
-    "text_value": ("text_value", "text", "value_text", "value_as_string"),
-    "unit": (
-        "unit",
-        "units",
-        "uom",
-        "unit_source_value",
-        "valueuom",
-        "value_unit",
-        "unit_of_measure",
-        "einheit",
-        "einh",
-        "unite",
-        "unité",
-        "unidad",
+    "subject_id": _names(
+        """subject_id patient_id person_id subject patient subjectid patientid patient_identifier patient_number
+        patient_no patient_nr pat_id pat_no pat_nr patid patnr patientennummer patienten_id"""
     ),
-    "description": ("description", "label", "display", "code_description"),
-    "known_from": ("known_from", "storetime", "store_time", "recorded_time", "recorded_date", "recorded_datetime"),
+    "time": _names(
+        """time date datetime timestamp event_time start_time charttime date_time event_date datum uhrzeit zeitpunkt
+        fecha hora heure"""
+    ),
+    "code": _names("code event event_code concept concept_code"),
+    "numeric_value": _names("numeric_value value_numeric value_as_number number valuenum value_num"),
+    "value": _names("value result result_value val wert messwert ergebnis valeur valor"),
+    "text_value": _names("text_value text value_text value_as_string"),
+    "unit": _names(
+        """unit units uom unit_source_value valueuom value_unit unit_of_measure units_of_measure result_unit lab_unit
+        measurement_unit ucum ucum_unit unit_ucum einheit einheiten einh unite unité unidad"""
+    ),
+    "description": _names("description label display code_description"),
+    "known_from": _names(
+        """known_from storetime store_time recorded_time recorded_date recorded_datetime result_time result_date
+        result_datetime resulted_time reported_time available_time verified_time validated_time entry_time entered_time
+        resulted_at reported_at verified_at entered_at recorded_at"""
+    ),
     "table": ("table",),
 }
-"""Field -> column names that mean it (compared without case, spaces as underscores)."""
+"""Field -> column names that mean it (compared without case, spaces and points as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
 LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 """What looks like a number, limits and commas included; what is read as one is narrower."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?")
+_COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?([eE][+-]?\d+)?")
 _MINUS = re.compile(r"^\u2212(?=[\d.,])")
 _NO_BREAK = "\u00a0\u2009\u202f"
 _GROUPED = {
@@ -73,12 +77,16 @@ _GROUPED = {
 """Numbers that are read under a decimal sign (None: not answered), besides plain ones."""
 _BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
 _PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?")
+_WITH_UNIT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*([^\d\s.,:/+-].*)")
 _MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
 _NO_RESULT = _MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
+"""What stands for an absent time or value."""
+_END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
+"""Midnight as the end of its day, which ISO 8601 knows."""
 _DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
-FloatColumn = npt.NDArray[np.float32]
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
 
@@ -123,8 +131,12 @@ def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
 
 
 def plain_name(name: str) -> str:
-    """A column name in lower case with underscores, as names are compared."""
-    return re.sub(r"\s+", "_", name.strip().lower())
+    """A column name in lower case with underscores, as names are compared.
+
+    >>> plain_name("Patient-ID"), plain_name("Date/Time"), plain_name(" Value ")
+    ('patient_id', 'date_time', 'value')
+    """
+    return re.sub(r"[\s./-]+", "_", name.strip().lower())
 
 
 def alike(names: Sequence[str], field: str) -> list[str]:
@@ -192,7 +204,7 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     Raises UserFacingError for other notations, impossible dates, and a mixture of times with and without a time zone.
     """
     plain = plain_texts(texts)
-    given = plain[~plain.str.lower().isin(_MISSING)]
+    given = plain[~plain.str.lower().isin(MISSING)]
     matches = given.str.fullmatch(ISO_TIME)
     if not matches.all():
         refuse_unsure_dates(given)
@@ -205,10 +217,13 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     refuse_mixed_zones(zones)
     years = given.str[:4].astype(int)
     _refuse_years(int(((years < EARLIEST.year) | (years >= LATEST.year)).sum()))
+    midnight = given.str.contains(_END_OF_DAY)
+    given = given.str.replace(_END_OF_DAY, "00", regex=True) if midnight.any() else given
     try:
         stamps = pd.to_datetime(given, format="ISO8601", utc=True).dt.tz_localize(None)
     except (ValueError, OverflowError) as error:
         raise _impossible(given) from error
+    stamps += pd.to_timedelta(midnight.astype(int), unit="D")
     if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
     if dates := int(given.str.fullmatch(_DATE_ONLY).sum()):
@@ -277,107 +292,6 @@ def _refuse_years(outside: int) -> None:
             "times of a patient's life",
             "Correct or remove them.",
         )
-
-
-def parse_values(
-    texts: pd.Series[str], *, numeric: bool = False, decimals: str | None = None, notes: list[str] | None = None
-) -> tuple[FloatColumn, list[str | None]]:
-    """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
-
-    numeric: the column is for numbers alone, so that "None" in it means an absent one. decimals: the decimal sign, as
-    answered by the reader (`WAYS`). notes: what seems to be a number and stays text is said.
-    Raises UserFacingError for decimal signs in doubt, for infinities, and for numbers that would become 0.
-    """
-    given = plain_texts(texts)
-    plain = plain_numbers(given, decimals)
-    refuse_commas(plain)
-    if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
-        raise infinite()
-    clean = plain.str.fullmatch(_NUMBER)
-    numbers = np.full(len(plain), np.nan, np.float64)
-    numbers[clean.to_numpy(bool)] = plain[clean].astype(float)
-    small = finite32(numbers)
-    if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
-        raise UserFacingError(
-            f"Too small to be told from 0: {count_of(vanished, 'value')}.", "measured numbers", "Correct them."
-        )
-    if notes is not None and decimals and (plain != given).any():
-        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
-    if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
-        notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
-    missing = plain.str.lower().isin(_MISSING if numeric else _NO_RESULT)
-    return small, [None if skip else text for skip, text in zip(clean | missing, given)]
-
-
-def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Series[str]:
-    """Texts with numbers written plainly: - for a minus sign, a decimal point, nothing between thousands.
-
-    Only what can mean one number is changed; decimals says which sign parts the decimals. Raises UserFacingError where
-    that is the comma and a point parts them too.
-    """
-    distinct = pd.Series(texts.unique(), dtype=object).astype(str)
-    signed = distinct.str.replace(_MINUS, "-", regex=True)
-    grouped = signed.str.fullmatch(_GROUPED[decimals])
-    pointed = signed.str.fullmatch(_NUMBER) & signed.str.contains(".", regex=False) & ~grouped
-    if decimals == "comma" and pointed.any():
-        count = int(texts.isin(distinct[pointed]).sum())
-        raise UserFacingError(
-            f"With a decimal point, though the decimal sign is the comma: {count_of(count, 'value')}.",
-            "one decimal sign in the whole table",
-            "Choose the other sign, or export the numbers alike.",
-        )
-    bare = signed.str.replace(_BETWEEN[decimals], "", regex=True).str.replace(",", ".", regex=False)
-    return texts.map(dict(zip(distinct, bare.where(grouped, signed)))).astype(texts.dtype)
-
-
-def refuse_commas(texts: pd.Series[str]) -> None:
-    """Raises UserFacingError where numbers are written with commas."""
-    if commas := int(texts.str.fullmatch(_COMMA_NUMBER).sum()):
-        raise decimal_comma(commas)
-
-
-def decimal_comma(count: int) -> UserFacingError:
-    """The refusal for numbers with a comma, which may stand for the decimal point or for thousands."""
-    return UserFacingError(
-        f"Written with a decimal comma or with commas between thousands: {count_of(count, 'value')}.",
-        "numbers with a decimal point and nothing between thousands",
-        "Say where the Load page asks which sign parts the decimals, or export with points.",
-    )
-
-
-def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes: list[str]) -> None:
-    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator.
-
-    The UCUM unit 1, of plain numbers, is none where it is the only such number; without a decimal point beside it, it
-    is said.
-    """
-    given = plain_texts(units)
-    bare, unity = given.str.fullmatch(r"\d+"), given == "1"
-    whole = unity & ~plain_texts(values).str.contains(".", regex=False)
-    if not (bare & ~unity).any():
-        if whole.any():
-            notes.append(f"With the unit 1, read as that of plain numbers: {count_of(int(whole.sum()), 'value')}.")
-        return
-    if wrong := int((bare & (whole | ~unity)).sum()):
-        raise UserFacingError(
-            f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
-            "units such as mg/dL",
-            "Export with decimal points, or correct these rows.",
-        )
-
-
-def finite32(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Values as float32; raises UserFacingError where one is infinite or too large."""
-    with np.errstate(over="ignore"):
-        small = numbers.astype(np.float32)
-    if np.isinf(small).any():
-        raise infinite()
-    return small
-
-
-def infinite() -> UserFacingError:
-    """The refusal for infinite values."""
-    return UserFacingError("Some numeric values are infinite.", "finite numbers", "Leave unknown values empty.")
 
 
 def clean_texts(texts: pd.Series[str]) -> list[str | None]:

@@ -50,13 +50,14 @@ def _pieces(entry: Entry) -> Iterator[pd.DataFrame]:
         yield parquet_text(entry).fillna("")
         return
     data = entry.read(0, None)
-    tabs = b"\t" in bytes(data[:4096]).split(b"\n")[0]
+    header = bytes(data[:4096]).split(b"\n")[0]
+    tabs = b"\t" in header
     try:
         yield from pd.read_csv(
             io.BytesIO(data),
             dtype=str,
             keep_default_na=False,
-            sep="\t" if tabs else ",",
+            sep="\t" if tabs else max(",;|", key=header.decode("latin-1").count),
             quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
             chunksize=_ROWS,
         )

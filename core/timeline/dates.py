@@ -15,7 +15,8 @@ _CLOCK_PARTS = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d{1,9})?))?(?:\s*(?P<half>[ap])\.?m\.?)?"
     r"(?:\s*(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?))?"
 )
-_CLOCK = re.compile(_CLOCK_PARTS, re.IGNORECASE)
+LIKE_CLOCK = re.compile(_CLOCK_PARTS, re.IGNORECASE)
+"""A time of day, without or with its zone."""
 _AFTER_DATE = rf"(?:(?:t|:|,?\s+){_CLOCK_PARTS})?"
 _DAY, _MONTH, _YEAR, _NAME = (
     r"(?P<day>\d{1,2})",
@@ -125,7 +126,7 @@ def _year_last(match: re.Match[str], order: str) -> str | None:
 
 def _iso(text: str) -> str | None:
     """ISO 8601 of a text that means one date, one date and time, or one time of day; None for any other."""
-    if match := _CLOCK.fullmatch(text):
+    if match := LIKE_CLOCK.fullmatch(text):
         return _clock(match)
     if match := _COMPACT.fullmatch(text):
         parts = match.groupdict()

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
+from core.timeline.dates import LIKE_DATE
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
 
 BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
+"""A long number as spreadsheets, and programs that take it for a measured one, write it."""
+_LIKE_DATED_CODE = re.compile(
+    r"(?i:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[-. ]\d{2,4}|(?:0?\d|1[0-2])\.\d{4}"
+    rf"|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
+    re.IGNORECASE,
+)
 OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
@@ -19,6 +29,7 @@ def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> No
     Raises UserFacingError where the record holds two different births: it is not one patient's.
     """
     _refuse_two_births(events)
+    _doubt_codes(events, notes)
     _note_lifetime(events, cut, notes)
     _note_timeless(events, notes)
     _note_repeats(events, notes)
@@ -31,6 +42,33 @@ def _refuse_two_births(events: pd.DataFrame) -> None:
     if births.dt.normalize().nunique() > 1:
         raise UserFacingError(
             "The record holds more than one date of birth.", "events of one patient", "Check whose events these are."
+        )
+
+
+def rounded_by_spreadsheet(what: str, events: int) -> UserFacingError:
+    """The refusal for codes or identifiers such as 7.3E+07, of which digits are lost."""
+    return UserFacingError(
+        f"Rounded as spreadsheets round long numbers (7.3E+07), {what} of {count_of(events, 'event')}.",
+        "all digits of every code and identifier",
+        "Export the table again without opening it in a spreadsheet, or format these columns as text there.",
+    )
+
+
+def _doubt_codes(events: pd.DataFrame, notes: list[str]) -> None:
+    """What spreadsheets make of codes, and letters that were lost when a file was written in another encoding."""
+    own = {code: str(code).rpartition("//")[2] for code in events["code"].unique()}
+    rounded = [code for code, text in own.items() if ROUNDED.fullmatch(text)]
+    if rounded:
+        raise rounded_by_spreadsheet("codes", int(events["code"].isin(rounded).sum()))
+    dated = [code for code, text in own.items() if _LIKE_DATED_CODE.fullmatch(text)]
+    if dated:
+        count = count_of(int(events["code"].isin(dated).sum()), "event")
+        notes.append(f"With a code that looks like a date, as spreadsheets make of LOINC codes: {count}.")
+    columns = [events[name] for name in ("code", "unit", "text_value")]
+    damaged = [column.isin([text for text in column.dropna().unique() if "\ufffd" in str(text)]) for column in columns]
+    if lost := int((damaged[0] | damaged[1] | damaged[2]).sum()):
+        notes.append(
+            f"With letters that were lost in an earlier change of encoding (\ufffd): {count_of(lost, 'event')}."
         )
 
 
@@ -76,6 +114,10 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
             f"With more than one unit: {count_of(mixed, 'code')}; values are shown as recorded, not converted, and a "
             "model reads only those in the unit it knows."
         )
+    numeric = events[events["numeric_value"].notna()]
+    bare = int((numeric["unit"].isna() & numeric["code"].isin(with_unit["code"])).sum())
+    if bare:
+        notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
 
 
 def _note_spelling(events: pd.DataFrame, notes: list[str]) -> None:

@@ -9,11 +9,13 @@ than it happened is known from then on; what is dated by a year or a month alone
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.timeline.fhir_bundles import Resource, is_fhir, missing_pages, taken_apart
+from core.timeline.fhir_judged import is_modified, is_unconfirmed, is_void, lacks_value, names_patient, why_not
 from core.timeline.fhir_values import Row, as_dict, as_list, known_by, last_part, moments, value_of, whole_date
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
@@ -21,11 +23,15 @@ FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "tex
 
 _SYSTEMS = (
     ("loinc", "LOINC"), ("snomed", "SNOMED"), ("rxnorm", "RxNorm"), ("cvx", "CVX"), ("icd-10-cm", "ICD10CM"),
-    ("icd-10", "ICD10"), ("icd-9", "ICD9CM"), ("whocc", "ATC"), ("ama-assn", "CPT"), ("/ndc", "NDC"),
+    ("icd-10-pcs", "ICD10PCS"), ("medicare/coding/icd10", "ICD10PCS"), ("icd-10", "ICD10"), ("icd-9", "ICD9CM"),
+    ("whocc", "ATC"), ("ama-assn", "CPT"), ("/ndc", "NDC"),
 )  # fmt: skip
+_OIDS = {
+    "6.1": "LOINC", "6.96": "SNOMED", "6.88": "RxNorm", "12.292": "CVX", "6.90": "ICD10CM", "6.4": "ICD10PCS",
+    "6.3": "ICD10", "6.103": "ICD9CM", "6.73": "ATC", "6.12": "CPT", "6.69": "NDC",
+}  # fmt: skip
+"""Below urn:oid:2.16.840.1.113883, the object identifiers that HL7 registered for vocabularies."""
 _VISITS = {"AMB": "OUTPATIENT", "EMER": "ED", "IMP": "INPATIENT", "ACUTE": "INPATIENT", "NONAC": "INPATIENT"}
-_VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
-_PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan"))
 _TIMES: Mapping[str, Sequence[str]] = {
     "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
     "Observation": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming", "issued"),
@@ -58,7 +64,7 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     contents = taken_apart(items)
     notes += missing_pages(contents.bundles)
     found = [pair for url, item in contents.resources for pair in _with_contained(url, item)]
-    known = _Known(_patients(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
+    known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
     rows = [row for url, item in found for row in _rows_of(url, item, known)]
     outdated = [(item, reason) for item, reason in contents.outdated if item["resourceType"] in _TIMES]
     return [*rows, *(_left_out(known.subject(item), reason) for item, reason in outdated)]
@@ -66,16 +72,23 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What references lead to. patients: last part of a reference -> the patient's id."""
+    """What references lead to. patients: last part of a reference -> the patient's id. numbers: a patient's identifier
+    -> the patient's id."""
 
     patients: Mapping[str, str]
+    numbers: Mapping[str, str]
     drugs: Mapping[str, Resource]
     encounters: Mapping[str, Resource]
 
     def subject(self, resource: Resource) -> str:
-        """The patient whom a resource names."""
-        named = as_dict(resource.get("subject") or resource.get("patient")).get("reference") or "patient"
-        return self.patients.get(last_part(named), last_part(named))
+        """The patient whom a resource names, or beside whose record it stands where it is of something else."""
+        if not names_patient(resource) and len(everyone := set(self.patients.values())) == 1:
+            return everyone.pop()
+        person = as_dict(resource.get("subject") or resource.get("patient"))
+        if not person.get("reference") and (number := _number_of(person.get("identifier"))):
+            return self.numbers.get(number, number)
+        named = last_part(person.get("reference") or "patient")
+        return self.patients.get(named, named)
 
 
 def _with_contained(url: str, resource: Resource) -> Iterator[tuple[str, Resource]]:
@@ -85,10 +98,25 @@ def _with_contained(url: str, resource: Resource) -> Iterator[tuple[str, Resourc
 
 
 def _contained(item: Resource) -> Iterator[Resource]:
-    """Events inside another resource, such as the results of a report; they are of its patient and came with it."""
+    """Events inside another resource, such as the results of a report; they are of its patient, came with it, and are
+    withdrawn with it."""
+    own = {"status": item.get("status")} if is_void(item) else {}
     for part in as_list(item.get("contained")):
         if is_fhir(part) and part["resourceType"] in _TIMES:
-            yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part}
+            yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part, **own}
+
+
+def _number_of(identifier: Any) -> str:
+    given = as_dict(identifier)
+    return f"{given.get('system') or ''}|{given['value']}" if given.get("value") else ""
+
+
+def _by_identifier(found: Sequence[tuple[str, Resource]]) -> dict[str, str]:
+    """Patients by their identifiers; one that several have is left out."""
+    people = [(url, item) for url, item in found if item["resourceType"] == "Patient"]
+    pairs = {(_number_of(n), _patient_id(url, item)) for url, item in people for n in as_list(item.get("identifier"))}
+    counts = Counter(number for number, _ in pairs)
+    return {number: patient for number, patient in pairs if counts[number] == 1}
 
 
 def _names(url: str, resource: Resource) -> set[str]:
@@ -123,7 +151,7 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
     if kind == "Patient":
         yield from _patient(url, resource)
     elif kind not in _NO_EVENTS:
-        reason = _why_not(resource)
+        reason = _unread_kind(kind) or why_not(resource)
         rows = [] if reason else list(_events(resource, known))
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
@@ -132,31 +160,32 @@ def _left_out(subject: str, reason: str) -> Row:
     return {"subject_id": subject, "left_out": reason}
 
 
-def _why_not(resource: Resource) -> str:
-    """Why a resource is no event that happened, or ""."""
-    kind = resource["resourceType"]
-    if kind not in _TIMES:
-        shown = kind if re.fullmatch(r"[A-Z][A-Za-z]{2,40}", kind) else "unknown"
-        return f"of a kind that is not read ({shown})"
-    checked = as_list(as_dict(resource.get("verificationStatus")).get("coding"))
-    states = {str(resource.get("status") or ""), *(str(as_dict(coding).get("code")) for coding in checked)}
-    if states & _VOID or resource.get("doNotPerform") is True:
-        return "as entered in error, cancelled, refuted or not done"
-    planned = states | {str(resource.get("intent") or "")}
-    return "as planned or proposed only" if planned & _PLANNED else ""
+def _unread_kind(kind: str) -> str:
+    """Why a resource of a kind without events is none, or ""."""
+    shown = kind if re.fullmatch(r"[A-Z][A-Za-z]{2,40}", kind) else "unknown"
+    return "" if kind in _TIMES else f"of a kind that is not read ({shown})"
 
 
 def _events(resource: Resource, known: _Known) -> Iterator[Row]:
     subject = known.subject(resource)
     when = _time(resource, known.encounters)
     for code, words, value in _coded(resource, known.drugs):
-        if not code:
+        if reason := _why_no_part(value) if value is not resource else "":
+            yield _left_out(subject, reason)
+        elif not code:
             yield _left_out(subject, "without the medication it refers to")
         elif when is None:
             yield _left_out(subject, "without a time")
         else:
             row = {"subject_id": subject, "table": _table(resource), "code": code, "description": words}
             yield row | _joined(when, value_of(value))
+
+
+def _why_no_part(part: Resource) -> str:
+    """Why a component of an observation is no event, or ""."""
+    if is_modified(part):
+        return "as an extension or rule that is not read may change the meaning"
+    return "without a result" if lacks_value(part) else ""
 
 
 def _joined(when: Row, value: Row) -> Row:
@@ -190,6 +219,8 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
 def _time(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
     """When it happened, and from when on it is known where it was recorded later."""
     when = _happened(resource, encounters)
+    if when and is_unconfirmed(resource):
+        when["remarks"] = ";".join(filter(None, (when["remarks"], "unconfirmed")))
     recorded = next((known_by(text) for field in _RECORDED if (text := moments(resource.get(field))[0])), "")
     return when | {"known_from": recorded} if when and recorded else when
 
@@ -260,9 +291,12 @@ def _given_dose(resource: Resource) -> dict[str, Any]:
 
 
 def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The first coding that has a code, else the words alone as the code; nothing for an empty concept."""
+    """The first coding of a public vocabulary, else the first that has a code, else the words alone as the code;
+    nothing for an empty concept."""
     codings = [as_dict(coding) for coding in as_list(concept.get("coding"))]
-    coded = next((coding for coding in codings if coding.get("code")), {})
+    given = [coding for coding in codings if coding.get("code")]
+    public = (coding for coding in given if _vocabulary(str(coding.get("system") or "")) != "FHIR")
+    coded = next(public, given[0] if given else {})
     shown = next((coding["display"] for coding in codings if coding.get("display")), "")
     words = str(coded.get("display") or concept.get("text") or shown).strip()
     if coded:
@@ -272,4 +306,6 @@ def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[
 
 
 def _vocabulary(system: str) -> str:
+    if system.startswith("urn:oid:2.16.840.1.113883."):
+        return _OIDS.get(system.removeprefix("urn:oid:2.16.840.1.113883."), "FHIR")
     return next((name for part, name in _SYSTEMS if part in system.lower()), "FHIR")

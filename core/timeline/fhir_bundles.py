@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,13 +45,13 @@ def is_fhir(item: Any) -> bool:
 
 
 def taken_apart(items: Iterable[Resource]) -> Contents:
-    """Single resources and those of bundles; of the versions in histories only the newest, none that was deleted."""
+    """Single resources and those of bundles; of several versions only the newest, and none that a history deletes."""
     contents, histories = Contents(), dict[str, list[_Version]]()
     waiting = [("", item) for item in items][::-1]
     while waiting:
         url, item = waiting.pop()
         if item.get("resourceType") != "Bundle":
-            contents.resources.append((url, item))
+            contents.resources.extend(_apart_from_its_patient(url, item))
             continue
         contents.bundles.append(item)
         entries = [as_dict(entry) for entry in as_list(item.get("entry"))]
@@ -60,7 +62,49 @@ def taken_apart(items: Iterable[Resource]) -> Contents:
             waiting += [_held(entry) for entry in entries[::-1] if is_fhir(entry.get("resource"))]
     for versions in histories.values():
         _settle(versions, contents)
-    return contents
+    return _each_once(contents)
+
+
+def _apart_from_its_patient(url: str, item: Resource) -> list[tuple[str, Resource]]:
+    """A resource, and its patient where that is contained in it, who has no id beyond: what is told is who it is."""
+    role = "subject" if "subject" in item else "patient"
+    name = str(as_dict(item.get(role)).get("reference") or "")
+    held = next((as_dict(part) for part in as_list(item.get("contained")) if name == f"#{as_dict(part).get('id')}"), {})
+    if held.get("resourceType") != "Patient":
+        return [(url, item)]
+    told = json.dumps({key: value for key, value in held.items() if key != "id"}, sort_keys=True)
+    own = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
+    return [("", {**held, "id": own}), (url, {**item, role: {"reference": f"Patient/{own}"}})]
+
+
+def _each_once(contents: Contents) -> Contents:
+    """Each resource once: copies count once, and of versions that say which is newer the newest."""
+    same: dict[str, list[tuple[str, Resource]]] = {}
+    for number, (url, item) in enumerate(contents.resources):
+        same.setdefault(_name_on_server(url, item) or str(number), []).append((url, item))
+    once = Contents(outdated=contents.outdated, bundles=contents.bundles)
+    for pairs in same.values():
+        distinct = [pair for number, pair in enumerate(pairs) if all(pair[1] != other[1] for other in pairs[:number])]
+        once.outdated.extend((pairs[0][1], "as given more than once") for _ in range(len(pairs) - len(distinct)))
+        versions = [_version({"fullUrl": url, "resource": item}) for url, item in distinct]
+        if len(versions) > 1 and _are_ranked(versions):
+            _settle(versions, once)
+        else:
+            once.resources.extend(distinct)
+    return once
+
+
+def _name_on_server(url: str, item: Resource) -> str:
+    """Server, kind, id and patient of a resource; "" without an id."""
+    server = url.rpartition(f"/{item.get('id')}")[0] if url.startswith("http") else ""
+    person = as_dict(item.get("subject") or item.get("patient")).get("reference")
+    return f"{server} {item.get('resourceType')} {person} {item['id']}" if item.get("id") else ""
+
+
+def _are_ranked(versions: Sequence[_Version]) -> bool:
+    """Whether versions differ in their numbers, or in the times of their last update."""
+    ranks = ([version.number for version in versions], [version.updated for version in versions])
+    return any(None not in rank and len(set(rank)) == len(versions) for rank in ranks)
 
 
 def _held(entry: Mapping[str, Any]) -> tuple[str, Resource]:

@@ -37,9 +37,9 @@ def value_of(holder: dict[str, Any]) -> Row:
     quantity = as_dict(holder.get("valueQuantity"))
     number = quantity.get("value", holder.get("valueInteger"))
     shown = _number(number)
-    bound = f"{quantity.get('comparator')}{shown}" if quantity.get("comparator") and shown else ""
+    bound = _amount(quantity) if quantity.get("comparator") else ""
     said = bound or next((text for text in _texts(holder) if text), "")
-    unit = _unit(quantity) or _unit(as_dict(as_dict(holder.get("valueRange")).get("low")))
+    unit = _unit(quantity) or _range_unit(as_dict(holder.get("valueRange")))
     unread = any(re.fullmatch(r"value[A-Z]\w*", name) and name not in _READ for name in holder)
     return {
         "numeric_value": "" if bound else shown,
@@ -59,13 +59,12 @@ def _unit(quantity: dict[str, Any]) -> str:
 
 def _texts(holder: dict[str, Any]) -> list[str]:
     """The value's texts by type, all but one of them empty."""
-    ratio, between = as_dict(holder.get("valueRatio")), as_dict(holder.get("valueRange"))
     period, sampled = as_dict(holder.get("valuePeriod")), as_dict(holder.get("valueSampledData"))
     simple = next((holder[name] for name in _SIMPLE if holder.get(name) is not None), "")
     return [
         _concept_text(as_dict(holder.get("valueCodeableConcept"))),
-        _pair(ratio.get("numerator"), ratio.get("denominator"), ":"),
-        _pair(between.get("low"), between.get("high"), "-"),
+        _ratio(as_dict(holder.get("valueRatio"))),
+        _range(as_dict(holder.get("valueRange"))),
         f"{period.get('start') or ''}/{period.get('end') or ''}" if period else "",
         str(sampled.get("data") or ""),
         simple if isinstance(simple, str) else json.dumps(simple),
@@ -79,9 +78,32 @@ def _concept_text(concept: dict[str, Any]) -> str:
     return str(concept.get("text") or shown or code)
 
 
-def _pair(one: Any, other: Any, sign: str) -> str:
-    first, second = _number(as_dict(one).get("value")), _number(as_dict(other).get("value"))
-    return f"{first}{sign}{second}" if first or second else ""
+def _amount(quantity: dict[str, Any], *, unit: bool = False) -> str:
+    """A quantity in words, with its comparator and perhaps its unit; "" without a number."""
+    shown = _number(quantity.get("value"))
+    words = f"{quantity.get('comparator') or ''}{shown}{f' {_unit(quantity)}' if unit else ''}"
+    return words.strip() if shown else ""
+
+
+def _ratio(ratio: dict[str, Any]) -> str:
+    """Both parts with their units, which a titer has not ("1:128")."""
+    parts = [_amount(as_dict(ratio.get(name)), unit=True) for name in ("numerator", "denominator")]
+    return ":".join(parts) if any(parts) else ""
+
+
+def _range(between: dict[str, Any]) -> str:
+    """From low to high; where one of them is missing, a bound."""
+    ends = [as_dict(between.get(name)) for name in ("low", "high")]
+    low, high = (_amount(end, unit=not _range_unit(between)) for end in ends)
+    if low and high:
+        return f"{low}-{high}"
+    return f">={low}" if low else f"<={high}" if high else ""
+
+
+def _range_unit(between: dict[str, Any]) -> str:
+    """The unit of a range, "" where its ends have different ones."""
+    units = {_unit(as_dict(end)) for end in (between.get("low"), between.get("high"))} - {""}
+    return units.pop() if len(units) == 1 else ""
 
 
 def whole_date(text: str) -> Row:

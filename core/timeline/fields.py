@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import (
-    KNOWN_NAMES,
-    LIKE_NUMBER,
-    alike,
-    columns_of,
-    joined_times,
-    plain_name,
-    plain_numbers,
-    plain_texts,
-    recognise,
-    refuse_commas,
-    refuse_numbers_as_units,
-    ways_of,
-)
+from core.timeline.columns import alike, columns_of, joined_times, plain_texts, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
+from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
+from core.timeline.qualified import settle_qualified
+from core.timeline.unread import VALUES, doubt_unread
 
 SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
 )
-VALUES = ("numeric_value", "value")
-VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|amount|measure|reading|wieviel")
-"""Names of columns that probably hold what was measured: a table whose numbers stand there alone is asked about."""
 
 
 def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
@@ -52,8 +38,8 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     table = table.assign(**settled)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
-        others = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
-        for name in others:
+        same = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
+        for name in same:
             if name not in fields.values():
                 kept[field] = _combined(field, kept[field], table[name], notes)
     if mapping and "date" in mapping:
@@ -61,10 +47,11 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     chosen = set((mapping or {}).values())
     if mapping is None:
         _doubt_timeless(table, kept)
-    _doubt_unread_numbers(table[[name for name in table if name not in chosen]], kept, mapping is not None, notes)
+    others = table[[name for name in table if name not in chosen]]
+    doubt_unread(others, kept, mapping is not None, notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
-    return kept
+    return settle_qualified(others, kept, notes)
 
 
 def refuse_unsettled_numbers(named: pd.DataFrame, ways: Mapping[str, str]) -> None:
@@ -155,37 +142,3 @@ def dated_elsewhere(count: int) -> UserFacingError:
         "the time of each event in one column",
         "Fill in the times, or map the columns where the Load page asks.",
     )
-
-
-def _doubt_unread_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
-    """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
-    read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
-    unknown = [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
-    unread = {name: _count_numbers(table[name]) for name in unknown}
-    if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
-        raise unread_values()
-    numeric = sum(count > 0 for count in unread.values())
-    if numeric and not read:
-        notes.append(unread_columns(numeric))
-
-
-def unread_values() -> UserFacingError:
-    """The refusal for values that seem to stand in a column whose name is not known."""
-    return UserFacingError(
-        "The numbers seem to stand in a column whose name is not recognised.",
-        "values in a column called numeric_value or value",
-        "Rename it, or map the columns where the Load page asks.",
-    )
-
-
-def unread_columns(count: int) -> str:
-    """The note on columns of numbers that are not read."""
-    return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."
-
-
-def _count_numbers(column: pd.Series[str]) -> int:
-    """How many cells are numbers where most of the filled ones are, else 0."""
-    given = plain_texts(column)
-    given = given[given != ""]
-    numbers = int(given.str.fullmatch(LIKE_NUMBER).sum())
-    return numbers if 2 * numbers > len(given) else 0

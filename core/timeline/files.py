@@ -134,6 +134,8 @@ def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
         return None
     suffix, head = path.suffix.lower(), bytes(entry.read(0, 512))
     is_table = suffix in _TABLES or head[:4] == b"PAR1" or (not suffix and b"\0" not in head)
+    if (suffix in (".ndjson", ".jsonl") and not head.strip()) or (suffix == ".json" and b'"transactionTime"' in head):
+        return files.unread  # an empty file and the list of files are usual in what FHIR servers export in bulk
     if _BESIDE_EVENTS & {part.lower() for part in path.parts[:-1]}:
         return files.unread if suffix in _ROWS[1:] else files.beside
     return files.tables if is_table else files.unread

@@ -101,7 +101,7 @@ def _subjects_of(part: Part, mapping: Mapping[str, str] | None) -> pd.DataFrame:
             return count_subjects(part, mapping)
     typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
     times = parse_times(typed["time"], [])
-    if "left_out" not in part:
+    if "remarks" not in part:
         refuse_unsettled_numbers(part, ways_of(mapping))
     typed["time"] = times.where(plain_texts(part.loc[typed.index, "code"]) != BIRTH)
     return typed.groupby("subject_id")["time"].agg(events="size", first="min", last="max").reset_index()

@@ -15,21 +15,14 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import (
-    FIELDS,
-    LIKE_NUMBER,
-    ROLES,
-    Role,
-    plain_name,
-    plain_texts,
-    refuse_commas,
-    refuse_unsure_dates,
-)
+from core.timeline.columns import FIELDS, ROLES, Role, plain_name, plain_texts, refuse_unsure_dates
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
-from core.timeline.fields import VALUE_HINT, recognised, refuse_unsettled_numbers
+from core.timeline.fields import recognised, refuse_unsettled_numbers
+from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import is_parquet, parquet_file, translated
 from core.timeline.tables import Part, event_files, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
+from core.timeline.unread import VALUE_HINT
 
 REQUIRED: tuple[Role, ...] = ("time", "code")
 _SAMPLE_ROWS, _SAMPLES = 2000, 3

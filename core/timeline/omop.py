@@ -18,6 +18,7 @@ from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
 from core.timeline.text_tables import read_text_file
+from core.timeline.vocabulary import standard_unit
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ _TABLES: Mapping[str, _Table] = {
 }
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
 _OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
+_GAPPED = re.compile(r"(?<=\d)(?<!\.\d)\.0+$")
+_BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
 _LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
 """Tables with events of patients that are not read: counted for each patient."""
 _WANTED = frozenset((*_TABLES, *_LEFT_OUT, "person", "death", "concept"))
@@ -106,13 +109,30 @@ def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
     rows += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
         rows.append(_deaths(tables["death"]))
-    times = iso_times({str(number): table["time"] for number, table in enumerate(rows)}, None, notes)
-    rows = [table.assign(time=times[str(number)]) for number, table in enumerate(rows)]
-    events = pd.concat(rows, ignore_index=True).fillna("")
+    events = _settled(rows, notes)
     timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
-    events["left_out"] = timeless.map({True: "without a time", False: ""})
+    events["left_out"] = timeless.map({True: "without a time", False: ""}).where(events["code"] != "", "without a code")
     unread = [_unread(name, files.tables[name]) for name in _LEFT_OUT if name in files.tables]
     return pd.concat([events, *unread], ignore_index=True).fillna("")
+
+
+def _settled(tables: Sequence[pd.DataFrame], notes: list[str]) -> pd.DataFrame:
+    """All rows, their times as ISO 8601 writes them; those whose date names another day than their time are marked."""
+    columns = {(number, name): table[name] for number, table in enumerate(tables) for name in ("time", "day")}
+    isos = iso_times({f"{number} {name}": column for (number, name), column in columns.items()}, None, notes)
+    settled = [
+        table.assign(**{name: isos[f"{number} {name}"] for name in ("time", "day")})
+        for number, table in enumerate(tables)
+    ]
+    events = pd.concat(settled, ignore_index=True).fillna("")
+    differ = (events["day"] != "") & (events["time"].str[:10] != events["day"].str[:10])
+    return _marked(events, differ, "two days").drop(columns="day")
+
+
+def _marked(rows: pd.DataFrame, where: pd.Series[bool], remark: str) -> pd.DataFrame:
+    """The rows with a remark (`core.timeline.typed`) more where it holds."""
+    marks = _column(rows, "remarks")
+    return rows.assign(remarks=marks.where(~where, (marks + ";" + remark).str.removeprefix(";")))
 
 
 def _unread(name: str, parts: Sequence[Entry]) -> pd.DataFrame:
@@ -144,7 +164,14 @@ def _read_part(entry: Entry) -> pd.DataFrame:
         raise UserFacingError(
             "An OMOP table has no person_id column.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
-    return table.fillna("")
+    return _whole_ids(table.fillna(""))
+
+
+def _whole_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """Programs write the whole numbers of a column with gaps as 3016723.0."""
+    ids = [name for name in table.columns if name.endswith(("_id", "_of_birth"))]
+    gapped = [name for name in ids if any(str(text).endswith(".0") for text in table[name].unique())]
+    return table.assign(**{name: table[name].str.replace(_GAPPED, "", regex=True) for name in gapped})
 
 
 def _wanted_concepts(tables: Mapping[str, pd.DataFrame]) -> frozenset[str]:
@@ -176,14 +203,16 @@ def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.D
             "An OMOP table has no column for the time.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
     ids = _column(table, f"{layout.subject}_concept_id")
-    source = layout.prefix + "//" + _first(_column(table, f"{layout.subject}_source_value"), ids)
-    codes = ids.map(concepts["code"]).where(ids != "0").fillna(source)
+    source = _first(_column(table, f"{layout.subject}_source_value"), _given(ids))
+    codes = ids.map(concepts["code"]).where(ids != "0").fillna((layout.prefix + "//" + source).where(source != "", ""))
     if layout.prefix == "VISIT":
         codes = _visits(ids, _column(table, "visit_source_value"))
     rows = pd.DataFrame({"subject_id": table["person_id"], "code": codes})
-    rows["time"] = _first(_column(table, f"{layout.start}_datetime"), _column(table, f"{layout.start}_date"))
+    rows["day"] = _column(table, f"{layout.start}_date")
+    rows["time"] = _first(_column(table, f"{layout.start}_datetime"), rows["day"])
     rows["description"] = ids.map(concepts["words"]).fillna("")
-    return rows.join(_values(table, concepts)) if layout.value else rows
+    qualified = _first(_given(_column(table, "qualifier_concept_id")), _column(table, "qualifier_source_value")) != ""
+    return _marked(rows.join(_values(table, concepts)), qualified, "qualifier") if layout.value else rows
 
 
 def _visits(ids: pd.Series[str], source: pd.Series[str]) -> pd.Series[str]:
@@ -203,22 +232,20 @@ def _values(table: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
     Without CONCEPT, what is known by its concept alone stands as the concept's number.
     """
     number, operator = _column(table, "value_as_number"), _column(table, "operator_concept_id").map(_OPERATORS)
-    bounded = operator.notna() & (number != "")
-    bound = (operator.fillna("") + number).where(bounded, "")
+    recorded = _column(table, "value_source_value").str.strip()
+    told = operator.isna() & recorded.str.fullmatch(_BOUND)
+    bounded = (operator.notna() | told) & (number != "")
+    bound = (operator.fillna("") + number).where(~told, recorded).where(bounded, "")
     chosen, units = _given(_column(table, "value_as_concept_id")), _given(_column(table, "unit_concept_id"))
-    source = _column(table, "value_source_value").where(number == "", "")
+    source = recorded.where(number == "", "")
     said = _first(bound, _column(table, "value_as_string"), chosen.map(concepts["words"]).fillna(""), source)
-    unit = _first(_column(table, "unit_source_value"), units.map(concepts["code"]).fillna("").str.split("//").str[-1])
+    own, standard = _column(table, "unit_source_value"), units.map(concepts["code"]).fillna("").str.split("//").str[-1]
+    unit = _first(own, standard)
     text, shown = _first(said, _numbered(chosen)), _first(unit, _numbered(units))
     unnamed = (text != said) | (shown != unit)
-    return pd.DataFrame(
-        {
-            "numeric_value": number.where(~bounded, ""),
-            "text_value": text,
-            "unit": shown,
-            "remarks": unnamed.map({True: "concept number", False: ""}),
-        }
-    )
+    values = pd.DataFrame({"numeric_value": number.where(~bounded, ""), "text_value": text, "unit": shown})
+    other_unit = (own != "") & (standard != "") & (own.map(standard_unit) != standard.map(standard_unit))
+    return _marked(_marked(values, unnamed, "concept number"), other_unit, "two units")
 
 
 def _numbered(ids: pd.Series[str]) -> pd.Series[str]:
@@ -229,15 +256,19 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
     year = _column(table, "year_of_birth")
     month = _column(table, "month_of_birth").replace("", "1").str.zfill(2)
     day = _column(table, "day_of_birth").replace("", "1").str.zfill(2)
-    births = pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_BIRTH"})
-    whole = _first(_column(table, "birth_datetime"), _column(table, "day_of_birth")) != ""
-    births["remarks"] = whole.map({True: "", False: "first day"})
-    births["time"] = _first(_column(table, "birth_datetime"), (year + "-" + month + "-" + day).where(year != "", ""))
+    births = pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_BIRTH", "day": ""})
+    moment = _column(table, "birth_datetime")
+    births = _marked(births, _first(moment, _column(table, "day_of_birth")) == "", "first day")
+    births = _marked(births, (moment != "") & (year != "") & (moment.str[:4] != year), "two births")
+    births["time"] = _first(moment, (year + "-" + month + "-" + day).where(year != "", ""))
     gender = _column(table, "gender_concept_id").map({"8507": "GENDER//M", "8532": "GENDER//F"})
-    sexes = pd.DataFrame({"subject_id": table["person_id"], "code": gender, "time": ""}).dropna(subset=["code"])
+    sexes = pd.DataFrame({"subject_id": table["person_id"], "code": gender, "time": "", "day": ""}).dropna(
+        subset=["code"]
+    )
     return pd.concat([births[births["time"] != ""], sexes], ignore_index=True)
 
 
 def _deaths(table: pd.DataFrame) -> pd.DataFrame:
-    moment = _first(_column(table, "death_datetime"), _column(table, "death_date"))
-    return pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_DEATH", "time": moment})
+    day = _column(table, "death_date")
+    moment = _first(_column(table, "death_datetime"), day)
+    return pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_DEATH", "time": moment, "day": day})

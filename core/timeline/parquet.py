@@ -15,23 +15,33 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, recognise
+from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, plain_texts, recognise
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
-    VALUE_HINT,
-    VALUES,
     can_be_dated,
     dated_elsewhere,
     second_column,
     two_patients,
+)
+from core.timeline.qualified import are_bounds, withdrawn
+from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
+from core.timeline.unread import (
+    UNIT_HINT,
+    VALUE_HINT,
+    VALUES,
+    holds_clocks,
+    holds_units,
+    names_patients,
     unread_columns,
+    unread_patient,
+    unread_units,
     unread_values,
 )
-from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table",))
 """Fields of text tables that a parquet file of events has no use for."""
+_YES: pd.Series[Any] = pd.Series(["1"])
 OTHER_TIME = "other_time"
 """The field of a second column of times, which counts where the first is empty."""
 
@@ -115,11 +125,51 @@ def in_utc(times: pa.ChunkedArray) -> pa.ChunkedArray:
         ) from error
 
 
-def has_whole_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
-    """Whether the file names patients by whole numbers, as MEDS asks, or not at all."""
+def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
+    """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
+    times of day, bounds of numbers, or states of withdrawn rows.
+
+    Any other is read as a table of text is, which joins them.
+    """
     opened = parquet_file(entry)
-    column = event_fields(opened, mapping).get("subject_id")
-    return column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+    fields = event_fields(opened, mapping)
+    column = fields.get("subject_id")
+    whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+    clocked = columns_of(mapping) is None and _has_clocks(opened, fields)
+    return whole and not (clocked or _is_qualified(opened, set(fields.values())))
+
+
+def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
+    """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
+    schema = opened.schema_arrow
+    unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
+    for name in unknown:
+        kind = schema.field(name).type
+        if _is_text(kind) or pa.types.is_boolean(kind) or (withdrawn(name, _YES).any() and _is_number(kind)):
+            texts = plain_texts(_distinct_texts(opened, name))
+            if are_bounds(texts) or withdrawn(name, texts).any():
+                return True
+    return False
+
+
+def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
+    """Whether a column that is no other field holds times of day beside a column of days or of text."""
+    schema = opened.schema_arrow
+    if pa.types.is_timestamp(schema.field(fields["time"]).type) or not opened.metadata.num_row_groups:
+        return False
+    others = set(fields.values()) - {fields["time"], fields.get(OTHER_TIME)}
+    kinds = {name: schema.field(name).type for name in schema.names if name not in others}
+    if any(pa.types.is_time(kind) for kind in kinds.values()):
+        return True
+    texts = [name for name, kind in kinds.items() if _is_text(kind)]
+    with translated():
+        first = opened.read_row_group(0, columns=texts)
+        return any(holds_clocks(_texts(first[name])) for name in texts)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
 def event_fields(opened: pq.ParquetFile, mapping: Mapping[str, str] | None) -> dict[str, str]:
@@ -158,6 +208,7 @@ def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[s
     is_mapped = columns_of(mapping) is not None
     if not is_mapped:
         _doubt_timeless(opened, fields, spare)
+        _doubt_roles(opened, fields, [name for name in spare if plain_name(name) not in KNOWN_NAMES])
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if any(field in fields for field in VALUES):
         return
@@ -182,6 +233,25 @@ def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
     dated = [int((open_codes & table[name].is_valid().to_numpy()).sum()) for name in dates]
     if OTHER_TIME not in fields and any(dated):
         raise dated_elsewhere(max(dated))
+
+
+def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
+    """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
+    flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
+    patients = [name for name in flat if "subject_id" not in fields and names_patients(name, 2)]
+    measured = "unit" not in fields and any(field in fields for field in VALUES)
+    units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
+    with translated():
+        table = opened.read(columns=patients) if patients else None
+        if table is not None and any(names_patients(name, len(pc.unique(table[name]))) for name in patients):
+            raise unread_patient()
+        if any(holds_units(name, _distinct_texts(opened, name)) for name in units):
+            raise unread_units()
+
+
+def _distinct_texts(opened: pq.ParquetFile, name: str) -> pd.Series[Any]:
+    with translated():
+        return _texts(pc.unique(opened.read(columns=[name])[name]))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -20,8 +20,8 @@ from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
 from core.timeline.parquet import (
     doubt_columns,
-    has_whole_subjects,
     is_parquet,
+    is_plain_meds,
     parquet_file,
     parquet_text,
     translated,
@@ -100,10 +100,10 @@ def no_events() -> UserFacingError:
 def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
 
-    A parquet file whose subjects are no whole numbers counts as a text table. Raises UserFacingError where the two are
-    mixed, or where one of several text tables names no patient.
+    A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table. Raises UserFacingError where the two
+    are mixed, or where one of several text tables names no patient.
     """
-    parquet = [part for part in entries if is_parquet(part) and has_whole_subjects(part, mapping)]
+    parquet = [part for part in entries if is_parquet(part) and is_plain_meds(part, mapping)]
     if len(parquet) == len(entries):
         for part in parquet:
             doubt_columns(part, mapping, notes)
@@ -125,11 +125,23 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
 def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:
     """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
     files = [_content(part) for part in entries if isinstance(part, Entry)]
-    flat = [recognised(file, mapping, notes) for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    flat = [_named(file, mapping, notes, len(filled)) for file in filled]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
     joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
     return [table for table in joined if len(table)]
+
+
+def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str], count: int) -> pd.DataFrame:
+    """A table's columns by field; a refusal says where it is one of several."""
+    try:
+        return recognised(table, mapping, notes)
+    except UserFacingError as error:
+        if count == 1:
+            raise
+        found = f"One of {count} tables: {error.found[:1].lower()}{error.found[1:]}"
+        raise UserFacingError(found, error.expected, error.next_step) from error
 
 
 def _content(entry: Entry) -> TextFile:

@@ -18,15 +18,16 @@ from core.load.entry import Entry
 from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
+from core.timeline.delimited import delimiter_of, filled_rows
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import Resource, is_fhir
 
 MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000
-_DELIMITERS = ",;\t|"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old office files begin."""
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF_32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 TextFile = pd.DataFrame | list[Resource]
 
 
@@ -48,6 +49,8 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
         raise spreadsheet()
     encoding = _encoding(data)
     start = data[:4096].decode(encoding, errors="ignore").lstrip()[:1]
+    if start == "<":
+        raise _markup()
     table = _json_file(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
     if isinstance(table, pd.DataFrame) and table.empty and not empty:
         raise UserFacingError("The table holds no event.", "at least one row below the header", "Choose another file.")
@@ -81,6 +84,8 @@ def too_many_rows() -> UserFacingError:
 def _encoding(data: bytes) -> str:
     if not data.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\0"):
         raise UserFacingError("The file is empty.", "a table of events", "Choose another file.")
+    if data[:4] in _UTF_32_BOMS:
+        raise _wrong_encoding()
     wide = data[:2] in _WIDE_BOMS
     if not wide and b"\0" in data:
         raise _nul()
@@ -89,6 +94,14 @@ def _encoding(data: bytes) -> str:
 
 def _nul() -> UserFacingError:
     return UserFacingError("The file holds NUL bytes.", "plain text", "Export the table again.")
+
+
+def _markup() -> UserFacingError:
+    return UserFacingError(
+        "The file is XML or HTML.",
+        "a FHIR bundle as JSON, or a table of events as CSV, JSON lines or parquet",
+        "Export it again in one of these forms.",
+    )
 
 
 def _wrong_encoding() -> UserFacingError:
@@ -108,16 +121,11 @@ def _decoded(data: bytes, encoding: str) -> str:
 
 
 def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
-    """Columns of a delimited table; the delimiter is the one of comma, semicolon, tab and bar the header has most of.
-
-    Rows are read one by one, so that limits hold while reading.
-    """
+    """Columns of a delimited table (`delimiter_of`). Rows are read one by one, so that limits hold while reading."""
     try:
         lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
-        header = lines.readline()
-        lines.seek(0)
-        delimiter = max(_DELIMITERS, key=header.count)
-        return _columns(csv.reader(lines, delimiter=delimiter, strict=True))
+        delimiter = delimiter_of(lines)
+        return _columns(filled_rows(csv.reader(lines, delimiter=delimiter, strict=True)))
     except UnicodeDecodeError as error:
         raise _wrong_encoding() from error
     except csv.Error as error:
@@ -128,14 +136,12 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
 
 def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
-    names = next((row for row in rows if row), [])
-    refuse_same_names(names)
+    names = next(rows, [])
+    refuse_same_names([name for name in names if name.strip()])
     columns: list[list[str]] = [[] for _ in names]
     known: dict[str, str] = {}
     ragged = size = 0
     for row in rows:
-        if not row:
-            continue
         size += 1
         if size > MAX_TEXT_ROWS:
             raise too_many_rows()
@@ -152,7 +158,9 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
         )
     if any("\0" in text for text in known):
         raise _nul()
-    table = pd.DataFrame(dict(zip(names, columns)), dtype=object)
+    named = [(name, column) for name, column in zip(names, columns) if name.strip() or any(map(str.strip, column))]
+    refuse_same_names([name for name, _ in named])
+    table = pd.DataFrame(dict(named), dtype=object)
     _refuse_repeated_header(table)
     return table
 

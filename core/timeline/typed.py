@@ -16,12 +16,9 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.words import count_of
 from core.timeline.columns import (
-    FloatColumn,
     check_times,
     clean_texts,
-    finite32,
     parse_times,
-    parse_values,
     plain_texts,
     refuse_mixed_zones,
     whole_days,
@@ -29,8 +26,10 @@ from core.timeline.columns import (
 )
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
+from core.timeline.doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
+from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
 from core.timeline.tables import Part
 from core.timeline.units import is_unit
@@ -39,7 +38,12 @@ _REMARKS = {
     "first day": "Given as a year or month only, counted from its first day",
     "period end": "Counted from the end of the time that they took",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
+    "unconfirmed": "Suspected only, as provisional, differential or not confirmed",
     "value": "With a value of a kind that is not read",
+    "two days": "With a date and a time that name different days, of which the time counts",
+    "two births": "With a year of birth and a time of birth that differ, of which the time counts",
+    "two units": "With a unit as recorded that is not the one of its concept; as recorded it counts",
+    "qualifier": "With a qualifier that is not read, though it may change what is meant",
     "concept number": "With a result or unit known by its concept's number only, as there is no CONCEPT table",
 }
 """Remark of a row -> what is said of the rows that carry it."""
@@ -165,6 +169,8 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
             "Correct these rows.",
         )
     names = pd.Series(texts.unique())
+    if (rounded := names[names.str.fullmatch(ROUNDED)]).any():
+        raise rounded_by_spreadsheet("patient identifiers", int(texts.isin(rounded).sum()))
     if names.str.fullmatch(_WHOLE_NUMBER).all():
         texts = texts.str.removesuffix(".0")
         names = pd.Series(texts.unique())

@@ -1,0 +1,124 @@
+"""Names of people that stand alone in a cell, known by a usual given name or by a column that says nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+from core.privacy.vocabulary import are_terms, is_plain_word, is_surname
+
+_GIVEN = frozenset(
+    """
+    aaron abdul abigail ada adam adele adrian agnes ahmad ahmed aisha alan albert alejandro alessandro alex
+    alexander alexandra alfred ali alice alicia alina amanda amelia amina amy ana andre andrea andreas andrew
+    andrzej andré angela angelika anita anja ann anna anne anneliese annette annika anthony antoine antonia antonio
+    arthur astrid axel ayse barbara bart beate beatrice ben benjamin bernard bernd bertha betty birgit björn brandon
+    brian bridget brigitte bruno carina carl carla carlos carmen carol caroline catherine cecilia charlotte chloe
+    chris christa christiane christina christine christoph christopher claire clara claudia claus colin connor craig
+    cynthia dagmar daniel daniela darren david deborah denise dennis diana diane diego dieter dirk dmitri dolores
+    donald donna dora doris dorothy douglas edith eduardo edward eileen elaine eleanor elena elif elisabeth
+    elizabeth elke ella ellen elsa emil emilia emily emma enrique eric erica erik erika ernst esther eugene eva
+    evelyn fatima fatma felix fernando florian francesca francesco francis francisco frank franz françois frederick
+    frieda friedrich fritz gabriel gabriela gabriele gary geoffrey georg george gerald gerd gerda gerhard gertrud
+    giovanni gisela giulia giuseppe gordon greg gregory greta guido gustav günter günther hanna hannah hanne
+    hannelore hannes hans harald harold harry hartmut hassan heather heidi heike heinrich heinz helen helena helga
+    helmut henri henrik henry herbert hermann hilda hilde hildegard horst howard hubert hugo ian ibrahim ingeborg
+    ingrid irene irina irma isabel isabella isabelle ivan jacob jacqueline jakob jakub james jamie jan jane janet
+    janine jason javier jean jeanne jeffrey jennifer jens jeremy jessica jill joachim joan joanna joaquin jochen joe
+    joel johann johanna johannes john jonas jonathan jorge josef josefina joseph josephine joshua josé juan judith
+    julia julian juliane julie jutta jürgen kai karen karin karl karl-heinz katarzyna katharina katherine kathleen
+    kathrin katja kayla keith kelly kenneth kerstin kevin khalid kim kimberly klaus konrad kristin kristina kurt
+    kyle lars laura lauren laurent lea leila lena leon leonie lieselotte linda lisa liselotte lorenzo lothar louis
+    louise lucas lucia ludwig luigi luis luisa lukas lydia magdalena manfred manuel manuela marc marcel marco marcus
+    margaret margarete maria mariam marianne marie marina mario marion markus marlene marta martha martin martina
+    mary maría matteo matthew matthias maureen maurice mehmet melanie melissa michael michaela michel michelle
+    miguel mohamed mohammad mohammed monica monika mustafa nadine nancy natalia natalie natasha nathan nicholas
+    nicola nicolas nicole nina norbert norman olga oliver olivia omar oscar oskar otto pablo pamela pascal patricia
+    patrick paul paula pauline pedro peter petra philip philipp philippe phyllis pierre piotr rachel rainer ralf
+    ralph ramona raymond rebecca regina reinhard renate rené ricardo richard rita robert roberto robin roger roland
+    rolf ronald rosa rosemarie rosemary roswitha roy rudolf ruth ryan sabine salvatore samantha samuel sandra sara
+    sarah sascha scott sean sebastian sergei sharon sheila shirley siegfried sigrid silke silvia simon simone sofia
+    sonja sophia sophie stefan stefanie stella stephanie stephen steven stuart sue susan susanne suzanne sven
+    svetlana sylvia tamara tanja teresa theodor theresa therese thomas thorsten tim timothy tina tobias todd tom
+    tomasz torsten tracy ulrich ulrike ursula ute uwe valentina vanessa vera veronica veronika victor viktor vincent
+    vincenzo virginia vivian volker walter waltraud wendy werner wilhelm willi william winfried wolfgang xavier
+    yasmin youssef yusuf yvette yvonne zoe zoë
+    """.split()  # noqa: SIM905
+)
+"""Usual given names, but for those that are everyday or medical words as well ("April", "Grace", "Mark")."""
+_WORD = r"(?:[OD]['’])?[^\W\d_]{2,}(?:['’-][^\W\d_]{2,})*"
+_PARTICLES = frozenset("van von der den de del della di da do dos du la le ter ten zu zum el al bin ibn af av".split())  # noqa: SIM905
+_PARTS = re.compile(rf"(?:{_WORD}|[^\W\d_]\.?)(?:,?\s+(?:{_WORD}|[^\W\d_]\.?)){{1,4}}")
+_SAYS_NOTHING = re.compile(
+    r"|(?:col|column|field|feld|spalte|unnamed|var|v|f|c|x|attribute|attr|f_?name)[\s_:.-]*\d*|\w"
+)
+_DRUG = re.compile(
+    r".*(?:olol|pril|sartan|statin|azole|mycin|cillin|cycline|floxacin|mab|nib|vir|parin|xaban|gliptin|gliflozin|glutide|idine"
+    r"|amine|azine|pine|pam|lam|barbital|caine|dronate|fenac|profen|oxetine|triptan|setron|thiazide|semide|terol|sone"
+    r"|solone|lone|phylline|thyroxine|formin|glinide|mide|toin|caftor|platin|taxel|rubicin|trexate|statine|zepam|azepam"
+    r"|amide|actam|bactam|penem|quine|zine|dopa|nitrate|phosphate|chloride|sulfate|sodium|potassium|calcium|acetate"
+    r"|citrate|tartrate|succinate|fumarate|maleate|mesylate|besylate|hydrochloride|gluconate|bromide|carbonate)",
+    re.IGNORECASE,
+)
+_BINOMIAL = re.compile(
+    r"[A-Z][a-z]+(?:us|um|a|is|er|ella|ium|as|es|ia|ida)\s+[A-Za-z][a-z]+(?:us|um|is|ae|i|ans|ens|ii|a)"
+)
+_LONG_NUMBER = re.compile(r"[A-Z]{0,3}[- ]?\d{6,12}")
+
+
+@lru_cache(1 << 14)
+def is_bare_name(text: str) -> bool:
+    """Whether a text is a person's name and nothing else, by a usual given name among words that are no terms.
+
+    >>> [is_bare_name(text) for text in ("Kim Zorblat", "ZORBLAT KIM", "Candida Albicans", "Frank Blood", "Kim")]
+    [True, True, False, False, False]
+    """
+    words = _words_of_name(text)
+    return any(_is_given(word) for word in words) and _are_no_terms(words)
+
+
+def says_nothing(name: str) -> bool:
+    """Whether the name of a column tells nothing of what it holds ("col7", "Unnamed: 5")."""
+    return bool(_SAYS_NOTHING.fullmatch(name.strip().casefold()))
+
+
+def identifies(values: Sequence[str]) -> str | None:
+    """The category that most distinct values of a column seem to be whose name tells nothing: names, or long numbers.
+
+    >>> identifies(["Xiulan Zorblat", "O. Quellen"]), identifies(["A1234567"]), identifies(["Metoprolol Tartrate"])
+    ('name', 'number', None)
+    """
+    given = [text.strip() for text in values if text.strip()]
+    for category, judge in (("name", _looks_like_name), ("number", _LONG_NUMBER.fullmatch)):
+        if given and 2 * sum(bool(judge(text)) for text in given) > len(given):
+            return category
+    return None
+
+
+def _looks_like_name(text: str) -> bool:
+    """Whether a text has the form of a name, each word with a capital, and none is a term, a drug or an organism."""
+    words = _words_of_name(text)
+    capitals = all(word[0].isupper() for word in words)
+    return bool(words) and capitals and _are_no_terms(words) and not _BINOMIAL.fullmatch(text.strip())
+
+
+def _words_of_name(text: str) -> list[str]:
+    """Words of a text that has the form of a name, but for initials and particles; none where it has not."""
+    if len(text) > 60 or not _PARTS.fullmatch(text.strip()):
+        return []
+    parts = [part for part in re.split(r"[\s,]+", text.strip()) if part]
+    return [part for part in parts if len(part.strip(".")) > 1 and part.casefold() not in _PARTICLES]
+
+
+def _is_given(word: str) -> bool:
+    return not _GIVEN.isdisjoint((word.casefold(), *word.casefold().split("-")))
+
+
+def _are_no_terms(words: Collection[str]) -> bool:
+    """Whether words may all be a person's; a given name and a common surname may be terms as well."""
+    return all(_is_given(word) or is_surname(word) or _is_no_term(word) for word in words)
+
+
+def _is_no_term(word: str) -> bool:
+    return not (are_terms([word]) or is_plain_word(word) or _DRUG.fullmatch(word))

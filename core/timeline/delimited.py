@@ -1,0 +1,33 @@
+"""How a delimited text begins: blank lines, the line by which Excel names its delimiter, and the header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TextIO
+
+_DELIMITERS = ",;\t|"
+_NAMED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+
+
+def delimiter_of(lines: TextIO) -> str:
+    """The delimiter of a table, whose stream then stands at its header or at blank lines before it.
+
+    That is the one that a line "sep=;" above the header names, else the one of comma, semicolon, tab and bar that the
+    header has most of.
+
+    >>> from io import StringIO
+    >>> stream = StringIO("sep=|\\ntime|code\\n")
+    >>> delimiter_of(stream), stream.readline()
+    ('|', 'time|code\\n')
+    """
+    header = next((line for line in iter(lines.readline, "") if line.strip()), "")
+    if named := _NAMED.fullmatch(header):
+        return named[1]
+    lines.seek(0)
+    return max(_DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
+
+
+def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The rows of a delimited text without its blank lines."""
+    return (row for row in rows if len(row) > 1 or "".join(row).strip())

@@ -1,0 +1,82 @@
+"""Whether a FHIR R4 resource tells of something that happened to its patient, or why it does not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from core.timeline.fhir_values import as_dict, as_list, last_part
+from core.timeline.qualified import WITHDRAWN
+
+Resource = dict[str, Any]
+_VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
+_PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
+_UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
+
+
+def why_not(resource: Resource) -> str:
+    """Why a resource of a kind that is read is no event of its patient, or ""."""
+    states = _states(resource)
+    if states & _VOID or resource.get("doNotPerform") is True:
+        return WITHDRAWN
+    if (states | {str(resource.get("intent") or "")}) & _PLANNED:
+        return "as planned or proposed only"
+    if "registered" in states:
+        return "as registered only, without a result yet"
+    if is_modified(resource) or resource.get("implicitRules"):
+        return "as an extension or rule that is not read may change the meaning"
+    if not _is_of_patient(resource):
+        return "as told of someone or something else than the patient"
+    return "without a result" if _lacks_result(resource) else ""
+
+
+def is_void(resource: Resource) -> bool:
+    """Whether a resource is withdrawn, and with it what it contains."""
+    return bool(_states(resource) & _VOID)
+
+
+def is_unconfirmed(resource: Resource) -> bool:
+    """Whether a condition is a suspicion only."""
+    return bool(_states(resource) & _UNCONFIRMED)
+
+
+def is_modified(part: Resource) -> bool:
+    """Whether an extension changes the meaning (https://hl7.org/fhir/R4/extensibility.html#modifierExtension): what
+    does not know it must not read the rest."""
+    return bool(as_list(part.get("modifierExtension")))
+
+
+def lacks_value(part: Resource) -> bool:
+    """Whether an observation, or a component of one, says why it has no value, beside it or in its place."""
+    values = [as_dict(value) for name, value in part.items() if re.fullmatch(r"value[A-Z]\w*", name)]
+    if not values:
+        return "dataAbsentReason" in part
+    said = [str(as_dict(item).get("url")) for value in values for item in as_list(value.get("extension"))]
+    return "value" not in values[0] and any(url.endswith("/data-absent-reason") for url in said)
+
+
+def _lacks_result(resource: Resource) -> bool:
+    return lacks_value(resource) and not as_list(resource.get("component"))
+
+
+def _states(resource: Resource) -> set[str]:
+    checked = resource.get("verificationStatus")
+    codes = [str(as_dict(coding).get("code")) for coding in as_list(as_dict(checked).get("coding"))]
+    words = [str(checked or ""), str(as_dict(checked).get("text") or "")]
+    return {str(resource.get("status") or "").lower(), *codes, *(word.strip().lower() for word in words)}
+
+
+def names_patient(resource: Resource) -> bool:
+    """Whether the subject is a person, or none is named, rather than a group, a device or a place."""
+    kind = re.search(r"(?:^|/)([A-Z][A-Za-z]+)/[^/]+(?:/_history/[^/]+)?$", _subject(resource))
+    return kind is None or kind[1] == "Patient"
+
+
+def _is_of_patient(resource: Resource) -> bool:
+    """Whether the subject is a patient, and no other focus is named, as of an observation on a fetus or a donor."""
+    focus = {last_part(as_dict(item).get("reference")) for item in as_list(resource.get("focus"))}
+    return names_patient(resource) and focus <= {last_part(_subject(resource))}
+
+
+def _subject(resource: Resource) -> str:
+    return str(as_dict(resource.get("subject")).get("reference") or "")

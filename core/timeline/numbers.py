@@ -1,0 +1,152 @@
+"""Numbers as laboratories and programs write them, turned into values without guessing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.words import count_of
+from core.timeline.columns import MISSING, plain_texts
+from core.timeline.units import is_unit
+
+FloatColumn = npt.NDArray[np.float32]
+LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
+"""What looks like a number, limits and commas included; what is read as one is narrower."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?([eE][+-]?\d+)?")
+_MINUS = re.compile(r"^\u2212(?=[\d.,])")
+_NO_BREAK = "\u00a0\u2009\u202f"
+_GROUPED = {
+    None: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
+    "comma": re.compile(
+        rf"[+-]?(?:[1-9]\d{{0,2}}(?:[. '\u2019{_NO_BREAK}]\d{{3}})+|\d*)(?:,\d+)?(?<=\d)(?:[eE][+-]?\d+)?"
+    ),
+    "point": re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[, '\u2019{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
+}
+"""Numbers that are read under a decimal sign (None: not answered), besides plain ones."""
+_BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
+_PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?")
+_WITH_UNIT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*([^\d\s.,:/+-].*)")
+_NO_RESULT = MISSING - {"none"}
+"""What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
+
+
+def parse_values(
+    texts: pd.Series[str], *, numeric: bool = False, decimals: str | None = None, notes: list[str] | None = None
+) -> tuple[FloatColumn, list[str | None]]:
+    """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
+
+    numeric: the column is for numbers alone, so that "None" in it means an absent one. decimals: the decimal sign, as
+    answered by the reader (`WAYS`). notes: what seems to be a number and stays text is said.
+    Raises UserFacingError for decimal signs in doubt, for infinities, and for numbers that would become 0.
+    """
+    given = plain_texts(texts)
+    plain = plain_numbers(given, decimals)
+    refuse_commas(plain)
+    if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
+        raise infinite()
+    clean = plain.str.fullmatch(_NUMBER)
+    numbers = np.full(len(plain), np.nan, np.float64)
+    numbers[clean.to_numpy(bool)] = plain[clean].astype(float)
+    small = finite32(numbers)
+    if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
+        raise too_small(vanished)
+    if notes is not None and decimals and (plain != given).any():
+        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
+    if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
+        notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
+    if notes is not None and (joined := int(plain.isin(_with_units(plain[~clean])).sum())):
+        notes.append(f"Kept as text, as the unit stands in the cell of the number: {count_of(joined, 'value')}.")
+    missing = plain.str.lower().isin(MISSING if numeric else _NO_RESULT)
+    return small, [None if skip else text for skip, text in zip(clean | missing, given)]
+
+
+def _with_units(texts: pd.Series[str]) -> list[str]:
+    """The distinct texts that are a number and its unit ("5 mg")."""
+    found = [match for text in texts.unique() if (match := _WITH_UNIT.fullmatch(text))]
+    return [match[0] for match in found if is_unit(match[1])]
+
+
+def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Series[str]:
+    """Texts with numbers written plainly: - for a minus sign, a decimal point, nothing between thousands.
+
+    Only what can mean one number is changed; decimals says which sign parts the decimals. Raises UserFacingError where
+    that is the comma and a point parts them too.
+    """
+    distinct = pd.Series(texts.unique(), dtype=object).astype(str)
+    signed = distinct.str.replace(_MINUS, "-", regex=True)
+    grouped = signed.str.fullmatch(_GROUPED[decimals])
+    pointed = signed.str.fullmatch(_NUMBER) & signed.str.contains(".", regex=False) & ~grouped
+    if decimals == "comma" and pointed.any():
+        count = int(texts.isin(distinct[pointed]).sum())
+        raise UserFacingError(
+            f"With a decimal point, though the decimal sign is the comma: {count_of(count, 'value')}.",
+            "one decimal sign in the whole table",
+            "Choose the other sign, or export the numbers alike.",
+        )
+    bare = signed.str.replace(_BETWEEN[decimals], "", regex=True).str.replace(",", ".", regex=False)
+    return texts.map(dict(zip(distinct, bare.where(grouped, signed)))).astype(texts.dtype)
+
+
+def refuse_commas(texts: pd.Series[str]) -> None:
+    """Raises UserFacingError where numbers are written with commas."""
+    if commas := int(texts.str.fullmatch(_COMMA_NUMBER).sum()):
+        raise decimal_comma(commas)
+
+
+def decimal_comma(count: int) -> UserFacingError:
+    """The refusal for numbers with a comma, which may stand for the decimal point or for thousands."""
+    return UserFacingError(
+        f"Written with a decimal comma or with commas between thousands: {count_of(count, 'value')}.",
+        "numbers with a decimal point and nothing between thousands",
+        "Say where the Load page asks which sign parts the decimals, or export with points.",
+    )
+
+
+def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes: list[str]) -> None:
+    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator.
+
+    The UCUM unit 1, of plain numbers, is none where it is the only such number; without a decimal point beside it, it
+    is said.
+    """
+    given = plain_texts(units)
+    bare, unity = given.str.fullmatch(r"\d+"), given == "1"
+    whole = unity & ~plain_texts(values).str.contains(".", regex=False)
+    if not (bare & ~unity).any():
+        if whole.any():
+            notes.append(f"With the unit 1, read as that of plain numbers: {count_of(int(whole.sum()), 'value')}.")
+        return
+    if wrong := int((bare & (whole | ~unity)).sum()):
+        raise UserFacingError(
+            f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
+            "units such as mg/dL",
+            "Export with decimal points, or correct these rows.",
+        )
+
+
+def finite32(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Values as float32; raises UserFacingError where one is infinite, too large, or would become 0."""
+    with np.errstate(over="ignore"):
+        small = numbers.astype(np.float32, copy=False)
+    if np.isinf(small).any():
+        raise infinite()
+    if small is not numbers and (vanished := int(((small == 0) & (numbers != 0)).sum())):
+        raise too_small(vanished)
+    return small
+
+
+def too_small(count: int) -> UserFacingError:
+    """The refusal for numbers that are none in the precision of a timeline, single floats."""
+    return UserFacingError(
+        f"Too small to be told from 0: {count_of(count, 'value')}.", "measured numbers", "Correct them."
+    )
+
+
+def infinite() -> UserFacingError:
+    """The refusal for infinite values."""
+    return UserFacingError("Some numeric values are infinite.", "finite numbers", "Leave unknown values empty.")

@@ -1,0 +1,158 @@
+"""Columns that no name makes known, though they seem to hold a value, its unit, the patient or the time of day.
+
+Such a column is asked about where passing it over would change what the record says; else it is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+
+from core.errors import UserFacingError
+from core.load.words import count_of
+from core.timeline.columns import KNOWN_NAMES, plain_name, plain_texts
+from core.timeline.dates import LIKE_CLOCK
+from core.timeline.numbers import LIKE_NUMBER
+from core.timeline.units import is_unit
+
+VALUES = ("numeric_value", "value")
+VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|valor|valeur|amount|measure|reading|wieviel")
+"""Names of columns that probably hold what was measured: a table whose numbers stand there alone is asked about."""
+_PATIENT_HINT = re.compile(
+    r"(?:(?:subj|subject|pat|patient|patienten|person|case|fall|record|hospital|chart)_?(?:key|id|nr|no|num|number"
+    r"|nummer|identifier|code|ref)|mrn|pid|patient|person|subject|case|fall|hadm_?id|medical_record_(?:no|number))"
+)
+"""Names of columns that probably tell patients, or their cases, apart."""
+UNIT_HINT = re.compile(r"unit|uom|einh|ucum|unidad|dimension")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def unknown_names(table: pd.DataFrame) -> list[str]:
+    """The columns of a table whose names are not recognised."""
+    return [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
+
+
+def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
+    """Judges the columns of `table` that `kept`, its columns named by field, does not hold.
+
+    is_mapped: whether a reader has said what the columns mean, so that nothing is asked. notes: numbers that are not
+    read are said. Raises UserFacingError where the patient, the time of day, a value or its unit is probably there.
+    """
+    if not is_mapped:
+        _doubt_patient(table, kept)
+        _doubt_clock(table, kept)
+        _doubt_unit(table, kept)
+    _doubt_numbers(table, kept, is_mapped, notes)
+
+
+def names_patients(name: str, distinct: int) -> bool:
+    """Whether a column of that name, with so many distinct values, probably tells patients apart."""
+    return distinct > 1 and bool(_PATIENT_HINT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")))
+
+
+def holds_units(name: str, values: pd.Series[str]) -> bool:
+    """Whether most distinct values of a column, named like one of units, are units.
+
+    >>> holds_units("lab_unit", pd.Series(["mg/dL", ""])), holds_units("care_unit", pd.Series(["MICU", "ICU 2"]))
+    (True, False)
+    """
+    given = [text for text in plain_texts(values).unique() if text]
+    return bool(UNIT_HINT.search(name.lower())) and 2 * sum(map(is_unit, given)) > len(given)
+
+
+def holds_clocks(values: pd.Series[str]) -> bool:
+    """Whether a column holds times of day alone.
+
+    >>> holds_clocks(pd.Series(["08:30", "", "9:05 pm"])), holds_clocks(pd.Series(["08:30", "late"]))
+    (True, False)
+    """
+    given = plain_texts(values)
+    given = given[given != ""]
+    return len(given) > 0 and bool(given.str.fullmatch(LIKE_CLOCK).all())
+
+
+def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+    for name in unknown_names(table) if "subject_id" not in kept else ():
+        if names_patients(name, int(plain_texts(table[name]).nunique())):
+            raise unread_patient()
+
+
+def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+    """A date without its time of day would count from 00:00, before the prediction time of that day."""
+    days = plain_texts(kept["time"]).str.fullmatch(_DAY)
+    for name in unknown_names(table) if days.any() else ():
+        if holds_clocks(table.loc[days, name]):
+            raise unread_clock()
+
+
+def _doubt_unit(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+    """A number without its unit would count as one in the usual unit."""
+    measured = pd.Series(False, index=table.index)
+    for field in VALUES if "unit" not in kept else ():
+        if field in kept:
+            measured |= plain_texts(kept[field]).str.fullmatch(LIKE_NUMBER)
+    for name in unknown_names(table) if measured.any() else ():
+        if holds_units(name, table.loc[measured, name]):
+            raise unread_units()
+
+
+def _doubt_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
+    """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
+    read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
+    unread: Mapping[str, int] = {name: _count_numbers(table[name]) for name in unknown_names(table)}
+    if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
+        raise unread_values()
+    numeric = [name for name, count in unread.items() if count > 0 and (not read or VALUE_HINT.search(name.lower()))]
+    if numeric:
+        notes.append(unread_columns(len(numeric)))
+
+
+def _count_numbers(column: pd.Series[str]) -> int:
+    """How many cells are numbers where most of the filled ones are, else 0."""
+    given = plain_texts(column)
+    given = given[given != ""]
+    numbers = int(given.str.fullmatch(LIKE_NUMBER).sum())
+    return numbers if 2 * numbers > len(given) else 0
+
+
+def unread_patient() -> UserFacingError:
+    """The refusal for patients that seem to be told apart by a column whose name is not known."""
+    return UserFacingError(
+        "Several patients or cases seem to be told apart by a column whose name is not recognised.",
+        "patients in a column called subject_id or patient_id",
+        "Rename it, or say where the Load page asks which column names the patient, if any.",
+    )
+
+
+def unread_clock() -> UserFacingError:
+    """The refusal for times of day that seem to stand in a column whose name is not known."""
+    return UserFacingError(
+        "The times of day seem to stand in a column whose name is not recognised, beside the dates.",
+        "date and time in one column, or in two called date and time",
+        "Rename it, or map the columns where the Load page asks.",
+    )
+
+
+def unread_units() -> UserFacingError:
+    """The refusal for units that seem to stand in a column whose name is not known."""
+    return UserFacingError(
+        "The units seem to stand in a column whose name is not recognised.",
+        "units in a column called unit",
+        "Rename it, or map the columns where the Load page asks.",
+    )
+
+
+def unread_values() -> UserFacingError:
+    """The refusal for values that seem to stand in a column whose name is not known."""
+    return UserFacingError(
+        "The numbers seem to stand in a column whose name is not recognised.",
+        "values in a column called numeric_value or value",
+        "Rename it, or map the columns where the Load page asks.",
+    )
+
+
+def unread_columns(count: int) -> str:
+    """The note on columns of numbers that are not read."""
+    return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."

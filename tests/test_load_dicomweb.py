@@ -200,7 +200,8 @@ def test_wrong_credentials(orthanc, wrong):
         lambda: load(server),
         lambda: store_instances(server, datasets(FILES[:1])),
     ):
-        assert "refuses these credentials" in refusal(call).found
+        words = "asks to sign in" if server.username is None else "refuses these credentials"
+        assert words in refusal(call).found
 
 
 def test_a_token_is_sent_as_bearer_and_shown_nowhere(orthanc):
@@ -323,7 +324,7 @@ def test_short_failures_are_mended(orthanc):
     with front(act, orthanc.port) as running:
         study = load(running.server)
     assert study.digest == load_study(FILES).digest
-    assert set(failed.values()) == {4}
+    assert sorted(failed.values()) == [4] * (len(FILES) - 1) + [5], "the first image is asked for once more at the end"
     assert len(failed) == len(FILES)
 
 
@@ -465,7 +466,7 @@ def limited(request: Front, rule: Callable[[str], str]) -> bool:
 def test_a_list_of_images_in_pages_is_read_to_its_end(orthanc):
     with front(lambda request: limited(request, lambda path: path.replace("limit=1000", "limit=5")), orthanc.port) as f:
         assert load(f.server).digest == load_study(FILES).digest
-        assert sum("/instances?" in path for path in f.seen) == 2 * 4
+        assert sum("/instances?" in path for path in f.seen) == 2 * 5, "four pages and the empty one"
 
 
 def test_a_list_that_stays_short_is_refused(orthanc):

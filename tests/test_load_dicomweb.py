@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pydicom
@@ -413,6 +414,74 @@ def test_a_series_that_grows_while_it_loads(orthanc):
         error = refusal(lambda: load_series(running.server, study_uid, series_uid, patience=QUICK))
         assert error.found.startswith("3 slices arrived while loading")
         assert_right(load_series(running.server, study_uid, series_uid, patience=QUICK))
+
+
+def planted(orthanc: Orthanc, seed: int, **other: object) -> tuple[str, str, list[pydicom.Dataset]]:
+    """(study, series, images) now on the server."""
+
+    def edit(index: int, dataset: pydicom.Dataset) -> None:
+        plant_other(index, dataset)
+        for name, value in other.items():
+            setattr(dataset, name, value)
+
+    images = datasets(dicom_files(edit=edit, seed=seed))
+    store_instances(orthanc.server, images)
+    return images[0].StudyInstanceUID, images[0].SeriesInstanceUID, images
+
+
+def test_a_series_deleted_or_replaced_on_the_server_while_it_loads(orthanc):
+    """Replaced under the same UIDs by images 20 HU brighter, which no check of one volume could tell."""
+
+    def delete(series_uid: str) -> None:
+        (found,) = json.loads(orthanc.rest("POST", "/tools/lookup", series_uid))
+        orthanc.rest("DELETE", f"/series/{found['ID']}")
+
+    study_uid, series_uid, images = planted(orthanc, 51)
+    with front(during(6, lambda: delete(series_uid)), orthanc.port) as running:
+        assert "not there" in refusal(lambda: load_series(running.server, study_uid, series_uid, patience=QUICK)).found
+    assert "no image" in refusal(lambda: load_series(orthanc.server, study_uid, series_uid)).found
+    store_instances(orthanc.server, images)
+
+    def replace() -> None:
+        delete(series_uid)
+        for image in images:
+            image.PixelData = (np.frombuffer(image.PixelData, "<u2") + np.uint16(20)).astype("<u2").tobytes()
+        store_instances(orthanc.server, images)
+
+    with front(during(8, replace), orthanc.port) as running:
+        assert "replaced" in refusal(lambda: load_series(running.server, study_uid, series_uid, patience=QUICK)).found
+
+
+def test_a_server_that_restarts_while_loading_is_waited_for(tmp_path):
+    with running_orthanc(tmp_path) as restarting:
+        store_instances(restarting.server, datasets(FILES))
+
+        def restart() -> None:
+            restarting.process.kill()
+            restarting.process.wait(10)
+            threading.Timer(0.3, restarting.start).start()
+
+        with front(during(6, restart), restarting.port) as running:
+            study = load(running.server, patience=Patience(attempts=7, backoff_s=0.1))
+        assert study.digest == load_study(FILES).digest
+
+
+def test_numbers_with_signs_are_found_as_they_are(orthanc):
+    for seed, number in enumerate(("851231/1234", "A:1@B", "A.B-1_C~2")):
+        study_uid, _, _ = planted(orthanc, 60 + seed, PatientID=number)
+        (row,) = find_studies(orthanc.server, patient_id=number)
+        assert (row.study_uid, row.patient_id) == (study_uid, number)
+    asked = []
+
+    def act(request: Front) -> bool:
+        asked.append(parse_qs(urlsplit(request.path).query, strict_parsing=True)["PatientID"])
+        return request.answer(200, JSON, b"[]")
+
+    odd = "1/2 3+4&5=6%7#8,9;\u00fc"
+    with front(act) as running:
+        find_studies(running.server, patient_id=odd)
+        assert "%20" in running.seen[0]
+    assert asked == [[odd]], "whatever the quoting, it means the same"
 
 
 def test_a_series_that_shrinks_while_it_loads(orthanc):

@@ -296,7 +296,7 @@ def _images_of(
         raise UserFacingError(
             f"The server states {count_of(stated, 'image')} for this series but lists {len(uids):,}.",
             "a complete list",
-            "Try again once the series has arrived on the server.",
+            "Try again once the series has arrived on the server; if it stays so, ask the people who run it.",
         )
     return uids
 

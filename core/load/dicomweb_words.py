@@ -52,6 +52,15 @@ def other_than_one(files: int) -> UserFacingError:
     )
 
 
+def gone_meanwhile(status: int) -> UserFacingError:
+    """The refusal of a series of which an image was listed and then was not there."""
+    return UserFacingError(
+        f"An image that the server lists is not there (status {status}); nothing was kept.",
+        "a series that is complete on the server",
+        "Search again, and load the series once it has arrived there.",
+    )
+
+
 def cut_short() -> UserFacingError:
     """The refusal of an answer that ends early, each time it is asked for."""
     return UserFacingError(
@@ -200,7 +209,7 @@ def status_words(status: int) -> UserFacingError:
             "a user and password, or a token, with the right to read",
             "Check them, or ask the people who run the server.",
         )
-    if status in (204, 404, 405, 410):
+    if status in (404, 405, 410):
         return UserFacingError(
             f"The server has nothing at this place (status {status}).",
             "the address of the DICOMweb service, and data that are still there",

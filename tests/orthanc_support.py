@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -52,8 +53,26 @@ class Orthanc:
         config = folder / "orthanc.json"
         config.write_text(json.dumps(_config(folder / "store", self.port)), encoding="utf-8")
         self._log = (folder / "orthanc.log").open("wb")
-        self.process = subprocess.Popen([program, str(config)], stdout=self._log, stderr=subprocess.STDOUT)
+        self._command = [program, str(config)]
+        self.start()
+
+    def start(self) -> None:
+        """Run it, again perhaps, on the same port with what is stored."""
+        self.process = subprocess.Popen(self._command, stdout=self._log, stderr=subprocess.STDOUT)
         self._wait()
+
+    def rest(self, method: str, path: str, body: str | None = None) -> bytes:
+        """Orthanc's own interface."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        signed = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        try:
+            connection.request(method, path, body, {"Authorization": f"Basic {signed}"})
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 200, content
+        return content
 
     def _wait(self) -> None:
         until = time.monotonic() + 30

@@ -28,7 +28,7 @@ def html(app: AppTest) -> str:
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     made = AppTest.from_function(page, default_timeout=60)
-    monkeypatch.setattr(pacs, "list_series", lambda server, study_uid: SERIES[study_uid])
+    monkeypatch.setattr(pacs, "list_series", lambda server, study_uid, **_: SERIES[study_uid])
     made.session_state[pacs.STORE] = {"server": None, "studies": STUDIES}
     return made.run()
 
@@ -53,3 +53,52 @@ def test_names_are_shown_on_request_in_the_same_table(app):
     assert "DOE^JANE" in html(app)
     assert "2020-01-01" in html(app)
     assert len(app.dataframe) == 0
+
+
+def test_a_number_chosen_among_other_studies_chooses_nothing_among_these(app):
+    next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
+    assert "Lung kernel" in html(app)
+    other = StudyRow("1.2.3", "ROE^RICHARD", "B7654321", "ACC3", "20220101", "Thorax", ("CT",), 1)
+    app.session_state[pacs.STORE] = {"server": None, "studies": (STUDIES[0], other)}
+    app.run()
+    assert not app.exception
+    assert "Lung kernel" not in html(app)
+    assert "series_uid" not in app.session_state[pacs.STORE]
+    assert next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).value is None
+
+
+def test_no_uid_stands_in_the_markup(app):
+    next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
+    keys = [str(item.key) for kind in ("button_group", "button", "toggle", "text_input") for item in app.get(kind)]
+    assert len(keys) > 4
+    assert not [key for key in keys if "1.2." in key]
+
+
+@pytest.mark.parametrize("asks", ["list_series", "find_studies", "fetch_series"])
+def test_waiting_for_a_silent_server_draws_so_that_the_page_can_be_left(asks, monkeypatch):
+    """A page ends where it draws: whatever waits must do so, or Stop and any other button wait as well."""
+    drawn = []
+
+    class Slot:
+        def __getattr__(self, name: str) -> object:
+            return lambda *_, **__: drawn.append(name) or self
+
+        def columns(self, *_: object, **__: object) -> list[Slot]:
+            return [self, self]
+
+    def wait(*_: object, cancelled, **__: object) -> tuple[()]:
+        before = len(drawn)
+        assert not any(cancelled() for _ in range(3))
+        assert len(drawn) == before + 3
+        return ()
+
+    monkeypatch.setattr(pacs.st, "empty", Slot)
+    monkeypatch.setattr(pacs, asks, wait)
+    study = STUDIES[0]
+    asked = {"server": None, "patient_id": "A", "accession": "", "dates": (None, None)}
+    calls = {
+        "find_studies": lambda: pacs._search(asked),
+        "list_series": lambda: pacs._series_of(None, study),
+        "fetch_series": lambda: pacs._receive(None, study, SERIES["1.2.2"][0]),
+    }
+    assert calls[asks]() == ()

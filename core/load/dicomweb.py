@@ -8,20 +8,32 @@ and stand in no log, message or file of this program.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
 
+import requests
 from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import Malformed, Scan, scan
-from core.load.dicomweb_rows import SeriesRow, StudyRow, is_uid, number_in, series_row, study_row, text_in, uid_in
+from core.load.dicomweb_images import content_of, fetch_images
+from core.load.dicomweb_rows import (
+    SeriesRow,
+    StudyRow,
+    is_uid,
+    number_in,
+    refuse_unasked,
+    series_row,
+    study_row,
+    text_in,
+    uid_in,
+)
 from core.load.dicomweb_server import DicomWebServer
-from core.load.dicomweb_wire import PATIENCE, Patience, Watch, open_client, run_watched
-from core.load.dicomweb_words import LoadCancelled, LostConnection, not_dicomweb
+from core.load.dicomweb_wire import PATIENCE, Exchange, Patience
+from core.load.dicomweb_words import LoadCancelled, not_dicomweb
 from core.load.entries import NamedBytes
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.repairs import Repair
@@ -45,7 +57,8 @@ Share = Callable[[float], None]
 Asked = Callable[[], bool]
 _QUERY_BYTES = 32 * MIB
 _PAGE = 1000
-_SOP_UID, _SERIES_UID = 0x00080018, 0x0020000E
+_BEYOND_THE_END = (400, 404, 416)
+"""How some servers answer in place of an empty page."""
 _RECEIVED_SHARE = 0.8
 
 
@@ -73,12 +86,14 @@ def find_studies(
             "Nothing is searched for.", "a patient number, an accession number or a date", "Enter at least one of them."
         )
 
-    def ask(client: DICOMwebClient) -> list[Any]:
+    def ask(client: DICOMwebClient, offset: int) -> list[Any]:
         fields = ["StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedSeries"]
-        return client.search_for_studies(search_filters=wanted, fields=fields, limit=limit)
+        return client.search_for_studies(search_filters=wanted, fields=fields, limit=limit, offset=offset or None)
 
-    rows = _query(server, ask, patience, cancelled)
-    return tuple(study_row(row) for row in rows[:limit])
+    rows = _pages(server, ask, "0020000D", limit, patience, cancelled)
+    found = tuple(study_row(row) for row in rows[:limit])
+    refuse_unasked(found, wanted)
+    return found
 
 
 def list_series(
@@ -90,11 +105,12 @@ def list_series(
     """
     _check_uids(study_uid)
 
-    def ask(client: DICOMwebClient) -> list[Any]:
+    def ask(client: DICOMwebClient, offset: int) -> list[Any]:
         fields = ["Modality", "SeriesDescription", "NumberOfSeriesRelatedInstances", "ConvolutionKernel"]
-        return client.search_for_series(study_uid, fields=fields)
+        return client.search_for_series(study_uid, fields=fields, offset=offset or None)
 
-    rows = [series_row(row) for row in _query(server, ask, patience, cancelled)]
+    found = _pages(server, ask, "0020000E", LIMITS.entries, patience, cancelled)
+    rows = [series_row(row) for row in found]
     if not rows:
         raise _gone("The study holds no series, or is no longer on the server.")
     return tuple(sorted(rows, key=lambda row: (-(row.instances or 0), row.series_uid)))
@@ -145,23 +161,19 @@ def fetch_series(
 ) -> list[NamedBytes]:
     """All images of a series as the server keeps them, (name, bytes) for `core.load`; complete, or an error.
 
-    Each image is asked for by its own UID and must be that image. The list of images is taken before and after: a
-    series that changed meanwhile is refused. `limits` hold while bytes arrive. Transient failures are tried again.
+    Each image is asked for by its own UID and must be that image of that series and study. The list of images is taken
+    before and after, and the first image once more: a series that changed meanwhile is refused. `limits` hold while
+    bytes arrive. Transient failures are tried again.
     Raises UserFacingError; LoadCancelled where `cancelled` said so.
     """
     _check_uids(study_uid, series_uid)
     before = _images_of(server, study_uid, series_uid, limits, patience, cancelled)
-    watch = Watch(limits.bytes_total)
-    client = open_client(server, watch, patience)
     place = f"{server.url}/studies/{study_uid}/series/{series_uid}/instances"
-    tasks = [partial(_fetch_image, client, f"{place}/{uid}", series_uid, uid, limits) for uid in before]
-
-    def tick(done: int) -> None:
-        if progress is not None:
-            progress(done / len(tasks))
-
-    parts = run_watched(tasks, watch, patience, cancelled=cancelled, tick=tick)
+    parts = fetch_images(server, place, (study_uid, series_uid), before, progress, cancelled, limits, patience)
     _refuse_change(set(before), set(_images_of(server, study_uid, series_uid, limits, patience, cancelled)))
+    again = fetch_images(server, place, (study_uid, series_uid), before[:1], None, cancelled, limits, patience)
+    if content_of(parts[0], limits) != content_of(again[0], limits):
+        raise _changed("The series was replaced while loading; nothing was kept.")
     return [(f"{number:05d}.dcm", part) for number, part in enumerate(parts)]
 
 
@@ -179,15 +191,14 @@ def store_instances(
     may be stored then, as several are sent at once, and sending all again does no harm. A FailedSOPSequence that is
     there but empty is none.
     """
-    watch = Watch(_QUERY_BYTES)
-    client = open_client(server, watch, patience)
+    exchange = Exchange(server, _QUERY_BYTES, patience)
 
     def tick(done: int) -> None:
         if progress is not None:
             progress(done / len(tasks))
 
-    tasks = [partial(client.store_instances, [dataset]) for dataset in datasets]
-    answers = run_watched(tasks, watch, patience, cancelled=cancelled, tick=tick)
+    tasks = [partial(exchange.client.store_instances, [dataset]) for dataset in datasets]
+    answers = exchange.run(tasks, cancelled=cancelled, tick=tick)
     failed = sum(len(answer.get("FailedSOPSequence") or ()) for answer in answers)
     stored = sum(bool(answer.get("ReferencedSOPSequence")) for answer in answers)
     if failed or stored < len(datasets):
@@ -204,14 +215,56 @@ def _query(
     ask: Callable[[DICOMwebClient], list[Any]],
     patience: Patience,
     cancelled: Asked | None = None,
-) -> list[Mapping[str, Any]]:
-    """Rows of one search in the DICOM JSON model (PS3.18, annex F)."""
-    watch = Watch(_QUERY_BYTES)
-    client = open_client(server, watch, patience)
-    (rows,) = run_watched([partial(ask, client)], watch, patience, cancelled=cancelled, deadline_s=patience.query_s)
+    deadline_s: float | None = None,
+) -> tuple[list[Mapping[str, Any]], bool]:
+    """(rows of one search in the DICOM JSON model (PS3.18, annex F), whether the server warned that there are more)."""
+    exchange = Exchange(server, _QUERY_BYTES, patience)
+    wait_s = patience.query_s if deadline_s is None else deadline_s
+    (rows,) = exchange.run([partial(ask, exchange.client)], cancelled=cancelled, deadline_s=wait_s)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise not_dicomweb()
-    return rows
+    return rows, exchange.watch.cut
+
+
+def _pages(
+    server: DicomWebServer,
+    ask: Callable[[DICOMwebClient, int], list[Any]],
+    uid_tag: str,
+    most: int,
+    patience: Patience,
+    cancelled: Asked | None,
+) -> list[Mapping[str, Any]]:
+    """Rows of a search, each UID once, in however many pages the server sends them; at least `most` of them, or all.
+
+    The next page is asked for until one brings nothing new: not every server that cuts its lists says so.
+    Raises UserFacingError where it says that there are more and does not send them.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    until = time.monotonic() + patience.query_s
+
+    def page(client: DICOMwebClient) -> list[Any]:
+        try:
+            return ask(client, len(found))
+        except requests.HTTPError as error:
+            if found and error.response is not None and error.response.status_code in _BEYOND_THE_END:
+                return []
+            raise
+
+    while len(found) < most:
+        rows, cut = _query(server, page, patience, cancelled, until - time.monotonic())
+        known = len(found)
+        for row in rows:
+            found.setdefault(uid_in(row, uid_tag), row)
+        if len(found) > known:
+            continue
+        if rows and cut:
+            raise UserFacingError(
+                "The server says that there is more than it lists, and does not send the rest.",
+                "a complete list",
+                "Ask the people who run the server to let longer lists through.",
+            )
+        break
+    return list(found.values())
 
 
 def _images_of(
@@ -231,26 +284,21 @@ def _images_of(
     def page(client: DICOMwebClient, offset: int) -> list[Any]:
         return client.search_for_instances(study_uid, series_uid, limit=_PAGE, offset=offset)
 
-    rows = _query(server, count, patience, cancelled)
+    rows, _ = _query(server, count, patience, cancelled)
     stated = next((number_in(row, "00201209") for row in rows if text_in(row, "0020000E") == series_uid), None)
-    uids: dict[str, None] = {}
-    while stated is None or len(uids) < stated:
-        rows = _query(server, partial(page, offset=len(uids)), patience, cancelled)
-        fresh = dict.fromkeys(uid_in(row, "00080018") for row in rows if uid_in(row, "00080018") not in uids)
-        uids.update(fresh)
-        if len(uids) > limits.entries:
-            raise too_many_entries(limits)
-        if not fresh:
-            break
+    listed = _pages(server, page, "00080018", limits.entries + 1, patience, cancelled)
+    uids = [uid_in(row, "00080018") for row in listed]
+    if len(uids) > limits.entries:
+        raise too_many_entries(limits)
     if not uids:
         raise _gone("The series holds no image, or is no longer on the server.")
     if stated is not None and len(uids) != stated:
         raise UserFacingError(
             f"The server states {count_of(stated, 'image')} for this series but lists {len(uids):,}.",
             "a complete list",
-            "Try again once the series has arrived on the server.",
+            "Try again once the series has arrived on the server; if it stays so, ask the people who run it.",
         )
-    return list(uids)
+    return uids
 
 
 def _refuse_change(before: set[str], after: set[str]) -> None:
@@ -261,43 +309,12 @@ def _refuse_change(before: set[str], after: set[str]) -> None:
         if uids
     ]
     if changes:
-        raise UserFacingError(
-            f"{' and '.join(changes)} while loading; nothing was kept.",
-            "a series that is complete on the server",
-            "Wait until it has arrived there, then load it again.",
-        )
+        raise _changed(f"{' and '.join(changes)} while loading; nothing was kept.")
 
 
-def _fetch_image(client: DICOMwebClient, url: str, series_uid: str, sop_uid: str, limits: Limits) -> bytes:
-    """One image, byte for byte as stored: the library hands on parts of bulk data without decoding them."""
-    parts = list(client.iter_bulkdata(url))
-    if len(parts) != 1:
-        raise not_dicomweb() if parts else LostConnection
-    part = bytes(parts[0])
-    found = _scanned(part, limits)
-    if found is None:
-        raise _foreign("something other than a DICOM image.")
-    if found.pixel_length is not None and found.data is None and found.pixel_start + found.pixel_length > len(part):
-        raise LostConnection
-    sent = tuple(found.values.get(tag, b"").decode("ascii", "replace").strip("\0 ") for tag in (_SERIES_UID, _SOP_UID))
-    if sent != (series_uid, sop_uid):
-        raise _foreign("another image than the one asked for.")
-    return part
-
-
-def _scanned(part: bytes, limits: Limits) -> Scan | None:
-    """The UIDs and the extent of an image, None where it is none."""
-    try:
-        return scan(memoryview(part), (_SOP_UID, _SERIES_UID), complete=True, limits=limits)
-    except Malformed:
-        return None
-
-
-def _foreign(what: str) -> UserFacingError:
+def _changed(found: str) -> UserFacingError:
     return UserFacingError(
-        f"The server sent {what}",
-        "the images of the chosen series",
-        "Ask the people who run the server; nothing was kept.",
+        found, "a series that is complete on the server", "Wait until it has arrived there, then load it again."
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.errors import UserFacingError
 from core.load.dicomweb_words import not_dicomweb
 from core.load.words import describe_series, safe_kernel
 
@@ -75,16 +76,23 @@ def series_row(row: Row) -> SeriesRow:
     )
 
 
-def _texts(row: Row, tag: str) -> list[str]:
-    """Values of an element as bounded printable text; whatever else a server writes there is left out."""
+def _values(row: Row, tag: str) -> list[str]:
+    """Values of an element as text; whatever else a server writes there is left out."""
     element = row.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     texts = []
     for value in values if isinstance(values, list) else ():
         plain = value.get("Alphabetic") if isinstance(value, dict) else value
+        if isinstance(plain, float) and plain.is_integer():
+            plain = int(plain)  # JSON knows one kind of number: 16.0 is 16
         if isinstance(plain, (str, int, float)):
-            texts.append("".join(sign for sign in str(plain)[:64] if sign.isprintable()).strip())
+            texts.append(str(plain))
     return texts
+
+
+def _texts(row: Row, tag: str) -> list[str]:
+    """Values of an element as bounded printable text."""
+    return ["".join(sign for sign in text[:64] if sign.isprintable()).strip() for text in _values(row, tag)]
 
 
 def text_in(row: Row, tag: str) -> str:
@@ -98,9 +106,27 @@ def number_in(row: Row, tag: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
+def refuse_unasked(rows: Iterable[StudyRow], wanted: Mapping[str, str]) -> None:
+    """Raise where a study states another number or day than was searched for: the server did not search by it.
+
+    wanted: PatientID, AccessionNumber, StudyDate as asked (PS3.4, C.2.2.2). What a row leaves open is let pass.
+    """
+    first, _, last = wanted.get("StudyDate", "").partition("-")
+    for row in rows:
+        day = re.sub(r"[^0-9]", "", row.study_date)
+        stated = ((row.patient_id, wanted.get("PatientID")), (row.accession, wanted.get("AccessionNumber")))
+        other = any(found and asked and found.casefold() != asked.casefold() for found, asked in stated)
+        if other or (day and ((first and day < first) or (last and day > last))):
+            raise UserFacingError(
+                "The server lists studies that were not searched for; it does not search by all that was entered.",
+                "studies that match the number, accession number and dates entered",
+                "Search by another of them, or ask the people who run the server.",
+            )
+
+
 def uid_in(row: Row, tag: str) -> str:
-    """The UID a row must have. Raises UserFacingError where it has none."""
-    text = text_in(row, tag)
+    """The UID a row must have, as it stands there. Raises UserFacingError where it has none."""
+    text = next(iter(_values(row, tag)), "").strip("\0 ")
     if not is_uid(text):
         raise not_dicomweb()
     return text

@@ -7,11 +7,14 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import requests
+
 from core.errors import UserFacingError
 from core.load.dicomweb_trust import authorities
 
 _ADDRESS = "an address such as https://pacs.example.org/dicom-web"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\s\\]")
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,10 @@ def _checked_url(url: str) -> str:
     url = url.strip()
     try:
         parts = urlsplit(url)
-        plain = bool(parts.hostname) and parts.port != 0
+        plain = bool(parts.hostname) and parts.port != 0 and not _UNFIT.search(url)
     except ValueError:
         plain = False
-    if not plain or parts.scheme not in ("http", "https") or re.search(r"[\s\\]", url):
+    if not plain or parts.scheme not in ("http", "https") or not _can_be_asked(url):
         raise UserFacingError("This is not the address of a DICOMweb server.", _ADDRESS, "Check the address.")
     if "@" in parts.netloc:
         raise UserFacingError(
@@ -61,7 +64,17 @@ def _checked_url(url: str) -> str:
         raise UserFacingError(
             "The address holds more than the place of the service.", _ADDRESS, "Leave out everything from ? or # on."
         )
-    return url.rstrip("/?#")
+    return parts.geturl().rstrip("/")
+
+
+def _can_be_asked(url: str) -> bool:
+    """Whether a request can be made of it: names with empty, long or impossible labels cannot (RFC 1034, RFC 5891)."""
+    try:
+        asked = requests.Request("GET", url).prepare().url or ""
+        name = urlsplit(asked).hostname or ""
+        return bool(name.removesuffix(".").encode("idna"))
+    except (requests.RequestException, ValueError):
+        return False
 
 
 def _check_credentials(username: str | None, password: str | None, token: str | None) -> None:

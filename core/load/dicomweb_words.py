@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import requests
@@ -15,6 +19,8 @@ from core.load.limits import MIB
 Failure = TypeVar("Failure", bound=Exception)
 
 _TRANSIENT_STATUS = frozenset((429, 502, 503, 504))
+_TAKEN_HERE = ("Basic", "Bearer")
+_OTHER_WAYS = ("Negotiate", "NTLM", "Digest", "Kerberos")
 
 
 class LostConnection(Exception):
@@ -34,6 +40,33 @@ def not_dicomweb() -> UserFacingError:
         "The server answers, but not as a DICOMweb service (a web page or something else).",
         "the address of the DICOMweb service itself, which often ends in /dicom-web, /dicomweb or /rs",
         "Check the address.",
+    )
+
+
+def other_than_one(files: int) -> UserFacingError:
+    """The refusal of several files in answer to one name: which of them is meant stays open."""
+    return UserFacingError(
+        f"The server sent {files:,} files where one image was asked for.",
+        "one image for each that is asked for",
+        "Ask the people who run the server; nothing was kept.",
+    )
+
+
+def gone_meanwhile(status: int) -> UserFacingError:
+    """The refusal of a series of which an image was listed and then was not there."""
+    return UserFacingError(
+        f"An image that the server lists is not there (status {status}); nothing was kept.",
+        "a series that is complete on the server",
+        "Search again, and load the series once it has arrived there.",
+    )
+
+
+def cut_short() -> UserFacingError:
+    """The refusal of an answer that ends early, each time it is asked for."""
+    return UserFacingError(
+        "The server's answer ends before the image is complete; nothing was kept.",
+        "whole images",
+        "Try again; if it stays so, ask the people who run the server.",
     )
 
 
@@ -84,6 +117,19 @@ def is_transient(error: Exception) -> bool:
     return broken and not (_caused_by(error, NameResolutionError) or _caused_by(error, ReadTimeoutError))
 
 
+def pause_asked_s(error: Exception) -> float:
+    """Seconds that a busy server asks to wait (Retry-After, a number or a date: RFC 9110, 10.2.3), or 0."""
+    response = error.response if isinstance(error, requests.HTTPError) else None
+    text = "" if response is None else response.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+
+
 def _cause(error: BaseException, kind: type[Failure]) -> Failure | None:
     """The first of `kind` among the reasons that requests and urllib3 wrap into each other."""
     if isinstance(error, kind):
@@ -101,7 +147,9 @@ def in_words(error: Exception) -> UserFacingError:
     if isinstance(error, UserFacingError):
         return error
     if isinstance(error, requests.HTTPError):
-        return _status_words(0 if error.response is None else error.response.status_code)
+        return _http_words(error)
+    if isinstance(error, LostConnection):
+        return cut_short()
     if isinstance(error, requests.exceptions.SSLError):
         return certificate_words(_cause(error, ssl.SSLCertVerificationError))
     if isinstance(error, requests.Timeout) or _caused_by(error, ReadTimeoutError):
@@ -110,15 +158,54 @@ def in_words(error: Exception) -> UserFacingError:
         return UserFacingError(
             "No machine of this name is known.", "the name or number of a reachable server", "Check the address."
         )
-    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, LostConnection)):
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
         return dead()
     return not_dicomweb()
 
 
-def _status_words(status: int) -> UserFacingError:
-    if status in (401, 403):
+def _http_words(error: requests.HTTPError) -> UserFacingError:
+    status = 0 if error.response is None else error.response.status_code
+    if status == 401 and error.response is not None:
+        return _sign_in_words(error.response)
+    words = status_words(status)
+    if status in _TRANSIENT_STATUS and (pause := pause_asked_s(error)):
+        words = UserFacingError(
+            words.found, words.expected, f"Try again in {math.ceil(pause):,} s, as the server asks."
+        )
+    return words
+
+
+def _sign_in_words(response: requests.Response) -> UserFacingError:
+    """Why the server wants other credentials, by the ways of signing in that it names (RFC 9110, 11.6.1)."""
+    asked = response.headers.get("WWW-Authenticate", "")
+    named = [way for way in (*_TAKEN_HERE, *_OTHER_WAYS) if re.search(rf"(?i)(^|,)\s*{way}\b", asked)]
+    sent = str(response.request.headers.get("Authorization", "")).split(" ")[0]
+    right = "a user and password, or a token, with the right to read"
+    if named and not set(named) & set(_TAKEN_HERE):
         return UserFacingError(
-            "The server refuses these credentials." if status == 401 else "The server does not permit this.",
+            f"The server lets nobody in but by {named[0]}, which is not supported here.",
+            "a server that takes a user and password (Basic) or a token (Bearer)",
+            "Ask the people who run the server for such a way in.",
+        )
+    if not sent:
+        return UserFacingError("The server asks to sign in.", right, "Enter them, then try again.")
+    if named and sent not in named:
+        taken = {"Basic": "a user and password", "Bearer": "a token"}
+        return UserFacingError(
+            f"The server does not take {taken.get(sent, 'these credentials')} (it asks for {named[0]}).",
+            f"{taken[named[0]]} with the right to read",
+            "Ask the people who run the server which way in they offer.",
+        )
+    return UserFacingError(
+        "The server refuses these credentials.", right, "Check them, or ask the people who run the server."
+    )
+
+
+def status_words(status: int) -> UserFacingError:
+    """What a status of HTTP means here, for people."""
+    if status == 403:
+        return UserFacingError(
+            "The server does not permit this.",
             "a user and password, or a token, with the right to read",
             "Check them, or ask the people who run the server.",
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -42,7 +43,7 @@ def draw() -> Received | None:
     if kept.get("study_uid") != study.study_uid:
         for name in ("series", "files", "series_uid"):
             kept.pop(name, None)
-        _attempt(lambda: kept.update(series=list_series(kept["server"], study.study_uid), study_uid=study.study_uid))
+        _attempt(lambda: kept.update(series=_series_of(kept["server"], study), study_uid=study.study_uid))
     series = _pick_series(kept.get("series", ()))
     if series is not None and st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
         kept.pop("files", None)
@@ -99,7 +100,19 @@ def _search(asked: dict[str, Any]) -> tuple[StudyRow, ...]:
             accession=asked["accession"],
             study_date=asked["dates"],
             limit=MOST_STUDIES,
+            cancelled=_pulse(),
         )
+
+
+def _pulse() -> Callable[[], bool]:
+    """To be called while waiting: never says stop, but lets a page that is left or run again end the wait."""
+    slot = st.empty()
+
+    def beat() -> bool:
+        slot.empty()
+        return False
+
+    return beat
 
 
 def _pick_study(studies: Sequence[StudyRow] | None) -> StudyRow | None:
@@ -111,7 +124,8 @@ def _pick_study(studies: Sequence[StudyRow] | None) -> StudyRow | None:
     more = f" The first {MOST_STUDIES} are listed; narrow the search." if len(studies) == MOST_STUDIES else ""
     st.caption("1 study found." if len(studies) == 1 else f"{len(studies)} studies found. Choose one.{more}")
     shown = st.toggle("Show names, numbers and dates", key="pacs_names")
-    return _chosen(study_table(studies, shown), studies, f"pacs_studies_{studies[0].study_uid}")
+    uids = [row.study_uid for row in studies]
+    return _chosen(study_table(studies, shown), studies, _key("pacs_studies", uids))
 
 
 def study_table(studies: Sequence[StudyRow], shown: bool) -> pd.DataFrame:
@@ -134,6 +148,11 @@ def _back(days: pd.Series[pd.Timestamp]) -> pd.Series[int]:
     return (days.max() - days).dt.days.astype("Int64")
 
 
+def _series_of(server: DicomWebServer, study: StudyRow) -> tuple[SeriesRow, ...]:
+    with st.spinner("Looking up the series", show_time=True):
+        return list_series(server, study.study_uid, cancelled=_pulse())
+
+
 def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
     scans = [row for row in series if row.modality == "CT"]
     others = len(series) - len(scans)
@@ -149,7 +168,15 @@ def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
             "Kernel": [row.kernel for row in scans],
         }
     )
-    return _chosen(table, scans, f"pacs_series_{scans[0].series_uid}")
+    return _chosen(table, scans, _key("pacs_series", [row.series_uid for row in scans]))
+
+
+def _key(name: str, uids: Sequence[str]) -> str:
+    """A widget's key for exactly these rows in this order: a number chosen among others must not choose among these.
+
+    It stands in the page's markup, and so tells no UID.
+    """
+    return f"{name}_{hashlib.sha256(' '.join(uids).encode()).hexdigest()[:16]}"
 
 
 def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
@@ -169,10 +196,17 @@ def _receive(server: DicomWebServer, study: StudyRow, series: SeriesRow) -> list
     bar = line.progress(0.0, words)
     button.button("Stop", key="pacs_stop")
 
-    def tell(share: float) -> None:
+    share = 0.0
+
+    def tell(done: float) -> None:
+        nonlocal share
+        share = done
+
+    def beat() -> bool:  # each drawing lets the page end here, while the server is silent too
         bar.progress(share, f"{words}: {share:.0%}, {time.monotonic() - started:.0f} s")
+        return False
 
     try:
-        return fetch_series(server, study.study_uid, series.series_uid, progress=tell)
+        return fetch_series(server, study.study_uid, series.series_uid, progress=tell, cancelled=beat)
     finally:
         slot.empty()

@@ -40,6 +40,9 @@ def _apart(count: int, virtual_model: bool) -> str:
 def _length(length: float, virtual_model: bool) -> Factor:
     limit = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"]
     verdict = limit.judge(length)
+    if verdict == "unknown" and virtual_model:
+        reason = "every training record is dated, and this one holds no time"
+        return Factor("record length", "outside", "no dated event", reason, "ehr")
     if verdict == "unknown":
         return Factor("record length", verdict, "no dated event", "the record holds no time", "ehr")
     found, (low, high) = span_words(length), limit.usual

@@ -168,7 +168,7 @@ def _coverage(measured: ScanMeasures) -> Factor:
     if measured.lung_ml == 0:
         return Factor(name, "outside", "no lungs found", "the models expect a chest CT with both lungs and the heart")
     if measured.orientation is not None and measured.orientation.one_lung:
-        reason = "no heart lies between two lungs: one was removed, is filled, or lies outside the scan"
+        reason = "no heart lies between two lungs: one is gone, filled or not in the scan, or this is no chest"
         return Factor(name, "outside", f"one lung, {measured.lung_ml / 1000:.1f} L", reason)
     limit = LIMITS["lung_cut"]
     cut = {face: share for face, share in measured.cuts.items() if share > limit.usual[1]}

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import ndimage
-from test_quality_scan import demo, demo_report, judged, with_voxels
+from test_quality_scan import demo, demo_report, judged, measure_demo, with_voxels
 
 from core.encode.slices import find_lungs
 from core.quality import QualityReport
 from core.quality.kernel import is_sharp
+from core.quality.scan import scan_factors
 from core.records import CtStudy
 
 HU = npt.NDArray[np.float32]
@@ -111,6 +112,14 @@ def test_a_scanned_circle_that_cuts_the_lungs_is_outside(fill: int) -> None:
     assert "scanned circle" in cut["field of view"].found
     around = judged(with_voxels(demo(), np.where((distance_mm > 165)[:, :, None], fill, demo().voxels_hu)))
     assert around["field of view"].verdict == around["HU scale"].verdict == "in"
+
+
+def test_a_cut_at_one_face_does_not_excuse_lungs_that_are_hardly_there() -> None:
+    measured = replace(measure_demo(), lung_ml=40.0, cuts={"top": 0.1})
+    factor = QualityReport(scan_factors(demo(), measured, None))["field of view"]
+    assert (factor.verdict, factor.found) == ("outside", "lungs 0.0 L, cut at the top (10% of the largest section)")
+    whole = QualityReport(scan_factors(demo(), replace(measured, lung_ml=3700.0), None))["field of view"]
+    assert whole.verdict == "edge"
 
 
 def test_a_tight_crop_round_whole_lungs_is_no_cut() -> None:

@@ -172,14 +172,14 @@ def _coverage(measured: ScanMeasures) -> Factor:
         return Factor(name, "outside", f"one lung, {measured.lung_ml / 1000:.1f} L", reason)
     limit = LIMITS["lung_cut"]
     cut = {face: share for face, share in measured.cuts.items() if share > limit.usual[1]}
-    verdicts = [limit.judge(share) for share in measured.cuts.values()]
+    size = LIMITS["lung_ml"].judge(measured.lung_ml)
+    verdicts = [size, *(limit.judge(share) for share in measured.cuts.values())]
     found = f"lungs {measured.lung_ml / 1000:.1f} L"
     if cut:
         faces = ", ".join(f"{face} ({share:.0%} of the largest section)" for face, share in cut.items())
         reason = "the scan does not hold lungs and heart whole"
         usual = f"of a section, usual at most {limit.usual[1]:.0%}, edge at most {limit.edge[1]:.0%}"
         return Factor(name, worst(verdicts), f"{found}, cut at the {faces}", reason, limit=usual)
-    size = LIMITS["lung_ml"].judge(measured.lung_ml)
     reason = "lungs, and the heart between them, lie inside the volume" if size == "in" else "unusual size of the lungs"
     return Factor(name, size, found, reason, limit=LIMITS["lung_ml"].scaled(1 / 1000).words("L"))
 

@@ -90,6 +90,17 @@ def test_review_writes_what_the_browser_exports(
     assert str(inputs["study"]) not in said
 
 
+def test_review_marks_a_case_outside_the_training_population_in_print_and_in_its_files(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The phantom is a small box on few slices: far from any training scan, and reviewed all the same."""
+    assert cli.main(_review(inputs, tmp_path, "--explain", "none")) == 0
+    assert "warning: Outside the training population: " in capsys.readouterr().out
+    for name in ("curve.json", "provenance.json", "figure.png.json"):
+        assert "Outside the training population" in json.loads((tmp_path / name).read_text())["marks"]
+    assert "Outside the training population" in (tmp_path / "figure.svg").read_text("utf-8")
+
+
 @pytest.mark.parametrize(("choice", "legible"), [("strip", False), ("keep", True)])
 def test_review_shows_no_text_of_the_pixels_unless_asked_to(
     choice: str,

@@ -27,7 +27,7 @@ from core.export.events import event_name, strongest_events
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
 from core.export.scan import OPACITY, THRESHOLD, overlay_scale, plane_of
-from core.export.style import duration, figure_style, percent
+from core.export.style import OUTSIDE_MARK, duration, figure_style, percent
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
@@ -305,3 +305,22 @@ def test_provenance_is_strict_json(inputs: FigureInputs) -> None:
     real = provenance(replace(inputs, study=oblique), key=KEY)
     assert real["inputs"]["ct_origin"] == "real"
     assert io.StringIO(to_json(real)).read().endswith("}\n")
+
+
+def test_the_mark_goes_with_every_export_of_a_case_outside(tmp_path: Path) -> None:
+    """Page, picture, vector text, sidecars and the curve in numbers; and with none of a case that is in."""
+    real = study(origin="real")
+    outside = review_case(real, RECORD, bundle(), horizon_days=90, explain=None)  # type: ignore[arg-type]
+    export_review(real, RECORD, outside, bundle(), tmp_path)
+    reason = "only seen virtual patients"
+    for name in ("figure.svg",):
+        assert OUTSIDE_MARK in (tmp_path / name).read_text("utf-8")
+    for name in ("figure.png.json", "figure.svg.json", "figure.pdf.json", "provenance.json", "curve.json"):
+        content = json.loads((tmp_path / name).read_text("utf-8"))
+        assert OUTSIDE_MARK in content["marks"], name
+        assert reason in json.dumps(content), name
+    drawn = curve_figure(outside, bundle().baseline)
+    assert any(OUTSIDE_MARK in (note.text or "") for note in drawn.layout.annotations)
+    assert reason in caption(figure_inputs(real, RECORD, outside, bundle())).replace("\n", " ")
+    kept = tuple(notice for notice in outside.notices if notice.key != "outside_population")
+    assert OUTSIDE_MARK not in curve_record(replace(outside, notices=kept))["marks"]

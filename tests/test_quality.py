@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from review_support import DAY_0, timeline
+from review_support import DAY_0, RISKY_CODE, timeline
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.export.style import OUTSIDE_MARK, curve_marks
@@ -25,6 +25,7 @@ from core.timeline import load_timeline
 from core.view.quality import quality_html
 
 CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
+ANY_MODEL = {"virtual_model": False, "known_share": None}
 DEMOS = ("1_pe_high_risk", "2_pe_low_risk", "3_mace")
 
 
@@ -74,7 +75,7 @@ def test_a_record_without_times_says_so() -> None:
     undated = Timeline(events.assign(time=pd.NaT).astype({"time": "datetime64[us]"}), 7, DAY_0)
     found = verdicts(record_factors(undated, virtual_model=False, known_share=None))
     assert found["last event"] == "unknown"
-    assert found["record length"] == "edge"
+    assert found["record length"] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +99,53 @@ def test_likeness_follows_the_training_quantiles() -> None:
 
 def test_likeness_is_said_in_words_that_can_be_understood() -> None:
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)).add_prefix("embedding_")
-    found = embedding_factor(np.full(6, 9, np.float32), table).found
-    assert found == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    factor = embedding_factor(np.full(6, 9, np.float32), table)
+    times, _, rest = factor.found.partition(" times the usual distance, ")
+    assert 10 < float(times) < 20
+    assert rest == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    assert factor.limit == "usual at most 95% of training patients, edge at most 99.5%"
+    alone = embedding_factor(np.full(6, 9, np.float32), table, ("CT",))
+    assert (alone.verdict, "had a CT, which this case lacks" in alone.reason) == ("outside", True)
+
+
+def test_without_its_ct_a_case_is_told_from_one_that_is_unlike_training() -> None:
+    record, bundle = demo(DEMOS[0])[1], model(f"{demo(DEMOS[0])[2]}/cross_attention")
+    factor = assess_case(None, record, bundle, encode_case(None, record, bundle))["likeness"]
+    assert (factor.verdict, "which this case lacks" in factor.reason) == ("outside", True)
+
+
+def test_noise_for_a_scan_is_marked_and_lies_far_from_what_a_scan_model_saw() -> None:
+    study, record, task = demo(DEMOS[0])
+    odd = replace(study, voxels_hu=np.random.default_rng(3).integers(-1000, 1000, study.shape).astype(np.int16))
+    bundle = model(f"{task}/image_only")
+    factor = assess_case(odd, None, bundle, encode_case(odd, None, bundle))["likeness"]
+    assert factor.verdict == "outside"
+    assert float(factor.found.split()[0]) > 3
+    bundle = model(f"{task}/cross_attention")
+    report = assess_case(odd, record, bundle, encode_case(odd, record, bundle))
+    assert report["noise"].verdict == "outside" or report["field of view"].verdict == "outside"
+    if report["likeness"].verdict == "in":
+        assert "may still differ" in report["likeness"].reason
+
+
+def test_an_empty_record_has_no_length_and_no_unknown_codes() -> None:
+    empty = replace(timeline(()), events=timeline(()).events[:0], digest="")
+    for virtual_model in (True, False):
+        found = verdicts(record_factors(empty, virtual_model=virtual_model, known_share=0.0))
+        assert found == {
+            "events": "outside",
+            "record length": "outside" if virtual_model else "unknown",
+            "last event": "unknown",
+            "known codes": "unknown",
+        }
+
+
+def test_a_record_longer_than_a_life_is_said() -> None:
+    events = timeline((RISKY_CODE,)).events
+    old = events.assign(time=events["time"].where(events["code"] != RISKY_CODE, DAY_0 - pd.Timedelta(days=60_000)))
+    factors = {f.name: f for f in record_factors(replace(timeline(()), events=old, digest=""), **ANY_MODEL)}
+    assert factors["record length"].verdict == "outside"
+    assert "dates are wrong" in factors["record length"].reason
 
 
 def test_reference_columns_are_read_in_their_number_order() -> None:
@@ -109,7 +155,9 @@ def test_reference_columns_are_read_in_their_number_order() -> None:
 
 def test_every_limit_holds_its_usual_range_within_its_edge_and_names_a_source() -> None:
     for limit in (*LIMITS.values(), *VIRTUAL_RECORD.values(), *ANY_RECORD.values()):
-        assert limit.edge[0] <= limit.usual[0] < limit.usual[1] <= limit.edge[1]
+        assert limit.edge[0] <= limit.usual[0] <= limit.usual[1] <= limit.edge[1]
+        assert limit.edge[0] < limit.edge[1]
+        assert limit.words("mm").startswith("usual ")
         assert limit.source
         assert limit.judge(float("nan")) == "unknown"
 

@@ -56,7 +56,8 @@ def demo_report() -> QualityReport:
 
 def test_the_demo_scan_passes_every_check_that_can_be_made() -> None:
     assert demo_report().of("outside") == demo_report().of("edge") == ()
-    assert {f.name for f in demo_report().of("unknown")} == {"tube voltage", "kernel"}
+    assert {f.name for f in demo_report().of("unknown")} == {"tube voltage", "kernel", "metal"}
+    assert demo_report()["metal"].found == "values end at 2,000 HU"
     assert demo_report().verdict == "in"
 
 

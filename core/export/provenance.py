@@ -60,11 +60,15 @@ def provenance(inputs: FigureInputs, *, key: bytes | None = None, created: datet
 
 
 def curve_record(review: CaseReview) -> dict[str, Any]:
-    """The curve in numbers, JSON-able: times, survival, band, risks at the horizons, median, restricted mean."""
+    """The curve in numbers, JSON-able: times, survival, band, risks at the horizons, median, restricted mean; with the
+    marks that stand across the drawn curve, so that no number goes without them."""
     curve = review.curve
+    virtual = any(notice.key == "virtual_weights" for notice in review.notices)
     rmst = curve.rmst_days(review.horizon_days)
     return {
         "notice": NOTICE,
+        "marks": curve_marks(review.notices, virtual),
+        "doubts": [notice.text for notice in review.notices if notice.level != "info"],
         "task": review.task.name,
         "fusion": review.fusion,
         "horizon_days": review.horizon_days,

@@ -32,7 +32,7 @@ def assess(
     """
     factors: list[Factor] = []
     if embedding is not None and bundle is not None:
-        factors.append(embedding_factor(embedding, bundle.reference))
+        factors.append(embedding_factor(embedding, bundle.reference, _missing(study, timeline, bundle)))
     if study is not None:
         if measured is None or measured.digest != study.digest:
             measured = measure_scan(study)
@@ -41,6 +41,13 @@ def assess(
         virtual = bundle is not None and bundle.virtual
         factors += record_factors(timeline, virtual_model=virtual, known_share=known_share)
     return QualityReport(tuple(factors))
+
+
+def _missing(study: CtStudy | None, timeline: Timeline | None, bundle: Bundle) -> tuple[str, ...]:
+    """Inputs that the model reads and this case lacks, in words."""
+    given = {"image": study, "ehr": timeline}
+    words = {"image": "CT", "ehr": "record"}
+    return tuple(words[name] for name in given if name in bundle.model.reads and given[name] is None)
 
 
 def _origin(study: CtStudy, bundle: Bundle | None) -> tuple[Factor, ...]:
@@ -53,7 +60,8 @@ def _origin(study: CtStudy, bundle: Bundle | None) -> tuple[Factor, ...]:
 
 
 def population_notice(report: QualityReport, reads: Collection[str]) -> Notice | None:
-    """What marks a prediction: the outside factors, else those at the edge, of the inputs that the model reads.
+    """What marks a prediction: the outside factors, else those at the edge, of the inputs that the model reads, each
+    with its reason, the number that was found and what it was compared with.
 
     reads: "image", "ehr" or both. None where every such factor is in or unknown.
     """
@@ -61,6 +69,6 @@ def population_notice(report: QualityReport, reads: Collection[str]) -> Notice |
     for verdict, words, level in (("outside", "Outside", "warning"), ("edge", "At the edge of", "caution")):
         found = counted.of(verdict)  # type: ignore[arg-type]
         if found:
-            reasons = "; ".join(f"{factor.name}: {factor.reason}" for factor in found)
+            reasons = "; ".join(f"{factor.name}: {factor.told}" for factor in found)
             return Notice(NOTICE_KEY, level, f"{words} the training population: {reasons}.")  # type: ignore[arg-type]
     return None

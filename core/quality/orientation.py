@@ -14,23 +14,29 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from core.quality.limits import TURNED, TWO_LUNGS
 from core.quality.thorax import TISSUE_HU, Thorax
 
 Couch = Literal["behind", "in front", "not seen"]
 _COUCH_LEAST_SHARE = 0.02
+_TURNED_LUNGS = 0.45
 
 
 @dataclass(frozen=True)
 class Orientation:
     """Scores in [-1, 1]; up: lungs' tops at high k. front: spine at low j. side: heart and aorta left, liver right.
 
-    couch: where a support outside the body lies, as the voxels are given.
+    couch: where a support outside the body lies, as the voxels are given. lungs_mm: their height. one_lung: whether
+    only one was found, and with it no side. turned: which axes are exchanged, in words; "" where none is.
     """
 
     up: float
     front: float
     side: float
     couch: Couch
+    lungs_mm: float
+    one_lung: bool
+    turned: str
 
 
 def judge_orientation(thorax: Thorax) -> Orientation:
@@ -39,7 +45,34 @@ def judge_orientation(thorax: Thorax) -> Orientation:
     upright = thorax.flipped((2,)) if up < 0 else thorax
     front = front_score(upright)
     facing = upright.flipped((1,)) if front < 0 else upright
-    return Orientation(up, front, side_score(facing), _couch(thorax))
+    one_lung = has_one_lung(thorax)
+    turned = "" if one_lung else exchanged_axes(thorax)
+    return Orientation(up, front, side_score(facing), _couch(thorax), thorax.lung_height_mm, one_lung, turned)
+
+
+def has_one_lung(thorax: Thorax) -> bool:
+    """Whether no tissue worth the name lies between lung and lung, along no axis as a chest has it."""
+    return bool(thorax.separation[0] < TWO_LUNGS and thorax.separation.max() < _TURNED_LUNGS)
+
+
+def exchanged_axes(thorax: Thorax) -> str:
+    """Which axes lie exchanged, in words: what lies between two lungs is largest from right to left, then from front to
+    back; and only from head to feet does the body go through both faces of the volume."""
+    right, front, up = thorax.separation
+    if front > TURNED * right and front >= up:
+        return "turned by a quarter: one lung lies in front of the other"
+    if up > TURNED * right:
+        return "turned on its side: one lung lies above the other"
+    through = [_through_both_faces(thorax.hu > TISSUE_HU, axis) for axis in (1, 2)]
+    if up > TURNED * front and through[0] > through[1]:
+        return "head and feet lie in front and behind"
+    return ""
+
+
+def _through_both_faces(dense: npt.NDArray[np.bool_], axis: int) -> float:
+    """The smaller of the two faces' sections across an axis, over the largest section."""
+    area = dense.sum(axis=tuple(other for other in range(3) if other != axis))
+    return float(min(area[0], area[-1]) / max(area.max(), 1))
 
 
 def _mean_of(scores: list[tuple[float, float]]) -> float:
@@ -94,15 +127,18 @@ def _mean_row(area: npt.NDArray[np.int64]) -> float:
 
 
 def side_score(thorax: Thorax) -> float:
-    """Heart and descending aorta lie left (low i) of the spine; liver fills the right below the diaphragm."""
+    """Heart and descending aorta lie left (low i) of the spine; liver fills the right below the diaphragm.
+
+    The liver counts most: a patient turned by 20 degrees, scoliosis, or a shifted mediastinum move the others.
+    """
     spine_i, spine_j = thorax.spine_ij()
     right_mm = np.asarray((np.arange(thorax.hu.shape[0]) - spine_i) * thorax.step_mm[0], np.float64)
     front_mm = np.asarray((np.arange(thorax.hu.shape[1]) - spine_j) * thorax.step_mm[1], np.float64)
     return _mean_of(
         [
-            (_heart_shift_mm(thorax, right_mm) / 12, 1.0),
+            (_heart_shift_mm(thorax, right_mm) / 12, 0.5),
             (_aorta_excess(thorax, right_mm, front_mm) / 0.3, 0.5),
-            (_liver_excess(thorax, right_mm, front_mm) / 0.15, 1.5),
+            (_liver_excess(thorax, right_mm, front_mm) / 0.15, 2.0),
         ]
     )
 

@@ -20,12 +20,14 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     limits = VIRTUAL_RECORD if virtual_model else ANY_RECORD
     days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != "MEDS_BIRTH"]
     days = days[np.isfinite(days)]
-    length, last = (float(-days.min()), float(-days.max())) if len(days) else (0.0, float("nan"))
+    length, last = (float(-days.min()), float(-days.max())) if len(days) else (float("nan"), float("nan"))
     count = len(timeline.events)
     verdict = limits["events"].judge(count)
     like = "like the training records" if virtual_model else "enough to speak of a history"
-    events = Factor("events", verdict, f"{count:,}", like if verdict == "in" else _apart(count, virtual_model), "ehr")
-    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share))
+    reason = like if verdict == "in" else _apart(count, virtual_model)
+    events = Factor("events", verdict, count_of(count, "event"), reason, "ehr", limits["events"].words("events"))
+    known = _known(known_share if count else None if known_share is None else float("nan"))
+    return (events, _length(length, virtual_model), _last(last, virtual_model), *known)
 
 
 def _apart(count: int, virtual_model: bool) -> str:
@@ -37,26 +39,37 @@ def _apart(count: int, virtual_model: bool) -> str:
 
 def _length(length: float, virtual_model: bool) -> Factor:
     limit = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["length_days"]
-    verdict, found, (low, high) = limit.judge(length), span_words(length), limit.usual
+    verdict = limit.judge(length)
+    if verdict == "unknown" and virtual_model:
+        reason = "every training record is dated, and this one holds no time"
+        return Factor("record length", "outside", "no dated event", reason, "ehr")
+    if verdict == "unknown":
+        return Factor("record length", verdict, "no dated event", "the record holds no time", "ehr")
+    found, (low, high) = span_words(length), limit.usual
     reason = "long enough" if verdict == "in" else f"nearly all training records run over {low:,} to {high:,} days"
     if not virtual_model and verdict != "in":
-        reason = "a short history shows no chronic disease"
-    return Factor("record length", verdict, found, reason, "ehr")
+        reason = "a short history shows no chronic disease" if length < low else "longer than a life: dates are wrong"
+    return Factor("record length", verdict, found, reason, "ehr", limit.words("days"))
 
 
 def _last(last: float, virtual_model: bool) -> Factor:
-    verdict = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["last_event_days"].judge(last)
+    limit = (VIRTUAL_RECORD if virtual_model else ANY_RECORD)["last_event_days"]
+    verdict = limit.judge(last)
     if verdict == "unknown":
         return Factor("last event", verdict, "no dated event", "the record holds no time", "ehr")
     found = "on day 0" if last < 1 else f"{count_of(round(last), 'day')} before day 0"
     reason = "fresh" if verdict == "in" else "the record is silent before day 0: what changed since is not in it"
-    return Factor("last event", verdict, found, reason, "ehr")
+    return Factor("last event", verdict, found, reason, "ehr", limit.words("days"))
 
 
 def _known(share: float | None) -> tuple[Factor, ...]:
     if share is None:
         return ()
     verdict = LIMITS["known_codes"].judge(share)
+    if verdict == "unknown":
+        return (Factor("known codes", verdict, "no event", "there is no code to look up", "ehr"),)
+    usual, edge = (f"{100 * ends[0]:.0f}%" for ends in (LIMITS["known_codes"].usual, LIMITS["known_codes"].edge))
     known = f"the model knows only {100 * share:.0f}% of this record's events; it ignores the others"
     reason = "the model's vocabulary holds them" if verdict == "in" else known
-    return (Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr"),)
+    compared = f"usual at least {usual}, edge at least {edge}"
+    return (Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr", compared),)

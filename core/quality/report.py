@@ -16,6 +16,7 @@ class Factor:
 
     name: what is checked. verdict: in (like training), edge (unusual), outside (not comparable), unknown (cannot be
     judged). found: what was measured or read, with unit. reason: a clause that says why the verdict is what it is.
+    limit: what the number was compared with, with unit; "" where no number decides.
     about: "image", "ehr" or "fused"; a factor about an input that a model does not read does not mark its prediction.
     """
 
@@ -24,6 +25,18 @@ class Factor:
     found: str
     reason: str
     about: Literal["image", "ehr", "fused"] = "image"
+    limit: str = ""
+
+    @property
+    def told(self) -> str:
+        """Reason, with the number that was found where a limit decided and the reason does not say it already.
+
+        >>> Factor("noise", "outside", "90 HU", "drowned in noise", limit="usual 10 to 33 HU, edge 1 to 45 HU").told
+        'drowned in noise (90 HU; usual 10 to 33 HU)'
+        """
+        if not self.limit or self.found.split()[0] in self.reason:
+            return self.reason
+        return f"{self.reason} ({self.found}; {self.limit.partition(', edge')[0]})"
 
 
 @dataclass(frozen=True)

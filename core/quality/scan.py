@@ -8,27 +8,39 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.quality.kernel import is_sharp
 from core.quality.limits import (
     CONTRAST_UNSURE_HU,
+    DARK_HU,
+    LEAST_DARK_SHARE,
+    LEAST_LUNG_HEIGHT_MM,
     LIMITS,
     METAL_HU,
     ORIENTATION_IN,
     ORIENTATION_OUTSIDE,
     PADDED_HU,
-    SHARP_KERNEL,
+    SMOOTHED_HU,
     STREAKS,
 )
 from core.quality.motion import largest_shift
 from core.quality.orientation import Orientation, judge_orientation
 from core.quality.report import VERDICTS, Factor, Verdict
 from core.quality.thorax import Thorax, thorax_of
-from core.quality.voxels import blood_hu, hu_peaks, largest_step, lung_cuts, metal, noise_hu, planes_mm
+from core.quality.voxels import (
+    blood_hu,
+    hu_peaks,
+    largest_step,
+    lung_cuts,
+    made_up_slices,
+    metal,
+    noise_hu,
+    planes_mm,
+)
 from core.records import AcquisitionFacts, CtStudy
 from core.words import true_minus
 
 CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
 _TOO_SMALL = "too few slices, or too small ones, to compare neighbours"
-_SHARP = ("lung", "bone", "edge", "boneplus", "sharp", "ultra", "e", "l", "yb", "ya")
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class ScanMeasures:
     lung_ml: 0 where no lungs were found; then orientation is None and cuts are empty. step_change, step_slice: largest
     change between neighbouring slices over the usual one, and where. shift_mm, shift_slice: largest sideways shift of
     a slice against its neighbour that the others do not share, and where. metal_ml, streaks: see `voxels.metal`.
+    made_up: slices that were not scanned. dark_share: share of the picture that is darker than DARK_HU. ceiling_hu: the
+    largest value.
     """
 
     digest: str
@@ -52,6 +66,9 @@ class ScanMeasures:
     shift_slice: int
     metal_ml: float
     streaks: float
+    made_up: int = 0
+    dark_share: float = 1.0
+    ceiling_hu: int = 3071
     peaks_hu: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -74,6 +91,9 @@ def measure_scan(study: CtStudy) -> ScanMeasures:
         shift_slice=shifted,
         metal_ml=metal_ml,
         streaks=streaks,
+        made_up=made_up_slices(study),
+        dark_share=float((planes < DARK_HU).mean()) if planes.size else math.nan,
+        ceiling_hu=int(study.voxels_hu.max()),
         peaks_hu=hu_peaks(planes),
     )
 
@@ -88,7 +108,7 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _orientation(measured.orientation),
         _coverage(measured),
         _contrast(measured, study.facts, task_name),
-        _slices(study),
+        _slices(study, measured.made_up),
         _spacing(study),
         _neighbours(measured),
         _motion(measured),
@@ -110,6 +130,20 @@ def _orientation(found: Orientation | None) -> Factor:
     name = "orientation"
     if found is None:
         return Factor(name, "unknown", "no lungs found", "without lungs left, right, up and front cannot be checked")
+    if found.lungs_mm < LEAST_LUNG_HEIGHT_MM:
+        height = f"{found.lungs_mm:.0f} mm of lung from top to bottom"
+        reason = "too little of the lungs to tell their tops and the heart's side"
+        return Factor(name, "unknown", height, reason, limit=f"at least {LEAST_LUNG_HEIGHT_MM:.0f} mm")
+    if found.one_lung:
+        return Factor(name, "unknown", "one lung", "left, right, up and front are told from both lungs")
+    if found.turned:
+        return Factor(name, "outside", "lungs not side by side, spine upright", f"the volume is {found.turned}")
+    return _scores(found)
+
+
+def _scores(found: Orientation) -> Factor:
+    """The verdict on a chest whose axes are not exchanged."""
+    name, limit = "orientation", f"1 as the header says, {true_minus('-1')} reversed; usual at least {ORIENTATION_IN}"
     words = (
         (found.up, "lungs' tops up", "upside down: the lungs' tops point to the feet"),
         (found.front, "spine behind", "front and back are exchanged: the spine lies in front"),
@@ -118,31 +152,36 @@ def _orientation(found: Orientation | None) -> Factor:
     shown = ", ".join(f"{good} {true_minus(f'{score:+.2f}')}" for score, good, _ in words)
     wrong = [bad for score, _, bad in words if score < ORIENTATION_OUTSIDE]
     if wrong:
-        return Factor(name, "outside", shown, "; ".join(wrong))
+        return Factor(name, "outside", shown, "; ".join(wrong), limit=limit)
     doubtful = [good for score, good, _ in words if score < ORIENTATION_IN]
     if doubtful:
-        return Factor(name, "edge", shown, f"the anatomy does not settle: {', '.join(doubtful)}")
+        reason = f"the anatomy does not settle: {', '.join(doubtful)}"
+        return Factor(name, "edge", shown, reason, limit=limit)
     if found.couch == "in front":
-        return Factor(name, "edge", f"{shown}, couch in front", "the patient lies prone; organs shift with gravity")
-    return Factor(name, "in", f"{shown}, couch {found.couch}", "anatomy agrees with the header")
+        reason = "the patient lies prone; organs shift with gravity"
+        return Factor(name, "edge", f"{shown}, couch in front", reason, limit=limit)
+    return Factor(name, "in", f"{shown}, couch {found.couch}", "anatomy agrees with the header", limit=limit)
 
 
 def _coverage(measured: ScanMeasures) -> Factor:
     name = "field of view"
     if measured.lung_ml == 0:
         return Factor(name, "outside", "no lungs found", "the models expect a chest CT with both lungs and the heart")
+    if measured.orientation is not None and measured.orientation.one_lung:
+        reason = "no heart lies between two lungs: one is gone, filled or not in the scan, or this is no chest"
+        return Factor(name, "outside", f"one lung, {measured.lung_ml / 1000:.1f} L", reason)
     limit = LIMITS["lung_cut"]
     cut = {face: share for face, share in measured.cuts.items() if share > limit.usual[1]}
-    verdicts = [limit.judge(share) for share in measured.cuts.values()]
+    size = LIMITS["lung_ml"].judge(measured.lung_ml)
+    verdicts = [size, *(limit.judge(share) for share in measured.cuts.values())]
     found = f"lungs {measured.lung_ml / 1000:.1f} L"
     if cut:
         faces = ", ".join(f"{face} ({share:.0%} of the largest section)" for face, share in cut.items())
-        return Factor(
-            name, worst(verdicts), f"{found}, cut at the {faces}", "the scan does not hold lungs and heart whole"
-        )
-    size = LIMITS["lung_ml"].judge(measured.lung_ml)
+        reason = "the scan does not hold lungs and heart whole"
+        usual = f"of a section, usual at most {limit.usual[1]:.0%}, edge at most {limit.edge[1]:.0%}"
+        return Factor(name, worst(verdicts), f"{found}, cut at the {faces}", reason, limit=usual)
     reason = "lungs, and the heart between them, lie inside the volume" if size == "in" else "unusual size of the lungs"
-    return Factor(name, size, found, reason)
+    return Factor(name, size, found, reason, limit=LIMITS["lung_ml"].scaled(1 / 1000).words("L"))
 
 
 def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | None) -> Factor:
@@ -158,7 +197,8 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     if expected is None:
         verdict: Verdict = "edge" if contradiction else "unknown"
         return Factor(name, verdict, found, contradiction or "no model says whether contrast is expected")
-    verdict = LIMITS["contrast_present" if expected else "contrast_absent"].judge(blood)
+    limit = LIMITS["contrast_present" if expected else "contrast_absent"]
+    verdict, compared = limit.judge(blood), limit.words("HU")
     reasons = {
         True: "the task expects contrast in heart and great vessels",
         False: "the task expects a scan without contrast",
@@ -167,38 +207,50 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     agrees = verdict == "in"
     reason = "as the task expects" if agrees else reasons[expected] + seen_words
     if contradiction:
-        return Factor(name, "edge" if agrees else verdict, found, f"{contradiction}; {reason}")
-    return Factor(name, verdict, found, reason)
+        return Factor(name, "edge" if agrees else verdict, found, f"{contradiction}; {reason}", limit=compared)
+    return Factor(name, verdict, found, reason, limit=compared)
 
 
-def _slices(study: CtStudy) -> Factor:
-    name, count = "slices", study.shape[2]
+def _slices(study: CtStudy, made_up: int) -> Factor:
+    name, count, compared = "slices", study.shape[2], LIMITS["slice_count"].words("slices")
     repaired = [note for note in study.notes if note.startswith("Repaired:")]
     verdict = LIMITS["slice_count"].judge(count)
     if verdict != "in":
-        return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices")
+        return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices", limit=compared)
+    if made_up:
+        limit = LIMITS["made_up_share"]
+        reason = "slices repeat a neighbour or lie exactly between both: copied or interpolated, not scanned"
+        usual = f"of the slices, usual none, edge at most {limit.edge[1]:.0%}"
+        return Factor(name, limit.judge(made_up / count), f"{made_up} of {count} slices", reason, limit=usual)
     if repaired:
         return Factor(name, "edge", f"{count} slices, repaired", repaired[0].removeprefix("Repaired: ").rstrip("."))
-    return Factor(name, "in", f"{count} slices", "enough for a chest; a lost slice would show under breath or gaps")
+    reason = "enough for a chest, each with noise of its own; lost ones may show under breath or gaps"
+    return Factor(name, "in", f"{count} slices", reason, limit=compared)
 
 
 def _spacing(study: CtStudy) -> Factor:
-    step = study.spacing_mm[2]
-    verdict = LIMITS["slice_step_mm"].judge(step)
-    usual = "the encoder reads a plane every 5 mm"
-    reason = usual if verdict == "in" else f"slices are {step:.1f} mm apart and {usual}"
-    return Factor("slice spacing", verdict, f"{step:.2f} mm", reason)
+    x, y, step = study.spacing_mm
+    steps, pixels = LIMITS["slice_step_mm"], LIMITS["pixel_mm"]
+    found = f"{step:.2f} mm between slices, pixels of {x:.2f} by {y:.2f} mm"
+    reads = "the encoder reads a plane every 5 mm and a pixel every 2 mm"
+    wrong = [] if steps.judge(step) == "in" else [f"slices are {step:.1f} mm apart"]
+    across = worst([pixels.judge(x), pixels.judge(y)])
+    wrong += [] if across == "in" else [f"pixels are {max(x, y) if max(x, y) > 1 else min(x, y):.1f} mm wide"]
+    reason = f"{' and '.join(wrong)}; {reads}" if wrong else reads
+    compared = f"{steps.words('mm')} between slices; {pixels.words('mm')} in the plane"
+    return Factor("slice spacing", worst([steps.judge(step), across]), found, reason, limit=compared)
 
 
 def _neighbours(measured: ScanMeasures) -> Factor:
     name, verdict = "breath or gaps", LIMITS["step_change"].judge(measured.step_change)
     if verdict == "unknown":
         return Factor(name, verdict, "not measured", _TOO_SMALL)
-    found = f"largest step {measured.step_change:.1f} times the usual"
+    found, compared = f"largest step {measured.step_change:.1f} times the usual", LIMITS["step_change"].words("times")
     if verdict == "in":
-        return Factor(name, verdict, found, "neighbouring slices fit")
+        return Factor(name, verdict, found, "neighbouring slices fit", limit=compared)
     found += f", after slice {measured.step_slice + 1}"
-    return Factor(name, verdict, found, "neighbouring slices do not fit: a breath, motion, or lost slices")
+    reason = "neighbouring slices do not fit: a breath, motion, or lost slices"
+    return Factor(name, verdict, found, reason, limit=compared)
 
 
 def _motion(measured: ScanMeasures) -> Factor:
@@ -206,21 +258,40 @@ def _motion(measured: ScanMeasures) -> Factor:
     if verdict == "unknown":
         return Factor(name, verdict, "not measured", _TOO_SMALL)
     found = f"slices shift by at most {measured.shift_mm:.1f} mm against their neighbours"
+    compared = LIMITS["slice_shift_mm"].words("mm")
     if verdict == "in":
-        return Factor(name, verdict, found, "no slice lies sideways; blur within a slice is not judged")
+        reason = "no slice lies sideways; blur within a slice is not judged, nor are double contours and slow drift"
+        return Factor(name, verdict, found, reason, limit=compared)
     found = f"shift of {measured.shift_mm:.1f} mm after slice {measured.shift_slice + 1}"
-    return Factor(name, verdict, found, "the patient moved, or slices of different passes were put together")
+    reason = "the patient moved, or slices of different passes were put together"
+    return Factor(name, verdict, found, reason, limit=compared)
 
 
 def _values(measured: ScanMeasures) -> Factor:
-    peaks = measured.peaks_hu
-    verdicts = [LIMITS[f"{name}_hu"].judge(value) for name, value in peaks.items() if not _padded(name, value)]
-    found = ", ".join(f"{name} {true_minus(f'{value:.0f}')}" for name, value in peaks.items() if not math.isnan(value))
-    verdict = worst(verdicts)
-    reason = "air, fat and soft tissue lie where they should" if verdict == "in" else "values are shifted or scaled"
-    if verdict == "unknown":
-        reason = "neither fat nor soft tissue was found"
-    return Factor("HU scale", verdict, f"{found} HU" if found else "no peak", reason)
+    peaks = {name: value for name, value in measured.peaks_hu.items() if not math.isnan(value)}
+    found = ", ".join(f"{name} {true_minus(f'{value:.0f}')}" for name, value in peaks.items())
+    judged = {name: value for name, value in peaks.items() if not _padded(name, value)}
+    verdict, reason = _scale_verdict(judged, measured.dark_share)
+    ranges = "; ".join(f"{name.replace('tissue', 'soft tissue')} {LIMITS[f'{name}_hu'].words('HU')}" for name in judged)
+    return Factor("HU scale", verdict, f"{found} HU" if found else "no peak", reason, limit=ranges)
+
+
+def _scale_verdict(peaks: Mapping[str, float], dark_share: float) -> tuple[Verdict, str]:
+    """Verdict and reason; in takes both fat and soft tissue, since one alone may be something else that was shifted."""
+    if dark_share < LEAST_DARK_SHARE:
+        words = f"nothing is darker than {true_minus(str(DARK_HU))} HU, neither air nor lung"
+        return "outside", f"{words}: values were shifted, or cut to a window"
+    missing = [words for name, words in (("fat", "fat"), ("tissue", "soft tissue")) if name not in peaks]
+    if len(missing) == 2:
+        return "outside", "neither fat nor soft tissue lies where it should: values are shifted, scaled, or of no body"
+    verdict = worst([LIMITS[f"{name}_hu"].judge(value) for name, value in peaks.items()])
+    if verdict != "in":
+        return verdict, "values are shifted or scaled"
+    if missing:
+        return "unknown", f"no peak of {missing[0]} was found, and the rest alone does not settle the scale"
+    if "air" not in peaks:
+        return "in", "fat and soft tissue lie where they should; no air around the patient to check"
+    return "in", "air, fat and soft tissue lie where they should"
 
 
 def _padded(name: str, value: float) -> bool:
@@ -232,24 +303,30 @@ def _noise(measured: ScanMeasures) -> Factor:
     verdict = LIMITS["noise"].judge(measured.noise_hu)
     if verdict == "unknown":
         return Factor("noise", verdict, "not measurable", "too little uniform soft tissue")
-    smooth = measured.noise_hu < LIMITS["noise"].usual[0]
     reasons = {"in": "like the training scans", "edge": "noisier than the training scans"}
-    reason = "smoother than any scan: filtered or not a CT" if smooth else reasons.get(verdict, "drowned in noise")
-    return Factor("noise", verdict, f"{measured.noise_hu:.0f} HU", reason)
+    reason = reasons.get(verdict, "drowned in noise")
+    if measured.noise_hu < LIMITS["noise"].usual[0]:
+        filtered = measured.noise_hu < SMOOTHED_HU
+        reason = "smoother than any scan: filtered or not a CT" if filtered else "smoother than the training scans"
+    return Factor("noise", verdict, f"{measured.noise_hu:.0f} HU", reason, limit=LIMITS["noise"].words("HU"))
 
 
 def _metal(measured: ScanMeasures) -> Factor:
     verdict = LIMITS["metal_ml"].judge(measured.metal_ml)
+    if verdict == "unknown" and measured.orientation is not None:
+        found = f"values end at {measured.ceiling_hu:,} HU"
+        reason = f"they were cut off below {METAL_HU:,} HU, where metal is told from bone and contrast"
+        return Factor("metal", verdict, found, reason)
     if verdict == "unknown":
         return Factor("metal", verdict, "not searched", "without lungs the body was not told from the couch")
-    if verdict == "in":
-        return Factor("metal", verdict, "none in the body", f"no connected voxels above {METAL_HU:,} HU")
+    limit = LIMITS["metal_ml"].words("mL")
+    if measured.metal_ml == 0:
+        return Factor("metal", verdict, "none in the body", f"no connected voxels above {METAL_HU:,} HU", limit=limit)
     found = f"{measured.metal_ml:.1f} mL above {METAL_HU:,} HU"
     if measured.streaks > STREAKS:
         found += f", noise there {measured.streaks:.1f} times that elsewhere"
-    return Factor(
-        "metal", verdict, found, "metal or undiluted contrast casts streaks that were not in the training scans"
-    )
+    reason = "too little to matter" if verdict == "in" else "metal or undiluted contrast: streaks may hide what is near"
+    return Factor("metal", verdict, found, reason, limit=limit)
 
 
 def _voltage(facts: AcquisitionFacts) -> Factor:
@@ -260,7 +337,8 @@ def _voltage(facts: AcquisitionFacts) -> Factor:
     reason = (
         "usual for a chest CT" if verdict == "in" else "contrast and calcium look brighter or dimmer than at 120 kV"
     )
-    return Factor("tube voltage", verdict, f"{voltage:.0f} kV", reason)
+    limit = LIMITS["tube_voltage_kv"].words("kV")
+    return Factor("tube voltage", verdict, f"{voltage:.3g} kV", reason, limit=limit)
 
 
 def _kernel(facts: AcquisitionFacts) -> Factor:
@@ -269,13 +347,3 @@ def _kernel(facts: AcquisitionFacts) -> Factor:
     if is_sharp(facts.kernel):
         return Factor("kernel", "edge", facts.kernel, "sharp: edges and noise are enhanced beyond the training scans")
     return Factor("kernel", "in", facts.kernel, "soft or medium, as the training scans")
-
-
-def is_sharp(kernel: str) -> bool:
-    """Whether a kernel's name stands for edge enhancement: by word, or by its number (Siemens and Canon, 50 and up).
-
-    >>> is_sharp("LUNG"), is_sharp("B70f"), is_sharp("B31f"), is_sharp("STANDARD"), is_sharp("FC13")
-    (True, True, False, False, False)
-    """
-    number = "".join(letter for letter in kernel[1:4] if letter.isdigit())
-    return kernel.lower() in _SHARP or (len(number) == 2 and int(number) >= SHARP_KERNEL)

@@ -19,6 +19,8 @@ TISSUE_HU = -200
 _BODY_HU = -300
 _BONE_HU = (200, 2000)
 _EDGE_SHARE = 0.005
+_FILLED_SHARE = 0.9
+_PLAIN_AIR_HU = -890
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +60,38 @@ class Thorax:
         return np.asarray((self.hu > _BONE_HU[0]) & (self.hu < _BONE_HU[1]), bool)
 
     @cached_property
+    def separation(self) -> Floats:
+        """(3,) tissue between lung and lung along i, j, k over the lungs' own volume; largest from right to left."""
+        gaps = [(_spanned(self.lungs, axis) & ~self.lungs).sum() for axis in range(3)]
+        return np.asarray(np.array(gaps, np.float64) / self.lungs.sum(), np.float64)
+
+    @property
+    def lung_height_mm(self) -> float:
+        """Craniocaudal extent of the lungs."""
+        return float(np.ptp(np.flatnonzero(self.lungs.any((0, 1)))) + 1) * self.step_mm[2]
+
+    @cached_property
+    def not_scanned(self) -> Bools:
+        """Lattice points of the fill value around a scanned circle: what equals the corners and hangs together with
+        them. None where the corners are scanned air."""
+        corners = self.hu[[0, 0, -1, -1], [0, -1, 0, -1]]
+        fill = np.bincount(corners.ravel().astype(np.int64) + 32768).argmax() - 32768
+        if (corners == fill).mean() < _FILLED_SHARE:
+            return np.zeros(self.hu.shape, bool)
+        labels = ndimage.label(self.hu == fill)[0]
+        found = np.setdiff1d(labels[[0, 0, -1, -1], [0, -1, 0, -1]], 0)
+        return np.isin(labels, found)
+
+    @cached_property
     def body(self) -> Bools:
         """The patient without couch and clothes: the largest dense component, holes between its edges filled."""
+        return _spanned(self.body_tissue, 0) & _spanned(self.body_tissue, 1)
+
+    @cached_property
+    def body_tissue(self) -> Bools:
+        """The largest dense component, without the air in it."""
         labels, count = ndimage.label(ndimage.binary_opening(self.hu > _BODY_HU, np.ones((3, 3, 1), bool)))
-        largest = labels == (np.bincount(labels.ravel())[1:].argmax() + 1 if count else -1)
-        return _spanned(largest, 0) & _spanned(largest, 1)
+        return np.asarray(labels == (np.bincount(labels.ravel())[1:].argmax() + 1 if count else -1), bool)
 
     def spine_ij(self) -> tuple[float, float]:
         """Lattice (i, j) of the spine: medians of bone in the midline, in the third of the chest at low j."""
@@ -90,10 +119,22 @@ def _median_index(weights: npt.NDArray[np.int64]) -> float:
 
 
 def thorax_of(study: CtStudy) -> Thorax | None:
-    """The chest of a study, None where no lungs were found."""
+    """The chest of a study, None where no lungs were found; pockets of air outside the body are no lungs."""
     lungs, strides, anchor = find_lungs(study)
     if anchor != "lungs":
         return None
     i, j, k = strides
     x, y, z = study.spacing_mm
-    return Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k))
+    found = Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k))
+    inside = lungs & ~_pockets(found)
+    return Thorax(found.hu, inside, found.step_mm) if inside.any() else None
+
+
+def _pockets(thorax: Thorax) -> Bools:
+    """What was taken for lung, has no body on both its sides, and is as thin as air: corners beside the patient."""
+    body = thorax.body_tissue
+    labels, count = ndimage.label(thorax.lungs & ~_spanned(body, 0) & ~_spanned(body, 1))
+    if not count:
+        return np.zeros(labels.shape, bool)
+    medians = ndimage.median(thorax.hu, labels, np.arange(1, count + 1))
+    return np.isin(labels, 1 + np.flatnonzero(np.asarray(medians) < _PLAIN_AIR_HU))

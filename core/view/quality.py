@@ -30,7 +30,7 @@ def quality_html(report: QualityReport) -> str:
     return (
         f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(summary_words(report))}</span>'
         f'{shown}</summary><div class="q-all"><table><thead><tr><th>Verdict</th><th>Factor</th><th>Found</th>'
-        f"<th>Why</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+        f"<th>Compared with</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
 
 
@@ -50,7 +50,7 @@ def _icon(verdict: Verdict) -> str:
 
 
 def _chip(factor: Factor) -> str:
-    words = f"{factor.found}: {factor.reason}"
+    words = f"{factor.found}: {factor.reason}" + (f" ({factor.limit})" if factor.limit else "")
     name = f"{factor.name[:1].upper()}{factor.name[1:]}"
     return (
         f'<span class="q-chip {factor.verdict}" title="{escape(words, quote=True)}">{_icon(factor.verdict)}'
@@ -62,5 +62,6 @@ def _row(factor: Factor) -> str:
     name = f"{factor.name[:1].upper()}{factor.name[1:]}"
     return (
         f'<tr class="{factor.verdict}"><td>{_icon(factor.verdict)}{VERDICT_WORDS[factor.verdict]}</td>'
-        f"<td>{escape(name)}</td><td>{escape(factor.found)}</td><td>{escape(factor.reason)}</td></tr>"
+        f"<td>{escape(name)}</td><td>{escape(factor.found)}</td><td>{escape(factor.limit)}</td>"
+        f"<td>{escape(factor.reason)}</td></tr>"
     )

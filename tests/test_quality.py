@@ -98,8 +98,9 @@ def test_likeness_follows_the_training_quantiles() -> None:
 
 def test_likeness_is_said_in_words_that_can_be_understood() -> None:
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 6)).astype(np.float32)).add_prefix("embedding_")
-    found = embedding_factor(np.full(6, 9, np.float32), table).found
-    assert found == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    factor = embedding_factor(np.full(6, 9, np.float32), table)
+    assert factor.found == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    assert "scan" not in factor.reason, "it is said of records without a scan, too"
 
 
 def test_reference_columns_are_read_in_their_number_order() -> None:

@@ -37,9 +37,9 @@ def embedding_factor(embedding: npt.NDArray[np.float32], reference: pd.DataFrame
     if verdict == "unknown":
         needed = f"{LEAST_PATIENTS} are needed to compare"
         return Factor("likeness", verdict, "too few training patients", needed, "fused")
-    part = f"{min(100 * share, 99.9):.3g}% of training patients"
-    found = f"farther from its nearest neighbours than {part} are from theirs"
-    far = f"farther from the training scans than {part} are from each other"
+    part = f"{min(100 * share, 99.9):.3g}%"
+    found = f"farther from its nearest neighbours than {part} of training patients are from theirs"
+    far = f"farther from the training patients than {part} of them are from each other"
     return Factor("likeness", verdict, found, "patients like this one were seen" if verdict == "in" else far, "fused")
 
 

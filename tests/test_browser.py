@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,6 +182,41 @@ def test_the_picture_is_the_slice_upright_in_every_window(page, study):
     press(page, "i")
     assert np.corrcoef(axial_picture(page).ravel(), seen.ravel())[0, 1] < -0.5
     press(page, "i", "o")
+
+
+def test_sizes_and_places_can_be_read_off_the_picture(page, study):
+    """A bar of round length in every plane, right at every zoom; places by letter, since programs count x and y up
+    towards different sides."""
+    press(page, "1", "Space")
+    for name, across, down in (("axial", 0, 1), ("coronal", 0, 2), ("sagittal", 1, 2)):
+        width, height = (study.shape[axis] * study.spacing_mm[axis] for axis in (across, down))
+        shown = page.evaluate(
+            f"(() => {{ {FIND} const p = v.querySelector('.{name}'), c = p.querySelector('canvas');"
+            "return [c.width, c.height, Number(p.dataset.scaleMm), Number(p.dataset.scalePx)]; })()"
+        )
+        scale = min(shown[0] / width, shown[1] / height)
+        assert shown[3] == pytest.approx(shown[2] * scale, abs=0.1), name
+        assert 0.08 * shown[0] < shown[3] <= 0.25 * shown[0]
+    grey = axial_picture(page)
+    bar = grey[-32, -10 - int(float(axial_data(page, "scalePx"))) : -10]
+    assert (bar > 200).all(), "the bar is drawn as long as it says"
+    page.locator(".viewer .axial").click(position={"x": 40, "y": 60})
+    assert re.search(r" HU  R \d+  A \d+  z ", page.locator(".viewer .probe").inner_text()), "up left: right, front"
+
+
+def axial_data(page: Page, field: str) -> str:
+    return str(page.evaluate(f"(() => {{ {FIND} return v.querySelector('.axial').dataset.{field}; }})()"))
+
+
+def test_small_controls_can_be_hit_and_what_scrolls_can_be_reached_by_keyboard(page):
+    first, second = (bounds(place) for place in page.locator(".viewer .slide input").all())
+    assert second["y"] + second["height"] / 2 - first["y"] - first["height"] / 2 >= 24
+    page.locator(".quality summary").click()
+    checks = page.get_by_role("region", name="Quality checks")
+    expect(checks).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(checks).to_be_focused()
+    page.locator(".quality summary").click()
 
 
 def test_scrolling_stays_in_the_browser(page, study):

@@ -199,8 +199,8 @@ def test_a_record_of_unknown_codes_is_said(small: SmallBundle) -> None:
 def test_a_curve_of_a_patient_who_had_died_is_marked(small: SmallBundle, code: str, dead: bool, day: int) -> None:
     """Day 0 is the last event where none is named, and a death often is the last event."""
     alive = timeline(HARMLESS_CODES)
-    row = alive.events.iloc[[-1]].assign(time=DAY_0 - pd.Timedelta(days=day), code=code, numeric_value=np.nan, unit=None)
-    events = pd.concat([alive.events, row]).sort_values("time", ignore_index=True)
+    last = alive.events.iloc[[-1]].assign(time=DAY_0 - pd.Timedelta(days=day), code=code, numeric_value=np.nan)
+    events = pd.concat([alive.events, last]).sort_values("time", ignore_index=True)
     result = review_case(SCAN, Timeline(events, 7, DAY_0), small, explain=None)
     said = [notice for notice in result.notices if notice.key == "died_before"]
     assert [notice.level for notice in said] == ["warning"] * dead

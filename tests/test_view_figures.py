@@ -17,11 +17,12 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
+from core.fuse import FUSIONS
 from core.load import SeriesSummary
 from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
-from core.view.choices import METHOD_WORDS
+from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
@@ -261,6 +262,8 @@ def test_axes_say_what_they_are():
 
 def test_every_method_is_explained_at_its_picker():
     assert list(METHOD_WORDS) == list(CARDS)
+    assert list(FUSION_WORDS) == list(FUSION_ORDER)
+    assert set(FUSION_WORDS) == set(FUSIONS)
 
 
 def test_the_case_line_names_no_date_and_no_identifier():

@@ -31,7 +31,7 @@ _DEATHS = frozenset(
 def deaths(codes: Iterable[str | None]) -> list[bool]:
     """Which codes say that the patient died.
 
-    >>> deaths(["MEDS_DEATH", "SNOMED//419099009", "HOSPITAL_DISCHARGE//DIED", "VITAL_STATUS//alive", "LAB//dead space"])
+    >>> deaths(["MEDS_DEATH", "SNOMED//419099009", "DISCHARGE//DIED", "VITAL_STATUS//alive", "LAB//dead space"])
     [True, True, True, False, False]
     """
     return [_has_part(code, _DEATHS) for code in codes]

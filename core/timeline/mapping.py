@@ -18,6 +18,7 @@ from core.load.entry import Entry
 from core.timeline.columns import (
     FIELDS,
     LIKE_NUMBER,
+    ROLE_TITLES,
     ROLES,
     Role,
     plain_name,
@@ -242,7 +243,7 @@ def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
 
 
 def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[str]:
-    doubts = [f"No column was found for {ROLES[role]}." for role in REQUIRED if role not in guesses]
+    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in REQUIRED if role not in guesses]
     if "subject_id" not in guesses:
         doubts.append("No column names the patient; all rows would count as one patient's.")
     dated = [column.name for column in columns if column.shape in ("date", "date and time")]

@@ -162,11 +162,12 @@ def test_marks_keep_every_event_whatever_the_span(span):
 
 
 def test_the_chart_hides_the_future_and_says_how_much():
-    figure = timeline_figure(ROWS, span_days=400.0, later_events=5, has_ct=True)
+    figure = timeline_figure(ROWS, span_days=400.0, later_events=5, ct="CT shown above")
     assert "5 later" in texts(figure)
     shown = [day for trace in figure.data for day in trace.x]
     assert max(shown) <= 0
     assert any(trace.name == "CT shown above" for trace in figure.data)
+    assert not any("CT" in str(trace.name) for trace in timeline_figure(ROWS, span_days=400.0).data)
 
 
 def test_marks_say_which_side_raises_risk_without_colour_alone():

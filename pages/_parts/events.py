@@ -21,6 +21,7 @@ PLOT = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
+CT_SHOWN, CT_UNDATED = "CT shown above", "CT shown above, taken as of day 0"
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
 LIST, MOST_LISTED = "event_list", 400
 
@@ -156,7 +157,7 @@ def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, meas
         span_days=max([span, *-rows.loc[reach, "day"]]),
         later_events=timeline.later_event_count,
         selected=selected,
-        has_ct=case.study is not None,
+        ct="" if case.study is None else CT_UNDATED if case.fabricated else CT_SHOWN,
         label_day=_day_label(timeline),
         ink=session.ink(),
     )

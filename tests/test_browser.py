@@ -197,6 +197,9 @@ def test_sizes_and_places_can_be_read_off_the_picture(page, study):
         scale = min(shown[0] / width, shown[1] / height)
         assert shown[3] == pytest.approx(shown[2] * scale, abs=0.1), name
         assert 0.08 * shown[0] < shown[3] <= 0.25 * shown[0]
+    for words in page.locator(".viewer :is(.plane-name, .letter, .probe, .level, .place)").all():
+        ground = words.evaluate("node => getComputedStyle(node).backgroundColor")
+        assert float(ground.removeprefix("rgba(0, 0, 0, ").rstrip(")")) >= 0.5, "bone under it is white"
     grey = axial_picture(page)
     bar = grey[-32, -10 - int(float(axial_data(page, "scalePx"))) : -10]
     assert (bar > 200).all(), "the bar is drawn as long as it says"
@@ -378,6 +381,25 @@ def test_both_pages_in_the_dark_theme(browser, address):
     complaints = page.complaints
     page.context.close()
     assert complaints == []
+
+
+def test_at_twice_the_size_nothing_is_cut_off_and_no_words_overlap(browser, address):
+    """A window of 1280 pixels at 200% is 640 wide."""
+    opened = open_page(browser, address, size=(640, 720))
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    frame = bounds(opened.locator(".viewer"))
+    for button in opened.locator(".viewer .bar button").all():
+        box = bounds(button)
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"], button.get_attribute("aria-label")
+    words = [
+        bounds(place) for place in opened.locator(".viewer .axial :is(.letter, .read:not(:empty), .plane-name)").all()
+    ]
+    for n, one in enumerate(words):
+        for other in words[:n]:
+            apart_x = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
+            assert apart_x or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 640
+    opened.context.close()
 
 
 def test_fingers_scroll_and_zoom(browser, address, study):

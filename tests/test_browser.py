@@ -399,6 +399,9 @@ def test_at_twice_the_size_nothing_is_cut_off_and_no_words_overlap(browser, addr
             apart_x = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
             assert apart_x or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
     assert opened.evaluate("document.documentElement.scrollWidth") <= 640
+    opened.goto(f"{address}/load")
+    kept = bounds(opened.get_by_text("Files are read in memory"))
+    assert kept["x"] + kept["width"] <= 640, "what becomes of the files is said whole"
     opened.context.close()
 
 

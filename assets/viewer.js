@@ -48,6 +48,7 @@ const PLANES = {
   sagittal: { u: 1, v: 2, w: 0, letters: ["A", "P", "S", "I"], label: "Sagittal" },
 };
 const SIGNED_ZERO = 128;
+const SCALE_MM = [1, 2, 5, 10, 20, 50, 100, 200];
 const REPORT_DELAY_MS = 350;
 const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
 const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false };
@@ -215,6 +216,7 @@ class Pane {
     }
     this.drawCross(context, r);
     this.drawRulers(context, r);
+    this.drawScale(context, r);
   }
 
   paintCt() {
@@ -248,6 +250,34 @@ class Pane {
     context.stroke();
   }
 
+  /** A bar of round length in the lower right corner, so that sizes can be judged at any zoom. */
+  drawScale(context, r) {
+    const mm = SCALE_MM.findLast((length) => length * r.scale <= this.canvas.width / 4) || SCALE_MM[0];
+    const { ratio, canvas } = this;
+    const [right, y] = [canvas.width - 10 * ratio, canvas.height - (this.name === "axial" ? 32 : 12) * ratio];
+    const left = right - mm * r.scale;
+    for (const [colour, width] of [["#000", 4], ["#e8edf2", 2]]) {
+      context.strokeStyle = colour;
+      context.lineWidth = width * ratio;
+      context.beginPath();
+      for (const [x0, y0, x1, y1] of [[left, y, right, y], [left, y - 4 * ratio, left, y + 4 * ratio], [right, y - 4 * ratio, right, y + 4 * ratio]]) {
+        context.moveTo(x0, y0);
+        context.lineTo(x1, y1);
+      }
+      context.stroke();
+    }
+    context.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+    context.textAlign = "center";
+    context.lineWidth = 3 * ratio;
+    context.strokeStyle = "#000";
+    context.fillStyle = "#e8edf2";
+    const words = mm < 10 ? `${mm} mm` : `${mm / 10} cm`;
+    context.strokeText(words, (left + right) / 2, y - 7 * ratio);
+    context.fillText(words, (left + right) / 2, y - 7 * ratio);
+    context.textAlign = "start";
+    Object.assign(this.node.dataset, { scaleMm: mm, scalePx: (right - left).toFixed(1) });
+  }
+
   drawRulers(context, r) {
     context.font = `600 ${12 * this.ratio}px system-ui, sans-serif`;
     context.lineWidth = 1.5 * this.ratio;
@@ -270,6 +300,9 @@ class Pane {
     }
   }
 }
+
+/** Where a place lies from the scanner's origin, by letter: programs differ in which way x and y count up. */
+const sided = (mm, [up, down]) => `${Number(mm.toFixed(0)) < 0 ? down : up} ${Math.abs(mm).toFixed(0)}`;
 
 /** One slice through a table of packed RGBA into a canvas of the slice's own size, both axes flipped. */
 function paint(canvas, values, shape, plane, slice, table, offset) {
@@ -612,7 +645,7 @@ class Viewer {
     const [x, y, z] = this.worldMm(at);
     for (const pane of this.panes) pane.title.textContent = pane.name === "axial" ? pane.label : `${pane.label} ${this.cursor[pane.w] + 1}/${this.volume.shape[pane.w]}`;
     const hu = this.volume.voxels[at[0] + this.volume.shape[0] * (at[1] + this.volume.shape[1] * at[2])];
-    this.probe.textContent = `${grouped(hu)} HU  x ${fixed(x)}  y ${fixed(y)}  z ${fixed(z)} mm`;
+    this.probe.textContent = `${grouped(hu)} HU  ${sided(x, "RL")}  ${sided(y, "AP")}  z ${fixed(z)} mm`;
     this.strip.setAttribute("aria-valuenow", String(k + 1));
     this.strip.setAttribute("aria-valuetext", this.place.textContent);
     this.root.dataset.slice = String(k);

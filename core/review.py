@@ -37,6 +37,7 @@ from core.records import (
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
+from core.timeline.cut import deaths
 from core.words import true_minus
 
 Progress = Callable[[float], None]
@@ -267,6 +268,9 @@ def _input_notices(
     if bundle.virtual:
         text = "This model was trained on virtual patients. Its numbers do not apply to real people."
         notices.append(Notice("virtual_weights", "warning", text))
+    if timeline is not None and any(deaths(timeline.events["code"].unique())):
+        text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
+        notices.append(Notice("died_before", "warning", text))
     if encoding.ct is None and "image" in bundle.model.reads:
         text = "There is no CT; the model was trained to answer without one too."
         notices.append(Notice("missing_ct", "caution", text))

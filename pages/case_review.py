@@ -118,7 +118,7 @@ def _scan(case: Case, asked: Asked | None) -> None:
     if case.study is None:
         lines = (
             "Models that read a CT were trained to answer without one and will note that it is missing.",
-            "Add one with \u201cLoad your own\u201d.",
+            "To add one, load CT and record together with \u201cLoad your own\u201d.",
         )
         st.html(empty_html("scan", "This case has no CT", lines))
         return

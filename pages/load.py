@@ -18,7 +18,8 @@ NEXT = (
     "A CT, a record, or both, of one patient.",
     "Here you will then see what was read, the quality checks, and every place that may identify a person.",
 )
-READY, CHOOSE = "Everything was read. Look at it, decide, and open it.", "Waiting for your choice below."
+READY, CHOOSE = "Everything was read. Look at it, then open it.", "Waiting for your choice below."
+DECIDE = "Everything was read. Look at it, decide about the identifiers, and open it."
 REFUSED = "This cannot be read; the reason stands below."
 LOOK = "You may look at the case now; its exports stay blocked"
 
@@ -97,7 +98,7 @@ def _progress(read: Intake) -> None:
 def _settled(read: Intake) -> str:
     """What the reader can do now that nothing runs."""
     if read.complete:
-        return READY
+        return READY if read.released else DECIDE
     return CHOOSE if read.asks else REFUSED
 
 

@@ -55,7 +55,7 @@ DEMO_CASES = (
 )
 REAL = {
     "title": "Real CT · no record",
-    "description": "Real contrast chest CT, TCIA LIDC-IDRI-0001 (CC BY 3.0), no timeline",
+    "description": "Real contrast chest CT, TCIA LIDC-IDRI-0001 (CC BY 3.0)",
     "task": "pe_mortality",
     "ct": "../../lidc0001_2.0mm.nii.gz",
     "order": 4,

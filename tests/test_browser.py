@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +184,44 @@ def test_the_picture_is_the_slice_upright_in_every_window(page, study):
     press(page, "i", "o")
 
 
+def test_sizes_and_places_can_be_read_off_the_picture(page, study):
+    """A bar of round length in every plane, right at every zoom; places by letter, since programs count x and y up
+    towards different sides."""
+    press(page, "1", "Space")
+    for name, across, down in (("axial", 0, 1), ("coronal", 0, 2), ("sagittal", 1, 2)):
+        width, height = (study.shape[axis] * study.spacing_mm[axis] for axis in (across, down))
+        shown = page.evaluate(
+            f"(() => {{ {FIND} const p = v.querySelector('.{name}'), c = p.querySelector('canvas');"
+            "return [c.width, c.height, Number(p.dataset.scaleMm), Number(p.dataset.scalePx)]; })()"
+        )
+        scale = min(shown[0] / width, shown[1] / height)
+        assert shown[3] == pytest.approx(shown[2] * scale, abs=0.1), name
+        assert 0.08 * shown[0] < shown[3] <= 0.25 * shown[0]
+    for words in page.locator(".viewer :is(.plane-name, .letter, .probe, .level, .place)").all():
+        ground = words.evaluate("node => getComputedStyle(node).backgroundColor")
+        assert float(ground.removeprefix("rgba(0, 0, 0, ").rstrip(")")) >= 0.5, "bone under it is white"
+    grey = axial_picture(page)
+    bar = grey[-32, -10 - int(float(axial_data(page, "scalePx"))) : -10]
+    assert (bar > 200).all(), "the bar is drawn as long as it says"
+    page.locator(".viewer .axial").click(position={"x": 40, "y": 60})
+    assert re.search(r" HU  R \d+  A \d+  z ", page.locator(".viewer .probe").inner_text()), "up left: right, front"
+
+
+def axial_data(page: Page, field: str) -> str:
+    return str(page.evaluate(f"(() => {{ {FIND} return v.querySelector('.axial').dataset.{field}; }})()"))
+
+
+def test_small_controls_can_be_hit_and_what_scrolls_can_be_reached_by_keyboard(page):
+    first, second = (bounds(place) for place in page.locator(".viewer .slide input").all())
+    assert second["y"] + second["height"] / 2 - first["y"] - first["height"] / 2 >= 24
+    page.locator(".quality summary").click()
+    checks = page.get_by_role("region", name="Quality checks")
+    expect(checks).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(checks).to_be_focused()
+    page.locator(".quality summary").click()
+
+
 def test_scrolling_stays_in_the_browser(page, study):
     press(page, "Home")
     assert int(viewer(page, "slice")) == study.shape[2] - 1
@@ -342,6 +381,28 @@ def test_both_pages_in_the_dark_theme(browser, address):
     complaints = page.complaints
     page.context.close()
     assert complaints == []
+
+
+def test_at_twice_the_size_nothing_is_cut_off_and_no_words_overlap(browser, address):
+    """A window of 1280 pixels at 200% is 640 wide."""
+    opened = open_page(browser, address, size=(640, 720))
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    frame = bounds(opened.locator(".viewer"))
+    for button in opened.locator(".viewer .bar button").all():
+        box = bounds(button)
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"], button.get_attribute("aria-label")
+    words = [
+        bounds(place) for place in opened.locator(".viewer .axial :is(.letter, .read:not(:empty), .plane-name)").all()
+    ]
+    for n, one in enumerate(words):
+        for other in words[:n]:
+            apart_x = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
+            assert apart_x or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 640
+    opened.goto(f"{address}/load")
+    kept = bounds(opened.get_by_text("Files are read in memory"))
+    assert kept["x"] + kept["width"] <= 640, "what becomes of the files is said whole"
+    opened.context.close()
 
 
 def test_fingers_scroll_and_zoom(browser, address, study):

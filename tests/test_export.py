@@ -26,7 +26,7 @@ from core.export.cohort import at_risk_on, cohort_risk
 from core.export.events import event_name, strongest_events
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
-from core.export.scan import OPACITY, THRESHOLD, overlay_scale, plane_of
+from core.export.scan import OPACITY, THRESHOLD, draw_plane, overlay_scale, plane_of
 from core.export.style import OUTSIDE_MARK, duration, figure_style, percent
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
@@ -225,6 +225,21 @@ def test_planes_are_shown_as_a_radiologist_expects() -> None:
     assert plane_of(volume, "axial", 8).shape == (7, 5)
     assert plane_of(volume, "coronal", 6).shape == (9, 5)
     assert plane_of(volume, "sagittal", 4).shape == (9, 7)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("watermark", [True, False])
+def test_every_plane_carries_a_bar_as_long_as_it_says(plane: str, watermark: bool) -> None:
+    scan = study()
+    axes = Figure(figsize=(4, 4), dpi=150).add_subplot()
+    draw_plane(axes, scan, plane, 3, (-160, 240), False, None, None, watermark)
+    axes.apply_aspect()
+    bar = axes.lines[-1]
+    ends = bar.get_transform().transform(np.column_stack([bar.get_xdata(), bar.get_ydata()]))
+    columns = np.diff(axes.transData.inverted().transform(ends)[:, 0])[0]
+    length_mm = columns * scan.spacing_mm[1 if plane == "sagittal" else 0]
+    said = next(text.get_text() for text in axes.texts if re.fullmatch(r"\d+ [cm]m", text.get_text()))
+    assert length_mm == pytest.approx(int(said.split()[0]) * (10 if said.endswith("cm") else 1), rel=1e-6)
 
 
 def test_the_colour_scale_is_one_for_the_study_and_symmetric_where_signed() -> None:

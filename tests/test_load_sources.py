@@ -115,6 +115,12 @@ def test_a_link_out_of_the_folder_to_nothing_or_to_itself_is_counted_and_never_r
         load_study(folder)
 
 
+def test_a_text_that_is_only_named_as_dicom_is_not_to_be_exported_again() -> None:
+    with pytest.raises(UserFacingError) as refused:
+        load_study([("report.dcm", b"Findings: none.\n")])
+    assert "only named as DICOM" in refused.value.next_step
+
+
 def test_what_is_no_file_is_named_in_a_note_and_never_opened(series, tmp_path: Path) -> None:
     folder = in_folder(tmp_path / "study", series)
     (folder / "more").symlink_to(in_folder(tmp_path / "outside", [("x.dcm", b"")]), target_is_directory=True)

@@ -257,6 +257,24 @@ def test_a_refused_record_can_be_left_out(world, jane, tmp_path):
     assert "open_case" in keys(app)
 
 
+def test_there_is_no_choice_between_two_refusals(world, jane):
+    """Without the CT only the refused record would be left, and the other way round."""
+    app = read(load_page(), Path("/nowhere/ct"), Path("/nowhere/record"))
+    assert "Waiting for your choice" not in html(app)
+    assert "cannot be read" in html(app)
+    assert not {"leave_scan", "leave_record"} & keys(app)
+    assert "leave_scan" not in keys(read(load_page(), jane, Path("/nowhere/record")))
+
+
+def test_a_refused_ct_is_left_out_while_the_columns_are_asked_for(world, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(b"pid;wann;was;wert\n1;2020-03-01;I50.9;\n1;2020-03-02;BNP;2310\n")
+    app = read(load_page(), Path("/nowhere/ct"), path)
+    assert "Waiting for your choice" in html(app)
+    assert "leave_scan" in keys(app)
+    assert "leave_record" not in keys(app)
+
+
 def test_a_path_that_is_not_there(world):
     app = read(load_page(), Path("/nowhere/at/all"))
     assert "no file or folder at this path" in html(app)
@@ -268,6 +286,8 @@ def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
     path.write_bytes(b"pid;wann;was;wert\n1;2020-03-01;I50.9;\n1;2020-03-02;BNP;2310\n")
     app = read(load_page(), record=path)
     assert "Say what the columns mean" in html(app)
+    assert "where the Load page asks" not in html(app), "this is the Load page"
+    assert app.selectbox(key="column_code").label == "Event (needed)"
     assert "2310" not in html(app), "samples are masked"
     app.selectbox(key="column_time").set_value("wann").run()
     app.selectbox(key="column_code").set_value("was").run()

@@ -50,7 +50,7 @@ def test_text_is_found_on_its_slices_and_blanked(where: range) -> None:
     assert (cleaned.voxels_hu[~inside] == planted.voxels_hu[~inside]).all()
     assert inside.mean() < 0.1
     assert cleaned.digest != planted.digest
-    places = f"{len(boxes)} place{'s' if len(boxes) > 1 else ''} set to -1024 HU"
+    places = f"{len(boxes)} place{'s' if len(boxes) > 1 else ''} set to \u22121024 HU"
     assert cleaned.notes == (f"Text burned into the image was blanked: {places}.",)
     assert not planted.notes
     assert find_burned_in_text(cleaned) == ()

@@ -103,6 +103,7 @@ def test_likeness_is_said_in_words_that_can_be_understood() -> None:
     times, _, rest = factor.found.partition(" times the usual distance, ")
     assert 10 < float(times) < 20
     assert rest == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    assert "scan" not in factor.reason, "it is said of records without a scan, too"
     assert factor.limit == "usual at most 95% of training patients, edge at most 99.5%"
     alone = embedding_factor(np.full(6, 9, np.float32), table, ("CT",))
     assert (alone.verdict, "had a CT, which this case lacks" in alone.reason) == ("outside", True)

@@ -190,6 +190,22 @@ def test_a_record_of_unknown_codes_is_said(small: SmallBundle) -> None:
     assert "knows only 38%" in text
 
 
+@pytest.mark.parametrize(
+    ("code", "dead"),
+    [("MEDS_DEATH", True), ("VITAL_STATUS//deceased", True), ("SNOMED//419099009", True)]
+    + [("VITAL_STATUS//alive", False), ("SNOMED//161665007", False), ("LOCAL//dead space", False)],
+)
+@pytest.mark.parametrize("day", [0, 3])
+def test_a_curve_of_a_patient_who_had_died_is_marked(small: SmallBundle, code: str, dead: bool, day: int) -> None:
+    """Day 0 is the last event where none is named, and a death often is the last event."""
+    alive = timeline(HARMLESS_CODES)
+    last = alive.events.iloc[[-1]].assign(time=DAY_0 - pd.Timedelta(days=day), code=code, numeric_value=np.nan)
+    events = pd.concat([alive.events, last]).sort_values("time", ignore_index=True)
+    result = review_case(SCAN, Timeline(events, 7, DAY_0), small, explain=None)
+    said = [notice for notice in result.notices if notice.key == "died_before"]
+    assert [notice.level for notice in said] == ["warning"] * dead
+
+
 def test_a_real_scan_is_outside_a_virtual_training_population(small: SmallBundle) -> None:
     result = review_case(study(origin="real"), None, small, explain=None)
     notice = next(notice for notice in result.notices if notice.key == "outside_population")

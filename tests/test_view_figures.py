@@ -17,11 +17,12 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
+from core.fuse import FUSIONS
 from core.load import SeriesSummary
 from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
-from core.view.choices import METHOD_WORDS
+from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
@@ -161,11 +162,12 @@ def test_marks_keep_every_event_whatever_the_span(span):
 
 
 def test_the_chart_hides_the_future_and_says_how_much():
-    figure = timeline_figure(ROWS, span_days=400.0, later_events=5, has_ct=True)
+    figure = timeline_figure(ROWS, span_days=400.0, later_events=5, ct="CT shown above")
     assert "5 later" in texts(figure)
     shown = [day for trace in figure.data for day in trace.x]
     assert max(shown) <= 0
     assert any(trace.name == "CT shown above" for trace in figure.data)
+    assert not any("CT" in str(trace.name) for trace in timeline_figure(ROWS, span_days=400.0).data)
 
 
 def test_marks_say_which_side_raises_risk_without_colour_alone():
@@ -261,6 +263,8 @@ def test_axes_say_what_they_are():
 
 def test_every_method_is_explained_at_its_picker():
     assert list(METHOD_WORDS) == list(CARDS)
+    assert list(FUSION_WORDS) == list(FUSION_ORDER)
+    assert set(FUSION_WORDS) == set(FUSIONS)
 
 
 def test_the_case_line_names_no_date_and_no_identifier():

@@ -214,7 +214,7 @@ CARDS: dict[str, MethodCard] = {
     "gradcam": MethodCard(
         "Grad-CAM, cell by cell",
         True,
-        "gradient x activation",
+        "gradient \u00d7 activation",
         8,
         parameters={"variant": "over cells: each keeps its own gradient (HiResCAM)", "relu": "no"},
     ),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.transforms import offset_copy
 
 from core.export.style import MAGNITUDE_MAP, SIGNED_MAP, WATERMARK
 from core.records import Attribution, CtStudy, FloatArray
@@ -17,6 +18,8 @@ from core.records import Attribution, CtStudy, FloatArray
 PLANES = ("axial", "coronal", "sagittal")
 LETTERS = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagittal": ("A", "P", "S", "I")}
 """Letters at the left, right, top and bottom edge."""
+SCALES_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+"""Lengths that a scale bar may stand for, as in the viewer."""
 THRESHOLD, OPACITY = 0.35, 0.55
 """How the viewer opens: magnitudes below this share of the limit are not drawn, the others this opaque."""
 READING_WINDOWS_HU = {"pe_mortality": (-250, 450)}
@@ -96,6 +99,7 @@ def draw_plane(
     if saliency is not None and scale is not None:
         _draw_overlay(axes, np.asarray(plane_of(saliency.values, plane, index), np.float32), scale, axes.get_aspect())
     _draw_letters(axes, plane, lift=10 if watermark else 3)
+    _draw_scale(axes, study.shape[across] * spacing[across], lift=13 if watermark else 5)
     if watermark:
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (0, 2.5)}
         axes.annotate(WATERMARK, (0.5, 0), color="white", fontsize=5.5, ha="center", bbox=_SHADE, **place)
@@ -120,6 +124,27 @@ def _draw_overlay(axes: Axes, values: FloatArray, scale: Overlay, aspect: float 
         aspect=aspect,  # type: ignore[arg-type]
         interpolation="nearest",
     )
+
+
+def scale_mm(width_mm: float) -> int:
+    """Length of a scale bar that stands for a round length and takes at most a quarter of the width.
+
+    >>> scale_mm(360.0), scale_mm(90.0), scale_mm(3.0)
+    (50, 20, 1)
+    """
+    return max((length for length in SCALES_MM if length <= width_mm / 4), default=SCALES_MM[0])
+
+
+def _draw_scale(axes: Axes, width_mm: float, lift: float) -> None:
+    """A bar of round length in the lower right corner, `lift` points up: figures are printed at any size."""
+    length = scale_mm(width_mm)
+    words = f"{length} mm" if length < 10 else f"{length // 10} cm"
+    left, right = 0.97 - length / width_mm, 0.97
+    lifted = offset_copy(axes.transAxes, axes.get_figure(root=True), y=lift, units="points")
+    for colour, width in (("black", 2.6), ("white", 1.4)):
+        axes.plot([left, right], [0, 0], color=colour, lw=width, transform=lifted, scalex=False, scaley=False)
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (0, lift + 2.5)}
+    axes.annotate(words, ((left + right) / 2, 0), color="white", fontsize=5.5, ha="center", bbox=_SHADE, **place)
 
 
 def _draw_letters(axes: Axes, plane: str, lift: float) -> None:

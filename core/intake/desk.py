@@ -126,7 +126,15 @@ class Intake:
         """Can the reader go on by choosing: a series, a repair, a patient or day 0, columns, or one part alone?"""
         several = len(self.found_series) > 1 or (self.subjects is not None and len(self.subjects) > 1)
         chosen = self.subject is not None or bool(self.offered_repairs) or self.question is not None
-        return several or chosen or (self.scan is not None and self.record is not None)
+        return several or chosen or self.can_go_without("scan") or self.can_go_without("record")
+
+    def can_go_without(self, part: str) -> bool:
+        """Would anything be left to be read without the "scan" or the "record"? Not what was refused for good."""
+        if self.scan is None or self.record is None:
+            return False
+        if part == "scan":
+            return self.error("subjects", "timeline") is None or self.question is not None
+        return self.error("series", "study") is None or bool(self.offered_repairs)
 
     @property
     def searching(self) -> bool:

@@ -276,7 +276,7 @@ def _masked(levels: Counts, counts: Counts) -> str:
 
 def _not_hu(found: str) -> UserFacingError:
     return UserFacingError(
-        f"{found}. These are not Hounsfield units of a CT",
+        f"{found}. These are not Hounsfield units of a CT.",
         "air near -1000, water near 0 and bone above 300 HU",
         "Choose the original CT, not a mask, a display export or another modality.",
     )

@@ -95,8 +95,8 @@ def load_study(
     if contents.damaged:
         raise UserFacingError(
             f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.{not_followed(contents)}",
-            "intact files",
-            "Copy or export them again.",
+            "intact DICOM files",
+            "Copy or export them again; leave out what is only named as DICOM.",
         )
     if contents.imageless:
         raise UserFacingError(

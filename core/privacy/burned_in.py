@@ -25,6 +25,7 @@ from core.privacy.ocr import Picture, Reading, read_text
 from core.privacy.text_lines import SHEET, flattened_picture, likely_places, read_places
 from core.privacy.text_place import Plane, PlaneBox, Planes, lengthened, locate
 from core.records import CtStudy
+from core.words import true_minus
 
 BLOCK = 8
 """Slices that are compared with their mean in one picture."""
@@ -101,7 +102,9 @@ def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
     voxels = study.voxels_hu.copy(order="F")
     for box in boxes:
         voxels[tuple(slice(a, b) for a, b in zip(box.start, box.stop))] = AIR_HU
-    note = f"Text burned into the image was blanked: {count_of(len(boxes), 'place')} set to {AIR_HU} HU."
+    note = (
+        f"Text burned into the image was blanked: {count_of(len(boxes), 'place')} set to {true_minus(str(AIR_HU))} HU."
+    )
     return replace(study, voxels_hu=voxels, notes=(*study.notes, note))
 
 

@@ -14,17 +14,29 @@ from core.timeline.dates import ISO_TIME, ORDERS, is_year_last
 
 Role = Literal["subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description"]
 ROLES: Mapping[Role, str] = {
-    "subject_id": "the patient",
-    "time": "when it happened",
+    "subject_id": "whose event it is, by number or name; none where the whole table is of one patient",
+    "time": "when it happened: date and time of day, or the time of day alone where the date has its own column",
     "date": "the date, where day and time of day stand in two columns",
-    "code": "what happened, as a code",
-    "numeric_value": "a number measured",
-    "value": "a number or a text",
-    "text_value": "a text",
+    "code": "what happened: a code, or the name of a test, diagnosis or medicine",
+    "numeric_value": "what was measured, where all of it is numbers",
+    "value": "what was measured or noted, where numbers and texts stand in one column",
+    "text_value": "what was noted in words",
     "unit": "the unit of the number",
     "description": "the code in words",
 }
 """Role -> what it means, in the order in which a page asks for them."""
+ROLE_TITLES: Mapping[Role, str] = {
+    "subject_id": "Patient",
+    "time": "Time",
+    "date": "Date",
+    "code": "Event",
+    "numeric_value": "Number",
+    "value": "Number or text",
+    "text_value": "Text",
+    "unit": "Unit",
+    "description": "Event in words",
+}
+"""Role -> what a page calls it."""
 WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
 """What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
 

@@ -21,13 +21,33 @@ _OUTCOMES = frozenset(
 """Parts of codes that tell whether a patient died, SNOMED and LOINC among them."""
 
 
+_DEATHS = frozenset(
+    ("meds death", "death", "dead", "died", "deceased", "date of death", "death date", "time of death", "deathtime",
+     "cause of death", "deceased date", "419099009", "419620001")
+)  # fmt: skip
+"""Parts of codes that say that the patient died: those outcomes that cannot mean that the patient lives."""
+
+
+def deaths(codes: Iterable[str | None]) -> list[bool]:
+    """Which codes say that the patient died.
+
+    >>> deaths(["MEDS_DEATH", "SNOMED//419099009", "DISCHARGE//DIED", "VITAL_STATUS//alive", "LAB//dead space"])
+    [True, True, True, False, False]
+    """
+    return [_has_part(code, _DEATHS) for code in codes]
+
+
 def outcomes(codes: Iterable[str | None]) -> list[bool]:
     """Which codes tell whether the patient died: without a time, nobody knows from when on that was known.
 
     >>> outcomes(["MEDS_DEATH", "Vital status//deceased", "SNOMED//419099009", "MEDS_BIRTH", "LAB//dead space", None])
     [True, True, True, False, False, False]
     """
-    return [bool(_OUTCOMES.intersection(_plain(part) for part in str(code or "").split("//"))) for code in codes]
+    return [_has_part(code, _OUTCOMES) for code in codes]
+
+
+def _has_part(code: str | None, parts: frozenset[str]) -> bool:
+    return not parts.isdisjoint(_plain(part) for part in str(code or "").split("//"))
 
 
 def _plain(part: str) -> str:

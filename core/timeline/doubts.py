@@ -8,11 +8,12 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
+from core.timeline.cut import deaths
 from core.timeline.dates import LIKE_DATE
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
 
-BIRTH, DEATH = "MEDS_BIRTH", "MEDS_DEATH"
+BIRTH = "MEDS_BIRTH"
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
 """A long number as spreadsheets, and programs that take it for a measured one, write it."""
 _LIKE_DATED_CODE = re.compile(
@@ -78,12 +79,13 @@ def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
         notes.append("By the date of birth, the patient was older than 120 years at the prediction time.")
     if len(born) and (early := int((events["time"] < born.min().normalize()).sum())):
         notes.append(f"Before the date of birth: {count_of(early, 'event')}.")
-    died = events.loc[events["code"] == DEATH, "time"].dropna()
+    named = events["code"].unique()
+    died = events.loc[events["code"].isin(named[deaths(named)]), "time"]
     if not len(died):
         return
-    if died.min() < cut:
-        notes.append("The record says that the patient died before the prediction time.")
-    if late := int((events["time"] > died.max().normalize() + pd.Timedelta(days=1)).sum()):
+    notes.append("The record says that the patient had died by the prediction time.")
+    last = died.dt.normalize().max()
+    if late := int((events["time"] > last + pd.Timedelta(days=1)).sum()):
         notes.append(f"After the recorded death: {count_of(late, 'event')}.")
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, ROLES, Role, plain_name, plain_texts, refuse_unsure_dates
+from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, Role, plain_name, plain_texts, refuse_unsure_dates
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
@@ -235,7 +235,7 @@ def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
 
 
 def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[str]:
-    doubts = [f"No column was found for {ROLES[role]}." for role in REQUIRED if role not in guesses]
+    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in REQUIRED if role not in guesses]
     if "subject_id" not in guesses:
         doubts.append("No column names the patient; all rows would count as one patient's.")
     dated = [column.name for column in columns if column.shape in ("date", "date and time")]

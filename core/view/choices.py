@@ -17,6 +17,17 @@ FUSION_ORDER = (
     "ehr_only",
 )
 
+FUSION_WORDS = {
+    "cross_attention": "CT and record each look at the other for what matters.",
+    "co_attention_ehr_guided": "the record decides where to look in the CT.",
+    "co_attention_image_guided": "the CT decides where to look in the record.",
+    "contrastive": "CT and record were first taught to agree about a patient, then put side by side.",
+    "concat": "summaries of CT and record side by side.",
+    "image_only": "the record is not read.",
+    "ehr_only": "the CT is not read, so there is no saliency.",
+}
+"""How each model puts CT and record (EHR) together, in a line."""
+
 METHOD_WORDS = {
     "gradcam": "how strongly the encoder's features respond in each cell of a slice (activation), times how much the "
     "risk changes with that response (gradient). Quick; the default.",

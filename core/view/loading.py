@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from core.load import SeriesSummary
+from core.load.words import count_of
 from core.privacy import Finding
 from core.records import CtStudy
 from core.timeline.mapping import ColumnFound
@@ -47,6 +48,8 @@ def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
 
     >>> series_words(SeriesSummary("k", "Thorax", "CT", 64, (512, 512, 64), (0.7, 0.7, 5.0), "B40f"))
     '64 slices, 0.7 × 0.7 × 5 mm, kernel B40f'
+    >>> series_words(SeriesSummary("k", "Thorax", "CT", 1, (512, 512, 1), None, ""))
+    '1 slice, spacing in doubt, kernel not stated'
     """
     spacing_mm, slices = (item.spacing_mm, item.slices) if made is None else (made.spacing_mm, made.shape[2])
     spacing = "spacing in doubt"
@@ -54,7 +57,7 @@ def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
         spacing = " × ".join(f"{mm:.2g}" for mm in spacing_mm) + " mm"
     kernel = f"kernel {item.kernel}" if item.kernel else "kernel not stated"
     from_files = "" if slices == item.slices else f" from {item.slices:,} images"
-    return f"{slices:,} slices{from_files}, {spacing}, {kernel}"
+    return f"{count_of(slices, 'slice')}{from_files}, {spacing}, {kernel}"
 
 
 def series_html(item: SeriesSummary, number: int, studies: int, made: CtStudy | None = None) -> str:

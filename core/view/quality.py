@@ -29,8 +29,9 @@ def quality_html(report: QualityReport) -> str:
     rows = "".join(_row(factor) for factor in report.worst_first)
     return (
         f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(summary_words(report))}</span>'
-        f'{shown}</summary><div class="q-all"><table><thead><tr><th>Verdict</th><th>Factor</th><th>Found</th>'
-        f"<th>Compared with</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+        f'{shown}</summary><div class="q-all" role="region" tabindex="0" aria-label="Quality checks">'
+        "<table><thead><tr><th>Verdict</th><th>Factor</th><th>Found</th><th>Compared with</th><th>Why</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div></details>"
     )
 
 

@@ -55,31 +55,32 @@ def timeline_figure(
     span_days: float,
     later_events: int = 0,
     selected: Collection[int] = (),
-    has_ct: bool = False,
+    ct: str = "",
     label_day: LABEL_DAYS = day_words,
     ink: str = INK_ON_LIGHT,
 ) -> go.Figure:
     """Lanes of marks over the last `span_days`; a line at the prediction time, the hidden future greyed out.
 
+    ct: what the mark of the CT on day 0 is called, "" where there is none.
     customdata of each mark: its event ids, joined by commas, so that a click finds the raw events.
     """
     shown = rows[rows["day"] >= -span_days]
     marks = marks_of(shown, span_days, measure)
-    lanes = [lane for lane in KINDS if (rows["lane"] == lane).any() or (lane == "imaging" and has_ct)]
+    lanes = [lane for lane in KINDS if (rows["lane"] == lane).any() or (lane == "imaging" and ct)]
     figure = go.Figure()
     _add_future(figure, span_days, later_events, len(lanes))
     _add_rings(figure, marks, lanes, selected)
     for name, kept, fill, symbol in _styles(marks, measure):
         _add_marks(figure, marks[kept], lanes, name, fill, symbol, label_day)
-    if has_ct and "imaging" in lanes:
+    if ct and "imaging" in lanes:
         marker = {"size": 13, "symbol": "diamond", "color": IMAGE, "line": {"width": 1, "color": "#ffffff"}}
         figure.add_scatter(
             x=[0],
             y=[lanes.index("imaging")],
             mode="markers",
             marker=marker,
-            name="CT shown above",
-            hovertemplate="CT shown above<extra></extra>",
+            name=ct,
+            hovertemplate=f"{ct}<extra></extra>",
             customdata=[""],
         )
     figure.update_layout(**_layout(lanes, span_days))

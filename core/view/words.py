@@ -109,9 +109,10 @@ def _listed(text: str, mark: str) -> str:
     return f"{escape(head + mark)}<ul>{lines}</ul>"
 
 
-def error_html(error: UserFacingError, choice: str = "") -> str:
-    """An error as found, expected, next step; choice: what can be chosen below it, said before that step."""
-    step = f"{choice}, or {error.next_step[:1].lower()}{error.next_step[1:]}" if choice else error.next_step
+def error_html(error: UserFacingError, choice: str = "", *, instead: str = "") -> str:
+    """An error as found, expected, next step; choice: what can be chosen below it, said before that step; instead: the
+    next step where the page itself offers it."""
+    step = f"{choice}, or {error.next_step[:1].lower()}{error.next_step[1:]}" if choice else instead or error.next_step
     return (
         f'<div class="notes">{_note("warning", error.found)}'
         f'<div class="note"><span></span><span><b>Expected:</b> {escape(error.expected)}</span></div>'
@@ -124,6 +125,14 @@ def empty_html(kind: str, title: str, lines: Sequence[str]) -> str:
     that part's height, or quiet, without a frame."""
     body = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return f'<div class="empty {kind}" role="status"><div><p><b>{escape(title)}</b></p>{body}</div></div>'
+
+
+def scroll_html(body: str, name: str, most_px: int) -> str:
+    """`body` in a frame of at most this height, which scrolls by pointer and by keyboard; name: what it holds."""
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(name)}" style="max-height: {most_px}px">'
+        f"{body}</div>"
+    )
 
 
 def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:

@@ -6,27 +6,28 @@ import streamlit as st
 
 from core.intake import Intake
 from core.timeline import MappingQuestion
-from core.timeline.columns import ROLES, WAYS
+from core.timeline.columns import ROLE_TITLES, ROLES, WAYS
 from core.timeline.mapping import REQUIRED
 from core.view.loading import columns_html, facts_html
+from core.view.words import scroll_html
 
+NEXT = "Say below what the columns mean and how they are written, then read the table."
 _ASKED = {"dates": "Dates are written", "decimals": "Decimal sign"}
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
     """Columns with masked samples, one choice a role, and a button to read the table so."""
     st.html("<p><b>Say what the columns mean.</b> Samples are masked: digits as 9, letters as a.</p>")
-    with st.container(height=190, key="columns"):
-        st.html(columns_html(question.columns))
+    st.html(scroll_html(columns_html(question.columns), "Columns of the table", 235))
     if question.doubts:
         st.html(facts_html(question.doubts))
     names = [column.name for column in question.columns]
     chosen: dict[str, str] = {}
-    places = st.columns(3)
-    for number, (role, meaning) in enumerate(ROLES.items()):
+    places = [place for _ in range(0, len(ROLES), 3) for place in st.columns(3)]  # Tab goes row by row
+    for place, (role, meaning) in zip(places, ROLES.items(), strict=True):
         guess = question.guesses.get(role)
-        picked = places[number % 3].selectbox(
-            f"{role} (needed)" if role in REQUIRED else role,
+        picked = place.selectbox(
+            f"{ROLE_TITLES[role]} (needed)" if role in REQUIRED else ROLE_TITLES[role],
             names,
             index=names.index(guess.column) if guess else None,
             placeholder="none",

@@ -13,7 +13,7 @@ from core.intake import Case
 from core.records import CaseReview, Timeline
 from core.view.lanes import before_words, day_words, found, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
-from core.view.words import empty_html, events_html, raw_event_html
+from core.view.words import empty_html, events_html, raw_event_html, scroll_html
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
 MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
@@ -21,6 +21,8 @@ PLOT = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
+CT_SHOWN, CT_UNDATED = "CT shown above", "CT shown above, taken as of day 0"
+NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
 LIST, MOST_LISTED = "event_list", 400
 
 
@@ -31,7 +33,7 @@ def draw(case: Case, review: CaseReview | None) -> None:
     if timeline is None:
         lines = (
             "Models that read a record were trained to answer without one and will note that it is missing.",
-            "Add one with \u201cLoad your own\u201d.",
+            "To add one, load CT and record together with \u201cLoad your own\u201d.",
         )
         st.html(empty_html("lanes", "This case has no record", lines))
         return
@@ -79,7 +81,8 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
         st.toggle(
             "Dates",
             key="show_dates",
-            help="Calendar dates instead of days; off keeps the view free of dates",
+            help="Calendar dates in the list, at the marks and in the event read; the axis stays in days. "
+            "Off keeps the view free of dates.",
             persist_state="session",
         )
     shown = found(rows, query or "")
@@ -101,7 +104,7 @@ def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
     """The strongest events as pills; picking one selects its mark."""
     top = strongest(rows, measure)
     if top.empty:
-        st.caption("This model gives no weight to single events.")
+        st.caption(NONE_WEIGHED)
         return
     names = {row["event_id"]: _short_name(row, measure) for row in top.to_dict("records")}
     key = f"strong_{measure}"
@@ -154,7 +157,7 @@ def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, meas
         span_days=max([span, *-rows.loc[reach, "day"]]),
         later_events=timeline.later_event_count,
         selected=selected,
-        has_ct=case.study is not None,
+        ct="" if case.study is None else CT_UNDATED if case.fabricated else CT_SHOWN,
         label_day=_day_label(timeline),
         ink=session.ink(),
     )
@@ -207,8 +210,8 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         st.html(raw_event_html(row, label(float(row["day"]))))
     else:
         shown = chosen.head(MAX_RAW_ROWS)
-        with st.container(height=190, key="raw_events"):
-            st.html(events_html(shown, [str(label(float(day))) for day in shown["day"]]))
+        days = [str(label(float(day))) for day in shown["day"]]
+        st.html(scroll_html(events_html(shown, days), "Selected events", 190))
 
 
 def _trends(rows: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from core import session
 from core.intake import Intake
 from core.load.words import count_of
 from core.view.loading import findings_html
-from core.view.words import error_html
+from core.view.words import error_html, scroll_html
 
 
 def draw(read: Intake) -> None:
@@ -30,8 +30,7 @@ def draw(read: Intake) -> None:
     words = count_of(len(found), "place")
     if read.decided:
         st.caption(f"{words} found; the case is opened without what was found, and may be exported.")
-    with st.container(height=260, key="found"):
-        st.html(findings_html(found))
+    st.html(scroll_html(findings_html(found), "Identifiers in the files", 260))
     if not read.decided:
         _decide(words)
 

@@ -12,11 +12,12 @@ from core.explain.methods import CARDS
 from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import Task
-from core.view.choices import METHOD_WORDS, ModelChoice
+from core.view.choices import FUSION_WORDS, METHOD_WORDS, ModelChoice
 from core.view.loading import facts_html
 from core.view.words import case_line, time_zero
 
 OWN = "own"
+MODELS_HELP = "\n".join(f"- **{FUSION_TITLES[name]}**: {words}" for name, words in FUSION_WORDS.items())
 METHODS_HELP = "\n".join(f"- **{CARDS[name].title}**: {words}" for name, words in METHOD_WORDS.items())
 
 
@@ -114,6 +115,7 @@ def _pick_model(place: st.delta_generator.DeltaGenerator, models: list[ModelChoi
             fusions,
             key="fusion",
             format_func=lambda name: FUSION_TITLES.get(name, name),
+            help=MODELS_HELP,
             persist_state="session",
         )
     )

@@ -16,11 +16,11 @@ from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series
 from core.load.entries import NamedBytes
 from core.load.words import count_of
 from core.view.loading import rows_html
-from core.view.words import error_html
+from core.view.words import error_html, scroll_html
 
 MOST_STUDIES = 50
-MOST_AT_ONCE, TALL = 8, 300
-"""Rows of a table that need no scrolling, and the height in pixels of one that does."""
+TALL = 300
+"""Height in pixels from which on a table scrolls."""
 HIDDEN = "••••"
 AUTHORITY = (
     "A path on the machine that runs this app; only for https with a certificate of your own authority. "
@@ -181,8 +181,7 @@ def _key(name: str, uids: Sequence[str]) -> str:
 
 def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
     """The row the reader selected; the only one where there is one."""
-    with st.container(height=TALL if len(rows) > MOST_AT_ONCE else "content"):
-        st.html(rows_html(table))
+    st.html(scroll_html(rows_html(table), "Found on the server", TALL))
     if len(rows) == 1:
         return rows[0]
     number = st.pills("Number in the table", range(1, len(rows) + 1), key=key)

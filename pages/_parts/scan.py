@@ -67,7 +67,7 @@ def _repairs(read: Intake) -> None:
 
 def leave_out(read: Intake, part: str) -> None:
     """Go on without the refused part, where there is another one."""
-    if read.scan is None or read.record is None:
+    if not read.can_go_without(part):
         return
     words = {"scan": "Go on without the CT", "record": "Go on without the record"}[part]
     st.button(words, key=f"leave_{part}", on_click=read.leave_out, args=(part,))

@@ -46,7 +46,7 @@ class Bundle:
 
     model and encoders are in evaluation mode on the CPU with gradients off; an encoder is None where the fusion does
     not read that modality. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
-    row a training patient (embedding_0.., time_to_event_days, event, risk). digest: SHA-256 of the manifest, which
+    row a training patient (`reference_table`; older bundles lack mean tokens). digest: SHA-256 of the manifest, which
     fixes every file. virtual: trained on virtual patients. Every use of model or encoders holds `lock`.
     """
 
@@ -171,7 +171,9 @@ def baseline_table(train: TokenSet) -> pd.DataFrame:
 
 
 def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.DataFrame:
-    """One row a training patient, without an identifier: embedding, outcome, risk at the longest supported horizon."""
+    """One row a training patient, without an identifier: embedding, outcome, risk at the longest supported horizon, and
+    of each input that the model reads the mean token (float16 columns image_0.. and ehr_0.., NaN without any token).
+    """
     embeddings, risks = [], []
     horizon = longest_horizon(model, task)
     with torch.no_grad():
@@ -179,7 +181,10 @@ def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.Dat
             output: ModelOutput = model(train.batch(rows))
             embeddings.append(output.embedding)
             risks.append(output.risk(horizon))
-    table = pd.DataFrame(torch.cat(embeddings).numpy()).add_prefix("embedding_")
+    inputs = {"image": train.ct, "ehr": train.ehr}
+    means = {name: inputs[name].means().numpy().astype(np.float16) for name in model.reads}
+    parts = {"embedding": torch.cat(embeddings).numpy(), **means}
+    table = pd.concat([pd.DataFrame(values).add_prefix(f"{name}_") for name, values in parts.items()], axis=1)
     outcome = {"time_to_event_days": train.times.numpy(), "event": train.events.numpy().astype(bool)}
     return table.assign(**outcome, risk=torch.cat(risks).numpy())
 

@@ -257,8 +257,17 @@ def _report(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
 ) -> QualityReport:
     known = (0.0 if encoding.ehr is None else encoding.ehr.coverage) if "ehr" in bundle.model.reads else None
-    embedding = case_embedding(output)
-    return assess(study, timeline, bundle, measured=encoding.measured, known_share=known, embedding=embedding)
+    tokens = {"image": encoding.ct, "ehr": encoding.ehr}
+    means = {name: given.values.mean(axis=0) for name in bundle.model.reads if (given := tokens[name]) is not None}
+    return assess(
+        study,
+        timeline,
+        bundle,
+        measured=encoding.measured,
+        known_share=known,
+        embedding=case_embedding(output),
+        means=means,
+    )
 
 
 def _input_notices(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ def test_baseline_and_reference_describe_the_training_patients(
     names = [name for name in bundle.reference.columns if name.startswith("embedding_")]
     assert 1 < len(names) <= 16
     np.testing.assert_allclose(bundle.reference[names], output.embedding.numpy(), atol=1e-4)
+    for name, tokens in (("image", train.ct), ("ehr", train.ehr)):
+        means = [
+            tokens.values[first:last].double().mean(0).numpy()
+            for first, last in pairwise(tokens.offsets.tolist())
+            if name in bundle.model.reads
+        ]
+        columns = [column for column in bundle.reference.columns if column.startswith(f"{name}_")]
+        np.testing.assert_allclose(bundle.reference[columns], np.array(means), atol=2e-2, rtol=2e-3)
+        assert {str(bundle.reference[column].dtype) for column in columns} == {"float16"}
     np.testing.assert_array_equal(bundle.reference["event"], train.events.numpy().astype(bool))
     assert not {"subject_id", "id", "ids"} & set(bundle.reference.columns)
 

@@ -16,7 +16,7 @@ from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.export.style import OUTSIDE_MARK, curve_marks
 from core.load import load_study
 from core.quality import Factor, QualityReport, assess, population_notice
-from core.quality.embedding import embedding_factor, nearer_share, reference_embeddings
+from core.quality.embedding import embedding_factor, input_factors, nearer_share, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import record_factors
 from core.records import CtStudy, Timeline
@@ -122,11 +122,48 @@ def test_noise_for_a_scan_is_marked_and_lies_far_from_what_a_scan_model_saw() ->
     factor = assess_case(odd, None, bundle, encode_case(odd, None, bundle))["likeness"]
     assert factor.verdict == "outside"
     assert float(factor.found.split()[0]) > 3
-    bundle = model(f"{task}/cross_attention")
-    report = assess_case(odd, record, bundle, encode_case(odd, record, bundle))
-    assert report["noise"].verdict == "outside" or report["field of view"].verdict == "outside"
-    if report["likeness"].verdict == "in":
-        assert "may still differ" in report["likeness"].reason
+    for fusion in ("image_only", "concat", "cross_attention", "co_attention_ehr_guided"):
+        bundle = model(f"{task}/{fusion}")
+        report = assess_case(odd, record, bundle, encode_case(odd, record, bundle))
+        factor = report["scan likeness"]
+        assert (factor.verdict, factor.about) == ("outside", "image")
+        assert float(factor.found.split()[0]) > 5
+        mark = population_notice(report, bundle.model.reads)
+        assert mark is not None
+        assert "scan likeness" in mark.text
+        if report["likeness"].verdict == "in":
+            assert "may still differ" in report["likeness"].reason
+        report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+        assert report["scan likeness"].verdict == "in"
+
+
+def test_an_input_that_the_model_does_not_read_is_not_compared() -> None:
+    study, record, task = demo(DEMOS[0])
+    names = {}
+    for fusion in ("image_only", "ehr_only", "concat"):
+        bundle = model(f"{task}/{fusion}")
+        report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+        names[fusion] = [factor.name for factor in report.factors if factor.name.endswith(" likeness")]
+    assert names == {
+        "image_only": ["scan likeness"],
+        "ehr_only": ["record likeness"],
+        "concat": ["scan likeness", "record likeness"],
+    }
+
+
+def test_each_input_is_compared_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 85))
+    table = pd.DataFrame(known.astype(np.float16)).add_prefix("image_")
+    table.iloc[7] = np.nan
+    on_plane, off_plane = known[20] * 0.5, known[20] * 0.5 + 3 * rng.normal(size=85)
+    factors = [input_factors({"image": case.astype(np.float32)}, table)[0] for case in (on_plane, off_plane)]
+    assert [(factor.name, factor.verdict) for factor in factors] == [
+        ("scan likeness", "in"),
+        ("scan likeness", "outside"),
+    ]
+    assert input_factors({"ehr": np.zeros(64, np.float32)}, table) == ()
+    assert input_factors({"image": np.zeros(85, np.float32)}, table[:10])[0].verdict == "unknown"
 
 
 def test_an_empty_record_has_no_length_and_no_unknown_codes() -> None:

@@ -85,6 +85,13 @@ class Ragged:
         values = self.values[index].masked_fill(~mask[..., None], 0.0)
         return values, mask, self.positions[index].masked_fill(~mask, 0.0)
 
+    def means(self) -> Tensor:
+        """(n, D): the mean token of each patient; NaN without any."""
+        lengths = self.offsets.diff()
+        owners = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+        sums = self.values.new_zeros(len(lengths), self.values.shape[1]).index_add(0, owners, self.values)
+        return sums / lengths[:, None]
+
     def to(self, device: torch.device | str) -> Ragged:
         """The same tokens on `device`."""
         return Ragged(self.values.to(device), self.positions.to(device), self.offsets.to(device))

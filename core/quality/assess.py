@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from core.bundle import Bundle
-from core.quality.embedding import embedding_factor
+from core.quality.embedding import embedding_factor, input_factors
 from core.quality.record import record_factors
 from core.quality.report import Factor, QualityReport
 from core.quality.scan import ScanMeasures, measure_scan, scan_factors
@@ -22,17 +22,20 @@ def assess(
     measured: ScanMeasures | None = None,
     known_share: float | None = None,
     embedding: FloatArray | None = None,
+    means: Mapping[str, FloatArray] | None = None,
 ) -> QualityReport:
     """Verdict on every factor that applies; blocks nothing, runs no encoder.
 
     study, timeline: either may be None. bundle: the model asked; None leaves out what only a model decides.
     measured: from `measure_scan` of the same study, measured anew where it is missing or of another study.
     known_share: share of the events that the model's vocabulary holds. embedding: float32 (d,), the case on the axes of
-    `bundle.reference`. The last two come from a review's encodings; without them their factors are left out.
+    `bundle.reference`. means: by input that the model reads ("image", "ehr") its mean token. The last three come from a
+    review's encodings; without them their factors are left out.
     """
     factors: list[Factor] = []
     if embedding is not None and bundle is not None:
         factors.append(embedding_factor(embedding, bundle.reference, _missing(study, timeline, bundle)))
+        factors += input_factors(means or {}, bundle.reference)
     if study is not None:
         if measured is None or measured.digest != study.digest:
             measured = measure_scan(study)

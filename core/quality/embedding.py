@@ -1,24 +1,29 @@
-"""Where a case lies among the training patients, by the distance of its fused encoding to its nearest neighbours."""
+"""Where a case lies among the training patients: the distance of its fused encoding, and of each input's mean token, to
+the nearest neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.spatial import cKDTree
 
 from core.quality.limits import LIMITS
 from core.quality.report import Factor
+from core.records import FloatArray
 
 NEIGHBOURS = 5
 LEAST_PATIENTS = 4 * NEIGHBOURS
 _AMONG = "what the model makes of this case lies among its training patients; what it does not look at may still differ"
-"""The fused encoding is all that is compared: a scan of nothing but noise may pass, where the record decides."""
+"""A scan of nothing but noise may pass here, where the record decides; `input_factors` look at each input."""
+_MAIN_AXES = 32
+_INPUTS: dict[str, tuple[str, Literal["image", "ehr"]]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
 
 
-def nearer_share(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> float:
+def nearer_share(embedding: FloatArray, reference: FloatArray) -> float:
     """Share of training patients (n, d) that lie nearer to their neighbours than this case (d,) does; 0 to 1.
 
     NaN with fewer than 20 training patients.
@@ -26,7 +31,7 @@ def nearer_share(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.f
     return distances(embedding, reference)[0]
 
 
-def distances(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> tuple[float, float]:
+def distances(embedding: FloatArray, reference: FloatArray) -> tuple[float, float]:
     """(`nearer_share`, distance of the case over the median distance of training patients).
 
     Distance: mean Euclidean to the 5 nearest, columns scaled by their training standard deviation; a training patient's
@@ -42,9 +47,7 @@ def distances(embedding: npt.NDArray[np.float32], reference: npt.NDArray[np.floa
     return float((own < distance).mean()), distance / max(float(np.median(own)), 1e-12)
 
 
-def embedding_factor(
-    embedding: npt.NDArray[np.float32], reference: pd.DataFrame, missing: Collection[str] = ()
-) -> Factor:
+def embedding_factor(embedding: FloatArray, reference: pd.DataFrame, missing: Collection[str] = ()) -> Factor:
     """Verdict on the distance of a case (d,) to the training patients of a bundle's reference table.
 
     missing: inputs that the model reads and this case lacks, in words; the patients it is compared with had both.
@@ -59,13 +62,50 @@ def embedding_factor(
     far = "the model saw few patients like this one in training, or none"
     if missing and verdict != "in":
         far = f"the training patients compared with had a {' and a '.join(missing)}, which this case lacks"
-    usual, edge = (f"{100 * ends[1]:g}%" for ends in (LIMITS["likeness"].usual, LIMITS["likeness"].edge))
-    compared = f"usual at most {usual} of training patients, edge at most {edge}"
     reason = _AMONG if verdict == "in" else far
-    return Factor("likeness", verdict, found, reason, "fused", compared)
+    return Factor("likeness", verdict, found, reason, "fused", _compared())
 
 
-def reference_embeddings(reference: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """Columns embedding_0, embedding_1, ... of a bundle's reference table, float32 (n, d)."""
-    names = sorted((c for c in reference.columns if c.startswith("embedding_")), key=lambda c: int(c.split("_")[1]))
-    return reference[names].to_numpy(np.float32)
+def input_factors(means: Mapping[str, FloatArray], reference: pd.DataFrame) -> tuple[Factor, ...]:
+    """Verdict on each input by itself: the distance of its mean token (D,) to those of the training patients.
+
+    means: by input, "image" or "ehr". What a fused encoding hides shows here: a scan of noise lies far off, though the
+    record decides. An input whose mean tokens the reference table lacks is left out.
+    """
+    known = {name: reference_embeddings(reference, name) for name in means}
+    return tuple(_input_factor(name, mean, known[name]) for name, mean in means.items() if known[name].size)
+
+
+def _input_factor(name: str, mean: FloatArray, known: FloatArray) -> Factor:
+    word, about = _INPUTS[name]
+    title = f"{word} likeness"
+    share, times = distances(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))
+    verdict = LIMITS["likeness"].judge(share)
+    if verdict == "unknown":
+        return Factor(title, verdict, "too few training patients", f"{LEAST_PATIENTS} are needed to compare", about)
+    part = f"{min(100 * share, 99.9):.3g}% of training patients"
+    found = f"{times:.2g} times the usual distance, farther from its nearest neighbours than {part} are from theirs"
+    seen = "lies among those" if verdict == "in" else "is unlike nearly all" if verdict == "edge" else "is unlike those"
+    return Factor(title, verdict, found, f"to the encoder this {word} {seen} of training", about, _compared())
+
+
+def _on_main_axes(mean: FloatArray, known: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A case (D,) and training patients (n, D) on at most 32 principal axes of the latter's standardised columns."""
+    if len(known) < LEAST_PATIENTS:
+        return mean, known
+    spread = known.std(axis=0)
+    scale = np.where(spread > 1e-6 * max(float(spread.max()), 1e-12), spread, np.inf)
+    standard = (known - known.mean(axis=0)) / scale
+    axes = np.linalg.svd(standard, full_matrices=False)[2][:_MAIN_AXES].T
+    return ((mean - known.mean(axis=0)) / scale) @ axes, standard @ axes
+
+
+def _compared() -> str:
+    usual, edge = (f"{100 * ends[1]:g}%" for ends in (LIMITS["likeness"].usual, LIMITS["likeness"].edge))
+    return f"usual at most {usual} of training patients, edge at most {edge}"
+
+
+def reference_embeddings(reference: pd.DataFrame, name: str = "embedding") -> FloatArray:
+    """Columns <name>_0, <name>_1, ... of a bundle's reference table, float32 (n, d); d is 0 where there are none."""
+    numbers = sorted(int(found[1]) for c in reference.columns if (found := re.fullmatch(rf"{name}_(\d+)", str(c))))
+    return reference[[f"{name}_{number}" for number in numbers]].to_numpy(np.float32)

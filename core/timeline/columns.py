@@ -73,26 +73,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """Field -> column names that mean it (compared without case, spaces and points as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
-LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
-"""What looks like a number, limits and commas included; what is read as one is narrower."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?([eE][+-]?\d+)?")
-_MINUS = re.compile(r"^\u2212(?=[\d.,])")
-_NO_BREAK = "\u00a0\u2009\u202f"
-_GROUPED = {
-    None: re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
-    "comma": re.compile(
-        rf"[+-]?(?:[1-9]\d{{0,2}}(?:[. '\u2019{_NO_BREAK}]\d{{3}})+|\d*)(?:,\d+)?(?<=\d)(?:[eE][+-]?\d+)?"
-    ),
-    "point": re.compile(rf"[+-]?[1-9]\d{{0,2}}(?:[, '\u2019{_NO_BREAK}]\d{{3}})+(?:\.\d+)?"),
-}
-"""Numbers that are read under a decimal sign (None: not answered), besides plain ones."""
-_BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
-_PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?")
-_WITH_UNIT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*([^\d\s.,:/+-].*)")
-_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
-_NO_RESULT = _MISSING - {"none"}
-"""What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
 """What stands for an absent time or value."""
 _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")

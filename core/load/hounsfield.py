@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.limits import workers
+from core.load.turning import write_turned
 
 AIR_HU = -1024
 PADDING_BELOW_HU = -1500
@@ -60,7 +61,7 @@ def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) ->
             "Hounsfield units between -32768 and 32767",
             "Check the rescale tags.",
         )
-    np.copyto(out, _rescaled(stored, slope, intercept), casting="unsafe")
+    write_turned(_rescaled(stored, slope, intercept), out)
     low, high = sorted(int(end) for end in _rescaled(ends, slope, intercept))
     return low, high
 
@@ -69,6 +70,8 @@ def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
     """Whole HU of values whose HU fit int16. Not into the volume: its axes are often reversed, and calculating into it
     takes longer than copying."""
     if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
+        if stored.dtype.itemsize == 2 and stored.dtype.isnative:  # sums that fit int16 are the same bits, signed or not
+            return np.add(stored.view(np.int16), np.int16(int(intercept)))
         wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
         return np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe")
     if stored.dtype.itemsize > 4:

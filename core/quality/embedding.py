@@ -20,7 +20,8 @@ LEAST_PATIENTS = 4 * NEIGHBOURS
 _AMONG = "what the model makes of this case lies among its training patients; what it does not look at may still differ"
 """A scan of nothing but noise may pass here, where the record decides; `input_factors` look at each input."""
 _MAIN_AXES = 32
-_INPUTS: dict[str, tuple[str, Literal["image", "ehr"]]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
+About = Literal["image", "ehr", "fused"]
+_INPUTS: dict[str, tuple[str, About]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
 
 
 def nearer_share(embedding: FloatArray, reference: FloatArray) -> float:
@@ -52,18 +53,11 @@ def embedding_factor(embedding: FloatArray, reference: pd.DataFrame, missing: Co
 
     missing: inputs that the model reads and this case lacks, in words; the patients it is compared with had both.
     """
-    share, times = distances(embedding, reference_embeddings(reference))
-    verdict = LIMITS["likeness"].judge(share)
-    if verdict == "unknown":
-        needed = f"{LEAST_PATIENTS} are needed to compare"
-        return Factor("likeness", verdict, "too few training patients", needed, "fused")
-    part = f"{min(100 * share, 99.9):.3g}% of training patients"
-    found = f"{times:.2g} times the usual distance, farther from its nearest neighbours than {part} are from theirs"
     far = "the model saw few patients like this one in training, or none"
-    if missing and verdict != "in":
+    if missing:
         far = f"the training patients compared with had a {' and a '.join(missing)}, which this case lacks"
-    reason = _AMONG if verdict == "in" else far
-    return Factor("likeness", verdict, found, reason, "fused", _compared())
+    placed = distances(embedding, reference_embeddings(reference))
+    return _factor("likeness", "fused", placed, {"in": _AMONG, "edge": far, "outside": far})
 
 
 def input_factors(means: Mapping[str, FloatArray], reference: pd.DataFrame) -> tuple[Factor, ...]:
@@ -78,15 +72,24 @@ def input_factors(means: Mapping[str, FloatArray], reference: pd.DataFrame) -> t
 
 def _input_factor(name: str, mean: FloatArray, known: FloatArray) -> Factor:
     word, about = _INPUTS[name]
-    title = f"{word} likeness"
-    share, times = distances(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))
-    verdict = LIMITS["likeness"].judge(share)
+    seen = {"in": "lies among those", "edge": "is unlike nearly all", "outside": "is unlike those"}
+    reasons = {verdict: f"to the encoder this {word} {place} of training" for verdict, place in seen.items()}
+    placed = distances(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))
+    return _factor(f"{word} likeness", about, placed, reasons)
+
+
+def _factor(name: str, about: About, placed: tuple[float, float], reasons: Mapping[str, str]) -> Factor:
+    """The verdict on what `distances` gave, with the reason for it."""
+    share, times = placed
+    limit = LIMITS["likeness"]
+    verdict = limit.judge(share)
     if verdict == "unknown":
-        return Factor(title, verdict, "too few training patients", f"{LEAST_PATIENTS} are needed to compare", about)
+        return Factor(name, verdict, "too few training patients", f"{LEAST_PATIENTS} are needed to compare", about)
     part = f"{min(100 * share, 99.9):.3g}% of training patients"
     found = f"{times:.2g} times the usual distance, farther from its nearest neighbours than {part} are from theirs"
-    seen = "lies among those" if verdict == "in" else "is unlike nearly all" if verdict == "edge" else "is unlike those"
-    return Factor(title, verdict, found, f"to the encoder this {word} {seen} of training", about, _compared())
+    usual, edge = (f"{100 * most:g}%" for _, most in (limit.usual, limit.edge))
+    compared = f"usual at most {usual} of training patients, edge at most {edge}"
+    return Factor(name, verdict, found, reasons[verdict], about, compared)
 
 
 def _on_main_axes(mean: FloatArray, known: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,11 +101,6 @@ def _on_main_axes(mean: FloatArray, known: FloatArray) -> tuple[FloatArray, Floa
     standard = (known - known.mean(axis=0)) / scale
     axes = np.linalg.svd(standard, full_matrices=False)[2][:_MAIN_AXES].T
     return ((mean - known.mean(axis=0)) / scale) @ axes, standard @ axes
-
-
-def _compared() -> str:
-    usual, edge = (f"{100 * ends[1]:g}%" for ends in (LIMITS["likeness"].usual, LIMITS["likeness"].edge))
-    return f"usual at most {usual} of training patients, edge at most {edge}"
 
 
 def reference_embeddings(reference: pd.DataFrame, name: str = "embedding") -> FloatArray:

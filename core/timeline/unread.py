@@ -128,27 +128,23 @@ def unread_patient() -> UserFacingError:
 
 def unread_clock() -> UserFacingError:
     """The refusal for times of day that seem to stand in a column whose name is not known."""
-    return UserFacingError(
-        "The times of day seem to stand in a column whose name is not recognised, beside the dates.",
-        "date and time in one column, or in two called date and time",
-        "Rename it, or map the columns where the Load page asks.",
-    )
+    return _unread("times of day", "date and time in one column, or in two called date and time", ", beside the dates")
 
 
 def unread_units() -> UserFacingError:
     """The refusal for units that seem to stand in a column whose name is not known."""
-    return UserFacingError(
-        "The units seem to stand in a column whose name is not recognised.",
-        "units in a column called unit",
-        "Rename it, or map the columns where the Load page asks.",
-    )
+    return _unread("units", "units in a column called unit")
 
 
 def unread_values() -> UserFacingError:
     """The refusal for values that seem to stand in a column whose name is not known."""
+    return _unread("numbers", "values in a column called numeric_value or value")
+
+
+def _unread(what: str, expected: str, where: str = "") -> UserFacingError:
     return UserFacingError(
-        "The numbers seem to stand in a column whose name is not recognised.",
-        "values in a column called numeric_value or value",
+        f"The {what} seem to stand in a column whose name is not recognised{where}.",
+        expected,
         "Rename it, or map the columns where the Load page asks.",
     )
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
@@ -54,11 +55,13 @@ def digest_volume(voxels: np.ndarray, affine: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class AcquisitionFacts:
-    """What the file says of how the scan was taken; numbers and codes only, None or "" where it says nothing.
+    """What the file says of how and when the scan was taken, and of whom; None or "" where it says nothing.
 
     tube_voltage_kv: peak kilovoltage. kernel: reconstruction kernel, a known name only. contrast_agent: whether the
     file names one; False only where it says that there was none. thickness_mm: nominal slice thickness. slice_axis: the
     axis (0, 1, 2 of the volume) along which slices follow each other in the file.
+    taken: date and time of the acquisition, shown only as days from day 0 of a record. dates_shifted: by the file, its
+    dates were changed when it was de-identified. sex, age_years (at most 90): of the patient, at the acquisition.
     """
 
     tube_voltage_kv: float | None = None
@@ -66,6 +69,10 @@ class AcquisitionFacts:
     contrast_agent: bool | None = None
     thickness_mm: float | None = None
     slice_axis: int = 2
+    taken: datetime | None = field(default=None, repr=False)
+    dates_shifted: bool = False
+    sex: Literal["F", "M"] | None = field(default=None, repr=False)
+    age_years: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

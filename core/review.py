@@ -23,7 +23,7 @@ from core.explain.saliency import NOT_CONVERGED, slice_saliency, study_saliency
 from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
-from core.quality import QualityReport, ScanMeasures, assess, measure_scan, population_notice
+from core.quality import QualityReport, ScanMeasures, assess, measure_scan, pair_notices, population_notice
 from core.records import (
     Attribution,
     CaseReview,
@@ -290,23 +290,6 @@ def _input_notices(
         text = "There is no record; the model was trained to answer without one too."
         notices.append(Notice("missing_timeline", "caution", text))
     return notices
-
-
-def pair_notices(study: CtStudy | None, timeline: Timeline | None, put_together: bool) -> list[Notice]:
-    """Doubt that scan and record are of one patient, in one sentence: what is known before what may be."""
-    if study is None or timeline is None:
-        return []
-    if (study.origin == "virtual") != (timeline.origin == "virtual"):
-        text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
-    elif put_together:
-        text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
-    else:
-        return []
-    return [Notice("fabricated_pair", "warning", text)]
-
-
-def _origin(part: CtStudy | Timeline) -> str:
-    return {"real": "of a real patient", "virtual": "of a virtual patient", "unknown": "of unknown origin"}[part.origin]
 
 
 def _check(study: CtStudy | None, timeline: Timeline | None, explain: str | None) -> None:

@@ -16,9 +16,8 @@ from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
-from core.quality import Factor, QualityReport
+from core.quality import Factor, QualityReport, pair_notices
 from core.records import CaseReview
-from core.review import pair_notices
 from pages._parts import result
 
 ROOT = Path(__file__).resolve().parents[1]

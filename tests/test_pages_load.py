@@ -494,3 +494,16 @@ def everything(app: AppTest) -> str:
     """All text that a page sends: markup, charts, labels."""
     drawn = [*app.get("plotly_chart"), *app.markdown, *app.caption]
     return " ".join(str(item.proto) for item in drawn) + html(app)
+
+
+def test_day_0_can_be_set_to_the_scan(world, tmp_path):
+    ct = files.written(tmp_path / "ct", files.series(edit=files.patient("DOE^JANE", "A1", AcquisitionDate="20200302")))
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv())
+    app = read(load_page(), ct, record)
+    assert app.datetime_input(key="day_zero").value is None
+    assert app.button(key="scan_day").label == "Scan taken 1 day after day 0: set day 0 to it"
+    app.button(key="scan_day").click()
+    settled(app)
+    assert app.datetime_input(key="day_zero").value == datetime(2020, 3, 2)
+    assert "scan_day" not in keys(app), "it is"

@@ -33,8 +33,9 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Key of everything computed from this case."""
-        return f"{self.study.digest if self.study else '-'}|{self.timeline.digest if self.timeline else '-'}"
+        """Key of everything computed from this case, in this process."""
+        scan = f"{self.study.digest}-{hash(self.study.facts):x}" if self.study else "-"
+        return f"{scan}|{self.timeline.digest if self.timeline else '-'}"
 
 
 def read_demo(folder: Path, card: Mapping[str, Any]) -> Case:

@@ -15,7 +15,7 @@ from core.intake.strip import strip
 from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
 from core.load.entries import Source
 from core.privacy import Finding
-from core.quality import QualityReport, assess
+from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
 
@@ -107,6 +107,13 @@ class Intake:
     def quality(self) -> QualityReport | None:
         """Verdicts on what was read, for no model in particular."""
         return cast("QualityReport | None", self._result("quality"))
+
+    @property
+    def scan_day(self) -> int | None:
+        """Days from day 0 to the scan, where both are known by dates that nobody shifted."""
+        if self.study is None or self.timeline is None or self.study.facts.dates_shifted:
+            return None
+        return scan_day(self.study.facts, self.timeline)
 
     @property
     def offered_repairs(self) -> tuple[Repair, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from core.load.dicom_person import dates_shifted, stated_age, stated_day, stated_sex
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.dicom_values import TAGS, Values, Vector, positive, sortable
 from core.load.digests import PROTOCOL, RECONSTRUCTION, REMARKS, digest_text, digests, identity
@@ -50,7 +51,8 @@ class ImageHeader:
     identity: digests of name, id, birth date and sex of the patient, for telling patients apart only.
     protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
     stack: which of several stacks of an enhanced file the frame belongs to.
-    taken, made, created: times of the acquisition, of the contents and of the file as written.
+    day: date of the acquisition; taken, made, created: times of it, of the contents and of the file; all as written.
+    sex, age_years, dates_shifted: see `core.load.dicom_person`.
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
@@ -95,8 +97,12 @@ class ImageHeader:
     virtual: bool
     identity: tuple[str, ...]
     protocol: tuple[str, ...]
+    sex: Literal["F", "M"] | None
+    age_years: float | None
+    dates_shifted: bool
     cardiac_phase: str
     stack: str
+    day: str
     taken: str
     made: str
     created: str
@@ -210,7 +216,8 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         virtual="virtual patient" in description.lower(), identity=identity(values),
         protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), stack="", part=_part(values),
-        remarks=digests(values, REMARKS),
+        remarks=digests(values, REMARKS), day=stated_day(values), dates_shifted=dates_shifted(values),
+        sex=stated_sex(values), age_years=stated_age(values),
         volumetric=values.text("VolumetricProperties").upper(),
         has_modality_table=values.has("ModalityLUTSequence"), **_own(values),
     )  # fmt: skip

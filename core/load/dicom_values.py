@@ -24,6 +24,8 @@ TAGS: Mapping[str, int] = {
     "ReconstructionDiameter": 0x00181100, "FilterType": 0x00181160, "SeriesNumber": 0x00200011,
     "SOPClassUID": 0x00080016, "SOPInstanceUID": 0x00080018, "Modality": 0x00080060,
     "Manufacturer": 0x00080070, "SeriesDescription": 0x0008103E, "BodyPartExamined": 0x00180015,
+    "AcquisitionDate": 0x00080022, "ContentDate": 0x00080023, "SeriesDate": 0x00080021, "PatientAge": 0x00101010,
+    "LongitudinalTemporalInformationModified": 0x00280303,
     "PatientName": 0x00100010, "PatientID": 0x00100020, "PatientBirthDate": 0x00100030, "PatientSex": 0x00100040,
     "VolumetricProperties": 0x00089206, "VolumeBasedCalculationTechnique": 0x00089207,
     "PatientPosition": 0x00185100, "SliceThickness": 0x00180050,

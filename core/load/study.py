@@ -14,6 +14,7 @@ from core.errors import UserFacingError
 from core.load.contents import Contents, choose_series, not_followed, refuse_flat, sort_entries
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_header import ImageHeader
+from core.load.dicom_person import time_taken
 from core.load.dicom_pixels import read_stack, rescale_notes
 from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
@@ -153,11 +154,23 @@ def _load_dicom(
         voxels, ends = read()
         continuity = partial(check, voxels, axes.order.index(2))
     notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
-    facts = AcquisitionFacts(
-        first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm, axes.order.index(2)
-    )
+    facts = _facts(first, axes.order.index(2))
     virtual = any(image.virtual for image in stack.images)
     return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity)
+
+
+def _facts(image: ImageHeader, slice_axis: int) -> AcquisitionFacts:
+    return AcquisitionFacts(
+        tube_voltage_kv=image.tube_voltage_kv,
+        kernel=image.kernel,
+        contrast_agent=image.contrast_agent,
+        thickness_mm=image.thickness_mm,
+        slice_axis=slice_axis,
+        taken=time_taken(image.day, image.taken),
+        dates_shifted=image.dates_shifted,
+        sex=image.sex,
+        age_years=image.age_years,
+    )
 
 
 def _regridded(

@@ -7,7 +7,18 @@
 from __future__ import annotations
 
 from core.quality.assess import assess, population_notice
+from core.quality.pair import pair_notices, scan_day
 from core.quality.report import Factor, QualityReport, Verdict
 from core.quality.scan import ScanMeasures, measure_scan
 
-__all__ = ["Factor", "QualityReport", "ScanMeasures", "Verdict", "assess", "measure_scan", "population_notice"]
+__all__ = [
+    "Factor",
+    "QualityReport",
+    "ScanMeasures",
+    "Verdict",
+    "assess",
+    "measure_scan",
+    "pair_notices",
+    "population_notice",
+    "scan_day",
+]

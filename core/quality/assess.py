@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from core.bundle import Bundle
 from core.quality.embedding import embedding_factor, input_factors
+from core.quality.pair import pair_factors
 from core.quality.record import record_factors
 from core.quality.report import Factor, QualityReport
 from core.quality.scan import ScanMeasures, measure_scan, scan_factors
@@ -36,6 +37,8 @@ def assess(
     if embedding is not None and bundle is not None:
         factors.append(embedding_factor(embedding, bundle.reference, _missing(study, timeline, bundle)))
         factors += input_factors(means or {}, bundle.reference)
+    if study is not None and timeline is not None:
+        factors += pair_factors(study, timeline)
     if study is not None:
         if measured is None or measured.digest != study.digest:
             measured = measure_scan(study)

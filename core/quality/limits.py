@@ -106,6 +106,8 @@ LIMITS: dict[str, Limit] = {
     "likeness": Limit(
         (0, 0.95), (0, 0.995), "share of training patients whose own neighbours are nearer: by definition 5% lie beyond"
     ),
+    "scan_day": Limit((-1, 1), (-7, 1), "tasks count from the CT; what is acute changes within a week"),
+    "years_apart": Limit((0, 2), (0, 5), "ages are whole years, and a birth date may be its year alone"),
     "known_codes": Limit((0.8, 1), (0.5, 1), "share of events whose code has a place in the model's vocabulary"),
 }
 

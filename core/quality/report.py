@@ -17,14 +17,15 @@ class Factor:
     name: what is checked. verdict: in (like training), edge (unusual), outside (not comparable), unknown (cannot be
     judged). found: what was measured or read, with unit. reason: a clause that says why the verdict is what it is.
     limit: what the number was compared with, with unit; "" where no number decides.
-    about: "image", "ehr" or "fused"; a factor about an input that a model does not read does not mark its prediction.
+    about: "image", "ehr", "fused", or "pair" (scan and record held against each other); a factor about an input that a
+    model does not read does not mark its prediction, and one about the pair marks it in words of its own.
     """
 
     name: str
     verdict: Verdict
     found: str
     reason: str
-    about: Literal["image", "ehr", "fused"] = "image"
+    about: Literal["image", "ehr", "fused", "pair"] = "image"
     limit: str = ""
 
     @property

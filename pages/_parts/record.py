@@ -11,6 +11,7 @@ import streamlit as st
 from core import session
 from core.intake import Intake
 from core.load.words import count_of
+from core.quality.pair import day_words
 from core.view.loading import facts_html
 from core.view.words import error_html
 from core.words import span_words
@@ -70,6 +71,25 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
             key="day_zero",
             on_change=changed,
         )
+        _offer_scan_day(read)
+
+
+def _offer_scan_day(read: Intake) -> None:
+    """Day 0 as the tasks count it, from the scan, where its date says that it was taken on another day."""
+    taken = read.study.facts.taken if read.study else None
+    if taken is None or not read.scan_day:
+        return
+
+    def choose() -> None:
+        st.session_state["day_zero"] = taken
+        read.choose_record(read.subject, pd.Timestamp(taken), read.columns)
+
+    st.button(
+        f"Scan taken {day_words(read.scan_day)}: set day 0 to it",
+        key="scan_day",
+        on_click=choose,
+        icon=":material/event:",
+    )
 
 
 def subject_words(subjects: pd.DataFrame) -> dict[int, str]:

@@ -1,0 +1,121 @@
+"""Scan and record held against each other: taken on day 0, and of one person, as far as both say."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from core.quality.limits import LIMITS
+from core.quality.report import Factor, Verdict
+from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
+from core.words import span_words
+
+DAY, PERSON = "day of the scan", "one person"
+_OLDEST_YEARS = 90.0
+_SEX = {"F": "woman", "M": "man", None: "person"}
+
+
+def pair_factors(study: CtStudy, timeline: Timeline) -> tuple[Factor, ...]:
+    """Whether the scan was taken on day 0, and whether sex and age, where both state them, are of one person.
+
+    Virtual patients lived on no day, and are not judged.
+    """
+    if "virtual" in (study.origin, timeline.origin):
+        return ()
+    days = scan_day(study.facts, timeline)
+    return (_day(days, study.facts.dates_shifted), *_person(study.facts, timeline, days))
+
+
+def pair_notices(study: CtStudy | None, timeline: Timeline | None, put_together: bool) -> list[Notice]:
+    """Doubt that scan and record are of one patient, in one sentence, what is known before what may be; and of one day.
+
+    put_together: they come from two sources.
+    """
+    if study is None or timeline is None:
+        return []
+    factors = {factor.name: factor for factor in pair_factors(study, timeline)}
+    return [*_person_notices(study, timeline, put_together, factors.get(PERSON)), *_day_notices(factors.get(DAY))]
+
+
+def scan_day(facts: AcquisitionFacts, timeline: Timeline) -> int | None:
+    """Calendar days from day 0 of the record to that on which the scan was taken; None where its file says no date."""
+    if facts.taken is None:
+        return None
+    return int((pd.Timestamp(facts.taken).normalize() - timeline.prediction_time.normalize()).days)
+
+
+def day_words(days: int) -> str:
+    """A day counted from day 0, in words.
+
+    >>> day_words(0), day_words(-1), day_words(800)
+    ('on day 0', '1 day before day 0', '2.2 years after day 0')
+    """
+    return "on day 0" if days == 0 else f"{span_words(abs(days))} {'before' if days < 0 else 'after'} day 0"
+
+
+def _day(days: int | None, shifted: bool) -> Factor:
+    limit = LIMITS["scan_day"]
+    if days is None:
+        return Factor(DAY, "unknown", "not stated", "the file says no date", "pair")
+    verdict = limit.judge(days)
+    if verdict != "in" and shifted:
+        reason = "the scan's dates were changed when it was de-identified, perhaps not as the record's"
+        return Factor(DAY, "unknown", day_words(days), reason, "pair")
+    reason = "the models read scans of day 0"
+    if days > limit.usual[1]:
+        reason += ", and this one shows what was not known then"
+    elif verdict != "in":
+        reason += "; this one cannot show what happened since it was taken"
+    return Factor(DAY, verdict, day_words(days), reason, "pair", limit.words("days"))
+
+
+def _person(facts: AcquisitionFacts, timeline: Timeline, days: int | None) -> tuple[Factor, ...]:
+    sex_differs = None not in (facts.sex, timeline.sex) and facts.sex != timeline.sex
+    apart = _years_apart(facts, timeline, 0 if days is None or facts.dates_shifted else days)
+    known = [facts.sex is not None and timeline.sex is not None, not math.isnan(apart)]
+    if not any(known):
+        return ()
+    verdict: Verdict = "outside" if sex_differs else "in" if not known[1] else LIMITS["years_apart"].judge(apart)
+    if verdict == "in":
+        both = " and ".join(word for word, given in zip(("sex", "age"), known, strict=True) if given)
+        return (Factor(PERSON, "in", f"same {both}", "the file and the record agree", "pair"),)
+    scanned, told = (_who(*who) for who in ((facts.sex, facts.age_years), (timeline.sex, timeline.age_years)))
+    found = f"a {scanned} on the scan, a {told} in the record"
+    return (Factor(PERSON, verdict, found, "what the file and the record say of the patient differs", "pair"),)
+
+
+def _years_apart(facts: AcquisitionFacts, timeline: Timeline, days: int) -> float:
+    """Age by the file over age by the record on the same day, years without sign; NaN where either is not known."""
+    if facts.age_years is None or timeline.age_years is None:
+        return math.nan
+    return abs(min(facts.age_years, _OLDEST_YEARS) - min(timeline.age_years + days / 365.25, _OLDEST_YEARS))
+
+
+def _who(sex: str | None, years: float | None) -> str:
+    if years is None:
+        return _SEX[sex]
+    return f"{_SEX[sex]} {'over 89' if years >= _OLDEST_YEARS else f'of {years:.0f}'}"
+
+
+def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, person: Factor | None) -> list[Notice]:
+    if (study.origin == "virtual") != (timeline.origin == "virtual"):
+        text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
+    elif person is not None and person.verdict in ("edge", "outside"):
+        text = f"This may not be one patient: {person.found}, as the scan's file and the record say."
+    elif put_together:
+        text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
+    else:
+        return []
+    return [Notice("fabricated_pair", "warning", text)]
+
+
+def _day_notices(day: Factor | None) -> list[Notice]:
+    if day is None or day.verdict not in ("edge", "outside"):
+        return []
+    text = f"By its date the scan was taken {day.found}: {day.reason}."
+    return [Notice("other_day", "warning" if day.verdict == "outside" else "caution", text)]
+
+
+def _origin(part: CtStudy | Timeline) -> str:
+    return {"real": "of a real patient", "virtual": "of a virtual patient", "unknown": "of unknown origin"}[part.origin]

@@ -1,0 +1,153 @@
+"""Scan and record held against each other: the day, the sex and the age that both state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pytest
+from ct_factory import dicom_files, enhanced_file
+from pydicom.dataset import Dataset
+from review_support import DAY_0, RISKY_CODE, study, timeline
+
+from core.intake import Case
+from core.load import load_study
+from core.quality import assess, pair_notices
+from core.quality.pair import pair_factors
+from core.records import AcquisitionFacts, CtStudy, Timeline
+
+RECORD = timeline((RISKY_CODE,), origin="unknown")
+"""Of a patient of 61, at DAY_0."""
+
+
+def scan(days: float = 0.0, **facts: object) -> CtStudy:
+    """A real patient's scan, taken so many days after day 0."""
+    taken = (DAY_0 + timedelta(days=days)).to_pydatetime()
+    return replace(study(origin="real"), facts=AcquisitionFacts(**{"taken": taken, **facts}))  # type: ignore[arg-type]
+
+
+def with_sex(code: str) -> Timeline:
+    static = RECORD.events.iloc[[0]].assign(time=pd.NaT, code=code)
+    events = pd.concat([static, RECORD.events], ignore_index=True)
+    return replace(RECORD, events=events, digest="")
+
+
+def verdicts(scanned: CtStudy, record: Timeline = RECORD) -> dict[str, str]:
+    return {factor.name: factor.verdict for factor in pair_factors(scanned, record)}
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict"),
+    [(0, "in"), (-0.4, "in"), (0.9, "in"), (-1, "in"), (-3, "edge"), (-8, "outside"), (2, "outside"), (900, "outside")],
+)
+def test_a_scan_belongs_to_day_0(days: float, verdict: str) -> None:
+    assert verdicts(scan(days)) == {"day of the scan": verdict}
+    assert assess(scan(days), RECORD)["day of the scan"].verdict == verdict
+    said = [notice.key for notice in pair_notices(scan(days), RECORD, put_together=False)]
+    assert said == ([] if verdict == "in" else ["other_day"])
+
+
+def test_dates_that_were_shifted_or_are_missing_settle_nothing() -> None:
+    assert verdicts(scan(-800, dates_shifted=True)) == {"day of the scan": "unknown"}
+    assert verdicts(scan(0, dates_shifted=True)) == {"day of the scan": "in"}, "shifted alike"
+    assert verdicts(scan(taken=None)) == {"day of the scan": "unknown"}
+    assert not pair_notices(scan(-800, dates_shifted=True), RECORD, put_together=False)
+
+
+def test_words_hold_days_and_no_date() -> None:
+    text = pair_notices(scan(-412), RECORD, put_together=False)[0].text
+    assert "taken 1.1 years before day 0" in text
+    assert "cannot show what happened since" in text
+    assert "2020" not in text + repr(scan(-412).facts)
+    assert "was not known then" in pair_notices(scan(3), RECORD, put_together=False)[0].text
+
+
+@pytest.mark.parametrize(
+    ("facts", "record", "verdict"),
+    [
+        ({"sex": "F"}, with_sex("GENDER//F"), "in"),
+        ({"sex": "F"}, with_sex("GENDER//M"), "outside"),
+        ({"sex": "F", "age_years": 61.0}, with_sex("GENDER//F"), "in"),
+        ({"sex": "F", "age_years": 61.0}, with_sex("GENDER//M"), "outside"),
+        ({"age_years": 59.5}, RECORD, "in"),
+        ({"age_years": 57.0}, RECORD, "edge"),
+        ({"age_years": 40.0}, RECORD, "outside"),
+        ({"sex": "M"}, RECORD, None),
+        ({}, with_sex("GENDER//F"), None),
+    ],
+)
+def test_sex_and_age_tell_two_people_apart(facts: dict[str, object], record: Timeline, verdict: str | None) -> None:
+    assert verdicts(scan(**facts), record).get("one person") == verdict  # type: ignore[arg-type]
+    said = [notice.text for notice in pair_notices(scan(**facts), record, put_together=True)]  # type: ignore[arg-type]
+    assert len(said) == 1, "one sentence about whose they are"
+    assert ("may not be one patient" in said[0]) == (verdict in ("edge", "outside"))
+
+
+def test_ages_are_compared_on_the_day_of_the_scan() -> None:
+    before = -20 * 365.25
+    assert verdicts(scan(before, age_years=41.0))["one person"] == "in"
+    assert verdicts(scan(before, age_years=61.0))["one person"] == "outside"
+    assert verdicts(scan(before, age_years=61.0, dates_shifted=True))["one person"] == "in"
+
+
+def test_the_very_old_are_not_told_apart_nor_named_by_age() -> None:
+    old = replace(RECORD, prediction_time=DAY_0 + pd.Timedelta(days=36 * 365.25), digest="")
+    assert old.age_years == pytest.approx(97, abs=0.1)
+    assert verdicts(scan(36 * 365.25, age_years=90.0), old)["one person"] == "in"
+    young = pair_factors(scan(36 * 365.25, age_years=30.0), old)[1]
+    assert young.found == "a person of 30 on the scan, a person over 89 in the record"
+
+
+def test_virtual_patients_are_not_judged() -> None:
+    assert pair_factors(replace(scan(900), origin="virtual"), RECORD) == ()
+    assert pair_factors(scan(900), timeline((RISKY_CODE,))) == ()
+
+
+def stating(**values: str) -> AcquisitionFacts:
+    """What a loaded series says whose files hold these elements."""
+
+    def edit(index: int, dataset: Dataset) -> None:
+        for keyword in ("StudyDate", "SeriesDate", "ContentDate", "AcquisitionDate", "PatientSex", "PatientBirthDate"):
+            dataset.pop(keyword, None)
+        for keyword, value in values.items():
+            setattr(dataset, keyword, value)
+
+    return load_study(dicom_files(edit=edit)).facts
+
+
+def test_a_series_states_when_and_of_whom_it_was_taken() -> None:
+    facts = stating(AcquisitionDate="20210504", AcquisitionTime="101500.5", PatientSex="F", PatientAge="061Y")
+    assert (facts.taken, facts.sex, facts.age_years, facts.dates_shifted) == (
+        datetime(2021, 5, 4, 10, 15),
+        "F",
+        61,
+        False,
+    )
+    assert stating(StudyDate="20210504", PatientAge="018M").age_years == 1.5
+    assert stating(StudyDate="20210504").taken == datetime(2021, 5, 4)
+    assert stating(StudyDate="20210503", AcquisitionDateTime="20210504101500").taken == datetime(2021, 5, 4, 10, 15)
+    assert stating(StudyDate="20210504", PatientBirthDate="19600504").age_years == pytest.approx(61, abs=0.01)
+    assert stating(PatientAge="097Y", PatientSex="O") == AcquisitionFacts(**{**vars(stating()), "age_years": 90.0})
+    assert stating(LongitudinalTemporalInformationModified="MODIFIED").dates_shifted
+
+
+def test_nonsense_is_nothing_stated() -> None:
+    facts = stating(StudyDate="19000101", PatientAge="61", PatientSex="unknown")
+    assert (facts.taken, facts.sex, facts.age_years) == (None, None, None)
+    assert stating(StudyDate="20210504", PatientBirthDate="20300101").age_years is None
+
+
+def test_frames_state_their_own_time() -> None:
+    def edit(dataset: Dataset) -> None:
+        dataset.AcquisitionDateTime, dataset.PatientSex = "20210504101500", "M"
+
+    facts = load_study([("enhanced.dcm", enhanced_file(edit=edit))]).facts
+    assert facts.sex == "M"
+    assert facts.taken is not None
+    assert facts.taken.date() == datetime(2021, 5, 4).date()
+
+
+def test_another_date_is_another_case() -> None:
+    cases = [Case("Own", scanned, RECORD) for scanned in (scan(0), scan(-9), scan(0))]
+    assert cases[0].digest == cases[2].digest != cases[1].digest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ct_factory import Grid, assert_right, dicom_slices, named, nifti_file, positions, put_pixels, world_hu
@@ -133,6 +135,24 @@ def test_no_volume_is_invented_across_a_huge_gap() -> None:
         with pytest.raises(UserFacingError, match="invented"):
             load_study(files, repairs=["resample_evenly"])
         assert offered(files) == ("longest_run",)
+
+
+@pytest.mark.parametrize(
+    ("step_mm", "missing", "bridged"),
+    [(8, 1, True), (8, 2, False), (5, 1, True), (5, 2, False), (4, 2, True), (2, 3, True), (2, 6, False)],
+)
+def test_a_hole_is_filled_only_where_little_is_lost_in_it(step_mm: float, missing: int, bridged: bool) -> None:
+    grid = replace(GRID, spacing_mm=(*GRID.spacing_mm[:2], step_mm), shape=(*GRID.shape[:2], 32))
+    files = [item for index, item in enumerate(named(dicom_slices(grid))) if not 10 <= index < 10 + missing]
+    assert ("resample_evenly" in offered(files)) == bridged
+    if bridged:
+        notes = load_study(files, repairs=["resample_evenly"]).notes
+        assert any(
+            f"; {missing} of 32 slices {'is' if missing == 1 else 'are'} not as scanned" in note for note in notes
+        )
+    else:
+        with pytest.raises(UserFacingError, match="invented"):
+            load_study(files, repairs=["resample_evenly"])
 
 
 def test_a_gap_in_the_middle_is_not_bridged_by_half_a_volume() -> None:

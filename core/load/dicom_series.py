@@ -17,7 +17,7 @@ from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
 from core.load.one_scan import slices_of_one_scan
-from core.load.repairs import Repair, RepairableError, longest_even_run
+from core.load.repairs import Repair, RepairableError, even_heights_within, longest_even_run
 from core.load.words import EXPORT_AGAIN, count_of
 
 ANGLE_TOLERANCE = 2e-3
@@ -30,8 +30,9 @@ MAX_SHEAR_DEGREES = 0.5
 SMALLEST_MM, LARGEST_MM = 0.02, 30.0
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
-MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 6.0, 20.0
-"""How much longer than its slices interpolation may make a volume, and how wide a gap it may fill (steps or mm)."""
+MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 2.05, 12.5
+"""How much longer than its slices interpolation may make a volume, and how wide a gap it may fill: one slice that is
+missing, or so many mm, less than the size of what a reader must not miss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +223,12 @@ def _check_steps(
             "slices with few gaps",
             EXPORT_AGAIN,
         )
-    notes.append(f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones.")
+    wanted = even_heights_within(heights)
+    made_up = int((np.abs(wanted[:, None] - heights).min(axis=1) > STEP_TOLERANCE_MM).sum())
+    notes.append(
+        f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones; "
+        f"{made_up} of {count_of(len(wanted), 'slice')} {'is' if made_up == 1 else 'are'} not as scanned."
+    )
     return False
 
 

@@ -57,21 +57,29 @@ def longest_even_run(heights_mm: npt.NDArray[np.float64], step_mm: float, tolera
     return slice(int(starts[best]), int(stops[best]) + 1)
 
 
-def resample_heights(voxels: Volume, heights_mm: npt.NDArray[np.float64]) -> tuple[Volume, float]:
-    """Slices at uneven heights, linearly interpolated to even ones.
+def even_heights_within(heights_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Heights in steps of the median distance, from the first of these increasing ones to the last.
 
-    voxels: int16 (columns, rows, slices). heights_mm: increasing, one a slice. Returns (volume, step in mm): the step
-    is the median distance, and the first slice stays where it is.
+    >>> even_heights_within(np.array([0.0, 2, 4, 8]))
+    array([0., 2., 4., 6., 8.])
     """
     step = float(np.median(np.diff(heights_mm)))
     count = int(np.floor((heights_mm[-1] - heights_mm[0]) / step + 1e-6)) + 1
-    wanted = heights_mm[0] + step * np.arange(count)
+    return np.asarray(heights_mm[0] + step * np.arange(count), np.float64)
+
+
+def resample_heights(voxels: Volume, heights_mm: npt.NDArray[np.float64]) -> Volume:
+    """Slices at uneven heights, linearly interpolated to those of `even_heights_within`.
+
+    voxels: int16 (columns, rows, slices). heights_mm: increasing, one a slice.
+    """
+    wanted = even_heights_within(heights_mm)
     right = np.clip(np.searchsorted(heights_mm, wanted, side="right"), 1, len(heights_mm) - 1)
     share = (wanted - heights_mm[right - 1]) / (heights_mm[right] - heights_mm[right - 1])
-    out = np.empty((*voxels.shape[:2], count), np.int16)
-    for k in range(count):
+    out = np.empty((*voxels.shape[:2], len(wanted)), np.int16)
+    for k in range(len(wanted)):
         out[:, :, k] = _blend(voxels[:, :, right[k] - 1], voxels[:, :, right[k]], float(share[k]))
-    return out, step
+    return out
 
 
 def straighten(voxels: Volume, affine: Matrix) -> tuple[Volume, Matrix]:

@@ -183,7 +183,7 @@ def _regridded(
     voxels, affine = read(), stack.affine_lps
     doubts = check(voxels, 2)
     if stack.heights_mm is not None:
-        voxels, _ = resample_heights(voxels, stack.heights_mm)
+        voxels = resample_heights(voxels, stack.heights_mm)
     if stack.slanted:
         voxels, affine = straighten(voxels, affine)
     i, j, k = voxels.shape

@@ -42,16 +42,16 @@ def verdicts(scanned: CtStudy, record: Timeline = RECORD) -> dict[str, str]:
     [(0, "in"), (-0.4, "in"), (0.9, "in"), (-1, "in"), (-3, "edge"), (-8, "outside"), (2, "outside"), (900, "outside")],
 )
 def test_a_scan_belongs_to_day_0(days: float, verdict: str) -> None:
-    assert verdicts(scan(days)) == {"day of the scan": verdict}
-    assert assess(scan(days), RECORD)["day of the scan"].verdict == verdict
+    assert verdicts(scan(days)) == {"scan day": verdict}
+    assert assess(scan(days), RECORD)["scan day"].verdict == verdict
     said = [notice.key for notice in pair_notices(scan(days), RECORD, put_together=False)]
     assert said == ([] if verdict == "in" else ["other_day"])
 
 
 def test_dates_that_were_shifted_or_are_missing_settle_nothing() -> None:
-    assert verdicts(scan(-800, dates_shifted=True)) == {"day of the scan": "unknown"}
-    assert verdicts(scan(0, dates_shifted=True)) == {"day of the scan": "in"}, "shifted alike"
-    assert verdicts(scan(taken=None)) == {"day of the scan": "unknown"}
+    assert verdicts(scan(-800, dates_shifted=True)) == {"scan day": "unknown"}
+    assert verdicts(scan(0, dates_shifted=True)) == {"scan day": "in"}, "shifted alike"
+    assert verdicts(scan(taken=None)) == {"scan day": "unknown"}
     assert not pair_notices(scan(-800, dates_shifted=True), RECORD, put_together=False)
 
 
@@ -78,7 +78,7 @@ def test_words_hold_days_and_no_date() -> None:
     ],
 )
 def test_sex_and_age_tell_two_people_apart(facts: dict[str, object], record: Timeline, verdict: str | None) -> None:
-    assert verdicts(scan(**facts), record).get("one person") == verdict  # type: ignore[arg-type]
+    assert verdicts(scan(**facts), record).get("patient match") == verdict  # type: ignore[arg-type]
     said = [notice.text for notice in pair_notices(scan(**facts), record, put_together=True)]  # type: ignore[arg-type]
     assert len(said) == 1, "one sentence about whose they are"
     assert ("may not be one patient" in said[0]) == (verdict in ("edge", "outside"))
@@ -86,15 +86,15 @@ def test_sex_and_age_tell_two_people_apart(facts: dict[str, object], record: Tim
 
 def test_ages_are_compared_on_the_day_of_the_scan() -> None:
     before = -20 * 365.25
-    assert verdicts(scan(before, age_years=41.0))["one person"] == "in"
-    assert verdicts(scan(before, age_years=61.0))["one person"] == "outside"
-    assert verdicts(scan(before, age_years=61.0, dates_shifted=True))["one person"] == "in"
+    assert verdicts(scan(before, age_years=41.0))["patient match"] == "in"
+    assert verdicts(scan(before, age_years=61.0))["patient match"] == "outside"
+    assert verdicts(scan(before, age_years=61.0, dates_shifted=True))["patient match"] == "in"
 
 
 def test_the_very_old_are_not_told_apart_nor_named_by_age() -> None:
     old = replace(RECORD, prediction_time=DAY_0 + pd.Timedelta(days=36 * 365.25), digest="")
     assert old.age_years == pytest.approx(97, abs=0.1)
-    assert verdicts(scan(36 * 365.25, age_years=90.0), old)["one person"] == "in"
+    assert verdicts(scan(36 * 365.25, age_years=90.0), old)["patient match"] == "in"
     young = pair_factors(scan(36 * 365.25, age_years=30.0), old)[1]
     assert young.found == "a person of 30 on the scan, a person over 89 in the record"
 

@@ -11,7 +11,7 @@ from core.quality.report import Factor, Verdict
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
 from core.words import span_words
 
-DAY, PERSON = "day of the scan", "one person"
+DAY, PERSON = "scan day", "patient match"
 _OLDEST_YEARS = 90.0
 _SEX = {"F": "woman", "M": "man", None: "person"}
 

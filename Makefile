@@ -8,6 +8,8 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS = false
 .PHONY: app test check slow models clean
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+		{ echo "Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.txt | $(BIN)/python
@@ -23,7 +25,7 @@ app: $(VENV)/.runtime  ## start the app on 127.0.0.1
 
 test: $(VENV)/.dev  ## every test but the slow ones, browser tests included
 	$(BIN)/python -m scripts.ensure_chromium
-	$(BIN)/python -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -rs -m "not slow and not browser" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m browser -rs tests
 
 slow: $(VENV)/.dev  ## the slow tests, which neither `make test` nor .ci/run runs: memory over twenty studies

@@ -1,4 +1,4 @@
-"""What the pages of docs/results report: `python -m bench.NAME --help`, in the project's folder."""
+"""What the pages of docs/results report, and two more: `python -m bench.NAME --help`, in the project's folder."""
 
 import sys
 from pathlib import Path

@@ -32,6 +32,7 @@ METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
 TASKS = ("pe_mortality", "mace")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
+SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
 RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"
 EHR_ENCODER_NAMES = ("one_hot", "compact_sequence")
 
@@ -76,8 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "write a virtual cohort with its truth beside it"
-    parser = commands.add_parser("simulate", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
+    parser = commands.add_parser("simulate", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("--out", type=_path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
     parser.add_argument("--patients", type=_count, required=True, help="number of patients")
     parser.add_argument("--task", choices=TASKS, default="pe_mortality")
     parser.add_argument("--regime", choices=REGIMES, default="balanced", help="which input holds the signal")
@@ -88,8 +89,8 @@ def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "train a fusion model on a cohort folder"
-    parser = commands.add_parser("train", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--cohort", type=Path, required=True)
+    parser = commands.add_parser("train", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("--cohort", type=_path, required=True)
     parser.add_argument("--task", required=True)
     parser.add_argument("--fusion", required=True, choices=FUSION_NAMES)
     parser.add_argument("--ct-encoder", default="compact_slices")
@@ -99,37 +100,37 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--epochs", type=_count, default=None)
     parser.add_argument("--seed", type=int, default=0)
     _add_device(parser)
-    parser.add_argument("--out", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument("--out", type=_path, required=True, help="bundle folder to write")
     parser.set_defaults(run=_train)
 
 
 def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "score the patients of a cohort folder"
-    parser = commands.add_parser("predict", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--cohort", type=Path, required=True)
-    parser.add_argument("--bundle", type=Path, required=True)
+    parser = commands.add_parser("predict", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("--cohort", type=_path, required=True)
+    parser.add_argument("--bundle", type=_path, required=True)
     parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"))
     _add_device(parser)
-    parser.add_argument("--out", type=Path, required=True, help="predictions.parquet to write")
+    parser.add_argument("--out", type=_path, required=True, help="predictions.parquet to write")
     parser.set_defaults(run=_predict)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "concordance, calibration and paired differences of predictions"
-    parser = commands.add_parser("evaluate", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--predictions", type=Path, nargs="+", required=True)
-    parser.add_argument("--reference", type=Path, default=None, help="predictions that the others are compared with")
-    parser.add_argument("--out", type=Path, required=True, help="folder for report.json and report.html")
+    parser = commands.add_parser("evaluate", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("--predictions", type=_path, nargs="+", required=True)
+    parser.add_argument("--reference", type=_path, default=None, help="predictions that the others are compared with")
+    parser.add_argument("--out", type=_path, required=True, help="folder for report.json and report.html")
     parser.set_defaults(run=_evaluate)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "review one case: curve, figure, saliency, provenance"
-    parser = commands.add_parser("review", help=words, description=words.capitalize() + ".")
-    parser.add_argument("--study", type=Path, default=None, help="CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)")
-    parser.add_argument("--timeline", type=Path, default=None, help=RECORD_WORDS)
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser = commands.add_parser("review", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("--study", type=_path, default=None, help=SCAN_WORDS)
+    parser.add_argument("--timeline", type=_path, default=None, help=RECORD_WORDS)
+    parser.add_argument("--bundle", type=_path, required=True)
+    parser.add_argument("--out", type=_path, required=True, help="folder to write")
     parser.add_argument("--horizon-days", type=float, default=None, help="default: the task's middle horizon")
     parser.add_argument("--explain", default="gradcam", choices=(*METHOD_NAMES, "none"))
     parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
@@ -144,10 +145,10 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "write copies of DICOM and NIfTI files without identifiers"
-    parser = commands.add_parser("deidentify", help=words, description=words.capitalize() + ".")
-    parser.add_argument("source", metavar="IN", type=Path, help="folder, file or archive")
-    parser.add_argument("out", metavar="OUT", type=Path, help="new or empty folder, not inside IN")
-    parser.add_argument("--key-file", type=Path, default=None, help="secret that makes runs agree; default: a new one")
+    parser = commands.add_parser("deidentify", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser.add_argument("source", metavar="IN", type=_path, help="folder, file or archive")
+    parser.add_argument("out", metavar="OUT", type=_path, help="new or empty folder, not inside IN")
+    parser.add_argument("--key-file", type=_path, default=None, help="secret that makes runs agree; default: a new one")
     parser.set_defaults(run=_deidentify)
 
 
@@ -259,6 +260,13 @@ def _show_progress(share: float, words: str) -> None:
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+
+
+def _path(text: str) -> Path:
+    """A path; an empty one, as from a variable of the shell that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or folder")
+    return Path(text)
 
 
 def _count(text: str) -> int:

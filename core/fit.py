@@ -21,6 +21,7 @@ from core.encode import build_ct_encoder
 from core.encode.ct import round_to_half
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
+from core.load.words import count_of
 from core.pretrain.next_code import fit_ehr_encoder
 from core.records import Task
 from core.survive import concordance
@@ -86,16 +87,21 @@ def check_fit(train: TokenSet, tuning: TokenSet, fusion: str, head: str) -> None
         raise UserFacingError(f"The fusion {fusion} is not known", " or ".join(FUSIONS), "Choose one of these")
     if head not in HEADS:
         raise UserFacingError(f"The survival head {head} is not known", " or ".join(HEADS), "Choose one of these")
-    events = int(train.events.sum())
-    if events < MIN_EVENTS or not len(tuning):
-        raise UserFacingError(
-            f"The training split has {events} events and the tuning split {len(tuning)} patients",
-            f"at least {MIN_EVENTS} events and one tuning patient",
-            "Add patients or longer follow-up",
-        )
+    check_enough(int(train.events.sum()), len(tuning))
     lacking = [name for name, side in (("image", train.ct), ("ehr", train.ehr)) if not len(side.values)]
     if {"image_only": "image", "ehr_only": "ehr"}.get(fusion, "") in lacking or len(lacking) == 2:
         raise UserFacingError("No training patient has the data this fusion reads", "CT studies or events", "Add them")
+
+
+def check_enough(events: int, tuning_patients: int) -> None:
+    """Refuse a cohort with fewer events in training than any model needs, or nobody to tune on."""
+    if events < MIN_EVENTS or not tuning_patients:
+        raise UserFacingError(
+            f"The training split has {count_of(events, 'event')} and the tuning split "
+            f"{count_of(tuning_patients, 'patient')}.",
+            f"at least {MIN_EVENTS} events and one tuning patient",
+            "Add patients or longer follow-up.",
+        )
 
 
 def _new_model(train: TokenSet, fusion: str, head: str, config: FitConfig) -> SurvivalModel:
@@ -176,6 +182,7 @@ def train_bundle(
         raise UserFacingError("That fusion or survival head is not known", ", ".join([*FUSIONS, *HEADS]), "Choose one")
     where, notices = resolve_device(device)
     card_task = folder.task(task)
+    check_enough(int(folder.labels(task, "train")["event"].sum()), len(folder.labels(task, "tuning")))
     image_model, image_words = (None, "") if fusion == "ehr_only" else open_ct_encoder(ct_encoder, card_task)
     record_model, record_words = (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_every_stage_has_its_place():
     assert len(set(stage_order())) == len(stage_order())
     told = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n\n")[1]
     assert re.findall(r"`(\w+)`", told) == stage_order()
+
+
+def test_an_image_of_the_app_leaves_out_whatever_git_leaves_out():
+    left_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split():
+        name = line.strip("/")
+        assert any(fnmatch(name, pattern.removeprefix("**/")) for pattern in left_out), name
 
 
 STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]

@@ -197,6 +197,8 @@ def test_an_impossible_choice_is_one_line(
         [],
         ["dance"],
         ["review", "--bundle", "x"],
+        ["review", "--bundle", "x", "--study", "", "--out", "y"],
+        ["deidentify", "", "y"],
         ["simulate", "--out", "x", "--patients", "0"],
         ["simulate", "--out", "x", "--patients", "many"],
         ["train", "--cohort", "x", "--task", "t", "--fusion", "f", "--out", "y"],
@@ -271,6 +273,12 @@ def test_evaluate_reports_on_predictions(tmp_path: Path, capsys: pytest.CaptureF
     table.drop(columns="risk").to_parquet(tmp_path / "b.parquet", index=False)
     assert cli.main(["evaluate", "--predictions", str(tmp_path / "b.parquet"), "--out", str(tmp_path / "r")]) == 2
     _one_line(capsys)
+
+
+def test_help_keeps_the_names_of_formats(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["deidentify", "--help"])
+    assert "Write copies of DICOM and NIfTI files" in capsys.readouterr().out
 
 
 def test_the_choices_are_those_of_the_stages() -> None:

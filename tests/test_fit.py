@@ -236,6 +236,16 @@ def test_train_and_predict_from_a_cohort_folder(tmp_path: Path) -> None:
         train_bundle(cohort, "pe_mortality", "sum", tmp_path / "other")
 
 
+def test_too_few_events_are_told_before_anything_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.cohort.simulate import simulate_cohort
+
+    simulate_cohort(tmp_path / "sim", patients=20, render=False)
+    monkeypatch.setattr("core.fit.encode_cohort", lambda *_, **__: pytest.fail("scans were encoded"))
+    monkeypatch.setattr("core.fit.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
+    with pytest.raises(UserFacingError, match="at least 10 events"):
+        train_bundle(tmp_path / "sim" / "cohort", "pe_mortality", "concat", tmp_path / "bundle")
+
+
 def test_scans_of_a_cohort_train_with_a_given_encoder_and_predict(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

@@ -313,3 +313,20 @@ def test_damaged_bytes_never_raise_anything_else(series, where: int) -> None:
 def test_a_path_that_cannot_be_is_refused(path: str) -> None:
     with pytest.raises(UserFacingError, match="no file or folder"):
         load_study(path)
+
+
+@pytest.mark.parametrize("source", ["", [""], None, 7, b"bytes", [(1, 2)]], ids=repr)
+def test_what_is_no_source_is_refused_and_an_empty_path_is_not_where_one_stands(source, series, tmp_path, monkeypatch):
+    for name, data in series:
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserFacingError, match=r"path is empty|neither a path"):
+        load_study(source)
+    assert load_study(".").voxels_hu.size
+
+
+def test_members_of_a_tar_are_limited_to_the_last(series) -> None:
+    packed = ("a.tar", tarred(series))
+    assert load_study(packed, limits=replace(LIMITS, entries=len(series))).voxels_hu.size
+    with pytest.raises(UserFacingError, match="more than"):
+        load_study(packed, limits=replace(LIMITS, entries=len(series) - 1))

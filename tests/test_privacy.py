@@ -295,3 +295,11 @@ def test_nothing_identifying_reaches_the_output_streams(planted_file: bytes, tmp
     assert "Expected" in done.stdout
     assert MARK not in done.stdout + done.stderr
     assert "Vwk" not in done.stdout + done.stderr
+
+
+def test_a_source_without_a_file_is_not_called_clean(tmp_path: Path) -> None:
+    for source in ([], tmp_path):
+        with pytest.raises(UserFacingError, match="holds no file"):
+            find_identifiers(source)
+    (tmp_path / "plain.csv").write_text("code\nA\n")
+    assert find_identifiers(tmp_path) == ()

@@ -17,7 +17,7 @@ from survive_support import cohort, outcomes, pairs, slow_censoring, slow_kaplan
 from torchsurv.metrics.cindex import ConcordanceIndex
 
 from core.errors import UserFacingError
-from core.survive import antolini_concordance, bootstrap_concordance, concordance
+from core.survive import antolini_concordance, bootstrap_concordance, concordance, paired_bootstrap
 from core.survive.concordance import bootstrap_values, hanley_mcneil_error
 from core.survive.pairs import patient_groups, plan_pairs, resample_counts
 
@@ -185,6 +185,19 @@ def test_antolini_equals_harrell_for_proportional_hazards_and_its_definition_for
 def test_refusals_say_what_is_wrong(time, event, risk, words):
     with pytest.raises(UserFacingError, match=words):
         concordance(time, event, risk)
+
+
+@pytest.mark.parametrize(("resamples", "level"), [(0, 0.95), (10, 95), (10, 0.0), (10, 1.0)])
+def test_a_bootstrap_without_draws_or_with_a_level_in_percent_is_refused(resamples, level):
+    with pytest.raises(UserFacingError, match="between 0 and 1"):
+        bootstrap_concordance([1, 2, 3], [1, 1, 1], [3, 2, 1], resamples=resamples, level=level)
+    with pytest.raises(UserFacingError, match="between 0 and 1"):
+        paired_bootstrap([1, 2, 3], [1, 1, 1], {"a": [3, 2, 1]}, "a", resamples=resamples, level=level)
+
+
+def test_words_in_place_of_numbers_are_refused():
+    with pytest.raises(UserFacingError, match="not numbers"):
+        concordance(["soon", "later"], [1, 1], [2, 1])
 
 
 def test_censoring_weights_at_an_empty_tail_are_refused():

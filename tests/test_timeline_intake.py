@@ -168,6 +168,21 @@ def test_bad_prediction_times_are_refused(given_time: str) -> None:
         load_timeline(csv_file(HEADER + ROWS), prediction_time=given_time)
 
 
+@pytest.mark.parametrize("number", [3.5, 1_577_836_800])
+def test_a_bare_number_is_no_prediction_time(number: float) -> None:
+    with pytest.raises(UserFacingError, match="prediction time is not written"):
+        load_timeline(csv_file("time,code\n1960-01-01,A\n"), prediction_time=number)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("chosen", ["P-0815", 1.5, float("nan"), float("inf")])
+def test_a_patient_is_chosen_by_a_whole_number_and_an_identifier_is_not_repeated(chosen: object) -> None:
+    rows = "subject_id,time,code\n1,2020-01-01,A\n2,2020-01-01,B\n"
+    with pytest.raises(UserFacingError, match="not a whole number") as caught:
+        load_timeline(csv_file(rows), subject_id=chosen)  # type: ignore[arg-type]
+    assert "0815" not in str(caught.value)
+    assert {load_timeline(csv_file(rows), subject_id=right).subject_id for right in (1, np.int64(1))} == {1}
+
+
 def test_all_events_after_the_prediction_time_are_refused() -> None:
     with pytest.raises(UserFacingError, match="after the prediction time"):
         load_timeline(csv_file("time,code\n2020-01-01,A\n"), prediction_time="2019-01-01")

@@ -28,7 +28,8 @@ def export_review(
 ) -> list[Path]:
     """Write every export of a review into the folder `out` (made where missing) and return the paths.
 
-    window: (low, high) HU, default the task's. slice_k: axial slice, default where saliency is largest.
+    window: (low, high) HU to draw the CT in, default the one to read the task by (`window_of`). slice_k: axial slice,
+    default where saliency is largest.
     key: the installation's key for input digests (`keyed_digest`). saliency.nii.gz only where there is a saliency.
     Every figure and the NIfTI have a sidecar NAME.json equal to provenance.json but for `file`.
     """

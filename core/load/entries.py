@@ -64,11 +64,11 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
             raise too_many_bytes(limits)
         check_held(held, limits)
     if all(entry.absent for entry in found):
-        raise _no_file(found)
+        raise no_file_found(found)
     return found
 
 
-def _no_file(found: Sequence[Entry]) -> UserFacingError:
+def no_file_found(found: Sequence[Entry]) -> UserFacingError:
     """The refusal for a source that is empty, or holds what is no file only."""
     return UserFacingError(
         f"The source holds no file, but {absent_words(found)}." if found else "The source holds no file.",
@@ -88,14 +88,22 @@ def absent_words(entries: Iterable[Entry]) -> str:
 
 
 def plain_entries(source: Source) -> Iterator[Entry]:
-    """Entries of the source before archives are opened."""
+    """Entries of the source before archives are opened; an empty path would be the folder that the program runs in."""
+    if source == "":
+        raise UserFacingError("The path is empty.", "the path of a file or folder", "Name one.")
     if isinstance(source, (str, Path)):
         yield from _path_entries(Path(source))
     elif isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], (bytes, bytearray, memoryview)):
         yield memory_entry(str(source[0]), bytes(source[1]))
-    else:
+    elif isinstance(source, Iterable):
         for item in source:
             yield from plain_entries(item)
+    else:
+        raise UserFacingError(
+            "What was handed over is neither a path nor the bytes of a file.",
+            "a path, or a name with bytes, or a list of these",
+            "Name a file or folder.",
+        )
 
 
 def _path_entries(path: Path) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ import io
 import re
 import tarfile as library
 from collections.abc import Iterator
+from itertools import islice
 from typing import Self
 
 from core.errors import UserFacingError
@@ -48,10 +49,10 @@ def tar_headers(outer: Entry, limits: Limits) -> Iterator[library.TarInfo]:
     """
     try:
         with _Archive(outer, limits) as archive:
-            for count, member in enumerate(archive):
-                if count >= limits.entries:
-                    raise too_many_entries(limits)
-                yield member
+            members = iter(archive)
+            yield from islice(members, limits.entries)
+            if next(members, None) is not None:
+                raise too_many_entries(limits)
     except (library.TarError, EOFError, OSError, ValueError, OverflowError) as error:
         raise damaged("The tar archive") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -150,11 +151,10 @@ def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]
     """(column, distinct values), handed over whenever many of a column have come together, and at the end."""
     waiting: dict[int, dict[str, None]] = defaultdict(dict)
     for row in rows:
-        for number, text in enumerate(row):
-            if text:
-                waiting[number][text] = None
-                if len(waiting[number]) >= _DISTINCT:
-                    yield number, list(waiting.pop(number))
+        for number, text in filter(operator.itemgetter(1), enumerate(row)):
+            waiting[number][text] = None
+            if len(waiting[number]) >= _DISTINCT:
+                yield number, list(waiting.pop(number))
     for number, values in waiting.items():
         yield number, list(values)
 

@@ -12,6 +12,7 @@ from core.errors import UserFacingError
 from core.survive.concordance import (
     Estimator,
     bootstrap_values,
+    check_bootstrap,
     concordance,
     few_events_warning,
     percentile_interval,
@@ -65,6 +66,7 @@ def paired_bootstrap(
             "one of " + ", ".join(risks),
             "Name one of these as the reference.",
         )
+    check_bootstrap(resamples, level)
     names, scores = list(risks), list(risks.values())
     options = {"estimator": estimator, "tmax_days": tmax_days, "censoring": censoring}
     points = {name: concordance(time_days, event, risks[name], **options) for name in names}  # type: ignore[arg-type]

@@ -128,6 +128,7 @@ def bootstrap_concordance(
     subject_id (n,): rows of one patient share a value; without it each row is a patient. Weights of Uno's estimator are
     estimated once and kept. Other arguments as in `concordance`.
     """
+    check_bootstrap(resamples, level)
     point = concordance(time_days, event, risk, estimator=estimator, tmax_days=tmax_days, censoring=censoring)
     groups = patient_groups(subject_id, point.n)
     draws = bootstrap_values(
@@ -255,7 +256,7 @@ def checked(
     time_days: npt.ArrayLike, event: npt.ArrayLike, risk: npt.ArrayLike
 ) -> tuple[FloatArray, BoolArray, FloatArray]:
     """The three columns as (n,) float, bool, float arrays, or a UserFacingError."""
-    time, flag, score = (np.asarray(values, np.float64) for values in (time_days, event, risk))
+    time, flag, score = _numbers(time_days, event, risk)
     if not time.ndim == 1 or not time.shape == flag.shape == score.shape or not len(time):
         raise UserFacingError(
             "Times, events and scores do not belong together.",
@@ -275,6 +276,27 @@ def checked(
             "Recode the event column.",
         )
     return time, flag.astype(bool), score
+
+
+def _numbers(*columns: npt.ArrayLike) -> list[FloatArray]:
+    try:
+        return [np.asarray(values, np.float64) for values in columns]
+    except (TypeError, ValueError) as error:
+        raise UserFacingError(
+            "Some times, events or scores are not numbers.",
+            "numbers: days, 1 or 0, and a score for each patient",
+            "Recode these columns.",
+        ) from error
+
+
+def check_bootstrap(resamples: int, level: float) -> None:
+    """Refuse a bootstrap without draws and a level that is no share, such as 95."""
+    if resamples < 1 or not 0 < level < 1:
+        raise UserFacingError(
+            f"The bootstrap was asked for {resamples:,} resamples and a level of {level:g}.",
+            "at least one resample, and a level between 0 and 1, such as 0.95",
+            "Change them.",
+        )
 
 
 def _plan(time: FloatArray, event: BoolArray, risk: FloatArray, estimator: str, tmax_days: float | None) -> PairPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ def load_timeline(
     files = event_files(source)
     reading = Reading(words=dict(files.words), notes=[*files.notes], ways=ways_of(mapping))
     parts = event_parts(files.entries, mapping, reading.notes)
-    subject = int(subject_id) if subject_id is not None else _only_subject(parts, mapping)
+    subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
     with translated():
         events = read_events(parts, subject, mapping, reading)
     if events is None:
@@ -123,6 +124,21 @@ def _only_subject(parts: list[Part], mapping: Mapping[str, str] | None) -> int:
     return found.pop()
 
 
+def _chosen_subject(subject_id: Any) -> int:
+    """The number of the chosen patient; a source's own identifier is not repeated."""
+    try:
+        number = int(subject_id)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (isinstance(subject_id, float) and number != subject_id):
+        raise UserFacingError(
+            "The chosen patient is not a whole number.",
+            "the number by which the list of patients names one",
+            "Choose one from the list.",
+        )
+    return number
+
+
 def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, notes: list[str]) -> pd.Timestamp:
     if given is not None:
         return _given_time(given, notes)
@@ -159,6 +175,8 @@ def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:
     try:
         if isinstance(given, str) and given.strip() and not is_iso_time(given):
             raise ValueError("day and month could be confused")
+        if pd.api.types.is_number(given) and not pd.isna(given):
+            raise ValueError("a bare number has no unit")
         stamp = pd.Timestamp(given)
     except (ValueError, TypeError, OverflowError) as error:
         raise UserFacingError(

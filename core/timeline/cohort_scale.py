@@ -29,16 +29,15 @@ from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
 from core.timeline.parquet import (
     OTHER_TIME,
-    doubt_columns,
     event_fields,
     in_utc,
     is_parquet,
-    is_plain_meds,
     is_time,
     no_patient,
     parquet_file,
     translated,
 )
+from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.tables import event_files, no_events
 from core.timeline.typed import Reading, typed_rows
 
@@ -160,7 +159,7 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
-        if not is_plain_meds(entry, mapping):
+        if not is_plain_meds(entry, mapping, people=False):
             raise UserFacingError(
                 "Times of day, bounds or states of the events stand in columns of their own.",
                 "MEDS parquet",

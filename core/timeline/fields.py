@@ -13,7 +13,9 @@ from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
+from core.timeline.people import PEOPLE
 from core.timeline.qualified import settle_qualified
+from core.timeline.recorded import RECORDED_AS_TIME, known_from, recorded_columns
 from core.timeline.unread import VALUES, doubt_unread
 
 SECOND_TIME = (
@@ -33,10 +35,15 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     names = [str(name) for name in table.columns]
     ways, mapping = ways_of(mapping), columns_of(mapping)
     fields = recognise(names, mapping)
-    timed = {fields["time"], fields.get(KNOWN_FROM), (mapping or {}).get("date"), *alike(names, "time")}
+    own_times = {fields["time"], (mapping or {}).get("date"), *alike(names, "time")}
+    recorded = recorded_columns(names, fields)
+    timed = {*own_times, *recorded, fields.get("birth_date")}
     settled = iso_times({name: table[name] for name in names if name in timed}, ways.get("dates"), notes)
     table = table.assign(**settled)
-    kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
+    kept = pd.DataFrame({field: table[name] for field, name in fields.items() if field != KNOWN_FROM})
+    kept = kept.join(known_from(table[recorded], mapping is not None, notes))
+    if fields["time"] in alike(names, KNOWN_FROM):
+        notes.append(RECORDED_AS_TIME)
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
         same = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
         for name in same:
@@ -46,7 +53,7 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
     chosen = set((mapping or {}).values())
     if mapping is None:
-        _doubt_timeless(table, kept)
+        _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)
     others = table[[name for name in table if name not in chosen]]
     doubt_unread(others, kept, mapping is not None, notes)
     if "unit" in kept:

@@ -11,13 +11,14 @@ from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
 from core.timeline.columns import is_iso_time, parse_times, plain_texts, ways_of
-from core.timeline.cut import cut_at, known_times, undated_outcomes
+from core.timeline.cut import KNOWN_FROM, cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
+from core.timeline.qualified import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events
-from core.timeline.typed import Reading, is_event, read_events, subject_numbers
+from core.timeline.typed import Reading, read_events, subject_numbers
 
 
 def load_timeline(
@@ -71,6 +72,7 @@ def cut_timeline(
         raise UserFacingError(
             "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
         )
+    _note_early_records(events, notes)
     undated = int(undated_outcomes(events).sum())
     _note_cut(later - undated, int((events["time"] > cut).sum()), notes)
     _note_undated_outcomes(undated + reading.undated_outcomes, notes)
@@ -145,6 +147,15 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
             "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
             f"that was not over): {count_of(unknown, 'event')}."
         )
+
+
+def _note_early_records(events: pd.DataFrame, notes: list[str]) -> None:
+    """Events recorded on a day before the one at which they happened: appointments, or two columns exchanged."""
+    if KNOWN_FROM in events:
+        early = events[KNOWN_FROM] < events["time"].dt.normalize()
+        if count := int(early.sum()):
+            found = count_of(count, "event")
+            notes.append(f"Recorded on a day before they happened, counted from when they happened: {found}.")
 
 
 def _note_undated_outcomes(count: int, notes: list[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.load.words import count_of
@@ -42,6 +44,13 @@ def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) 
             before = kept["left_out"] if "left_out" in kept else pd.Series("", index=kept.index, dtype=object)
             kept = kept.assign(left_out=before.where(~gone, WITHDRAWN))
     return kept
+
+
+def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of a text table are events; the others say why their event was left out."""
+    if "left_out" not in table:
+        return np.ones(len(table), bool)
+    return (table["left_out"].fillna("") == "").to_numpy(bool)
 
 
 def are_bounds(values: pd.Series[str]) -> bool:

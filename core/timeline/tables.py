@@ -19,13 +19,13 @@ from core.timeline.fields import recognised
 from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
 from core.timeline.parquet import (
-    doubt_columns,
     is_parquet,
-    is_plain_meds,
     parquet_file,
     parquet_text,
     translated,
 )
+from core.timeline.people import with_people
+from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
@@ -100,15 +100,16 @@ def no_events() -> UserFacingError:
 def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
 
-    A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table. Raises UserFacingError where the two
-    are mixed, or where one of several text tables names no patient.
+    A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table, and so do its neighbours. Raises
+    UserFacingError where the two are mixed, or where one of several text tables names no patient.
     """
-    parquet = [part for part in entries if is_parquet(part) and is_plain_meds(part, mapping)]
-    if len(parquet) == len(entries):
-        for part in parquet:
+    parquet = [part for part in entries if is_parquet(part)]
+    plain = [part for part in parquet if is_plain_meds(part, mapping)]
+    if len(plain) == len(entries):
+        for part in plain:
             doubt_columns(part, mapping, notes)
-        return [*parquet]
-    if parquet:
+        return [*plain]
+    if plain and len(parquet) < len(entries):
         raise UserFacingError(
             "The source mixes parquet files and text tables.", "tables of one kind", "Choose the files of one data set."
         )
@@ -119,7 +120,7 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
         raise UserFacingError(
             "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
         )
-    return [pd.concat(tables, ignore_index=True)]
+    return [with_people(pd.concat(tables, ignore_index=True), notes)]
 
 
 def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:

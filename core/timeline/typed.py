@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -31,6 +30,7 @@ from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
+from core.timeline.qualified import is_event
 from core.timeline.tables import Part
 from core.timeline.units import is_unit
 
@@ -273,13 +273,6 @@ def _collect_kinds(codes: list[str | None], tables: pd.Series[Any] | None, kinds
         kind = kind_in_table(code, str(table)) if code else "other"
         if code and kind != kind_of(code):
             kinds.setdefault(code, kind)
-
-
-def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows of a text table are events; the others say why their event was left out."""
-    if "left_out" not in table:
-        return np.ones(len(table), bool)
-    return (table["left_out"].fillna("") == "").to_numpy(bool)
 
 
 def _happened(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def draw(read: Intake, question: MappingQuestion) -> None:
     names = [column.name for column in question.columns]
     chosen: dict[str, str] = {}
     places = [place for _ in range(0, len(ROLES), 3) for place in st.columns(3)]  # Tab goes row by row
-    for place, (role, meaning) in zip(places, ROLES.items(), strict=True):
+    for place, (role, meaning) in zip(places, ROLES.items(), strict=False):
         guess = question.guesses.get(role)
         picked = place.selectbox(
             f"{ROLE_TITLES[role]} (needed)" if role in REQUIRED else ROLE_TITLES[role],

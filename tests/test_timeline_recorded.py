@@ -35,7 +35,7 @@ def said(timeline: Timeline) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    "name", ["entry_time", "filed_at", "Date entered", "storedate", "time_of_entry", "recorded", "Eingabezeit", "issued"]
+    "name", ["entry_time", "filed_at", "Date entered", "storedate", "recorded", "Eingabezeit", "issued"]
 )
 def test_what_was_recorded_later_is_known_later(name: str, form: str) -> None:
     timeline = load_timeline(source(name, ("2020-01-03 08:00", "2020-01-02 09:00"), form), prediction_time=CUT)

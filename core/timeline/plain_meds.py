@@ -26,7 +26,7 @@ from core.timeline.parquet import (
     translated,
 )
 from core.timeline.people import PEOPLE
-from core.timeline.qualified import are_bounds, withdrawn
+from core.timeline.qualified import are_bounds, speaks_of_states
 from core.timeline.recorded import RECORDED, RECORDED_AS_TIME, recorded_columns
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.unread import (
@@ -43,7 +43,7 @@ from core.timeline.unread import (
     unread_values,
 )
 
-_YES: pd.Series[Any] = pd.Series(["1"])
+_YES: pd.Series[Any] = pd.Series(["1", "0"])
 
 
 def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None, *, people: bool = True) -> bool:
@@ -76,9 +76,9 @@ def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
     unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
     for name in unknown:
         kind = schema.field(name).type
-        if is_text(kind) or pa.types.is_boolean(kind) or (withdrawn(name, _YES).any() and is_number(kind)):
+        if is_text(kind) or pa.types.is_boolean(kind) or (speaks_of_states(name, _YES) and is_number(kind)):
             texts = plain_texts(_distinct_texts(opened, name))
-            if are_bounds(texts) or withdrawn(name, texts).any():
+            if are_bounds(texts) or speaks_of_states(name, texts):
                 return True
     return False
 

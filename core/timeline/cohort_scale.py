@@ -264,7 +264,7 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
 
 def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:
     """Take rows that tell of death without a time out of the columns; how many of each subject they were."""
-    telling = np.flatnonzero([*outcomes(columns["texts"]["code"]), False])
+    telling = np.flatnonzero(outcomes(columns["texts"]["code"]))
     if not len(telling):
         return {}
     undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], telling)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.cut import deaths
+from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
@@ -87,8 +87,7 @@ def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
         notes.append("By the date of birth, the patient was older than 120 years at the prediction time.")
     if len(born) and (early := int((events["time"] < born.min().normalize()).sum())):
         notes.append(f"Before the date of birth: {count_of(early, 'event')}.")
-    named = events["code"].unique()
-    died = events.loc[events["code"].isin(named[deaths(named)]), "time"]
+    died = events.loc[says_died(events), "time"]
     if not len(died):
         return
     notes.append("The record says that the patient had died by the prediction time.")

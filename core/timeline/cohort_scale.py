@@ -23,7 +23,7 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, refuse_mixed_zones
+from core.timeline.columns import EARLIEST, LATEST, Answers, refuse_mixed_zones
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
@@ -103,7 +103,7 @@ class Cohort:
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
 
-def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, texts: bool = True) -> Cohort:
+def open_cohort(source: Source, *, mapping: Answers | None = None, texts: bool = True) -> Cohort:
     """Every patient of a MEDS file, folder or data set, in memory.
 
     texts: whether text values and descriptions are read too; encoders of sequences do without.
@@ -141,7 +141,7 @@ class _Shard:
     time_type: pa.DataType
 
     @classmethod
-    def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool, notes: list[str]) -> _Shard:
+    def opened(cls, entry: Entry, mapping: Answers | None, texts: bool, notes: list[str]) -> _Shard:
         opened = parquet_file(entry)
         found = event_fields(opened, mapping)
         doubt_columns(entry, mapping, notes)

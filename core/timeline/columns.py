@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Literal
+from typing import Literal, cast
 
 import pandas as pd
 
@@ -42,6 +42,8 @@ ROLE_TITLES: Mapping[Role, str] = {
     "known_from": "Recorded",
 }
 """Role -> what a page calls it."""
+Answers = Mapping[str, str] | Mapping[tuple[str, ...], Mapping[str, str]]
+"""What a reader says of columns: role -> column, for every table or for each by the names of its columns."""
 WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
 """What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
 
@@ -135,6 +137,27 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
 def _but_recorded(chosen: Mapping[str, str], missing: Sequence[str]) -> str:
     """When an event was recorded is not taken for when it happened unless a reader says so."""
     return ", only one for when events were recorded" if "time" in missing and "known_from" in chosen else ""
+
+
+def answer_for(names: Iterable[str], answers: Answers | None) -> Mapping[str, str] | None:
+    """The answer on the table whose columns have these names, in this order; None where there is none.
+
+    >>> answer_for(["a", "b"], {("a", "b"): {"time": "a"}}), answer_for(["a"], {("a", "b"): {"time": "a"}})
+    ({'time': 'a'}, None)
+    >>> answer_for(["a", "b"], {"time": "a"})
+    {'time': 'a'}
+    """
+    if answers is None or all(isinstance(key, str) for key in answers):
+        return cast("Mapping[str, str] | None", answers)
+    return cast("Mapping[tuple[str, ...], Mapping[str, str]]", answers).get(tuple(names))
+
+
+def roles_of(answers: Answers | None) -> list[tuple[str, str]]:
+    """Every role with its column, of all tables that were answered on."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in (answers or {}).items():
+        pairs += [(key, value)] if isinstance(key, str) and isinstance(value, str) else roles_of(cast(Answers, value))
+    return [pair for pair in pairs if pair[0] not in WAYS]
 
 
 def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:

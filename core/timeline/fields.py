@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import alike, columns_of, joined_times, plain_texts, recognise, ways_of
+from core.timeline.columns import Answers, alike, answer_for, columns_of, joined_times, plain_texts, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
@@ -23,7 +23,7 @@ SECOND_TIME = (
 )
 
 
-def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
+def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -> pd.DataFrame:
     """The recognised columns of a text table, under the names of their fields; a date and a clock become one time.
 
     Times are written as ISO 8601 does, numbers with a decimal point, where they can only mean one thing or the mapping
@@ -33,7 +33,8 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     is not recognised.
     """
     names = [str(name) for name in table.columns]
-    ways, mapping = ways_of(mapping), columns_of(mapping)
+    answer = answer_for(names, answers)
+    ways, mapping = ways_of(answer), columns_of(answer)
     fields = recognise(names, mapping)
     own_times = {fields["time"], (mapping or {}).get("date"), *alike(names, "time")}
     recorded = recorded_columns(names, fields)
@@ -56,16 +57,26 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
         _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)
     others = table[[name for name in table if name not in chosen]]
     doubt_unread(others, kept, mapping is not None, notes)
+    if "decimals" in ways:
+        kept = _plainly_written(kept, ways["decimals"], notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
     return settle_qualified(others, kept, notes)
 
 
-def refuse_unsettled_numbers(named: pd.DataFrame, ways: Mapping[str, str]) -> None:
+def _plainly_written(kept: pd.DataFrame, decimals: str, notes: list[str]) -> pd.DataFrame:
+    """The values with a decimal point, once it is known which sign parts the decimals."""
+    plain = {name: plain_numbers(plain_texts(kept[name]), decimals) for name in VALUES if name in kept}
+    if any((plain[name] != plain_texts(kept[name])).any() for name in plain):
+        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
+    return kept.assign(**plain)
+
+
+def refuse_unsettled_numbers(named: pd.DataFrame) -> None:
     """Raises UserFacingError where the values of a table, columns named by field, have decimal signs in doubt."""
     for field in VALUES:
         if field in named:
-            refuse_commas(plain_numbers(plain_texts(named[field]), ways.get("decimals")))
+            refuse_commas(plain_numbers(plain_texts(named[field])))
 
 
 def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import alike, columns_of, recognise
+from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
     two_patients,
@@ -66,10 +66,20 @@ def parquet_text(entry: Entry) -> pd.DataFrame:
     opened = parquet_file(entry)
     if opened.metadata.num_rows > MAX_TEXT_ROWS:
         raise too_many_rows()
-    flat = [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
+    flat = flat_names(opened)
     with translated():
         table = opened.read(columns=flat)
         return pd.DataFrame({name: column_texts(table[name]) for name in table.column_names}, dtype=object)
+
+
+def flat_names(opened: pq.ParquetFile) -> list[str]:
+    """The columns but for nested ones."""
+    return [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
+
+
+def answer_on(opened: pq.ParquetFile, answers: Answers | None) -> Mapping[str, str] | None:
+    """What a reader answered on the file's columns."""
+    return answer_for(flat_names(opened), answers)
 
 
 def column_texts(column: pa.ChunkedArray) -> pd.Series[Any]:
@@ -116,22 +126,22 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
-def event_fields(opened: pq.ParquetFile, mapping: Mapping[str, str] | None) -> dict[str, str]:
+def event_fields(opened: pq.ParquetFile, mapping: Answers | None) -> dict[str, str]:
     """Field -> column of a parquet file of events.
 
     Raises UserFacingError where a recognised column is nested, or two columns name different patients.
     """
     schema, names = opened.schema_arrow, opened.schema_arrow.names
-    mapping = columns_of(mapping)
-    fields = recognise(names, mapping)
+    answer = columns_of(answer_on(opened, mapping))
+    fields = recognise(names, answer)
     if any(pa.types.is_nested(schema.field(name).type) for name in fields.values()):
         raise UserFacingError(
             "A column holds lists or nested fields.", "one text or number in each cell", "Export events as flat rows."
         )
     spare = [name for name in names if name not in fields.values()]
-    if not mapping and (times := alike(spare, "time")):
+    if not answer and (times := alike(spare, "time")):
         fields[OTHER_TIME] = times[0]
-    if not mapping and "subject_id" in fields:
+    if not answer and "subject_id" in fields:
         for other in alike(spare, "subject_id"):
             _refuse_other_patients(opened, [fields["subject_id"], other])
     return fields
@@ -149,9 +159,7 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind))
 
 
-def read_subject(
-    entry: Entry, subject_id: int | None, mapping: Mapping[str, str] | None
-) -> tuple[pa.Table, dict[str, str]]:
+def read_subject(entry: Entry, subject_id: int | None, mapping: Answers | None) -> tuple[pa.Table, dict[str, str]]:
     """(rows of the subject, field -> column). Row groups without the subject are skipped by their statistics, and the
     other columns are read only where the subject's rows are found.
     """
@@ -238,7 +246,7 @@ def no_patient(rows: int) -> UserFacingError:
     return UserFacingError(f"Naming no patient: {events}.", "a patient for every event", "Correct these rows.")
 
 
-def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
+def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers.
 
     Raises UserFacingError where the columns cannot be told, an event names no patient, or a time lies outside the
@@ -270,7 +278,7 @@ def _fromcolumn_texts(times: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(stamps)])
 
 
-def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
+def distinct_subjects(entry: Entry, mapping: Answers | None) -> set[int]:
     """Patients of a parquet file whose subjects are whole numbers; {1} where it names none.
 
     Raises UserFacingError where the columns cannot be told, or an event names no patient.

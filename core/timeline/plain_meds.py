@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from core.load.entry import Entry
 from core.load.words import count_of
-from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, plain_texts
+from core.timeline.columns import KNOWN_NAMES, Answers, alike, columns_of, plain_name, plain_texts, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
 from core.timeline.parquet import (
     OTHER_TIME,
+    answer_on,
     column_texts,
     event_fields,
     is_number,
@@ -46,7 +47,7 @@ from core.timeline.unread import (
 _YES: pd.Series[Any] = pd.Series(["1", "0"])
 
 
-def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None, *, people: bool = True) -> bool:
+def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True) -> bool:
     """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
     times of day, bounds of numbers, or states of withdrawn rows.
 
@@ -54,13 +55,13 @@ def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None, *, people: bo
     Any other is read as a table of text is, which joins them.
     """
     opened = parquet_file(entry)
-    fields = event_fields(opened, mapping)
+    fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
     column = fields.get("subject_id")
     whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
-    clocked = columns_of(mapping) is None and _has_clocks(opened, fields)
+    clocked = columns_of(answer) is None and _has_clocks(opened, fields)
     written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
     told = people and opened.metadata.num_rows <= MAX_TEXT_ROWS and any(field in fields for field in PEOPLE)
-    return whole and not (clocked or written or told or _is_qualified(opened, set(fields.values())))
+    return whole and not (ways_of(answer) or clocked or written or told or _is_qualified(opened, set(fields.values())))
 
 
 def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
@@ -105,12 +106,12 @@ def _is_moment(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind))
 
 
-def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[str]) -> None:
+def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> None:
     """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
     opened = parquet_file(entry)
     names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
     spare = [name for name in names if name not in fields.values()]
-    is_mapped = columns_of(mapping) is not None
+    is_mapped = columns_of(answer_on(opened, mapping)) is not None
     if not is_mapped:
         _doubt_timeless(opened, fields, spare)
         _doubt_roles(opened, fields, [name for name in spare if plain_name(name) not in KNOWN_NAMES])

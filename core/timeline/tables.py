@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry, file_entry
+from core.timeline.columns import Answers
 from core.timeline.concepts import concept_words
 from core.timeline.fields import recognised
 from core.timeline.files import of_one_kind, source_files, unread_note
@@ -97,7 +98,7 @@ def no_events() -> UserFacingError:
     )
 
 
-def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[Part]:
+def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
 
     A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table, and so do its neighbours. Raises
@@ -123,7 +124,7 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
     return [with_people(pd.concat(tables, ignore_index=True), notes)]
 
 
-def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:
+def _text_tables(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[pd.DataFrame]:
     """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
     files = [_content(part) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
@@ -134,7 +135,7 @@ def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, not
     return [table for table in joined if len(table)]
 
 
-def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str], count: int) -> pd.DataFrame:
+def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count: int) -> pd.DataFrame:
     """A table's columns by field; a refusal says where it is one of several."""
     try:
         return recognised(table, mapping, notes)
@@ -147,6 +148,12 @@ def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[s
 
 def _content(entry: Entry) -> TextFile:
     return parquet_text(entry) if is_parquet(entry) else read_text_file(entry)
+
+
+def flat_table(part: Part) -> pd.DataFrame | None:
+    """Any part but FHIR as a table of text with the columns of its file; None for FHIR."""
+    content = part if isinstance(part, pd.DataFrame) else _content(part)
+    return content if isinstance(content, pd.DataFrame) else None
 
 
 def text_table(part: Part) -> pd.DataFrame:

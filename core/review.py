@@ -37,7 +37,7 @@ from core.records import (
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
-from core.timeline.cut import deaths
+from core.timeline.cut import says_died
 from core.words import true_minus
 
 Progress = Callable[[float], None]
@@ -277,7 +277,7 @@ def _input_notices(
     if bundle.virtual:
         text = "This model was trained on virtual patients. Its numbers do not apply to real people."
         notices.append(Notice("virtual_weights", "warning", text))
-    if timeline is not None and any(deaths(timeline.events["code"].unique())):
+    if timeline is not None and says_died(timeline.events).any():
         text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
         notices.append(Notice("died_before", "warning", text))
     if encoding.ct is None and "image" in bundle.model.reads:

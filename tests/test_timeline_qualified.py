@@ -150,3 +150,53 @@ def test_delimiters_within_quotes_of_the_header_do_not_count() -> None:
     text = with_code("X//1")[1].decode().replace("unit\n", 'unit;"note, or remark, or text, or any, or all"\n')
     rows = text.replace("/dL\n", "/dL;a\n") + ";a"
     assert len(load_timeline(("t.csv", rows.encode())).events) == 4
+
+
+STATES = {
+    "draft": "planned or proposed", "scheduled": "planned or proposed", "declined": "not done", "Held": "not done",
+    "not_done": "not done", "Entered in Error": "not done", "Cancelled - duplicate": "not done",
+    "refused by patient": "not done", "no-show": "not done",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("state", STATES)
+def test_rows_that_did_not_happen_are_left_out_with_the_reason(state: str, form: str) -> None:
+    timeline = load_timeline(source("result status", ["final", state, "amended"], form))
+    assert timeline.events["code"].tolist() == ["LOINC//2160-0", "LOINC//718-7"]
+    assert f"{STATES[state]}" in said(timeline)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("smoking_status", ["never", "refused", "former"]),
+        ("consent_status", ["given", "refused", "given"]),
+        ("status", ["current smoker", "refused", "never smoker"]),
+        ("trial_state", ["excluded", "excluded", "excluded"]),
+    ],
+)
+def test_states_of_something_else_leave_rows_in_and_are_said(name: str, cells: list[str], form: str) -> None:
+    timeline = load_timeline(source(name, cells, form))
+    assert len(timeline.events) == 3
+    assert "Kept, though a column of states" in said(timeline)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("name", "cells"), [("status", ["F", "W", "C"]), ("performed", ["yes", "no", "yes"])])
+def test_letters_of_hl7_and_flags_of_what_was_done_count(name: str, cells: list[str], form: str) -> None:
+    assert len(load_timeline(source(name, cells, form)).events) == 2
+
+
+def test_an_awaited_result_is_left_out_only_without_a_value() -> None:
+    rows = ("1,2020-01-01,A,,pending", "1,2020-01-02,B,5,pending", "1,2020-01-03,C,6,final")
+    text = "\n".join(("subject_id,time,code,value,status", *rows))
+    timeline = load_timeline(("t.csv", text.encode()))
+    assert timeline.events["code"].tolist() == ["B", "C"]
+    assert "registered only" in said(timeline)
+
+
+def test_a_refusal_that_is_the_answer_itself_stays() -> None:
+    text = "subject_id,time,code,value,status\n1,2020-01-01,A,refused,final\n1,2020-01-02,B,excluded,completed\n"
+    assert load_timeline(("t.csv", text.encode())).events["text_value"].tolist() == ["refused", "excluded"]

@@ -18,6 +18,7 @@ from core.privacy import Finding
 from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
+from core.timeline.columns import Answers
 
 _SCAN_STEPS = ("series", "study")
 _RECORD_STEPS = ("subjects", "columns", "timeline")
@@ -43,7 +44,7 @@ class Intake:
     repairs: tuple[Repair, ...] = ()
     subject: int | None = None
     day_zero: pd.Timestamp | None = None
-    columns: Mapping[str, str] | None = None
+    columns: Answers | None = None
     decided: bool = False
     _jobs: dict[str, Job[Any]] = field(default_factory=dict, repr=False)
 
@@ -165,12 +166,10 @@ class Intake:
         self.repairs = (*self.repairs, name)
         self._drop("study", *_LAST_STEPS)
 
-    def choose_record(
-        self, subject: int | None, day_zero: pd.Timestamp | None, columns: Mapping[str, str] | None = None
-    ) -> None:
+    def choose_record(self, subject: int | None, day_zero: pd.Timestamp | None, columns: Answers | None = None) -> None:
         """Read this patient's events up to this day instead, the columns taken so."""
         if columns != self.columns:
-            self._drop("subjects")
+            self._drop("subjects", "columns")
         self.subject, self.day_zero, self.columns = subject, day_zero, columns
         self._drop("timeline", *_LAST_STEPS)
 
@@ -192,6 +191,14 @@ class Intake:
             if job := self._jobs.pop(step, None):
                 job.cancel()
         self.decided = False
+
+    def answer_on(self, layout: tuple[str, ...], answer: Mapping[str, str]) -> None:
+        """Read the record again with what was answered on the tables with these columns."""
+        told: dict[tuple[str, ...], Mapping[str, str]] = {layout: answer}
+        for key, value in (self.columns or {}).items():
+            if isinstance(key, tuple) and isinstance(value, Mapping):
+                told.setdefault(key, value)
+        self.choose_record(None, None, told)
 
     # ------------------------------------------------------------ what follows from it
 
@@ -232,7 +239,7 @@ class Intake:
         assert source is not None
         self._start("subjects", "Looking for patients", lambda tell: list_subjects(source, mapping=columns))
         if self.error("subjects"):
-            self._start("columns", "Looking at the columns", lambda tell: suggest_mapping(source))
+            self._start("columns", "Looking at the columns", lambda tell: suggest_mapping(source, mapping=columns))
         if self.subject is None and subjects is not None and len(subjects) == 1:
             self.subject = int(subjects["subject_id"].iloc[0])
         if self.subject is not None and subjects is not None:

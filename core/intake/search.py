@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.intake.job import Tell
@@ -13,6 +13,7 @@ from core.privacy.events import doubts_of, search_timeline
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.search import search_sources
 from core.records import CtStudy, Timeline
+from core.timeline.columns import Answers, roles_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Found:
     findings: tuple[Finding, ...]
     boxes: tuple[TextBox, ...] = ()
     words: frozenset[str] = field(default=frozenset(), repr=False)
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Answers = field(default_factory=dict)
 
 
 def search(
@@ -34,7 +35,7 @@ def search(
     study: CtStudy | None,
     tell: Tell,
     timeline: Timeline | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Answers | None = None,
 ) -> Found:
     """Identifiers in the files of all sources, in the record, and in text burned into the study.
 
@@ -52,10 +53,11 @@ def search(
     return Found(tuple(findings), boxes, searched.words, columns)
 
 
-def _says_code(item: Finding, columns: Mapping[str, str]) -> bool:
+def _says_code(item: Finding, columns: Answers) -> bool:
     """Whether a column that the reader said to hold codes is reported for its name; its codes are judged one by one."""
-    name = field_name(columns.get("code", ""))
-    return item.where in (f"column {name}", f"field {name}") and item.category == FIELD_CATEGORIES.get(name)
+    names = [field_name(name) for role, name in roles_of(columns) if role == "code"]
+    places = {place for name in names for place in (f"column {name}", f"field {name}")}
+    return item.where in places and item.category in {FIELD_CATEGORIES.get(name) for name in names}
 
 
 def _place(box: TextBox) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from core.load.words import count_of
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
-from core.privacy.events import NO_COLUMNS, Columns, clean_timeline, doubts_of
+from core.privacy.events import NO_COLUMNS, clean_timeline, doubts_of
 from core.records import CtStudy, Timeline
+from core.timeline.columns import Answers
 
 
 def strip(
@@ -16,7 +17,7 @@ def strip(
     timeline: Timeline | None,
     boxes: Sequence[TextBox] = (),
     words: Collection[str] = (),
-    columns: Columns = NO_COLUMNS,
+    columns: Answers = NO_COLUMNS,
 ) -> tuple[CtStudy | None, Timeline | None]:
     """The case without residual identifiers.
 

@@ -13,7 +13,7 @@ from core.load.words import count_of
 from core.privacy.fields import FIELD_CATEGORIES, begins_with_date, field_name, in_free_text
 from core.privacy.finding import Finding, mask
 from core.records import Timeline
-from core.timeline.columns import FIELDS, plain_name
+from core.timeline.columns import FIELDS, Answers, plain_name, roles_of
 from core.timeline.kinds import kind_of
 
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
@@ -24,8 +24,7 @@ _READ_FROM = {"value": "text_value", "text_value": "text_value", "unit": "unit",
 _WORDS_ALONE = frozenset(("FHIR", "CONDITION", "DRUG", "PROCEDURE", "MEASUREMENT", "OBSERVATION", "DEVICE", "VISIT"))
 """Before what stands in place of a code where none was given, so that it may be whatever someone wrote."""
 Judged = Mapping[str, frozenset[str]]
-Columns = Mapping[str, str]
-NO_COLUMNS: Columns = MappingProxyType({})
+NO_COLUMNS: Answers = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,18 @@ class Doubts:
         return bool(self.words) or any(self.fields.values())
 
 
-def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Columns = NO_COLUMNS) -> Doubts:
+def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers = NO_COLUMNS) -> Doubts:
     """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too.
 
     tokens: words of the patient's name and id. columns: role -> column, as the reader mapped them; where one is called
     like an identifier ("note"), each of its values is one.
     """
-    named = {_READ_FROM[role]: field_name(name) for role, name in columns.items() if role in _READ_FROM}
-    unusual = {role for role, name in columns.items() if plain_name(name) not in FIELDS.get(role, ())}
+    pairs = roles_of(columns)
+    named = [(_READ_FROM[role], field_name(name)) for role, name in pairs if role in _READ_FROM]
+    unusual = {role for role, name in pairs if plain_name(name) not in FIELDS.get(role, ())}
 
     def judged(text: str, part: str) -> frozenset[str]:
-        by_name = frozenset({FIELD_CATEGORIES[named[part]]} if named.get(part) in FIELD_CATEGORIES else ())
+        by_name = frozenset(FIELD_CATEGORIES[n] for place, n in named if place == part and n in FIELD_CATEGORIES)
         return by_name | _categories(text, part, tokens, part in unusual)
 
     fields = {

@@ -23,22 +23,21 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, refuse_mixed_zones
+from core.timeline.columns import EARLIEST, LATEST, Answers, refuse_mixed_zones
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
 from core.timeline.parquet import (
     OTHER_TIME,
-    doubt_columns,
     event_fields,
     in_utc,
     is_parquet,
-    is_plain_meds,
     is_time,
     no_patient,
     parquet_file,
     translated,
 )
+from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.tables import event_files, no_events
 from core.timeline.typed import Reading, typed_rows
 
@@ -104,7 +103,7 @@ class Cohort:
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
 
-def open_cohort(source: Source, *, mapping: Mapping[str, str] | None = None, texts: bool = True) -> Cohort:
+def open_cohort(source: Source, *, mapping: Answers | None = None, texts: bool = True) -> Cohort:
     """Every patient of a MEDS file, folder or data set, in memory.
 
     texts: whether text values and descriptions are read too; encoders of sequences do without.
@@ -142,7 +141,7 @@ class _Shard:
     time_type: pa.DataType
 
     @classmethod
-    def opened(cls, entry: Entry, mapping: Mapping[str, str] | None, texts: bool, notes: list[str]) -> _Shard:
+    def opened(cls, entry: Entry, mapping: Answers | None, texts: bool, notes: list[str]) -> _Shard:
         opened = parquet_file(entry)
         found = event_fields(opened, mapping)
         doubt_columns(entry, mapping, notes)
@@ -160,7 +159,7 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
-        if not is_plain_meds(entry, mapping):
+        if not is_plain_meds(entry, mapping, people=False):
             raise UserFacingError(
                 "Times of day, bounds or states of the events stand in columns of their own.",
                 "MEDS parquet",
@@ -265,7 +264,7 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
 
 def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:
     """Take rows that tell of death without a time out of the columns; how many of each subject they were."""
-    telling = np.flatnonzero([*outcomes(columns["texts"]["code"]), False])
+    telling = np.flatnonzero(outcomes(columns["texts"]["code"]))
     if not len(telling):
         return {}
     undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], telling)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Literal, cast
 
 import pandas as pd
 
@@ -12,7 +13,9 @@ from core.errors import UserFacingError
 from core.load.words import count_of
 from core.timeline.dates import ISO_TIME, ORDERS, is_year_last
 
-Role = Literal["subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description"]
+Role = Literal[
+    "subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description", "known_from"
+]
 ROLES: Mapping[Role, str] = {
     "subject_id": "whose event it is, by number or name; none where the whole table is of one patient",
     "time": "when it happened: date and time of day, or the time of day alone where the date has its own column",
@@ -23,6 +26,7 @@ ROLES: Mapping[Role, str] = {
     "text_value": "what was noted in words",
     "unit": "the unit of the number",
     "description": "the code in words",
+    "known_from": "when it was entered, filed or reported, if that is later than it happened; it is known from then on",
 }
 """Role -> what it means, in the order in which a page asks for them."""
 ROLE_TITLES: Mapping[Role, str] = {
@@ -35,14 +39,36 @@ ROLE_TITLES: Mapping[Role, str] = {
     "text_value": "Text",
     "unit": "Unit",
     "description": "Event in words",
+    "known_from": "Recorded",
 }
 """Role -> what a page calls it."""
+Answers = Mapping[str, str] | Mapping[tuple[str, ...], Mapping[str, str]]
+"""What a reader says of columns: role -> column, for every table or for each by the names of its columns."""
 WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
 """What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
 
 
 def _names(words: str) -> tuple[str, ...]:
     return tuple(words.split())
+
+
+def _recorded_names() -> Iterator[str]:
+    """Names that say when an event was recorded: "entry_time", "date_filed", "storedate", "time_of_entry"."""
+    acts = _names(
+        """recorded recording record entered entry filed filing stored store documented documentation resulted result
+        reported report verified verification validated validation released release issued issue signed available
+        inserted insert saved registered registration"""
+    )
+    for act, moment in product(acts, ("time", "date", "datetime", "date_time", "timestamp", "at", "on", "dt")):
+        yield from (f"{act}_{moment}", f"{act}{moment}", f"{moment}_{act}", f"{moment}_of_{act}")
+    yield from (f"{act}{moment}" for act, moment in product(_names("eingabe erfassungs dokumentations befund freigabe "
+                "validierungs vidierungs eintrags"), _names("zeit datum zeitpunkt")))  # fmt: skip
+    yield from _names(
+        """recorded entered filed stored documented resulted reported verified validated released issued signed
+        available charted erfasst_am eingegeben_am dokumentiert_am freigegeben_am validiert_am vidiert_am gespeichert_am
+        date_saisie date_de_saisie saisi_le date_enregistrement enregistré_le fecha_registro fecha_de_registro
+        registrado_el"""
+    )
 
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -63,12 +89,14 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         measurement_unit ucum ucum_unit unit_ucum einheit einheiten einh unite unité unidad"""
     ),
     "description": _names("description label display code_description"),
-    "known_from": _names(
-        """known_from storetime store_time recorded_time recorded_date recorded_datetime result_time result_date
-        result_datetime resulted_time reported_time available_time verified_time validated_time entry_time entered_time
-        resulted_at reported_at verified_at entered_at recorded_at"""
-    ),
+    "known_from": ("known_from", *_recorded_names()),
     "table": ("table",),
+    "sex": _names("sex gender geschlecht sexe sexo patient_sex patient_gender sex_at_birth gender_source_value"),
+    "birth_date": _names(
+        """birth_date birthdate date_of_birth dob birthday patient_birth_date patient_dob birth_datetime geburtsdatum
+        geb_datum gebdatum date_naissance date_de_naissance fecha_nacimiento fecha_de_nacimiento"""
+    ),
+    "age": _names("age age_years age_in_years age_at_event patient_age alter alter_jahre alter_in_jahren edad âge"),
 }
 """Field -> column names that mean it (compared without case, spaces and points as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
@@ -99,11 +127,37 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     missing = [field for field in ("time", "code") if field not in chosen]
     if missing:
         raise UserFacingError(
-            f"The table has no column for the {' and the '.join(missing)}.",
+            f"The table has no column for the {' and the '.join(missing)}{_but_recorded(chosen, missing)}.",
             "columns subject_id, time, code, numeric_value (or value), text_value and unit, recognised by these names",
             "Rename the columns, or map them where the Load page asks.",
         )
     return chosen
+
+
+def _but_recorded(chosen: Mapping[str, str], missing: Sequence[str]) -> str:
+    """When an event was recorded is not taken for when it happened unless a reader says so."""
+    return ", only one for when events were recorded" if "time" in missing and "known_from" in chosen else ""
+
+
+def answer_for(names: Iterable[str], answers: Answers | None) -> Mapping[str, str] | None:
+    """The answer on the table whose columns have these names, in this order; None where there is none.
+
+    >>> answer_for(["a", "b"], {("a", "b"): {"time": "a"}}), answer_for(["a"], {("a", "b"): {"time": "a"}})
+    ({'time': 'a'}, None)
+    >>> answer_for(["a", "b"], {"time": "a"})
+    {'time': 'a'}
+    """
+    if answers is None or all(isinstance(key, str) for key in answers):
+        return cast("Mapping[str, str] | None", answers)
+    return cast("Mapping[tuple[str, ...], Mapping[str, str]]", answers).get(tuple(names))
+
+
+def roles_of(answers: Answers | None) -> list[tuple[str, str]]:
+    """Every role with its column, of all tables that were answered on."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in (answers or {}).items():
+        pairs += [(key, value)] if isinstance(key, str) and isinstance(value, str) else roles_of(cast(Answers, value))
+    return [pair for pair in pairs if pair[0] not in WAYS]
 
 
 def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:

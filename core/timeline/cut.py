@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,34 +16,72 @@ _OUTCOMES = frozenset(
     ("meds death", "death", "dead", "died", "deceased", "expired", "alive", "vital status", "survival status",
      "date of death", "death date", "death datetime", "time of death", "deathtime", "dod", "cause of death",
      "deceased date", "deceased boolean", "hospital expire flag", "mortality", "419099009", "419620001", "397709008",
-     "31211-6", "69453-9", "67162-8", "80616-6", "81956-5")
+     "31211-6", "69453-9", "67162-8", "80616-6", "81956-5", "371828006", "vitalstatus", "discharge disposition",
+     "discharge status", "discharge location", "discharge destination", "hospital outcome", "entlassungsgrund",
+     "entlassungsart", "hospital mortality", "in hospital mortality")
 )  # fmt: skip
 """Parts of codes that tell whether a patient died, SNOMED and LOINC among them."""
 
 
 _DEATHS = frozenset(
     ("meds death", "death", "dead", "died", "deceased", "date of death", "death date", "time of death", "deathtime",
-     "cause of death", "deceased date", "419099009", "419620001")
+     "cause of death", "deceased date", "419099009", "419620001", "397709008", "371828006", "31211-6", "69453-9",
+     "80616-6", "81956-5")
 )  # fmt: skip
 """Parts of codes that say that the patient died: those outcomes that cannot mean that the patient lives."""
+_ASKED = _OUTCOMES | {"disposition", "outcome", "patient status", "living status", "status of patient"}
+"""Parts of codes whose value may say so."""
+_FLAGS = frozenset(
+    ("mortality", "hospital mortality", "in hospital mortality", "hospital expire flag", "deceased boolean", "expired")
+)
+_SAYS_DEAD = re.compile(
+    r"(?:the )?(?:patient |hospital )?(?:is |has |had )?(?:dead|deceased|died|expired|death|exitus|exp|tot|tod"
+    r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b.*"
+)
+_NO = frozenset(("0", "no", "n", "false", "f", "nein", "alive", "living", "lebt"))
+_YES = frozenset(("1", "yes", "y", "true", "t", "ja"))
+_EXPIRED = frozenset(("20", "40", "41", "42"))
+"""Discharge status on American bills (UB-04): expired, in hospital or elsewhere."""
 
 
-def deaths(codes: Iterable[str | None]) -> list[bool]:
-    """Which codes say that the patient died.
+def says_died(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which events say that the patient died, by their code or by their value.
 
-    >>> deaths(["MEDS_DEATH", "SNOMED//419099009", "DISCHARGE//DIED", "VITAL_STATUS//alive", "LAB//dead space"])
-    [True, True, True, False, False]
+    >>> codes = ["MEDS_DEATH", "Vital status", "Vital status", "alive", "died", "Discharge disposition"]
+    >>> texts = [None, "Deceased", "alive", "no", "no", "Expired (in hospital)"]
+    >>> says_died(pd.DataFrame({"code": codes, "text_value": texts, "numeric_value": np.nan})).tolist()
+    [True, True, False, True, False, True]
     """
-    return [_has_part(code, _DEATHS) for code in codes]
+    pairs = list(zip(events["code"], _answers(events)))
+    known = {pair: _died(*pair) for pair in dict.fromkeys(pairs)}
+    return np.array([known[pair] for pair in pairs], bool)
 
 
-def outcomes(codes: Iterable[str | None]) -> list[bool]:
+def _answers(events: pd.DataFrame) -> Iterator[str]:
+    """The value of each event in lower case, "" without one."""
+    for text, number in zip(events["text_value"], events["numeric_value"]):
+        yield f"{number:g}" if number == number else str(text or "").strip().lower()
+
+
+def _died(code: str | None, answer: str) -> bool:
+    parts = {_plain(part) for part in str(code or "").split("//")}
+    if parts & _DEATHS:
+        return answer not in _NO
+    if parts & _FLAGS:
+        return answer in _YES or any(part.startswith("discharge") for part in parts)
+    if "alive" in parts:
+        return answer in _NO - {"alive", "living", "lebt"}
+    discharged = any(part.startswith(("discharge", "disposition")) for part in parts)
+    return bool(parts & _ASKED and _SAYS_DEAD.fullmatch(answer)) or (discharged and answer in _EXPIRED)
+
+
+def outcomes(codes: Iterable[str | None]) -> npt.NDArray[np.bool_]:
     """Which codes tell whether the patient died: without a time, nobody knows from when on that was known.
 
-    >>> outcomes(["MEDS_DEATH", "Vital status//deceased", "SNOMED//419099009", "MEDS_BIRTH", "LAB//dead space", None])
-    [True, True, True, False, False, False]
+    >>> outcomes(["MEDS_DEATH", "Vital status//deceased", "SNOMED//419099009", "LAB//dead space", None]).tolist()
+    [True, True, True, False, False]
     """
-    return [_has_part(code, _OUTCOMES) for code in codes]
+    return np.array([_has_part(code, _OUTCOMES) for code in codes], bool)
 
 
 def _has_part(code: str | None, parts: frozenset[str]) -> bool:
@@ -64,7 +102,10 @@ def undated_outcomes(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which events tell whether the patient died, but neither when nor from when on it was known."""
     undated = known_times(events).isna().to_numpy(bool)
     if "code" in events and undated.any():
-        undated[undated] = outcomes(events.loc[undated, "code"])
+        told = outcomes(events.loc[undated, "code"])
+        if "text_value" in events and "numeric_value" in events:
+            told |= says_died(events[undated])
+        undated[undated] = told
     return undated if "code" in events else np.zeros(len(events), bool)
 
 

@@ -11,7 +11,10 @@ from functools import cache
 from pathlib import Path
 
 _DIAGNOSIS = re.compile(r"<diag>\s*<name>([^<]+)</name>\s*<desc>([^<]*)</desc>")
-_ICD10 = re.compile(r"(?:ICD10CM|ICD10|DIAGNOSIS//ICD//10)//([A-Z]\d[0-9A-Z]\.?[0-9A-Z]*)")
+_ICD10CM = re.compile(r"(?:ICD10CM|DIAGNOSIS//ICD//10)//([A-Z]\d[0-9A-Z]\.?[0-9A-Z]*)")
+_ICD10 = re.compile(r"ICD10(?:GM)?//((?P<category>[A-T]\d\d)\.?[0-9A-Z]*)")
+"""Codes of the WHO or of Germany: of its modifications, ICD-10 has the categories of diseases in common, not what
+follows them, nor external causes and reasons for contact."""
 
 
 @cache
@@ -54,6 +57,9 @@ def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:
     if stem in own:
         return own[stem]
     if match := _ICD10.fullmatch(code):
+        words = icd10_descriptions().get(match["category"])
+        return f"{words} (ICD-10 {match[1]})" if words else f"ICD-10 {match[1]}"
+    if match := _ICD10CM.fullmatch(code):
         return _icd10(match[1].replace(".", "")) or f"ICD-10 {match[1]}"
     return _readable(code)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.cut import deaths
+from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
@@ -30,6 +30,7 @@ def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> No
     Raises UserFacingError where the record holds two different births: it is not one patient's.
     """
     _refuse_two_births(events)
+    _note_two_sexes(events, notes)
     _doubt_codes(events, notes)
     _note_lifetime(events, cut, notes)
     _note_timeless(events, notes)
@@ -44,6 +45,13 @@ def _refuse_two_births(events: pd.DataFrame) -> None:
         raise UserFacingError(
             "The record holds more than one date of birth.", "events of one patient", "Check whose events these are."
         )
+
+
+def _note_two_sexes(events: pd.DataFrame, notes: list[str]) -> None:
+    """One patient's record should name one sex; the first is shown."""
+    named = {standard_code(code) for code in events["code"].unique()} & {"GENDER//F", "GENDER//M"}
+    if len(named) > 1:
+        notes.append("The record names both sexes: it may hold events of two patients.")
 
 
 def rounded_by_spreadsheet(what: str, events: int) -> UserFacingError:
@@ -79,8 +87,7 @@ def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
         notes.append("By the date of birth, the patient was older than 120 years at the prediction time.")
     if len(born) and (early := int((events["time"] < born.min().normalize()).sum())):
         notes.append(f"Before the date of birth: {count_of(early, 'event')}.")
-    named = events["code"].unique()
-    died = events.loc[events["code"].isin(named[deaths(named)]), "time"]
+    died = events.loc[says_died(events), "time"]
     if not len(died):
         return
     notes.append("The record says that the patient had died by the prediction time.")

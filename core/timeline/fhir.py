@@ -23,6 +23,7 @@ FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "tex
 
 _SYSTEMS = (
     ("loinc", "LOINC"), ("snomed", "SNOMED"), ("rxnorm", "RxNorm"), ("cvx", "CVX"), ("icd-10-cm", "ICD10CM"),
+    ("icd-10-gm", "ICD10GM"),
     ("icd-10-pcs", "ICD10PCS"), ("medicare/coding/icd10", "ICD10PCS"), ("icd-10", "ICD10"), ("icd-9", "ICD9CM"),
     ("whocc", "ATC"), ("ama-assn", "CPT"), ("/ndc", "NDC"),
 )  # fmt: skip
@@ -35,15 +36,17 @@ _VISITS = {"AMB": "OUTPATIENT", "EMER": "ED", "IMP": "INPATIENT", "ACUTE": "INPA
 _TIMES: Mapping[str, Sequence[str]] = {
     "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
     "Observation": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming", "issued"),
-    "Encounter": ("period",),
-    "Procedure": ("performedDateTime", "performedPeriod"),
+    "Encounter": ("period", "actualPeriod"),
+    "Procedure": ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod"),
     "MedicationRequest": ("authoredOn",),
-    "MedicationAdministration": ("effectiveDateTime", "effectivePeriod"),
+    "MedicationAdministration": ("effectiveDateTime", "effectivePeriod", "occurenceDateTime", "occurencePeriod"),
     "MedicationStatement": ("effectiveDateTime", "effectivePeriod", "dateAsserted"),
     "Immunization": ("occurrenceDateTime",),
     "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
     "ImagingStudy": ("started",),
 }
+_DIED = frozenset(("exp", "20", "40", "41", "42", "371828006"))
+"""Codes of discharge dispositions that say that the patient died: of HL7, of American bills, of SNOMED."""
 _RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
 """When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
@@ -152,7 +155,7 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
         yield from _patient(url, resource)
     elif kind not in _NO_EVENTS:
         reason = _unread_kind(kind) or why_not(resource)
-        rows = [] if reason else list(_events(resource, known))
+        rows = [] if reason else [*_events(resource, known), *_death_at_discharge(resource, known)]
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
 
@@ -179,6 +182,19 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
         else:
             row = {"subject_id": subject, "table": _table(resource), "code": code, "description": words}
             yield row | _joined(when, value_of(value))
+
+
+def _death_at_discharge(resource: Resource, known: _Known) -> Iterator[Row]:
+    """The death with which an encounter ended, at its end, in R4 or in R5."""
+    stay = as_dict(resource.get("hospitalization") or resource.get("admission"))
+    codings = as_list(as_dict(stay.get("dischargeDisposition")).get("coding"))
+    if resource["resourceType"] != "Encounter" or not _DIED.intersection(str(as_dict(c).get("code")) for c in codings):
+        return
+    subject, end = known.subject(resource), moments(_period(resource))[1]
+    if not end:
+        yield _left_out(subject, "a death without a time")
+        return
+    yield {"subject_id": subject, "table": "Encounter", "code": "DISCHARGE//EXPIRED", **whole_date(end)}
 
 
 def _why_no_part(part: Resource) -> str:
@@ -234,8 +250,13 @@ def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | N
         if first:
             return _remarked(first, "period end" if first != start else "")
     visit = as_dict(resource.get("encounter") or resource.get("context")).get("reference")
-    end = moments(as_dict(encounters.get(last_part(visit))).get("period"))[1]
+    end = moments(_period(as_dict(encounters.get(last_part(visit)))))[1]
     return _remarked(end, "encounter end") if end else None
+
+
+def _period(encounter: Resource) -> Any:
+    """When an encounter took place, in R4 or in R5."""
+    return encounter.get("period") or encounter.get("actualPeriod")
 
 
 def _remarked(text: str, remark: str) -> Row:
@@ -251,14 +272,16 @@ def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[
         return
     if kind == "ImagingStudy":
         for modality in as_list(resource.get("modality")):
-            yield f"IMAGING//{as_dict(modality).get('code')}", str(as_dict(modality).get("display") or ""), {}
+            coding = next(map(as_dict, as_list(as_dict(modality).get("coding"))), as_dict(modality))
+            yield f"IMAGING//{coding.get('code')}", str(coding.get("display") or ""), {}
         return
-    given = (resource.get("code"), resource.get("medicationCodeableConcept"), resource.get("vaccineCode"))
+    newer = as_dict(resource.get("medication")).get("concept")
+    given = (resource.get("code"), resource.get("medicationCodeableConcept"), newer, resource.get("vaccineCode"))
     concept = next((as_dict(concept) for concept in given if concept), None)
     holder = resource if kind != "MedicationAdministration" else _given_dose(resource)
     if concept is not None:
         yield from _concept(concept, holder)
-    elif "medicationReference" in resource:
+    elif _drug_reference(resource):
         yield next(_concept(_drug(resource, drugs), holder), ("", "", holder))
     for component in as_list(resource.get("component")):
         yield from _concept(as_dict(as_dict(component).get("code")), as_dict(component))
@@ -275,11 +298,16 @@ def _visit(resource: Resource) -> str:
 
 def _drug(resource: Resource, drugs: Mapping[str, Resource]) -> dict[str, Any]:
     """The concept of the medication referred to; what the reference itself displays where it leads nowhere."""
-    reference = as_dict(resource.get("medicationReference"))
+    reference = _drug_reference(resource)
     name = last_part(reference.get("reference"))
     held = {str(as_dict(item).get("id")): as_dict(item) for item in as_list(resource.get("contained"))}
     concept = as_dict((held.get(name) or drugs.get(name) or {}).get("code"))
     return concept or {"text": reference.get("display")}
+
+
+def _drug_reference(resource: Resource) -> dict[str, Any]:
+    """The reference to a medication, in R4 or in R5."""
+    return as_dict(resource.get("medicationReference") or as_dict(resource.get("medication")).get("reference"))
 
 
 def _given_dose(resource: Resource) -> dict[str, Any]:

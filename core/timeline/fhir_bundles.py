@@ -15,18 +15,21 @@ from core.load.words import count_of
 from core.timeline.fhir_values import as_dict, as_list
 
 Resource = dict[str, Any]
+DELETED = "as deleted by a request of a transaction"
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
     """What bundles hold, those in other bundles too.
 
-    resources: (full URL, resource). outdated: (resource, why it no longer counts), of histories. bundles: all of them.
+    resources: (full URL, resource). outdated: (resource, why it no longer counts). bundles: all of them.
+    deleted: types and ids of the resources that transactions delete.
     """
 
     resources: list[tuple[str, Resource]] = field(default_factory=list)
     outdated: list[tuple[Resource, str]] = field(default_factory=list)
     bundles: list[Resource] = field(default_factory=list)
+    deleted: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +62,25 @@ def taken_apart(items: Iterable[Resource]) -> Contents:
             for entry in filter(_is_version, entries):
                 histories.setdefault(_identity(entry), []).append(_version(entry))
         else:
-            waiting += [_held(entry) for entry in entries[::-1] if is_fhir(entry.get("resource"))]
+            contents.deleted.update(_identity(entry) for entry in entries if _is_deletion(entry))
+            held = [entry for entry in entries if is_fhir(entry.get("resource"))]
+            waiting += [_held(entry) for entry in held[::-1] if not _is_deletion(entry)]
+            contents.outdated.extend((entry["resource"], DELETED) for entry in held if _is_deletion(entry))
     for versions in histories.values():
         _settle(versions, contents)
-    return _each_once(contents)
+    return _each_once(_without_deleted(contents))
+
+
+def _without_deleted(contents: Contents) -> Contents:
+    """What is left once the deletions of transactions were carried out."""
+    gone = [_type_and_id(item) in contents.deleted for _, item in contents.resources]
+    contents.outdated.extend((pair[1], DELETED) for pair, deleted in zip(contents.resources, gone) if deleted)
+    contents.resources[:] = [pair for pair, deleted in zip(contents.resources, gone) if not deleted]
+    return contents
+
+
+def _type_and_id(resource: Resource) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}"
 
 
 def _apart_from_its_patient(url: str, item: Resource) -> list[tuple[str, Resource]]:
@@ -123,7 +141,7 @@ def _identity(entry: Mapping[str, Any]) -> str:
     """Type and id of the resource of a history's entry, by which its versions belong together."""
     resource = as_dict(entry.get("resource"))
     if resource.get("id"):
-        return f"{resource.get('resourceType')}/{resource['id']}"
+        return _type_and_id(resource)
     named = str(entry.get("fullUrl") or as_dict(entry.get("request")).get("url") or id(entry))
     return "/".join(named.split("/_history")[0].split("?")[0].rstrip("/").split("/")[-2:])
 
@@ -176,7 +194,8 @@ def missing_pages(bundles: Sequence[Resource]) -> list[str]:
     found: Counter[int | None] = Counter()
     for page in pages:
         found[_total(page)] += sum(_is_match(as_dict(entry)) for entry in as_list(page.get("entry")))
-    notes = [
+    notes = _unfollowed(bundles)
+    notes += [
         f"The record is incomplete: a FHIR search found {count_of(total, 'resource')}, of which {count:,} are here."
         for total, count in found.items()
         if total is not None and count < total
@@ -190,6 +209,20 @@ def missing_pages(bundles: Sequence[Resource]) -> list[str]:
 def _total(page: Resource) -> int | None:
     total = page.get("total")
     return total if isinstance(total, int) else None
+
+
+def _unfollowed(bundles: Sequence[Resource]) -> list[str]:
+    """Requests of transactions that are not carried out: changes of a part, and deletions of what a search finds."""
+    requests = [as_dict(as_dict(entry).get("request")) for bundle in bundles for entry in as_list(bundle.get("entry"))]
+    count = sum(_is_unfollowed(request) for request in requests)
+    asked = count_of(count, "request")
+    return (
+        [f"Not carried out, of a FHIR transaction: {asked} to change in part or to delete by search."] if count else []
+    )
+
+
+def _is_unfollowed(request: Mapping[str, Any]) -> bool:
+    return request.get("method") == "PATCH" or (request.get("method") == "DELETE" and "?" in str(request.get("url")))
 
 
 def _links(bundle: Resource, relation: str) -> set[str]:

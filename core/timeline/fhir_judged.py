@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from core.timeline.fhir_values import as_dict, as_list, last_part
-from core.timeline.qualified import WITHDRAWN
+from core.timeline.qualified import AWAITED, PLANNED, WITHDRAWN
 
 Resource = dict[str, Any]
 _VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
@@ -20,9 +20,9 @@ def why_not(resource: Resource) -> str:
     if states & _VOID or resource.get("doNotPerform") is True:
         return WITHDRAWN
     if (states | {str(resource.get("intent") or "")}) & _PLANNED:
-        return "as planned or proposed only"
+        return PLANNED
     if "registered" in states:
-        return "as registered only, without a result yet"
+        return AWAITED
     if is_modified(resource) or resource.get("implicitRules"):
         return "as an extension or rule that is not read may change the meaning"
     if not _is_of_patient(resource):

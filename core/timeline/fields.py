@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import alike, columns_of, joined_times, plain_texts, recognise, ways_of
+from core.timeline.columns import Answers, alike, answer_for, columns_of, joined_times, plain_texts, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
+from core.timeline.people import PEOPLE
 from core.timeline.qualified import settle_qualified
+from core.timeline.recorded import RECORDED_AS_TIME, known_from, recorded_columns
 from core.timeline.unread import VALUES, doubt_unread
 
 SECOND_TIME = (
@@ -21,7 +23,7 @@ SECOND_TIME = (
 )
 
 
-def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str]) -> pd.DataFrame:
+def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -> pd.DataFrame:
     """The recognised columns of a text table, under the names of their fields; a date and a clock become one time.
 
     Times are written as ISO 8601 does, numbers with a decimal point, where they can only mean one thing or the mapping
@@ -31,12 +33,18 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
     is not recognised.
     """
     names = [str(name) for name in table.columns]
-    ways, mapping = ways_of(mapping), columns_of(mapping)
+    answer = answer_for(names, answers)
+    ways, mapping = ways_of(answer), columns_of(answer)
     fields = recognise(names, mapping)
-    timed = {fields["time"], fields.get(KNOWN_FROM), (mapping or {}).get("date"), *alike(names, "time")}
+    own_times = {fields["time"], (mapping or {}).get("date"), *alike(names, "time")}
+    recorded = recorded_columns(names, fields)
+    timed = {*own_times, *recorded, fields.get("birth_date")}
     settled = iso_times({name: table[name] for name in names if name in timed}, ways.get("dates"), notes)
     table = table.assign(**settled)
-    kept = pd.DataFrame({field: table[name] for field, name in fields.items()})
+    kept = pd.DataFrame({field: table[name] for field, name in fields.items() if field != KNOWN_FROM})
+    kept = kept.join(known_from(table[recorded], mapping is not None, notes))
+    if fields["time"] in alike(names, KNOWN_FROM):
+        notes.append(RECORDED_AS_TIME)
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
         same = [] if field in (mapping or {}) else [name for name in alike(names, field) if name != fields.get(field)]
         for name in same:
@@ -46,19 +54,29 @@ def recognised(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: li
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
     chosen = set((mapping or {}).values())
     if mapping is None:
-        _doubt_timeless(table, kept)
+        _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)
     others = table[[name for name in table if name not in chosen]]
     doubt_unread(others, kept, mapping is not None, notes)
+    if "decimals" in ways:
+        kept = _plainly_written(kept, ways["decimals"], notes)
     if "unit" in kept:
         refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
     return settle_qualified(others, kept, notes)
 
 
-def refuse_unsettled_numbers(named: pd.DataFrame, ways: Mapping[str, str]) -> None:
+def _plainly_written(kept: pd.DataFrame, decimals: str, notes: list[str]) -> pd.DataFrame:
+    """The values with a decimal point, once it is known which sign parts the decimals."""
+    plain = {name: plain_numbers(plain_texts(kept[name]), decimals) for name in VALUES if name in kept}
+    if any((plain[name] != plain_texts(kept[name])).any() for name in plain):
+        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
+    return kept.assign(**plain)
+
+
+def refuse_unsettled_numbers(named: pd.DataFrame) -> None:
     """Raises UserFacingError where the values of a table, columns named by field, have decimal signs in doubt."""
     for field in VALUES:
         if field in named:
-            refuse_commas(plain_numbers(plain_texts(named[field]), ways.get("decimals")))
+            refuse_commas(plain_numbers(plain_texts(named[field])))
 
 
 def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:

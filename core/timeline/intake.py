@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,14 +10,15 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
 from core.records import Origin, Timeline
-from core.timeline.columns import is_iso_time, parse_times, plain_texts, ways_of
-from core.timeline.cut import cut_at, known_times, undated_outcomes
+from core.timeline.columns import Answers, is_iso_time, parse_times, plain_texts
+from core.timeline.cut import KNOWN_FROM, cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
 from core.timeline.doubts import BIRTH, note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
+from core.timeline.qualified import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events
-from core.timeline.typed import Reading, is_event, read_events, subject_numbers
+from core.timeline.typed import Reading, read_events, subject_numbers
 
 
 def load_timeline(
@@ -26,7 +26,7 @@ def load_timeline(
     *,
     prediction_time: pd.Timestamp | str | None = None,
     subject_id: int | None = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Answers | None = None,
 ) -> Timeline:
     """One patient's coded events up to the prediction time.
 
@@ -35,11 +35,12 @@ def load_timeline(
     prediction_time: the cut; by default the last event's time, or when the last one was known, which a note says.
     subject_id:      whose events, where the source holds several patients (`list_subjects`).
     mapping:         role -> column, for tables whose columns are not recognised by name, and how its dates and numbers
-                     are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`).
+                     are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`); or, for
+                     several tables, the names of a table's columns -> what was answered on that table.
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source)
-    reading = Reading(words=dict(files.words), notes=[*files.notes], ways=ways_of(mapping))
+    reading = Reading(words=dict(files.words), notes=[*files.notes])
     parts = event_parts(files.entries, mapping, reading.notes)
     subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
     with translated():
@@ -72,6 +73,7 @@ def cut_timeline(
         raise UserFacingError(
             "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
         )
+    _note_early_records(events, notes)
     undated = int(undated_outcomes(events).sum())
     _note_cut(later - undated, int((events["time"] > cut).sum()), notes)
     _note_undated_outcomes(undated + reading.undated_outcomes, notes)
@@ -83,7 +85,7 @@ def cut_timeline(
     return Timeline(kept, subject, cut, tuple(notes), later, origin, words, code_kinds=kinds)
 
 
-def list_subjects(source: Source, *, mapping: Mapping[str, str] | None = None) -> pd.DataFrame:
+def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataFrame:
     """Patients in a source: subject_id, events, first, last; most events first.
 
     The birth is an event, but first and last are the times of the others: how far the record reaches.
@@ -96,19 +98,19 @@ def list_subjects(source: Source, *, mapping: Mapping[str, str] | None = None) -
     return grouped.sort_values(["events", "subject_id"], ascending=[False, True], ignore_index=True)
 
 
-def _subjects_of(part: Part, mapping: Mapping[str, str] | None) -> pd.DataFrame:
+def _subjects_of(part: Part, mapping: Answers | None) -> pd.DataFrame:
     if not isinstance(part, pd.DataFrame):
         with translated():
             return count_subjects(part, mapping)
     typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
     times = parse_times(typed["time"], [])
     if "remarks" not in part:
-        refuse_unsettled_numbers(part, ways_of(mapping))
+        refuse_unsettled_numbers(part)
     typed["time"] = times.where(plain_texts(part.loc[typed.index, "code"]) != BIRTH)
     return typed.groupby("subject_id")["time"].agg(events="size", first="min", last="max").reset_index()
 
 
-def _only_subject(parts: list[Part], mapping: Mapping[str, str] | None) -> int:
+def _only_subject(parts: list[Part], mapping: Answers | None) -> int:
     found: set[int] = set()
     for part in parts:
         if isinstance(part, pd.DataFrame):
@@ -161,6 +163,15 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
             "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
             f"that was not over): {count_of(unknown, 'event')}."
         )
+
+
+def _note_early_records(events: pd.DataFrame, notes: list[str]) -> None:
+    """Events recorded on a day before the one at which they happened: appointments, or two columns exchanged."""
+    if KNOWN_FROM in events:
+        early = events[KNOWN_FROM] < events["time"].dt.normalize()
+        if count := int(early.sum()):
+            found = count_of(count, "event")
+            notes.append(f"Recorded on a day before they happened, counted from when they happened: {found}.")
 
 
 def _note_undated_outcomes(count: int, notes: list[str]) -> None:

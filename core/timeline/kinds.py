@@ -12,8 +12,9 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _BY_PREFIX: dict[str, Kind] = {
-    "ICD10CM": "diagnoses", "ICD10": "diagnoses", "ICD9CM": "diagnoses", "ICD9": "diagnoses", "DIAGNOSIS": "diagnoses",
-    "SNOMED": "diagnoses", "SNOMEDCT": "diagnoses", "CONDITION": "diagnoses", "DRG": "diagnoses",
+    "ICD10CM": "diagnoses", "ICD10": "diagnoses", "ICD10GM": "diagnoses", "ICD9CM": "diagnoses", "ICD9": "diagnoses",
+    "DIAGNOSIS": "diagnoses", "SNOMED": "diagnoses", "SNOMEDCT": "diagnoses", "CONDITION": "diagnoses",
+    "DRG": "diagnoses",
     "LOINC": "labs", "LAB": "labs", "MEASUREMENT": "labs", "OBSERVATION": "labs",
     "VITAL": "vitals", "VITALS": "vitals", "BLOOD PRESSURE": "vitals", "SUBJECT_WEIGHT_AT_INFUSION": "vitals",
     "SUBJECT_FLUID_OUTPUT": "vitals", "BMI (KG/M2)": "vitals", "WEIGHT (LBS)": "vitals", "HEIGHT (INCHES)": "vitals",
@@ -21,7 +22,7 @@ _BY_PREFIX: dict[str, Kind] = {
     "INFUSION_START": "medications", "INFUSION_END": "medications", "CVX": "medications", "DRUG": "medications",
     "CPT": "procedures", "CPT4": "procedures", "HCPCS": "procedures", "PROCEDURE": "procedures",
     "ICD10PCS": "procedures", "ICD9PROC": "procedures", "IMAGING": "imaging", "RADIOLOGY": "imaging",
-    "VISIT": "encounters", "ENCOUNTER": "encounters", "HOSPITAL_ADMISSION": "encounters",
+    "VISIT": "encounters", "DISCHARGE": "encounters", "ENCOUNTER": "encounters", "HOSPITAL_ADMISSION": "encounters",
     "HOSPITAL_DISCHARGE": "encounters", "TRANSFER_TO": "encounters", "ICU_ADMISSION": "encounters",
     "ICU_DISCHARGE": "encounters", "ED_REGISTRATION": "encounters", "ED_OUT": "encounters",
     "MEDS_BIRTH": "demographics", "MEDS_DEATH": "demographics", "GENDER": "demographics", "SEX": "demographics",

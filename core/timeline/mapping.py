@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -15,12 +15,23 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, Role, plain_name, plain_texts, refuse_unsure_dates
+from core.timeline.columns import (
+    FIELDS,
+    ROLE_TITLES,
+    ROLES,
+    Answers,
+    Role,
+    answer_for,
+    columns_of,
+    plain_name,
+    plain_texts,
+    refuse_unsure_dates,
+)
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
-from core.timeline.parquet import is_parquet, parquet_file, translated
-from core.timeline.tables import Part, event_files, text_table
+from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
+from core.timeline.tables import Part, event_files, flat_table, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.unread import VALUE_HINT
 
@@ -80,7 +91,8 @@ class MappingQuestion:
 
     columns: in the order of the file. guesses: role -> best guess, roles without one left out. doubts: plain sentences
     on what must be settled. refused: whether the table is refused when its columns are taken by their names. ways:
-    which questions of `core.timeline.columns.WAYS` are to be answered beside the columns.
+    which questions of `core.timeline.columns.WAYS` are to be answered beside the columns. place, tables: which one it
+    is of how many tables with other columns. required: roles without which the table cannot be read.
     """
 
     columns: tuple[ColumnFound, ...]
@@ -88,25 +100,57 @@ class MappingQuestion:
     doubts: tuple[str, ...]
     refused: bool = False
     ways: tuple[str, ...] = ()
+    place: int = 1
+    tables: int = 1
+    required: tuple[Role, ...] = REQUIRED
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """The names of the table's columns, by which what is answered on it is kept."""
+        return tuple(column.name for column in self.columns)
 
     @property
     def is_needed(self) -> bool:
         """Whether the table cannot be read by its column names alone."""
-        return self.refused or any(role not in self.guesses or not self.guesses[role].sure for role in REQUIRED)
+        return self.refused or any(role not in self.guesses or not self.guesses[role].sure for role in self.required)
 
 
-def suggest_mapping(source: Source) -> MappingQuestion:
-    """Columns of the first table of a source, with a guess for each role; nothing is kept and no value is shown.
+def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> MappingQuestion:
+    """Columns of the first table of a source that cannot be read without being asked about, or of the one that was
+    answered on last; else of the first. With a guess for each role; nothing is kept and no value is shown.
 
+    mapping: what was answered so far. Tables with the same columns are asked about once.
     Raises UserFacingError where the source holds no table that can be read at all.
     """
-    part = event_files(source).entries[0]
-    whole = _whole(part)
-    table, refusal = whole.head(_SAMPLE_ROWS), _refusal(whole)
-    columns = tuple(_look_at(str(name), table[name]) for name in table.columns)
-    guesses = _guess(columns)
-    ways = tuple(way for way, asked in (("dates", _unsure_dates(whole)), ("decimals", _commas(whole))) if asked)
-    return MappingQuestion(columns, guesses, (*refusal, *_doubts(columns, guesses)), bool(refusal), ways)
+    tables = _tables(source)
+    required: tuple[Role, ...] = REQUIRED if len(tables) == 1 else ("subject_id", *REQUIRED)
+    asked = []
+    for place, (layout, table) in enumerate({tuple(map(str, table.columns)): table for table in tables}.items(), 1):
+        question = _question(table, answer_for(layout, mapping), required)
+        asked.append(replace(question, place=place))
+    asked = [replace(question, tables=len(asked)) for question in asked]
+    answered = [question for question in asked if answer_for(question.layout, mapping)]
+    return next((question for question in asked if question.is_needed), [*answered, asked[0]][0])
+
+
+def _tables(source: Source) -> list[pd.DataFrame]:
+    """Tables that are not FHIR, as text; where all are, the first as a table of events."""
+    parts = event_files(source).entries
+    tables = [table for part in parts if (table := _whole(part)) is not None]
+    return tables or [text_table(parts[0])]
+
+
+def _question(table: pd.DataFrame, answer: Mapping[str, str] | None, required: tuple[Role, ...]) -> MappingQuestion:
+    """What to ask about one table; what was answered already takes the place of guesses."""
+    sample, refusal = table.head(_SAMPLE_ROWS), _refusal(table, answer)
+    columns = tuple(_look_at(str(name), sample[name]) for name in sample.columns)
+    given = columns_of(answer) or {}
+    guesses = {role: Guess(given[role], "as answered", True) for role in ROLES if role in given} or _guess(columns)
+    ways = tuple(way for way, asked in (("dates", _unsure_dates(table)), ("decimals", _commas(table))) if asked)
+    if "subject_id" in required and not ("subject_id" in guesses and guesses["subject_id"].sure):
+        refusal = [*refusal, "Each of several tables must have a column that names the patient."]
+    doubts = () if given else _doubts(columns, guesses, required)
+    return MappingQuestion(columns, guesses, (*refusal, *doubts), bool(refusal), ways, required=required)
 
 
 def _unsure_dates(table: pd.DataFrame) -> bool:
@@ -126,15 +170,16 @@ def _commas(table: pd.DataFrame) -> bool:
     return False
 
 
-def _refusal(table: pd.DataFrame) -> list[str]:
-    """Why a table that has the columns it needs cannot be read by their names alone; empty where it can."""
+def _refusal(table: pd.DataFrame, answer: Mapping[str, str] | None) -> list[str]:
+    """Why a table that has the columns it needs cannot be read by their names alone, or as answered; empty where it
+    can."""
     names = {plain_name(str(name)) for name in table.columns}
-    if not all(names & set(FIELDS[role]) for role in REQUIRED):
+    if not answer and not all(names & set(FIELDS[role]) for role in REQUIRED):
         return []
     try:
-        named = recognised(table, None, [])
+        named = recognised(table, answer, [])
         refuse_unsure_dates(named["time"])
-        refuse_unsettled_numbers(named, {})
+        refuse_unsettled_numbers(named)
     except UserFacingError as error:
         return [error.found]
     return []
@@ -152,15 +197,15 @@ def masked(text: str) -> str:
     return upper[:24]
 
 
-def _whole(part: Part) -> pd.DataFrame:
-    """A part as text; of a large parquet file the first rows."""
+def _whole(part: Part) -> pd.DataFrame | None:
+    """A part as text, None for FHIR; of a large parquet file the first rows."""
     if isinstance(part, Entry) and is_parquet(part):
         opened = parquet_file(part)
         if opened.metadata.num_rows > MAX_TEXT_ROWS:
             with translated():
-                batch = next(opened.iter_batches(batch_size=_SAMPLE_ROWS))
+                batch = next(opened.iter_batches(batch_size=_SAMPLE_ROWS, columns=flat_names(opened)))
                 return pd.DataFrame(batch.to_pandas().astype(object).astype(str))
-    return text_table(part)
+    return flat_table(part)
 
 
 def _look_at(name: str, values: pd.Series[str]) -> ColumnFound:
@@ -234,9 +279,9 @@ def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
     return None
 
 
-def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[str]:
-    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in REQUIRED if role not in guesses]
-    if "subject_id" not in guesses:
+def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess], required: Sequence[Role]) -> list[str]:
+    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in required if role not in guesses]
+    if "subject_id" not in (*guesses, *required):
         doubts.append("No column names the patient; all rows would count as one patient's.")
     dated = [column.name for column in columns if column.shape in ("date", "date and time")]
     if len(dated) > 1:

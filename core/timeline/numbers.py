@@ -37,16 +37,16 @@ _NO_RESULT = MISSING - {"none"}
 
 
 def parse_values(
-    texts: pd.Series[str], *, numeric: bool = False, decimals: str | None = None, notes: list[str] | None = None
+    texts: pd.Series[str], *, numeric: bool = False, notes: list[str] | None = None
 ) -> tuple[FloatColumn, list[str | None]]:
     """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
 
-    numeric: the column is for numbers alone, so that "None" in it means an absent one. decimals: the decimal sign, as
-    answered by the reader (`WAYS`). notes: what seems to be a number and stays text is said.
+    numeric: the column is for numbers alone, so that "None" in it means an absent one. notes: what seems to be a number
+    and stays text is said.
     Raises UserFacingError for decimal signs in doubt, for infinities, and for numbers that would become 0.
     """
     given = plain_texts(texts)
-    plain = plain_numbers(given, decimals)
+    plain = plain_numbers(given)
     refuse_commas(plain)
     if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
         raise infinite()
@@ -56,8 +56,6 @@ def parse_values(
     small = finite32(numbers)
     if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
         raise too_small(vanished)
-    if notes is not None and decimals and (plain != given).any():
-        notes.append(f"The {decimals} was read as the decimal sign, as answered.")
     if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
         notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
     if notes is not None and (joined := int(plain.isin(_with_units(plain[~clean])).sum())):

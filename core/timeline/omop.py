@@ -42,6 +42,8 @@ _TABLES: Mapping[str, _Table] = {
 }
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
 _OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
+_DIED = frozenset(("4216643", "died", "dead", "expired", "deceased", "patient died", "dead/expired"))
+"""The concept and source values of a discharge that say that the patient died."""
 _GAPPED = re.compile(r"(?<=\d)(?<!\.\d)\.0+$")
 _BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
 _LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
@@ -109,6 +111,8 @@ def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
     rows += [_events(table, _TABLES[name], concepts).assign(table=name) for name, table in read.items()]
     if "death" in tables:
         rows.append(_deaths(tables["death"]))
+    if "visit_occurrence" in tables:
+        rows.append(_deaths_at_discharge(tables["visit_occurrence"]))
     events = _settled(rows, notes)
     timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
     events["left_out"] = timeless.map({True: "without a time", False: ""}).where(events["code"] != "", "without a code")
@@ -272,3 +276,13 @@ def _deaths(table: pd.DataFrame) -> pd.DataFrame:
     day = _column(table, "death_date")
     moment = _first(_column(table, "death_datetime"), day)
     return pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_DEATH", "time": moment, "day": day})
+
+
+def _deaths_at_discharge(table: pd.DataFrame) -> pd.DataFrame:
+    """The visits that ended with the patient's death, at their end; named differently up to version 5.3."""
+    names = [f"discharge{d}_to_{part}" for d in ("d", "") for part in ("concept_id", "source_value")]
+    told = pd.concat([_column(table, name).str.strip().str.lower().isin(_DIED) for name in names], axis=1).any(axis=1)
+    day = _column(table, "visit_end_date")
+    moment = _first(_column(table, "visit_end_datetime"), day)
+    rows = {"subject_id": table["person_id"], "code": "DISCHARGE//EXPIRED", "time": moment, "day": day}
+    return pd.DataFrame({**rows, "table": "visit_occurrence"})[told]

@@ -15,31 +15,15 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.columns import KNOWN_NAMES, alike, columns_of, plain_name, plain_texts, recognise
-from core.timeline.cut import KNOWN_FROM
+from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
 from core.timeline.doubts import BIRTH
 from core.timeline.fields import (
-    can_be_dated,
-    dated_elsewhere,
-    second_column,
     two_patients,
 )
-from core.timeline.qualified import are_bounds, withdrawn
+from core.timeline.people import PEOPLE
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
-from core.timeline.unread import (
-    UNIT_HINT,
-    VALUE_HINT,
-    VALUES,
-    holds_clocks,
-    holds_units,
-    names_patients,
-    unread_columns,
-    unread_patient,
-    unread_units,
-    unread_values,
-)
 
-_UNREAD = frozenset(("table",))
+_UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""
 _YES: pd.Series[Any] = pd.Series(["1"])
 OTHER_TIME = "other_time"
@@ -82,13 +66,24 @@ def parquet_text(entry: Entry) -> pd.DataFrame:
     opened = parquet_file(entry)
     if opened.metadata.num_rows > MAX_TEXT_ROWS:
         raise too_many_rows()
-    flat = [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
+    flat = flat_names(opened)
     with translated():
         table = opened.read(columns=flat)
-        return pd.DataFrame({name: _texts(table[name]) for name in table.column_names}, dtype=object)
+        return pd.DataFrame({name: column_texts(table[name]) for name in table.column_names}, dtype=object)
 
 
-def _texts(column: pa.ChunkedArray) -> pd.Series[Any]:
+def flat_names(opened: pq.ParquetFile) -> list[str]:
+    """The columns but for nested ones."""
+    return [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
+
+
+def answer_on(opened: pq.ParquetFile, answers: Answers | None) -> Mapping[str, str] | None:
+    """What a reader answered on the file's columns."""
+    return answer_for(flat_names(opened), answers)
+
+
+def column_texts(column: pa.ChunkedArray) -> pd.Series[Any]:
+    """A column as text, None where empty."""
     return pd.Series(column.cast(pa.string()).to_pandas(), dtype=object)
 
 
@@ -125,69 +120,28 @@ def in_utc(times: pa.ChunkedArray) -> pa.ChunkedArray:
         ) from error
 
 
-def is_plain_meds(entry: Entry, mapping: Mapping[str, str] | None) -> bool:
-    """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
-    times of day, bounds of numbers, or states of withdrawn rows.
-
-    Any other is read as a table of text is, which joins them.
-    """
-    opened = parquet_file(entry)
-    fields = event_fields(opened, mapping)
-    column = fields.get("subject_id")
-    whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
-    clocked = columns_of(mapping) is None and _has_clocks(opened, fields)
-    return whole and not (clocked or _is_qualified(opened, set(fields.values())))
-
-
-def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
-    """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
-    schema = opened.schema_arrow
-    unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
-    for name in unknown:
-        kind = schema.field(name).type
-        if _is_text(kind) or pa.types.is_boolean(kind) or (withdrawn(name, _YES).any() and _is_number(kind)):
-            texts = plain_texts(_distinct_texts(opened, name))
-            if are_bounds(texts) or withdrawn(name, texts).any():
-                return True
-    return False
-
-
-def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
-    """Whether a column that is no other field holds times of day beside a column of days or of text."""
-    schema = opened.schema_arrow
-    if pa.types.is_timestamp(schema.field(fields["time"]).type) or not opened.metadata.num_row_groups:
-        return False
-    others = set(fields.values()) - {fields["time"], fields.get(OTHER_TIME)}
-    kinds = {name: schema.field(name).type for name in schema.names if name not in others}
-    if any(pa.types.is_time(kind) for kind in kinds.values()):
-        return True
-    texts = [name for name, kind in kinds.items() if _is_text(kind)]
-    with translated():
-        first = opened.read_row_group(0, columns=texts)
-        return any(holds_clocks(_texts(first[name])) for name in texts)
-
-
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type, or of a dictionary of it, holds text."""
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
-def event_fields(opened: pq.ParquetFile, mapping: Mapping[str, str] | None) -> dict[str, str]:
+def event_fields(opened: pq.ParquetFile, mapping: Answers | None) -> dict[str, str]:
     """Field -> column of a parquet file of events.
 
     Raises UserFacingError where a recognised column is nested, or two columns name different patients.
     """
     schema, names = opened.schema_arrow, opened.schema_arrow.names
-    mapping = columns_of(mapping)
-    fields = recognise(names, mapping)
+    answer = columns_of(answer_on(opened, mapping))
+    fields = recognise(names, answer)
     if any(pa.types.is_nested(schema.field(name).type) for name in fields.values()):
         raise UserFacingError(
             "A column holds lists or nested fields.", "one text or number in each cell", "Export events as flat rows."
         )
     spare = [name for name in names if name not in fields.values()]
-    if not mapping and (times := alike(spare, "time")):
+    if not answer and (times := alike(spare, "time")):
         fields[OTHER_TIME] = times[0]
-    if not mapping and "subject_id" in fields:
+    if not answer and "subject_id" in fields:
         for other in alike(spare, "subject_id"):
             _refuse_other_patients(opened, [fields["subject_id"], other])
     return fields
@@ -200,67 +154,12 @@ def _refuse_other_patients(opened: pq.ParquetFile, columns: list[str]) -> None:
         raise two_patients()
 
 
-def doubt_columns(entry: Entry, mapping: Mapping[str, str] | None, notes: list[str]) -> None:
-    """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
-    opened = parquet_file(entry)
-    names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
-    spare = [name for name in names if name not in fields.values()]
-    is_mapped = columns_of(mapping) is not None
-    if not is_mapped:
-        _doubt_timeless(opened, fields, spare)
-        _doubt_roles(opened, fields, [name for name in spare if plain_name(name) not in KNOWN_NAMES])
-    notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
-    if any(field in fields for field in VALUES):
-        return
-    numeric = [name for name in spare if _is_number(opened.schema_arrow.field(name).type)]
-    unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
-    if not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
-        raise unread_values()
-    if unknown:
-        notes.append(unread_columns(len(unknown)))
-
-
-def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> None:
-    """Raises UserFacingError where an event without a time has a date in a column that is not read."""
-    others = [*spare, *(name for field, name in fields.items() if field == KNOWN_FROM)]
-    dates = [name for name in others if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
-    if not dates:
-        return
-    with translated():
-        table = opened.read(columns=[fields["time"], fields["code"], *dates])
-        table = table.filter(table[fields["time"]].is_null())
-        open_codes = can_be_dated(_texts(table[fields["code"]]).fillna(""))
-    dated = [int((open_codes & table[name].is_valid().to_numpy()).sum()) for name in dates]
-    if OTHER_TIME not in fields and any(dated):
-        raise dated_elsewhere(max(dated))
-
-
-def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
-    """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
-    flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
-    patients = [name for name in flat if "subject_id" not in fields and names_patients(name, 2)]
-    measured = "unit" not in fields and any(field in fields for field in VALUES)
-    units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
-    with translated():
-        table = opened.read(columns=patients) if patients else None
-        if table is not None and any(names_patients(name, len(pc.unique(table[name]))) for name in patients):
-            raise unread_patient()
-        if any(holds_units(name, _distinct_texts(opened, name)) for name in units):
-            raise unread_units()
-
-
-def _distinct_texts(opened: pq.ParquetFile, name: str) -> pd.Series[Any]:
-    with translated():
-        return _texts(pc.unique(opened.read(columns=[name])[name]))
-
-
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers."""
     return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind))
 
 
-def read_subject(
-    entry: Entry, subject_id: int | None, mapping: Mapping[str, str] | None
-) -> tuple[pa.Table, dict[str, str]]:
+def read_subject(entry: Entry, subject_id: int | None, mapping: Answers | None) -> tuple[pa.Table, dict[str, str]]:
     """(rows of the subject, field -> column). Row groups without the subject are skipped by their statistics, and the
     other columns are read only where the subject's rows are found.
     """
@@ -347,7 +246,7 @@ def no_patient(rows: int) -> UserFacingError:
     return UserFacingError(f"Naming no patient: {events}.", "a patient for every event", "Correct these rows.")
 
 
-def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFrame:
+def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     """subject_id, events, first, last (but for the birth) of a parquet file whose subjects are whole numbers.
 
     Raises UserFacingError where the columns cannot be told, an event names no patient, or a time lies outside the
@@ -363,7 +262,7 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
     subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
-    times = in_utc(times if is_time(times.type) else _from_texts(times))
+    times = in_utc(times if is_time(times.type) else _fromcolumn_texts(times))
     is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
     times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
@@ -373,13 +272,13 @@ def count_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> pd.DataFr
     return counted
 
 
-def _from_texts(times: pa.ChunkedArray) -> pa.ChunkedArray:
+def _fromcolumn_texts(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times written as text, null where one is no time."""
-    stamps = pd.to_datetime(_texts(times), format="ISO8601", utc=True, errors="coerce")
+    stamps = pd.to_datetime(column_texts(times), format="ISO8601", utc=True, errors="coerce")
     return pa.chunked_array([pa.array(stamps)])
 
 
-def distinct_subjects(entry: Entry, mapping: Mapping[str, str] | None) -> set[int]:
+def distinct_subjects(entry: Entry, mapping: Answers | None) -> set[int]:
     """Patients of a parquet file whose subjects are whole numbers; {1} where it names none.
 
     Raises UserFacingError where the columns cannot be told, or an event names no patient.

@@ -4,28 +4,65 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from core.load.words import count_of
 from core.timeline.columns import plain_texts
 from core.timeline.unread import VALUES, unknown_names
 
+PLANNED = "as planned or proposed only"
+AWAITED = "as registered only, without a result yet"
 WITHDRAWN = "as entered in error, cancelled, refuted or not done"
+_ODD_STATES = "Kept, though a column of states that are hardly the events' own says “refused” or the like"
 _BOUNDS = frozenset(("<", ">", "<=", ">=", "≤", "≥"))
 _SIGNS = _BOUNDS | {"=", "==", ""}
-_STATE = re.compile(r"(?:^|_)(?:status|state|verification|certainty|validity|diagnosesicherheit)(?:_|$)")
+_STATES = frozenset(("status", "state", "verification", "certainty", "validity", "diagnosesicherheit"))
+_ABOUT_EVENTS = frozenset(
+    """event record row result results order observation obs test lab labor item entry data value admin administration
+    med medication mar drug dose procedure proc condition diagnosis diag dx clinical encounter visit appointment
+    specimen sample report document doc code flag text exam imaging immunization request befund auftrag leistung fhir
+    hl7 source name current final is""".split()  # noqa: SIM905
+)
+"""Words that leave a column of states one of the event itself, and not, say, of consent or smoking."""
 _FLAG = re.compile(
     r"(?:is_|was_|flag_)?(?:deleted|cancell?ed|voided|withdrawn|retracted|negated|negation|refuted|ruled_out"
     r"|entered_in_error|in_error|not_done|storniert|storno|geloescht|gelöscht)(?:_flag)?"
 )
+_DONE = re.compile(
+    r"(?:is_|was_|flag_)?(?:done|performed|given|administered|taken|carried_out|durchgeführt|gegeben)(?:_flag)?"
+)
 _VOID = frozenset(
     (
-        "entered-in-error", "entered in error", "in error", "cancelled", "canceled", "not-done", "not done",
-        "not given", "not administered", "not-taken", "refuted", "ruled out", "ruled-out", "excluded",
-        "deleted", "voided", "void", "invalid", "withdrawn", "retracted", "refused", "storniert", "storno",
-        "gelöscht", "ungültig", "ausgeschlossen", "nicht gegeben", "annulé", "anulado", "cancelado",
+        "entered in error", "in error", "error", "erroneous", "wrong patient", "cancelled", "canceled", "cancel",
+        "not done", "not given", "not administered", "not taken", "not performed", "not carried out", "not tested",
+        "no show", "noshow", "missed", "omitted", "held", "withheld", "declined", "rejected", "refuted", "ruled out",
+        "excluded", "deleted", "voided", "void", "invalid", "withdrawn", "retracted", "refused", "aborted", "abandoned",
+        "superseded", "duplicate", "storniert", "storno", "gelöscht", "ungültig", "ausgeschlossen", "nicht gegeben",
+        "nicht durchgeführt", "abgesagt", "annulé", "anulado", "cancelado",
     )
 )  # fmt: skip
+_PLANNED = frozenset(
+    """planned draft preparation intended proposal proposed plan option scheduled booked geplant entwurf prévu
+    programado""".split()  # noqa: SIM905
+)
+_AWAITED = frozenset(
+    ("registered", "pending", "result pending", "awaiting result", "awaited", "ausstehend", "en attente", "pendiente")
+)
+_USUAL = frozenset(
+    (
+        "final", "completed", "complete", "done", "active", "inactive", "resolved", "preliminary", "amended",
+        "corrected", "resulted", "verified", "validated", "signed", "given", "administered", "in progress", "finished",
+        "arrived", "confirmed", "unconfirmed", "provisional", "differential", "suspected", "ordered", "requested",
+        "on hold", "stopped", "new", "open", "closed", "valid", "ok", "performed", "dispensed", "issued", "unknown",
+        "abgeschlossen", "bestätigt", "gesichert", "vorläufig", "verdacht", "freigegeben", "gegeben", "durchgeführt",
+        "g", "v", "z", "a",
+    )
+)  # fmt: skip
+_RESULT_STATES, _RESULT_VOID = frozenset("abcdfinoprsuvwx"), frozenset("dwx")
+"""Letters of HL7 version 2 for the status of a result (table 0085): deleted, of a wrong patient, not obtainable."""
+_FALSE = frozenset(("0", "0.0", "false", "f", "no", "n", "nein", "non", "nicht"))
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y", "x", "ja", "j", "oui", "si", "sí"))
 
 
@@ -38,10 +75,30 @@ def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) 
         texts = plain_texts(table[name])
         if are_bounds(texts):
             kept = _bounded(kept, texts, notes)
-        elif (gone := withdrawn(name, texts)).any():
+            continue
+        reasons = why_left_out(name, texts, _is_bare(kept))
+        if (reasons != "").any():
             before = kept["left_out"] if "left_out" in kept else pd.Series("", index=kept.index, dtype=object)
-            kept = kept.assign(left_out=before.where(~gone, WITHDRAWN))
+            kept = kept.assign(left_out=before.where(reasons == "", reasons))
+        elif is_of_states(name) and (odd := int(_states(texts).isin(_VOID).sum())):
+            notes.append(f"{_ODD_STATES}: {count_of(odd, 'event')}.")
     return kept
+
+
+def _is_bare(kept: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows have neither a number nor a text."""
+    bare = pd.Series(True, index=kept.index)
+    for field in (*VALUES, "text_value"):
+        if field in kept:
+            bare &= plain_texts(kept[field]) == ""
+    return bare
+
+
+def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of a text table are events; the others say why their event was left out."""
+    if "left_out" not in table:
+        return np.ones(len(table), bool)
+    return (table["left_out"].fillna("") == "").to_numpy(bool)
 
 
 def are_bounds(values: pd.Series[str]) -> bool:
@@ -54,20 +111,74 @@ def are_bounds(values: pd.Series[str]) -> bool:
     return found <= _SIGNS and not _BOUNDS.isdisjoint(found)
 
 
-def withdrawn(name: str, values: pd.Series[str]) -> pd.Series[bool]:
-    """Which rows a column of states, or one of a flag such as "deleted", withdraws.
+def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd.Series[str]:
+    """Why a column of states, or one of a flag such as "deleted", leaves each row out; "" where it does not.
 
-    >>> withdrawn("Order Status", pd.Series(["final", "Cancelled"])).tolist()
+    bare: rows without a value, which are left out while their result is awaited.
+
+    >>> bare = pd.Series([True, False])
+    >>> (why_left_out("Order Status", pd.Series(["final", "Cancelled - duplicate"]), bare) != "").tolist()
     [False, True]
-    >>> withdrawn("deleted", pd.Series(["0", "1"])).tolist()
+    >>> (why_left_out("deleted", pd.Series(["0", "1"]), bare) != "").tolist()
     [False, True]
+    >>> (why_left_out("smoking_status", pd.Series(["never", "refused"]), bare) != "").tolist()
+    [False, False]
     """
-    plain = re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
-    folded = values.str.lower()
-    if _FLAG.fullmatch(plain):
-        return folded.isin(_TRUE)
-    is_german = plain == "diagnosesicherheit"
-    return folded.isin(_VOID | {"a"} if is_german else _VOID) & bool(_STATE.search(plain))
+    plain, states = _plain(name), _states(values)
+    none = pd.Series("", index=values.index, dtype=object)
+    if _FLAG.fullmatch(plain) or _DONE.fullmatch(plain):
+        return none.mask(states.isin(_TRUE if _FLAG.fullmatch(plain) else _FALSE), WITHDRAWN)
+    if not is_of_states(name) or not _are_states(plain, states):
+        return none
+    reasons = none.mask(states.isin(_AWAITED) & bare, AWAITED).mask(states.isin(_PLANNED), PLANNED)
+    return reasons.mask(states.isin(_void(plain, states)), WITHDRAWN)
+
+
+def is_of_states(name: str) -> bool:
+    """Whether a column's name says that it holds states, of whatever.
+
+    >>> is_of_states("Record Status"), is_of_states("consent_status"), is_of_states("value")
+    (True, True, False)
+    """
+    return not _STATES.isdisjoint(_plain(name).split("_"))
+
+
+def speaks_of_states(name: str, values: pd.Series[str]) -> bool:
+    """Whether a column leaves rows out, or seems to (`settle_qualified` says so)."""
+    reasons = why_left_out(name, values, pd.Series(True, index=values.index))
+    return bool((reasons != "").any() or (is_of_states(name) and _states(values).isin(_VOID).any()))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
+
+
+def _states(values: pd.Series[str]) -> pd.Series[str]:
+    """States in lower case, without the reason that follows ("Cancelled - duplicate", "refused by patient")."""
+    known = {text: _state(text) for text in values.unique()}
+    return values.map(known)
+
+
+def _state(text: str) -> str:
+    words = re.sub(r"(?<=\w)[-_](?=\w)", " ", text.strip().lower())
+    return re.split(r"\s*[-–:;,(/]|\s+(?:by|due|per|because)\b", words)[0].strip()
+
+
+def _are_states(plain: str, states: pd.Series[str]) -> bool:
+    """Whether a column holds states of the events themselves, by its name and at least half of its words."""
+    about = set(plain.split("_")) - _STATES
+    found = {text for text in states.unique() if text}
+    usual = found & (_VOID | _PLANNED | _AWAITED | _USUAL)
+    lettered = found <= _RESULT_STATES
+    return about <= _ABOUT_EVENTS and bool(found) and (lettered or 2 * len(usual) >= len(found))
+
+
+def _void(plain: str, states: pd.Series[str]) -> frozenset[str]:
+    """The words of a column that withdraw a row: in diagnoses in German "A", of results the letters of HL7."""
+    if plain == "diagnosesicherheit":
+        return _VOID | {"a"}
+    found = {text for text in states.unique() if text}
+    return _VOID | _RESULT_VOID if found <= _RESULT_STATES and found & {"f", "c", "p"} else _VOID
 
 
 def _bounded(kept: pd.DataFrame, signs: pd.Series[str], notes: list[str]) -> pd.DataFrame:

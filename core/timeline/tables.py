@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -14,18 +14,19 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry, file_entry
+from core.timeline.columns import Answers
 from core.timeline.concepts import concept_words
 from core.timeline.fields import recognised
 from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
 from core.timeline.parquet import (
-    doubt_columns,
     is_parquet,
-    is_plain_meds,
     parquet_file,
     parquet_text,
     translated,
 )
+from core.timeline.people import with_people
+from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
@@ -97,18 +98,19 @@ def no_events() -> UserFacingError:
     )
 
 
-def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[Part]:
+def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
 
-    A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table. Raises UserFacingError where the two
-    are mixed, or where one of several text tables names no patient.
+    A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table, and so do its neighbours. Raises
+    UserFacingError where the two are mixed, or where one of several text tables names no patient.
     """
-    parquet = [part for part in entries if is_parquet(part) and is_plain_meds(part, mapping)]
-    if len(parquet) == len(entries):
-        for part in parquet:
+    parquet = [part for part in entries if is_parquet(part)]
+    plain = [part for part in parquet if is_plain_meds(part, mapping)]
+    if len(plain) == len(entries):
+        for part in plain:
             doubt_columns(part, mapping, notes)
-        return [*parquet]
-    if parquet:
+        return [*plain]
+    if plain and len(parquet) < len(entries):
         raise UserFacingError(
             "The source mixes parquet files and text tables.", "tables of one kind", "Choose the files of one data set."
         )
@@ -119,10 +121,10 @@ def event_parts(entries: Sequence[Part], mapping: Mapping[str, str] | None, note
         raise UserFacingError(
             "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
         )
-    return [pd.concat(tables, ignore_index=True)]
+    return [with_people(pd.concat(tables, ignore_index=True), notes)]
 
 
-def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, notes: list[str]) -> list[pd.DataFrame]:
+def _text_tables(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[pd.DataFrame]:
     """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
     files = [_content(part) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
@@ -133,7 +135,7 @@ def _text_tables(entries: Sequence[Part], mapping: Mapping[str, str] | None, not
     return [table for table in joined if len(table)]
 
 
-def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[str], count: int) -> pd.DataFrame:
+def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count: int) -> pd.DataFrame:
     """A table's columns by field; a refusal says where it is one of several."""
     try:
         return recognised(table, mapping, notes)
@@ -146,6 +148,12 @@ def _named(table: pd.DataFrame, mapping: Mapping[str, str] | None, notes: list[s
 
 def _content(entry: Entry) -> TextFile:
     return parquet_text(entry) if is_parquet(entry) else read_text_file(entry)
+
+
+def flat_table(part: Part) -> pd.DataFrame | None:
+    """Any part but FHIR as a table of text with the columns of its file; None for FHIR."""
+    content = part if isinstance(part, pd.DataFrame) else _content(part)
+    return content if isinstance(content, pd.DataFrame) else None
 
 
 def text_table(part: Part) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.words import count_of
 from core.timeline.columns import (
+    Answers,
     check_times,
     clean_texts,
     parse_times,
@@ -31,6 +31,7 @@ from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
+from core.timeline.qualified import is_event
 from core.timeline.tables import Part
 from core.timeline.units import is_unit
 
@@ -57,8 +58,7 @@ class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
     zones: whether times of day name a time zone, over all files read. undated_outcomes: how many events were left out
-    before they came here, as `core.timeline.cut.undated_outcomes`. ways: how dates and numbers are written, as answered
-    (`core.timeline.columns.WAYS`).
+    before they came here, as `core.timeline.cut.undated_outcomes`.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -66,12 +66,9 @@ class Reading:
     kinds: dict[str, str] = field(default_factory=dict)
     zones: set[bool] = field(default_factory=set)
     undated_outcomes: int = 0
-    ways: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_events(
-    parts: list[Part], subject: int, mapping: Mapping[str, str] | None, reading: Reading
-) -> pd.DataFrame | None:
+def read_events(parts: list[Part], subject: int, mapping: Answers | None, reading: Reading) -> pd.DataFrame | None:
     """All events of a subject, typed, in the order of the source; None where there is none.
 
     Raises UserFacingError for values and times that cannot be trusted.
@@ -89,7 +86,7 @@ def read_events(
     return pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0].reset_index(drop=True)
 
 
-def typed_parquet(entry: Entry, subject: int, mapping: Mapping[str, str] | None, reading: Reading) -> pd.DataFrame:
+def typed_parquet(entry: Entry, subject: int, mapping: Answers | None, reading: Reading) -> pd.DataFrame:
     """The subject's rows of a parquet file, as `typed_rows` gives them."""
     return typed_rows(*read_subject(entry, subject, mapping), subject, reading)
 
@@ -227,7 +224,7 @@ def _parsed(
         return np.full(size, np.nan, np.float32), [None] * size
     if column.dtype.kind in "iuf":
         return finite32(column.to_numpy(np.float64)), [None] * size
-    return parse_values(column, numeric=numeric, decimals=reading.ways.get("decimals"), notes=reading.notes)
+    return parse_values(column, numeric=numeric, notes=reading.notes)
 
 
 def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -> pd.Series[pd.Timestamp]:
@@ -244,7 +241,7 @@ def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -
 def _parquet_times(times: pa.ChunkedArray, reading: Reading, notes: list[str]) -> pd.Series[pd.Timestamp]:
     if not is_time(times.type):
         given = {"time": _series(times.cast(pa.string()))}
-        texts = iso_times(given, reading.ways.get("dates"), notes)["time"]
+        texts = iso_times(given, None, notes)["time"]
         reading.zones |= zones_of(texts)
         return parse_times(texts, notes)
     count = len(times) - times.null_count
@@ -273,13 +270,6 @@ def _collect_kinds(codes: list[str | None], tables: pd.Series[Any] | None, kinds
         kind = kind_in_table(code, str(table)) if code else "other"
         if code and kind != kind_of(code):
             kinds.setdefault(code, kind)
-
-
-def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows of a text table are events; the others say why their event was left out."""
-    if "left_out" not in table:
-        return np.ones(len(table), bool)
-    return (table["left_out"].fillna("") == "").to_numpy(bool)
 
 
 def _happened(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import KNOWN_NAMES, plain_name, plain_texts
-from core.timeline.dates import LIKE_CLOCK
+from core.timeline.columns import KNOWN_NAMES, MISSING, plain_name, plain_texts
+from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
 from core.timeline.units import is_unit
 
@@ -27,6 +27,11 @@ _PATIENT_HINT = re.compile(
 """Names of columns that probably tell patients, or their cases, apart."""
 UNIT_HINT = re.compile(r"unit|uom|einh|ucum|unidad|dimension")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AT_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?!00:00(?::00(?:\.0+)?)?(?!\d)).+")
+_OTHER_MOMENT = re.compile(
+    r"creat|updat|modif|chang|extract|export|load|print|end|stop|until|due|plan|schedul|order|next|disch|expir|bis|geändert"
+)
+"""Names of columns whose times are hardly those of the events."""
 
 
 def unknown_names(table: pd.DataFrame) -> list[str]:
@@ -45,6 +50,8 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
         _doubt_clock(table, kept)
         _doubt_unit(table, kept)
     _doubt_numbers(table, kept, is_mapped, notes)
+    if dated := sum(holds_dates(table[name]) for name in unknown_names(table)):
+        notes.append(unread_dates(dated))
 
 
 def names_patients(name: str, distinct: int) -> bool:
@@ -73,6 +80,17 @@ def holds_clocks(values: pd.Series[str]) -> bool:
     return len(given) > 0 and bool(given.str.fullmatch(LIKE_CLOCK).all())
 
 
+def holds_dates(values: pd.Series[str]) -> bool:
+    """Whether at least half of the filled cells of a column begin with a date.
+
+    >>> holds_dates(pd.Series(["2020-01-03 08:30", ""])), holds_dates(pd.Series(["see 2020-01-03", "12"]))
+    (True, False)
+    """
+    texts = plain_texts(values)
+    given = texts[~texts.str.lower().isin(MISSING)]
+    return len(given) > 0 and bool(given.str.match(LIKE_DATE).mean() >= 0.5)
+
+
 def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     for name in unknown_names(table) if "subject_id" not in kept else ():
         if names_patients(name, int(plain_texts(table[name]).nunique())):
@@ -83,8 +101,18 @@ def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """A date without its time of day would count from 00:00, before the prediction time of that day."""
     days = plain_texts(kept["time"]).str.fullmatch(_DAY)
     for name in unknown_names(table) if days.any() else ():
-        if holds_clocks(table.loc[days, name]):
+        if holds_clocks(table.loc[days, name]) or _has_same_days(name, table.loc[days, name], kept.loc[days, "time"]):
             raise unread_clock()
+
+
+def _has_same_days(name: str, values: pd.Series[str], days: pd.Series[str]) -> bool:
+    """Whether a column names the days of the events again, and times of day with them."""
+    if _OTHER_MOMENT.search(name.lower()) or not holds_dates(values):
+        return False
+    moments = plain_texts(iso_times({name: values}, None, [])[name])
+    given = moments != ""
+    same = (moments.str[:10] == plain_texts(days)) | ~given
+    return bool(same.all() and moments[given].str.fullmatch(_AT_CLOCK).any())
 
 
 def _doubt_unit(table: pd.DataFrame, kept: pd.DataFrame) -> None:
@@ -152,3 +180,11 @@ def _unread(what: str, expected: str, where: str = "") -> UserFacingError:
 def unread_columns(count: int) -> str:
     """The note on columns of numbers that are not read."""
     return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."
+
+
+def unread_dates(count: int) -> str:
+    """The note on columns of dates that are not read."""
+    return (
+        f"With dates but not read, as their names are not recognised: {count_of(count, 'column')}; the time of an "
+        "event is that of the column with the usual name, or of the one chosen."
+    )

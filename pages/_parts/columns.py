@@ -7,7 +7,6 @@ import streamlit as st
 from core.intake import Intake
 from core.timeline import MappingQuestion
 from core.timeline.columns import ROLE_TITLES, ROLES, WAYS
-from core.timeline.mapping import REQUIRED
 from core.view.loading import columns_html, facts_html
 from core.view.words import scroll_html
 
@@ -17,28 +16,29 @@ _ASKED = {"dates": "Dates are written", "decimals": "Decimal sign"}
 
 def draw(read: Intake, question: MappingQuestion) -> None:
     """Columns with masked samples, one choice a role, and a button to read the table so."""
-    st.html("<p><b>Say what the columns mean.</b> Samples are masked: digits as 9, letters as a.</p>")
+    which = f" Table {question.place} of {question.tables}." if question.tables > 1 else ""
+    st.html(f"<p><b>Say what the columns mean.</b>{which} Samples are masked: digits as 9, letters as a.</p>")
     st.html(scroll_html(columns_html(question.columns), "Columns of the table", 235))
     if question.doubts:
         st.html(facts_html(question.doubts))
     names = [column.name for column in question.columns]
     chosen: dict[str, str] = {}
     places = [place for _ in range(0, len(ROLES), 3) for place in st.columns(3)]  # Tab goes row by row
-    for place, (role, meaning) in zip(places, ROLES.items(), strict=True):
+    for place, (role, meaning) in zip(places, ROLES.items(), strict=False):
         guess = question.guesses.get(role)
         picked = place.selectbox(
-            f"{ROLE_TITLES[role]} (needed)" if role in REQUIRED else ROLE_TITLES[role],
+            f"{ROLE_TITLES[role]} (needed)" if role in question.required else ROLE_TITLES[role],
             names,
             index=names.index(guess.column) if guess else None,
             placeholder="none",
             help=meaning,
-            key=f"column_{role}",
+            key=f"column_{role}{_of_table(question)}",
         )
         if picked:
             chosen[role] = picked
     ways = _ways(question)
     twice = len(set(chosen.values())) < len(chosen)
-    missing = [role for role in REQUIRED if role not in chosen and not (role == "time" and "date" in chosen)]
+    missing = [role for role in question.required if role not in chosen and not (role == "time" and "date" in chosen)]
     if twice:
         st.caption("A column can have one meaning only.")
     st.button(
@@ -46,16 +46,23 @@ def draw(read: Intake, question: MappingQuestion) -> None:
         key="map_columns",
         type="primary",
         disabled=twice or bool(missing),
-        on_click=read.choose_record,
-        args=(None, None, chosen | ways),
+        on_click=read.answer_on,
+        args=(question.layout, chosen | ways),
     )
+
+
+def _of_table(question: MappingQuestion) -> str:
+    """What tells the choices of one table from those of another."""
+    return f"_{question.place}" if question.place > 1 else ""
 
 
 def _ways(question: MappingQuestion) -> dict[str, str]:
     """How the reader says that dates and numbers are written, where the table does not tell."""
     answers: dict[str, str] = {}
     for way in question.ways:
-        picked = st.selectbox(_ASKED[way], WAYS[way], index=None, placeholder="choose", key=f"way_{way}")
+        picked = st.selectbox(
+            _ASKED[way], WAYS[way], index=None, placeholder="choose", key=f"way_{way}{_of_table(question)}"
+        )
         if picked:
             answers[way] = picked
     return answers

@@ -1,0 +1,88 @@
+"""Sex and date of birth that stand beside each event, as the static facts of a record that the models know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from core.load.words import count_of
+from core.timeline.columns import MISSING, plain_texts
+from core.timeline.dates import ISO_TIME
+from core.timeline.doubts import BIRTH
+from core.timeline.qualified import is_event
+from core.timeline.vocabulary import standard_code
+
+Fact = tuple[str, str, str]
+"""Patient, code, time."""
+PEOPLE = ("sex", "birth_date", "age")
+_SEXES: Mapping[str, str] = {
+    **dict.fromkeys(("f", "female", "w", "weiblich", "woman", "frau", "femme", "féminin", "femenino", "mujer"), "F"),
+    **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
+}
+_UNKNOWN = MISSING | {"u", "unknown", "x", "o", "other", "unbekannt", "divers", "d"}
+AGES_UNREAD = "Not read: the column of ages, as models take the age from the date of birth."
+_SEXES_DIFFER = "Not read, as the rows or events differ, or name it in other words than female and male: the sex of"
+_NO_BIRTH = "Not read, as they are not all written as year-month-day: the dates of birth of"
+
+
+def with_people(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """The rows of a table, columns named by field, and for each patient those of the sex and the birth that stand
+    beside all others; without the columns of these.
+
+    What the events themselves say of the sex counts. Dates of birth that differ become two births, which are refused
+    when the record is read: it is not one patient's.
+    """
+    found = [name for name in PEOPLE if name in table]
+    if not found:
+        return table
+    if "age" in found and (plain_texts(table["age"]) != "").any():
+        notes.append(AGES_UNREAD)
+    rows = table[is_event(table)]
+    named = plain_texts(rows["subject_id"]) if "subject_id" in rows else pd.Series("", index=rows.index)
+    codes = plain_texts(rows["code"])
+    facts = [*_sexes(rows, named, codes, notes), *_births(rows, named, codes, notes)]
+    added = pd.DataFrame(facts, columns=["subject_id", "code", "time"], dtype=object)
+    if "subject_id" not in rows:
+        added = added.drop(columns="subject_id")
+    return pd.concat([table.drop(columns=found), added], ignore_index=True).fillna("")
+
+
+def _sexes(rows: pd.DataFrame, named: pd.Series[str], codes: pd.Series[str], notes: list[str]) -> Iterator[Fact]:
+    """The one sex of each patient whose events do not tell it."""
+    tell = {code: sex for code in codes.unique() if (sex := standard_code(code)).startswith("GENDER//")}
+    own, unsure = codes.isin(tell), 0
+    told = dict(zip(named[own], codes[own].map(tell)))
+    for patient, given in _given(rows, "sex", named).items():
+        sexes = {_SEXES.get(text, "") for text in given if text not in _UNKNOWN}
+        code = f"GENDER//{next(iter(sexes), '')}"
+        if len(sexes) > 1 or "" in sexes or (sexes and told.get(patient, code) != code):
+            unsure += 1
+        elif sexes and patient not in told:
+            yield patient, code, ""
+    if unsure:
+        notes.append(f"{_SEXES_DIFFER} {count_of(unsure, 'patient')}.")
+
+
+def _births(rows: pd.DataFrame, named: pd.Series[str], codes: pd.Series[str], notes: list[str]) -> Iterator[Fact]:
+    """The days of birth of each patient that events do not tell themselves."""
+    own = codes == BIRTH
+    told = set(zip(named[own], plain_texts(rows.loc[own, "time"]).str[:10]))
+    unsure = 0
+    for patient, given in _given(rows, "birth_date", named).items():
+        if all(ISO_TIME.fullmatch(text.upper()) for text in given):
+            yield from ((patient, BIRTH, day) for day in {text[:10] for text in given} if (patient, day) not in told)
+        else:
+            unsure += 1
+    if unsure:
+        notes.append(f"{_NO_BIRTH} {count_of(unsure, 'patient')}.")
+
+
+def _given(rows: pd.DataFrame, field: str, named: pd.Series[str]) -> dict[str, list[str]]:
+    """Patient -> the distinct texts of a field, in lower case, but for those that stand for none."""
+    found: dict[str, list[str]] = {}
+    texts = plain_texts(rows[field]).str.lower() if field in rows else named.iloc[:0]
+    for patient, text in dict.fromkeys(zip(named, texts)):
+        if text not in MISSING:
+            found.setdefault(patient, []).append(text)
+    return found

@@ -1,0 +1,174 @@
+"""Columns of a parquet file of events that are not read: whether it is plain MEDS without them, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core.load.entry import Entry
+from core.load.words import count_of
+from core.timeline.columns import KNOWN_NAMES, Answers, alike, columns_of, plain_name, plain_texts, ways_of
+from core.timeline.cut import KNOWN_FROM
+from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
+from core.timeline.parquet import (
+    OTHER_TIME,
+    answer_on,
+    column_texts,
+    event_fields,
+    is_number,
+    is_text,
+    is_time,
+    parquet_file,
+    translated,
+)
+from core.timeline.people import PEOPLE
+from core.timeline.qualified import are_bounds, speaks_of_states
+from core.timeline.recorded import RECORDED, RECORDED_AS_TIME, recorded_columns
+from core.timeline.text_tables import MAX_TEXT_ROWS
+from core.timeline.unread import (
+    UNIT_HINT,
+    VALUE_HINT,
+    VALUES,
+    holds_clocks,
+    holds_units,
+    names_patients,
+    unread_columns,
+    unread_dates,
+    unread_patient,
+    unread_units,
+    unread_values,
+)
+
+_YES: pd.Series[Any] = pd.Series(["1", "0"])
+
+
+def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True) -> bool:
+    """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
+    times of day, bounds of numbers, or states of withdrawn rows.
+
+    people: whether sex and birth beside the events say more too, but for tables too large to be read as text.
+    Any other is read as a table of text is, which joins them.
+    """
+    opened = parquet_file(entry)
+    fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
+    column = fields.get("subject_id")
+    whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+    clocked = columns_of(answer) is None and _has_clocks(opened, fields)
+    written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
+    told = people and opened.metadata.num_rows <= MAX_TEXT_ROWS and any(field in fields for field in PEOPLE)
+    return whole and not (ways_of(answer) or clocked or written or told or _is_qualified(opened, set(fields.values())))
+
+
+def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
+    """Whether one column alone says when events were recorded, and holds times."""
+    schema = opened.schema_arrow
+    columns = recorded_columns(schema.names, fields)
+    return len(columns) == 1 and is_time(schema.field(columns[0]).type)
+
+
+def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
+    """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
+    schema = opened.schema_arrow
+    unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
+    for name in unknown:
+        kind = schema.field(name).type
+        if is_text(kind) or pa.types.is_boolean(kind) or (speaks_of_states(name, _YES) and is_number(kind)):
+            texts = plain_texts(_distinct_texts(opened, name))
+            if are_bounds(texts) or speaks_of_states(name, texts):
+                return True
+    return False
+
+
+def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
+    """Whether a column that is no other field holds times of day beside a column of days or of text."""
+    schema = opened.schema_arrow
+    if pa.types.is_timestamp(schema.field(fields["time"]).type) or not opened.metadata.num_row_groups:
+        return False
+    spare = [name for name in schema.names if plain_name(name) not in KNOWN_NAMES]
+    if opened.metadata.num_rows <= MAX_TEXT_ROWS and any(_is_moment(schema.field(name).type) for name in spare):
+        return True
+    others = set(fields.values()) - {fields["time"], fields.get(OTHER_TIME)}
+    kinds = {name: schema.field(name).type for name in schema.names if name not in others}
+    if any(pa.types.is_time(kind) for kind in kinds.values()):
+        return True
+    texts = [name for name, kind in kinds.items() if is_text(kind)]
+    with translated():
+        first = opened.read_row_group(0, columns=texts)
+        return any(holds_clocks(column_texts(first[name])) for name in texts)
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind))
+
+
+def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> None:
+    """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
+    opened = parquet_file(entry)
+    names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
+    spare = [name for name in names if name not in fields.values()]
+    is_mapped = columns_of(answer_on(opened, mapping)) is not None
+    if not is_mapped:
+        _doubt_timeless(opened, fields, spare)
+        _doubt_roles(opened, fields, [name for name in spare if plain_name(name) not in KNOWN_NAMES])
+    notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
+    if untold := sum(field in fields for field in PEOPLE):
+        notes.append(f"Not read, as MEDS has none of sex, date of birth or age: {count_of(untold, 'column')}.")
+    notes += _notes_on_times(opened, fields, spare)
+    if any(field in fields for field in VALUES):
+        return
+    numeric = [name for name in spare if is_number(opened.schema_arrow.field(name).type)]
+    unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
+    if not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
+        raise unread_values()
+    if unknown:
+        notes.append(unread_columns(len(unknown)))
+
+
+def _notes_on_times(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> Iterator[str]:
+    """What is said of the columns of times besides the one of the events."""
+    if KNOWN_FROM in fields:
+        yield RECORDED
+    if fields["time"] in alike(opened.schema_arrow.names, KNOWN_FROM):
+        yield RECORDED_AS_TIME
+    unknown = [name for name in spare if plain_name(name) not in KNOWN_NAMES]
+    if dated := sum(is_time(opened.schema_arrow.field(name).type) for name in unknown):
+        yield unread_dates(dated)
+
+
+def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: list[str]) -> None:
+    """Raises UserFacingError where an event without a time has a date in a column that is not read."""
+    others = [*spare, *(name for field, name in fields.items() if field == KNOWN_FROM)]
+    dates = [name for name in others if pa.types.is_temporal(opened.schema_arrow.field(name).type)]
+    if not dates:
+        return
+    with translated():
+        table = opened.read(columns=[fields["time"], fields["code"], *dates])
+        table = table.filter(table[fields["time"]].is_null())
+        open_codes = can_be_dated(column_texts(table[fields["code"]]).fillna(""))
+    dated = [int((open_codes & table[name].is_valid().to_numpy()).sum()) for name in dates]
+    if OTHER_TIME not in fields and any(dated):
+        raise dated_elsewhere(max(dated))
+
+
+def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
+    """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
+    flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
+    patients = [name for name in flat if "subject_id" not in fields and names_patients(name, 2)]
+    measured = "unit" not in fields and any(field in fields for field in VALUES)
+    units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
+    with translated():
+        table = opened.read(columns=patients) if patients else None
+        if table is not None and any(names_patients(name, len(pc.unique(table[name]))) for name in patients):
+            raise unread_patient()
+        if any(holds_units(name, _distinct_texts(opened, name)) for name in units):
+            raise unread_units()
+
+
+def _distinct_texts(opened: pq.ParquetFile, name: str) -> pd.Series[Any]:
+    with translated():
+        return column_texts(pc.unique(opened.read(columns=[name])[name]))

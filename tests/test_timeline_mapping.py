@@ -1,0 +1,86 @@
+"""Several tables whose columns must be said: each is asked about, none left out, and answers stay with their table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from core.errors import UserFacingError
+from core.intake import Intake
+from core.timeline import list_subjects, load_timeline, suggest_mapping
+from core.timeline.mapping import MappingQuestion
+
+LABS = (
+    "labs.csv",
+    b"pid;wann;was;wert;einheit\n1;2020-03-01 08:00;BNP;2310,5;ng/L\n1;2020-03-02 08:00;BNP;99,5;ng/L\n",
+)
+DRUGS = ("drugs.csv", b"mrn,gegeben_um,mittel\n1,2020-03-01 09:00,Furosemide\n1,2020-03-03 09:00,Bisoprolol\n")
+PLAIN = ("plain.csv", b"subject_id,time,code,value\n1,2020-03-01 07:00,LOINC//2160-0,1.2\n")
+LABS_ANSWER = {"subject_id": "pid", "time": "wann", "code": "was", "value": "wert", "decimals": "comma"}
+DRUGS_ANSWER = {"subject_id": "mrn", "time": "gegeben_um", "code": "mittel"}
+
+
+def answered(question: MappingQuestion, answer: Mapping[str, str]) -> dict[tuple[str, ...], Mapping[str, str]]:
+    return {question.layout: answer}
+
+
+@pytest.mark.parametrize("order", [(LABS, DRUGS, PLAIN), (PLAIN, DRUGS, LABS), (DRUGS, PLAIN, LABS)])
+def test_each_table_that_needs_it_is_asked_about_in_turn(order: tuple[tuple[str, bytes], ...]) -> None:
+    source, answers = list(order), {}
+    for number in (1, 2):
+        question = suggest_mapping(source, mapping=answers)
+        assert question.is_needed, number
+        assert question.tables == 3
+        assert question.required == ("subject_id", "time", "code")
+        answer = LABS_ANSWER if "wann" in question.layout else DRUGS_ANSWER
+        answers |= answered(question, answer)
+    assert not suggest_mapping(source, mapping=answers).is_needed
+    assert list_subjects(source, mapping=answers)["events"].tolist() == [5]
+    events = load_timeline(source, mapping=answers).events
+    assert sorted(events["code"]) == ["BNP", "BNP", "Bisoprolol", "Furosemide", "LOINC//2160-0"]
+    assert sorted(events["numeric_value"].dropna()) == pytest.approx([1.2, 99.5, 2310.5])
+
+
+def test_until_all_are_answered_the_rest_is_refused_not_left_out() -> None:
+    source = [LABS, DRUGS]
+    answers = answered(suggest_mapping([LABS]), LABS_ANSWER)
+    with pytest.raises(UserFacingError, match="One of 2 tables"):
+        load_timeline(source, mapping=answers)
+
+
+def test_tables_with_the_same_columns_are_asked_about_once() -> None:
+    source = [LABS, ("more.csv", LABS[1])]
+    question = suggest_mapping(source)
+    assert question.tables == 1
+    assert len(load_timeline(source, mapping=answered(question, LABS_ANSWER)).events) == 4
+
+
+def test_a_table_without_a_patient_among_several_is_asked_about() -> None:
+    nameless = ("b.csv", b"time,code,chart\n2020-03-01 07:00,A,1\n")
+    question = suggest_mapping([PLAIN, nameless])
+    assert question.is_needed
+    assert question.layout == ("time", "code", "chart")
+    assert any("names the patient" in doubt for doubt in question.doubts)
+    answers = answered(question, {"subject_id": "chart", "time": "time", "code": "code"})
+    assert len(load_timeline([PLAIN, nameless], mapping=answers).events) == 2
+
+
+def test_an_answer_that_does_not_do_is_asked_again_with_the_reason() -> None:
+    answers = answered(suggest_mapping([LABS]), {**LABS_ANSWER, "decimals": "point"} | {"time": "was", "code": "wann"})
+    question = suggest_mapping([LABS], mapping=answers)
+    assert question.guesses["time"].column == "was"
+    with pytest.raises(UserFacingError):
+        load_timeline([LABS], mapping=answers)
+
+
+def test_plain_tables_are_not_asked_about() -> None:
+    assert not suggest_mapping([PLAIN, ("again.csv", PLAIN[1])]).is_needed
+
+
+def test_the_desk_keeps_what_was_answered_on_each_table() -> None:
+    read = Intake(record=[LABS, DRUGS])
+    read.answer_on(("a",), {"time": "a"})
+    read.answer_on(("b",), {"time": "b"})
+    read.answer_on(("a",), {"time": "a", "code": "a"})
+    assert read.columns == {("a",): {"time": "a", "code": "a"}, ("b",): {"time": "b"}}

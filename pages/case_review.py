@@ -37,7 +37,7 @@ def main() -> None:
     case = _case()
     if case is None:
         return
-    top = st.container()
+    top = st.container(gap="xxsmall")
     new = session.is_new_on_screen(case)
     places = _places(new)
     with top:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from core.quality import QualityReport, assess
 from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
 
+State = Literal["reading", "read", "asks", "refused"]
 _SCAN_STEPS = ("series", "study")
 _RECORD_STEPS = ("subjects", "columns", "timeline")
 _LAST_STEPS = ("findings", "quality")
@@ -135,6 +136,13 @@ class Intake:
         if part == "scan":
             return self.error("subjects", "timeline") is None or self.question is not None
         return self.error("series", "study") is None or bool(self.offered_repairs)
+
+    @property
+    def state(self) -> State:
+        """How far it is: "read" where it can be opened, "reading", or what keeps it: the reader's choice, a refusal."""
+        if self.complete:
+            return "read"
+        return "reading" if self.running else "asks" if self.asks else "refused"
 
     @property
     def searching(self) -> bool:

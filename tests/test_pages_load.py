@@ -419,6 +419,20 @@ def test_case_review_reads_on_and_says_what_the_files_wait_for(world, jane, tmp_
     assert "Your files" not in html(opened_before_its_search_ended(jane))
 
 
+def test_what_speaks_against_a_scan_is_said_before_it_opens_and_stays_with_it(world, jane, may_end):
+    app = load_page()
+    app.session_state[session.INTAKE] = Intake(jane, scan_doubts=("The images state another patient number.",))
+    fine(app.run())
+    assert '<div class="notes" role="alert">' in html(app)
+    assert "open_case" not in keys(app)
+    may_end.set()
+    settled(app)
+    assert html(app).count("another patient number") == 2, "the warning, and a note of the study"
+    fine(app.button(key="open_case").click().run())
+    case = app.session_state["case"]
+    assert case.study.notes[0] == "The images state another patient number."
+
+
 def opened_before_its_search_ended(ct: Path) -> AppTest:
     app = still_searched(ct)
     fine(app.button(key="open_case").click().run())

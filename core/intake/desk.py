@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import pandas as pd
@@ -31,7 +31,8 @@ _READING, _SEARCHING = Turns(2), Turns(2)
 class Intake:
     """One patient's CT, record or both, from where they lie to where they can be opened.
 
-    scan, record: the sources, None where there is none; scan_words, record_words say what they are.
+    scan, record: the sources, None where there is none; scan_words, record_words say what they are. scan_doubts: what
+    speaks against the scan before it is read; it stays with the study as notes.
     series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
     Nothing of it reaches the session's case before `open_parts`.
     """
@@ -40,6 +41,7 @@ class Intake:
     record: Source | None = field(default=None, repr=False)
     scan_words: str = ""
     record_words: str = ""
+    scan_doubts: tuple[str, ...] = ()
     series: str | None = None
     repairs: tuple[Repair, ...] = ()
     subject: int | None = None
@@ -224,9 +226,9 @@ class Intake:
         if self.series is None and len(found) == 1:
             self.series = found[0].key
         if self.series is not None:
-            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs))
+            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs, self.scan_doubts))
         elif (job := self.job("series")) and job.result == ():
-            self._start("study", "Reading the CT", _study_reader(source, None, ()))
+            self._start("study", "Reading the CT", _study_reader(source, None, (), self.scan_doubts))
 
     def _advance_record(self) -> None:
         source, columns, subjects = self.record, self.columns, self.subjects
@@ -271,6 +273,13 @@ class Intake:
         return strip(self.study, self.timeline, found.boxes, found.words, found.columns)
 
 
-def _study_reader(source: Source, series: str | None, repairs: Iterable[Repair]) -> Callable[[Tell], CtStudy]:
+def _study_reader(
+    source: Source, series: str | None, repairs: Iterable[Repair], doubts: tuple[str, ...]
+) -> Callable[[Tell], CtStudy]:
     chosen = tuple(repairs)
-    return lambda tell: load_study(source, series=series, repairs=chosen, progress=tell)
+
+    def read(tell: Tell) -> CtStudy:
+        study = load_study(source, series=series, repairs=chosen, progress=tell)
+        return replace(study, notes=(*doubts, *study.notes)) if doubts else study
+
+    return read

@@ -115,6 +115,12 @@ def _notices_in_short(ordered: Sequence[Notice]) -> str:
     return f"<b>{counts}:</b> {escape(short)}"
 
 
+def doubts_html(doubts: Iterable[str]) -> str:
+    """What speaks against something that was taken all the same, each as a warning; "" where nothing does."""
+    body = "".join(_note("warning", doubt) for doubt in doubts)
+    return f'<div class="notes" role="alert">{body}</div>' if body else ""
+
+
 def _note(level: NoticeLevel, text: str, listed_after: str = "") -> str:
     words = f"<b>{_LEVEL_WORDS[level]}.</b> " if level != "info" else ""
     icon = f'<i class="icon {level}" role="img" aria-label="{_LEVEL_WORDS[level]}"></i>'

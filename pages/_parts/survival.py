@@ -61,7 +61,8 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
         )
         st.html(risks_html(review, bundle.baseline), width="content")
     st.html(risk_words_html(review, bundle.baseline))
-    st.html(notices_html(review.notices))
+    if review.notices:
+        st.html(notices_html(review.notices))
 
 
 def draw_missing_model() -> None:

@@ -181,6 +181,12 @@ def intake() -> Intake | None:
     return cast("Intake | None", st.session_state.get(INTAKE))
 
 
+def arriving() -> Intake | None:
+    """What is being read, or waits to be opened, beside the case on screen; None where the case was opened from it."""
+    read = intake()
+    return None if read is st.session_state.get("case_from") else read
+
+
 def begin_intake(new: Intake) -> None:
     """Read these sources instead of whatever was being read; uploads are taken out of Streamlit's own keeping."""
     stop_intake()

@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.export.scan import window_of
 from core.intake import Case
 from core.view.words import empty_html
-from pages._parts import events, export, header, quality, result, survival
+from pages._parts import arriving, events, export, header, quality, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -34,10 +34,13 @@ def main() -> None:
     """Draw the page; another patient's picture is taken away first, the volume goes out before anything is computed,
     and nothing waits for the saliency."""
     session.settle_intake()
+    above = st.container()
     case = _case()
+    with above:
+        arriving.draw(case)
     if case is None:
         return
-    top = st.container()
+    top = st.container(gap="xxsmall")
     new = session.is_new_on_screen(case)
     places = _places(new)
     with top:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import streamlit as st
 
 from core import session
@@ -11,7 +9,7 @@ from core.intake import Intake
 from core.view.loading import facts_html
 from core.view.quality import quality_html
 from core.view.words import empty_html
-from pages._parts import findings, record, scan, sources
+from pages._parts import arriving, findings, record, scan, sources
 
 SAID = "load_said"
 NEXT = (
@@ -83,23 +81,21 @@ def _progress(read: Intake) -> None:
         st.html(f'<p class="dim">{_settled(read)}</p>')
         return
     line, button = st.columns([6, 1], vertical_alignment="center", gap="small")
-    for job in read.running:
-        share, words = job.progress
-        line.progress(share, f"{words}, {time.monotonic() - job.started:.0f} s")
+    arriving.bars(read, line)
     button.button(
         "Cancel",
         key="cancel_load",
         on_click=_stop,
-        args=("Cancelled. Nothing was kept.",),
+        args=(arriving.CANCELLED,),
         help="Drop the files, everything read from them, and the case if it was opened from them.",
     )
 
 
 def _settled(read: Intake) -> str:
     """What the reader can do now that nothing runs."""
-    if read.complete:
+    if read.state == "read":
         return READY if read.released else DECIDE
-    return CHOOSE if read.asks else REFUSED
+    return CHOOSE if read.state == "asks" else REFUSED
 
 
 def _stop(words: str) -> None:

@@ -258,6 +258,42 @@ def open_own(page: Page, person: Person) -> None:
     expect(page.get_by_role("heading", name="Your own case")).to_be_visible()
 
 
+def measured(page: Page, selector: str) -> dict[str, float]:
+    box = page.locator(selector).first.bounding_box()
+    assert box is not None
+    return dict(box)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_curve_stays_readable_under_many_warnings(browser, address, tmp_path, scheme):
+    """Closed or opened by a key, on a small and a large screen; the mark on the curve stays in sight."""
+    person = planted(tmp_path / "ill", "MARKERDELTA", 0.0, 5)
+    with person.events.open("ab") as record:
+        record.write(b"7,2020-02-29 12:00,MEDS_DEATH,,,\n")
+    page = loading(browser, address, scheme=scheme)
+    open_own(page, person)
+    summary = page.locator(".notices summary")
+    expect(summary).to_contain_text("died before day 0; outside the training population")
+    for size in ((1366, 768), (1920, 1080)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.wait_for_timeout(1_500)
+        assert measured(page, ".st-key-curve .nsewdrag")["height"] >= 220
+        line, mark = (
+            measured(page, place) for place in (".notices summary", ".st-key-curve .annotation-text >> nth=-1")
+        )
+        assert max(box["y"] + box["height"] for box in (line, mark)) <= size[1]
+        expect(page.locator(".st-key-curve")).to_contain_text("Outside the training population")
+        expect(page.locator(".notices .note").first).to_be_hidden()
+        summary.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".notices .note")).to_have_count(4)
+        expect(page.locator(".notices .note").last).to_be_visible()
+        page.wait_for_timeout(500)
+        assert measured(page, ".st-key-curve .nsewdrag")["height"] >= 220
+        page.keyboard.press("Enter")
+    page.context.close()
+
+
 def walk(page: Page, address: str) -> None:
     """Every page, back, reload, and addresses that might belong to someone else."""
     for name in ("Model card", "Load", "Case review"):

@@ -168,10 +168,10 @@ def test_the_name_on_the_scan_is_looked_for_in_the_record(as_one: bool) -> None:
     scan = named_scan()
     if as_one:
         everywhere = find_identifiers([record, *scan], pixels=False)  # type: ignore[list-item, misc]
-        assert ("name", "column 6") in {(item.category, item.where) for item in everywhere}
+        assert ("name", 'column 6, "text_value"') in {(item.category, item.where) for item in everywhere}
     found, study, timeline = looked_at(record, scan)
     assert {"record, text of 1 event", "record, code of 1 event"} <= shown(found)
-    assert ("name", "column 6") in {(item.category, item.where) for item in found.findings}
+    assert ("name", 'column 6, "text_value"') in {(item.category, item.where) for item in found.findings}
     assert "quartzson" not in said(stripped(found, study, timeline)[1]).casefold()
     assert "quartzson" not in repr(found).casefold()
 

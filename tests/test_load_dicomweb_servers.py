@@ -451,6 +451,8 @@ def test_names_a_machine_may_have() -> None:
         ("Negotiate", {}, "nobody in but by Negotiate"),
         ('Bearer realm="x"', {}, "does not take a user and password (it asks for Bearer)"),
         ("Basic", {"username": None, "password": None, "token": "t"}, "does not take a token (it asks for Basic)"),
+        ('Bearer realm="x"', {"username": None, "password": None, "token": "t"}, "refuses this token"),
+        ("", {"username": None, "password": None, "token": "t"}, "refuses this token"),
         ('Basic realm="Negotiate"', {"username": None, "password": None}, "asks to sign in"),
         ('Negotiate, Basic realm="x"', {}, "refuses these credentials"),
         ("", {}, "refuses these credentials"),
@@ -463,6 +465,24 @@ def test_the_way_in_that_the_server_asks_for(asked: str, signed: dict[str, str |
         error = refusal(lambda: find_studies(server, patient_id=NUMBER, patience=QUICK))
     assert words in error.found
     assert not re.search("Zucker|realm", str(error))
+
+
+def test_a_token_without_the_right_to_read() -> None:
+    with front(lambda request: request.answer(403)) as running:
+        server = server_at(running.port, username=None, password=None, token="t0ken")
+        error = refusal(lambda: find_studies(server, patient_id=NUMBER, patience=QUICK))
+    assert "does not permit" in error.found
+    assert "a token, with the right to read" in error.expected
+    assert "t0ken" not in str(error)
+
+
+@pytest.mark.parametrize("token", ["ab-._~+/9==", "Bearer ab-._~+/9==", "  bearer  ab-._~+/9== "])
+def test_a_token_is_taken_as_it_was_handed_out(token: str) -> None:
+    """With the word before it, too, as many servers show it; and what no token is made of is refused unrepeated."""
+    assert DicomWebServer("http://127.0.0.1/rs", token=token).token == "ab-._~+/9=="
+    error = refusal(lambda: DicomWebServer("http://127.0.0.1/rs", token=f"{token} t0ken"))
+    assert "cannot be sent" in error.found
+    assert "t0ken" not in str(error)
 
 
 def test_no_socket_stays_open(recwarn: pytest.WarningsRecorder) -> None:

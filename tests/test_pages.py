@@ -160,6 +160,14 @@ def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     assert world.asked == [("cross_attention", 90, method) for method in (None, None, "gradcam")], "curve, events, map"
 
 
+def test_an_answer_without_any_notice_is_drawn(world, monkeypatch):
+    ask = world.review_case
+    monkeypatch.setattr(answers, "review_case", lambda *case, **asked: replace(ask(*case, **asked), notices=()))
+    app = fine(opened())
+    assert "Death from any cause within" in html(app)
+    assert 'class="notes"' not in html(app)
+
+
 def test_quality_verdicts_stand_under_the_header_worst_first(world):
     shown = html(fine(opened()))
     assert "1 outside, 1 like training" in shown

@@ -407,6 +407,51 @@ def test_switching_patients_while_one_loads(world, jane, endless, tmp_path):
     assert session.INTAKE not in app.session_state
 
 
+def test_case_review_says_that_another_patient_is_being_read(world, jane, endless):
+    """What, how far, whose case this still is; cancelled there, nothing of the files is left and the case stays."""
+    app = fine(half_read(jane).switch_page("pages/case_review.py").run())
+    words = html(app)
+    assert "Your files are being read." in words
+    assert "What is shown below is the case opened before: <b>Demo 1" in words
+    bars = [item.proto.text for item in app.get("progress")]
+    assert any(re.fullmatch(r"Reading.*, \d+ s", text) for text in bars), bars
+    fine(app.button(key="cancel_arriving").click().run())
+    assert endless.wait(SECONDS), "the thread must end"
+    assert "Your files" not in html(app)
+    assert "Demo 1" in html(app)
+    assert session.INTAKE not in app.session_state
+    assert "Cancelled. Nothing was kept." in html(fine(app.switch_page("pages/load.py").run()))
+
+
+def test_case_review_reads_on_and_says_what_the_files_wait_for(world, jane, tmp_path, may_end):
+    """The step after the one under way is begun there too; of a case that was opened from its files nothing is said."""
+    app = load_page()
+    for ct, words in ((jane, "are read and wait to be opened"), (tmp_path / "none", "cannot be read; Load says why")):
+        app.session_state[session.INTAKE] = Intake(ct)
+        fine(app.switch_page("pages/case_review.py").run())
+        end = time.monotonic() + SECONDS
+        while words not in html(app):
+            assert time.monotonic() < end, html(app)[:400]
+            time.sleep(0.05)
+            fine(app.run())
+        assert "What is shown below is the case opened before" in html(app)
+    assert "Your files" not in html(opened_before_its_search_ended(jane))
+
+
+def test_what_speaks_against_a_scan_is_said_before_it_opens_and_stays_with_it(world, jane, may_end):
+    app = load_page()
+    app.session_state[session.INTAKE] = Intake(jane, scan_doubts=("The images state another patient number.",))
+    fine(app.run())
+    assert '<div class="notes" role="alert">' in html(app)
+    assert "open_case" not in keys(app)
+    may_end.set()
+    settled(app)
+    assert html(app).count("another patient number") == 2, "the warning, and a note of the study"
+    fine(app.button(key="open_case").click().run())
+    case = app.session_state["case"]
+    assert case.study.notes[0] == "The images state another patient number."
+
+
 def opened_before_its_search_ended(ct: Path) -> AppTest:
     app = still_searched(ct)
     fine(app.button(key="open_case").click().run())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import intake_support as files
 import pytest
+from orthanc_support import Front, front
+from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 
 from core.load.dicomweb import SeriesRow, StudyRow
@@ -72,6 +75,58 @@ def test_no_uid_stands_in_the_markup(app):
     keys = [str(item.key) for kind in ("button_group", "button", "toggle", "text_input") for item in app.get(kind)]
     assert len(keys) > 4
     assert not [key for key in keys if "1.2." in key]
+
+
+def test_images_of_another_patient_than_the_row_names_are_said_at_once(app, monkeypatch):
+    for name, said in (("ROE^RICHARD", True), ("DOE^JANE", False)):
+        made = files.series(edit=files.patient(name, "A1234567"))
+        monkeypatch.setattr(pacs, "fetch_series", lambda *_, made=made, **__: made)
+        next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
+        app.button(key="pacs_receive").click().run()
+        assert not app.exception
+        assert ("The images state another patient name" in html(app)) == said
+        assert "ROE" not in html(app)
+        assert any("Received whole" in item.value for item in app.caption)
+
+
+TOKEN = "s3cr3t.t0ken-Xyz"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "The server refuses this token."), (403, "The server does not permit this.")]
+)
+def test_a_token_is_a_secret_of_the_form_and_of_one_header(status, words, caplog, capsys):
+    """A field for passwords; sent as Bearer and nowhere else; a wrong one is refused in words that do not repeat it."""
+    sent = []
+
+    def act(request: Front) -> bool:
+        sent.append((request.path, request.headers.get("Authorization")))
+        return request.answer(status)
+
+    app = AppTest.from_function(page, default_timeout=60).run()
+    field = app.text_input(key="pacs_token")
+    assert field.proto.type == TextInput.Type.PASSWORD
+    caplog.set_level(0)
+    with front(act) as running:
+        app.text_input(key="pacs_url").set_value(running.server.url)
+        app.text_input(key="pacs_number").set_value("A1234567")
+        field.set_value(f"Bearer {TOKEN}")
+        app.button(key="pacs_search").click().run()
+    assert not app.exception
+    assert words in html(app)
+    assert [header for _, header in sent] == [f"Bearer {TOKEN}"]
+    told = (html(app), str(app.query_params), caplog.text, *capsys.readouterr(), *(path for path, _ in sent))
+    assert TOKEN not in repr(app.session_state[pacs.STORE])
+    assert not [text for text in told if TOKEN in text]
+
+
+def test_a_token_beside_a_user_is_refused(app):
+    app.text_input(key="pacs_url").set_value("http://127.0.0.1:9/rs")
+    app.text_input(key="pacs_user").set_value("reader")
+    app.text_input(key="pacs_token").set_value(TOKEN)
+    app.button(key="pacs_search").click().run()
+    assert "Both a token and a user with password are given." in html(app)
+    assert TOKEN not in html(app)
 
 
 @pytest.mark.parametrize("asks", ["list_series", "find_studies", "fetch_series"])

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pytest
+from ct_factory import Grid
+from intake_support import patient, series
 
 from core.privacy import Finding, find_identifiers
 from core.privacy.bare_names import is_bare_name
@@ -96,6 +98,38 @@ def test_a_birth_90_years_before_an_event_of_the_same_patient(born: str, found: 
 def test_names_of_columns_that_are_values(name: str, found: bool) -> None:
     places = [item.where for item in find_identifiers(("t.csv", f"code,{name}\nA,1\n".encode()))]
     assert ("name of column 2" in places) == found
+
+
+CALL = "please call 555-010-1234"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bemerkung", "text_value", "Ward remark", "befundText", "observaciones", "comment_2", "col7", "Kommentar (Labor)"],
+)
+def test_a_column_is_told_by_its_number_and_its_header(header: str) -> None:
+    found = find_identifiers(("t.csv", f"code;{header}\nA;{CALL}\n".encode()))
+    assert ("contact", f'column 2, "{header}"') in {(item.category, item.where) for item in found}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Quillfeather", "note Quillfeather", "ZoeQuillfeather", "White", "remark 84417733", "remark 2020-01-02"),
+        *("", "x", "555-010-1234", "a@b.org", "remark " * 9),
+    ],
+)
+def test_a_header_that_may_tell_of_somebody_is_a_number_only(header: str) -> None:
+    found = find_identifiers(("t.csv", f"code;{header}\nA;{CALL}\n".encode()))
+    assert ("contact", "column 2") in {(item.category, item.where) for item in found}
+    assert not header.strip() or header == "x" or all(header.strip() not in str(item) for item in found)
+
+
+def test_a_header_with_the_patients_own_word_is_a_number_only() -> None:
+    table = ("t.csv", f"time;code;remark ward;remark\n2020-01-01;A;{CALL};{CALL}\n".encode())
+    for name, shown in (("WARD^JANE", "column 3"), ("DOE^JANE", 'column 3, "remark ward"')):
+        scan = series(Grid((48, 40, 4), (6.0, 6.0, 8.0)), edit=patient(name, "Q4711234"))
+        assert {shown, 'column 4, "remark"'} <= {item.where for item in find_identifiers([table, *scan], pixels=False)}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
-from core.view.survival import cohort_risk, curve_figure, headline_html, icon_array
+from core.view.survival import cohort_risk, curve_figure, icon_array, risk_words_html, risks_html
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
     case_line,
@@ -85,7 +85,7 @@ def test_ink_follows_the_theme():
 
 
 def test_every_risk_stands_beside_its_interval_and_the_cohorts():
-    words = re.sub(r"<[^>]+>", " ", headline_html(RESULT, baseline()))
+    words = re.sub(r"<[^>]+>", " ", risks_html(RESULT, baseline()) + risk_words_html(RESULT, baseline()))
     for day in RESULT.task.horizons_days:
         assert f"{100 * RESULT.curve.risk_at(day):.1f}%" in words or f"{100 * RESULT.curve.risk_at(day):.0f}%" in words
     assert words.count("cohort ") >= 3
@@ -96,7 +96,7 @@ def test_every_risk_stands_beside_its_interval_and_the_cohorts():
 
 def test_beyond_the_training_follow_up_no_number_is_given():
     short = replace(RESULT, curve=curve(end=100.0), horizon_days=365.0)
-    words = headline_html(short, baseline(100.0))
+    words = risks_html(short, baseline(100.0)) + risk_words_html(short, baseline(100.0))
     assert "not given" in words
     assert "follow-up" in words
     assert "nan" not in words.lower()
@@ -244,21 +244,22 @@ def test_day_0_is_what_the_case_says_and_not_what_the_task_is_about():
 
 
 def test_the_risk_is_a_sentence_in_the_words_of_the_task():
-    words = re.sub(r"<[^>]+>", "", headline_html(RESULT, baseline()))
+    words = re.sub(r"<[^>]+>", "", risk_words_html(RESULT, baseline()))
     assert "Death from any cause is expected within 90 days in about 9 of 100 patients like this one" in words
     assert "(training cohort: about 2)." in words
 
 
 def test_a_median_beyond_the_axis_says_so():
     shown = replace(RESULT, curve=curve(0.4, 1000.0))
-    assert "(beyond the axis)" in headline_html(shown, baseline())
-    assert "(beyond the axis)" not in headline_html(replace(RESULT, curve=curve(3.0)), baseline())
+    assert "(beyond the axis)" in risk_words_html(shown, baseline())
+    assert "(beyond the axis)" not in risk_words_html(replace(RESULT, curve=curve(3.0)), baseline())
 
 
 def test_axes_say_what_they_are():
     figure = curve_figure(RESULT, baseline())
     assert "Event-free" in texts(figure)
-    assert figure.layout.xaxis.ticktext[0] == "day 0"
+    assert "day 0" in texts(figure)
+    assert list(figure.layout.xaxis.ticktext)[1:] == ["30 d", "90 d", "180 d", "1 y"]
 
 
 def test_every_method_is_explained_at_its_picker():
@@ -291,6 +292,25 @@ def test_the_case_line_says_how_far_the_record_reaches(days, words):
     assert "1 days" not in " ".join(
         factor.found for factor in record_factors(record, virtual_model=False, known_share=1)
     )
+
+
+def test_several_notices_are_a_line_that_opens_to_all_of_them():
+    """Closed, it counts them and names every warning, what concerns this patient first; opened, each is there whole."""
+    notices = [
+        Notice("virtual_weights", "warning", "Trained on virtual patients."),
+        Notice("missing_ct", "caution", "There is no CT."),
+        Notice("outside_population", "warning", "Outside the training population: noise: high; slices: few."),
+        Notice("died_before", "warning", "The record says that the patient had died by day 0."),
+        Notice("other", "warning", "Something <new>."),
+    ]
+    html = notices_html(notices)
+    closed, opened = html.split("</summary>")
+    words = re.sub(r"<[^>]+>", "", closed)
+    order = ("died before day 0", "outside the training population", "trained on virtual patients", "Something &lt;new")
+    assert words == f"4 warnings, 1 caution: {'; '.join(order)}&gt;"
+    assert opened.count('class="note"') == len(notices)
+    assert all(text in opened for text in ("There is no CT.", "<li>noise: high</li>", "died by day 0"))
+    assert "<details" not in notices_html(notices[:1])
 
 
 def test_what_was_loaded_is_described_back():

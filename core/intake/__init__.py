@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.intake.case import Case, export_refusal, read_demo
-from core.intake.desk import Intake
+from core.intake.desk import Intake, State
 from core.intake.job import Cancelled, Job, Tell
 from core.intake.memory import give_back_memory, keep_few_arenas, set_imports_aside
 from core.intake.strip import strip
@@ -15,6 +15,7 @@ __all__ = [
     "Case",
     "Intake",
     "Job",
+    "State",
     "Tell",
     "export_refusal",
     "give_back_memory",

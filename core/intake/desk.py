@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
 from core.timeline.columns import Answers
 
+State = Literal["reading", "read", "asks", "refused"]
 _SCAN_STEPS = ("series", "study")
 _RECORD_STEPS = ("subjects", "columns", "timeline")
 _LAST_STEPS = ("findings", "quality")
@@ -31,7 +32,8 @@ _READING, _SEARCHING = Turns(2), Turns(2)
 class Intake:
     """One patient's CT, record or both, from where they lie to where they can be opened.
 
-    scan, record: the sources, None where there is none; scan_words, record_words say what they are.
+    scan, record: the sources, None where there is none; scan_words, record_words say what they are. scan_doubts: what
+    speaks against the scan before it is read; it stays with the study as notes.
     series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
     Nothing of it reaches the session's case before `open_parts`.
     """
@@ -40,6 +42,7 @@ class Intake:
     record: Source | None = field(default=None, repr=False)
     scan_words: str = ""
     record_words: str = ""
+    scan_doubts: tuple[str, ...] = ()
     series: str | None = None
     repairs: tuple[Repair, ...] = ()
     subject: int | None = None
@@ -145,6 +148,13 @@ class Intake:
         return self.error("series", "study") is None or bool(self.offered_repairs)
 
     @property
+    def state(self) -> State:
+        """How far it is: "read" where it can be opened, "reading", or what keeps it: the reader's choice, a refusal."""
+        if self.complete:
+            return "read"
+        return "reading" if self.running else "asks" if self.asks else "refused"
+
+    @property
     def searching(self) -> bool:
         """Is the search for identifiers still to end?"""
         return self.findings is None and self.error("findings") is None
@@ -230,9 +240,9 @@ class Intake:
         if self.series is None and len(found) == 1:
             self.series = found[0].key
         if self.series is not None:
-            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs))
+            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs, self.scan_doubts))
         elif (job := self.job("series")) and job.result == ():
-            self._start("study", "Reading the CT", _study_reader(source, None, ()))
+            self._start("study", "Reading the CT", _study_reader(source, None, (), self.scan_doubts))
 
     def _advance_record(self) -> None:
         source, columns, subjects = self.record, self.columns, self.subjects
@@ -277,6 +287,13 @@ class Intake:
         return strip(self.study, self.timeline, found.boxes, found.words, found.columns)
 
 
-def _study_reader(source: Source, series: str | None, repairs: Iterable[Repair]) -> Callable[[Tell], CtStudy]:
+def _study_reader(
+    source: Source, series: str | None, repairs: Iterable[Repair], doubts: tuple[str, ...]
+) -> Callable[[Tell], CtStudy]:
     chosen = tuple(repairs)
-    return lambda tell: load_study(source, series=series, repairs=chosen, progress=tell)
+
+    def read(tell: Tell) -> CtStudy:
+        study = load_study(source, series=series, repairs=chosen, progress=tell)
+        return replace(study, notes=(*doubts, *study.notes)) if doubts else study
+
+    return read

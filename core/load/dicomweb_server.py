@@ -14,6 +14,8 @@ from core.load.dicomweb_trust import authorities
 
 _ADDRESS = "an address such as https://pacs.example.org/dicom-web"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]*=*")
+"""What a bearer token may be made of (RFC 6750, 2.1)."""
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\s\\]")
 
 
@@ -21,6 +23,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\s\\]")
 class DicomWebServer:
     """Where a DICOMweb server (PS3.18) listens and how one signs in: user and password, a bearer token, or neither.
 
+    token: as it was handed out, with or without the word Bearer before it.
     url: root of the service, http or https, without credentials, query or fragment.
     allow_public_http: unencrypted http also to addresses outside loopback and private networks.
     ca_bundle: PEM file with the certificates of the authority that signed the server's, where it is not a public one;
@@ -41,6 +44,7 @@ class DicomWebServer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _checked_url(self.url))
+        object.__setattr__(self, "token", re.sub(r"(?i)^bearer\s+", "", (self.token or "").strip()) or None)
         _check_credentials(self.username, self.password, self.token)
         if self.url.startswith("https:"):
             authorities(self.ca_bundle)
@@ -85,10 +89,10 @@ def _check_credentials(username: str | None, password: str | None, token: str | 
     if password and not username:
         raise UserFacingError("There is a password without a user.", "a user and a password", "Enter the user too.")
     odd = any(_CONTROL.search(text) for text in (username, password, token) if text) or ":" in (username or "")
-    if odd or not (token or "").isascii():
+    if odd or not _TOKEN.fullmatch(token or ""):
         raise UserFacingError(
             "The credentials hold characters that cannot be sent.",
-            "a user name without colon, and no line breaks",
+            "a user name without colon, a token of letters, digits and -._~+/= alone, and no line breaks",
             "Enter them again.",
         )
 

@@ -196,6 +196,12 @@ def _sign_in_words(response: requests.Response) -> UserFacingError:
             f"{taken[named[0]]} with the right to read",
             "Ask the people who run the server which way in they offer.",
         )
+    if sent == "Bearer":
+        return UserFacingError(
+            "The server refuses this token.",
+            "a token that is still valid, with the right to read",
+            "Enter a new one (tokens expire), or ask the people who run the server.",
+        )
     return UserFacingError(
         "The server refuses these credentials.", right, "Check them, or ask the people who run the server."
     )

@@ -33,6 +33,7 @@ from core.privacy.fields import (
     in_free_text,
 )
 from core.privacy.finding import Finding, mask
+from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
 from core.timeline.columns import FIELDS
 from core.timeline.delimited import delimiter_of, filled_rows
@@ -77,10 +78,10 @@ def looks_like_table(entry: Entry) -> bool:
 def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Finding], frozenset[str]]:
     """(findings of one table, words of its patient's name for searching other places).
 
-    Columns or fields are judged by their names, and values by what they look like; each place once. Column names are
-    shown only where they are common ones, otherwise columns are numbered. tokens: parts of known patients' names and
-    ids. Where many patients are named, their words would be met everywhere, so that none is given. What cannot be
-    parsed is reported as not searched, beside what was found before.
+    Columns or fields are judged by their names, and values by what they look like; each place once. Columns are
+    numbered, and named where every word of their header is usual (`core.privacy.headers`). tokens: parts of known
+    patients' names and ids. Where many patients are named, their words would be met everywhere, so that none is given.
+    What cannot be parsed is reported as not searched, beside what was found before.
     """
     head = bytes(entry.read(0, 4096))
     search = _records if head_of(head).lstrip()[:1] in ("{", "[") else _text_table
@@ -167,7 +168,7 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
     if plain in _PATIENT_NAMES:
         yield from (str(value) for value in values[: _MOST_NAMES + 1])
     shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
-    where = f"column {plain}" if shown else f"column {number + 1}"
+    where = f"column {plain}" if shown else column_words(number + 1, name, tokens)
     example = mask(str(values[0]))
     if plain in FIELD_CATEGORIES:
         yield Finding(FIELD_CATEGORIES[plain], where, example)

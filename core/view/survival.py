@@ -20,7 +20,7 @@ from core.view.layout import INK_ON_LIGHT, finish
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 
 
-_WORDS_WIDE, _LINE = 0.54, 0.1
+_WORDS_WIDE, _LINE = 0.6, 0.06
 """Share of the time axis that the words in the plot take, and of its height that half a line of them takes."""
 
 
@@ -52,7 +52,7 @@ def curve_figure(
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, shown_days(review), _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 46})
+    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
 
 
 def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
@@ -107,6 +107,7 @@ def _add_horizon(figure: go.Figure, review: CaseReview, colour: str) -> None:
 
 
 def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Sequence[float]) -> None:
+    _margin_note(figure, 0.0, tick_label(0.0), down=23, size=12)
     for day in ticks:
         if (count := at_risk_on(baseline, day)) is not None:
             _margin_note(figure, day, f"{count:,}")
@@ -115,8 +116,8 @@ def _add_numbers_at_risk(figure: go.Figure, baseline: pd.DataFrame, ticks: Seque
         y=0,
         xref="paper",
         yref="paper",
-        xshift=-24,
-        yshift=-37,
+        xshift=-26,
+        yshift=-36,
         showarrow=False,
         xanchor="right",
         text="at risk",
@@ -130,8 +131,10 @@ def _add_axis_title(figure: go.Figure) -> None:
     figure.add_annotation(**place, textangle=-90, showarrow=False, text="Event-free", font={"size": 12})
 
 
-def _margin_note(figure: go.Figure, day: float, text: str) -> None:
-    figure.add_annotation(x=day, y=0, yref="paper", yshift=-37, showarrow=False, text=text, font={"size": 11})
+def _margin_note(figure: go.Figure, day: float, text: str, *, down: int = 36, size: int = 11) -> None:
+    """Words under a day; those under day 0 stand a little to its left, as the next horizon may be close."""
+    place = {"x": day, "xshift": 0 if day else -8, "y": 0, "yref": "paper", "yshift": -down}
+    figure.add_annotation(**place, showarrow=False, text=text, font={"size": size})
 
 
 def _free_place(figure: go.Figure, end_days: float, half: float) -> tuple[float, float]:
@@ -159,14 +162,14 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
 def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
     return {
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": -0.08, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": -0.08, "y": 1, "xanchor": "left", "yanchor": "bottom"},
         "dragmode": False,
         "xaxis": {
             "range": [0, shown_days(review)],
             "tickangle": 0,
             "ticklabelstandoff": 3,
             "tickvals": list(ticks),
-            "ticktext": [tick_label(day) for day in ticks],
+            "ticktext": [tick_label(day) if day else "" for day in ticks],
             "fixedrange": True,
             "hoverformat": ".0f",
             "unifiedhovertitle": {"text": "day %{x:.0f}"},
@@ -188,22 +191,35 @@ def hundred_words(risk: float) -> str:
     return "more than 99" if risk > 0.995 else f"about {count}"
 
 
-def headline_html(review: CaseReview, baseline: pd.DataFrame) -> str:
-    """Risk at every horizon with interval and reference, the chosen one in words and as an icon array."""
-    day = review.horizon_days
+def risks_html(review: CaseReview, baseline: pd.DataFrame) -> str:
+    """Beside the curve: risk at every horizon with interval and reference, the chosen one as an icon array."""
     event = escape(review.task.event_words)
-    columns = "".join(_risk_column(review, baseline, float(other)) for other in review.task.horizons_days)
-    risk, reference = review.curve.risk_at(day), cohort_risk(baseline, day)
+    cells = "".join(_risk_cell(review, baseline, float(day)) for day in review.task.horizons_days)
+    risk, reference = review.curve.risk_at(review.horizon_days), cohort_risk(baseline, review.horizon_days)
     icons = icon_array(risk, reference, fusion_colour(review.fusion)) if np.isfinite(risk) else ""
-    colour = f"--dot:{fusion_colour(review.fusion)}"
     return (
-        f'<div class="risk" style="{colour}"><div class="risk-top"><div>'
-        f'<p class="risk-label">{event[:1].upper()}{event[1:]} within</p>'
-        f'<div class="risk-row">{columns}</div></div>{icons}</div>{_risk_words(review, risk, reference)}</div>'
+        f'<div class="risks" style="--dot:{fusion_colour(review.fusion)}">'
+        f'<p class="risk-label">{event[:1].upper()}{event[1:]} within</p>{cells}{icons}</div>'
     )
 
 
-def _risk_column(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
+def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
+    """The risk at the chosen horizon as a sentence, with the cohort's and what the range is."""
+    day = review.horizon_days
+    risk = review.curve.risk_at(day)
+    if not np.isfinite(risk):
+        return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
+    event, reference = review.task.event_words, cohort_risk(baseline, day)
+    beside = f" (training cohort: {hundred_words(reference)})" if np.isfinite(reference) else ""
+    return (
+        f'<div class="risk-words"><p>{escape(event[:1].upper() + event[1:])} is expected within '
+        f"{escape(duration(day))} in {hundred_words(risk)} of 100 patients like this one{beside}. "
+        f"Range: {escape(review.curve.band)}.</p>"
+        f"<p>{_median_words(review)} \u00b7 {_rmst_words(review.curve, day)}</p></div>"
+    )
+
+
+def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
     chosen = " chosen" if day == review.horizon_days else ""
     risk, (low, high) = review.curve.risk_at(day), review.curve.risk_interval_at(day)
     head = f'<div class="risk-cell{chosen}"><span>{escape(duration(day))}</span>'
@@ -212,19 +228,6 @@ def _risk_column(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
     reference = cohort_risk(baseline, day)
     beside = f"cohort {percent(reference)}" if np.isfinite(reference) else "cohort not known"
     return f"{head}<b>{percent(risk)}</b><span>{percent(low)} to {percent(high)}</span><span>{beside}</span></div>"
-
-
-def _risk_words(review: CaseReview, risk: float, reference: float) -> str:
-    day = review.horizon_days
-    if not np.isfinite(risk):
-        return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
-    event = review.task.event_words
-    beside = f" (training cohort: {hundred_words(reference)})" if np.isfinite(reference) else ""
-    return (
-        f'<p class="risk-words">{escape(event[:1].upper() + event[1:])} is expected within {escape(duration(day))} '
-        f"in {hundred_words(risk)} of 100 patients like this one{beside}. Range: {escape(review.curve.band)}.</p>"
-        f'<p class="risk-more">{_median_words(review)} \u00b7 {_rmst_words(review.curve, day)}</p>'
-    )
 
 
 def _median_words(review: CaseReview) -> str:
@@ -251,6 +254,6 @@ def icon_array(risk: float, reference: float, colour: str) -> str:
     dots = "".join(f'<i class="{kind}"></i>' if kind else "<i></i>" for kind in classes)
     label = f"{count} of 100 dots filled; training cohort {ring} of 100, ringed"
     return (
-        f'<figure class="icons" style="--dot:{colour}"><figcaption>Filled:<br>{count} of 100<br>Ringed:<br>'
-        f'{ring} of 100<br>in cohort</figcaption><div role="img" aria-label="{label}">{dots}</div></figure>'
+        f'<figure class="icons" style="--dot:{colour}"><div role="img" aria-label="{label}">{dots}</div>'
+        f"<figcaption>of 100:<br>{count} filled<br>{ring} ringed<br>(cohort)</figcaption></figure>"
     )

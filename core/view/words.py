@@ -13,12 +13,20 @@ from core.errors import UserFacingError
 from core.export.events import day_words, is_undated
 from core.export.style import by_level
 from core.load.words import count_of
-from core.records import CtStudy, Notice, Task, Timeline
+from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
 from core.words import span_words, true_minus
 
 _LIST_AFTER = {"outside_population": "training population:"}
 """Notices that give several reasons, and the words after which these begin."""
-_LEVEL_WORDS = {"warning": "Warning", "caution": "Caution", "info": "Note"}
+_LEVEL_WORDS: dict[NoticeLevel, str] = {"warning": "Warning", "caution": "Caution", "info": "Note"}
+_SHORT = {
+    "died_before": "died before day 0",
+    "outside_population": "outside the training population",
+    "no_known_code": "no code of the record is known",
+    "fabricated_pair": "CT and record put together",
+    "virtual_weights": "trained on virtual patients",
+}
+"""Warnings in a few words, those first that concern this patient most."""
 
 
 def case_line(name: str, words: str, timeline: Timeline | None, study: CtStudy | None, time_zero: str) -> str:
@@ -80,16 +88,40 @@ def describe_case(study: CtStudy | None, timeline: Timeline | None) -> list[str]
 
 
 def notices_html(notices: Iterable[Notice]) -> str:
-    """Every notice, most serious first: icon, level in words, sentence."""
+    """Every notice, most serious first: icon, level in words, sentence; several as one line that opens."""
     ordered = by_level(notices)
+    body = "".join(_note(n.level, n.text, _LIST_AFTER.get(n.key, "")) for n in ordered)
+    if len(ordered) < 2:
+        return f'<div class="notes">{body}</div>' if ordered else ""
+    icon = f'<i class="icon {ordered[0].level}" role="img" aria-label="{_LEVEL_WORDS[ordered[0].level]}"></i>'
     return (
-        f'<div class="notes">{"".join(_note(n.level, n.text, _LIST_AFTER.get(n.key, "")) for n in ordered)}</div>'
-        if ordered
-        else ""
+        f'<details class="notices"><summary>{icon}<span>{_notices_in_short(ordered)}</span></summary>'
+        f'<div class="notes">{body}</div></details>'
     )
 
 
-def _note(level: str, text: str, listed_after: str = "") -> str:
+def _notices_in_short(ordered: Sequence[Notice]) -> str:
+    """How many notices of each level, and each of the most serious level in a few words.
+
+    >>> _notices_in_short([Notice("virtual_weights", "warning", ""), Notice("missing_ct", "caution", "")])
+    '<b>1 warning, 1 caution:</b> trained on virtual patients'
+    """
+    levels = [notice.level for notice in ordered]
+    counts = ", ".join(count_of(levels.count(level), _LEVEL_WORDS[level].lower()) for level in dict.fromkeys(levels))
+    worst = [notice for notice in ordered if notice.level == levels[0]]
+    rank = {key: place for place, key in enumerate(_SHORT)}
+    worst.sort(key=lambda notice: rank.get(notice.key, len(rank)))
+    short = "; ".join(_SHORT.get(notice.key, notice.text.rstrip(".")) for notice in worst)
+    return f"<b>{counts}:</b> {escape(short)}"
+
+
+def doubts_html(doubts: Iterable[str]) -> str:
+    """What speaks against something that was taken all the same, each as a warning; "" where nothing does."""
+    body = "".join(_note("warning", doubt) for doubt in doubts)
+    return f'<div class="notes" role="alert">{body}</div>' if body else ""
+
+
+def _note(level: NoticeLevel, text: str, listed_after: str = "") -> str:
     words = f"<b>{_LEVEL_WORDS[level]}.</b> " if level != "info" else ""
     icon = f'<i class="icon {level}" role="img" aria-label="{_LEVEL_WORDS[level]}"></i>'
     body = _listed(text, listed_after) if listed_after else escape(text)

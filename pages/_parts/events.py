@@ -37,6 +37,11 @@ def draw(case: Case, review: CaseReview | None) -> None:
         )
         st.html(empty_html("lanes", "This case has no record", lines))
         return
+    with st.container(gap="xxsmall"):
+        _panel(case, timeline, review)
+
+
+def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     rows = session.event_table(case, review)
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
     shown, span, measure = _controls(every)

@@ -6,17 +6,18 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import UserFacingError
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
-from core.load.entries import NamedBytes
+from core.load.dicomweb_patient import other_patient
+from core.load.entries import NamedBytes, Source
 from core.load.words import count_of
 from core.view.loading import rows_html
-from core.view.words import error_html, scroll_html
+from core.view.words import doubts_html, error_html, scroll_html
 
 MOST_STUDIES = 50
 TALL = 300
@@ -28,10 +29,17 @@ AUTHORITY = (
 )
 STORE = "store:pacs"
 Row = TypeVar("Row")
-Received = tuple[list[NamedBytes], str]
 
 
-def draw() -> Received | None:
+class Picked(NamedTuple):
+    """Files to be read: where they are, what they are in words, what speaks against them."""
+
+    source: Source
+    words: str
+    doubts: tuple[str, ...] = ()
+
+
+def draw() -> Picked | None:
     """The form and what it leads to; the images once a series was received whole, with words for them."""
     kept = _kept()
     if searched := _form():
@@ -48,11 +56,14 @@ def draw() -> Received | None:
     if series is not None and st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
         kept.pop("files", None)
         _attempt(lambda: kept.update(files=_receive(kept["server"], study, series), series_uid=series.series_uid))
+        kept["doubts"] = other_patient(study, kept.get("files", ()))
     if series is None or "files" not in kept or kept["series_uid"] != series.series_uid:
         return None
     words = f"{count_of(len(kept['files']), 'image')} from a DICOMweb server"
     st.caption(f"{words}. Received whole; kept in this session's memory only.")
-    return kept["files"], words
+    if kept["doubts"]:
+        st.html(doubts_html(kept["doubts"]))
+    return Picked(kept["files"], words, kept["doubts"])
 
 
 def _kept() -> dict[str, Any]:
@@ -76,6 +87,14 @@ def _form() -> dict[str, Any] | None:
         left, right = st.columns(2)
         user = left.text_input("User", key="pacs_user", autocomplete="off")
         password = right.text_input("Password", type="password", key="pacs_password", autocomplete="off")
+        token = st.text_input(
+            "Or a token (Bearer)",
+            type="password",
+            key="pacs_token",
+            autocomplete="off",
+            help="In place of name and password. Sent to this server alone, in a header; kept in this session only.",
+        )
+        left, right = st.columns(2)
         number = left.text_input("Patient number", key="pacs_number", autocomplete="off")
         accession = right.text_input("Accession number", key="pacs_accession", autocomplete="off")
         first = left.date_input("Examined from", value=None, min_value=date(1970, 1, 1), key="pacs_from")
@@ -85,7 +104,9 @@ def _form() -> dict[str, Any] | None:
         if not st.form_submit_button("Search", key="pacs_search", icon=":material/search:"):
             return None
     try:
-        server = DicomWebServer(url, user.strip() or None, password or None, ca_bundle=bundle.strip() or None)
+        server = DicomWebServer(
+            url, user.strip() or None, password or None, token=token.strip() or None, ca_bundle=bundle.strip() or None
+        )
     except UserFacingError as error:
         st.html(error_html(error))
         return None

@@ -8,7 +8,7 @@ from core import session
 from core.intake import Intake
 from core.load import REPAIRS, SeriesSummary
 from core.view.loading import facts_html, series_html
-from core.view.words import error_html
+from core.view.words import doubts_html, error_html
 
 
 def draw(read: Intake) -> None:
@@ -17,6 +17,8 @@ def draw(read: Intake) -> None:
     if read.scan is None:
         st.caption("No CT was provided.")
         return
+    if read.scan_doubts:
+        st.html(doubts_html(read.scan_doubts))
     if error := read.error("series"):
         st.html(error_html(error))
         leave_out(read, "scan")

@@ -10,14 +10,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
 from core.intake import Intake
-from core.load.entries import Source
 from core.load.words import count_of
 from core.view.loading import size_words
 from pages._parts import pacs
+from pages._parts.pacs import Picked
 
 CT_WORDS = "A DICOM series (files, folder, .zip, .tar and its .gz, .bz2, .xz) or a NIfTI volume (.nii, .nii.gz)"
 RECORD_WORDS = "MEDS parquet, OMOP tables, a FHIR bundle, CSV or JSON lines"
-Picked = tuple[Source, str]
 
 
 def pick() -> Intake | None:
@@ -29,9 +28,9 @@ def pick() -> Intake | None:
         events = _pick_record()
     if not st.button("Read", type="primary", disabled=ct is None and events is None, key="read"):
         return None
-    scan, scan_words = ct or (None, "")
-    record, record_words = events or (None, "")
-    return Intake(scan, record, scan_words, record_words)
+    scan, scan_words, doubts = ct or (None, "", ())
+    record, record_words, _ = events or (None, "", ())
+    return Intake(scan, record, scan_words, record_words, doubts)
 
 
 def _pick_ct() -> Picked | None:
@@ -62,7 +61,7 @@ def _choose(label: str, ways: list[str], key: str) -> str:
 
 def _path(label: str, key: str, example: str) -> Picked | None:
     text = st.text_input(label, key=key, placeholder=example, help="Read where it lies; nothing is copied or changed.")
-    return (Path(text.strip()).expanduser(), "From the server") if text.strip() else None
+    return Picked(Path(text.strip()).expanduser(), "From the server") if text.strip() else None
 
 
 def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | None:
@@ -72,4 +71,4 @@ def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | 
     if not files:
         return None
     size = size_words(sum(file.size for file in files))
-    return [(file.name, file.getvalue()) for file in files], f"{count_of(len(files), 'file')}, {size}"
+    return Picked([(file.name, file.getvalue()) for file in files], f"{count_of(len(files), 'file')}, {size}")

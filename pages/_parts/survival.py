@@ -9,7 +9,7 @@ from core.errors import UserFacingError
 from core.export.style import FUSION_TITLES, duration
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
-from core.view.survival import curve_figure, headline_html
+from core.view.survival import curve_figure, risk_words_html, risks_html
 from core.view.words import empty_html, error_html, notices_html
 from pages._parts.header import Asked
 
@@ -48,17 +48,21 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
     others = _single_curves(case, asked) if alone else []
     figure = curve_figure(review, bundle.baseline, others=others, virtual=bundle.virtual, ink=session.ink())
     risk = review.curve.risk_at(review.horizon_days)
-    st.plotly_chart(
-        figure,
-        key="curve",
-        theme=None,
-        height="stretch",
-        config=PLOT,
-        alt=f"Predicted probability free of {review.task.event_words}, with band, and the training cohort's. "
-        f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
-    )
-    st.html(headline_html(review, bundle.baseline))
-    st.html(notices_html(review.notices))
+    with st.container(key="answer", horizontal=True, wrap=False, height="stretch", gap="small"):
+        st.plotly_chart(
+            figure,
+            key="curve",
+            theme=None,
+            width="stretch",
+            height="stretch",
+            config=PLOT,
+            alt=f"Predicted probability free of {review.task.event_words}, with band, and the training cohort's. "
+            f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
+        )
+        st.html(risks_html(review, bundle.baseline), width="content")
+    st.html(risk_words_html(review, bundle.baseline))
+    if review.notices:
+        st.html(notices_html(review.notices))
 
 
 def draw_missing_model() -> None:

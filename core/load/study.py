@@ -25,7 +25,7 @@ from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
-from core.load.stored_values import NATIVE
+from core.load.stored_values import NATIVE, lossy_note
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
@@ -152,7 +152,7 @@ def _load_dicom(
     else:
         voxels, ends = read()
         continuity = partial(check, voxels, axes.order.index(2))
-    notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
+    notes = [*contents.notes, *stack.notes, *lossy_note(stack.images), *rescale_notes(stack.images), *doubts]
     facts = AcquisitionFacts(
         first.tube_voltage_kv, first.kernel, first.contrast_agent, first.thickness_mm, axes.order.index(2)
     )

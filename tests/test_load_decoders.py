@@ -10,6 +10,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pytest
+from ct_factory import dicom_slices, named, setter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -21,10 +22,13 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
 from core.errors import UserFacingError
+from core.load import load_study
+from core.load.codestream import loses_detail
 from core.load.decoders import can_decode, decode_frame
 from core.load.dicom_header import PixelFormat
 
@@ -228,3 +232,37 @@ def test_changed_bytes_of_runs_end_in_values_or_a_refusal(changes: list[tuple[in
         return
     assert decoded.shape == (ROWS, COLUMNS)
     assert decoded.dtype == np.uint16
+
+
+LOSSY = {
+    "JPEG-LS, near": imagecodecs.jpegls_encode(PLANE, level=2),
+    "JPEG 2000, irreversible": imagecodecs.jpeg2k_encode(PLANE, codecformat="j2k", level=50),
+    "JPEG 2000 in a file": imagecodecs.jpeg2k_encode(PLANE, codecformat="jp2", level=50),
+    "HTJ2K, irreversible": imagecodecs.htj2k_encode(PLANE, reversible=False),
+}
+LOSSLESS = {
+    "JPEG-LS": imagecodecs.jpegls_encode(PLANE),
+    "JPEG 2000": imagecodecs.jpeg2k_encode(PLANE, codecformat="j2k", reversible=True, level=0),
+    "HTJ2K": imagecodecs.htj2k_encode(PLANE, reversible=True),
+    "lossless JPEG": imagecodecs.ljpeg_encode(PLANE),
+    "lossless JPEG XL": JXL,
+    "nothing": b"",
+    "a beginning": imagecodecs.jpegls_encode(PLANE, level=2)[:20],
+}
+
+
+@pytest.mark.parametrize("name", LOSSY | LOSSLESS)
+def test_a_stream_says_whether_it_is_only_near_the_original(name: str) -> None:
+    assert loses_detail(bytes((LOSSY | LOSSLESS)[name])) == (name in LOSSY)
+
+
+@pytest.mark.parametrize(("near", "declared", "said"), [(2, None, 1), (2, "01", 1), (0, None, 0)])
+def test_a_loss_that_no_header_tells_of_is_told(near: int, declared: str | None, said: int) -> None:
+    files = []
+    for dataset in dicom_slices(edit=setter(**({"LossyImageCompression": declared} if declared else {}))):
+        plane = np.frombuffer(dataset.PixelData, "<i2" if dataset.PixelRepresentation else "<u2")
+        plane = plane.reshape(dataset.Rows, dataset.Columns).view(np.uint16)
+        dataset.PixelData = encapsulate([bytes(imagecodecs.jpegls_encode(plane, level=near))])
+        files.append(dataset)
+    notes = load_study(named(files, JPEGLSNearLossless)).notes
+    assert sum("compressed with loss" in note for note in notes) == said

@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 from corpus_values import deflated_frames, jpeg_xl, plain_frames
-from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, enhanced_file, nifti_file, to_bytes
+from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, enhanced_file, nifti_file, setter, to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from privacy_support import BURNED, MARK, ct_slice, marker, planted_file
@@ -351,6 +351,39 @@ def test_plain_descriptions_stay_and_makers_are_kept() -> None:
     clean_dataset(dataset, Rules(KEY, "P1", -40, frozenset(("doe", "john"))))
     assert {name: dataset[name].value for name in kept} == kept
     assert dataset.StudyDescription == "CT chest"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (["DERIVED", "PRIMARY", "AXIAL", "DET_IODINE"], "IODINE"),
+        (["DERIVED", "PRIMARY", "AXIAL", "DE_PBV_ZQX"], "PBV"),
+        (["DERIVED", "SECONDARY", "OTHER", "STD_DEVIATION"], "STD_DEVIATION"),
+        (["DERIVED", "PRIMARY", "AXIAL", "ZQX MIP"], "MIP"),
+        (["DERIVED", "PRIMARY", "AXIAL", "DOE_JOHN"], ""),
+    ],
+)
+def test_what_makes_pixels_no_slice_is_still_said(tmp_path: Path, written: list[str], kept: str) -> None:
+    """A map of iodine that no longer says so would open as a CT in HU."""
+    files = dict(dicom_files(edit=setter(ImageType=written)))
+    deidentify(write(tmp_path / "in", files), tmp_path / "out", pseudonyms=KEY)
+    assert pydicom.dcmread(outputs(tmp_path / "out")[0]).ImageType[3:] == ([kept] if kept else [""])
+    assert not [word for word in (b"ZQX", b"DOE") if word in everything(tmp_path / "out")]
+    if kept:
+        with pytest.raises(UserFacingError, match="projections, renderings, maps"):
+            load_study(tmp_path / "out")
+    else:
+        assert load_study(tmp_path / "out").notes
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("HU", "HU"), ("MGML", "MGML"), ("SUV ZQX", "US"), ("%", "US"), ("", "")]
+)
+def test_a_unit_that_does_not_stay_is_an_unspecified_one(written: str, kept: str) -> None:
+    dataset = ct_slice_without_pixels()
+    dataset.RescaleType = written
+    clean_dataset(dataset, Rules(KEY, "P1", -40, frozenset()))
+    assert (dataset.RescaleType or "") == kept
 
 
 def test_errors_of_a_refused_source_hold_no_marker(tmp_path: Path) -> None:

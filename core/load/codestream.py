@@ -8,6 +8,9 @@ from dataclasses import dataclass
 _START_JPEG, _START_J2K, _END = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\xd9"
 _JPEG_LS, _LOSSLESS = 0xF7, frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _NOT_FRAMES = frozenset((0xC4, 0xC8, 0xCC))
+_CODING_STYLE, _START_SCAN = b"\xff\x52", b"\xff\xda"
+_HEADERS_BYTES = 4096
+"""So far into a frame its headers are looked for."""
 _BARE = frozenset((0x01, *range(0xD0, 0xD8)))
 
 
@@ -38,6 +41,25 @@ def read_codestream(frame: bytes) -> Codestream | None:
         return _jpeg2000(frame, start, _is_complete(frame)) if start >= 0 else None
     except struct.error:
         return None
+
+
+def loses_detail(frame: bytes) -> bool:
+    """Whether a JPEG-LS or JPEG 2000 stream says of itself that its values are only near the original ones.
+
+    JPEG-LS: the tolerance NEAR of its scan (ISO 14495-1 C.2.3); JPEG 2000: the irreversible transformation of its
+    coding style (ISO 15444-1 A.6.1). A reversible JPEG 2000 stream whose last layers were left out does not tell.
+    """
+    head = frame[:_HEADERS_BYTES]
+    start = head.find(_START_J2K, 0, 256)
+    if start >= 0:
+        style = head.find(_CODING_STYLE, start)
+        return 0 <= style < len(head) - 13 and head[style + 13] == 0
+    frame_header = head.find(bytes((0xFF, _JPEG_LS))) if head[:2] == _START_JPEG else -1
+    scan = head.find(_START_SCAN, frame_header) if frame_header >= 0 else -1
+    if not 0 <= scan < len(head) - 4:
+        return False
+    near = scan + 5 + 2 * head[scan + 4]
+    return near < len(head) and head[near] > 0
 
 
 def _is_complete(frame: bytes) -> bool:

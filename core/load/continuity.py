@@ -16,6 +16,7 @@ from core.load.foreign_slices import (
     refuse_two_in_turns,
     repeated_slices,
     shows_body,
+    turns_in_a_part,
 )
 from core.load.words import count_of
 
@@ -69,7 +70,7 @@ def refuse_outlier_slices(
     if compressed:
         _refuse_rough_slices(off)
     notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
-    return notes + _strange_ends(step, typical)
+    return notes + turns_in_a_part(stack) + _strange_ends(step, typical)
 
 
 def _distances(stack: npt.NDArray[np.int16]) -> tuple[Distances, Distances, Distances]:

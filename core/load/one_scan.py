@@ -118,8 +118,18 @@ def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
 
 
 def _is_rendered(image_type: Sequence[str]) -> bool:
-    words = re.split(r"[ \\]", " ".join(image_type))
-    return not _RENDERED.isdisjoint(words) or any(_MAPS.search(word) for word in words)
+    return any(map(word_for_no_slice, image_type))
+
+
+def word_for_no_slice(value: str) -> str:
+    """The word of an image type's value that makes it one of pixels that are no slice in HU; "" where there is none.
+
+    >>> word_for_no_slice("CT_SOM5 MIP"), word_for_no_slice("DET_IODINE"), word_for_no_slice("AXIAL")
+    ('MIP', 'IODINE', '')
+    """
+    words = re.split(r"[ \\]", value)
+    maps = (found[0] for found in map(_MAPS.search, words) if found)
+    return next((word for word in words if word in _RENDERED), "") or next(maps, "")
 
 
 def _require_same(images: Sequence[ImageHeader]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames
 
 from core.errors import UserFacingError
+from core.load.codestream import loses_detail
 from core.load.decoders import can_decode, decode_frame, syntax_name, truncated
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_scan import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -17,6 +18,8 @@ from core.load.words import EXPORT_AGAIN
 
 Split = Mapping[Entry, list[bytes]]
 """Compressed frames of multi-frame files."""
+_BEGINNING = 1 << 17
+"""Bytes in which the table of offsets of 30,000 frames ends and the first frame begins."""
 NATIVE = frozenset((DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 
 
@@ -31,6 +34,28 @@ def split_multiframe(images: Sequence[ImageHeader]) -> Split:
         image.entry: image for image in images if image.frames > 1 and image.pixels.transfer_syntax not in NATIVE
     }
     return {entry: _encapsulated_frames(image) for entry, image in entries.items()}
+
+
+def lossy_note(images: Sequence[ImageHeader]) -> list[str]:
+    """A doubt where a compressed stream tells of a loss that no header tells of. Looks at the first, middle and last
+    image: a series is compressed by one program."""
+    if any(image.lossy for image in images):
+        return []
+    some = {images[place].entry: images[place] for place in (0, len(images) // 2, -1)}.values()
+    compressed = [image for image in some if image.pixels.transfer_syntax not in NATIVE]
+    if not any(loses_detail(_first_fragment(image)) for image in compressed):
+        return []
+    return ["The images were compressed with loss, which their headers do not say; fine detail may be altered."]
+
+
+def _first_fragment(image: ImageHeader) -> bytes:
+    """The first item with contents behind the table of offsets; empty where there is none."""
+    try:
+        items = generate_fragments(bytes(image.entry.read(image.pixel_start, image.pixel_start + _BEGINNING)))
+        next(items, None)
+        return next((item for item in items if item), b"")
+    except ValueError:
+        return b""
 
 
 def pixel_bytes(image: ImageHeader) -> memoryview:

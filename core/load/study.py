@@ -26,7 +26,7 @@ from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
-from core.load.stored_values import NATIVE
+from core.load.stored_values import NATIVE, lossy_note
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
@@ -153,7 +153,7 @@ def _load_dicom(
     else:
         voxels, ends = read()
         continuity = partial(check, voxels, axes.order.index(2))
-    notes = [*contents.notes, *stack.notes, *rescale_notes(stack.images), *doubts]
+    notes = [*contents.notes, *stack.notes, *lossy_note(stack.images), *rescale_notes(stack.images), *doubts]
     facts = _facts(first, axes.order.index(2))
     virtual = any(image.virtual for image in stack.images)
     return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity)

@@ -13,6 +13,7 @@ from pydicom.sr.codedict import Collection as CodeCollection
 from pydicom.uid import UID
 
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
+from core.load.one_scan import word_for_no_slice
 from core.load.words import is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.patterns import name_parts
@@ -234,6 +235,10 @@ def _is_term(word: str) -> bool:
     return bool(_MEASURE.fullmatch(word) or _LEVEL.fullmatch(word))
 
 
+UNSPECIFIED_UNIT = "US"
+"""Rescale type of values in a unit that is not said (PS3.3 C.11.1.1.2); without one, they would be HU."""
+
+
 def kept_value(keyword: str, vr: str, value: str, tokens: Collection[str] = ()) -> str:
     """What may stay of one value of a technical or describing attribute: all of it where its words are plain.
 
@@ -249,7 +254,14 @@ def kept_value(keyword: str, vr: str, value: str, tokens: Collection[str] = ()) 
         return value
     term = vr == "CS" or keyword == "ConvolutionKernel"
     text = plain_text(value, () if term else tokens, device=keyword in _DEVICE)
-    return text if not term or text == value.strip() else ""
+    if keyword == "RescaleType" and text != value.strip():
+        return UNSPECIFIED_UNIT
+    return text if not term or text == value.strip() else _still_said(keyword, value)
+
+
+def _still_said(keyword: str, value: str) -> str:
+    """What a term that does not stay may not be silent about: that the pixels are no slice in HU."""
+    return word_for_no_slice(value) if keyword in ("ImageType", "FrameType") else ""
 
 
 def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False) -> str:

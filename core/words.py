@@ -21,3 +21,12 @@ def span_words(days: float) -> str:
     if days > 365:
         return f"{days / 365.25:.1f} years"
     return "1 day" if round(days) == 1 else f"{round(days)} days"
+
+
+def days_from_zero_words(days: int) -> str:
+    """On which side of day 0, and how far from it.
+
+    >>> days_from_zero_words(0), days_from_zero_words(-1), days_from_zero_words(800)
+    ('on day 0', '1 day before day 0', '2.2 years after day 0')
+    """
+    return "on day 0" if days == 0 else f"{span_words(abs(days))} {'before' if days < 0 else 'after'} day 0"

@@ -16,6 +16,9 @@ from core.load import load_study
 from core.quality import assess, pair_notices
 from core.quality.pair import pair_factors
 from core.records import AcquisitionFacts, CtStudy, Timeline
+from core.view.lanes import event_rows
+from core.view.timeline import timeline_figure
+from core.view.words import scan_words, time_zero
 
 RECORD = timeline((RISKY_CODE,), origin="unknown")
 """Of a patient of 61, at DAY_0."""
@@ -97,6 +100,24 @@ def test_the_very_old_are_not_told_apart_nor_named_by_age() -> None:
     assert verdicts(scan(36 * 365.25, age_years=90.0), old)["patient match"] == "in"
     young = pair_factors(scan(36 * 365.25, age_years=30.0), old)[1]
     assert young.found == "a person of 30 on the scan, a person over 89 in the record"
+
+
+def test_the_app_says_when_the_scan_was_taken() -> None:
+    assert scan_words(scan(-29), RECORD, own=True) == "CT shown above, taken 29 days before day 0"
+    assert scan_words(scan(0), RECORD, own=True) == "CT shown above"
+    for unsure in (scan(taken=None), scan(-29, dates_shifted=True)):
+        assert scan_words(unsure, RECORD, own=True) == "CT shown above, taken as of day 0"
+    assert time_zero(scan(0), RECORD, None) == "the CT"
+    assert time_zero(scan(-29), RECORD, None) == "prediction time"
+    places = [marked_day(days) for days in (-29, 0, 4)]
+    assert places == [[-29], [0], [0]], "the future is hidden"
+    assert not marked_day(-400), "before what is shown"
+
+
+def marked_day(days: int) -> list[float]:
+    """Where the chart of a year marks a scan of this day."""
+    figure = timeline_figure(event_rows(RECORD, None), span_days=365.0, ct="the CT", ct_day=days)
+    return [float(day) for trace in figure.data if trace.name == "the CT" for day in trace.x]
 
 
 def test_virtual_patients_are_not_judged() -> None:

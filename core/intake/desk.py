@@ -115,9 +115,7 @@ class Intake:
     @property
     def scan_day(self) -> int | None:
         """Days from day 0 to the scan, where both are known by dates that nobody shifted."""
-        if self.study is None or self.timeline is None or self.study.facts.dates_shifted:
-            return None
-        return scan_day(self.study.facts, self.timeline)
+        return scan_day(self.study, self.timeline)
 
     @property
     def offered_repairs(self) -> tuple[Repair, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 from core.quality.limits import LIMITS
 from core.quality.report import Factor, Verdict
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
-from core.words import span_words
+from core.words import days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
 _OLDEST_YEARS = 90.0
@@ -23,7 +23,7 @@ def pair_factors(study: CtStudy, timeline: Timeline) -> tuple[Factor, ...]:
     """
     if "virtual" in (study.origin, timeline.origin):
         return ()
-    days = scan_day(study.facts, timeline)
+    days = _days(study.facts, timeline)
     return (_day(days, study.facts.dates_shifted), *_person(study.facts, timeline, days))
 
 
@@ -38,20 +38,18 @@ def pair_notices(study: CtStudy | None, timeline: Timeline | None, put_together:
     return [*_person_notices(study, timeline, put_together, factors.get(PERSON)), *_day_notices(factors.get(DAY))]
 
 
-def scan_day(facts: AcquisitionFacts, timeline: Timeline) -> int | None:
-    """Calendar days from day 0 of the record to that on which the scan was taken; None where its file says no date."""
+def scan_day(study: CtStudy | None, timeline: Timeline | None) -> int | None:
+    """Calendar days from day 0 to that of the scan; None where not both are known by dates that nobody shifted."""
+    if study is None or timeline is None or study.facts.dates_shifted or "virtual" in (study.origin, timeline.origin):
+        return None
+    return _days(study.facts, timeline)
+
+
+def _days(facts: AcquisitionFacts, timeline: Timeline) -> int | None:
+    """Days from day 0 to the scan as the dates are written, shifted or not."""
     if facts.taken is None:
         return None
     return int((pd.Timestamp(facts.taken).normalize() - timeline.prediction_time.normalize()).days)
-
-
-def day_words(days: int) -> str:
-    """A day counted from day 0, in words.
-
-    >>> day_words(0), day_words(-1), day_words(800)
-    ('on day 0', '1 day before day 0', '2.2 years after day 0')
-    """
-    return "on day 0" if days == 0 else f"{span_words(abs(days))} {'before' if days < 0 else 'after'} day 0"
 
 
 def _day(days: int | None, shifted: bool) -> Factor:
@@ -61,13 +59,13 @@ def _day(days: int | None, shifted: bool) -> Factor:
     verdict = limit.judge(days)
     if verdict != "in" and shifted:
         reason = "the scan's dates were changed when it was de-identified, perhaps not as the record's"
-        return Factor(DAY, "unknown", day_words(days), reason, "pair")
+        return Factor(DAY, "unknown", days_from_zero_words(days), reason, "pair")
     reason = "the models read scans of day 0"
     if days > limit.usual[1]:
         reason += ", and this one shows what was not known then"
     elif verdict != "in":
         reason += "; this one cannot show what happened since it was taken"
-    return Factor(DAY, verdict, day_words(days), reason, "pair", limit.words("days"))
+    return Factor(DAY, verdict, days_from_zero_words(days), reason, "pair", limit.words("days"))
 
 
 def _person(facts: AcquisitionFacts, timeline: Timeline, days: int | None) -> tuple[Factor, ...]:
@@ -103,6 +101,7 @@ def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, pers
         text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
     elif person is not None and person.verdict in ("edge", "outside"):
         text = f"This may not be one patient: {person.found}, as the scan's file and the record say."
+        return [Notice("other_person", "warning", text)]
     elif put_together:
         text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
     else:

@@ -56,12 +56,13 @@ def timeline_figure(
     later_events: int = 0,
     selected: Collection[int] = (),
     ct: str = "",
+    ct_day: int = 0,
     label_day: LABEL_DAYS = day_words,
     ink: str = INK_ON_LIGHT,
 ) -> go.Figure:
     """Lanes of marks over the last `span_days`; a line at the prediction time, the hidden future greyed out.
 
-    ct: what the mark of the CT on day 0 is called, "" where there is none.
+    ct: what the mark of the CT is called, "" where there is none. ct_day: its day; after day 0 it stands on day 0.
     customdata of each mark: its event ids, joined by commas, so that a click finds the raw events.
     """
     shown = rows[rows["day"] >= -span_days]
@@ -72,10 +73,10 @@ def timeline_figure(
     _add_rings(figure, marks, lanes, selected)
     for name, kept, fill, symbol in _styles(marks, measure):
         _add_marks(figure, marks[kept], lanes, name, fill, symbol, label_day)
-    if ct and "imaging" in lanes:
+    if ct and "imaging" in lanes and ct_day >= -span_days:
         marker = {"size": 13, "symbol": "diamond", "color": IMAGE, "line": {"width": 1, "color": "#ffffff"}}
         figure.add_scatter(
-            x=[0],
+            x=[min(ct_day, 0)],
             y=[lanes.index("imaging")],
             mode="markers",
             marker=marker,

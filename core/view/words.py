@@ -13,8 +13,9 @@ from core.errors import UserFacingError
 from core.export.events import day_words, is_undated
 from core.export.style import by_level
 from core.load.words import count_of
+from core.quality import scan_day
 from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
-from core.words import span_words, true_minus
+from core.words import days_from_zero_words, span_words, true_minus
 
 _LIST_AFTER = {"outside_population": "training population:"}
 """Notices that give several reasons, and the words after which these begin."""
@@ -23,6 +24,8 @@ _SHORT = {
     "died_before": "died before day 0",
     "outside_population": "outside the training population",
     "no_known_code": "no code of the record is known",
+    "other_person": "scan and record differ in sex or age",
+    "other_day": "scan not of day 0",
     "fabricated_pair": "CT and record put together",
     "virtual_weights": "trained on virtual patients",
 }
@@ -41,7 +44,17 @@ def time_zero(study: CtStudy | None, timeline: Timeline | None, task: Task | Non
     parts = [part for part in (study, timeline) if part is not None]
     if task is not None and study is not None and all(part.origin == "virtual" for part in parts):
         return task.time_zero
-    return "the CT" if timeline is None else "prediction time"
+    return "the CT" if timeline is None or scan_day(study, timeline) == 0 else "prediction time"
+
+
+def scan_words(study: CtStudy | None, timeline: Timeline, *, own: bool) -> str:
+    """When the scan beside a record was taken, "" without one. own: the reader loaded both."""
+    if study is None:
+        return ""
+    days = scan_day(study, timeline)
+    if days:
+        return f"CT shown above, taken {days_from_zero_words(days)}"
+    return "CT shown above, taken as of day 0" if own and days is None else "CT shown above"
 
 
 def _zero_words(time_zero: str) -> str:

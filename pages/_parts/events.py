@@ -10,10 +10,11 @@ import streamlit as st
 
 from core import session
 from core.intake import Case
+from core.quality import scan_day
 from core.records import CaseReview, Timeline
 from core.view.lanes import before_words, day_words, found, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
-from core.view.words import empty_html, events_html, raw_event_html, scroll_html
+from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
 MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
@@ -21,7 +22,6 @@ PLOT = {"displayModeBar": False, "doubleClick": "reset", "scrollZoom": False}
 MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
-CT_SHOWN, CT_UNDATED = "CT shown above", "CT shown above, taken as of day 0"
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
 LIST, MOST_LISTED = "event_list", 400
 
@@ -162,7 +162,8 @@ def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, meas
         span_days=max([span, *-rows.loc[reach, "day"]]),
         later_events=timeline.later_event_count,
         selected=selected,
-        ct="" if case.study is None else CT_UNDATED if case.fabricated else CT_SHOWN,
+        ct=scan_words(case.study, timeline, own=case.fabricated),
+        ct_day=scan_day(case.study, timeline) or 0,
         label_day=_day_label(timeline),
         ink=session.ink(),
     )

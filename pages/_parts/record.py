@@ -11,10 +11,9 @@ import streamlit as st
 from core import session
 from core.intake import Intake
 from core.load.words import count_of
-from core.quality.pair import day_words
 from core.view.loading import facts_html
 from core.view.words import error_html
-from core.words import span_words
+from core.words import days_from_zero_words, span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 
@@ -85,7 +84,7 @@ def _offer_scan_day(read: Intake) -> None:
         read.choose_record(read.subject, pd.Timestamp(taken), read.columns)
 
     st.button(
-        f"Scan taken {day_words(read.scan_day)}: set day 0 to it",
+        f"Scan taken {days_from_zero_words(read.scan_day)}: set day 0 to it",
         key="scan_day",
         on_click=choose,
         icon=":material/event:",

@@ -64,7 +64,8 @@ _RESULT_STATES, _RESULT_VOID = frozenset("abcdfinoprsuvwx"), frozenset("dwx")
 """Letters of HL7 version 2 for the status of a result (table 0085): deleted, of a wrong patient, not obtainable."""
 _FALSE = frozenset(("0", "0.0", "false", "f", "no", "n", "nein", "non", "nicht"))
 _OF_WHAT = re.compile(
-    r"(?:specimen|sample|test|order|exam|procedure|result|dose|medication|visit|appointment) (?:was |is |has been )?(?=\w)"
+    r"(?:specimen|sample|test|order|exam|procedure|result|dose|medication|visit|appointment) "
+    r"(?:was |is |has been )?(?=\w)"
 )
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y", "x", "ja", "j", "oui", "si", "sí"))
 

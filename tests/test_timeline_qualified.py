@@ -141,7 +141,7 @@ def test_a_refusal_says_where_it_is_of_one_of_several_tables() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("labs.csv", with_code("X//1")[1])
-        archive.writestr("people.csv", "subject_id,sex\n7,F\n")
+        archive.writestr("people.csv", "subject_id,ward\n7,A\n")
     with pytest.raises(UserFacingError, match="One of 2 tables: the table has no column for the time"):
         load_timeline(("x.zip", out.getvalue()))
 
@@ -155,7 +155,8 @@ def test_delimiters_within_quotes_of_the_header_do_not_count() -> None:
 STATES = {
     "draft": "planned or proposed", "scheduled": "planned or proposed", "declined": "not done", "Held": "not done",
     "not_done": "not done", "Entered in Error": "not done", "Cancelled - duplicate": "not done",
-    "refused by patient": "not done", "no-show": "not done",
+    "refused by patient": "not done", "no-show": "not done", "Specimen rejected": "not done",
+    "Test not performed": "not done",
 }  # fmt: skip
 
 
@@ -200,3 +201,7 @@ def test_an_awaited_result_is_left_out_only_without_a_value() -> None:
 def test_a_refusal_that_is_the_answer_itself_stays() -> None:
     text = "subject_id,time,code,value,status\n1,2020-01-01,A,refused,final\n1,2020-01-02,B,excluded,completed\n"
     assert load_timeline(("t.csv", text.encode())).events["text_value"].tolist() == ["refused", "excluded"]
+
+
+def test_an_amount_that_was_given_is_no_flag() -> None:
+    assert len(load_timeline(source("given", ["0", "5", "10"], "csv")).events) == 3

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import UserFacingError
 from core.records import Timeline
-from core.timeline import list_subjects, load_timeline
+from core.timeline import list_subjects, load_timeline, suggest_mapping
 
 HEADER = "subject_id,time,code,value,unit"
 FIRST = "1,2020-01-01 08:00,LOINC//2160-0,1.1,mg/dL"
@@ -164,3 +164,16 @@ def test_shards_of_which_one_has_withdrawn_rows_are_read_together() -> None:
         frame.assign(status=state).to_parquet(out)
         parts.append((f"{number}.parquet", out.getvalue()))
     assert load_timeline(parts).events["code"].tolist() == ["final"]
+
+
+def test_a_table_of_patients_beside_the_events_tells_their_sex_and_birth() -> None:
+    events = ("events.csv", f"{HEADER}\n{FIRST}\n".encode())
+    people = ("patients.csv", b"subject_id,gender,dob,ward\n1,F,1950-02-03,A\n2,M,1960-02-03,B\n")
+    timeline = load_timeline([events, people])
+    assert timeline.events["code"].tolist() == ["GENDER//F", "MEDS_BIRTH", "LOINC//2160-0"]
+    assert "Not read, of a table of patients: 1 column." in timeline.notes
+    assert not suggest_mapping([events, people]).is_needed
+    with pytest.raises(UserFacingError, match="names none of those"):
+        load_timeline([events, ("patients.csv", b"subject_id,gender\n9,F\n")])
+    with pytest.raises(UserFacingError, match="no column for the time"):
+        load_timeline(people)

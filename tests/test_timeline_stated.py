@@ -39,6 +39,7 @@ DEATHS = [
 LIVES = [
     ("vital status", "alive"), ("deceased", "false"), ("died", "0"), ("alive", "yes"), ("hospital_expire_flag", "0"),
     ("Discharge disposition", "Home"), ("Family history", "dead"), ("LAB//dead space", "20"), ("Outcome", "deadlift"),
+    ("Outcome", "death of a spouse"),
 ]  # fmt: skip
 
 
@@ -132,3 +133,9 @@ def test_a_medication_that_release_5_refers_to_is_found() -> None:
     given = {"medication": {"reference": {"reference": "Medication/m"}}, "occurenceDateTime": "2020-01-01"}
     timeline = load_timeline(bundled(PERSON, drug, {**BASE, "resourceType": "MedicationAdministration", **given}))
     assert timeline.events["code"].tolist() == ["RxNorm//161"]
+
+
+@pytest.mark.parametrize("name", ["vital_status", "Hospital_expire_flag", "deceased"])
+def test_a_column_of_deaths_that_is_not_read_is_said(name: str) -> None:
+    text = f"subject_id,time,code,{name}\n1,2020-01-01,A,0\n"
+    assert "tell whether the patient died: 1 column" in " ".join(load_timeline(("t.csv", text.encode())).notes)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
+from core.privacy.other_scripts import may_be_cyrillic_surname, names_in_other_scripts
+from core.privacy.surnames import is_common_surname
 from core.privacy.vocabulary import are_terms, is_plain_word, is_surname
 
 _GIVEN = frozenset(
@@ -86,6 +88,8 @@ def says_nothing(name: str) -> bool:
 def identifies(values: Sequence[str]) -> str | None:
     """The category that most distinct values of a column seem to be whose name tells nothing: names, or long numbers.
 
+    >>> identifies(["Schmidt", "Müller", "Ward"]), identifies(["Aspirin"]), identifies(["Петров"])
+    ('name', None, 'name')
     >>> identifies(["Xiulan Zorblat", "O. Quellen"]), identifies(["A1234567"]), identifies(["Metoprolol Tartrate"])
     ('name', 'number', None)
     """
@@ -97,7 +101,10 @@ def identifies(values: Sequence[str]) -> str | None:
 
 
 def _looks_like_name(text: str) -> bool:
-    """Whether a text has the form of a name, each word with a capital, and none is a term, a drug or an organism."""
+    """Whether a text has the form of a name, each word with a capital, and none is a term, a drug or an organism; a
+    single word where it is a common surname."""
+    if is_common_surname(text) or may_be_cyrillic_surname(text) or names_in_other_scripts(text):
+        return True
     words = _words_of_name(text)
     capitals = all(word[0].isupper() for word in words)
     return bool(words) and capitals and _are_no_terms(words) and not _BINOMIAL.fullmatch(text.strip())

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from core.load.identifying import WORDS
 from core.privacy.bare_names import is_bare_name
+from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
 from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
 
@@ -119,7 +120,7 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     found = forms_in(text)
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
-    named = named or (not is_term and is_bare_name(text))
+    named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text))
     if named or _holds_own_word(text, tokens, is_term):
         found.add("name")
     if _is_sentence(text, words, is_term) or (found and len(words) > 2):

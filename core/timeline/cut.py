@@ -36,7 +36,7 @@ _FLAGS = frozenset(
 )
 _SAYS_DEAD = re.compile(
     r"(?:the )?(?:patient |hospital )?(?:is |has |had )?(?:dead|deceased|died|expired|death|exitus|exp|tot|tod"
-    r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b.*"
+    r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b(?! of\b).*"
 )
 _NO = frozenset(("0", "no", "n", "false", "f", "nein", "alive", "living", "lebt"))
 _YES = frozenset(("1", "yes", "y", "true", "t", "ja"))

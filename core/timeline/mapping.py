@@ -31,6 +31,7 @@ from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
+from core.timeline.people import is_of_people
 from core.timeline.tables import Part, event_files, flat_table, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.unread import VALUE_HINT
@@ -137,7 +138,8 @@ def _tables(source: Source) -> list[pd.DataFrame]:
     """Tables that are not FHIR, as text; where all are, the first as a table of events."""
     parts = event_files(source).entries
     tables = [table for part in parts if (table := _whole(part)) is not None]
-    return tables or [text_table(parts[0])]
+    of_events = [table for table in tables if not is_of_people(map(str, table.columns))]
+    return of_events or tables or [text_table(parts[0])]
 
 
 def _question(table: pd.DataFrame, answer: Mapping[str, str] | None, required: tuple[Role, ...]) -> MappingQuestion:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import MISSING, plain_texts
-from core.timeline.dates import ISO_TIME
+from core.timeline.columns import FIELDS, MISSING, alike, plain_texts
+from core.timeline.dates import ISO_TIME, iso_times
 from core.timeline.doubts import BIRTH
 from core.timeline.qualified import is_event
 from core.timeline.vocabulary import standard_code
@@ -20,6 +21,7 @@ _SEXES: Mapping[str, str] = {
     **dict.fromkeys(("f", "female", "w", "weiblich", "woman", "frau", "femme", "féminin", "femenino", "mujer"), "F"),
     **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
 }
+_ROW_OF_PEOPLE = "of a table of patients"
 _UNKNOWN = MISSING | {"u", "unknown", "x", "o", "other", "unbekannt", "divers", "d"}
 AGES_UNREAD = "Not read: the column of ages, as models take the age from the date of birth."
 _SEXES_DIFFER = "Not read, as the rows or events differ, or name it in other words than female and male: the sex of"
@@ -38,14 +40,49 @@ def with_people(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         return table
     if "age" in found and (plain_texts(table["age"]) != "").any():
         notes.append(AGES_UNREAD)
-    rows = table[is_event(table)]
+    is_of_patient = table["left_out"] == _ROW_OF_PEOPLE if "left_out" in table else pd.Series(False, index=table.index)
+    rows = table[is_event(table) | is_of_patient]
     named = plain_texts(rows["subject_id"]) if "subject_id" in rows else pd.Series("", index=rows.index)
     codes = plain_texts(rows["code"])
     facts = [*_sexes(rows, named, codes, notes), *_births(rows, named, codes, notes)]
     added = pd.DataFrame(facts, columns=["subject_id", "code", "time"], dtype=object)
     if "subject_id" not in rows:
         added = added.drop(columns="subject_id")
-    return pd.concat([table.drop(columns=found), added], ignore_index=True).fillna("")
+    return pd.concat([table[~is_of_patient].drop(columns=found), added], ignore_index=True).fillna("")
+
+
+def is_of_people(names: Iterable[str]) -> bool:
+    """Whether a table with columns of these names tells of patients, and of no events.
+
+    >>> is_of_people(["subject_id", "gender", "dod"]), is_of_people(["subject_id", "time", "code", "sex"])
+    (True, False)
+    """
+    named = list(names)
+    told = {field for field in FIELDS if alike(named, field)}
+    return "subject_id" in told and bool(told & {"sex", "birth_date"}) and not told & {"time", "code"}
+
+
+def beside_events(table: pd.DataFrame, people: Sequence[pd.DataFrame], notes: list[str]) -> pd.DataFrame:
+    """The events with the sex and birth of their patients, out of tables of patients; for `with_people`.
+
+    Raises UserFacingError where a table of patients names none of those of the events.
+    """
+    for told in people:
+        names = [str(name) for name in told.columns]
+        fields = {field: alike(names, field)[0] for field in ("subject_id", *PEOPLE) if alike(names, field)}
+        patients = plain_texts(told[fields["subject_id"]])
+        if "subject_id" not in table or not plain_texts(table["subject_id"]).isin(patients).any():
+            raise UserFacingError(
+                "A table of patients names none of those of the events.", "tables of the same patients", "Leave it out."
+            )
+        if others := len(names) - len(fields):
+            notes.append(f"Not read, of a table of patients: {count_of(others, 'column')}.")
+        rows = {field: told[name] for field, name in fields.items() if field != "age"}
+        births = {"birth_date": rows["birth_date"]} if "birth_date" in rows else {}
+        known = pd.DataFrame(rows | iso_times(births, None, notes)).assign(code="", time="")
+        known = known[patients.isin(set(plain_texts(table["subject_id"])))]
+        table = pd.concat([table, known.assign(left_out=_ROW_OF_PEOPLE)], ignore_index=True)
+    return table
 
 
 def _sexes(rows: pd.DataFrame, named: pd.Series[str], codes: pd.Series[str], notes: list[str]) -> Iterator[Fact]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from core.load.entry import Entry
 from core.load.words import count_of
 from core.timeline.columns import KNOWN_NAMES, Answers, alike, columns_of, plain_name, plain_texts, ways_of
-from core.timeline.cut import KNOWN_FROM
+from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
 from core.timeline.parquet import (
     OTHER_TIME,
@@ -39,6 +39,7 @@ from core.timeline.unread import (
     names_patients,
     unread_columns,
     unread_dates,
+    unread_outcomes,
     unread_patient,
     unread_units,
     unread_values,
@@ -118,6 +119,8 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if untold := sum(field in fields for field in PEOPLE):
         notes.append(f"Not read, as MEDS has none of sex, date of birth or age: {count_of(untold, 'column')}.")
+    if telling := int(outcomes(name for name in spare if plain_name(name) not in KNOWN_NAMES).sum()):
+        notes.append(unread_outcomes(telling))
     notes += _notes_on_times(opened, fields, spare)
     if any(field in fields for field in VALUES):
         return

@@ -63,6 +63,10 @@ _USUAL = frozenset(
 _RESULT_STATES, _RESULT_VOID = frozenset("abcdfinoprsuvwx"), frozenset("dwx")
 """Letters of HL7 version 2 for the status of a result (table 0085): deleted, of a wrong patient, not obtainable."""
 _FALSE = frozenset(("0", "0.0", "false", "f", "no", "n", "nein", "non", "nicht"))
+_OF_WHAT = re.compile(
+    r"(?:specimen|sample|test|order|exam|procedure|result|dose|medication|visit|appointment) "
+    r"(?:was |is |has been )?(?=\w)"
+)
 _TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y", "x", "ja", "j", "oui", "si", "sí"))
 
 
@@ -127,6 +131,8 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     plain, states = _plain(name), _states(values)
     none = pd.Series("", index=values.index, dtype=object)
     if _FLAG.fullmatch(plain) or _DONE.fullmatch(plain):
+        if _DONE.fullmatch(plain) and not set(states.unique()) <= _TRUE | _FALSE | {""}:
+            return none
         return none.mask(states.isin(_TRUE if _FLAG.fullmatch(plain) else _FALSE), WITHDRAWN)
     if not is_of_states(name) or not _are_states(plain, states):
         return none
@@ -160,7 +166,7 @@ def _states(values: pd.Series[str]) -> pd.Series[str]:
 
 
 def _state(text: str) -> str:
-    words = re.sub(r"(?<=\w)[-_](?=\w)", " ", text.strip().lower())
+    words = _OF_WHAT.sub("", re.sub(r"(?<=\w)[-_](?=\w)", " ", text.strip().lower()))
     return re.split(r"\s*[-–:;,(/]|\s+(?:by|due|per|because)\b", words)[0].strip()
 
 

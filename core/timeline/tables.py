@@ -25,7 +25,7 @@ from core.timeline.parquet import (
     parquet_text,
     translated,
 )
-from core.timeline.people import with_people
+from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 
@@ -114,25 +114,32 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
         raise UserFacingError(
             "The source mixes parquet files and text tables.", "tables of one kind", "Choose the files of one data set."
         )
-    tables = _text_tables(entries, mapping, notes)
+    tables, people = _text_tables(entries, mapping, notes)
     if not tables:
         raise no_events()
     if len(tables) > 1 and not all("subject_id" in table.columns for table in tables):
         raise UserFacingError(
             "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
         )
-    return [with_people(pd.concat(tables, ignore_index=True), notes)]
+    return [with_people(beside_events(pd.concat(tables, ignore_index=True), people, notes), notes)]
 
 
-def _text_tables(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[pd.DataFrame]:
-    """Tables named by field that hold rows; OMOP and FHIR tables are so named already."""
+def _text_tables(
+    entries: Sequence[Part], mapping: Answers | None, notes: list[str]
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """(tables named by field that hold rows, tables of patients as they are).
+
+    OMOP and FHIR tables are named by field already.
+    """
     files = [_content(part) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
-    flat = [_named(file, mapping, notes, len(filled)) for file in filled]
+    people = [file for file in filled if is_of_people(map(str, file.columns))]
+    people = people if len(people) < len(filled) else []
+    flat = [_named(file, mapping, notes, len(filled)) for file in filled if not any(file is told for told in people)]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
     joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
-    return [table for table in joined if len(table)]
+    return [table for table in joined if len(table)], people
 
 
 def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count: int) -> pd.DataFrame:

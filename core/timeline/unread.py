@@ -13,6 +13,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.words import count_of
 from core.timeline.columns import KNOWN_NAMES, MISSING, plain_name, plain_texts
+from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
 from core.timeline.units import is_unit
@@ -50,6 +51,9 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
         _doubt_clock(table, kept)
         _doubt_unit(table, kept)
     _doubt_numbers(table, kept, is_mapped, notes)
+    filled = [name for name in unknown_names(table) if (plain_texts(table[name]) != "").any()]
+    if telling := int(outcomes(filled).sum()):
+        notes.append(unread_outcomes(telling))
     if dated := sum(holds_dates(table[name]) for name in unknown_names(table)):
         notes.append(unread_dates(dated))
 
@@ -180,6 +184,11 @@ def _unread(what: str, expected: str, where: str = "") -> UserFacingError:
 def unread_columns(count: int) -> str:
     """The note on columns of numbers that are not read."""
     return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."
+
+
+def unread_outcomes(count: int) -> str:
+    """The note on columns that may say whether the patient died."""
+    return f"Not read, though their names say that they tell whether the patient died: {count_of(count, 'column')}."
 
 
 def unread_dates(count: int) -> str:

@@ -80,7 +80,7 @@ def test_nothing_is_read_while_a_file_is_still_on_its_way(browser, address, tmp_
     page.wait_for_timeout(1_000)
     held[0].continue_()
     read(page)
-    expect(page.get_by_text("Record: 12 events")).to_be_visible()
+    expect(page.get_by_text("Record: 11 events up to day 0")).to_be_visible()
     expect(page.get_by_text("No record was provided")).to_have_count(0)
     page.context.close()
 

@@ -70,6 +70,21 @@ def saved(folder: Path, name: str, data: bytes) -> Path:
     return path
 
 
+def test_nothing_is_read_while_a_file_is_still_on_its_way(browser, address, tmp_path):
+    """Read would leave the record out: it is away, by pointer and by key, until every file is up."""
+    page, held = loading(browser, address), []
+    put(page, "ct", saved(tmp_path, "series.zip", files.zipped(files.series())))
+    page.route("**/_stcore/upload_file/**", lambda route: held.append(route))
+    page.locator(".st-key-pick_record input[type=file]").set_input_files(saved(tmp_path, "ev.csv", files.events_csv()))
+    expect(page.locator(".st-key-read button").first).to_be_hidden()
+    page.wait_for_timeout(1_000)
+    held[0].continue_()
+    read(page)
+    expect(page.get_by_text("Record: 11 events up to day 0")).to_be_visible()
+    expect(page.get_by_text("No record was provided")).to_have_count(0)
+    page.context.close()
+
+
 class Lossy:
     """Stands between page and server; while `losing` is set, drawings are lost on their way to the page."""
 

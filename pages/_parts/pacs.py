@@ -84,10 +84,10 @@ def _form() -> dict[str, Any] | None:
     """What is searched for and where, once the reader asks."""
     with st.form("pacs", border=False):
         url = st.text_input("Address of the DICOMweb service", key="pacs_url", placeholder="https://pacs/dicom-web")
-        left, right = st.columns(2)
-        user = left.text_input("User", key="pacs_user", autocomplete="off")
-        password = right.text_input("Password", type="password", key="pacs_password", autocomplete="off")
-        token = st.text_input(
+        first_way, its_secret, other_way = st.columns(3)
+        user = first_way.text_input("User", key="pacs_user", autocomplete="off")
+        password = its_secret.text_input("Password", type="password", key="pacs_password", autocomplete="off")
+        token = other_way.text_input(
             "Or a token (Bearer)",
             type="password",
             key="pacs_token",

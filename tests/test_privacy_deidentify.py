@@ -441,3 +441,29 @@ def test_a_missing_text_reader_is_said_and_no_file_is_called_damaged(
     with pytest.raises(UserFacingError, match="text reader does not start"):
         find_identifiers(tmp_path / "in")
     ocr._engine.cache_clear()
+
+
+@pytest.mark.parametrize(("field", "value"), [("vox_offset", 100), ("vox_offset", 0), ("dim", 5)])
+def test_a_volume_whose_header_lies_about_its_voxels_is_left_out(tmp_path: Path, field: str, value: int) -> None:
+    """Voxels that begin within the header would carry its texts into the picture."""
+    plain = nifti_file(Grid((30, 24, 12)))
+    header = nib.Nifti1Header(plain[:348], check=False)
+    header["descrip"] = b"ZQXBERG JANE"
+    good = header.binaryblock + plain[348:]
+    if field == "dim":
+        header["dim"][3] = value
+    else:
+        header[field] = value
+    bad = header.binaryblock + plain[348:]
+    with pytest.raises(UserFacingError, match="could not be searched"):
+        deidentify(write(tmp_path / "bad", {"a.nii": bad}), tmp_path / "out", pseudonyms=KEY)
+    assert deidentify(write(tmp_path / "good", {"a.nii": good}), tmp_path / "well", pseudonyms=KEY).written == 1
+
+
+@pytest.mark.parametrize(("code", "kept"), [(1002, 1002), (0, 0), (9999, 0)])
+def test_a_declared_meaning_of_the_values_stays(tmp_path: Path, code: int, kept: int) -> None:
+    plain = nifti_file(Grid((30, 24, 12)))
+    header = nib.Nifti1Header(plain[:348], check=False)
+    header["intent_code"] = code
+    deidentify(write(tmp_path / "in", {"a.nii": header.binaryblock + plain[348:]}), tmp_path / "out", pseudonyms=KEY)
+    assert int(nib.load(next((tmp_path / "out").rglob("*.nii.gz"))).header["intent_code"]) == kept

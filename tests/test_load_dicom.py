@@ -451,3 +451,20 @@ def test_a_pattern_that_repeats_along_the_rows_is_no_wrong_row_length() -> None:
     refuse_wrong_width(smooth.astype(np.int16), 20)
     with pytest.raises(UserFacingError, match="not as long as the header declares"):
         refuse_wrong_width(smooth.astype(np.int16).reshape(32, 128), 20)
+
+
+def test_geometry_does_not_depend_on_the_order_of_files() -> None:
+    slices = dicom_slices()
+    for dataset in slices[1::3]:
+        dataset.ImageOrientationPatient = ["0.999999", "-0.000001", "0", "0.000001", "0.999999", "0"]
+    files = named(slices)
+    one, other = load_study(files), load_study(files[::-1])
+    assert (one.affine_mm == other.affine_mm).all()
+    assert one.digest == other.digest
+
+
+@pytest.mark.parametrize(("pixel_mm", "told"), [(0.03, True), (0.3, True), (3.0, False)])
+def test_a_field_of_view_that_no_scanner_has_is_told(pixel_mm: float, told: bool) -> None:
+    """However long the stack is: millimetres may have been written as centimetres or metres."""
+    notes = load_study(dicom_files(Grid((64, 60, 30), (pixel_mm, pixel_mm, 5.0)))).notes
+    assert any("mm in size; the unit" in note for note in notes) == told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from corpus_doubts import BODY, again, beside, body, reordered, scan, volume
-from ct_factory import Grid, positions
+from ct_factory import positions
 from real_ct import REAL_CT, SHARED_CT
 
 from core.errors import UserFacingError
@@ -54,28 +54,6 @@ def test_noise_alone_takes_no_turns_and_two_scans_do(count: int, refused: bool) 
     noise[::2, :, ::2] += 40
     assert told(noise) != ""
     assert told(noise).startswith("refused") == refused
-
-
-def with_brighter_part(hu: int, slices: slice = slice(1, None, 2), noise_hu: float = 0.0) -> np.ndarray:
-    """40 slices of the body, some of them with so much more contrast in its middle."""
-    voxels = body(positions(Grid((72, 60, 40), (5.0, 5.0, 2.5)).affine_ras, (72, 60, 40)))
-    voxels[24:48, 24:40, slices] += hu
-    return np.rint(voxels + np.random.default_rng(2).normal(0, noise_hu, voxels.shape)).astype(np.int16)
-
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_part_that_is_brighter_in_turns_is_told(first: int) -> None:
-    """Two phases of one place, 2.5 mm apart, that differ in the heart alone and whose headers tell nothing."""
-    assert "brighter and darker in turns" in told(with_brighter_part(16, slice(first, None, 2)))
-
-
-@pytest.mark.parametrize(
-    "voxels",
-    [with_brighter_part(0), with_brighter_part(90, slice(18, None)), with_brighter_part(0, noise_hu=120)],
-    ids=["nothing", "an organ that begins", "noise"],
-)
-def test_a_part_that_is_not_brighter_in_turns_is_not(voxels: np.ndarray) -> None:
-    assert "in turns" not in told(voxels)
 
 
 @pytest.mark.parametrize("across", [0, 1])

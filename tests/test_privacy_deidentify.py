@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -24,11 +25,12 @@ from privacy_support import BURNED, MARK, ct_slice, marker, planted_file
 from pydicom.datadict import DicomDictionary
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGLSNearLossless, RLELossless
 
 from core.__main__ import main
 from core.errors import UserFacingError
@@ -160,6 +162,16 @@ def test_a_series_loads_to_the_same_voxels_and_stays_one_series(tmp_path: Path) 
     sets = [pydicom.dcmread(path) for path in outputs(tmp_path / "out")]
     assert len({item.SeriesInstanceUID for item in sets}) == len({item.PatientID for item in sets}) == 1
     assert len({item.SOPInstanceUID for item in sets}) == len(files)
+
+
+@pytest.mark.parametrize(("near", "said"), [(2, "01"), (0, None)])
+def test_a_loss_that_only_the_stream_tells_of_is_written_down(tmp_path: Path, near: int, said: str | None) -> None:
+    dataset = ct_slice(0, 320)
+    plane = np.frombuffer(dataset.PixelData, "<u2").reshape(320, 320)
+    dataset.PixelData = encapsulate([bytes(imagecodecs.jpegls_encode(plane, level=near))])
+    write(tmp_path / "in", {"a": to_bytes(dataset, JPEGLSNearLossless)})
+    deidentify(tmp_path / "in", tmp_path / "out", pseudonyms=KEY)
+    assert pydicom.dcmread(outputs(tmp_path / "out")[0]).get("LossyImageCompression") == said
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
@@ -429,3 +441,29 @@ def test_a_missing_text_reader_is_said_and_no_file_is_called_damaged(
     with pytest.raises(UserFacingError, match="text reader does not start"):
         find_identifiers(tmp_path / "in")
     ocr._engine.cache_clear()
+
+
+@pytest.mark.parametrize(("field", "value"), [("vox_offset", 100), ("vox_offset", 0), ("dim", 5)])
+def test_a_volume_whose_header_lies_about_its_voxels_is_left_out(tmp_path: Path, field: str, value: int) -> None:
+    """Voxels that begin within the header would carry its texts into the picture."""
+    plain = nifti_file(Grid((30, 24, 12)))
+    header = nib.Nifti1Header(plain[:348], check=False)
+    header["descrip"] = b"ZQXBERG JANE"
+    good = header.binaryblock + plain[348:]
+    if field == "dim":
+        header["dim"][3] = value
+    else:
+        header[field] = value
+    bad = header.binaryblock + plain[348:]
+    with pytest.raises(UserFacingError, match="could not be searched"):
+        deidentify(write(tmp_path / "bad", {"a.nii": bad}), tmp_path / "out", pseudonyms=KEY)
+    assert deidentify(write(tmp_path / "good", {"a.nii": good}), tmp_path / "well", pseudonyms=KEY).written == 1
+
+
+@pytest.mark.parametrize(("code", "kept"), [(1002, 1002), (0, 0), (9999, 0)])
+def test_a_declared_meaning_of_the_values_stays(tmp_path: Path, code: int, kept: int) -> None:
+    plain = nifti_file(Grid((30, 24, 12)))
+    header = nib.Nifti1Header(plain[:348], check=False)
+    header["intent_code"] = code
+    deidentify(write(tmp_path / "in", {"a.nii": header.binaryblock + plain[348:]}), tmp_path / "out", pseudonyms=KEY)
+    assert int(nib.load(next((tmp_path / "out").rglob("*.nii.gz"))).header["intent_code"]) == kept

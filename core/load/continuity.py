@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.cells import doubts_in_parts
 from core.load.foreign_slices import (
     Distances,
     jumps,
@@ -16,7 +17,6 @@ from core.load.foreign_slices import (
     refuse_two_in_turns,
     repeated_slices,
     shows_body,
-    turns_in_a_part,
 )
 from core.load.words import count_of
 
@@ -70,7 +70,7 @@ def refuse_outlier_slices(
     if compressed:
         _refuse_rough_slices(off)
     notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
-    return notes + turns_in_a_part(stack) + _strange_ends(step, typical)
+    return notes + doubts_in_parts(stack) + _strange_ends(step, typical)
 
 
 def _distances(stack: npt.NDArray[np.int16]) -> tuple[Distances, Distances, Distances]:

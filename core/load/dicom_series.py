@@ -114,7 +114,8 @@ def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64
             "parallel slices",
             "Choose a series of parallel slices; scout views belong in a series of their own.",
         )
-    row, column = cosines[0][:3], cosines[0][3:]
+    middle = np.median(cosines, axis=0)  # which of those that differ by rounding comes first says nothing
+    row, column = middle[:3], middle[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if max(abs(length - 1) for length in lengths) > 0.01 or abs(row @ column) > 0.01:
         raise UserFacingError(

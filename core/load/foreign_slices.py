@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise, product
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from core.errors import UserFacingError
 from core.load.words import count_of
@@ -23,10 +21,6 @@ taking turns), and neighbours are .53 to .75 times as far apart as the slices ar
 _TURNS_APART, _TURNS_SLICES, _TURNS_FEWEST = 1.1, 8, 6
 """Nothing but another scan between them makes neighbours further apart than the slices around: noise alone reaches 1.0,
 single slices of real series .91, two scans 3 mm apart in turns 1.4."""
-_CELL, _CELLS_HU, _CELLS_AGREE, _CELLS_SLICES, _CELLS_FEWEST, _CELLS_TOGETHER = 4, 8.0, 0.95, 32, 20, 6
-"""Cells of 4 x 4 sampled pixels, about 12 mm wide. In six real scans at most one cell at a time is brighter and darker
-in turns by so much over 32 slices, and three that touch with 80 HU of noise; two phases of the heart in turns, 20 HU
-apart, make 7 to 69 that touch."""
 _JUMP_HU, _JUMP_TYPICAL, _JUMP_SPREAD = 60.0, 4.0, 0.25
 _BREAK_HU, _BREAK_BESIDE, _BREAK_EACH_WAY = 150.0, 6.0, 0.1
 _DOUBT_HU, _DOUBT_BESIDE = 20.0, 2.0
@@ -73,46 +67,6 @@ def _bright_in_turns(stack: Slices, apart: float) -> bool:
     agree = max(float((swing > 0).mean()), float((swing < 0).mean()))
     sure = apart > _SWING_APART or len(swing) >= _SWING_SLICES
     return agree >= _SWING_AGREE and bool(np.median(np.abs(swing)) > _SWING_HU) and sure
-
-
-def turns_in_a_part(stack: Slices) -> list[str]:
-    """A doubt where a part of the picture is brighter and darker from slice to slice: two phases or contrasts in turns.
-
-    The rest of the picture is the same in both, so that the slices as a whole do not tell.
-    """
-    cells = _cells(stack)
-    swing = cells[1:-1] - (cells[:-2] + cells[2:]) / 2
-    if len(swing) < _CELLS_FEWEST or not swing.size:
-        return []
-    swing[::2] *= -1
-    run = min(_CELLS_SLICES, len(swing))
-    bright, far = _running_mean(swing > 0, run), _running_mean(swing, run)
-    in_turns = (np.maximum(bright, 1 - bright) >= _CELLS_AGREE) & (np.abs(far) > _CELLS_HU)
-    parts, _ = ndimage.label(in_turns.any(axis=0))
-    sizes = np.bincount(parts.ravel())[1:]
-    if sizes.max(initial=0) < _CELLS_TOGETHER:
-        return []
-    largest = in_turns & (parts == 1 + int(sizes.argmax()))
-    return [
-        "A part of the picture is brighter and darker in turns from slice to slice, by "
-        f"{np.abs(far[largest]).mean():.0f} HU on average: two phases or scans of one place may take turns."
-    ]
-
-
-def _cells(stack: Slices) -> npt.NDArray[np.float64]:
-    """Means of cells of 4 x 4 pixels: (slices, rows / 4, columns / 4), without what is left over at the edges."""
-    count, rows, columns = stack.shape
-    cells = np.zeros((count, rows // _CELL, columns // _CELL), np.int32)
-    for row, column in product(range(_CELL), range(_CELL)):
-        cells += stack[:, row : rows // _CELL * _CELL : _CELL, column : columns // _CELL * _CELL : _CELL]
-    return cells / _CELL**2
-
-
-def _running_mean(values: npt.NDArray[Any], count: int) -> npt.NDArray[np.float64]:
-    """The mean of every `count` successive values along the first axis."""
-    sums = np.cumsum(values, axis=0, dtype=np.float64)
-    sums[count:] = sums[count:] - sums[:-count]
-    return np.asarray(sums[count - 1 :] / count)
 
 
 def jumps(stack: Slices, step: Distances, typical: float, blank: npt.NDArray[np.bool_]) -> list[UserFacingError]:

@@ -30,7 +30,8 @@ from core.load.stored_values import NATIVE, lossy_note
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
-_SMALL_MM = 20.0
+_NARROW_MM = 30.0
+"""No scanner reconstructs a field of view so small; ears are shown in 50 mm."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,11 @@ def _finish(
     if ends[0] < PADDING_BELOW_HU:
         replace_padding(voxels, notes)
     extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
-    if extent.max() < _SMALL_MM:
-        notes.append(f"The whole volume is only {extent[0]:.3g} x {extent[1]:.3g} x {extent[2]:.3g} mm.")
+    width, height = np.delete(extent, facts.slice_axis)
+    if max(width, height) < _NARROW_MM:
+        notes.append(
+            f"The slices are only {width:.3g} x {height:.3g} mm in size; the unit of the pixel spacing may be wrong."
+        )
     if (angle := obliquity_degrees(affine)) > 1:
         notes.append(f"The volume lies up to {angle:.1f} degrees away from the body axes (oblique acquisition).")
     origin: Origin = "virtual" if virtual else "real"

@@ -16,6 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from core.load.codestream import loses_detail
 from core.load.decoders import can_decode, decode_frame, decoded_photometric
 from core.load.dicom_header import PixelFormat
 from core.load.hounsfield import AIR_HU
@@ -34,13 +35,15 @@ class Frames:
 
     stored: (frames, rows, columns[, samples]), as stored, bits above the stored ones cleared. photometric: what the
     values mean after decoding. planes: (frames, rows, columns) grey, brighter where a display is brighter. hues: of the
-    same shape, of pictures with colours: what tells apart two colours that are equally bright.
+    same shape, of pictures with colours: what tells apart two colours that are equally bright. lossy: whether the
+    compressed pixels said of themselves that they had lost detail.
     """
 
     stored: npt.NDArray[Any]
     photometric: str
     planes: Planes
     hues: tuple[Planes, ...] = ()
+    lossy: bool = False
 
 
 def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
@@ -55,19 +58,22 @@ def decode(dataset: Dataset, *, limits: Limits = LIMITS) -> Frames | None:
     if int(dataset.Columns) * int(dataset.Rows) * count * samples > limits.voxels:
         raise ValueError("too many pixels")
     syntax = _syntax(dataset)
+    lossy = syntax in ALWAYS_LOSSY
     if can_decode(syntax):
-        stored, photometric = _compressed_frames(dataset, syntax, count)
+        stored, photometric, loses = _compressed_frames(dataset, syntax, count)
+        lossy = lossy or loses
     else:
         stored, facts = get_decoder(syntax).as_array(dataset, raw=True)
         photometric = str(facts.get("photometric_interpretation") or dataset.get("PhotometricInterpretation") or "")
     stored = stored.reshape(count, int(dataset.Rows), int(dataset.Columns), *([samples] if samples > 1 else []))
     stored = _without_unused_bits(np.array(stored), dataset)
     colours = apply_color_lut(stored, dataset) if photometric == "PALETTE COLOR" else stored
-    return Frames(stored, photometric, _grey(colours, photometric), _hues(colours, photometric))
+    return Frames(stored, photometric, _grey(colours, photometric), _hues(colours, photometric), lossy)
 
 
-def _compressed_frames(dataset: Dataset, syntax: UID, count: int) -> tuple[npt.NDArray[Any], str]:
-    """Compressed frames by the decoders that scans are read with, and what their values mean."""
+def _compressed_frames(dataset: Dataset, syntax: UID, count: int) -> tuple[npt.NDArray[Any], str, bool]:
+    """Compressed frames by the decoders that scans are read with, what their values mean, and whether they say that
+    they have lost detail."""
     pixels = PixelFormat(
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
@@ -80,8 +86,9 @@ def _compressed_frames(dataset: Dataset, syntax: UID, count: int) -> tuple[npt.N
         big_endian=False,
         transfer_syntax=str(syntax),
     )
-    frames = generate_frames(dataset.PixelData, number_of_frames=count)
-    return np.stack([decode_frame(frame, pixels) for frame in frames]), decoded_photometric(pixels)
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    stored = np.stack([decode_frame(frame, pixels) for frame in frames])
+    return stored, decoded_photometric(pixels), any(map(loses_detail, frames))
 
 
 def _syntax(dataset: Dataset) -> UID:
@@ -149,7 +156,7 @@ def put_pixels(dataset: Dataset, frames: Frames) -> None:
     """
     if not dataset.original_encoding[1] and any(name in dataset for name in _COLOUR_TABLES):
         raise ValueError("big-endian colour tables")
-    if _syntax(dataset) in ALWAYS_LOSSY:
+    if frames.lossy:
         dataset.LossyImageCompression = "01"
     stored = frames.stored
     if stored.dtype.kind == "f":

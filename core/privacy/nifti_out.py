@@ -28,8 +28,8 @@ _NUMBERS = (
 def open_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[Any, npt.NDArray[Any]]:
     """(header, stored voxels as a writable little-endian array) of a single NIfTI file.
 
-    Raises ValueError for pairs of files, colours, complex numbers and files that end early, UserFacingError beyond the
-    limits.
+    Raises ValueError for pairs of files, colours, complex numbers, files that end early or hold whole slices more than
+    they declare, and voxels that begin within the header, UserFacingError beyond the limits.
     """
     kind: Any = nib.Nifti2Header if layout(data) in (("<", True), (">", True)) else nib.Nifti1Header
     header = kind.from_fileobj(io.BytesIO(bytes(data[:1024])), check=False)
@@ -38,8 +38,19 @@ def open_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[An
     if bytes(header["magic"])[:2] != b"n+" or dtype.kind not in "iuf" or len(shape) < 3 or min(shape) < 1:
         raise ValueError("not one volume of numbers")
     check_grid(shape, limits)
-    voxels = np.frombuffer(data, dtype, math.prod(shape), int(header["vox_offset"])).reshape(shape, order="F")
+    offset = _offset(header)
+    if len(data) - offset - math.prod(shape) * dtype.itemsize >= math.prod(shape[:2]) * dtype.itemsize:
+        raise ValueError("whole slices more than declared")
+    voxels = np.frombuffer(data, dtype, math.prod(shape), offset).reshape(shape, order="F")
     return header, voxels.astype(dtype.newbyteorder("<"), order="F")
+
+
+def _offset(header: Any) -> int:
+    """Where the voxels begin. Raises ValueError within the header, whose texts would come out as voxels."""
+    offset = float(header["vox_offset"])
+    if not math.isfinite(offset) or offset != int(offset) or offset < header.single_vox_offset:
+        raise ValueError("voxels begin within the header")
+    return int(offset)
 
 
 def canonical_voxels(voxels: npt.NDArray[Any], header: Any) -> Iterator[tuple[npt.NDArray[Any], int]]:
@@ -70,9 +81,9 @@ def as_readable(view: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
 def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[bytes, int]:
     """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
-    A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit and both
-    orientations, bit for bit; NIfTI-2 stays NIfTI-2. Sizes beyond the dimensions in use are not carried, since they
-    may hold anything. Raises as `open_nifti`, and NoTextReader.
+    A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit, a declared
+    meaning of the values and both orientations, bit for bit; NIfTI-2 stays NIfTI-2. Sizes beyond the dimensions in use
+    are not carried, since they may hold anything. Raises as `open_nifti`, and NoTextReader.
     """
     old, voxels = open_nifti(data, limits=limits)
     blanked = 0
@@ -86,6 +97,8 @@ def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple
     header = type(old)(endianness="<")
     for name in _NUMBERS:
         header[name] = old[name]
+    if int(old["intent_code"]) in nib.nifti1.intent_codes.value_set("code"):
+        header["intent_code"] = old["intent_code"]  # labels and statistics must not become HU
     for name, unused in (("dim", 1), ("pixdim", 0)):
         header[name][voxels.ndim + 1 :] = unused
     header["vox_offset"] = header.single_vox_offset

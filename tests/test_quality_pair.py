@@ -11,11 +11,12 @@ from ct_factory import dicom_files, enhanced_file
 from pydicom.dataset import Dataset
 from review_support import DAY_0, RISKY_CODE, study, timeline
 
+from core.export.style import WATERMARK, curve_marks
 from core.intake import Case
 from core.load import load_study
 from core.quality import assess, pair_notices
 from core.quality.pair import pair_factors
-from core.records import AcquisitionFacts, CtStudy, Timeline
+from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
 from core.view.words import scan_words, time_zero
@@ -85,6 +86,14 @@ def test_sex_and_age_tell_two_people_apart(facts: dict[str, object], record: Tim
     said = [notice.text for notice in pair_notices(scan(**facts), record, put_together=True)]  # type: ignore[arg-type]
     assert len(said) == 1, "one sentence about whose they are"
     assert ("may not be one patient" in said[0]) == (verdict in ("edge", "outside"))
+
+
+def test_two_people_and_the_dead_stand_across_the_curve() -> None:
+    notices = pair_notices(scan(sex="F"), with_sex("GENDER//M"), put_together=True)
+    assert curve_marks(notices, virtual=True) == [WATERMARK, "Scan and record may be of two people"]
+    assert not curve_marks(pair_notices(scan(sex="F"), with_sex("GENDER//F"), put_together=True), virtual=False)
+    dead = Notice("died_before", "warning", "The record says that the patient had died by day 0.")
+    assert curve_marks([dead], virtual=False) == ["Patient died before day 0"]
 
 
 def test_ages_are_compared_on_the_day_of_the_scan() -> None:

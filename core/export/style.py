@@ -15,6 +15,12 @@ from core.records import Notice
 LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
 OUTSIDE_MARK = "Outside the training population"
+_MARKS = {
+    "died_before": "Patient died before day 0",
+    "other_person": "Scan and record may be of two people",
+    "outside_population": OUTSIDE_MARK,
+}
+"""Warnings that stand across the curve, as it would be misread without them."""
 
 IMAGE, EHR, FUSED, COHORT, WARNING = "#E69F00", "#009E73", "#0072B2", "#767676", "#D55E00"
 FUSION_COLOURS = {"image_only": IMAGE, "ehr_only": EHR}
@@ -58,9 +64,9 @@ def figure_style() -> Iterator[None]:
 
 
 def curve_marks(notices: Iterable[Notice], virtual: bool) -> list[str]:
-    """What stands across a curve on screen and in exports: weights of virtual patients, a case outside training."""
-    outside = any(notice.key == "outside_population" and notice.level == "warning" for notice in notices)
-    return [WATERMARK] * virtual + [OUTSIDE_MARK] * outside
+    """What stands across a curve on screen and in exports: weights of virtual patients, and the gravest warnings."""
+    warned = {notice.key for notice in notices if notice.level == "warning"}
+    return [WATERMARK] * virtual + [mark for key, mark in _MARKS.items() if key in warned]
 
 
 def by_level(notices: Iterable[Notice]) -> list[Notice]:

@@ -286,8 +286,14 @@ def test_figure_and_screen_share_axis_and_numbers_at_risk(review: CaseReview) ->
     axes, screen = Figure().add_subplot(), curve_figure(review, table)
     draw_curve(axes, review, table, watermark=True)
     assert axes.get_xlim() == screen.layout.xaxis.range
-    assert [label.get_text() for label in axes.get_xticklabels()] == list(screen.layout.xaxis.ticktext)
-    written = {note.get_text() for note in axes.texts} | {"Event-free"}  # the screen's axis title stands in the margin
+    assert list(axes.get_xticks()) == list(screen.layout.xaxis.tickvals)
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert (ticks[0], screen.layout.xaxis.ticktext[0]) == ("day 0", ""), "on screen it is a note, a little to the left"
+    assert ticks[1:] == list(screen.layout.xaxis.ticktext)[1:]
+    written = {note.get_text() for note in axes.texts} | {
+        "Event-free",
+        "day 0",
+    }  # the axis title, the first tick
     assert {str(note.text).replace("<br>", "\n") for note in screen.layout.annotations} == written
 
 

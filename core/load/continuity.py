@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from core.errors import UserFacingError
 from core.load.cells import doubts_in_parts
 from core.load.foreign_slices import (
     Distances,
+    Slices,
     jumps,
     refuse_breaks,
     refuse_disorder,
@@ -35,22 +37,43 @@ _ALONG_THE_BODY, _END_TYPICAL, _AIR_BELOW_HU = 2, 2.5, -500
 _TAIL_HU, _TAIL_RATIO = 60.0, 3.0
 
 
+def thinned(voxels: npt.NDArray[np.int16], slice_axis: int) -> Slices:
+    """What slices are compared by: a view (slices, rows, columns), in large ones of every fourth row and column."""
+    whole = np.moveaxis(voxels.T, 2 - slice_axis, 0)
+    stride = min(4, max(1, min(whole.shape[1:]) // 64))
+    return whole[:, ::stride, ::stride]
+
+
 def refuse_outlier_slices(
-    voxels: npt.NDArray[np.int16], slice_axis: int, *, measured: bool = True, compressed: bool = False
+    voxels: npt.NDArray[np.int16],
+    slice_axis: int,
+    *,
+    stack: Slices | None = None,
+    measured: bool = True,
+    compressed: bool = False,
 ) -> list[str]:
     """Raise where a slice differs from both neighbours far more than they differ from each other; return doubts.
 
     Across the body this is a doubt only: the plane of a table top differs so.
-    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked (2: along the body). measured:
-    whether each slice was reconstructed by a scanner, so that none repeats another. compressed: whether slices come
-    from streams without checksum, whose damage can be slight.
-    The measure is the mean absolute difference (HU) of slices, in large ones on every fourth row and column.
+    voxels: int16 (i, j, k) HU. slice_axis: the axis along which slices were stacked (2: along the body). stack: a copy
+    of `thinned(voxels, slice_axis)`, where there is one. measured: whether a scanner reconstructed each slice, so that
+    none repeats another. compressed: whether slices come from streams without checksum, whose damage can be slight.
+    The measure is the mean absolute difference (HU) of slices, thinned.
     """
     whole = np.moveaxis(voxels.T, 2 - slice_axis, 0)
-    stride = min(4, max(1, min(whole.shape[1:]) // 64))
-    stack = np.ascontiguousarray(whole[:, ::stride, ::stride])
-    if len(stack) < 4:
+    if len(whole) < 4:
         return []
+    stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
+    with ThreadPoolExecutor(1) as beside:
+        in_parts = beside.submit(doubts_in_parts, stack)
+        notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
+        return notes + in_parts.result()
+
+
+def _doubts_of_slices(
+    whole: npt.NDArray[np.int16], stack: Slices, slice_axis: int, *, measured: bool, compressed: bool
+) -> list[str]:
+    """`refuse_outlier_slices` by what slices tell as a whole. stack: samples of `whole` (slices, rows, columns)."""
     step, apart, off = _distances(stack)
     nearer = np.minimum(step[:-1], step[1:])
     typical = float(np.median(step))
@@ -70,7 +93,7 @@ def refuse_outlier_slices(
     if compressed:
         _refuse_rough_slices(off)
     notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
-    return notes + doubts_in_parts(stack) + _strange_ends(step, typical)
+    return notes + _strange_ends(step, typical)
 
 
 def _distances(stack: npt.NDArray[np.int16]) -> tuple[Distances, Distances, Distances]:

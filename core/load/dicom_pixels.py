@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.continuity import refuse_wrong_width
+from core.load.continuity import refuse_wrong_width, thinned
 from core.load.decoders import WITHOUT_WIDTH
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Canonical, empty_volume, source_view
@@ -25,10 +26,20 @@ _IN_A_ROW = 8
 """Slices one thread writes beside each other: threads that take turns touch each other's pages of new memory."""
 
 
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, taken while
+    each slice was in the processor's cache."""
+
+    voxels: Volume
+    ends: Ends
+    stack: Volume
+
+
 def read_stack(
     images: Sequence[ImageHeader], axes: Canonical, *, progress: Progress | None = None, limits: Limits = LIMITS
-) -> tuple[Volume, Ends]:
-    """Decode `images` (in stack order) into an int16 HU volume with canonical axes; returns it and its `extremes`.
+) -> Decoded:
+    """Decode `images` (in stack order) into an int16 HU volume with canonical axes.
 
     axes: reordering of (column, row, slice). Every slice is decoded straight into its place by a thread pool, so that
     one volume and one slice a thread exist at a time.
@@ -39,6 +50,11 @@ def read_stack(
     check_grid(source_shape, limits)
     volume = empty_volume(source_shape, axes)
     planes = source_view(volume, axes).transpose(2, 1, 0)
+    slice_axis = axes.order.index(2)
+    seen = thinned(volume, slice_axis)
+    stack = np.empty(seen.shape, np.int16)
+    in_order = slice(None, None, -1 if axes.flipped[slice_axis] else 1)
+    parts = list(zip(images, planes, seen[in_order], stack[in_order], strict=True))
     split = split_multiframe(images)
     middle = images[len(images) // 2]
     if middle.pixels.transfer_syntax in NATIVE | WITHOUT_WIDTH:
@@ -46,14 +62,14 @@ def read_stack(
     ends: list[Ends] = []
     pool = ThreadPoolExecutor(workers())
     try:
-        running = [(run, pool.submit(_decode_run, split, images[run], planes[run])) for run in _runs(len(images))]
+        running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
         for run, decoded in running:
             ends.append(decoded.result())
             if progress:
                 progress(run.stop / len(images), f"Reading slice {run.stop} of {len(images)}")
     finally:
         pool.shutdown(cancel_futures=True)
-    return volume, joined(ends)
+    return Decoded(volume, joined(ends), stack)
 
 
 def _runs(count: int) -> list[slice]:
@@ -108,9 +124,13 @@ def _not_plain(found: str) -> UserFacingError:
     )
 
 
-def _decode_run(split: Split, images: Sequence[ImageHeader], planes: Volume) -> Ends:
-    """Decode images into the planes (n, rows, columns) beside each other; returns the extremes of these."""
-    return joined([_decode_into(split, image, plane) for image, plane in zip(images, planes, strict=True)])
+def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> Ends:
+    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes."""
+    ends = []
+    for image, plane, seen, copy in parts:
+        ends.append(_decode_into(split, image, plane))
+        copy[:] = seen
+    return joined(ends)
 
 
 def _decode_into(split: Split, image: ImageHeader, out: Volume) -> Ends:

@@ -28,7 +28,7 @@ def thumbnail(images: Sequence[ImageHeader], limits: Limits) -> npt.NDArray[np.u
     shape = (middle.pixels.columns, middle.pixels.rows, 1)
     try:
         axes, _ = canonical_axes(np.eye(4), shape)
-        return _grey(read_stack([middle], axes, limits=limits)[0][:, :, 0].T, middle.spacing_mm or (1.0, 1.0))
+        return _grey(read_stack([middle], axes, limits=limits).voxels[:, :, 0].T, middle.spacing_mm or (1.0, 1.0))
     except (UserFacingError, ValueError):
         return None
 

@@ -15,7 +15,7 @@ from core.load.contents import Contents, choose_series, not_followed, refuse_fla
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_person import time_taken
-from core.load.dicom_pixels import read_stack, rescale_notes
+from core.load.dicom_pixels import Decoded, read_stack, rescale_notes
 from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
 from core.load.entry import Entry
@@ -144,16 +144,17 @@ def _load_dicom(
     axes, affine = canonical_axes(lps_to_ras(stack.affine_lps), shape)
     check_volume_beside(contents.held, shape, limits)
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    read = partial(read_stack, stack.images, axes, progress=progress, limits=limits)
+    read: Callable[[], Decoded] = partial(read_stack, stack.images, axes, progress=progress, limits=limits)
     check = partial(refuse_outlier_slices, compressed=compressed)
     doubts: list[str] = []
     continuity: Callable[[], list[str]] | None = None
     if stack.heights_mm is not None or stack.slanted:
-        voxels, affine, doubts = _regridded(stack, lambda: source_view(read()[0], axes), check)
+        voxels, affine, doubts = _regridded(stack, lambda: source_view(read().voxels, axes), check)
         ends = extremes(voxels)
     else:
-        voxels, ends = read()
-        continuity = partial(check, voxels, axes.order.index(2))
+        decoded = read()
+        voxels, ends = decoded.voxels, decoded.ends
+        continuity = partial(check, voxels, axes.order.index(2), stack=decoded.stack)
     notes = [*contents.notes, *stack.notes, *lossy_note(stack.images), *rescale_notes(stack.images), *doubts]
     facts = _facts(first, axes.order.index(2))
     virtual = any(image.virtual for image in stack.images)

@@ -93,7 +93,7 @@ def _years_apart(facts: AcquisitionFacts, timeline: Timeline, days: int) -> floa
 def _who(sex: str | None, years: float | None) -> str:
     if years is None:
         return _SEX[sex]
-    return f"{_SEX[sex]} {'over 89' if years >= _OLDEST_YEARS else f'of {years:.0f}'}"
+    return f"{_SEX[sex]} {'over 89' if years >= _OLDEST_YEARS else f'of {int(years)}'}"
 
 
 def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, person: Factor | None) -> list[Notice]:

@@ -91,8 +91,16 @@ def test_a_slice_of_another_noise_is_told_and_a_change_of_noise_is_not() -> None
     one, many, rng = fine_body(), fine_body(), np.random.default_rng(3)
     one[:, :, 20] += rng.integers(-60, 60, one.shape[:2]).astype(np.int16)
     many += np.rint(rng.normal(0, 1, many.shape) * np.linspace(0, 60, 40)).astype(np.int16)
-    assert "slice 21 counted from the lowest" in told(one)
+    assert "Slice 21, counted from the lowest, differs" in told(one)
     assert told(many) == ""
+
+
+@pytest.mark.parametrize(("axis", "first"), [(0, "leftmost"), (1, "hindmost")])
+def test_slices_that_lie_across_the_body_are_counted_from_their_own_end(axis: int, first: str) -> None:
+    one = fine_body()
+    one[:, :, 20] += np.random.default_rng(3).integers(-60, 60, one.shape[:2]).astype(np.int16)
+    across = np.asfortranarray(np.moveaxis(one, 2, axis))
+    assert f"Slice 21, counted from the {first}," in " ".join(refuse_outlier_slices(across, axis))
 
 
 @pytest.mark.parametrize("shape", [(4, 40, 40), (9, 3, 40), (9, 40, 3), (30, 4, 4), (5, 9, 11)])

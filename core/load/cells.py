@@ -17,7 +17,7 @@ from core.load.words import count_of
 Cells = npt.NDArray[np.float32]
 """(slices, rows / 4, columns / 4), HU."""
 
-_FIRST = ("leftmost", "hindmost", "lowest")
+_TO_THE_RIGHT, _TO_THE_FRONT = 0, 1
 _CELL = 4
 _TOGETHER = 16
 """Slices that are worked on at once, few enough for the processor's cache."""
@@ -33,12 +33,15 @@ lies around in six real scans; damage of a fifth of a slice by 20 HU and more ma
 def doubts_in_parts(stack: Slices, slice_axis: int = 2) -> list[str]:
     """What parts of slices (slices, rows, columns) tell of damage to one, or of two phases of one place in turns.
 
-    slice_axis: the axis of the volume (to the right, front or top) along which the slices follow each other.
+    slice_axis: the axis of the volume (to the right, front or top) along which the slices follow each other. From back
+    to front nothing is told: planes of the table differ from those beside them.
     """
+    if slice_axis == _TO_THE_FRONT:
+        return []
     if len(stack) < 5 or min(stack.shape[1:]) < _CELL:
         return []
     cells, roughness = _means_and_roughness(stack)
-    return _parts_in_turns(cells) + _unsteady(cells, roughness, _FIRST[slice_axis])
+    return _parts_in_turns(cells) + _unsteady(cells, roughness, "leftmost" if slice_axis == _TO_THE_RIGHT else "lowest")
 
 
 def _means_and_roughness(stack: Slices) -> tuple[Cells, Cells]:

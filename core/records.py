@@ -121,6 +121,11 @@ class CtStudy:
         return float(x), float(y), float(z)
 
 
+SEXES: Mapping[str, Literal["F", "M"]] = {
+    **dict.fromkeys(("f", "female", "w", "weiblich", "woman", "frau", "femme", "féminin", "femenino", "mujer"), "F"),
+    **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
+}
+"""Words for a sex, case-folded. Their first letter alone would make a man of "missing" and of "mujer"."""
 TIMELINE_COLUMNS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")
 
 
@@ -174,10 +179,9 @@ class Timeline:
 
     @property
     def sex(self) -> Literal["F", "M"] | None:
-        """Recorded sex (code GENDER//F, GENDER//M or a longer spelling), or None."""
+        """Recorded sex (code GENDER//F, GENDER//M or another word for one), or None."""
         codes = self.events.loc[self.events["code"].str.upper().str.startswith(("GENDER//", "SEX//")), "code"]
-        letter = codes.iloc[0].split("//")[1][:1].upper() if len(codes) else ""
-        return letter if letter in ("F", "M") else None  # type: ignore[return-value]
+        return SEXES.get(codes.iloc[0].split("//")[1].strip().casefold()) if len(codes) else None
 
 
 @dataclass(frozen=True, eq=False)

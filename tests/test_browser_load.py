@@ -288,7 +288,7 @@ def test_the_curve_stays_readable_under_many_warnings(browser, address, tmp_path
     page = loading(browser, address, scheme=scheme)
     open_own(page, person)
     summary = page.locator(".notices summary")
-    expect(summary).to_contain_text("died before day 0; outside the training population")
+    expect(summary).to_contain_text("died by day 0; outside the training population")
     for size in ((1366, 768), (1920, 1080)):
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.wait_for_timeout(1_500)

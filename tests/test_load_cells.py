@@ -13,7 +13,7 @@ from real_ct import REAL_CT, SHARED_CT
 from core.errors import UserFacingError
 from core.load import load_study
 from core.load.cells import doubts_in_parts
-from core.load.continuity import refuse_outlier_slices
+from core.load.continuity import refuse_outlier_slices, thinned
 
 Volume = npt.NDArray[np.int16]
 FINE = Grid((144, 120, 40), (2.5, 2.5, 2.5))
@@ -79,9 +79,10 @@ def test_damage_over_much_of_one_slice_is_told(seed: int) -> None:
 def test_real_scans_raise_no_doubt_in_parts(name: str) -> None:
     if not (SHARED_CT / name).exists():
         pytest.skip("the shared CT files are absent")
-    voxels = load_study(SHARED_CT / name).voxels_hu.T
-    stride = min(4, min(voxels.shape[1:]) // 64)
-    voxels = voxels[:, ::stride, ::stride]
+    study = load_study(SHARED_CT / name)
+    for across in (0, 1):
+        assert doubts_in_parts(thinned(study.voxels_hu, across), across) == []
+    voxels = thinned(study.voxels_hu, 2)
     for slices in (slice(None), slice(None, None, 2), slice(None, 30), slice(-30, None)):
         assert doubts_in_parts(voxels[slices]) == []
 
@@ -91,8 +92,15 @@ def test_a_slice_of_another_noise_is_told_and_a_change_of_noise_is_not() -> None
     one, many, rng = fine_body(), fine_body(), np.random.default_rng(3)
     one[:, :, 20] += rng.integers(-60, 60, one.shape[:2]).astype(np.int16)
     many += np.rint(rng.normal(0, 1, many.shape) * np.linspace(0, 60, 40)).astype(np.int16)
-    assert "slice 21 counted from the lowest" in told(one)
+    assert "Slice 21, counted from the lowest, differs" in told(one)
     assert told(many) == ""
+
+
+def test_slices_that_lie_across_the_body_are_counted_from_their_own_end() -> None:
+    one = fine_body()
+    one[:, :, 20] += np.random.default_rng(3).integers(-60, 60, one.shape[:2]).astype(np.int16)
+    across = np.asfortranarray(np.moveaxis(one, 2, 0))
+    assert "Slice 21, counted from the leftmost, differs" in " ".join(refuse_outlier_slices(across, 0))
 
 
 @pytest.mark.parametrize("shape", [(4, 40, 40), (9, 3, 40), (9, 40, 3), (30, 4, 4), (5, 9, 11)])

@@ -357,6 +357,14 @@ def test_virtual_series_say_so() -> None:
     assert load_study(dicom_files(edit=setter(SeriesDescription="virtual patient"))).origin == "virtual"
 
 
+def test_what_a_header_holds_of_a_person_stays_out_of_repr() -> None:
+    known = setter(StudyDate="20210504", AcquisitionDate="20210504", PatientAge="061Y", PatientSex="F")
+    (series,) = sort_entries(dicom_files(edit=known), LIMITS).series.values()
+    told = repr(series[0]) + repr(stack_series(series)) + repr(load_study(dicom_files(edit=known)))
+    assert series[0].day == "20210504"
+    assert not [part for part in ("2021", "61.0", "'F'", series[0].series_uid) if part in told]
+
+
 def test_progress_runs_to_the_end() -> None:
     seen: list[float] = []
     load_study(dicom_files(), progress=lambda share, words: seen.append(share))

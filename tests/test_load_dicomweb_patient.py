@@ -68,6 +68,7 @@ def test_names_are_compared_in_the_files_own_character_set() -> None:
 
     made = series(GRID, edit=umlaut)
     assert other_patient(row("Müller^Änne", "A1"), made) == ()
+    assert other_patient(row("Mu\u0308ller^A\u0308nne", "A1"), made) == (), "accents of their own"
     assert other_patient(row("Möller^Änne", "A1"), made)
 
 

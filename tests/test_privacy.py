@@ -30,6 +30,11 @@ def marker(number: int) -> str:
     return f"{MARK}{number:03d}^Vwk"
 
 
+def test_files_that_can_be_gone_through_only_once_are_searched() -> None:
+    files = [("a.csv", b"name,patient_id\nJane Roe,12\n"), ("b.csv", b"patient_name\nJane Roe\n")]
+    assert find_identifiers(iter(files)) == find_identifiers(files) != ()
+
+
 STANDARD = [
     "PatientName",
     "PatientID",

@@ -116,6 +116,7 @@ def test_a_column_is_told_by_its_number_and_its_header(header: str) -> None:
     "header",
     [
         *("Quillfeather", "note Quillfeather", "ZoeQuillfeather", "White", "remark 84417733", "remark 2020-01-02"),
+        *("visit 12 03 54", "lab_12_3_19_54"),
         *("", "x", "555-010-1234", "a@b.org", "remark " * 9),
     ],
 )

@@ -17,6 +17,7 @@ from core.load import load_study
 from core.quality import assess, pair_notices
 from core.quality.pair import pair_factors
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
+from core.timeline.vocabulary import standard_code
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
 from core.view.words import scan_words, time_zero
@@ -93,7 +94,7 @@ def test_two_people_and_the_dead_stand_across_the_curve() -> None:
     assert curve_marks(notices, virtual=True) == [WATERMARK, "Scan and record may be of two people"]
     assert not curve_marks(pair_notices(scan(sex="F"), with_sex("GENDER//F"), put_together=True), virtual=False)
     dead = Notice("died_before", "warning", "The record says that the patient had died by day 0.")
-    assert curve_marks([dead], virtual=False) == ["Patient died before day 0"]
+    assert curve_marks([dead], virtual=False) == ["Patient had died by day 0"]
 
 
 def test_ages_are_compared_on_the_day_of_the_scan() -> None:
@@ -101,6 +102,37 @@ def test_ages_are_compared_on_the_day_of_the_scan() -> None:
     assert verdicts(scan(before, age_years=41.0))["patient match"] == "in"
     assert verdicts(scan(before, age_years=61.0))["patient match"] == "outside"
     assert verdicts(scan(before, age_years=61.0, dates_shifted=True))["patient match"] == "in"
+
+
+def test_ages_are_told_as_of_one_day_in_whole_years() -> None:
+    before = -20 * 365.25
+    told = pair_factors(scan(before, age_years=61.9), RECORD)[1].found
+    assert told == "a person of 61 on the scan, a person of 41 in the record at that time"
+    told = pair_factors(scan(0, age_years=0.3), with_sex("GENDER//F"))[1].found
+    assert told == "a person under 1 year on the scan, a woman of 61 in the record"
+    nearly = replace(RECORD, prediction_time=DAY_0 + pd.Timedelta(days=28.6 * 365.25), digest="")
+    assert "a person of 89 in the record" in pair_factors(scan(28.6 * 365.25, age_years=30.0), nearly)[1].found
+
+
+@pytest.mark.parametrize("years", [-165, -63, 165])
+def test_a_calendar_that_nobody_can_have_lived_by_tells_no_two_people_apart(years: float) -> None:
+    days = years * 365.25
+    assert verdicts(scan(days, age_years=61.0)) == {"scan day": "outside"}
+    assert verdicts(scan(days, age_years=61.0, sex="F"), with_sex("GENDER//F"))["patient match"] == "in"
+    assert verdicts(scan(days, age_years=61.0, sex="F"), with_sex("GENDER//M"))["patient match"] == "outside"
+
+
+@pytest.mark.parametrize("code", [f"GENDER//{word}" for word in ("Multiple", "Missing", "Mixed", "FTM", "", "O")])
+def test_a_sex_in_other_words_is_none_stated(code: str) -> None:
+    assert with_sex(code).sex is None
+    assert standard_code(code) not in ("GENDER//F", "GENDER//M"), "nor told to a model"
+    assert "patient match" not in verdicts(scan(sex="F"), with_sex(code))
+
+
+@pytest.mark.parametrize("code", ["GENDER//F", "SEX//female", "Gender//FEMALE", "GENDER//Mujer"])
+def test_a_sex_in_known_words_is_stated(code: str) -> None:
+    assert with_sex(code).sex == "F"
+    assert standard_code(code) == "GENDER//F"
 
 
 def test_the_very_old_are_not_told_apart_nor_named_by_age() -> None:
@@ -166,6 +198,23 @@ def test_nonsense_is_nothing_stated() -> None:
     facts = stating(StudyDate="19000101", PatientAge="61", PatientSex="unknown")
     assert (facts.taken, facts.sex, facts.age_years) == (None, None, None)
     assert stating(StudyDate="20210504", PatientBirthDate="20300101").age_years is None
+
+
+def test_what_fills_empty_fields_is_nothing_stated() -> None:
+    assert stating(PatientAge="000Y").age_years is None
+    assert stating(PatientAge="000D", StudyDate="20210504", PatientBirthDate="19610504").age_years == pytest.approx(60)
+    assert stating(StudyDate="20050101", PatientBirthDate="19000101").age_years is None
+    assert stating(StudyDate="20050101", PatientBirthDate="19200101").age_years == pytest.approx(85, abs=0.01)
+    assert stating(StudyDate="20210504", PatientBirthDate="20210504").age_years == 0
+    for nothing in ("00000000", "19000101", "20211399"):
+        assert stating(AcquisitionDate=nothing, StudyDate="20210504").taken == datetime(2021, 5, 4)
+
+
+def test_a_date_in_place_of_a_clock_is_no_hour() -> None:
+    assert stating(AcquisitionDateTime="20210504").taken == datetime(2021, 5, 4)
+    assert stating(AcquisitionDateTime="20210504", StudyDate="20210503").taken == datetime(2021, 5, 4)
+    assert stating(AcquisitionDateTime="2021050410").taken == datetime(2021, 5, 4, 10)
+    assert stating(AcquisitionDateTime="19000101000000", StudyDate="20210503").taken == datetime(2021, 5, 3)
 
 
 def test_frames_state_their_own_time() -> None:

@@ -306,7 +306,7 @@ def test_several_notices_are_a_line_that_opens_to_all_of_them():
     html = notices_html(notices)
     closed, opened = html.split("</summary>")
     words = re.sub(r"<[^>]+>", "", closed)
-    order = ("died before day 0", "outside the training population", "trained on virtual patients", "Something &lt;new")
+    order = ("died by day 0", "outside the training population", "trained on virtual patients", "Something &lt;new")
     assert words == f"4 warnings, 1 caution: {'; '.join(order)}&gt;"
     assert opened.count('class="note"') == len(notices)
     assert all(text in opened for text in ("There is no CT.", "<li>noise: high</li>", "died by day 0"))

@@ -16,7 +16,7 @@ LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
 OUTSIDE_MARK = "Outside the training population"
 _MARKS = {
-    "died_before": "Patient died before day 0",
+    "died_before": "Patient had died by day 0",
     "other_person": "Scan and record may be of two people",
     "outside_population": OUTSIDE_MARK,
 }

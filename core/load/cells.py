@@ -17,6 +17,7 @@ from core.load.words import count_of
 Cells = npt.NDArray[np.float32]
 """(slices, rows / 4, columns / 4), HU."""
 
+_TO_THE_RIGHT, _TO_THE_FRONT = 0, 1
 _CELL = 4
 _TOGETHER = 16
 """Slices that are worked on at once, few enough for the processor's cache."""
@@ -29,12 +30,18 @@ _ROUGHER, _ELSEWHERE = 1.8, 2.0
 lies around in six real scans; damage of a fifth of a slice by 20 HU and more makes that 2 to 40 times."""
 
 
-def doubts_in_parts(stack: Slices) -> list[str]:
-    """What parts of slices (slices, rows, columns) tell of damage to one, or of two phases of one place in turns."""
+def doubts_in_parts(stack: Slices, slice_axis: int = 2) -> list[str]:
+    """What parts of slices (slices, rows, columns) tell of damage to one, or of two phases of one place in turns.
+
+    slice_axis: the axis of the volume (to the right, front or top) along which the slices follow each other. From back
+    to front nothing is told: planes of the table differ from those beside them.
+    """
+    if slice_axis == _TO_THE_FRONT:
+        return []
     if len(stack) < 5 or min(stack.shape[1:]) < _CELL:
         return []
     cells, roughness = _means_and_roughness(stack)
-    return _parts_in_turns(cells) + _unsteady(cells, roughness)
+    return _parts_in_turns(cells) + _unsteady(cells, roughness, "leftmost" if slice_axis == _TO_THE_RIGHT else "lowest")
 
 
 def _means_and_roughness(stack: Slices) -> tuple[Cells, Cells]:
@@ -105,7 +112,7 @@ def _running_mean(values: npt.NDArray[Any], count: int) -> npt.NDArray[np.float3
     return means
 
 
-def _unsteady(cells: Cells, roughness: Cells) -> list[str]:
+def _unsteady(cells: Cells, roughness: Cells, first: str) -> list[str]:
     """A doubt for slices that are rougher, or elsewhere in their mean, where the slices around agree with each other.
 
     Damage to a compressed stream spreads over much of the picture, often less than anatomy changes.
@@ -114,9 +121,11 @@ def _unsteady(cells: Cells, roughness: Cells) -> list[str]:
     if not odd.any():
         return []
     places = 2 + np.flatnonzero(odd)
+    others = len(places) - 1
+    more = f" (and so {'does' if others == 1 else 'do'} {count_of(others, 'other slice')})" if others else ""
     return [
-        f"Unlike the slices around where these are alike: {count_of(len(places), 'slice')}, slice {places[0]} "
-        "counted from the lowest among them; the data may be damaged there, or metal or motion blur it."
+        f"Slice {places[0]}, counted from the {first}, differs from those around it where these are alike{more}; the "
+        "data may be damaged there, or metal or motion blur it."
     ]
 
 

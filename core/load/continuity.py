@@ -65,7 +65,7 @@ def refuse_outlier_slices(
         return []
     stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
     with ThreadPoolExecutor(1) as beside:
-        in_parts = beside.submit(doubts_in_parts, stack)
+        in_parts = beside.submit(doubts_in_parts, stack, slice_axis)
         notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
         return notes + in_parts.result()
 

@@ -42,7 +42,7 @@ class PixelFormat:
     transfer_syntax: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # dates, age, UIDs and file names belong in no log
 class ImageHeader:
     """One image (a file, or one frame of an enhanced file).
 

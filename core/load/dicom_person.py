@@ -11,10 +11,13 @@ from core.load.dicom_values import Values
 OLDEST_YEARS = 90.0
 """Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514)."""
 _FIRST_CT = 1971
+_FIRST_BIRTH = 1902
+"""An earlier year stands for "unknown" more often than for a patient: 1900-01-01 and 1901-01-01 fill empty fields."""
+_MOST_YEARS = 130
 _AGE = re.compile(r"(\d{1,3})([YMWD])")
 _PER_YEAR = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 _DAY = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
-_DATETIME = re.compile(r"\d{8}(\d{2})(\d{2})")
+_DATETIME = re.compile(r"(\d{8})(\d{2})?(\d{2})?")
 _CLOCK = re.compile(r"(\d{2}):?(\d{2})?")
 
 
@@ -25,18 +28,32 @@ def stated_sex(values: Values) -> Literal["F", "M"] | None:
 
 def stated_age(values: Values) -> float | None:
     """Years from PatientAge (PS3.5, AS), else from birth and study date, at most OLDEST_YEARS; None where unsaid."""
-    if found := _AGE.fullmatch(values.text("PatientAge").upper()):
-        years = int(found[1]) / _PER_YEAR[found[2]]
-    else:
-        born, day = _day(values.text("PatientBirthDate")), _day(stated_day(values))
-        years = (day - born).days / 365.25 if born and day else -1.0
-    return min(years, OLDEST_YEARS) if 0 <= years < 130 else None
+    years = _written_age(values.text("PatientAge").upper()) or _age_by_birth(values)
+    return None if years is None else min(years, OLDEST_YEARS)
+
+
+def _written_age(text: str) -> float | None:
+    """An age string in years; None for 0 too, which fills empty fields.
+
+    >>> _written_age("061Y"), _written_age("006M"), _written_age("000Y"), _written_age("999Y")
+    (61.0, 0.5, None, None)
+    """
+    found = _AGE.fullmatch(text)
+    years = int(found[1]) / _PER_YEAR[found[2]] if found else 0.0
+    return years if 0 < years < _MOST_YEARS else None
+
+
+def _age_by_birth(values: Values) -> float | None:
+    born, day = _day(values.text("PatientBirthDate")), _day(stated_day(values))
+    if born is None or day is None or born.year < _FIRST_BIRTH or born > day:
+        return None
+    return (day - born).days / 365.25
 
 
 def stated_day(values: Values) -> str:
-    """The date nearest to the acquisition that the header holds, as written, or ""."""
+    """The date nearest to the acquisition that the header holds and that makes sense, as written, or ""."""
     names = ("AcquisitionDate", "StudyDate", "SeriesDate", "ContentDate")
-    return next((text for name in names if (text := values.text(name))), "")
+    return next((text for name in names if time_taken(text := values.text(name), "")), "")
 
 
 def dates_shifted(values: Values) -> bool:
@@ -51,14 +68,22 @@ def time_taken(day: str, clock: str) -> datetime | None:
 
     >>> time_taken("20200131", "101500.25"), time_taken("", "20200131235959.9+0100"), time_taken("18500101", "")
     (datetime.datetime(2020, 1, 31, 10, 15), datetime.datetime(2020, 1, 31, 23, 59), None)
+    >>> time_taken("20200130", "20200131")
+    datetime.datetime(2020, 1, 31, 0, 0)
     """
     whole = _DATETIME.match(clock)
-    date = _day(clock[:8]) if whole else _day(day)
-    if date is None or date.year < _FIRST_CT:
+    dates = (_day(whole[1]) if whole else None, _day(day))
+    date = next((date for date in dates if date and date.year >= _FIRST_CT), None)
+    if date is None:
         return None
-    found = whole or _CLOCK.match(clock)
-    hour, minute = (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+    hour, minute = (int(part or 0) for part in (whole.groups()[1:] if whole else _clock(clock)))
     return date.replace(hour=hour, minute=minute) if hour < 24 and minute < 60 else date
+
+
+def _clock(text: str) -> tuple[str | None, ...]:
+    """Hour and minute of a time as DICOM writes it (PS3.5, TM, and its older form with colons)."""
+    found = _CLOCK.match(text)
+    return found.groups() if found else (None, None)
 
 
 def _day(text: str) -> datetime | None:

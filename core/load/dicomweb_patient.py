@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from core.load.dicom_scan import Malformed, scan
@@ -47,5 +48,5 @@ def _stated(files: Sequence[NamedBytes]) -> Iterator[Values]:
 
 
 def _parts(name: str) -> frozenset[str]:
-    """Case-folded parts of a name's first group of characters (PS3.5, 6.2.1)."""
-    return frozenset(re.findall(r"[^\W_]+", name.split("=")[0].casefold()))
+    """Case-folded parts of a name's first group of characters (PS3.5, 6.2.1), however its accents are encoded."""
+    return frozenset(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name.split("=")[0]).casefold()))

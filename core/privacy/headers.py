@@ -71,6 +71,7 @@ def column_words(number: int, header: str, own_words: Collection[str] = ()) -> s
     text = header.strip()
     words = [word for word in re.split(r"[\W_]+|(?<=[^\W\d_])(?=\d)", field_name(text)) if word]
     known = all(_is_usual(word) for word in words) or (says_nothing(text) and len(text) > 1)
+    known = known and sum(word.isdigit() for word in words) < 2  # several may be a date or a number of someone
     if not words or not known or len(text) > _MOST_CHARACTERS or set(words) & set(own_words):
         return f"column {number}"
     return f'column {number}, "{text}"'

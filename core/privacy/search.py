@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import Source, expand_entry, no_file_found, plain_entries
+from core.load.entries import NamedBytes, Source, expand_entry, no_file_found, plain_entries
 from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
@@ -34,7 +35,9 @@ class Searched:
     words: frozenset[str] = field(default=frozenset(), repr=False)
 
 
-def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LIMITS) -> tuple[Finding, ...]:
+def find_identifiers(
+    source: Source | Iterator[str | Path | NamedBytes], *, pixels: bool = True, limits: Limits = LIMITS
+) -> tuple[Finding, ...]:
     """Places in `source` that may identify a person, values masked, each place once.
 
     source: as for `core.load.load_study` or `core.timeline.load_timeline`. Searched: DICOM elements (standard, private,
@@ -45,6 +48,8 @@ def find_identifiers(source: Source, *, pixels: bool = True, limits: Limits = LI
     study. Raises UserFacingError where the source holds no file or cannot be opened, or its pixels not be searched for
     want of a text reader.
     """
+    if isinstance(source, Iterator):
+        source = list(source)  # it is gone through more than once, and would be found empty the second time
     if all(entry.absent for entry in plain_entries(source)):
         raise no_file_found(list(plain_entries(source)))
     return search_sources([source], pixels=pixels, limits=limits).findings

@@ -12,7 +12,7 @@ from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
 from core.words import days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
-_OLDEST_YEARS = 90.0
+_OLDEST_YEARS, _MOST_YEARS = 90.0, 130.0
 _SEX = {"F": "woman", "M": "man", None: "person"}
 
 
@@ -70,7 +70,9 @@ def _day(days: int | None, shifted: bool) -> Factor:
 
 def _person(facts: AcquisitionFacts, timeline: Timeline, days: int | None) -> tuple[Factor, ...]:
     sex_differs = None not in (facts.sex, timeline.sex) and facts.sex != timeline.sex
-    apart = _years_apart(facts, timeline, 0 if days is None or facts.dates_shifted else days)
+    days = 0 if days is None or facts.dates_shifted else days
+    years = _years_then(timeline, days)
+    apart = _years_apart(facts.age_years, years)
     known = [facts.sex is not None and timeline.sex is not None, not math.isnan(apart)]
     if not any(known):
         return ()
@@ -78,22 +80,32 @@ def _person(facts: AcquisitionFacts, timeline: Timeline, days: int | None) -> tu
     if verdict == "in":
         both = " and ".join(word for word, given in zip(("sex", "age"), known, strict=True) if given)
         return (Factor(PERSON, "in", f"same {both}", "the file and the record agree", "pair"),)
-    scanned, told = (_who(*who) for who in ((facts.sex, facts.age_years), (timeline.sex, timeline.age_years)))
-    found = f"a {scanned} on the scan, a {told} in the record"
+    found = f"a {_who(facts.sex, facts.age_years)} on the scan, a {_who(timeline.sex, years)} in the record"
+    if years is not None and LIMITS["scan_day"].judge(days) != "in":
+        found += " at that time"
     return (Factor(PERSON, verdict, found, "what the file and the record say of the patient differs", "pair"),)
 
 
-def _years_apart(facts: AcquisitionFacts, timeline: Timeline, days: int) -> float:
-    """Age by the file over age by the record on the same day, years without sign; NaN where either is not known."""
-    if facts.age_years is None or timeline.age_years is None:
+def _years_then(timeline: Timeline, days: int) -> float | None:
+    """Age by the record so many days from day 0; None where it is not known, or where nobody can have lived then: one
+    of the two calendars was shifted without a word, as where records are moved a century ahead."""
+    years = math.nan if timeline.age_years is None else timeline.age_years + days / 365.25
+    return max(years, 0.0) if -1 < years < _MOST_YEARS else None
+
+
+def _years_apart(scanned: float | None, recorded: float | None) -> float:
+    """How far two ages of one day lie apart; NaN where either is not known."""
+    if scanned is None or recorded is None:
         return math.nan
-    return abs(min(facts.age_years, _OLDEST_YEARS) - min(timeline.age_years + days / 365.25, _OLDEST_YEARS))
+    return abs(min(scanned, _OLDEST_YEARS) - min(recorded, _OLDEST_YEARS))
 
 
 def _who(sex: str | None, years: float | None) -> str:
     if years is None:
         return _SEX[sex]
-    return f"{_SEX[sex]} {'over 89' if years >= _OLDEST_YEARS else f'of {int(years)}'}"
+    if years >= _OLDEST_YEARS:
+        return f"{_SEX[sex]} over 89"
+    return f"{_SEX[sex]} {f'of {int(years)}' if years >= 1 else 'under 1 year'}"
 
 
 def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, person: Factor | None) -> list[Notice]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
+from core.records import SEXES
 from core.timeline.columns import FIELDS, MISSING, alike, plain_texts
 from core.timeline.dates import ISO_TIME, iso_times
 from core.timeline.doubts import BIRTH
@@ -17,10 +18,6 @@ from core.timeline.vocabulary import standard_code
 Fact = tuple[str, str, str]
 """Patient, code, time."""
 PEOPLE = ("sex", "birth_date", "age")
-_SEXES: Mapping[str, str] = {
-    **dict.fromkeys(("f", "female", "w", "weiblich", "woman", "frau", "femme", "féminin", "femenino", "mujer"), "F"),
-    **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
-}
 _ROW_OF_PEOPLE = "of a table of patients"
 _UNKNOWN = MISSING | {"u", "unknown", "x", "o", "other", "unbekannt", "divers", "d"}
 AGES_UNREAD = "Not read: the column of ages, as models take the age from the date of birth."
@@ -91,7 +88,7 @@ def _sexes(rows: pd.DataFrame, named: pd.Series[str], codes: pd.Series[str], not
     own, unsure = codes.isin(tell), 0
     told = dict(zip(named[own], codes[own].map(tell)))
     for patient, given in _given(rows, "sex", named).items():
-        sexes = {_SEXES.get(text, "") for text in given if text not in _UNKNOWN}
+        sexes = {SEXES.get(text, "") for text in given if text not in _UNKNOWN}
         code = f"GENDER//{next(iter(sexes), '')}"
         if len(sexes) > 1 or "" in sexes or (sexes and told.get(patient, code) != code):
             unsure += 1

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from core.records import SEXES
+
 _MIMIC_ITEMS: Mapping[str, str] = {
     "50862": "1751-7", "50882": "1963-8", "50902": "2075-0", "50904": "2085-9", "50905": "13457-7", "50907": "2093-3",
     "50912": "2160-0", "50931": "2345-7", "50852": "4548-4", "50960": "19123-9", "50970": "2777-1", "50971": "2823-3",
@@ -37,12 +39,15 @@ def standard_code(code: str) -> str:
     ('ICD10CM//I26.99', 'ICD9CM//E812.0')
     >>> standard_code("LAB//50912//mg/dL"), standard_code("Gender//FEMALE"), standard_code("LOINC//2160-0")
     ('LOINC//2160-0', 'GENDER//F', 'LOINC//2160-0')
+    >>> standard_code("GENDER//Missing")
+    'GENDER//Missing'
     """
     head, _, rest = code.partition("//")
     if head in _PREFIXES:
         return _PREFIXES[head](rest) or code
     if head.upper() in ("GENDER", "SEX") and rest:
-        return f"GENDER//{rest[:1].upper()}"
+        sex = SEXES.get(rest.split("//")[0].strip().casefold())
+        return f"GENDER//{sex}" if sex else code
     return _WHOLE.get(code, code)
 
 

@@ -21,7 +21,7 @@ _LIST_AFTER = {"outside_population": "training population:"}
 """Notices that give several reasons, and the words after which these begin."""
 _LEVEL_WORDS: dict[NoticeLevel, str] = {"warning": "Warning", "caution": "Caution", "info": "Note"}
 _SHORT = {
-    "died_before": "died before day 0",
+    "died_before": "died by day 0",
     "outside_population": "outside the training population",
     "no_known_code": "no code of the record is known",
     "other_person": "scan and record differ in sex or age",

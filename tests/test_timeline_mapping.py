@@ -73,6 +73,8 @@ def test_an_answer_that_does_not_do_is_asked_again_with_the_reason() -> None:
     answers = answered(suggest_mapping([LABS]), {**LABS_ANSWER, "decimals": "point"} | {"time": "was", "code": "wann"})
     question = suggest_mapping([LABS], mapping=answers)
     assert question.guesses["time"].column == "was"
+    assert question.is_needed
+    assert question.doubts == ("Not written as year-month-day: 2 times.",)
     with pytest.raises(UserFacingError):
         load_timeline([LABS], mapping=answers)
 

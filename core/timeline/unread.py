@@ -41,7 +41,7 @@ def unknown_names(table: pd.DataFrame) -> list[str]:
 
 
 def say_unread(table: pd.DataFrame, notes: list[str]) -> None:
-    """Of the columns that are not read, those whose names say that they tell of a death, and those of dates, are said."""
+    """Adds notes on columns that are not read: those that by their names tell of a death, and those of dates."""
     names = unknown_names(table)
     telling = [name for name, tells in zip(names, outcomes(names), strict=True) if tells]
     if count := sum(bool((plain_texts(table[name]) != "").any()) for name in telling):

@@ -11,7 +11,6 @@ from core.view.quality import quality_html
 from core.view.words import empty_html
 from pages._parts import arriving, findings, record, scan, sources
 
-SAID = "load_said"
 NEXT = (
     "A CT, a record, or both, of one patient.",
     "Here you will then see what was read, the quality checks, and every place that may identify a person.",
@@ -41,7 +40,7 @@ def main() -> None:
 
 def _say() -> None:
     """What became of the last files, and which own case is open."""
-    if words := st.session_state.pop(SAID, ""):
+    if words := st.session_state.pop(arriving.SAID, ""):
         st.html(facts_html([words]))
     if session.has_own_case():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -85,7 +84,7 @@ def _progress(read: Intake) -> None:
     button.button(
         "Cancel",
         key="cancel_load",
-        on_click=_stop,
+        on_click=arriving.stop,
         args=(arriving.CANCELLED,),
         help="Drop the files, everything read from them, and the case if it was opened from them.",
     )
@@ -98,11 +97,6 @@ def _settled(read: Intake) -> str:
     return CHOOSE if read.state == "asks" else REFUSED
 
 
-def _stop(words: str) -> None:
-    session.stop_intake()
-    st.session_state[SAID] = words
-
-
 def _actions(read: Intake) -> None:
     """Open, as soon as everything is read, or start over."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
@@ -110,7 +104,9 @@ def _actions(read: Intake) -> None:
             session.open_intake()
             session.forget_fragments()
             st.switch_page("pages/case_review.py")
-        st.button("Start over", key="start_over", on_click=_stop, args=("Nothing was kept of the files before.",))
+        st.button(
+            "Start over", key="start_over", on_click=arriving.stop, args=("Nothing was kept of the files before.",)
+        )
         if read.complete and not read.released:
             st.caption(f"{LOOK}{_until(read)}")
 

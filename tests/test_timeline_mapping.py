@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from datetime import date
 
+import pandas as pd
 import pytest
 
 from core.errors import UserFacingError
@@ -70,6 +73,8 @@ def test_an_answer_that_does_not_do_is_asked_again_with_the_reason() -> None:
     answers = answered(suggest_mapping([LABS]), {**LABS_ANSWER, "decimals": "point"} | {"time": "was", "code": "wann"})
     question = suggest_mapping([LABS], mapping=answers)
     assert question.guesses["time"].column == "was"
+    assert question.is_needed
+    assert question.doubts == ("Not written as year-month-day: 2 times.",)
     with pytest.raises(UserFacingError):
         load_timeline([LABS], mapping=answers)
 
@@ -84,3 +89,38 @@ def test_the_desk_keeps_what_was_answered_on_each_table() -> None:
     read.answer_on(("b",), {"time": "b"})
     read.answer_on(("a",), {"time": "a", "code": "a"})
     assert read.columns == {("a",): {"time": "a", "code": "a"}, ("b",): {"time": "b"}}
+
+
+def test_a_date_alone_is_the_time() -> None:
+    days = ("days.csv", b"pid;tag;was\n1;2020-03-01;BNP\n1;2020-03-02;BNP\n")
+    answers = answered(suggest_mapping([days]), {"subject_id": "pid", "date": "tag", "code": "was"})
+    assert not suggest_mapping([days], mapping=answers).is_needed
+    timeline = load_timeline([days], mapping=answers)
+    assert timeline.events["time"].tolist() == [pd.Timestamp("2020-03-01"), pd.Timestamp("2020-03-02")]
+    assert not [note for note in timeline.notes if "More than one column" in note]
+
+
+def test_a_date_and_a_time_of_day_are_joined_in_parquet_too() -> None:
+    out = io.BytesIO()
+    pd.DataFrame({"pid": [1], "tag": [date(2020, 3, 1)], "uhr": ["08:00"], "was": ["BNP"]}).to_parquet(out)
+    answer = {"subject_id": "pid", "date": "tag", "time": "uhr", "code": "was"}
+    timeline = load_timeline(("t.parquet", out.getvalue()), mapping=answer)
+    assert timeline.events["time"].tolist() == [pd.Timestamp("2020-03-01 08:00")]
+
+
+def test_of_several_tables_the_one_with_the_wrong_answer_is_asked_about_again() -> None:
+    """Times that are none are told of their own table, whichever was answered on last."""
+    source = [LABS, DRUGS]
+    labs, drugs = (suggest_mapping([table]).layout for table in source)
+    wrong = {"subject_id": "mrn", "time": "mittel", "code": "gegeben_um"}
+    for answers in ({drugs: wrong, labs: LABS_ANSWER}, {labs: LABS_ANSWER, drugs: wrong}):
+        question = suggest_mapping(source, mapping=answers)
+        assert question.layout == drugs
+        assert question.is_needed
+
+
+def test_where_nothing_is_wrong_with_either_the_latest_answer_is_shown() -> None:
+    labs, drugs = (suggest_mapping([table]).layout for table in (LABS, DRUGS))
+    for first, second in ((labs, drugs), (drugs, labs)):
+        told = {labs: LABS_ANSWER, drugs: DRUGS_ANSWER}
+        assert suggest_mapping([LABS, DRUGS], mapping={first: told[first], second: told[second]}).layout == first

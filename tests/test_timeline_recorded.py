@@ -72,7 +72,7 @@ def test_what_was_recorded_before_it_happened_is_said() -> None:
     assert "Recorded on a day before they happened, counted from when they happened: 1 event." in said(timeline)
 
 
-@pytest.mark.parametrize("cells", [("08:00", "09:00"), ("2020-01-03", "soon")])
+@pytest.mark.parametrize("cells", [("08:00", "09:00"), ("2020-01-03", "soon"), ("soon", "2020-01-03")])
 def test_recording_without_a_day_is_asked_about(cells: tuple[str, str]) -> None:
     with pytest.raises(UserFacingError, match="when events were recorded"):
         load_timeline(source("entry_time", cells))
@@ -177,3 +177,25 @@ def test_a_table_of_patients_beside_the_events_tells_their_sex_and_birth() -> No
         load_timeline([events, ("patients.csv", b"subject_id,gender\n9,F\n")])
     with pytest.raises(UserFacingError, match="no column for the time"):
         load_timeline(people)
+
+
+def test_a_single_date_of_recording_among_other_words_is_not_passed_over() -> None:
+    rows = [f"1,2020-01-0{day} 08:00,A,{day},{'pending' if day > 1 else '2020-03-03'}" for day in range(1, 6)]
+    text = "\n".join(("subject_id,time,code,value,result_time", *rows))
+    with pytest.raises(UserFacingError, match="when events were recorded"):
+        load_timeline(("t.csv", text.encode()))
+
+
+def test_a_table_of_events_with_the_sex_is_no_table_of_patients() -> None:
+    """Its events would be lost; with each patient in one row it is one, and what it says of a death is named."""
+    events = ("events.csv", f"{HEADER}\n{FIRST}\n".encode())
+    labs = ("labs.csv", b"patient_id;sex;wann;was;wert\n1;F;2020-01-02;BNP;5\n1;F;2020-01-03;BNP;6\n")
+    with pytest.raises(UserFacingError, match="One of 2 tables: the table has no column for the time and the code"):
+        load_timeline([events, labs])
+    question = suggest_mapping([events, labs])
+    assert question.is_needed
+    assert "wann" in question.layout
+    people = ("patients.csv", b"subject_id,sex,dod\n1,F,2020-05-01\n1,F,2020-05-01\n")
+    timeline = load_timeline([events, people])
+    assert timeline.sex == "F"
+    assert "tell whether the patient died: 1 column" in said(timeline)

@@ -34,12 +34,13 @@ DEATHS = [
     ("vital status", "dead"), ("Vital_Status", "Deceased"), ("LOINC//67162-8", "patient died"), ("alive", "no"),
     ("Discharge disposition", "Expired in hospital"), ("DISCHARGE_DISPOSITION", "20"), ("DISCHARGE//EXPIRED", ""),
     ("hospital_expire_flag", "1"), ("Vitalstatus", "verstorben"), ("deceased", "true"), ("LOINC//81956-5", ""),
-    ("SNOMED//371828006", ""),
+    ("SNOMED//371828006", ""), ("Discharge status code", "20"), ("outcome", "exp"), ("cause of death", "sepsis"),
 ]  # fmt: skip
 LIVES = [
     ("vital status", "alive"), ("deceased", "false"), ("died", "0"), ("alive", "yes"), ("hospital_expire_flag", "0"),
     ("Discharge disposition", "Home"), ("Family history", "dead"), ("LAB//dead space", "20"), ("Outcome", "deadlift"),
-    ("Outcome", "death of a spouse"),
+    ("Outcome", "death of a spouse"), ("Discharge weight", "42"), ("discharge temperature", "41"), ("death", "unknown"),
+    ("cause of death", "not applicable"), ("alive", "unknown"), ("Outcome", "exp. recovery in a week"),
 ]  # fmt: skip
 
 

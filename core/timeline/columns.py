@@ -113,8 +113,8 @@ EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> dict[str, str]:
     """Field -> column of the table.
 
-    mapping: field -> column chosen by the user; the rest is recognised by name. Raises UserFacingError when the code or
-    the time column is missing, or two columns have one name.
+    mapping: field -> column chosen by the user; the rest is recognised by name, and a date alone is the time. Raises
+    UserFacingError when the code or the time column is missing, or two columns have one name.
     """
     plain = refuse_same_names(names)
     check_mapping(mapping or {}, names)
@@ -124,6 +124,8 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
         hits = [name for name in hits if name not in chosen.values()]
         if field not in chosen and hits:
             chosen[field] = hits[0]
+    if "time" not in chosen and "date" in chosen:
+        chosen["time"] = chosen["date"]
     missing = [field for field in ("time", "code") if field not in chosen]
     if missing:
         raise UserFacingError(

@@ -9,36 +9,39 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.timeline.columns import MISSING
+
 KNOWN_FROM = "known_from"
 """The column of a table of events that says from when on an event is known: when it was recorded, mostly."""
-
-_OUTCOMES = frozenset(
-    ("meds death", "death", "dead", "died", "deceased", "expired", "alive", "vital status", "survival status",
-     "date of death", "death date", "death datetime", "time of death", "deathtime", "dod", "cause of death",
-     "deceased date", "deceased boolean", "hospital expire flag", "mortality", "419099009", "419620001", "397709008",
-     "31211-6", "69453-9", "67162-8", "80616-6", "81956-5", "371828006", "vitalstatus", "discharge disposition",
-     "discharge status", "discharge location", "discharge destination", "hospital outcome", "entlassungsgrund",
-     "entlassungsart", "hospital mortality", "in hospital mortality")
-)  # fmt: skip
-"""Parts of codes that tell whether a patient died, SNOMED and LOINC among them."""
-
 
 _DEATHS = frozenset(
     ("meds death", "death", "dead", "died", "deceased", "date of death", "death date", "time of death", "deathtime",
      "cause of death", "deceased date", "419099009", "419620001", "397709008", "371828006", "31211-6", "69453-9",
      "80616-6", "81956-5")
 )  # fmt: skip
-"""Parts of codes that say that the patient died: those outcomes that cannot mean that the patient lives."""
-_ASKED = _OUTCOMES | {"disposition", "outcome", "patient status", "living status", "status of patient"}
-"""Parts of codes whose value may say so."""
+"""Parts of codes that say that the patient died, SNOMED and LOINC among them, unless their value denies it."""
 _FLAGS = frozenset(
     ("mortality", "hospital mortality", "in hospital mortality", "hospital expire flag", "deceased boolean", "expired")
 )
+"""Parts of codes that say so where their value is yes."""
+_DISCHARGES = frozenset(
+    ("discharge disposition", "discharge status", "discharge location", "discharge destination", "entlassungsgrund",
+     "entlassungsart")
+)  # fmt: skip
+_OUTCOMES = _DEATHS | _FLAGS | _DISCHARGES | frozenset(
+    ("alive", "vital status", "vitalstatus", "survival status", "death datetime", "dod", "67162-8", "hospital outcome")
+)  # fmt: skip
+"""Parts of codes that tell whether a patient died or lives."""
+_ASKED = _OUTCOMES | {"disposition", "outcome", "patient status", "living status", "status of patient"}
+"""Parts of codes whose value may say so."""
 _SAYS_DEAD = re.compile(
-    r"(?:the )?(?:patient |hospital )?(?:is |has |had )?(?:dead|deceased|died|expired|death|exitus|exp|tot|tod"
-    r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b(?! of\b).*"
+    r"(?:the )?(?:patient |hospital )?(?:is |has |had )?(?:dead|deceased|died|expired|death|exitus|tot|tod"
+    r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b(?! of\b).*|exp"
 )
-_NO = frozenset(("0", "no", "n", "false", "f", "nein", "alive", "living", "lebt"))
+_NO = frozenset(("0", "no", "n", "false", "f", "nein"))
+_NOT_DEAD = (
+    _NO | MISSING - {""} | {"alive", "living", "lebt", "unknown", "negative", "absent", "not applicable", "unbekannt"}
+)
 _YES = frozenset(("1", "yes", "y", "true", "t", "ja"))
 _EXPIRED = frozenset(("20", "40", "41", "42"))
 """Discharge status on American bills (UB-04): expired, in hospital or elsewhere."""
@@ -52,9 +55,11 @@ def says_died(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
     >>> says_died(pd.DataFrame({"code": codes, "text_value": texts, "numeric_value": np.nan})).tolist()
     [True, True, False, True, False, True]
     """
-    pairs = list(zip(events["code"], _answers(events)))
-    known = {pair: _died(*pair) for pair in dict.fromkeys(pairs)}
-    return np.array([known[pair] for pair in pairs], bool)
+    named = events["code"].unique()
+    died = events["code"].isin([code for code in named if not _ASKED.isdisjoint(_parts(code))]).to_numpy(bool)
+    asked = events[died]
+    died[died] = [_died(code, answer) for code, answer in zip(asked["code"], _answers(asked))]
+    return died
 
 
 def _answers(events: pd.DataFrame) -> Iterator[str]:
@@ -64,15 +69,15 @@ def _answers(events: pd.DataFrame) -> Iterator[str]:
 
 
 def _died(code: str | None, answer: str) -> bool:
-    parts = {_plain(part) for part in str(code or "").split("//")}
+    parts = _parts(code)
     if parts & _DEATHS:
-        return answer not in _NO
+        return answer not in _NOT_DEAD
     if parts & _FLAGS:
         return answer in _YES or any(part.startswith("discharge") for part in parts)
     if "alive" in parts:
-        return answer in _NO - {"alive", "living", "lebt"}
-    discharged = any(part.startswith(("discharge", "disposition")) for part in parts)
-    return bool(parts & _ASKED and _SAYS_DEAD.fullmatch(answer)) or (discharged and answer in _EXPIRED)
+        return answer in _NO
+    is_billed = answer in _EXPIRED and not parts.isdisjoint(_DISCHARGES | {"disposition"})
+    return is_billed or bool(parts & _ASKED and _SAYS_DEAD.fullmatch(answer))
 
 
 def outcomes(codes: Iterable[str | None]) -> npt.NDArray[np.bool_]:
@@ -81,11 +86,12 @@ def outcomes(codes: Iterable[str | None]) -> npt.NDArray[np.bool_]:
     >>> outcomes(["MEDS_DEATH", "Vital status//deceased", "SNOMED//419099009", "LAB//dead space", None]).tolist()
     [True, True, True, False, False]
     """
-    return np.array([_has_part(code, _OUTCOMES) for code in codes], bool)
+    return np.array([not _OUTCOMES.isdisjoint(_parts(code)) for code in codes], bool)
 
 
-def _has_part(code: str | None, parts: frozenset[str]) -> bool:
-    return not parts.isdisjoint(_plain(part) for part in str(code or "").split("//"))
+def _parts(code: str | None) -> set[str]:
+    """What a code names, such as "discharge status" in "Discharge_Status code"."""
+    return {_plain(part).removesuffix(" code") for part in str(code or "").split("//")}
 
 
 def _plain(part: str) -> str:

@@ -50,7 +50,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
         for name in same:
             if name not in fields.values():
                 kept[field] = _combined(field, kept[field], table[name], notes)
-    if mapping and "date" in mapping:
+    if mapping and mapping.get("date", fields["time"]) != fields["time"]:
         kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
     chosen = set((mapping or {}).values())
     if mapping is None:

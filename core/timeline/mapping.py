@@ -23,6 +23,7 @@ from core.timeline.columns import (
     Role,
     answer_for,
     columns_of,
+    parse_times,
     plain_name,
     plain_texts,
     refuse_unsure_dates,
@@ -113,14 +114,15 @@ class MappingQuestion:
     @property
     def is_needed(self) -> bool:
         """Whether the table cannot be read by its column names alone."""
-        return self.refused or any(role not in self.guesses or not self.guesses[role].sure for role in self.required)
+        sure = {"time" if role == "date" else role for role, guess in self.guesses.items() if guess.sure}
+        return self.refused or not sure.issuperset(self.required)
 
 
 def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> MappingQuestion:
     """Columns of the first table of a source that cannot be read without being asked about, or of the one that was
     answered on last; else of the first. With a guess for each role; nothing is kept and no value is shown.
 
-    mapping: what was answered so far. Tables with the same columns are asked about once.
+    mapping: what was answered so far, the latest answer first. Tables with the same columns are asked about once.
     Raises UserFacingError where the source holds no table that can be read at all.
     """
     tables = _tables(source)
@@ -130,15 +132,15 @@ def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> Mappin
         question = _question(table, answer_for(layout, mapping), required)
         asked.append(replace(question, place=place))
     asked = [replace(question, tables=len(asked)) for question in asked]
-    answered = [question for question in asked if answer_for(question.layout, mapping)]
-    return next((question for question in asked if question.is_needed), [*answered, asked[0]][0])
+    latest = [question for layout in mapping or () for question in asked if question.layout == layout]
+    return next((question for question in asked if question.is_needed), [*latest, asked[0]][0])
 
 
 def _tables(source: Source) -> list[pd.DataFrame]:
     """Tables that are not FHIR, as text; where all are, the first as a table of events."""
     parts = event_files(source).entries
     tables = [table for part in parts if (table := _whole(part)) is not None]
-    of_events = [table for table in tables if not is_of_people(map(str, table.columns))]
+    of_events = [table for table in tables if not is_of_people(table)]
     return of_events or tables or [text_table(parts[0])]
 
 
@@ -181,6 +183,8 @@ def _refusal(table: pd.DataFrame, answer: Mapping[str, str] | None) -> list[str]
     try:
         named = recognised(table, answer, [])
         refuse_unsure_dates(named["time"])
+        if answer:
+            parse_times(named["time"], [])
         refuse_unsettled_numbers(named)
     except UserFacingError as error:
         return [error.found]

@@ -17,9 +17,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
 from core.timeline.doubts import BIRTH
-from core.timeline.fields import (
-    two_patients,
-)
+from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
@@ -262,7 +260,7 @@ def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
-    times = in_utc(times if is_time(times.type) else _fromcolumn_texts(times))
+    times = in_utc(times if is_time(times.type) else _written_times(times))
     is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
     times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
@@ -272,7 +270,7 @@ def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     return counted
 
 
-def _fromcolumn_texts(times: pa.ChunkedArray) -> pa.ChunkedArray:
+def _written_times(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """Times written as text, null where one is no time."""
     stamps = pd.to_datetime(column_texts(times), format="ISO8601", utc=True, errors="coerce")
     return pa.chunked_array([pa.array(stamps)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from core.timeline.columns import FIELDS, MISSING, alike, plain_texts
 from core.timeline.dates import ISO_TIME, iso_times
 from core.timeline.doubts import BIRTH
 from core.timeline.qualified import is_event
+from core.timeline.unread import say_unread
 from core.timeline.vocabulary import standard_code
 
 Fact = tuple[str, str, str]
@@ -48,15 +49,18 @@ def with_people(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return pd.concat([table[~is_of_patient].drop(columns=found), added], ignore_index=True).fillna("")
 
 
-def is_of_people(names: Iterable[str]) -> bool:
-    """Whether a table with columns of these names tells of patients, and of no events.
+def is_of_people(table: pd.DataFrame) -> bool:
+    """Whether a table tells of patients, each in one row, and by the names of its columns of no events.
 
-    >>> is_of_people(["subject_id", "gender", "dod"]), is_of_people(["subject_id", "time", "code", "sex"])
-    (True, False)
+    >>> people = pd.DataFrame({"subject_id": ["1", "2"], "gender": ["F", "M"], "dod": ["", ""]})
+    >>> is_of_people(people), is_of_people(people.assign(time="", code="")), is_of_people(people.assign(subject_id="1"))
+    (True, False, False)
     """
-    named = list(names)
-    told = {field for field in FIELDS if alike(named, field)}
-    return "subject_id" in told and bool(told & {"sex", "birth_date"}) and not told & {"time", "code"}
+    names = [str(name) for name in table.columns]
+    told = {field for field in FIELDS if alike(names, field)}
+    if "subject_id" not in told or not told & {"sex", "birth_date"} or told & {"time", "code"}:
+        return False
+    return plain_texts(table.drop_duplicates()[alike(names, "subject_id")[0]]).is_unique
 
 
 def beside_events(table: pd.DataFrame, people: Sequence[pd.DataFrame], notes: list[str]) -> pd.DataFrame:
@@ -74,6 +78,7 @@ def beside_events(table: pd.DataFrame, people: Sequence[pd.DataFrame], notes: li
             )
         if others := len(names) - len(fields):
             notes.append(f"Not read, of a table of patients: {count_of(others, 'column')}.")
+        say_unread(told, notes)
         rows = {field: told[name] for field, name in fields.items() if field != "age"}
         births = {"birth_date": rows["birth_date"]} if "birth_date" in rows else {}
         known = pd.DataFrame(rows | iso_times(births, None, notes)).assign(code="", time="")

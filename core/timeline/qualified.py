@@ -79,6 +79,7 @@ def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) 
         texts = plain_texts(table[name])
         if are_bounds(texts):
             kept = _bounded(kept, texts, notes)
+        if not _may_leave_out(name):
             continue
         reasons = why_left_out(name, texts, _is_bare(kept))
         if (reasons != "").any():
@@ -128,16 +129,27 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     >>> (why_left_out("smoking_status", pd.Series(["never", "refused"]), bare) != "").tolist()
     [False, False]
     """
-    plain, states = _plain(name), _states(values)
     none = pd.Series("", index=values.index, dtype=object)
-    if _FLAG.fullmatch(plain) or _DONE.fullmatch(plain):
+    if not _may_leave_out(name):
+        return none
+    plain, states = _plain(name), _states(values)
+    if _is_flag(name):
         if _DONE.fullmatch(plain) and not set(states.unique()) <= _TRUE | _FALSE | {""}:
             return none
         return none.mask(states.isin(_TRUE if _FLAG.fullmatch(plain) else _FALSE), WITHDRAWN)
-    if not is_of_states(name) or not _are_states(plain, states):
+    if not _are_states(plain, states):
         return none
     reasons = none.mask(states.isin(_AWAITED) & bare, AWAITED).mask(states.isin(_PLANNED), PLANNED)
     return reasons.mask(states.isin(_void(plain, states)), WITHDRAWN)
+
+
+def _may_leave_out(name: str) -> bool:
+    return _is_flag(name) or is_of_states(name)
+
+
+def _is_flag(name: str) -> bool:
+    plain = _plain(name)
+    return bool(_FLAG.fullmatch(plain) or _DONE.fullmatch(plain))
 
 
 def is_of_states(name: str) -> bool:

@@ -10,7 +10,7 @@ from core.errors import UserFacingError
 from core.load.words import count_of
 from core.timeline.columns import alike, parse_times, plain_texts
 from core.timeline.cut import KNOWN_FROM
-from core.timeline.unread import holds_clocks, holds_dates
+from core.timeline.unread import count_dates, holds_clocks
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."
 SEVERAL_RECORDED = "Several columns say when an event was recorded; it is known from the latest of them."
@@ -30,7 +30,7 @@ def known_from(columns: pd.DataFrame, is_mapped: bool, notes: list[str]) -> pd.D
 
     Raises UserFacingError where some are no dates, and for times of day alone, unless a reader has said what they are.
     """
-    dated = [name for name in columns if holds_dates(columns[name])]
+    dated = [name for name in columns if count_dates(columns[name])[0]]
     if not is_mapped and any(holds_clocks(columns[name]) for name in columns):
         raise UserFacingError(
             "The column that says when events were recorded holds times of day alone.",

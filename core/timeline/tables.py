@@ -19,12 +19,7 @@ from core.timeline.concepts import concept_words
 from core.timeline.fields import recognised
 from core.timeline.files import of_one_kind, source_files, unread_note
 from core.timeline.omop import omop_events, omop_tables
-from core.timeline.parquet import (
-    is_parquet,
-    parquet_file,
-    parquet_text,
-    translated,
-)
+from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
 from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
@@ -133,7 +128,7 @@ def _text_tables(
     """
     files = [_content(part) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
-    people = [file for file in filled if is_of_people(map(str, file.columns))]
+    people = [file for file in filled if is_of_people(file)]
     people = people if len(people) < len(filled) else []
     flat = [_named(file, mapping, notes, len(filled)) for file in filled if not any(file is told for told in people)]
     resources = [file for file in files if isinstance(file, list)]

@@ -40,6 +40,16 @@ def unknown_names(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
 
 
+def say_unread(table: pd.DataFrame, notes: list[str]) -> None:
+    """Adds notes on columns that are not read: those that by their names tell of a death, and those of dates."""
+    names = unknown_names(table)
+    telling = [name for name, tells in zip(names, outcomes(names), strict=True) if tells]
+    if count := sum(bool((plain_texts(table[name]) != "").any()) for name in telling):
+        notes.append(unread_outcomes(count))
+    if dated := sum(holds_dates(table[name]) for name in names):
+        notes.append(unread_dates(dated))
+
+
 def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
     """Judges the columns of `table` that `kept`, its columns named by field, does not hold.
 
@@ -51,11 +61,7 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
         _doubt_clock(table, kept)
         _doubt_unit(table, kept)
     _doubt_numbers(table, kept, is_mapped, notes)
-    filled = [name for name in unknown_names(table) if (plain_texts(table[name]) != "").any()]
-    if telling := int(outcomes(filled).sum()):
-        notes.append(unread_outcomes(telling))
-    if dated := sum(holds_dates(table[name]) for name in unknown_names(table)):
-        notes.append(unread_dates(dated))
+    say_unread(table, notes)
 
 
 def names_patients(name: str, distinct: int) -> bool:
@@ -90,9 +96,19 @@ def holds_dates(values: pd.Series[str]) -> bool:
     >>> holds_dates(pd.Series(["2020-01-03 08:30", ""])), holds_dates(pd.Series(["see 2020-01-03", "12"]))
     (True, False)
     """
-    texts = plain_texts(values)
-    given = texts[~texts.str.lower().isin(MISSING)]
-    return len(given) > 0 and bool(given.str.match(LIKE_DATE).mean() >= 0.5)
+    dated, given = count_dates(values)
+    return given > 0 and dated >= given / 2
+
+
+def count_dates(values: pd.Series[str]) -> tuple[int, int]:
+    """(cells that begin with a date, filled cells).
+
+    >>> count_dates(pd.Series(["2020-01-03 08:30", "", "n/a", "pending"]))
+    (1, 2)
+    """
+    counts = plain_texts(values).value_counts()
+    given = counts[~counts.index.str.lower().isin(MISSING)]
+    return int(given[given.index.str.match(LIKE_DATE)].sum()), int(given.sum())
 
 
 def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:

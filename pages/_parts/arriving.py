@@ -13,6 +13,8 @@ from core import session
 from core.intake import Case, Intake, State
 
 RUNS = count()
+SAID = "load_said"
+"""Where it is kept what Load is to say, once, of files that were dropped."""
 MOST_BARS = 2
 """The CT and the record are read side by side."""
 CANCELLED = "Cancelled. Nothing was kept."
@@ -60,13 +62,19 @@ def _line(read: Intake, shown: str) -> None:
             for _ in range(MOST_BARS):  # at once: bars of the run before would stay until this one ends
                 words.empty()
         st.page_link("pages/load.py", label="Go to Load", icon=":material/arrow_forward:")
-        st.button("Cancel", key="cancel_arriving", on_click=cancel, help="Drop these files; the case below stays.")
+        st.button(
+            "Cancel",
+            key="cancel_arriving",
+            on_click=stop,
+            args=(CANCELLED,),
+            help="Drop these files; the case below stays.",
+        )
 
 
-def cancel() -> None:
-    """Drop the files that are being read."""
+def stop(words: str) -> None:
+    """Drop the files that are being read; Load says so in these words."""
     session.stop_intake()
-    st.session_state["load_said"] = CANCELLED
+    st.session_state[SAID] = words
 
 
 def bars(read: Intake, place: DeltaGenerator) -> None:

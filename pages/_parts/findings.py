@@ -9,6 +9,9 @@ from core.intake import Intake
 from core.load.words import count_of
 from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
+from pages._parts import arriving
+
+STOPPED = "Stopped. Nothing was kept of the files."
 
 
 def draw(read: Intake) -> None:
@@ -47,9 +50,5 @@ def _decide(words: str) -> None:
             "codes, units and descriptions of the record in which the search found something are removed or replaced, "
             "text in the pictures is blanked, and notes say how many; the files are dropped.",
         )
-        st.button("Stop", key="stop_load", on_click=_stop, help="Drop the files and everything read from them.")
-
-
-def _stop() -> None:
-    session.stop_intake()
-    st.session_state["load_said"] = "Stopped. Nothing was kept of the files."
+        words = "Drop the files and everything read from them."
+        st.button("Stop", key="stop_load", on_click=arriving.stop, args=(STOPPED,), help=words)

@@ -53,7 +53,9 @@ def _write_across(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks:
     drawn = [(curve.times_days, shares) for shares in (curve.survival, curve.lower, curve.upper)]
     drawn.append((baseline["time_days"].to_numpy(np.float64), baseline["survival"].to_numpy(np.float64)))
     lines = [(np.asarray(days, np.float64), np.asarray(shares, np.float64)) for days, shares in drawn]
-    x, y = free_place(lines, shown_days(review), wide=_WORDS_WIDE, half=_LINE * len(marks))
+    x, y = free_place(
+        lines, shown_days(review), upright_day=review.horizon_days, wide=_WORDS_WIDE, half=_LINE * len(marks)
+    )
     look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "alpha": 0.6, "color": COHORT}
     axes.text(x, y, "\n".join(marks), transform=axes.transAxes, **look)
 

@@ -68,6 +68,6 @@ def free_place(
         days = end_days * np.linspace(place[0] - wide / 2, place[0] + wide / 2, 9)
         return min(float(np.abs(np.interp(days, *line) - place[1]).min()) for line in lines if line[0].size)
 
-    across = sorted((0.5, 0.28, 0.72), key=lambda x: abs(x - upright_day / end_days) < wide / 2)
+    across = sorted((0.5, 0.36, 0.64), key=lambda x: abs(x - upright_day / end_days) < wide / 2)
     places = [(x, y) for x in across for y in (half + 0.02, 0.3, 0.5, 0.7)]
     return next((place for place in places if room(place) >= half), max(places, key=room))

@@ -20,7 +20,7 @@ from core.view.layout import INK_ON_LIGHT, finish
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 
 
-_WORDS_WIDE, _LINE = 0.6, 0.06
+_WORDS_WIDE, _LINE = 0.74, 0.06
 """Share of the time axis that the words in the plot take, and of its height that half a line of them takes."""
 
 

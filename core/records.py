@@ -75,6 +75,10 @@ class AcquisitionFacts:
     age_years: float | None = field(default=None, repr=False)
 
 
+REPAIRED = "Repaired: "
+"""How a note begins that tells of a repair."""
+
+
 @dataclass(frozen=True, eq=False)
 class CtStudy:
     """One CT volume.
@@ -113,6 +117,11 @@ class CtStudy:
         """Voxels along i, j, k."""
         i, j, k = self.voxels_hu.shape
         return i, j, k
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """Those notes that tell of repairs: what was done, in words that go on from "The scan was repaired:"."""
+        return tuple(note.removeprefix(REPAIRED) for note in self.notes if note.startswith(REPAIRED))
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -280,6 +280,8 @@ def _input_notices(
     if timeline is not None and says_died(timeline.events).any():
         text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
         notices.append(Notice("died_before", "warning", text))
+    for repair in () if study is None else study.repairs:
+        notices.append(Notice("repaired_scan", "caution", f"The scan was repaired: {repair}"))
     if encoding.ct is None and "image" in bundle.model.reads:
         text = "There is no CT; the model was trained to answer without one too."
         notices.append(Notice("missing_ct", "caution", text))

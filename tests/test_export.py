@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, bundle, study, timeline
 
@@ -295,6 +296,28 @@ def test_figure_and_screen_share_axis_and_numbers_at_risk(review: CaseReview) ->
         "day 0",
     }  # the axis title, the first tick
     assert {str(note.text).replace("<br>", "\n") for note in screen.layout.annotations} == written
+
+
+def test_the_gravest_warnings_are_dark_enough_in_print_and_beside_the_horizon(review: CaseReview) -> None:
+    """4.5 to 1 on white, and no word of the longest mark under the line of the horizon or outside the plot."""
+    grave = [Notice(key, "warning", "") for key in ("other_person", "died_before", "outside_population")]
+    table = pd.DataFrame({"time_days": [0.0, 400.0], "survival": [1.0, 0.9], "at_risk": [50, 7], "upper": [1.0, 0.9]})
+    figure = Figure(figsize=SIZE_INCHES)
+    axes = figure.add_axes((0.588, 0.6, 0.39, 0.33))
+    with figure_style():
+        draw_curve(axes, replace(review, notices=grave), table.assign(lower=table["survival"]), watermark=True)
+    words = next(text for text in axes.texts if "two people" in text.get_text())
+    assert words.get_alpha() is None
+    assert contrast_on_white(str(words.get_color())) >= 4.5
+    box = words.get_window_extent().transformed(axes.transData.inverted())
+    assert review.horizon_days < box.x0
+    assert box.x1 < axes.get_xlim()[1]
+
+
+def contrast_on_white(colour: str) -> float:
+    """As WCAG 2.2 defines it."""
+    parts = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in to_rgb(colour)]
+    return 1.05 / (0.05 + float(np.dot(parts, (0.2126, 0.7152, 0.0722))))
 
 
 def test_units_and_the_strongest_events_are_the_same_on_screen(review: CaseReview) -> None:

@@ -435,7 +435,7 @@ def test_own_case_is_marked_as_a_pair_put_together_here_on_screen_and_in_exports
     app.session_state["demo"] = None
     fine(app.run())
     assert html(app).count("fabricated patient") == 1
-    assert "CT shown above, taken as of day 0" in names_of(app, 1), "when the scan was made is not known"
+    assert "CT, taken as of day 0" in names_of(app, 1), "when the scan was made is not known"
     assert all("fabricated_pair" in {notice.key for notice in result.notices} for result in told)
     assert told
     assert app.selectbox(key="case_pick").value == "own"

@@ -144,10 +144,11 @@ def test_the_very_old_are_not_told_apart_nor_named_by_age() -> None:
 
 
 def test_the_app_says_when_the_scan_was_taken() -> None:
-    assert scan_words(scan(-29), RECORD, own=True) == "CT shown above, taken 29 days before day 0"
+    assert scan_words(scan(-29), RECORD, own=True) == "CT, 29 days before day 0"
     assert scan_words(scan(0), RECORD, own=True) == "CT shown above"
     for unsure in (scan(taken=None), scan(-29, dates_shifted=True)):
-        assert scan_words(unsure, RECORD, own=True) == "CT shown above, taken as of day 0"
+        assert scan_words(unsure, RECORD, own=True) == "CT, taken as of day 0"
+    assert len(scan_words(scan(-2345), RECORD, own=True)) <= 31, "one line with three other marks, in 600 pixels"
     assert time_zero(scan(0), RECORD, None) == "the CT"
     assert time_zero(scan(-29), RECORD, None) == "prediction time"
     places = [marked_day(days) for days in (-29, 0, 4)]

@@ -149,6 +149,14 @@ def test_a_model_that_reads_one_modality_keeps_the_other_encoding_for_the_next(s
     assert encode_case(study(block=False), SICK, record_only, reuse=encoding).ct is None  # type: ignore[arg-type]
 
 
+def test_a_repaired_scan_is_said_with_the_result(small: SmallBundle) -> None:
+    """In figures too, as they carry every notice: part of what they show was not scanned so."""
+    repaired = replace(SCAN, notes=("Repaired: only the longest even run was kept, 33 of 63 slices.", "Another doubt."))
+    said = {notice.key: notice.text for notice in review_case(repaired, SICK, small, explain=None).notices}
+    assert said["repaired_scan"] == "The scan was repaired: only the longest even run was kept, 33 of 63 slices."
+    assert "repaired_scan" not in _keys(review_case(SCAN, SICK, small, explain=None))
+
+
 def test_missing_modalities_are_said(small: SmallBundle) -> None:
     without_ct = review_case(None, SICK, small)
     assert "missing_ct" in _keys(without_ct)

@@ -71,6 +71,14 @@ def test_no_line_runs_through_the_watermark(rate):
         assert (np.abs(np.asarray(line.y)[near] / 100 - note.y) > 0.08).all()
 
 
+@pytest.mark.parametrize("day", [30.0, 90.0, 700.0])
+def test_the_line_of_the_horizon_runs_beside_the_watermark(day):
+    """Where there is room beside it: the words take 0.6 of the axis."""
+    figure = curve_figure(replace(RESULT, curve=curve(0.05), horizon_days=day), baseline())
+    note = next(note for note in figure.layout.annotations if "Trained on virtual" in str(note.text))
+    assert abs(note.x - day / figure.layout.xaxis.range[1]) >= 0.3
+
+
 def test_single_modality_curves_have_their_own_colour_and_line():
     others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
     named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}

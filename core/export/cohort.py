@@ -56,12 +56,18 @@ def tick_label(day: float) -> str:
     return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
 
 
-def free_place(lines: Sequence[Line], end_days: float, *, wide: float, half: float) -> tuple[float, float]:
-    """Middle (x, y), as shares of the plot, of the first place where no line comes near words of `wide` x 2 `half`."""
+def free_place(
+    lines: Sequence[Line], end_days: float, *, upright_day: float, wide: float, half: float
+) -> tuple[float, float]:
+    """Middle (x, y), as shares of the plot, of the first place where no line comes near words of `wide` x 2 `half`.
+
+    upright_day: where an upright line stands; words beside it come first, but rather over it than over a curve.
+    """
 
     def room(place: tuple[float, float]) -> float:
         days = end_days * np.linspace(place[0] - wide / 2, place[0] + wide / 2, 9)
         return min(float(np.abs(np.interp(days, *line) - place[1]).min()) for line in lines if line[0].size)
 
-    places = [(x, y) for x in (0.5, 0.28, 0.72) for y in (half + 0.02, 0.3, 0.5, 0.7)]
+    across = sorted((0.5, 0.36, 0.64), key=lambda x: abs(x - upright_day / end_days) < wide / 2)
+    places = [(x, y) for x in across for y in (half + 0.02, 0.3, 0.5, 0.7)]
     return next((place for place in places if room(place) >= half), max(places, key=room))

@@ -13,7 +13,7 @@ from core.export.events import TOP_EVENTS, strongest_events
 from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, duration, fusion_colour, percent
 from core.records import Attention, CaseReview, EventAttribution, Timeline
 
-_WORDS_WIDE, _LINE = 0.5, 0.045
+_WORDS_WIDE, _LINE = 0.64, 0.045
 """Share of the time axis that the words across the plot take, and of its height that half a line of them takes."""
 
 
@@ -53,8 +53,10 @@ def _write_across(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks:
     drawn = [(curve.times_days, shares) for shares in (curve.survival, curve.lower, curve.upper)]
     drawn.append((baseline["time_days"].to_numpy(np.float64), baseline["survival"].to_numpy(np.float64)))
     lines = [(np.asarray(days, np.float64), np.asarray(shares, np.float64)) for days, shares in drawn]
-    x, y = free_place(lines, shown_days(review), wide=_WORDS_WIDE, half=_LINE * len(marks))
-    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "alpha": 0.6, "color": COHORT}
+    x, y = free_place(
+        lines, shown_days(review), upright_day=review.horizon_days, wide=_WORDS_WIDE, half=_LINE * len(marks)
+    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": COHORT}
     axes.text(x, y, "\n".join(marks), transform=axes.transAxes, **look)
 
 

@@ -213,7 +213,6 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
 
 def _slices(study: CtStudy, made_up: int) -> Factor:
     name, count, compared = "slices", study.shape[2], LIMITS["slice_count"].words("slices")
-    repaired = [note for note in study.notes if note.startswith("Repaired:")]
     verdict = LIMITS["slice_count"].judge(count)
     if verdict != "in":
         return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices", limit=compared)
@@ -222,8 +221,8 @@ def _slices(study: CtStudy, made_up: int) -> Factor:
         reason = "slices repeat a neighbour or lie exactly between both: copied or interpolated, not scanned"
         usual = f"of the slices, usual none, edge at most {limit.edge[1]:.0%}"
         return Factor(name, limit.judge(made_up / count), f"{made_up} of {count} slices", reason, limit=usual)
-    if repaired:
-        return Factor(name, "edge", f"{count} slices, repaired", repaired[0].removeprefix("Repaired: ").rstrip("."))
+    if study.repairs:
+        return Factor(name, "edge", f"{count} slices, repaired", study.repairs[0].rstrip("."))
     reason = "enough for a chest, each with noise of its own; lost ones may show under breath or gaps"
     return Factor(name, "in", f"{count} slices", reason, limit=compared)
 

@@ -20,7 +20,7 @@ from core.view.layout import INK_ON_LIGHT, finish
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 
 
-_WORDS_WIDE, _LINE = 0.6, 0.06
+_WORDS_WIDE, _LINE = 0.74, 0.06
 """Share of the time axis that the words in the plot take, and of its height that half a line of them takes."""
 
 
@@ -50,7 +50,7 @@ def curve_figure(
     _add_numbers_at_risk(figure, baseline, ticks)
     _add_axis_title(figure)
     if marks := curve_marks(review.notices, virtual):
-        _add_watermark(figure, marks, _free_place(figure, shown_days(review), _LINE * len(marks)))
+        _add_watermark(figure, marks, _free_place(figure, review, _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
     return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
 
@@ -137,11 +137,12 @@ def _margin_note(figure: go.Figure, day: float, text: str, *, down: int = 36, si
     figure.add_annotation(**place, showarrow=False, text=text, font={"size": size})
 
 
-def _free_place(figure: go.Figure, end_days: float, half: float) -> tuple[float, float]:
+def _free_place(figure: go.Figure, review: CaseReview, half: float) -> tuple[float, float]:
     """Middle (x, y), as shares of the plot, of the first place where no drawn line comes near words of 2 x `half`."""
     drawn = [np.array([line.x, line.y], np.float64) for line in figure.data if line.mode == "lines"]
     known = [points[:, np.isfinite(points).all(axis=0)] for points in drawn]
-    return free_place([(days, shares / 100) for days, shares in known], end_days, wide=_WORDS_WIDE, half=half)
+    lines = [(days, shares / 100) for days, shares in known]
+    return free_place(lines, shown_days(review), upright_day=review.horizon_days, wide=_WORDS_WIDE, half=half)
 
 
 def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, float]) -> None:

@@ -48,13 +48,16 @@ def time_zero(study: CtStudy | None, timeline: Timeline | None, task: Task | Non
 
 
 def scan_words(study: CtStudy | None, timeline: Timeline, *, own: bool) -> str:
-    """When the scan beside a record was taken, "" without one. own: the reader loaded both."""
+    """When the scan beside a record was taken, "" without one. own: the reader loaded both.
+
+    Short enough to stand in one line with the other marks of the chart: a legend of several lines presses its lanes.
+    """
     if study is None:
         return ""
     days = scan_day(study, timeline)
     if days:
-        return f"CT shown above, taken {days_from_zero_words(days)}"
-    return "CT shown above, taken as of day 0" if own and days is None else "CT shown above"
+        return f"CT, {days_from_zero_words(days)}"
+    return "CT, taken as of day 0" if own and days is None else "CT shown above"
 
 
 def _zero_words(time_zero: str) -> str:

@@ -97,8 +97,9 @@ def _form() -> dict[str, Any] | None:
         left, right = st.columns(2)
         number = left.text_input("Patient number", key="pacs_number", autocomplete="off")
         accession = right.text_input("Accession number", key="pacs_accession", autocomplete="off")
+        left, right = st.columns(2)  # Tab goes row by row
         first = left.date_input("Examined from", value=None, min_value=date(1970, 1, 1), key="pacs_from")
-        last = right.date_input("to", value=None, min_value=date(1970, 1, 1), key="pacs_to")
+        last = right.date_input("Examined to", value=None, min_value=date(1970, 1, 1), key="pacs_to")
         bundle = st.text_input("File with your authority's certificates (PEM)", key="pacs_ca", help=AUTHORITY)
         st.caption("Number, accession and dates are sent to this server as part of the address, and to no other.")
         if not st.form_submit_button("Search", key="pacs_search", icon=":material/search:"):

@@ -1,0 +1,92 @@
+"""What a reader sees in real Chromium: figures after a change of theme, where the keyboard is, words that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from browser_needed import why_skipped
+
+if reason := why_skipped():
+    pytest.skip(reason, allow_module_level=True)
+
+from browser_support import SHOWN, open_page, running_app, running_browser
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+SLOW_MS = 120_000
+RING = """
+  let at = document.activeElement;
+  while (at.shadowRoot && at.shadowRoot.activeElement) at = at.shadowRoot.activeElement;
+  const styles = [at, at.closest("label"), at.closest("[data-baseweb=select] > div")].filter(Boolean);
+  return styles.some((e) => {
+    const style = getComputedStyle(e);
+    return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none";
+  });
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running_app() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    opened = open_page(browser, address)
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    yield opened
+    opened.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize(
+    "words", [".st-key-curve .ytick text", ".st-key-curve .annotation text", ".st-key-lanes .legendtext"]
+)
+def test_figures_follow_a_change_of_theme(page, scheme, words):
+    """An evening that turns the desktop dark must not leave dark words on a dark page."""
+    page.emulate_media(color_scheme=scheme)
+    ink = {"dark": "rgb(227, 232, 238)", "light": "rgb(27, 36, 48)"}[scheme]
+    expect(page.locator(words).first).to_have_css("fill", ink)
+
+
+def test_where_the_keyboard_is_can_be_seen(page):
+    for name in ("Case review", "Model card", "Load your own"):
+        page.get_by_role("link", name=name).first.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate(f"(() => {{ {RING} }})()"), name
+    for name in ("CT only and record only", "Dates", "Lab and vital trends"):
+        page.get_by_role("switch", name=name).focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate(f"(() => {{ {RING} }})()"), name
+
+
+def test_the_counts_beside_the_hundred_dots_are_not_cut_off(page):
+    page.get_by_role("radio", name="1 year").first.click()
+    expect(page.locator(".icons figcaption")).to_contain_text("12 ringed", timeout=SLOW_MS)
+    words, panel = (page.locator(place).bounding_box() for place in (".icons figcaption", ".risks"))
+    assert words["x"] + words["width"] <= panel["x"] + panel["width"]
+
+
+def test_a_scan_that_waits_for_the_server_is_not_dimmed(page):
+    """Streamlit fades what a run has not sent anew; the slice on screen is none the older for that."""
+    holder = page.locator(".st-key-scan [data-testid=stElementContainer]").last
+    holder.evaluate("e => { e.dataset.stale = 'true'; e.style.opacity = '0.33'; }")
+    expect(holder).to_have_css("opacity", "1")
+
+
+def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
+    page.goto(f"{address}/load")
+    page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
+    page.get_by_label("Patient number").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Accession number")).to_be_focused()

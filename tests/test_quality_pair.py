@@ -228,6 +228,8 @@ def test_frames_state_their_own_time() -> None:
     assert facts.taken.date() == datetime(2021, 5, 4).date()
 
 
-def test_another_date_is_another_case() -> None:
-    cases = [Case("Own", scanned, RECORD) for scanned in (scan(0), scan(-9), scan(0))]
-    assert cases[0].digest == cases[2].digest != cases[1].digest
+def test_the_same_voxels_of_another_date_or_repair_are_another_case() -> None:
+    repaired = replace(scan(0), notes=("Repaired: one slice was made up.",))
+    first, again, *others = (Case("Own", scanned, RECORD).digest for scanned in (scan(0), scan(0), scan(-9), repaired))
+    assert first == again
+    assert len({first, *others}) == 3

@@ -34,7 +34,7 @@ class Case:
     @property
     def digest(self) -> str:
         """Key of everything computed from this case, in this process."""
-        scan = f"{self.study.digest}-{hash(self.study.facts):x}" if self.study else "-"
+        scan = f"{self.study.digest}-{hash((self.study.facts, self.study.notes)):x}" if self.study else "-"
         return f"{scan}|{self.timeline.digest if self.timeline else '-'}"
 
 

@@ -328,6 +328,7 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     expect(page.locator(".st-key-strong_attribution")).to_be_visible(timeout=20_000)
     assert pills(page) != before
     expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_disabled()
+    expect(page.get_by_text("Saliency, risk by 3 years").first).to_be_visible(timeout=SLOW_MS)  # this case's own button
     expect(stop).to_be_visible()
     stop.click()
     expect(page.locator(".viewer .message")).to_contain_text("Saliency stopped", timeout=SLOW_MS)

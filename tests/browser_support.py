@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from scripts.ensure_chromium import find_chromium
@@ -105,3 +106,17 @@ def open_page(
     page.goto(address, timeout=120_000)
     page.set_default_timeout(60_000)
     return page
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The app, as long as a module's tests run; it is imported where it is wanted."""
+    with running_app() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, as long as a module's tests run."""
+    with running_browser() as found:
+        yield found

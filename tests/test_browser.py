@@ -16,7 +16,7 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import ROOT, SHOWN, open_page, running_app, running_browser
+from browser_support import ROOT, SHOWN, address, browser, open_page
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -24,6 +24,7 @@ from core import RESEARCH_NOTICE, session
 from core.load import load_study
 from core.records import CtStudy
 
+__all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 SERIES = ROOT.parent / "shared" / "data" / "ct" / "lung-pet-ct-dx_A0002_dicom.zip"
 SLOW_MS = 90_000
@@ -44,18 +45,6 @@ SCROLL = """
   }
   return times;
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_app() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import SHOWN, open_page, running_app, running_browser
+from browser_support import SHOWN, address, browser, open_page
 from playwright.sync_api import Browser, Page, expect
 
+__all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 SLOW_MS = 120_000
 RING = """
@@ -24,18 +25,6 @@ RING = """
     return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none";
   });
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_app() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

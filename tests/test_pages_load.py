@@ -297,22 +297,22 @@ def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
     assert "open_case" in keys(app)
 
 
+def answer(app: AppTest, **columns: str) -> None:
+    """Says which column is what, and waits for what follows."""
+    for role, column in columns.items():
+        app.selectbox(key=f"column_{role}").set_value(column).run()
+    app.button(key="map_columns").click()
+    settled(app)
+
+
 def test_each_of_two_unknown_tables_is_mapped_by_the_reader(world, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"pid;wann;was;wert\n1;2020-03-01;I50.9;\n1;2020-03-02;BNP;2310\n")
     (tmp_path / "b.csv").write_bytes(b"pid;start;mittel\n1;2020-03-03;Furosemide\n")
     app = read(load_page(), record=tmp_path)
     assert "Table 1 of 2" in html(app)
-    app.selectbox(key="column_subject_id").set_value("pid").run()
-    app.selectbox(key="column_time").set_value("wann").run()
-    app.selectbox(key="column_code").set_value("was").run()
-    app.button(key="map_columns").click()
-    settled(app)
+    answer(app, subject_id="pid", time="wann", code="was")
     assert "Table 2 of 2" in html(app)
-    app.selectbox(key="column_subject_id_2").set_value("pid").run()
-    app.selectbox(key="column_time_2").set_value("start").run()
-    app.selectbox(key="column_code_2").set_value("mittel").run()
-    app.button(key="map_columns").click()
-    settled(app)
+    answer(app, subject_id_2="pid", time_2="start", code_2="mittel")
     assert "Record: 3 events" in html(app)
 
 

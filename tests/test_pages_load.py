@@ -6,6 +6,7 @@ import gc
 import re
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -99,11 +100,12 @@ def test_export_stays_blocked_until_decided(world, jane):
 
 
 @pytest.fixture
-def may_end(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """The search for identifiers ends no sooner than this is set."""
+def may_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The search for identifiers ends no sooner than this is set; after the test it leaves its turn to the next one."""
     wanted, search = threading.Event(), desk.search
     monkeypatch.setattr(desk, "search", lambda *given: wanted.wait(SECONDS) and search(*given))
-    return wanted
+    yield wanted
+    wanted.set()
 
 
 def still_searched(ct: Path) -> AppTest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -144,15 +145,17 @@ class HeaderReader:
         key = (shared, found.transfer_syntax, found.big_endian)
         if key not in self._known:
             self._known[key] = _header(entry, found, values)
-        own = {
-            "entry": entry,
-            "pixel_tag": found.pixel_tag,
-            "pixel_start": found.pixel_start,
-            "pixel_length": found.pixel_length,
-            "inflated": found.data,
+        header = copy(self._known[key])
+        # The constructor would set each of sixty fields by a call of its own.
+        vars(header).update(
+            entry=entry,
+            pixel_tag=found.pixel_tag,
+            pixel_start=found.pixel_start,
+            pixel_length=found.pixel_length,
+            inflated=found.data,
             **_own(values),
-        }
-        return ImageHeader(**{**vars(self._known[key]), **own})
+        )
+        return header
 
     def _scan(self, entry: Entry, head: memoryview) -> Scan:
         """The elements of the file, from no more of it than it takes."""

@@ -56,13 +56,12 @@ def read_stack(
     in_order = slice(None, None, -1 if axes.flipped[slice_axis] else 1)
     parts = list(zip(images, planes, seen[in_order], stack[in_order], strict=True))
     split = split_multiframe(images)
-    middle = images[len(images) // 2]
-    if middle.pixels.transfer_syntax in NATIVE | WITHOUT_WIDTH:
-        refuse_wrong_width(stored_values(middle, split), len(images))
     ends: list[Ends] = []
     pool = ThreadPoolExecutor(workers())
     try:
+        width = pool.submit(_check_width, split, images)
         running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
+        width.result()
         for run, decoded in running:
             ends.append(decoded.result())
             if progress:
@@ -70,6 +69,13 @@ def read_stack(
     finally:
         pool.shutdown(cancel_futures=True)
     return Decoded(volume, joined(ends), stack)
+
+
+def _check_width(split: Split, images: Sequence[ImageHeader]) -> None:
+    """Raise where the rows of the middle image seem to have another length; compressed frames mostly state theirs."""
+    middle = images[len(images) // 2]
+    if middle.pixels.transfer_syntax in NATIVE | WITHOUT_WIDTH:
+        refuse_wrong_width(stored_values(middle, split), len(images))
 
 
 def _runs(count: int) -> list[slice]:

@@ -24,6 +24,8 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
 _SHORT_VR = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"IS", b"LO", b"PN", b"SH", b"TM", b"UI", b"US"))
 """The usual ones; asking whether two bytes are capital letters takes longer."""
+_COPIED_BYTES = 256 << 10
+"""Parts of bytes are made in half the time of parts of a view; up to so many are copied for that."""
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _EXPLICIT = {False: struct.Struct("<HH2sH").unpack_from, True: struct.Struct(">HH2sH").unpack_from}
@@ -77,7 +79,7 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
     Raises Malformed where the structure cannot be followed.
     """
     try:
-        syntax, media_class, start, bare = _file_meta(data)
+        syntax, media_class, start, bare = _file_meta(_quick(data))
         inflated: bytearray | None = None
         if syntax == DEFLATED:
             if not complete:
@@ -85,7 +87,7 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
             inflated = inflate_raw(data[start:], limits=limits)
             data, start, complete = memoryview(inflated), 0, True
         big, implicit = syntax == EXPLICIT_BIG, syntax == IMPLICIT_LITTLE
-        values, pixel = _walk(data, start, implicit, big, wanted, complete)
+        values, pixel = _walk(_quick(data), start, implicit, big, wanted, complete)
     except struct.error as error:
         if complete:
             raise Malformed from error
@@ -95,7 +97,12 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
     return Scan(values, syntax, big, tag, pixel_start, length, inflated, bare)
 
 
-def _file_meta(data: memoryview) -> tuple[str, bytes, int, bool]:
+def _quick(data: bytes | memoryview) -> bytes | memoryview:
+    """The same bytes in a form of which parts are made fast, where that costs little memory."""
+    return bytes(data) if len(data) <= _COPIED_BYTES else data
+
+
+def _file_meta(data: bytes | memoryview) -> tuple[str, bytes, int, bool]:
     """(transfer syntax, class of the stored object, start of the data set, bare)."""
     position, bare = (132, False) if bytes(data[128:132]) == b"DICM" else (0, True)
     found: dict[int, bytes] = {}
@@ -112,7 +119,7 @@ def _file_meta(data: memoryview) -> tuple[str, bytes, int, bool]:
     return (EXPLICIT_LITTLE if vr.isalpha() and vr.isupper() else IMPLICIT_LITTLE), media_class, position, True
 
 
-def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tuple[int, bytes, int, int]:
+def _element(data: bytes | memoryview, position: int, implicit: bool, big: bool) -> tuple[int, bytes, int, int]:
     """(tag, VR or b"", length, start of the value) of the element at `position`."""
     group, number, vr, length = _EXPLICIT[big](data, position)
     tag = group << 16 | number
@@ -126,13 +133,17 @@ def _element(data: memoryview, position: int, implicit: bool, big: bool) -> tupl
 
 
 def _walk(
-    data: memoryview, position: int, implicit: bool, big: bool, wanted: Collection[int], complete: bool
+    data: bytes | memoryview, position: int, implicit: bool, big: bool, wanted: Collection[int], complete: bool
 ) -> tuple[dict[int, bytes], tuple[int, int, int | None]]:
     """Top-level elements from `position` to the pixel data or the end."""
     values: dict[int, bytes] = {}
-    end = len(data)
+    end, short_element = len(data), _EXPLICIT[big]
     while position + 8 <= end:
-        tag, vr, length, value = _element(data, position, implicit, big)
+        group, number, vr, length = short_element(data, position)
+        if vr in _SHORT_VR and not implicit:
+            tag, value = group << 16 | number, position + 8
+        else:
+            tag, vr, length, value = _element(data, position, implicit, big)
         if tag in _PIXEL_TAGS:
             return values, (tag, value, None if length == _UNDEFINED else length)
         if tag >> 16 in (0, 0xFFFE):
@@ -160,7 +171,7 @@ def _keep(values: dict[int, bytes], tag: int, value: bytes) -> None:
         raise Malformed
 
 
-def skip_undefined(data: memoryview, position: int, implicit: bool, big: bool) -> int:
+def skip_undefined(data: bytes | memoryview, position: int, implicit: bool, big: bool) -> int:
     """End of a sequence or encapsulated value of undefined length that starts at `position`, however deep it nests."""
     encodings = [(implicit, big)]
     while encodings:

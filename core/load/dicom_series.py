@@ -57,10 +57,10 @@ def series_key(study_uid: str, series_uid: str) -> str:
 
 def group_series(images: Iterable[ImageHeader]) -> dict[str, list[ImageHeader]]:
     """Images by series key, in the order met."""
-    groups: dict[str, list[ImageHeader]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[ImageHeader]] = defaultdict(list)
     for image in images:
-        groups[series_key(image.study_uid, image.series_uid)].append(image)
-    return dict(groups)
+        groups[image.study_uid, image.series_uid].append(image)
+    return {series_key(*uids): group for uids, group in groups.items()}
 
 
 def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()) -> Stack:

@@ -69,8 +69,9 @@ class Values:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """All values as text; at least one."""
-        raw = self.raw(name).decode("latin-1").strip("\0 \t\r\n")
-        return tuple(part.strip("\0 ") for part in raw.split("\\"))
+        if not (raw := self.raw(name)):
+            return ("",)
+        return tuple(part.strip("\0 ") for part in raw.decode("latin-1").strip("\0 \t\r\n").split("\\"))
 
     def written(self, name: str) -> str:
         """The element as text in the file's own character set."""

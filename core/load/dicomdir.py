@@ -18,14 +18,14 @@ _LARGEST = 2 * MIB
 
 def missing_notes(entries: Sequence[Entry]) -> list[str]:
     """A note where a DICOMDIR lists more images of a CT series than are there; none of series wholly absent."""
-    here = {_plain(entry.name) for entry in entries if not entry.absent}
+    directories = [entry for entry in entries if NAME in entry.name.upper() and entry.size <= _LARGEST]
+    here = {_plain(entry.name) for entry in entries if not entry.absent} if directories else set()
     missing = 0
-    for entry in entries:
+    for entry in directories:
         *folders, last = _plain(entry.name)
-        if last == NAME and entry.size <= _LARGEST:
-            for series in _listed(entry):
-                found = sum((*folders, *path) in here for path in series)
-                missing += len(series) - found if found else 0
+        for series in _listed(entry) if last == NAME else ():
+            found = sum((*folders, *path) in here for path in series)
+            missing += len(series) - found if found else 0
     return [f"Listed in the DICOMDIR but not here: {count_of(missing, 'image')} of a CT series."] if missing else []
 
 

@@ -107,7 +107,7 @@ def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list
 
 
 def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
-    rendered = sum(_is_rendered(image.image_type) for image in images)
+    rendered = sum(count for kind, count in Counter(image.image_type for image in images).items() if _is_rendered(kind))
     distorted = sum(image.volumetric in ("SAMPLED", "DISTORTED") for image in images)
     if rendered or distorted:
         raise UserFacingError(

@@ -141,21 +141,26 @@ def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume,
 
 def _decode_into(split: Split, image: ImageHeader, out: Volume) -> Ends:
     """Decode one image and write its HU into `out` (rows, columns); returns its extremes."""
-    stored = _significant_bits(stored_values(image, split), image)
+    stored = stored_values(image, split)
+    ends = int(stored.min()), int(stored.max())
+    inside = _significant_bits(stored, ends, image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
-    stored = lift_padding(stored, image.padding, image.slope, image.intercept, limit=image.padding_limit)
-    return rescale_into(stored, image.slope, image.intercept, out)
+    lifted = lift_padding(inside, image.padding, image.slope, image.intercept, limit=image.padding_limit)
+    return rescale_into(lifted, image.slope, image.intercept, out, stored_ends=ends if lifted is stored else None)
 
 
-def _significant_bits(stored: Stored, image: ImageHeader) -> Stored:
-    """Stored values without what lies above the declared bits (PS3.5 8.1.1); refuses values that do not fit."""
+def _significant_bits(stored: Stored, ends: Ends, image: ImageHeader) -> Stored:
+    """Stored values without what lies above the declared bits (PS3.5 8.1.1); refuses values that do not fit.
+
+    ends: the lowest and highest of them.
+    """
     bits, signed = image.pixels.bits_stored, image.pixels.signed
     width = 8 * stored.dtype.itemsize
     if bits == width:
         return stored
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    if int(stored.min()) >= low and int(stored.max()) <= high:
+    if ends[0] >= low and ends[1] <= high:
         return stored
     native = stored.astype(f"={stored.dtype.kind}{stored.dtype.itemsize}")
     upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)

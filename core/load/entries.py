@@ -53,7 +53,7 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
     found: list[Entry] = []
     unpacked = held = 0
     for entry in plain_entries(source):
-        left = limits.after(taken=unpacked, held=held)
+        left = limits.after(taken=unpacked, held=held) if unpacked or held else limits
         for opened in expand_entry(entry, left, leave_packed=leave_packed):
             unpacked += 0 if opened is entry else opened.size
             held += opened.held

@@ -47,33 +47,43 @@ _SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
 
 
-def rescale_into(stored: Stored, slope: float, intercept: float, out: Volume) -> Ends:
+def rescale_into(
+    stored: Stored, slope: float, intercept: float, out: Volume, *, stored_ends: Ends | None = None
+) -> Ends:
     """Write round(slope * stored + intercept) into `out` without a float64 temporary; returns its extremes.
 
+    stored_ends: the lowest and highest stored value, where they are known.
     Raises UserFacingError where a result does not fit int16 or the rescale is not finite.
     """
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
         raise bad_rescale()
-    ends = np.array([stored.min(), stored.max()], stored.dtype)
+    ends = np.array(stored_ends or (stored.min(), stored.max()), stored.dtype)
     if not all(_RANGE[0] <= float(end) * slope + intercept <= _RANGE[1] for end in ends):
         raise UserFacingError(
             "Rescaled values leave the range of a CT.",
             "Hounsfield units between -32768 and 32767",
             "Check the rescale tags.",
         )
-    write_turned(_rescaled(stored, slope, intercept), out)
+    if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
+        _write_shifted(stored, int(intercept), out)
+    else:
+        write_turned(_rescaled(stored, slope, intercept), out)
     low, high = sorted(int(end) for end in _rescaled(ends, slope, intercept))
     return low, high
 
 
-def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
-    """Whole HU of values whose HU fit int16. Not into the volume: its axes are often reversed, and calculating into it
-    takes longer than copying."""
-    if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
-        if stored.dtype.itemsize == 2 and stored.dtype.isnative:  # sums that fit int16 are the same bits, signed or not
-            return np.add(stored.view(np.int16), np.int16(int(intercept)))
+def _write_shifted(stored: Stored, offset_hu: int, out: Volume) -> None:
+    """Write stored + offset_hu, which fits int16, into `out`, and add where it lies: it is then still in the cache."""
+    if stored.dtype.itemsize == 2 and stored.dtype.isnative:  # sums that fit int16 are the same bits, signed or not
+        write_turned(stored.view(np.int16), out)
+        np.add(out, np.int16(offset_hu), out=out)
+    else:
         wide = np.int16 if stored.dtype.itemsize <= 2 else np.int64
-        return np.add(stored, wide(int(intercept)), dtype=wide, casting="unsafe")
+        write_turned(np.add(stored, wide(offset_hu), dtype=wide, casting="unsafe"), out)
+
+
+def _rescaled(stored: Stored, slope: float, intercept: float) -> Stored:
+    """Whole HU of values whose HU fit int16."""
     if stored.dtype.itemsize > 4:
         return np.rint(stored.astype(np.float64, copy=False) * slope + intercept)
     scaled = stored.astype(np.float32)

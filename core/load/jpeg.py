@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
+
 LOSSY_JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51))
 HUFFMAN_JPEG = LOSSY_JPEG | frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70))
 """Transfer syntaxes of such frames: baseline and extended, lossless, and lossless with the first predictor."""
@@ -15,7 +17,6 @@ _FRAMES = frozenset((0xC0, 0xC1, 0xC3))
 _LOSSLESS = 0xC3
 _SKIPPED = frozenset((0xDB, 0xFE, *range(0xE0, 0xF0)))
 _TABLES, _RESTARTS, _SCAN, _END = 0xC4, 0xDD, 0xDA, 0xD9
-_NEXT_MARKER = re.compile(rb"\xff([^\x00\xff])")
 _STATED_COLOURS = re.compile(rb"\xff\xe0..JFIF\0|\xff\xee..Adobe|\xff[\xc0\xc1].{7}\x03R..G..B", re.DOTALL)
 _MOST_CATEGORIES, _MOST_COMPONENTS = 16, 4
 
@@ -117,8 +118,9 @@ def _may_scan(segment: bytes, read: _Read) -> bool:
 
 def _ends_well(stream: bytes, position: int, read: _Read) -> bool:
     """Whether only restart markers, where they were announced, come between the scan and the end marker."""
-    for found in _NEXT_MARKER.finditer(stream, position):
-        marker = found[1][0]
-        if not (read.restarts and 0xD0 <= marker <= 0xD7):
-            return marker == _END
-    return False
+    coded = np.frombuffer(stream, np.uint8)[position:]
+    markers = coded[np.flatnonzero(coded[:-1] == 0xFF) + 1]
+    markers = markers[(markers != 0x00) & (markers != 0xFF)]
+    if read.restarts:
+        markers = markers[(markers < 0xD0) | (markers > 0xD7)]
+    return bool(markers.size and markers[0] == _END)

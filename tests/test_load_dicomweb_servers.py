@@ -332,14 +332,15 @@ def test_a_list_without_end_ends() -> None:
 # ---------------------------------------------------------------- change, slowness, waiting
 
 
-def test_a_series_replaced_under_its_own_uids_while_it_loads() -> None:
+@pytest.mark.parametrize("replaced", [slice(None), slice(1, None), slice(6, 10)])
+def test_a_series_replaced_under_its_own_uids_while_it_loads(replaced: slice) -> None:
     """Twenty HU more from the middle on: every image is there, and none of the checks of a volume would see it."""
     brighter = by_uid(edit=setter(RescaleIntercept=-1004))
     pretended = Pretended()
 
     def own(request: Front) -> bool:
         if request.is_image and pretended.images >= 8:
-            pretended.files.update(brighter)
+            pretended.files.update({uid: brighter[uid] for uid in [*brighter][replaced]})
         return False
 
     pretended.own = own

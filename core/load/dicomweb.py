@@ -57,6 +57,8 @@ Share = Callable[[float], None]
 Asked = Callable[[], bool]
 _QUERY_BYTES = 32 * MIB
 _PAGE = 1000
+_LOOKED_AT_AGAIN = 11
+"""Images that are fetched a second time, when all are there."""
 _BEYOND_THE_END = (400, 404, 416)
 """How some servers answer in place of an empty page."""
 _RECEIVED_SHARE = 0.8
@@ -162,8 +164,8 @@ def fetch_series(
     """All images of a series as the server keeps them, (name, bytes) for `core.load`; complete, or an error.
 
     Each image is asked for by its own UID and must be that image of that series and study. The list of images is taken
-    before and after, and the first image once more: a series that changed meanwhile is refused. `limits` hold while
-    bytes arrive. Transient failures are tried again.
+    before and after, and some images from its first to its last once more: a series that changed meanwhile is refused.
+    `limits` hold while bytes arrive. Transient failures are tried again.
     Raises UserFacingError; LoadCancelled where `cancelled` said so.
     """
     _check_uids(study_uid, series_uid)
@@ -171,10 +173,22 @@ def fetch_series(
     place = f"{server.url}/studies/{study_uid}/series/{series_uid}/instances"
     parts = fetch_images(server, place, (study_uid, series_uid), before, progress, cancelled, limits, patience)
     _refuse_change(set(before), set(_images_of(server, study_uid, series_uid, limits, patience, cancelled)))
-    again = fetch_images(server, place, (study_uid, series_uid), before[:1], None, cancelled, limits, patience)
-    if content_of(parts[0], limits) != content_of(again[0], limits):
+    some = _from_end_to_end(len(before))
+    uids = [before[number] for number in some]
+    again = fetch_images(server, place, (study_uid, series_uid), uids, None, cancelled, limits, patience)
+    if any(content_of(parts[k], limits) != content_of(part, limits) for k, part in zip(some, again, strict=True)):
         raise _changed("The series was replaced while loading; nothing was kept.")
     return [(f"{number:05d}.dcm", part) for number, part in enumerate(parts)]
+
+
+def _from_end_to_end(count: int) -> list[int]:
+    """At most _LOOKED_AT_AGAIN even steps through 0 to count - 1, both of them included.
+
+    >>> _from_end_to_end(3), _from_end_to_end(101)
+    ([0, 1, 2], [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+    """
+    steps = min(count, _LOOKED_AT_AGAIN) - 1
+    return sorted({number * (count - 1) // max(steps, 1) for number in range(steps + 1)})
 
 
 def store_instances(

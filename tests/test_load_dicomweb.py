@@ -326,7 +326,7 @@ def test_short_failures_are_mended(orthanc):
         study = load(running.server)
     assert study.digest == load_study(FILES).digest
     again = 11
-    assert sorted(failed.values()) == [4] * (len(FILES) - again) + [5] * again, "some are asked for once more at the end"
+    assert sorted(failed.values()) == [4] * (len(FILES) - again) + [5] * again, "asked for once more at the end"
     assert len(failed) == len(FILES)
 
 

@@ -471,7 +471,7 @@ def test_geometry_does_not_depend_on_the_order_of_files() -> None:
     assert one.digest == other.digest
 
 
-@pytest.mark.parametrize(("pixel_mm", "told"), [(0.03, True), (0.3, True), (3.0, False)])
+@pytest.mark.parametrize(("pixel_mm", "told"), [(0.03, True), (0.74, True), (0.8, False), (3.0, False)])
 def test_a_field_of_view_that_no_scanner_has_is_told(pixel_mm: float, told: bool) -> None:
     """However long the stack is: millimetres may have been written as centimetres or metres."""
     notes = load_study(dicom_files(Grid((64, 60, 30), (pixel_mm, pixel_mm, 5.0)))).notes

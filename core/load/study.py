@@ -30,8 +30,8 @@ from core.load.stored_values import NATIVE, lossy_note
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
 
-_NARROW_MM = 30.0
-"""No scanner reconstructs a field of view so small; ears are shown in 50 mm."""
+_NARROW_MM = 48.0
+"""Ears are shown in 50 mm, nothing in less; a trunk of up to 480 mm has this width where centimetres are read as mm."""
 
 
 @dataclass(frozen=True)

@@ -137,14 +137,12 @@ def compare_curves(
     study: CtStudy | None,
     timeline: Timeline | None,
     bundles: Mapping[str, Bundle],
-    *,
-    device: str = "auto",
-    encoding: CaseEncoding | None = None,
 ) -> dict[str, SurvivalCurve]:
     """The same case through several models, name -> curve; models that read nothing of the case are left out."""
-    curves = {}
+    curves: dict[str, SurvivalCurve] = {}
+    encoding: CaseEncoding | None = None
     for name, bundle in bundles.items():
-        encoding = encode_case(study, timeline, bundle, device, reuse=encoding)
+        encoding = encode_case(study, timeline, bundle, reuse=encoding)
         given = {"image": encoding.ct is not None, "ehr": encoding.ehr is not None}
         if any(given[modality] for modality in bundle.model.reads):
             curves[name] = curve_from_output(_score(bundle, encoding, torch.device("cpu")))

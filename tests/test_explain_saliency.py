@@ -15,6 +15,7 @@ from explain_support import (
     PLANES,
     background,
     grid,
+    module_state,
     planted,
     readout_of,
     study_on_grid,
@@ -25,7 +26,7 @@ from torch import nn
 from core.encode.slices import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
 from core.errors import UserFacingError
 from core.explain import methods
-from core.explain.context import explaining, module_state, seeded
+from core.explain.context import explaining, seeded
 from core.explain.methods import CARDS, METHODS
 from core.explain.readout import RiskReadout
 from core.explain.saliency import slice_maps, slice_saliency, study_saliency
@@ -53,7 +54,7 @@ def with_answer() -> RiskReadout:
 
 def _maps(readout: RiskReadout, method: str, seed: int = 0) -> np.ndarray:
     """(PLANES, H, W); slow methods on the block's plane and one other, zero elsewhere."""
-    planes = [0, BLOCK_PLANE] if CARDS[method].stepwise else list(range(PLANES))
+    planes = [0, BLOCK_PLANE] if CARDS[method].chunk == 1 else list(range(PLANES))
     maps = np.zeros(readout.slices_hu.shape, np.float32)
     maps[planes], _ = slice_maps(readout, method, planes, seed=seed)
     return maps

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from explain_support import module_state
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
 
 from core.errors import UserFacingError
-from core.explain.context import module_state
 from core.explain.events import event_attribution
 from core.fuse.batch import TokenBatch
 from core.records import CaseReview, CtStudy, Timeline

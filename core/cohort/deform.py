@@ -34,7 +34,7 @@ class FieldBasis:
 
     heart: away from the heart's centre inside it, fading out. ventricle: the same about the right ventricle.
     trunk: away from the artery's axis. wall: outward beyond the ribs. cage: 1 inside the rib cage.
-    heart_mask, lung_mask: 0..1.
+    lung_mask: 0..1.
     """
 
     heart: Field
@@ -42,7 +42,6 @@ class FieldBasis:
     trunk: Field
     wall: Field
     cage: Field
-    heart_mask: Field
     lung_mask: Field
     centre_mm: npt.NDArray[np.float64]
 
@@ -111,7 +110,6 @@ def field_basis() -> FieldBasis:
         trunk=_trunk_basis(template, main_arteries),
         wall=wall,
         cage=cage,
-        heart_mask=_coarse(heart, 1.0),
         lung_mask=_coarse(lung, 1.0),
         centre_mm=np.argwhere(lung).mean(0) * VOXEL_MM,
     )

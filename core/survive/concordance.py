@@ -61,7 +61,6 @@ class ConcordanceInterval:
     patients: int
     seed: int
     warning: str | None
-    method: str = "percentile bootstrap of patients"
 
     @property
     def value(self) -> float:
@@ -239,17 +238,6 @@ def few_events_warning(events: int) -> str | None:
     if events >= FEW_EVENTS:
         return None
     return f"Only {events} events: the interval is unreliable below {FEW_EVENTS}, and no test should rest on it."
-
-
-def hanley_mcneil_error(area: float, cases: int, controls: int) -> float:
-    """Standard error of an area under the ROC curve (Hanley and McNeil 1982), a plausibility check for intervals.
-
-    >>> round(1.96 * hanley_mcneil_error(0.75, 50, 385), 3)
-    0.081
-    """
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (cases - 1) * (q1 - area**2) + (controls - 1) * (q2 - area**2)
-    return float(np.sqrt(spread / (cases * controls)))
 
 
 def checked(

@@ -110,17 +110,6 @@ def evaluate_tables(
     return _json_ready(report)  # type: ignore[no-any-return]
 
 
-def model_metrics(table: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
-    """What a bundle's metrics.json keeps of one model's predictions on patients it has not seen.
-
-    Keys: patients, rows, events, horizons_days, methods, warning, and the model's `concordance` and `horizons` as in a
-    report. table: as in `evaluate_tables`.
-    """
-    report = evaluate_tables({"model": table}, resamples=resamples, seed=seed)
-    shared = {key: report[key] for key in ("patients", "rows", "events", "horizons_days", "methods", "warning")}
-    return {**shared, **report["models"]["model"]}
-
-
 def _model_report(
     model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int, seed: int
 ) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""
-_YES: pd.Series[Any] = pd.Series(["1"])
 OTHER_TIME = "other_time"
 """The field of a second column of times, which counts where the first is empty."""
 

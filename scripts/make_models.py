@@ -66,7 +66,7 @@ REGION_CONFIG = FitConfig(epochs=50, patience=12)
 CURVE_POINTS = 50
 
 
-def patients(task: str, site: str) -> int:
+def patients(site: str) -> int:
     """How many virtual patients of a site are rendered."""
     return EXTERNAL["held_out"][1] if site == "external" else SPLITS["held_out"][1]
 
@@ -74,7 +74,7 @@ def patients(task: str, site: str) -> int:
 def render_scans(options: argparse.Namespace, task: str, site: str) -> None:
     """Slices of every patient in build/cache (only training patients keep their label maps' use)."""
     out = options.build / "cache" / f"{task}_{site}"
-    count = patients(task, site)
+    count = patients(site)
     if len(list(out.glob("chunk_*"))) * 25 >= count:
         return
     arguments = ["--task", task, "--site", site, "--seed", str(SEED), "--count", str(count), "--out", str(out)]
@@ -138,7 +138,7 @@ def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str
     if out.exists():
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
-    people = [sample_patient(task, site, SEED, index) for index in range(patients(task, site))]  # type: ignore[arg-type]
+    people = [sample_patient(task, site, SEED, index) for index in range(patients(site))]  # type: ignore[arg-type]
     timelines = [virtual_timeline(person, regime) for person in people]
     record = record_encoder(options, task, regime, timelines if site == "internal" else None)
     outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]

@@ -265,8 +265,8 @@ def template_points(warp: Warp, axes_mm: tuple[torch.Tensor, torch.Tensor, torch
     return plain + sampled.permute(1, 2, 3, 0)
 
 
-def sample(volumes: torch.Tensor, index: torch.Tensor, mode: str = "bilinear", padding: str = "border") -> torch.Tensor:
-    """Volumes (c, i, j, k) at voxel indices (..., 3), given as a 3-D grid: (c, I, J, K)."""
+def sample(volumes: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Volumes (c, i, j, k), linear and held at the border, at voxel indices (..., 3) on a 3-D grid: (c, I, J, K)."""
     size = torch.tensor(volumes.shape[1:], dtype=torch.float32)
     grid = (2 * index / (size - 1) - 1).flip(-1)[None]
-    return functional.grid_sample(volumes[None], grid, mode=mode, padding_mode=padding, align_corners=True)[0]
+    return functional.grid_sample(volumes[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]

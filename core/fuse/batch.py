@@ -12,6 +12,8 @@ from torch import Tensor
 
 from core.records import Tokens
 
+EVALUATED_AT_ONCE = 256
+
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
@@ -166,9 +168,10 @@ class TokenSet:
         )
 
 
-def batch_rows(count: int, size: int = 256) -> list[Tensor]:
-    """Row numbers 0 .. count - 1 in order, in pieces of `size`: the batches of an evaluation."""
-    return [torch.arange(start, min(start + size, count)) for start in range(0, count, size)]
+def batch_rows(count: int) -> list[Tensor]:
+    """Row numbers 0 .. count - 1 in order, in pieces of `EVALUATED_AT_ONCE`: the batches of an evaluation."""
+    starts = range(0, count, EVALUATED_AT_ONCE)
+    return [torch.arange(start, min(start + EVALUATED_AT_ONCE, count)) for start in starts]
 
 
 def _take(ragged: Ragged, index: Tensor) -> Ragged:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from torch import nn
 
 from core.encode.ehr_features import (
-    BIRTH,
     EventColumns,
     NumericScale,
     count_patients,
@@ -19,7 +18,7 @@ from core.encode.ehr_features import (
     fit_scales,
     relative_days,
 )
-from core.records import Timeline, Tokens
+from core.records import BIRTH, Timeline, Tokens
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)
 SEXES = ("GENDER//F", "GENDER//M")

@@ -35,6 +35,7 @@ from core.privacy.fields import (
 from core.privacy.finding import Finding, mask
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
+from core.records import BIRTH
 from core.timeline.columns import FIELDS
 from core.timeline.delimited import delimiter_of, filled_rows
 
@@ -128,7 +129,7 @@ def _distinct(values: Any) -> list[Any]:
 def _has_old_patient(file: pq.ParquetFile) -> bool:
     """Whether a MEDS birth lies 90 years or more before an event of the same patient."""
     table = file.read(columns=["subject_id", "time", "code"])
-    births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), "MEDS_BIRTH")).to_pandas()
+    births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), BIRTH)).to_pandas()
     last = table.select(["subject_id", "time"]).group_by("subject_id").aggregate([("time", "max")]).to_pandas()
     joined = births.merge(last, on="subject_id")
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=DAYS_90_YEARS)).any())

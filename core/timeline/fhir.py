@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
 from core.timeline.fhir_bundles import is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
@@ -229,7 +230,7 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
     if gender:
         yield {**base, "time": "", "code": gender}
     if text := str(resource.get("birthDate") or ""):
-        yield {**base, "code": "MEDS_BIRTH", **whole_date(text), "known_from": ""}
+        yield {**base, "code": BIRTH, **whole_date(text), "known_from": ""}
     if text := str(resource.get("deceasedDateTime") or ""):
         yield {**base, "code": "MEDS_DEATH", **whole_date(text)}
     if resource.get("deceasedBoolean") is True:

@@ -9,11 +9,11 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
-from core.records import Origin, Timeline
+from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM, cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
-from core.timeline.doubts import BIRTH, note_doubts
+from core.timeline.doubts import note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.qualified import is_event

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.records import BIRTH
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
@@ -252,7 +253,7 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
     year = _column(table, "year_of_birth")
     month = _column(table, "month_of_birth").replace("", "1").str.zfill(2)
     day = _column(table, "day_of_birth").replace("", "1").str.zfill(2)
-    births = pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_BIRTH", "day": ""})
+    births = pd.DataFrame({"subject_id": table["person_id"], "code": BIRTH, "day": ""})
     moment = _column(table, "birth_datetime")
     births = _marked(births, first_filled(moment, _column(table, "day_of_birth")) == "", "first day")
     births = _marked(births, (moment != "") & (year != "") & (moment.str[:4] != year), "two births")

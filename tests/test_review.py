@@ -101,11 +101,11 @@ def test_tokens_of_one_event_are_left_out_together(small: SmallBundle) -> None:
     encoding = encode_case(None, SICK, small)
     assert encoding.ehr is not None
     ids = np.zeros(len(encoding.ehr.values), np.int64)
-    ids[-1] = -1
+    ids[-2:] = -1
     joined = replace(encoding.ehr, event_ids=ids)
     found = event_attribution(small.model, encoding.batch(), joined, 90)
     assert found is not None
-    assert found.event_ids.tolist() == [0, -1]
+    assert found.event_ids.tolist() == [0, -1, -1]
     empty = replace(joined, values=joined.values[:0], positions=joined.positions[:0], event_ids=ids[:0])
     assert event_attribution(small.model, encoding.batch(), empty, 90) is None
 

@@ -169,6 +169,11 @@ def test_antolini_equals_harrell_for_proportional_hazards_and_its_definition_for
         antolini_concordance(time, event, curves[:, :20], grid[:20])
 
 
+def test_antolini_counts_equal_survival_as_half_a_pair():
+    curves = [[1.0, 0.5], [1.0, 0.5], [1.0, 0.9]]
+    assert antolini_concordance([1, 2, 2], [1, 0, 0], curves, [0.0, 2.0]).value == 0.75
+
+
 @pytest.mark.parametrize(
     ("time", "event", "risk", "words"),
     [

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from core.bundle import Bundle
-from core.encode.ct import CompactSlices, encode_slices
-from core.encode.ehr import CompactSequence, OneHotEncoder, encode_timeline
+from core.encode.ct import encode_sampled
+from core.encode.ehr import encode_timeline
 from core.encode.slices import SliceGrid, sample_slices, slice_grid
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
@@ -335,21 +335,13 @@ def _measured(study: CtStudy | None, reuse: CaseEncoding | None) -> ScanMeasures
 def _with_ct(
     encoding: CaseEncoding, study: CtStudy, bundle: Bundle, where: torch.device, reuse: CaseEncoding | None
 ) -> CaseEncoding:
-    assert isinstance(bundle.ct_encoder, CompactSlices)
+    assert bundle.ct_encoder is not None, "there is a key of it"
     if reuse is not None and reuse.ct_key == encoding.ct_key:
         return replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid)
     grid = slice_grid(study)
     slices = sample_slices(study, grid)
     with MODEL_LOCK, explaining(bundle.ct_encoder, device=where):
-        values = encode_slices(torch.from_numpy(slices), bundle.ct_encoder, where.type).numpy()
-    tokens = Tokens(
-        values=values,
-        positions=grid.z_mm.astype(np.float32),
-        relative_positions=grid.relative.astype(np.float32),
-        encoder="compact_slices",
-        source_digest=study.digest,
-        coverage=grid.coverage,
-    )
+        tokens = encode_sampled(study, grid, slices, bundle.ct_encoder, where.type)
     return replace(encoding, ct=tokens, slices_hu=slices, grid=grid)
 
 
@@ -367,7 +359,7 @@ def _with_unread(
 
 
 def _encode_timeline(timeline: Timeline, bundle: Bundle) -> Tokens | None:
-    assert isinstance(bundle.ehr_encoder, (OneHotEncoder, CompactSequence))
+    assert bundle.ehr_encoder is not None, "there is a key of it"
     with MODEL_LOCK:
         tokens = encode_timeline(timeline, bundle.ehr_encoder)
     return tokens if len(tokens.values) else None

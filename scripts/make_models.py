@@ -44,7 +44,7 @@ from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
 from core.encode.ct import round_to_half
-from core.encode.ehr import encode_timelines
+from core.encode.ehr import EhrEncoder, encode_timelines
 from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
 from core.predict import predict_tokens
@@ -142,7 +142,7 @@ def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str
     timelines = [virtual_timeline(person, regime) for person in people]
     record = record_encoder(options, task, regime, timelines if site == "internal" else None)
     outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]
-    ehr = Ragged.from_tokens(encode_timelines(timelines, record))  # type: ignore[arg-type]
+    ehr = Ragged.from_tokens(encode_timelines(timelines, record))
     ct = image_tokens(encoder_folder(options, task, site), len(people))
     ids = np.array([person.subject_id for person in people])
     np.savez(
@@ -170,9 +170,7 @@ def image_tokens(folder: Path, count: int) -> Ragged:
     return Ragged(torch.from_numpy(stored["values"]), torch.from_numpy(stored["relative"]), torch.from_numpy(offsets))
 
 
-def record_encoder(
-    options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None
-) -> torch.nn.Module:
+def record_encoder(options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None) -> EhrEncoder:
     """The timeline encoder of a task and regime: fitted on training timelines, or read back where None are given."""
     folder = Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
     if timelines is None:

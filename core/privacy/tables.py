@@ -37,11 +37,10 @@ from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
 from core.records import BIRTH
 from core.timeline.columns import FIELDS
-from core.timeline.delimited import delimiter_of, filled_rows
+from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
-_DELIMITERS = (",", "\t", ";", "|")
 _DISTINCT = 100_000
 _PATIENT_NAMES = frozenset(
     """
@@ -72,7 +71,7 @@ def looks_like_table(entry: Entry) -> bool:
     first = text.lstrip().splitlines()[0]
     header = text if first.startswith('"') else first
     return len(text) > len(first) and (
-        any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES
+        any(mark in header for mark in DELIMITERS) or field_name(first) in FIELD_CATEGORIES
     )
 
 

@@ -210,7 +210,7 @@ def check_card(card: Mapping[str, Any]) -> None:
 
 
 def task_from_config(config: Mapping[str, Any]) -> Task:
-    """The task card kept in config.json."""
+    """The task card kept in config.json. Raises UserFacingError where it is incomplete."""
     try:
         low, high = config["task"]["hu_window"]
         horizons = tuple(int(days) for days in config["task"]["horizons_days"])

@@ -45,7 +45,10 @@ MIN_EVENTS = 10
 
 
 def resolve_device(device: str) -> tuple[torch.device, tuple[str, ...]]:
-    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for."""
+    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for.
+
+    Raises UserFacingError for any other word.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise UserFacingError(f"The device {device} is not known", "auto, cpu or cuda", "Choose one of these")
     if device != "cpu" and torch.cuda.is_available():
@@ -225,6 +228,7 @@ def open_ct_encoder(name: str, task: Task) -> tuple[CompactSlices, str]:
 
     `compact_slices` takes the shipped encoder of the task (else of a task with the same HU window, else any); anything
     else is a bundle folder, or a folder with config.json and encoder.safetensors.
+    Raises UserFacingError where there is none.
     """
     if name == "compact_slices":
         shipped = [load_bundle(path) for key, path in shipped_bundles().items() if key.endswith("/image_only")]

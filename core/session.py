@@ -222,7 +222,8 @@ def upload_round() -> int:
 def open_intake() -> None:
     """Put what was read on screen. Undecided identifiers stay with it, and block its exports.
 
-    Where just this is on screen already, whatever was computed and chosen for it stays.
+    Where just this is on screen already, whatever was computed and chosen for it stays. Raises UserFacingError where
+    nothing was read.
     """
     read, before = intake(), st.session_state.get("case")
     if read is None:

@@ -233,7 +233,7 @@ def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str
     grid = torch.as_tensor(days, dtype=torch.float32)
     with torch.no_grad():
         parts = [fitted.model(data.batch(part)).survival(grid) for part in torch.arange(len(data)).split(256)]
-    truth = true_survival(eta[:, None], days, task, site)  # type: ignore[arg-type]
+    truth = true_survival(eta[:, None], days, task)  # type: ignore[arg-type]
     error = np.abs(torch.cat(parts).double().numpy() - truth).mean(1)
     return pd.DataFrame(
         {

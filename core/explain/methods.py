@@ -83,7 +83,10 @@ class _LinearReadout(nn.Module):
 
 
 def saliency_layer(encoder: nn.Module) -> nn.Module:
-    """The layer Grad-CAM reads: `encoder.gradcam_layer` where it names one, else the last 2-D convolution."""
+    """The layer Grad-CAM reads: `encoder.gradcam_layer` where it names one, else the last 2-D convolution.
+
+    Raises ValueError for an encoder without either.
+    """
     named = getattr(encoder, "gradcam_layer", None)
     if isinstance(named, nn.Module):
         return named

@@ -92,7 +92,8 @@ def slice_maps(
 ) -> tuple[FloatArray, Completeness | None]:
     """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods).
 
-    The model is free between the chunks of slices, for whoever else asks something.
+    The model is free between the chunks of slices, for whoever else asks something. Raises FloatingPointError where a
+    map is not finite.
     """
     card, explain = CARDS[method], METHODS[method]
     parts: list[SliceMaps] = []

@@ -125,7 +125,10 @@ class TokenSet:
         ct_width: int = 0,
         ehr_width: int = 0,
     ) -> TokenSet:
-        """From one `Tokens` (or None) a patient and modality; outcomes default to zero where only tokens matter."""
+        """From one `Tokens` (or None) a patient and modality; outcomes default to zero where only tokens matter.
+
+        Raises ValueError where the lists differ in length, or the tokens of one modality in width.
+        """
         count = len(ct)
         if len(ehr) != count:
             raise ValueError("ct and ehr must list the same patients")

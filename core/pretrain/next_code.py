@@ -86,7 +86,10 @@ def fit_ehr_encoder(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> EhrEncoder:
-    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone."""
+    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone.
+
+    Raises UserFacingError for a name other than `EHR_ENCODERS`.
+    """
     if name == "one_hot":
         return fit_one_hot(timelines).eval()
     if name == "compact_sequence":

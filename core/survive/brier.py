@@ -60,7 +60,10 @@ def integrated_brier_score(
     *,
     censoring: Outcomes | None = None,
 ) -> float:
-    """Area under the Brier score over times_days (trapezoid), divided by their span. See `brier_score`."""
+    """Area under the Brier score over times_days (trapezoid), divided by their span. See `brier_score`.
+
+    Raises UserFacingError for fewer than two times, or times that do not increase.
+    """
     at = np.asarray(times_days, np.float64)
     if len(at) < 2 or (np.diff(at) <= 0).any():
         raise UserFacingError(

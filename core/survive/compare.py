@@ -59,6 +59,7 @@ def paired_bootstrap(
     """Difference in concordance of every other model against `reference`, in the order of `risks`.
 
     risks: name -> score (n,), all for the same patients in the same order. Other arguments as `bootstrap_concordance`.
+    Raises UserFacingError for an unknown reference, and as `concordance`.
     """
     if reference not in risks:
         raise UserFacingError(

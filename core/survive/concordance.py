@@ -192,7 +192,8 @@ def antolini_concordance(
 
     survival (n, t): predicted S at grid_days (t,), increasing; read linearly between grid times, so event times must
     lie within the grid. Pairs and ties as in `concordance`. O(n x events).
-    Equals Harrell's for curves that do not cross.
+    Equals Harrell's for curves that do not cross. Raises UserFacingError where shapes differ, events lie outside the
+    grid, or no pair can be compared.
     """
     grid = np.asarray(grid_days, np.float64)
     curves = np.asarray(survival, np.float64)

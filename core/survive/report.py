@@ -76,7 +76,7 @@ def evaluate_tables(
     """The report of prediction tables already in memory: name -> table with the columns named in `evaluate`.
 
     All tables must hold the same patients and outcomes in the same order (`evaluate` sees to it).
-    JSON-ready: NaN is None.
+    JSON-ready: NaN is None. Raises UserFacingError where their horizons differ.
     """
     models = [check_table(table, name) for name, table in tables.items()]
     first = models[0]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.records import BIRTH, EventAttribution, Timeline
 from core.timeline import describe
-from core.words import true_minus
+from core.words import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8
 LONGEST_NAME = 34
@@ -66,7 +66,7 @@ def is_undated(timeline: Timeline) -> npt.NDArray[np.bool_]:
 def words_of(timeline: Timeline, code: str) -> str:
     """What a code means for this patient; birth reads as the age on day 0."""
     if code == BIRTH and timeline.age_years is not None:
-        return "Age 90 or more" if timeline.age_years >= 90 else f"Age {int(timeline.age_years)}"
+        return "Age 90 or more" if timeline.age_years >= OLDEST_YEARS else f"Age {int(timeline.age_years)}"
     return describe(code, timeline.code_descriptions)
 
 

@@ -10,8 +10,9 @@ from core.privacy.fields import begins_with_date, field_name
 from core.privacy.finding import Finding
 from core.records import BIRTH
 from core.timeline.columns import FIELDS
+from core.words import OLDEST_YEARS
 
-DAYS_90_YEARS = 90 * 365.25
+DAYS_90_YEARS = OLDEST_YEARS * 365.25
 OVER_89 = Finding("age over 89", "birth and events", "90 years or more")
 _PARTS = ("subject_id", "time", "code")
 _DAY = len("2020-01-01")

@@ -11,6 +11,7 @@ from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
 from core.privacy.surnames import is_surname_too
 from core.privacy.vocabulary import are_terms, is_diagnosis
+from core.words import OLDEST_YEARS
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
@@ -69,7 +70,7 @@ AGE_FIELDS = frozenset(
     onset_age deceased_age alter alter_jahre patientenalter edad leeftijd âge
     """.split()  # noqa: SIM905
 )
-OLDEST_SHOWN = 89
+OLDEST_SHOWN = OLDEST_YEARS - 1
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
     r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"

@@ -11,9 +11,14 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.survive.concordance import checked
-from core.survive.kaplan_meier import BoolArray, FloatArray, censoring_survival, event_survival, outcome_arrays
-
-Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
+from core.survive.kaplan_meier import (
+    BoolArray,
+    FloatArray,
+    Outcomes,
+    censoring_survival,
+    event_survival,
+    outcome_arrays,
+)
 
 
 def brier_score(

@@ -17,6 +17,7 @@ from core.survive.concordance import (
     few_events_warning,
     percentile_interval,
 )
+from core.survive.kaplan_meier import Outcomes
 from core.survive.pairs import patient_groups
 
 
@@ -54,7 +55,7 @@ def paired_bootstrap(
     level: float = 0.95,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> tuple[PairedDifference, ...]:
     """Difference in concordance of every other model against `reference`, in the order of `risks`.
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.survive.kaplan_meier import StepFunction, censoring_survival, event_survival
+from core.survive.kaplan_meier import Outcomes, StepFunction, censoring_survival, event_survival
 from core.survive.pairs import BoolArray, FloatArray, PairPlan, patient_groups, plan_pairs, resample_counts
 
 Estimator = Literal["harrell", "uno", "incident_dynamic"]
@@ -80,7 +80,7 @@ def concordance(
     *,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> Concordance:
     """Concordance of `risk` (higher = earlier event) with outcomes, in O(n log n).
 
@@ -120,7 +120,7 @@ def bootstrap_concordance(
     level: float = 0.95,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> ConcordanceInterval:
     """Percentile bootstrap interval of the concordance; patients are drawn with all their rows.
 
@@ -166,7 +166,7 @@ def bootstrap_values(
     seed: int,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> FloatArray:
     """Concordance of each risk in each resample, (len(risks), resamples); the draws are the same for all risks.
 
@@ -303,7 +303,7 @@ def _event_weights(
     time: FloatArray,
     event: BoolArray,
     estimator: str,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+    censoring: Outcomes | None,
 ) -> tuple[FloatArray, str]:
     """Weight (q,) of each event that opens pairs, and where it comes from."""
     at = time[plan.events]

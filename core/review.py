@@ -19,7 +19,7 @@ from core.explain.context import explaining
 from core.explain.events import event_attribution
 from core.explain.methods import METHODS
 from core.explain.readout import RiskReadout
-from core.explain.saliency import NOT_CONVERGED, slice_saliency, study_saliency
+from core.explain.saliency import NOT_CONVERGED, study_saliency
 from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
@@ -122,15 +122,6 @@ def review_case(
         torch.cuda.empty_cache()
         text = "The graphics card has too little free memory for this study; the CPU computed this result."
         return job.run(torch.device("cpu"), encoding, [*notices, Notice("device_fallback", "caution", text)])
-
-
-def review_slice(
-    study: CtStudy, bundle: Bundle, encoding: CaseEncoding, k: int, *, horizon_days: float, explain: str = "gradcam"
-) -> FloatArray:
-    """Saliency of the study's axial slice `k` alone, float32 (i, j): what `review_case` shows there, far sooner."""
-    readout = _readout(bundle, encoding, choose_horizon(bundle, horizon_days), torch.device("cpu"))
-    assert encoding.grid is not None
-    return slice_saliency(study, encoding.grid, readout, k, explain)
 
 
 def compare_curves(

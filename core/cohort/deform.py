@@ -24,6 +24,7 @@ COARSE = 4
 TRUNK_TEMPLATE_MM = 28.5
 """`rendered_trunk_mm` of the template itself."""
 _WIDEST_PLANES = 4
+_ROUNDS = 6
 
 Field = npt.NDArray[np.float32]
 
@@ -174,11 +175,11 @@ def build_warp(findings: Findings, acquisition: Acquisition, rng: np.random.Gene
     return replace(warp, volume_factor=float(1 / lungs))
 
 
-def _grown(warp: Warp, field: Field, ratio: Callable[[Warp], float], start: float, rounds: int = 6) -> Warp:
+def _grown(warp: Warp, field: Field, ratio: Callable[[Warp], float], start: float) -> Warp:
     """Add `field` times the amount at which `ratio` (asked over measured length) is 1, by damped iteration."""
     amount, basis = start, torch.from_numpy(field)
     grown = replace(warp, displacement=warp.displacement + amount * basis)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         missing = ratio(grown)
         if abs(missing - 1) < 0.006:
             break

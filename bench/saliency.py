@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from core.bundle import load_bundle, shipped_bundles
-from core.encode.ct import build_compact_slices, compact_slices_config, encode_slices
+from core.encode.ct import build_compact_slices, compact_slices_config, encode_sampled
 from core.encode.slices import SliceGrid, sample_slices, slice_grid
 from core.explain.context import explaining
 from core.explain.methods import METHODS
@@ -30,7 +30,7 @@ from core.explain.readout import RiskReadout
 from core.explain.saliency import slice_saliency, study_saliency
 from core.fuse.batch import TokenBatch
 from core.load import load_study
-from core.records import CtStudy, Tokens
+from core.records import CtStudy
 from core.survive.model import build_model
 
 DEMO = Path(__file__).resolve().parents[1] / "assets/demo/cases/1_pe_high_risk/ct.nii.gz"
@@ -51,8 +51,7 @@ def readout_for(study: CtStudy, grid: SliceGrid, folder: Path | None) -> RiskRea
             member.head.edges.copy_(torch.linspace(0, 365, 9))  # type: ignore[union-attr, operator]
     assert encoder is not None
     slices = sample_slices(study, grid)
-    values = encode_slices(torch.from_numpy(slices), encoder).numpy()  # type: ignore[arg-type]
-    tokens = Tokens(values, grid.z_mm, grid.relative, "compact_slices", study.digest)  # type: ignore[arg-type]
+    tokens = encode_sampled(study, grid, slices, encoder, "cpu")
     batch = TokenBatch.from_tokens([tokens], [None])
     return RiskReadout(model, encoder, batch, slices, 90.0, torch.device("cpu"))
 

@@ -75,9 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_command(commands: argparse._SubParsersAction[Parser], name: str, words: str) -> Parser:
+    return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
+
+
 def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "write a virtual cohort with its truth beside it"
-    parser = commands.add_parser("simulate", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "simulate", "write a virtual cohort with its truth beside it")
     parser.add_argument("--out", type=_path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
     parser.add_argument("--patients", type=_count, required=True, help="number of patients")
     parser.add_argument("--task", choices=TASKS, default="pe_mortality")
@@ -88,8 +91,7 @@ def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "train a fusion model on a cohort folder"
-    parser = commands.add_parser("train", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "train", "train a fusion model on a cohort folder")
     parser.add_argument("--cohort", type=_path, required=True)
     parser.add_argument("--task", required=True)
     parser.add_argument("--fusion", required=True, choices=FUSION_NAMES)
@@ -105,8 +107,7 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "score the patients of a cohort folder"
-    parser = commands.add_parser("predict", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "predict", "score the patients of a cohort folder")
     parser.add_argument("--cohort", type=_path, required=True)
     parser.add_argument("--bundle", type=_path, required=True)
     parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"))
@@ -116,8 +117,7 @@ def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "concordance, calibration and paired differences of predictions"
-    parser = commands.add_parser("evaluate", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "evaluate", "concordance, calibration and paired differences of predictions")
     parser.add_argument("--predictions", type=_path, nargs="+", required=True)
     parser.add_argument("--reference", type=_path, default=None, help="predictions that the others are compared with")
     parser.add_argument("--out", type=_path, required=True, help="folder for report.json and report.html")
@@ -125,8 +125,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "review one case: curve, figure, saliency, provenance"
-    parser = commands.add_parser("review", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "review", "review one case: curve, figure, saliency, provenance")
     parser.add_argument("--study", type=_path, default=None, help=SCAN_WORDS)
     parser.add_argument("--timeline", type=_path, default=None, help=RECORD_WORDS)
     parser.add_argument("--bundle", type=_path, required=True)
@@ -144,8 +143,7 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
-    words = "write copies of DICOM and NIfTI files without identifiers"
-    parser = commands.add_parser("deidentify", help=words, description=f"{words[0].upper()}{words[1:]}.")
+    parser = _add_command(commands, "deidentify", "write copies of DICOM and NIfTI files without identifiers")
     parser.add_argument("source", metavar="IN", type=_path, help="folder, file or archive")
     parser.add_argument("out", metavar="OUT", type=_path, help="new or empty folder, not inside IN")
     parser.add_argument("--key-file", type=_path, default=None, help="secret that makes runs agree; default: a new one")

@@ -25,7 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from core.encode import build_ct_encoder, build_ehr_encoder
+from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
+from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import MODEL_LOCK, TokenSet, batch_rows
 from core.records import Task
@@ -54,8 +55,8 @@ class Bundle:
     task: Task
     fusion: str
     model: SurvivalModel
-    ct_encoder: nn.Module | None
-    ehr_encoder: nn.Module | None
+    ct_encoder: CompactSlices | None
+    ehr_encoder: EhrEncoder | None
     card: dict[str, Any]
     config: dict[str, Any]
     baseline: pd.DataFrame
@@ -115,8 +116,8 @@ def save_bundle(
     train: TokenSet,
     card: Mapping[str, Any],
     metrics: Mapping[str, Any],
-    ct_encoder: nn.Module | None = None,
-    ehr_encoder: nn.Module | None = None,
+    ct_encoder: CompactSlices | None,
+    ehr_encoder: EhrEncoder | None,
     half_precision: tuple[str, ...] = ("ct_encoder", "ehr_encoder"),
     training: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -127,7 +128,7 @@ def save_bundle(
     stored encoder gives the very tokens the model was trained on (round it before encoding).
     """
     check_card(card)
-    encoders = {
+    encoders: dict[str, CompactSlices | EhrEncoder | None] = {
         "ct_encoder": ct_encoder if "image" in model.reads else None,
         "ehr_encoder": ehr_encoder if "ehr" in model.reads else None,
     }
@@ -135,7 +136,7 @@ def save_bundle(
         "format_version": FORMAT_VERSION,
         "task": asdict(task),
         "model": model.config,
-        **{name: None if encoder is None else _encoder_config(encoder) for name, encoder in encoders.items()},
+        **{name: None if encoder is None else encoder.config for name, encoder in encoders.items()},
         "half_precision": list(half_precision),
         "training": dict(training or {}),
     }
@@ -209,7 +210,7 @@ def check_card(card: Mapping[str, Any]) -> None:
 
 
 def task_from_config(config: Mapping[str, Any]) -> Task:
-    """The task card kept in config.json."""
+    """The task card kept in config.json. Raises UserFacingError where it is incomplete."""
     try:
         low, high = config["task"]["hu_window"]
         horizons = tuple(int(days) for days in config["task"]["horizons_days"])
@@ -234,7 +235,7 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
     return contents, hashlib.sha256(manifest).hexdigest()
 
 
-def _modules(config: dict[str, Any], weights: bytes) -> tuple[SurvivalModel, nn.Module | None, nn.Module | None]:
+def _modules(config: dict[str, Any], weights: bytes) -> tuple[SurvivalModel, CompactSlices | None, EhrEncoder | None]:
     try:
         tensors = load_tensors(weights)
         with torch.random.fork_rng(devices=[]):
@@ -276,11 +277,6 @@ def _named(module: nn.Module, prefix: str, *, half: bool) -> dict[str, Tensor]:
             kept = kept.half()
         named[f"{prefix}.{name}"] = kept
     return named
-
-
-def _encoder_config(encoder: nn.Module) -> dict[str, Any]:
-    config: dict[str, Any] = encoder.config  # type: ignore[assignment]
-    return config
 
 
 def _json(data: bytes, name: str) -> dict[str, Any]:

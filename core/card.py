@@ -32,12 +32,11 @@ def make_card(
     virtual: bool,
     description: str,
     performance: Sequence[Mapping[str, Any]] = (),
-    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A card that satisfies assets/card.schema.json.
 
     encoders: role ("image" or "ehr"), name, provenance. description: the training data in a sentence. performance: rows
-    measure, value, lower, upper, split, patients, events. notes: further caveats.
+    measure, value, lower, upper, split, patients, events.
     """
     config = fitted.model.config
     return {
@@ -68,7 +67,7 @@ def make_card(
             "A confident-looking curve for a patient unlike the training patients; read the notices beside it.",
             "Taking saliency or attention for a cause, or for proof that a finding is present.",
         ],
-        "caveats": [ATTENTION_CAVEAT, "The band is not a confidence interval.", *notes, *fitted.notices],
+        "caveats": [ATTENTION_CAVEAT, "The band is not a confidence interval.", *fitted.notices],
         "versions": versions(),
         "licence": "Apache-2.0",
     }

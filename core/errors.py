@@ -18,3 +18,7 @@ class UserFacingError(Exception):
         self.expected = expected
         self.next_step = next_step
         super().__init__(f"{found.rstrip('.')}. Expected: {expected.rstrip('.')}. {next_step.rstrip('.')}.")
+
+    def where(self, place: str) -> UserFacingError:
+        """The same error, what was found told of a place: "One of 2 tables: the table holds no event."."""
+        return UserFacingError(f"{place}: {self.found[:1].lower()}{self.found[1:]}", self.expected, self.next_step)

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 
 from core.bundle import load_bundle, longest_horizon, save_bundle, shipped_bundles
 from core.card import make_card
 from core.cohort.encoded import EncodedCohort, cohort_timelines, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
-from core.encode import build_ct_encoder
+from core.encode import CompactSlices, build_ct_encoder
 from core.encode.ct import round_to_half
+from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
 from core.load.words import count_of
@@ -45,7 +45,10 @@ MIN_EVENTS = 10
 
 
 def resolve_device(device: str) -> tuple[torch.device, tuple[str, ...]]:
-    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for."""
+    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for.
+
+    Raises UserFacingError for any other word.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise UserFacingError(f"The device {device} is not known", "auto, cpu or cuda", "Choose one of these")
     if device != "cpu" and torch.cuda.is_available():
@@ -220,11 +223,12 @@ def train_bundle(
     )  # fmt: skip
 
 
-def open_ct_encoder(name: str, task: Task) -> tuple[nn.Module, str]:
+def open_ct_encoder(name: str, task: Task) -> tuple[CompactSlices, str]:
     """A frozen CT encoder, exact in float16, and where it comes from in words.
 
     `compact_slices` takes the shipped encoder of the task (else of a task with the same HU window, else any); anything
     else is a bundle folder, or a folder with config.json and encoder.safetensors.
+    Raises UserFacingError where there is none.
     """
     if name == "compact_slices":
         shipped = [load_bundle(path) for key, path in shipped_bundles().items() if key.endswith("/image_only")]
@@ -277,7 +281,7 @@ def tuning_performance(fitted: FittedModel, tuning: TokenSet, task: Task) -> dic
     }
 
 
-def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple[nn.Module, str]:
+def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple[EhrEncoder, str]:
     path = Path(name)
     if (path / "manifest.json").is_file():
         encoder = load_bundle(path).ehr_encoder
@@ -294,7 +298,7 @@ def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple
 
 def _fine_tune(
     fitted: FittedModel,
-    encoder: nn.Module,
+    encoder: CompactSlices,
     encoded: dict[str, EncodedCohort],
     seed: int,
     where: torch.device,

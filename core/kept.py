@@ -1,4 +1,4 @@
-"""Values kept for one session: made once, the oldest dropped where there is no more room."""
+"""Values kept for one session: made once, the least recently used dropped where there is no more room."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ class Kept:
     [1, 4, 9]
     >>> kept.of("squares", 3, 2, lambda: -1), kept.of("squares", 1, 2, lambda: -1)
     (9, -1)
+    >>> kept.of("squares", 3, 2, lambda: -1), kept.of("squares", 4, 2, lambda: 16), kept.get("squares", 3)
+    (9, 16, 9)
     """
 
     def __init__(self) -> None:
         self._stores: dict[str, OrderedDict[object, object]] = {}
 
     def of(self, store: str, key: object, limit: int, make: Callable[[], T]) -> T:
-        """The value of `key` in a store: made where it is not there, in the place of the oldest beyond `limit`."""
+        """The value of `key` in a store: made where it is not there, in the place of the one unused longest beyond
+        `limit`."""
         values = self._stores.setdefault(store, OrderedDict())
         if key in values:
             values.move_to_end(key)

@@ -21,7 +21,6 @@ import pandas as pd
 
 FloatArray = npt.NDArray[np.float32]
 Origin = Literal["real", "virtual", "unknown"]
-Modality = Literal["image", "ehr", "fused", "cohort"]
 
 
 def _freeze(array: npt.ArrayLike, dtype: npt.DTypeLike, order: Literal["C", "F"] = "C") -> np.ndarray:
@@ -135,6 +134,7 @@ SEXES: Mapping[str, Literal["F", "M"]] = {
     **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
 }
 """Words for a sex, case-folded. Their first letter alone would make a man of "missing" and of "mujer"."""
+BIRTH = "MEDS_BIRTH"
 TIMELINE_COLUMNS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")
 
 
@@ -182,8 +182,8 @@ class Timeline:
 
     @property
     def age_years(self) -> float | None:
-        """Age at the prediction time from MEDS_BIRTH, or None."""
-        born = self.events.loc[self.events["code"] == "MEDS_BIRTH", "time"].dropna()
+        """Age at the prediction time from the birth, or None."""
+        born = self.events.loc[self.events["code"] == BIRTH, "time"].dropna()
         return None if born.empty else float((self.prediction_time - born.iloc[0]) / pd.Timedelta(days=365.25))
 
     @property

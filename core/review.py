@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from core.bundle import Bundle
-from core.encode.ct import CompactSlices, encode_slices
-from core.encode.ehr import CompactSequence, OneHotEncoder, encode_timeline
+from core.encode.ct import encode_sampled
+from core.encode.ehr import encode_timeline
 from core.encode.slices import SliceGrid, sample_slices, slice_grid
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
@@ -19,7 +19,7 @@ from core.explain.context import explaining
 from core.explain.events import event_attribution
 from core.explain.methods import METHODS
 from core.explain.readout import RiskReadout
-from core.explain.saliency import NOT_CONVERGED, slice_saliency, study_saliency
+from core.explain.saliency import NOT_CONVERGED, study_saliency
 from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
@@ -124,27 +124,16 @@ def review_case(
         return job.run(torch.device("cpu"), encoding, [*notices, Notice("device_fallback", "caution", text)])
 
 
-def review_slice(
-    study: CtStudy, bundle: Bundle, encoding: CaseEncoding, k: int, *, horizon_days: float, explain: str = "gradcam"
-) -> FloatArray:
-    """Saliency of the study's axial slice `k` alone, float32 (i, j): what `review_case` shows there, far sooner."""
-    readout = _readout(bundle, encoding, choose_horizon(bundle, horizon_days), torch.device("cpu"))
-    assert encoding.grid is not None
-    return slice_saliency(study, encoding.grid, readout, k, explain)
-
-
 def compare_curves(
     study: CtStudy | None,
     timeline: Timeline | None,
     bundles: Mapping[str, Bundle],
-    *,
-    device: str = "auto",
-    encoding: CaseEncoding | None = None,
 ) -> dict[str, SurvivalCurve]:
     """The same case through several models, name -> curve; models that read nothing of the case are left out."""
-    curves = {}
+    curves: dict[str, SurvivalCurve] = {}
+    encoding: CaseEncoding | None = None
     for name, bundle in bundles.items():
-        encoding = encode_case(study, timeline, bundle, device, reuse=encoding)
+        encoding = encode_case(study, timeline, bundle, reuse=encoding)
         given = {"image": encoding.ct is not None, "ehr": encoding.ehr is not None}
         if any(given[modality] for modality in bundle.model.reads):
             curves[name] = curve_from_output(_score(bundle, encoding, torch.device("cpu")))
@@ -337,21 +326,13 @@ def _measured(study: CtStudy | None, reuse: CaseEncoding | None) -> ScanMeasures
 def _with_ct(
     encoding: CaseEncoding, study: CtStudy, bundle: Bundle, where: torch.device, reuse: CaseEncoding | None
 ) -> CaseEncoding:
-    assert isinstance(bundle.ct_encoder, CompactSlices)
+    assert bundle.ct_encoder is not None, "there is a key of it"
     if reuse is not None and reuse.ct_key == encoding.ct_key:
         return replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid)
     grid = slice_grid(study)
     slices = sample_slices(study, grid)
     with MODEL_LOCK, explaining(bundle.ct_encoder, device=where):
-        values = encode_slices(torch.from_numpy(slices), bundle.ct_encoder, where.type).numpy()
-    tokens = Tokens(
-        values=values,
-        positions=grid.z_mm.astype(np.float32),
-        relative_positions=grid.relative.astype(np.float32),
-        encoder="compact_slices",
-        source_digest=study.digest,
-        coverage=grid.coverage,
-    )
+        tokens = encode_sampled(study, grid, slices, bundle.ct_encoder, where.type)
     return replace(encoding, ct=tokens, slices_hu=slices, grid=grid)
 
 
@@ -369,7 +350,7 @@ def _with_unread(
 
 
 def _encode_timeline(timeline: Timeline, bundle: Bundle) -> Tokens | None:
-    assert isinstance(bundle.ehr_encoder, (OneHotEncoder, CompactSequence))
+    assert bundle.ehr_encoder is not None, "there is a key of it"
     with MODEL_LOCK:
         tokens = encode_timeline(timeline, bundle.ehr_encoder)
     return tokens if len(tokens.values) else None

@@ -222,7 +222,8 @@ def upload_round() -> int:
 def open_intake() -> None:
     """Put what was read on screen. Undecided identifiers stay with it, and block its exports.
 
-    Where just this is on screen already, whatever was computed and chosen for it stays.
+    Where just this is on screen already, whatever was computed and chosen for it stays. Raises UserFacingError where
+    nothing was read.
     """
     read, before = intake(), st.session_state.get("case")
     if read is None:
@@ -315,10 +316,8 @@ def answers() -> Answers:
     return cast("Answers", st.session_state.setdefault("store:answers", Answers(bundle)))
 
 
-def event_table(case: Case, result: CaseReview | None) -> pd.DataFrame:
+def event_table(timeline: Timeline, result: CaseReview | None) -> pd.DataFrame:
     """Rows of the timeline chart for this review."""
-    assert case.timeline is not None
-    timeline = case.timeline
     key = (timeline.digest, result.bundle_digest if result else "", result.horizon_days if result else 0.0)
     return remember("event_rows", key, 4, lambda: event_rows(timeline, result))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+OLDEST_YEARS = 90.0
+"""Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514(b)(2)(i)(C))."""
+
 
 def true_minus(number: str) -> str:
     """A formatted number with the minus sign that is as wide as its digits.

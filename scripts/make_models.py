@@ -44,7 +44,7 @@ from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
 from core.encode.ct import round_to_half
-from core.encode.ehr import encode_timelines
+from core.encode.ehr import EhrEncoder, encode_timelines
 from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
 from core.predict import predict_tokens
@@ -66,7 +66,7 @@ REGION_CONFIG = FitConfig(epochs=50, patience=12)
 CURVE_POINTS = 50
 
 
-def patients(task: str, site: str) -> int:
+def patients(site: str) -> int:
     """How many virtual patients of a site are rendered."""
     return EXTERNAL["held_out"][1] if site == "external" else SPLITS["held_out"][1]
 
@@ -74,7 +74,7 @@ def patients(task: str, site: str) -> int:
 def render_scans(options: argparse.Namespace, task: str, site: str) -> None:
     """Slices of every patient in build/cache (only training patients keep their label maps' use)."""
     out = options.build / "cache" / f"{task}_{site}"
-    count = patients(task, site)
+    count = patients(site)
     if len(list(out.glob("chunk_*"))) * 25 >= count:
         return
     arguments = ["--task", task, "--site", site, "--seed", str(SEED), "--count", str(count), "--out", str(out)]
@@ -138,11 +138,11 @@ def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str
     if out.exists():
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
-    people = [sample_patient(task, site, SEED, index) for index in range(patients(task, site))]  # type: ignore[arg-type]
+    people = [sample_patient(task, site, SEED, index) for index in range(patients(site))]  # type: ignore[arg-type]
     timelines = [virtual_timeline(person, regime) for person in people]
     record = record_encoder(options, task, regime, timelines if site == "internal" else None)
     outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]
-    ehr = Ragged.from_tokens(encode_timelines(timelines, record))  # type: ignore[arg-type]
+    ehr = Ragged.from_tokens(encode_timelines(timelines, record))
     ct = image_tokens(encoder_folder(options, task, site), len(people))
     ids = np.array([person.subject_id for person in people])
     np.savez(
@@ -170,9 +170,7 @@ def image_tokens(folder: Path, count: int) -> Ragged:
     return Ragged(torch.from_numpy(stored["values"]), torch.from_numpy(stored["relative"]), torch.from_numpy(offsets))
 
 
-def record_encoder(
-    options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None
-) -> torch.nn.Module:
+def record_encoder(options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None) -> EhrEncoder:
     """The timeline encoder of a task and regime: fitted on training timelines, or read back where None are given."""
     folder = Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
     if timelines is None:
@@ -235,7 +233,7 @@ def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str
     grid = torch.as_tensor(days, dtype=torch.float32)
     with torch.no_grad():
         parts = [fitted.model(data.batch(part)).survival(grid) for part in torch.arange(len(data)).split(256)]
-    truth = true_survival(eta[:, None], days, task, site)  # type: ignore[arg-type]
+    truth = true_survival(eta[:, None], days, task)  # type: ignore[arg-type]
     error = np.abs(torch.cat(parts).double().numpy() - truth).mean(1)
     return pd.DataFrame(
         {

@@ -103,6 +103,14 @@ def planted() -> Planted:
     return Planted(encoder, fitted.model)
 
 
+def module_state(module: nn.Module) -> tuple[object, ...]:
+    """What `explaining` must restore, as a comparable value: training flags, requires_grad, hook ids by submodule."""
+    parts = list(module.modules())
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    hooks = tuple(tuple(getattr(part, name)) for part in parts for name in names)
+    return tuple(part.training for part in parts), tuple(p.requires_grad for p in module.parameters()), hooks
+
+
 def _train_encoder(rng: np.random.Generator) -> CompactSlices:
     encoder = build_compact_slices(compact_slices_config((-160, 240), widths=(6, 8, 8), norm="none"))
     head = nn.Linear(encoder.token_dim, 1)

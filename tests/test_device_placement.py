@@ -84,7 +84,7 @@ def test_a_review_on_the_device_is_the_review_on_the_cpu(name: str, request: pyt
     assert {value.device.type for part in parts for value in part.state_dict().values()} == {"cpu"}
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if CARDS[method].stepwise])
+@pytest.mark.parametrize("method", [method for method in METHODS if CARDS[method].chunk == 1])
 def test_every_stepwise_method_on_the_device(method: str, request: pytest.FixtureRequest) -> None:
     expected = ask("concat", method, planes=2).saliency
     request.getfixturevalue("device")

@@ -119,13 +119,21 @@ def test_sampling_is_exact_on_a_linear_field(name: str) -> None:
     np.testing.assert_allclose(sampled[inner, rows, columns], expected[inner, rows, columns], atol=1.6)
 
 
-def test_five_mm_study_is_read_without_blur() -> None:
+@pytest.mark.parametrize("slices", [36, 61])
+def test_five_mm_study_is_read_without_blur(slices: int) -> None:
     rng = np.random.default_rng(0)
-    study = body_study(np.diag([2.0, 2.0, 5.0]), (144, 128, 36))
+    study = body_study(np.diag([2.0, 2.0, 5.0]), (144, 128, slices))
     noisy = CtStudy((study.voxels_hu + rng.normal(0, 30, study.shape)).astype(np.int16), study.affine_mm)
     grid = slice_grid(noisy)
     k = (grid.z_mm - study.affine_mm[2, 3]) / 5
     np.testing.assert_allclose(k, np.rint(k), atol=1e-6)
+
+
+def test_of_a_study_too_long_to_be_read_whole_the_middle_is() -> None:
+    long = CtStudy(np.full((20, 20, 200), 40, np.int16), np.diag([20.0, 20.0, 5.0, 1.0]))
+    z_mm = slice_grid(long).z_mm
+    assert len(z_mm) == MAX_PLANES
+    assert z_mm[0] - 0.0 == pytest.approx(995.0 - z_mm[-1], abs=5.0)
 
 
 def test_positions_span_the_lungs_and_stay_near_them() -> None:

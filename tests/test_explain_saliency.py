@@ -15,6 +15,7 @@ from explain_support import (
     PLANES,
     background,
     grid,
+    module_state,
     planted,
     readout_of,
     study_on_grid,
@@ -25,7 +26,7 @@ from torch import nn
 from core.encode.slices import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
 from core.errors import UserFacingError
 from core.explain import methods
-from core.explain.context import explaining, module_state, seeded
+from core.explain.context import explaining, seeded
 from core.explain.methods import CARDS, METHODS
 from core.explain.readout import RiskReadout
 from core.explain.saliency import slice_maps, slice_saliency, study_saliency
@@ -53,7 +54,7 @@ def with_answer() -> RiskReadout:
 
 def _maps(readout: RiskReadout, method: str, seed: int = 0) -> np.ndarray:
     """(PLANES, H, W); slow methods on the block's plane and one other, zero elsewhere."""
-    planes = [0, BLOCK_PLANE] if CARDS[method].stepwise else list(range(PLANES))
+    planes = [0, BLOCK_PLANE] if CARDS[method].chunk == 1 else list(range(PLANES))
     maps = np.zeros(readout.slices_hu.shape, np.float32)
     maps[planes], _ = slice_maps(readout, method, planes, seed=seed)
     return maps
@@ -66,6 +67,7 @@ def test_every_method_peaks_on_the_planted_block_and_not_without_it(method: str,
     assert plane == BLOCK_PLANE
     assert abs(row - BLOCK_ROW) <= BLOCK_PX
     assert abs(column - BLOCK_COLUMN) <= BLOCK_PX
+    assert CARDS[method].signed or (maps >= 0).all()
     control = _maps(readout_of(planted(), PLAIN), method)
     assert np.abs(control).max() < np.abs(maps).max()
     assert _share_in_block(control) < 0.1
@@ -97,6 +99,19 @@ def test_weight_randomisation_reports_and_leaves_the_model_alone(with_answer: Ri
     assert abs(check.spearman) < 0.3
     after = with_answer.encoder.state_dict().values()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_map_that_is_the_other_turned_round_depends_on_the_model_no_less(
+    with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.explain.trust.rank_correlation", lambda one, other: -0.9)
+    assert not weight_randomisation(with_answer, "gradcam", planes=(0,), draws=1).passed
+
+
+def test_hiding_what_looks_like_its_surroundings_changes_nothing() -> None:
+    even = np.full_like(PLAIN, 300)
+    maps, _ = slice_maps(readout_of(planted(), even), "occlusion", [0])
+    assert np.abs(maps).max() < 1e-6
 
 
 def _whole_graph_gradient(readout: RiskReadout) -> torch.Tensor:

@@ -27,7 +27,7 @@ from core.export.cohort import at_risk_on, cohort_risk
 from core.export.events import event_name, strongest_events
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
-from core.export.scan import OPACITY, THRESHOLD, draw_plane, overlay_scale, plane_of
+from core.export.scan import OPACITY, THRESHOLD, Overlay, draw_plane, overlay_scale, plane_of
 from core.export.style import OUTSIDE_MARK, duration, figure_style, percent
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
@@ -368,3 +368,14 @@ def test_the_mark_goes_with_every_export_of_a_case_outside(tmp_path: Path) -> No
     assert reason in caption(figure_inputs(real, RECORD, outside, bundle())).replace("\n", " ")
     kept = tuple(notice for notice in outside.notices if notice.key != "outside_population")
     assert OUTSIDE_MARK not in curve_record(replace(outside, notices=kept))["marks"]
+
+
+def test_nothing_below_the_threshold_is_drawn() -> None:
+    scan = study()
+    values = np.zeros(scan.shape, np.float32)
+    values[2, 3, 4], values[5, 6, 4] = 0.4, 0.6
+    axes = Figure().add_subplot()
+    shown = Attribution(values, "m", 30, False, "u")
+    draw_plane(axes, scan, "axial", 4, (-160, 240), False, shown, Overlay(1.0, False, 0.5, 0.7), False)
+    alpha = axes.images[-1].get_alpha()
+    assert (np.count_nonzero(alpha), np.max(alpha)) == (1, 0.7)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from fuse_support import CT_WIDTH, EHR_WIDTH, random_patients
 
-from core.fuse import TokenBatch, TokenSet
+from core.fuse import Ragged, TokenBatch, TokenSet
 
 
 def test_padding_matches_a_loop_over_patients() -> None:
@@ -55,3 +55,12 @@ def test_widths_must_agree_and_lists_must_match() -> None:
     with pytest.raises(ValueError, match="same patients"):
         TokenSet.from_tokens(ct, ehr[:1])
     assert (ct[0].values.shape[1], ehr[0].values.shape[1]) == (CT_WIDTH, EHR_WIDTH)  # type: ignore[union-attr]
+
+
+def test_the_mean_token_of_each_patient_is_its_own() -> None:
+    _, ehr = random_patients(4, 6, missing=True)
+    means = Ragged.from_tokens(ehr).means().numpy()
+    assert np.isnan(means[1]).all()
+    for row, item in enumerate(ehr):
+        if item is not None:
+            np.testing.assert_allclose(means[row], item.values.mean(axis=0), rtol=1e-5)

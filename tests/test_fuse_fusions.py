@@ -13,7 +13,7 @@ import torch
 from fuse_support import CT_WIDTH, EHR_WIDTH, random_batch, random_patients
 
 from core.fuse import FUSIONS, FusedState, Fusion, FusionConfig, TokenBatch, describe_weights, info_nce
-from core.fuse.blocks import CrossAttention, Pooling
+from core.fuse.blocks import CrossAttention, Pooling, TokenProjection
 from core.fuse.fusions import average_tokens
 from core.fuse.lock import MODEL_LOCK
 
@@ -262,3 +262,19 @@ def test_long_work_that_lets_go_between_its_steps_lets_others_in() -> None:
     over.set()
     worker.join(5)
     assert not worker.is_alive()
+
+
+def test_the_average_of_a_patient_leaves_out_what_is_masked() -> None:
+    batch = random_batch(9, 5)
+    shorter = batch.ct_mask.clone()
+    shorter[:, 1:] = False
+    average = average_tokens(replace(batch, ct_mask=shorter))
+    torch.testing.assert_close(average.ct[:, 0], batch.ct[:, 0])
+
+
+def test_token_dropout_never_hides_all_of_a_patient() -> None:
+    project = TokenProjection(CT_WIDTH, 8, token_dropout=1.0).train()
+    batch = random_batch(10, 5)
+    hidden, mask = project(batch.ct, batch.ct_mask, batch.ct_position)
+    assert torch.equal(mask, batch.ct_mask)
+    assert not torch.isclose(hidden[:, 0], project.none).all(1).any(), "no none token in its place"

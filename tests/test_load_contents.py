@@ -18,6 +18,7 @@ from ct_factory import (
     dicom_files,
     dicom_slices,
     named,
+    nifti_file,
     put_pixels,
     setter,
     to_bytes,
@@ -210,3 +211,9 @@ def test_two_names_are_two_patients_in_any_character_set() -> None:
 
     with pytest.raises(UserFacingError, match="2 different patient names"):
         load_study(dicom_files(edit=write))
+
+
+def test_where_there_are_masks_only_one_of_them_can_be_chosen() -> None:
+    mask = nifti_file(dtype="u1", data=np.ones(GRID.shape, np.uint8))
+    with pytest.raises(UserFacingError, match="2 CT series"):
+        load_study([("a.nii", mask), ("b.nii", mask)])

@@ -28,7 +28,7 @@ from pydicom.uid import (
 
 from core.errors import UserFacingError
 from core.load import load_study
-from core.load.codestream import loses_detail
+from core.load.codestream import loses_detail, read_codestream
 from core.load.decoders import can_decode, decode_frame
 from core.load.dicom_header import PixelFormat
 
@@ -266,3 +266,11 @@ def test_a_loss_that_no_header_tells_of_is_told(near: int, declared: str | None,
         files.append(dataset)
     notes = load_study(named(files, JPEGLSNearLossless)).notes
     assert sum("compressed with loss" in note for note in notes) == said
+
+
+def test_a_stream_tells_the_size_of_the_picture_and_not_of_its_canvas() -> None:
+    """ISO 15444-1 A.5.1: the picture reaches from (XOsiz, YOsiz) to (Xsiz, Ysiz)."""
+    size = struct.pack(">HH8IHBBB", 41, 0, 70, 40, 6, 10, 70, 40, 0, 0, 1, 11, 1, 1)
+    found = read_codestream(b"\xff\x4f\xff\x51" + size + b"\xff\xd9")
+    assert found is not None
+    assert (found.rows, found.columns, found.precision, found.complete) == (30, 64, 12, True)

@@ -9,8 +9,11 @@ import pytest
 from ct_factory import to_bytes
 from privacy_support import ct_slice
 
+from core.privacy.ages import Ages
+from core.privacy.burned_in import slice_axis
 from core.privacy.deidentify import deidentify
 from core.privacy.people import Person, identities
+from core.privacy.pseudonyms import Pseudonyms
 
 DOE = Person("A1", "Doe^Jane", "19520302", "1.1")
 PAIRS = {
@@ -81,3 +84,25 @@ def test_two_people_under_one_id_get_two_names_two_shifts_and_a_line_in_the_repo
     sets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
     assert len({item.PatientID for item in sets}) == len({item.StudyDate for item in sets}) == report.patients == 2
     assert any("1 patient id shared by different people" in line for line in report.lines())
+
+
+def test_the_last_event_tells_how_old_somebody_became() -> None:
+    ages = Ages()
+    for time, code in (
+        ("1910-05-01", "MEDS_BIRTH"),
+        ("1990-01-01", "LAB//1"),
+        ("2001-01-01", "LAB//1"),
+        ("1995-01-01", "LAB//1"),
+    ):
+        ages.add("1", time, code)
+    assert ages.is_any_over_89()
+
+
+def test_dates_always_move_and_by_ten_years_at_most() -> None:
+    days = [Pseudonyms(b"a key of the test").shift_days(str(number)) for number in range(30_000)]
+    assert (min(days), max(days)) == (-3650, -1)
+
+
+def test_slices_lie_along_the_thickest_axis_only_where_it_is_much_thicker() -> None:
+    assert slice_axis((0.7, 0.7, 0.8), 0) == 0
+    assert slice_axis((0.7, 0.7, 2.5), 0) == 2

@@ -16,7 +16,7 @@ from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.export.style import OUTSIDE_MARK, curve_marks
 from core.load import load_study
 from core.quality import Factor, QualityReport, assess, population_notice
-from core.quality.embedding import embedding_factor, input_factors, nearer_share, reference_embeddings
+from core.quality.embedding import distances, embedding_factor, input_factors, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import record_factors
 from core.records import CtStudy, Timeline
@@ -92,7 +92,7 @@ def test_likeness_follows_the_training_quantiles() -> None:
     table = pd.DataFrame(reference).add_prefix("embedding_")
     assert embedding_factor(np.zeros(6, np.float32), table).verdict == "in"
     assert embedding_factor(np.full(6, 9, np.float32), table).verdict == "outside"
-    shares = [nearer_share(row, np.delete(reference, n, 0)) for n, row in enumerate(reference)]
+    shares = [distances(row, np.delete(reference, n, 0))[0] for n, row in enumerate(reference)]
     assert np.mean(np.array(shares) > LIMITS["likeness"].usual[1]) == pytest.approx(0.05, abs=0.02)
     assert embedding_factor(np.zeros(6, np.float32), table[:10]).verdict == "unknown"
 

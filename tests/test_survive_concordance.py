@@ -18,7 +18,7 @@ from torchsurv.metrics.cindex import ConcordanceIndex
 
 from core.errors import UserFacingError
 from core.survive import antolini_concordance, bootstrap_concordance, concordance, paired_bootstrap
-from core.survive.concordance import bootstrap_values, hanley_mcneil_error
+from core.survive.concordance import bootstrap_values
 from core.survive.pairs import patient_groups, plan_pairs, resample_counts
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "survival_numbers.json").read_text())
@@ -169,6 +169,11 @@ def test_antolini_equals_harrell_for_proportional_hazards_and_its_definition_for
         antolini_concordance(time, event, curves[:, :20], grid[:20])
 
 
+def test_antolini_counts_equal_survival_as_half_a_pair():
+    curves = [[1.0, 0.5], [1.0, 0.5], [1.0, 0.9]]
+    assert antolini_concordance([1, 2, 2], [1, 0, 0], curves, [0.0, 2.0]).value == 0.75
+
+
 @pytest.mark.parametrize(
     ("time", "event", "risk", "words"),
     [
@@ -276,8 +281,16 @@ def test_the_interval_covers_the_true_concordance():
     assert 0.93 <= hits / 200 <= 0.97
 
 
+def hanley_mcneil_error(area: float, cases: int, controls: int) -> float:
+    """Standard error of an area under the ROC curve (Hanley and McNeil 1982)."""
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (cases - 1) * (q1 - area**2) + (controls - 1) * (q2 - area**2)
+    return float(np.sqrt(spread / (cases * controls)))
+
+
 def test_hanley_mcneil_matches_the_bootstrap_of_an_auc():
     """Published plausibility: +-0.065 at 435 patients; without censoring concordance with one event time is an AUC."""
+    assert 1.96 * hanley_mcneil_error(0.75, 50, 385) == pytest.approx(0.081, abs=5e-4)
     rng = np.random.default_rng(11)
     case = rng.random(600) < 0.2
     risk = rng.normal(size=600) + case

@@ -172,3 +172,9 @@ def test_edges_share_the_events_evenly_and_need_follow_up() -> None:
     assert counts.min() > 0.9 * counts.max()
     with pytest.raises(ValueError, match="positive follow-up"):
         time_edges([0.0], [1], 3)
+
+
+@pytest.mark.parametrize(("patients", "reached_by"), [(3, 3), (400, 5), (2000, 10)])
+def test_the_last_supported_time_is_one_that_enough_patients_reached(patients: int, reached_by: int) -> None:
+    times = np.arange(1.0, patients + 1)
+    assert time_edges(times, np.zeros(patients))[-1] == times[-reached_by]

@@ -14,7 +14,7 @@ from core import RESEARCH_NOTICE
 from core.errors import UserFacingError
 from core.survive import bootstrap_concordance, brier_score, cumulative_dynamic_auc, paired_bootstrap
 from core.survive.card_plots import baseline_figure, calibration_figure, calibration_words, training_rows
-from core.survive.report import evaluate, evaluate_tables, model_metrics
+from core.survive.report import evaluate, evaluate_tables
 
 HORIZONS = [30, 90, 365]
 
@@ -185,15 +185,6 @@ def test_horizons_beyond_support_or_follow_up_carry_a_reason(simulated):
     empty = evaluate_tables({"m": table.assign(survival_2000d=np.nan)}, resamples=20)["models"]["m"]
     assert "not trained on follow-up" in empty["horizons"]["2000"]["reason"]
     assert empty["horizons"]["90"]["auc"]["value"] > 0.6
-
-
-def test_model_metrics_are_the_models_part_of_a_report(simulated):
-    time, event, scores = simulated
-    table = prediction_table(time, event, scores["concat"], survival_curves(scores["concat"], HORIZONS), HORIZONS)
-    metrics, report = model_metrics(table, resamples=20), evaluate_tables({"m": table}, resamples=20)
-    assert metrics["horizons"] == report["models"]["m"]["horizons"]
-    assert (metrics["patients"], metrics["events"]) == (500, event.sum())
-    json.dumps(metrics, allow_nan=False)
 
 
 def test_few_events_are_warned_of(simulated):

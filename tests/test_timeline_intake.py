@@ -20,7 +20,7 @@ from core.errors import UserFacingError
 from core.records import TIMELINE_COLUMNS
 from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline
 from core.timeline.cohort_scale import open_cohort
-from core.timeline.columns import whole_days
+from core.timeline.times import whole_days
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ehr"
 MIMIC = SHARED / "mimic_iv_demo_meds_events.parquet"

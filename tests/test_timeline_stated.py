@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from core.records import Timeline
 from core.timeline import load_timeline
+from core.timeline.dates import iso_times
 from core.timeline.describe import describe
 
 DIED = "The record says that the patient had died by the prediction time."
@@ -41,6 +43,7 @@ LIVES = [
     ("Discharge disposition", "Home"), ("Family history", "dead"), ("LAB//dead space", "20"), ("Outcome", "deadlift"),
     ("Outcome", "death of a spouse"), ("Discharge weight", "42"), ("discharge temperature", "41"), ("death", "unknown"),
     ("cause of death", "not applicable"), ("alive", "unknown"), ("Outcome", "exp. recovery in a week"),
+    ("Outcome", "20"),
 ]  # fmt: skip
 
 
@@ -140,3 +143,37 @@ def test_a_medication_that_release_5_refers_to_is_found() -> None:
 def test_a_column_of_deaths_that_is_not_read_is_said(name: str) -> None:
     text = f"subject_id,time,code,{name}\n1,2020-01-01,A,0\n"
     assert "tell whether the patient died: 1 column" in " ".join(load_timeline(("t.csv", text.encode())).notes)
+
+
+@pytest.mark.parametrize(
+    ("operator", "sign"), [("4171756", "<"), ("4171754", "<="), ("4172704", ">"), ("4171755", ">=")]
+)
+def test_each_operator_of_omop_is_the_sign_of_its_bound(operator: str, sign: str) -> None:
+    tables = {
+        "person.csv": "person_id,gender_concept_id,year_of_birth\n1,8507,1950\n",
+        "measurement.csv": "person_id,measurement_concept_id,measurement_date,operator_concept_id,value_as_number,"
+        f"measurement_source_value\n1,0,2020-01-01,{operator},5,GLU\n",
+    }
+    events = load_timeline([(name, text.encode()) for name, text in tables.items()]).events
+    assert events["text_value"].tolist()[-1] == f"{sign}5"
+
+
+@pytest.mark.parametrize(("after_days", "said"), [(1, False), (2, True)])
+def test_what_follows_a_death_by_more_than_a_day_is_said(after_days: int, said: bool) -> None:
+    rows = (
+        "subject_id,time,code,value",
+        "1,2020-01-10 08:00,MEDS_DEATH,",
+        f"1,2020-01-{9 + after_days} 23:00,LOINC//2160-0,1",
+    )
+    notes = load_timeline(("t.csv", "\n".join(rows).encode())).notes
+    assert any("After the recorded death: 1 event" in note for note in notes) == said
+
+
+def test_clocks_of_twelve_hours_and_columns_that_contradict_each_other() -> None:
+    written = pd.Series(["2020-01-03 12:30 PM", "2020-01-03 12:05 am", "2020-01-03 1:05 pm"])
+    assert iso_times({"time": written}, None, [])["time"].str[11:].tolist() == ["12:30", "00:05", "13:05"]
+    notes: list[str] = []
+    contrary = {"one": pd.Series(["13/01/2020"]), "other": pd.Series(["01/13/2020"])}
+    left = iso_times(contrary, None, notes)
+    assert all(left[name].tolist() == contrary[name].tolist() for name in contrary)
+    assert not notes

@@ -188,3 +188,14 @@ def test_a_map_under_way_is_named_and_its_strip_is_there_already():
 
 def test_the_volume_brings_the_notice_that_full_screen_must_show():
     assert unpack_volume(pack_volume(study(), WINDOW))[0]["notice"] == RESEARCH_NOTICE
+
+
+def test_the_strip_lies_in_the_grid_that_is_shown(monkeypatch):
+    scan, record = study(), timeline()
+    attention = review(scan, record, explain=None).attention
+    whole, _ = packing.slice_strip(scan, None, attention)
+    monkeypatch.setattr(packing, "VOLUME_BYTES_LIMIT", scan.voxels_hu.size // 4)
+    shown, _ = packing.slice_strip(scan, None, attention)
+    by = shown_shape(scan.shape, packing.VOLUME_BYTES_LIMIT // 2)[2] / scan.shape[2]
+    assert by < 1
+    assert [place for place, _, _ in shown] == pytest.approx([place * by for place, _, _ in whole])

@@ -151,13 +151,13 @@ def _lung_mask(labels: npt.NDArray[np.uint8]) -> tuple[BoolArray, BoolArray]:
     return sides[0], sides[1] & ~sides[0]
 
 
-def _smooth_keeping_edges(ct: Floats, range_hu: float = 60.0) -> Floats:
-    """Bilateral mean over the 6 face neighbours: takes the template's own noise down, leaves edges."""
+def _smooth_keeping_edges(ct: Floats) -> Floats:
+    """Bilateral mean (range 60 HU) over the 6 face neighbours: takes the template's own noise down, leaves edges."""
     total, weights = ct.copy(), np.ones_like(ct)
     for axis in range(3):
         for step in (-1, 1):
             other = np.roll(ct, step, axis=axis)
-            weight = np.exp(-(((other - ct) / range_hu) ** 2))
+            weight = np.exp(-(((other - ct) / 60.0) ** 2))
             total += weight * other
             weights += weight
     return np.asarray(total / weights, np.float32)

@@ -24,6 +24,7 @@ COARSE = 4
 TRUNK_TEMPLATE_MM = 28.5
 """`rendered_trunk_mm` of the template itself."""
 _WIDEST_PLANES = 4
+_ROUNDS = 6
 
 Field = npt.NDArray[np.float32]
 
@@ -34,7 +35,7 @@ class FieldBasis:
 
     heart: away from the heart's centre inside it, fading out. ventricle: the same about the right ventricle.
     trunk: away from the artery's axis. wall: outward beyond the ribs. cage: 1 inside the rib cage.
-    heart_mask, lung_mask: 0..1.
+    lung_mask: 0..1.
     """
 
     heart: Field
@@ -42,7 +43,6 @@ class FieldBasis:
     trunk: Field
     wall: Field
     cage: Field
-    heart_mask: Field
     lung_mask: Field
     centre_mm: npt.NDArray[np.float64]
 
@@ -111,7 +111,6 @@ def field_basis() -> FieldBasis:
         trunk=_trunk_basis(template, main_arteries),
         wall=wall,
         cage=cage,
-        heart_mask=_coarse(heart, 1.0),
         lung_mask=_coarse(lung, 1.0),
         centre_mm=np.argwhere(lung).mean(0) * VOXEL_MM,
     )
@@ -176,11 +175,11 @@ def build_warp(findings: Findings, acquisition: Acquisition, rng: np.random.Gene
     return replace(warp, volume_factor=float(1 / lungs))
 
 
-def _grown(warp: Warp, field: Field, ratio: Callable[[Warp], float], start: float, rounds: int = 6) -> Warp:
+def _grown(warp: Warp, field: Field, ratio: Callable[[Warp], float], start: float) -> Warp:
     """Add `field` times the amount at which `ratio` (asked over measured length) is 1, by damped iteration."""
     amount, basis = start, torch.from_numpy(field)
     grown = replace(warp, displacement=warp.displacement + amount * basis)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         missing = ratio(grown)
         if abs(missing - 1) < 0.006:
             break
@@ -267,8 +266,8 @@ def template_points(warp: Warp, axes_mm: tuple[torch.Tensor, torch.Tensor, torch
     return plain + sampled.permute(1, 2, 3, 0)
 
 
-def sample(volumes: torch.Tensor, index: torch.Tensor, mode: str = "bilinear", padding: str = "border") -> torch.Tensor:
-    """Volumes (c, i, j, k) at voxel indices (..., 3), given as a 3-D grid: (c, I, J, K)."""
+def sample(volumes: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Volumes (c, i, j, k), linear and held at the border, at voxel indices (..., 3) on a 3-D grid: (c, I, J, K)."""
     size = torch.tensor(volumes.shape[1:], dtype=torch.float32)
     grid = (2 * index / (size - 1) - 1).flip(-1)[None]
-    return functional.grid_sample(volumes[None], grid, mode=mode, padding_mode=padding, align_corners=True)[0]
+    return functional.grid_sample(volumes[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]

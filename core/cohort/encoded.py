@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import nn
 
 from core.cohort.folder import CohortFolder
-from core.encode.ct import encode_slices, sample_slices, slice_grid
-from core.encode.ehr import encode_timelines
+from core.encode.ct import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
+from core.encode.ehr import EhrEncoder, encode_timelines
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.load import load_study
@@ -46,8 +45,8 @@ def encode_cohort(
     cohort: CohortFolder,
     task: str,
     split: str,
-    ct_encoder: nn.Module | None,
-    ehr_encoder: nn.Module | None,
+    ct_encoder: CompactSlices | None,
+    ehr_encoder: EhrEncoder | None,
     *,
     device: str = "cpu",
     keep_slices: bool = False,
@@ -70,25 +69,23 @@ def encode_cohort(
                 progress((row + 1) / len(labels), f"scan {row + 1} of {len(labels)}")
     records: list[Tokens | None] = [None] * len(labels)
     if ehr_encoder is not None:
-        records = list(encode_timelines(cohort_timelines(cohort, labels), ehr_encoder))  # type: ignore[arg-type]
+        records = list(encode_timelines(cohort_timelines(cohort, labels), ehr_encoder))
     tokens = TokenSet.from_tokens(
         images,
         records,
         labels["time_to_event_days"],
         labels["event"],
         labels["subject_id"],
-        ct_width=getattr(ct_encoder, "token_dim", 0),
-        ehr_width=getattr(ehr_encoder, "width", 0),
+        ct_width=ct_encoder.token_dim if ct_encoder else 0,
+        ehr_width=ehr_encoder.width if ehr_encoder else 0,
     )
     return EncodedCohort(tokens, labels, tuple(kept) if keep_slices else ())
 
 
-def retokenise(encoded: EncodedCohort, ct_encoder: nn.Module, device: str = "cpu") -> TokenSet:
+def retokenise(encoded: EncodedCohort, ct_encoder: CompactSlices, device: str) -> TokenSet:
     """The same patients with their kept slices encoded again by a changed CT encoder."""
     parts = [
-        encode_slices(torch.from_numpy(slices), ct_encoder, device)  # type: ignore[arg-type]
-        for slices in encoded.slices
-        if slices is not None
+        encode_slices(torch.from_numpy(slices), ct_encoder, device) for slices in encoded.slices if slices is not None
     ]
     ragged = encoded.tokens.ct
     values = torch.cat(parts) if parts else ragged.values
@@ -102,7 +99,7 @@ def retokenise(encoded: EncodedCohort, ct_encoder: nn.Module, device: str = "cpu
 
 
 def _encode_scan(
-    cohort: CohortFolder, subject: int, time: pd.Timestamp, encoder: nn.Module, device: str, keep: bool
+    cohort: CohortFolder, subject: int, time: pd.Timestamp, encoder: CompactSlices, device: str, keep: bool
 ) -> tuple[Tokens | None, Slices | None]:
     path = cohort.study_path(subject, time)
     if path is None:
@@ -110,8 +107,4 @@ def _encode_scan(
     study = load_study(path)
     grid = slice_grid(study)
     slices = sample_slices(study, grid)
-    values = encode_slices(torch.from_numpy(slices), encoder, device).numpy()  # type: ignore[arg-type]
-    tokens = Tokens(
-        values, grid.z_mm.astype(np.float32), grid.relative.astype(np.float32), "compact_slices", study.digest
-    )
-    return tokens, slices if keep else None
+    return encode_sampled(study, grid, slices, encoder, device), slices if keep else None

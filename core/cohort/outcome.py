@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.cohort.patient import Findings, Regime, Site, TaskName
+from core.cohort.patient import Findings, Regime, TaskName
 from core.cohort.sampling import ClinicalState, VirtualPatient, rng_of
 
 REGIMES: tuple[Regime, ...] = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
@@ -143,16 +143,11 @@ def baseline_cumulative_hazard(days: npt.ArrayLike, task: TaskName) -> npt.NDArr
     return np.asarray(np.interp(days, knots, hazard) + np.maximum(days - knots[-1], 0.0) * last_rate)
 
 
-def true_survival(
-    eta: npt.ArrayLike, days: npt.ArrayLike, task: TaskName, site: Site = "internal"
-) -> npt.NDArray[np.float64]:
+def true_survival(eta: npt.ArrayLike, days: npt.ArrayLike, task: TaskName) -> npt.NDArray[np.float64]:
     """S(days | eta) = exp(-H0(days) exp(eta)); `eta` and `days` broadcast.
 
-    The baseline is the same at both sites: the external one differs by its patients, `site` is kept for callers that
-    store it beside the truth.
+    Both sites have one baseline; they differ by their patients.
     """
-    if site not in ("internal", "external"):
-        raise ValueError(f"unknown site {site!r}")
     return np.asarray(np.exp(-baseline_cumulative_hazard(days, task) * np.exp(np.asarray(eta, dtype=np.float64))))
 
 

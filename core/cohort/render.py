@@ -39,15 +39,10 @@ LEAST_FIELD_MM = (300.0, 250.0)
 LARGEST_FIELD_MM = (368.0, 290.0)
 MARGIN_MM = 8.0
 
-LABEL_NAMES = {
-    1: "lung", 2: "heart", 3: "pulmonary artery", 4: "aorta", 5: "emphysema", 6: "interstitial change",
-    7: "effusion", 8: "nodule", 9: "coronary calcium", 10: "clot",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class RenderedPatient:
-    """A virtual scan: the study, uint8 labels on its grid (`LABEL_NAMES`), and what was measured on them.
+    """A virtual scan: the study, uint8 labels on its grid (`core.cohort.anatomy`), and what was measured on them.
 
     facts, from the rendered labels in world mm: clot_ml, heart_volume_ml, calcium_ml, emphysema_fraction (of lung),
     effusion_ml, effusion_left_ml, effusion_right_ml, nodule_diameter_mm (equivalent sphere), interstitial_<zone> (share

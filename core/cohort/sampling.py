@@ -96,7 +96,7 @@ def sample_patient(task: TaskName, site: Site, seed: int, index: int) -> Virtual
     findings_rng = patient_rng(task, site, seed, index, "findings")
     person = _sample_person(task, site, rng)
     findings = _sample_findings(task, site, person, findings_rng)
-    clinical = _sample_clinical(task, site, person, findings, rng)
+    clinical = _sample_clinical(task, person, findings, rng)
     hours = (0, 24) if task == "pe_mortality" else (8, 17)
     day = timedelta(days=int(rng.integers(2190)), minutes=int(rng.integers(60 * hours[0], 60 * hours[1])))
     return VirtualPatient(
@@ -223,9 +223,7 @@ def _sample_nodule(person: _Person, rng: np.random.Generator) -> tuple[float, Zo
     return diameter if present else 0.0, zones[int(rng.choice(4, p=(0.38, 0.12, 0.2, 0.3)))]
 
 
-def _sample_clinical(
-    task: TaskName, site: Site, person: _Person, findings: Findings, rng: np.random.Generator
-) -> ClinicalState:
+def _sample_clinical(task: TaskName, person: _Person, findings: Findings, rng: np.random.Generator) -> ClinicalState:
     diagnoses = _sample_diagnoses(task, person, rng)
     drawn: dict[str, Any] = dict(diagnoses)
     drawn |= _sample_labs(person, findings, diagnoses, rng)

@@ -87,7 +87,7 @@ def truth_table(people: Sequence[VirtualPatient], regime: Regime) -> pd.DataFram
             "eta_interaction": parts.eta_interaction,
         }
         for days in TASKS[person.task].horizons_days:
-            row[f"survival_{days}d"] = float(true_survival(parts.eta, days, person.task, person.site))
+            row[f"survival_{days}d"] = float(true_survival(parts.eta, days, person.task))
         rows.append(row)
     return pd.DataFrame(rows)
 

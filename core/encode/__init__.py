@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
 from core.encode.ct import CompactSlices, build_compact_slices, encode_study
+from core.encode.ehr import build_ehr_encoder
 from core.errors import UserFacingError
 
 __all__ = ["CompactSlices", "build_ct_encoder", "build_ehr_encoder", "encode_study"]
@@ -22,11 +21,3 @@ def build_ct_encoder(config: Mapping[str, Any]) -> CompactSlices:
             "Use a bundle made for this version.",
         )
     return build_compact_slices(config)
-
-
-def build_ehr_encoder(config: Mapping[str, Any]) -> nn.Module:
-    """Untrained timeline encoder of a configuration; see `core.encode.ehr`."""
-    from core.encode import ehr
-
-    encoder: nn.Module = ehr.build_ehr_encoder(config)
-    return encoder

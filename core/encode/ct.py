@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
 from core.encode.slices import (
-    COLUMNS,
-    ROWS,
     SliceGrid,
     sample_labels,
     sample_slices,
@@ -227,9 +226,15 @@ def encode_slices(hu: torch.Tensor, encoder: CompactSlices, device: str = "cpu",
 def encode_study(study: CtStudy, encoder: CompactSlices, device: str = "cpu") -> Tokens:
     """One token a slice of the study's `slice_grid`: positions in world z mm, relative 0 lung base to 1 apex."""
     grid = slice_grid(study)
-    hu = torch.from_numpy(sample_slices(study, grid)).view(-1, ROWS, COLUMNS)
+    return encode_sampled(study, grid, sample_slices(study, grid), encoder, device)
+
+
+def encode_sampled(
+    study: CtStudy, grid: SliceGrid, slices_hu: npt.NDArray[np.int16], encoder: CompactSlices, device: str
+) -> Tokens:
+    """Tokens of a study whose slices on `grid`, int16 (S, 128, 144), were sampled already."""
     return Tokens(
-        values=encode_slices(hu, encoder, device).numpy(),
+        values=encode_slices(torch.from_numpy(slices_hu), encoder, device).numpy(),
         positions=grid.z_mm.astype(np.float32),
         relative_positions=grid.relative.astype(np.float32),
         encoder="compact_slices",

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.encode.ehr_features import BIRTH, NumericScale
+from core.encode.ehr_features import NumericScale
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows
 from core.errors import UserFacingError
+from core.records import BIRTH
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
 from core.timeline.typed import units_in_codes
 from core.timeline.vocabulary import standard_code

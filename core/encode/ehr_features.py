@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.records import Timeline
+from core.records import BIRTH, Timeline
 from core.timeline.vocabulary import standard_code, standard_unit
 
-BIRTH = "MEDS_BIRTH"
 LONG_AGO_DAYS = 3650.0
 
 

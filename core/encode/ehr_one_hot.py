@@ -10,7 +10,6 @@ import numpy.typing as npt
 from torch import nn
 
 from core.encode.ehr_features import (
-    BIRTH,
     EventColumns,
     NumericScale,
     count_patients,
@@ -19,13 +18,14 @@ from core.encode.ehr_features import (
     fit_scales,
     relative_days,
 )
-from core.records import Timeline, Tokens
+from core.records import BIRTH, Timeline, Tokens
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)
 SEXES = ("GENDER//F", "GENDER//M")
 LOW_HIGH = (0.2, 0.8)
 SAME_MEASUREMENT_DAYS = 2.0
 _NUMERIC_COLUMNS = 5
+_MOST_FEATURES, _MOST_NUMERIC = 192, 20
 """Of each numeric code: below, within and above its training quantiles, z score, never measured."""
 
 
@@ -120,19 +120,19 @@ def _recent_mean(table: EventColumns, event: int, scale: NumericScale) -> float:
     return float(table.values[: event + 1][same].mean())
 
 
-def fit_one_hot(timelines: Sequence[Timeline], max_features: int = 192, max_numeric: int = 20) -> OneHotEncoder:
+def fit_one_hot(timelines: Sequence[Timeline]) -> OneHotEncoder:
     """Choose features and scales on training timelines.
 
     Numeric codes of at least 20% of the patients, then coded features of at least 1% and at most 99%, commonest
-    first, until `max_features` columns are used. A subcategory is kept beside its category only where the category
+    first, until `_MOST_FEATURES` columns are used. A subcategory is kept beside its category only where the category
     splits, because it would repeat it otherwise.
     """
     columns = [event_columns(timeline) for timeline in timelines]
-    scales = fit_scales(columns, LOW_HIGH, least_share=0.2, most=max_numeric + 1)
+    scales = fit_scales(columns, LOW_HIGH, least_share=0.2, most=_MOST_NUMERIC + 1)
     ages = [scale for scale in scales if scale.code == BIRTH]
     age = ages[0] if ages else NumericScale(BIRTH, False, 62.0, 15.0, (50.0, 75.0))
-    numeric = [scale for scale in scales if scale.code != BIRTH][:max_numeric]
-    room = max_features - len(AGE_EDGES) - 2 - len(SEXES) - _NUMERIC_COLUMNS * len(numeric)
+    numeric = [scale for scale in scales if scale.code != BIRTH][:_MOST_NUMERIC]
+    room = _MOST_FEATURES - len(AGE_EDGES) - 2 - len(SEXES) - _NUMERIC_COLUMNS * len(numeric)
     coded = _choose_coded(columns, {scale.code for scale in numeric}, max(room, 0))
     return OneHotEncoder(
         {"name": "one_hot", "age": age.to_json(), "numeric": [scale.to_json() for scale in numeric], "coded": coded}

@@ -29,6 +29,8 @@ from core.records import Timeline, Tokens
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TIME_FEATURES = 18
 _FREQUENCIES = (1.0, 2.0, 4.0, 8.0)
+_MOST_CODES = 400
+_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +131,13 @@ class CompactSequence(nn.Module):
         own = nn.functional.one_hot(batch.numeric + 1, len(self.scales) + 1)[..., 1:] * batch.z[..., None]
         return torch.cat([self.hidden_states(batch), self.embed(batch), own, own * batch.latest[..., None]], -1)
 
-    def encode_many(self, timelines: Sequence[Timeline], batch_size: int = 64) -> list[Tokens]:
+    def encode_many(self, timelines: Sequence[Timeline]) -> list[Tokens]:
         """Tokens of each timeline, in order; computed in batches of similar length."""
         coded = [self.read(timeline) for timeline in timelines]
         order = sorted(range(len(coded)), key=lambda number: len(coded[number]))
         values: dict[int, npt.NDArray[np.float32]] = {}
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        for start in range(0, len(order), _BATCH_SIZE):
+            rows = order[start : start + _BATCH_SIZE]
             with torch.no_grad():
                 output = self(self.collate([coded[row] for row in rows])).float().cpu().numpy()
             values.update({row: output[place, : len(coded[row])] for place, row in enumerate(rows)})
@@ -188,13 +190,12 @@ def fit_compact_sequence(
     layers: int = 2,
     heads: int = 4,
     max_tokens: int = 256,
-    most_codes: int = 400,
 ) -> CompactSequence:
     """Untrained encoder with the vocabulary and value bins of training timelines (codes of at least 2 patients)."""
     columns = [event_columns(timeline) for timeline in timelines]
     scales = fit_scales(columns, QUANTILES, least_share=0.02, most=40)
     counts = count_patients({str(code) for code in table.codes} for table in columns)
-    codes = sorted(code for code, count in counts.most_common(most_codes) if count >= 2)
+    codes = sorted(code for code, count in counts.most_common(_MOST_CODES) if count >= 2)
     config = {
         "name": "compact_sequence",
         "codes": codes,

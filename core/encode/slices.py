@@ -80,7 +80,7 @@ def _lung_mask(coarse: npt.NDArray[np.int16], voxel_ml: float) -> npt.NDArray[np
     return np.isin(labels, kept)
 
 
-def _parenchyma_mask(coarse: npt.NDArray[np.int16], voxel_ml: float) -> npt.NDArray[np.bool_]:
+def _parenchyma_mask(coarse: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
     """Lung by its own density, for scans in which the airway joins lung and outside air."""
     inside = ndimage.binary_opening((coarse > -940) & (coarse < -500))
     labels, count = ndimage.label(inside)
@@ -95,10 +95,11 @@ def find_lungs(study: CtStudy) -> tuple[npt.NDArray[np.bool_], tuple[int, int, i
     """Mask of the lungs on every n-th voxel (about 4 mm), the strides, and what was found: lungs, body or volume."""
     coarse, strides = _coarse(study)
     voxel_ml = abs(float(np.linalg.det(study.affine_mm[:3, :3]))) * float(np.prod(strides)) / 1000
-    for find in (_lung_mask, _parenchyma_mask):
-        mask = find(coarse, voxel_ml)
-        if mask.sum() * voxel_ml >= _MIN_LUNG_ML:
-            return mask, strides, "lungs"
+    mask = _lung_mask(coarse, voxel_ml)
+    if mask.sum() * voxel_ml < _MIN_LUNG_ML:
+        mask = _parenchyma_mask(coarse)
+    if mask.sum() * voxel_ml >= _MIN_LUNG_ML:
+        return mask, strides, "lungs"
     body = coarse > -300
     return (body, strides, "body") if body.any() else (np.zeros(coarse.shape, bool), strides, "volume")
 

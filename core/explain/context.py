@@ -12,14 +12,6 @@ from torch import nn
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def module_state(module: nn.Module) -> tuple[object, ...]:
-    """What `explaining` restores, as a comparable value: training flags, requires_grad and hook ids by submodule."""
-    flags = tuple(part.training for part in module.modules())
-    wanted = tuple(parameter.requires_grad for parameter in module.parameters())
-    hooks = tuple(tuple(getattr(part, name)) for part in module.modules() for name in _HOOKS)
-    return flags, wanted, hooks
-
-
 @contextmanager
 def explaining(*modules: nn.Module, device: torch.device | str = "cpu") -> Iterator[None]:
     """Modules in evaluation mode, weights without gradient, on `device`; all put back on exit, exceptions included.

@@ -66,7 +66,6 @@ class MethodCard:
     signed: bool
     unit: str
     chunk: int
-    stepwise: bool = False
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
@@ -84,7 +83,10 @@ class _LinearReadout(nn.Module):
 
 
 def saliency_layer(encoder: nn.Module) -> nn.Module:
-    """The layer Grad-CAM reads: `encoder.gradcam_layer` where it names one, else the last 2-D convolution."""
+    """The layer Grad-CAM reads: `encoder.gradcam_layer` where it names one, else the last 2-D convolution.
+
+    Raises ValueError for an encoder without either.
+    """
     named = getattr(encoder, "gradcam_layer", None)
     if isinstance(named, nn.Module):
         return named
@@ -230,7 +232,6 @@ CARDS: dict[str, MethodCard] = {
         True,
         "change of risk per encoder pixel",
         1,
-        True,
         {"steps": 64, "rule": "Gauss-Legendre", "baseline": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
     ),
     "gradient_shap": MethodCard(
@@ -238,7 +239,6 @@ CARDS: dict[str, MethodCard] = {
         True,
         "change of risk per encoder pixel",
         1,
-        True,
         {"samples": 16, "noise_hu": 10.0, "baseline": "even slices of -1000, -100, 0, 40 HU", "scope": HELD},
     ),
     "smoothgrad": MethodCard(
@@ -246,7 +246,6 @@ CARDS: dict[str, MethodCard] = {
         False,
         "magnitude of the change of risk per HU",
         1,
-        True,
         {"samples": 8, "noise_hu": 20.0, "scope": HELD},
     ),
     "occlusion": MethodCard(
@@ -254,17 +253,16 @@ CARDS: dict[str, MethodCard] = {
         True,
         "fall of risk when hidden",
         1,
-        True,
         {"square_px": 16, "stride_px": 16, "fill": f"slice blurred, sigma {BLUR_PX:.0f} px", "scope": HELD},
     ),
 }
 
 
-def blurred(slices_hu: Tensor, sigma_px: float = BLUR_PX) -> Tensor:
-    """Gaussian blur of slices (n, H, W), edges repeated."""
-    radius = int(3 * sigma_px)
+def blurred(slices_hu: Tensor) -> Tensor:
+    """Gaussian blur (sigma `BLUR_PX`) of slices (n, H, W), edges repeated."""
+    radius = int(3 * BLUR_PX)
     offsets = torch.arange(-radius, radius + 1, dtype=slices_hu.dtype, device=slices_hu.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
+    kernel = torch.exp(-0.5 * (offsets / BLUR_PX) ** 2)
     kernel = kernel / kernel.sum()
     padded = F.pad(slices_hu[:, None], (radius, radius, radius, radius), mode="replicate")
     across = F.conv2d(padded, kernel.reshape(1, 1, 1, -1))

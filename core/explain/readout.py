@@ -33,7 +33,6 @@ class RiskReadout:
     slices_hu: npt.NDArray[np.int16]
     horizon_days: float
     device: torch.device
-    quantity: str = QUANTITY
 
     def risk_of(self, batch: TokenBatch) -> Tensor:
         """(B,) risk by the horizon of the patients in `batch`, in float32."""

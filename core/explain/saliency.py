@@ -14,7 +14,7 @@ from core.encode.slices import SliceGrid, volume_from_slices
 from core.errors import UserFacingError
 from core.explain.context import explaining
 from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQuestion
-from core.explain.readout import RiskReadout
+from core.explain.readout import QUANTITY, RiskReadout
 from core.explain.volume import axial_slice, planes_of_slice
 from core.fuse.lock import MODEL_LOCK
 from core.records import Attribution, CtStudy, FloatArray
@@ -47,7 +47,7 @@ def study_saliency(
 ) -> Attribution:
     """Saliency on every voxel of `study`, float32 (i, j, k), of the risk at `readout.horizon_days`.
 
-    About one forward and backward pass of the encoder for Grad-CAM; `stepwise` methods cost their number of steps.
+    Costs one forward and backward pass of the encoder for Grad-CAM, as many as steps or samples for the others.
     `progress` is told the share done and may raise to cancel; the model is then as it was.
     Raises UserFacingError for an unknown method.
     """
@@ -62,7 +62,7 @@ def study_saliency(
         horizon_days=readout.horizon_days,
         signed=card.signed,
         unit=card.unit,
-        parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": readout.quantity},
+        parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": QUANTITY},
         convergence_delta=completeness.relative_error if completeness else None,
         risk_change=completeness.risk_change if completeness else None,
         seconds=time.perf_counter() - started,
@@ -70,14 +70,14 @@ def study_saliency(
 
 
 def slice_saliency(
-    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam", *, seed: int = 0
+    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam"
 ) -> FloatArray:
     """Axial slice `k` of what `study_saliency` gives, float32 (i, j), from the one or two encoder slices it reads."""
     _card(method)
     planes = planes_of_slice(study, grid, k)
     if not planes:
         return np.zeros(study.shape[:2], np.float32)
-    values, _ = slice_maps(readout, method, planes, seed=seed)
+    values, _ = slice_maps(readout, method, planes)
     near = replace(grid, z_mm=grid.z_mm[list(planes)], relative=grid.relative[list(planes)])
     return volume_from_slices(values, axial_slice(study, k), near)[:, :, 0]
 
@@ -92,7 +92,8 @@ def slice_maps(
 ) -> tuple[FloatArray, Completeness | None]:
     """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods).
 
-    The model is free between the chunks of slices, for whoever else asks something.
+    The model is free between the chunks of slices, for whoever else asks something. Raises FloatingPointError where a
+    map is not finite.
     """
     card, explain = CARDS[method], METHODS[method]
     parts: list[SliceMaps] = []

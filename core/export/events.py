@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.records import EventAttribution, Timeline
+from core.records import BIRTH, EventAttribution, Timeline
 from core.timeline import describe
-from core.words import true_minus
+from core.words import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8
 LONGEST_NAME = 34
@@ -60,13 +60,13 @@ def day_words(day: float) -> str:
 
 def is_undated(timeline: Timeline) -> npt.NDArray[np.bool_]:
     """Which events stand for the person and not for a day: birth, and whatever has no time."""
-    return np.asarray(timeline.events["time"].isna() | (timeline.events["code"] == "MEDS_BIRTH"))
+    return np.asarray(timeline.events["time"].isna() | (timeline.events["code"] == BIRTH))
 
 
 def words_of(timeline: Timeline, code: str) -> str:
     """What a code means for this patient; birth reads as the age on day 0."""
-    if code == "MEDS_BIRTH" and timeline.age_years is not None:
-        return "Age 90 or more" if timeline.age_years >= 90 else f"Age {int(timeline.age_years)}"
+    if code == BIRTH and timeline.age_years is not None:
+        return "Age 90 or more" if timeline.age_years >= OLDEST_YEARS else f"Age {int(timeline.age_years)}"
     return describe(code, timeline.code_descriptions)
 
 

@@ -114,7 +114,7 @@ def build_figure(inputs: FigureInputs) -> Figure:
     frame = {"left": 0.052, "right": 0.975, "top": above(0.925), "bottom": above(0.185)}
     outer = GridSpec(1, 2, figure, wspace=gap, width_ratios=widths, **frame)
     if inputs.study is not None:
-        _draw_scan(figure, outer[0, 0], inputs)
+        _draw_scan(figure, outer[0, 0], inputs.study, inputs)
     _draw_plots(figure, outer[0, 1], inputs)
     figure.text(0.045, above(0.962), _headline(inputs), fontsize=10.5, weight="bold", va="center")
     figure.text(0.045, above(0.118), words, fontsize=CAPTION_POINTS, va="top", linespacing=LINE_SPACING)
@@ -134,12 +134,12 @@ def caption(inputs: FigureInputs) -> str:
         parts[-1] += _overlay_words(inputs)
     if inputs.study is not None:
         low, high = inputs.window_hu
-        x, y, z = world_mm(inputs)
+        x, y, z = world_mm(inputs.study, inputs.slice_ijk)
         grey = ", grey scale inverted" if inputs.inverted else ""
         window = f"Window {low:.0f} to {high:.0f} HU (W {high - low:.0f} / L {(high + low) / 2:.0f}){grey}."
         planes = f"Planes at z {z:.1f}, y {y:.1f}, x {x:.1f} mm (RAS+); patient's right on the left."
         parts += [true_minus(window), true_minus(planes)]
-        parts.append(_origin_words(inputs))
+        parts.append("The scan is of a virtual patient." if inputs.study.origin == "virtual" else "")
     parts += [notice.text for notice in by_level(review.notices)]
     return textwrap.fill(" ".join(part for part in parts if part), 215)
 
@@ -150,10 +150,9 @@ def _overlay_words(inputs: FigureInputs) -> str:
     return f"drawn from {inputs.threshold:.0%} of the scale's end, {inputs.opacity:.0%} opaque."
 
 
-def world_mm(inputs: FigureInputs) -> tuple[float, float, float]:
-    """RAS+ mm of the voxel whose planes are drawn."""
-    assert inputs.study is not None
-    x, y, z, _ = inputs.study.affine_mm @ np.array([*inputs.slice_ijk, 1.0])
+def world_mm(study: CtStudy, ijk: tuple[int, int, int]) -> tuple[float, float, float]:
+    """RAS+ mm of a voxel."""
+    x, y, z, _ = study.affine_mm @ np.array([*ijk, 1.0])
     return float(x), float(y), float(z)
 
 
@@ -167,32 +166,29 @@ def _salient_voxel(study: CtStudy, review: CaseReview, slice_k: int | None) -> t
     return strongest or middle
 
 
-def _draw_scan(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
-    study, review = inputs.study, inputs.review
-    assert study is not None
-    attends = review.attention is not None and review.attention.ct_weights is not None
-    rows = where.subgridspec(3, 1, height_ratios=(3.1, 1.75, 0.8 if attends else 0.01), hspace=0.16)
+def _draw_scan(figure: Figure, where: SubplotSpec, study: CtStudy, inputs: FigureInputs) -> None:
+    saliency, attention = inputs.review.saliency, inputs.review.attention
+    weights = attention.ct_weights if attention else None
+    rows = where.subgridspec(3, 1, height_ratios=(3.1, 1.75, 0.01 if weights is None else 0.8), hspace=0.16)
     small = rows[1].subgridspec(1, 2, wspace=0.03)
     scale = inputs.overlay
     i, j, k = inputs.slice_ijk
     for plane, index, place in (("axial", k, rows[0]), ("coronal", j, small[0]), ("sagittal", i, small[1])):
         axes = figure.add_subplot(place)
         grey = (inputs.window_hu, inputs.inverted)
-        draw_plane(axes, study, plane, index, *grey, review.saliency, scale, inputs.bundle.virtual)
-        if plane == "axial" and scale is not None:
-            _draw_scale(figure, axes, scale, review)
-    if attends:
-        assert review.attention is not None
-        axes = figure.add_subplot(rows[2])
-        draw_attention(axes, review.attention, world_mm(inputs)[2])
+        draw_plane(axes, study, plane, index, *grey, saliency, scale, inputs.bundle.virtual)
+        if plane == "axial" and saliency is not None and scale is not None:
+            _draw_scale(figure, axes, scale, saliency.unit)
+    if attention is not None and weights is not None and attention.ct_positions_mm is not None:
+        shown_mm = world_mm(study, inputs.slice_ijk)[2]
+        draw_attention(figure.add_subplot(rows[2]), weights, attention.ct_positions_mm, shown_mm)
 
 
-def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, review: CaseReview) -> None:
-    assert review.saliency is not None
+def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, unit: str) -> None:
     ends = "both" if scale.signed else "max"
     bar = figure.colorbar(colour_source(scale), ax=axes, fraction=0.035, pad=0.015, extend=ends)
     side = " (up raises the risk)" if scale.signed else ""
-    bar.set_label(f"{review.saliency.unit}{side}", fontsize=6.5)
+    bar.set_label(f"{unit}{side}", fontsize=6.5)
     bar.ax.tick_params(labelsize=6)
     bar.formatter.set_powerlimits((-2, 3))  # type: ignore[attr-defined]
     bar.update_ticks()
@@ -201,23 +197,16 @@ def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, review: CaseReview) 
 def _draw_plots(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
     review, timeline = inputs.review, inputs.timeline
     events = review.event_attribution
-    shows_events = events is not None and timeline is not None and bool((events.event_ids >= 0).any())
-    rows = where.subgridspec(2, 1, height_ratios=(1.4, 1), hspace=0.42)
-    place = rows[0] if shows_events else where.subgridspec(2, 1, height_ratios=(2.4, 0.35), hspace=0.1)[0]
-    draw_curve(figure.add_subplot(place), review, inputs.bundle.baseline, inputs.bundle.virtual)
-    if shows_events:
-        assert events is not None
-        assert timeline is not None
+    if events is not None and timeline is not None and (events.event_ids >= 0).any():
+        rows = where.subgridspec(2, 1, height_ratios=(1.4, 1), hspace=0.42)
         inner = rows[1].subgridspec(1, 2, width_ratios=(0.62, 1), wspace=0)
         draw_events(figure.add_subplot(inner[1]), events, timeline)
+    else:
+        rows = where.subgridspec(2, 1, height_ratios=(2.4, 0.35), hspace=0.1)
+    draw_curve(figure.add_subplot(rows[0]), review, inputs.bundle.baseline, inputs.bundle.virtual)
 
 
 def _headline(inputs: FigureInputs) -> str:
     review = inputs.review
     model = FUSION_TITLES.get(review.fusion, review.fusion)
     return f"{review.task.title} · {model} · risk by {duration(review.horizon_days)}"
-
-
-def _origin_words(inputs: FigureInputs) -> str:
-    assert inputs.study is not None
-    return {"virtual": "The scan is of a virtual patient.", "real": "", "unknown": ""}[inputs.study.origin]

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from core.encode.slices import PLANE_STEP_MM
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
 from core.export.events import TOP_EVENTS, strongest_events
 from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, duration, fusion_colour, percent
-from core.records import Attention, CaseReview, EventAttribution, Timeline
+from core.records import CaseReview, EventAttribution, FloatArray, Timeline
 
 _WORDS_WIDE, _LINE = 0.64, 0.045
 """Share of the time axis that the words across the plot take, and of its height that half a line of them takes."""
@@ -60,15 +61,11 @@ def _write_across(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks:
     axes.text(x, y, "\n".join(marks), transform=axes.transAxes, **look)
 
 
-def draw_attention(axes: Axes, attention: Attention, shown_mm: float | None) -> None:
+def draw_attention(axes: Axes, weights: FloatArray, positions_mm: FloatArray, shown_mm: float) -> None:
     """Weight of each slice against its position; the slice shown above is marked."""
-    assert attention.ct_weights is not None
-    assert attention.ct_positions_mm is not None
-    positions = attention.ct_positions_mm
-    width = float(np.median(np.diff(positions))) if len(positions) > 1 else 5.0
-    axes.bar(positions, attention.ct_weights, width=0.85 * width, color=IMAGE)
-    if shown_mm is not None:
-        axes.axvline(shown_mm, color=WARNING, lw=0.9, ls="--")
+    width_mm = float(np.median(np.diff(positions_mm))) if len(positions_mm) > 1 else PLANE_STEP_MM
+    axes.bar(positions_mm, weights, width=0.85 * width_mm, color=IMAGE)
+    axes.axvline(shown_mm, color=WARNING, lw=0.9, ls="--")
     axes.set(xlabel="slice position z (mm, feet to head)", ylim=(0, None))
     axes.set_ylabel("weight", labelpad=5)
     axes.set_title("Attention over slices (what was weighed, not why)")

@@ -108,7 +108,7 @@ def _view(inputs: FigureInputs) -> dict[str, Any] | None:
     if inputs.study is None:
         return None
     low, high = inputs.window_hu
-    x, y, z = world_mm(inputs)
+    x, y, z = world_mm(inputs.study, inputs.slice_ijk)
     return {
         "window_hu": {"low": low, "high": high, "width": high - low, "level": (low + high) / 2},
         "grey_scale_inverted": inputs.inverted,

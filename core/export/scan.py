@@ -15,7 +15,6 @@ from matplotlib.transforms import offset_copy
 from core.export.style import MAGNITUDE_MAP, SIGNED_MAP, WATERMARK
 from core.records import Attribution, CtStudy, FloatArray
 
-PLANES = ("axial", "coronal", "sagittal")
 LETTERS = {"axial": ("R", "L", "A", "P"), "coronal": ("R", "L", "S", "I"), "sagittal": ("A", "P", "S", "I")}
 """Letters at the left, right, top and bottom edge."""
 SCALES_MM = (1, 2, 5, 10, 20, 50, 100, 200)

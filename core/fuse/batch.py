@@ -12,6 +12,8 @@ from torch import Tensor
 
 from core.records import Tokens
 
+EVALUATED_AT_ONCE = 256
+
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
@@ -123,7 +125,10 @@ class TokenSet:
         ct_width: int = 0,
         ehr_width: int = 0,
     ) -> TokenSet:
-        """From one `Tokens` (or None) a patient and modality; outcomes default to zero where only tokens matter."""
+        """From one `Tokens` (or None) a patient and modality; outcomes default to zero where only tokens matter.
+
+        Raises ValueError where the lists differ in length, or the tokens of one modality in width.
+        """
         count = len(ct)
         if len(ehr) != count:
             raise ValueError("ct and ehr must list the same patients")
@@ -166,9 +171,10 @@ class TokenSet:
         )
 
 
-def batch_rows(count: int, size: int = 256) -> list[Tensor]:
-    """Row numbers 0 .. count - 1 in order, in pieces of `size`: the batches of an evaluation."""
-    return [torch.arange(start, min(start + size, count)) for start in range(0, count, size)]
+def batch_rows(count: int) -> list[Tensor]:
+    """Row numbers 0 .. count - 1 in order, in pieces of `EVALUATED_AT_ONCE`: the batches of an evaluation."""
+    starts = range(0, count, EVALUATED_AT_ONCE)
+    return [torch.arange(start, min(start + EVALUATED_AT_ONCE, count)) for start in starts]
 
 
 def _take(ragged: Ragged, index: Tensor) -> Ragged:

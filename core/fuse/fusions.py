@@ -7,7 +7,7 @@ weight is the constant 1 for everybody, and the returned weights are the uniform
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -61,6 +61,9 @@ class Side(NamedTuple):
     weights: Tensor
 
 
+Sides = Mapping[str, Side]
+
+
 class ModalityPath(nn.Module):
     """Projection and pooling of one modality."""
 
@@ -91,24 +94,26 @@ class Fusion(nn.Module):
         if "ehr" in self.reads:
             self.ehr = ModalityPath(config.ehr_width, config, count=True)
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """features (B, F), weights over image tokens (B, S), weights over EHR tokens (B, E)."""
         raise NotImplementedError
 
-    def sides(self, batch: TokenBatch) -> tuple[Side | None, Side | None]:
-        """Projected and pooled modalities; None for one that this fusion does not read."""
-        image = self.image(batch.ct, batch.ct_mask, batch.ct_position) if "image" in self.reads else None
-        ehr = self.ehr(batch.ehr, batch.ehr_mask, batch.ehr_position) if "ehr" in self.reads else None
-        return image, ehr
+    def sides(self, batch: TokenBatch) -> Sides:
+        """Projected and pooled modalities, those that this fusion reads, by name."""
+        tokens = {
+            "image": (batch.ct, batch.ct_mask, batch.ct_position),
+            "ehr": (batch.ehr, batch.ehr_mask, batch.ehr_position),
+        }
+        return {name: getattr(self, name)(*tokens[name]) for name in self.reads}
 
     def forward(self, batch: TokenBatch) -> FusedState:
         """Fuse a batch; each row depends on that patient's tokens only."""
         if self.config.pooled:
-            features, _, _ = self.combine(*self.sides(average_tokens(batch)))
+            features, _, _ = self.combine(self.sides(average_tokens(batch)))
             ct_weights = _uniform(batch.ct_mask) if "image" in self.reads else None
             ehr_weights = _uniform(batch.ehr_mask) if "ehr" in self.reads else None
             return FusedState(features, ct_weights, ehr_weights, f"{POOLED_KIND}. {ATTENTION_CAVEAT}")
-        features, ct, ehr = self.combine(*self.sides(batch))
+        features, ct, ehr = self.combine(self.sides(batch))
         return FusedState(
             features,
             None if ct is None else _real(ct, batch.ct_mask),
@@ -122,8 +127,8 @@ class ImageOnly(Fusion):
 
     reads = ("image",)
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert image is not None
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        image = sides["image"]
         return image.summary, image.weights, None
 
 
@@ -132,17 +137,16 @@ class EhrOnly(Fusion):
 
     reads = ("ehr",)
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert ehr is not None
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        ehr = sides["ehr"]
         return ehr.summary, None, ehr.weights
 
 
 class Concat(Fusion):
     """[h_i; h_e]."""
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert image is not None
-        assert ehr is not None
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        image, ehr = sides["image"], sides["ehr"]
         return torch.cat([image.summary, ehr.summary], 1), image.weights, ehr.weights
 
 
@@ -158,16 +162,13 @@ class Contrastive(Concat):
 
     def embeddings(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """p_i (B, H) and p_e (B, H): the pair that the contrastive step aligns."""
-        image, ehr = self.sides(average_tokens(batch) if self.config.pooled else batch)
-        assert image is not None
-        assert ehr is not None
-        return self.align_image(image.summary), self.align_ehr(ehr.summary)
+        return self._aligned(self.sides(average_tokens(batch) if self.config.pooled else batch))
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert image is not None
-        assert ehr is not None
-        pair = torch.cat([self.align_image(image.summary), self.align_ehr(ehr.summary)], 1)
-        return pair, image.weights, ehr.weights
+    def _aligned(self, sides: Sides) -> tuple[Tensor, Tensor]:
+        return self.align_image(sides["image"].summary), self.align_ehr(sides["ehr"].summary)
+
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        return torch.cat(self._aligned(sides), 1), sides["image"].weights, sides["ehr"].weights
 
 
 class Cross(Fusion):
@@ -181,9 +182,8 @@ class Cross(Fusion):
         self.ehr_reads_image = CrossAttention(config.hidden, config.heads)
         self.image_reads_ehr = CrossAttention(config.hidden, config.heads)
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert image is not None
-        assert ehr is not None
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        image, ehr = sides["image"], sides["ehr"]
         from_image, ct_weights, _ = self.ehr_reads_image(ehr.summary, ehr.hidden, ehr.mask, image.hidden, image.mask)
         from_ehr, ehr_weights, _ = self.image_reads_ehr(image.summary, image.hidden, image.mask, ehr.hidden, ehr.mask)
         return torch.cat([ehr.summary, from_image, image.summary, from_ehr], 1), ct_weights, ehr_weights
@@ -206,10 +206,9 @@ class CoAttention(Fusion):
         self.attend = CrossAttention(config.hidden, config.heads)
         self.residual = None if config.pooled else nn.Linear(config.hidden, config.hidden)
 
-    def combine(self, image: Side | None, ehr: Side | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        assert image is not None
-        assert ehr is not None
-        asking, answering = (image, ehr) if self.guide == "image" else (ehr, image)
+    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        other = "ehr" if self.guide == "image" else "image"
+        asking, answering = sides[self.guide], sides[other]
         attended, key_weights, gate = self.attend(
             asking.summary, asking.hidden, asking.mask, answering.hidden, answering.mask
         )

@@ -225,15 +225,14 @@ class Intake:
 
     def _start_what_can_be(self) -> None:
         if self.scan is not None:
-            self._advance_scan()
+            self._advance_scan(self.scan)
         if self.record is not None:
-            self._advance_record()
+            self._advance_record(self.record)
         if self.complete:
             self._advance_checks()
 
-    def _advance_scan(self) -> None:
-        source, found = self.scan, self.found_series
-        assert source is not None
+    def _advance_scan(self, source: Source) -> None:
+        found = self.found_series
         self._start("series", "Looking for CT series", lambda tell: list_series(source, thumbnails=True))
         if self.series is None and len(found) == 1:
             self.series = found[0].key
@@ -242,9 +241,8 @@ class Intake:
         elif (job := self.job("series")) and job.result == ():
             self._start("study", "Reading the CT", _study_reader(source, None, (), self.scan_doubts))
 
-    def _advance_record(self) -> None:
-        source, columns, subjects = self.record, self.columns, self.subjects
-        assert source is not None
+    def _advance_record(self, source: Source) -> None:
+        columns, subjects = self.columns, self.subjects
         self._start("subjects", "Looking for patients", lambda tell: list_subjects(source, mapping=columns))
         if self.error("subjects"):
             self._start("columns", "Looking at the columns", lambda tell: suggest_mapping(source, mapping=columns))

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from core.load.dicom_values import Values
+from core.words import OLDEST_YEARS
 
-OLDEST_YEARS = 90.0
-"""Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514)."""
 _FIRST_CT = 1971
 _FIRST_BIRTH = 1902
 """An earlier year stands for "unknown" more often than for a patient: 1900-01-01 and 1901-01-01 fill empty fields."""

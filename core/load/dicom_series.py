@@ -82,7 +82,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     heights, positions = heights[order], positions[order]
     _refuse_repeats(heights, ordered)
     notes += refuse_mixed_acquisitions(ordered)
-    even = _check_steps(heights, ordered, repairs, notes)
+    even = _check_steps(heights, repairs, notes)
     refuse_phases(ordered)
     first, step = _first_and_step(positions, heights, even=even)
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), first, step)
@@ -205,9 +205,7 @@ def _tolerance_mm(step_mm: float) -> float:
     return max(STEP_TOLERANCE_MM, STEP_TOLERANCE * step_mm)
 
 
-def _check_steps(
-    heights: npt.NDArray[np.float64], images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]
-) -> bool:
+def _check_steps(heights: npt.NDArray[np.float64], repairs: Collection[Repair], notes: list[str]) -> bool:
     """Whether slices are evenly spaced; raises where they are not and no chosen repair makes them so."""
     gaps = np.diff(heights)
     typical = float(np.median(gaps))

@@ -88,7 +88,10 @@ def absent_words(entries: Iterable[Entry]) -> str:
 
 
 def plain_entries(source: Source) -> Iterator[Entry]:
-    """Entries of the source before archives are opened; an empty path would be the folder that the program runs in."""
+    """Entries of the source before archives are opened.
+
+    Raises UserFacingError for an empty path, which would be the folder that the program runs in, and for no source.
+    """
     if source == "":
         raise UserFacingError("The path is empty.", "the path of a file or folder", "Name one.")
     if isinstance(source, (str, Path)):

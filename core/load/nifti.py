@@ -267,17 +267,17 @@ def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair],
     if max(raw.sform, raw.qform) > _LAST_CODE:
         raise _refuse("The NIfTI header's orientation has a code that does not exist", "a code of the standard, 0 to 5")
     sform, qform = _sform(raw), _qform(raw)
-    if sform is None and qform is None:
+    forms = [form for form in (sform, qform) if form is not None]
+    if not forms:
         raise _refuse(
             "The NIfTI header does not say how the volume lies in the patient (no qform, no sform), so left and right "
             "are unknown", "a header with an orientation",
         )  # fmt: skip
-    chosen = sform if sform is not None else qform
+    chosen = forms[0]
     if sform is not None and qform is not None:
         allowed_mm = _tolerance(sform) + _rounding_mm(raw.quaternion, sform, shape)
         if _corner_distance(sform, qform, shape) > allowed_mm:
             chosen = _chosen_form(sform, qform, repairs, notes)
-    assert chosen is not None
     if (raw.sform if chosen is sform else raw.qform) > _SCANNER_CODES:
         notes.append("The orientation in the NIfTI header is that of a template, not of the scanner.")
     if sform is None and _leaves_another(raw, chosen, shape):

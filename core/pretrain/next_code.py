@@ -15,6 +15,7 @@ from core.errors import UserFacingError
 from core.records import Timeline
 
 Progress = Callable[[float, str], None]
+_BATCH_SIZE, _LEARNING_RATE = 32, 3e-3
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,6 @@ def train_next_code(
     *,
     tuning: Sequence[Timeline] = (),
     epochs: int = 8,
-    batch_size: int = 32,
-    learning_rate: float = 3e-3,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
@@ -58,17 +57,17 @@ def train_next_code(
     coded = [item for item in map(encoder.read, timelines) if len(item) > 1]
     checked = [item for item in map(encoder.read, tuning) if len(item) > 1]
     encoder.to(device).train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=learning_rate, weight_decay=0.01)
-    steps = max(1, -(-len(coded) // batch_size)) * epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps, pct_start=0.2)
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=_LEARNING_RATE, weight_decay=0.01)
+    steps = max(1, -(-len(coded) // _BATCH_SIZE)) * epochs
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps, pct_start=0.2)
     rng = np.random.default_rng(seed)
     train_loss: list[float] = []
     tuning_loss: list[float] = []
     best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
     for epoch in range(epochs if coded else 0):
-        train_loss.append(_one_epoch(encoder, coded, optimiser, schedule, rng, batch_size))
+        train_loss.append(_one_epoch(encoder, coded, optimiser, schedule, rng))
         if checked:
-            tuning_loss.append(_mean_loss(encoder, checked, batch_size))
+            tuning_loss.append(_mean_loss(encoder, checked))
         if not checked or tuning_loss[-1] == min(tuning_loss):
             best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
         if progress:
@@ -86,14 +85,16 @@ def fit_ehr_encoder(
     epochs: int = 8,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
 ) -> EhrEncoder:
-    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone."""
+    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone.
+
+    Raises UserFacingError for a name other than `EHR_ENCODERS`.
+    """
     if name == "one_hot":
         return fit_one_hot(timelines).eval()
     if name == "compact_sequence":
         encoder = fit_compact_sequence(timelines, seed=seed)
-        train_next_code(encoder, timelines, tuning=tuning, epochs=epochs, seed=seed, device=device, progress=progress)
+        train_next_code(encoder, timelines, tuning=tuning, epochs=epochs, seed=seed, device=device)
         return encoder
     raise UserFacingError(
         "There is no timeline encoder of that name.", "one of " + ", ".join(EHR_ENCODERS), "Choose one of these names."
@@ -106,13 +107,12 @@ def _one_epoch(
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     rng: np.random.Generator,
-    batch_size: int,
 ) -> float:
     total = 0.0
     order = rng.permutation(len(coded))
     encoder.train()
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    for start in range(0, len(order), _BATCH_SIZE):
+        rows = order[start : start + _BATCH_SIZE]
         loss = next_code_loss(encoder, [coded[row] for row in rows])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -124,7 +124,7 @@ def _one_epoch(
 
 
 @torch.no_grad()
-def _mean_loss(encoder: CompactSequence, coded: Sequence[CodedEvents], batch_size: int) -> float:
+def _mean_loss(encoder: CompactSequence, coded: Sequence[CodedEvents]) -> float:
     encoder.eval()
-    parts = [coded[start : start + batch_size] for start in range(0, len(coded), batch_size)]
+    parts = [coded[start : start + _BATCH_SIZE] for start in range(0, len(coded), _BATCH_SIZE)]
     return float(sum(float(next_code_loss(encoder, part)) * len(part) for part in parts) / len(coded))

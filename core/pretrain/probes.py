@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 AUC_FLOORS = {"clot": 0.85, "coronary_calcium": 0.85, "emphysema": 0.85, "nodule": 0.85, "effusion": 0.95}
 PENALTIES = (3e-4, 3e-3, 3e-2, 3e-1)
+_FOLDS = 4
 R2_FLOORS = {"pulmonary_trunk_diameter": 0.8, "heart_scale": 0.8}
 
 
@@ -130,15 +131,13 @@ def logistic_scores(train: Floats, target: Floats, test: Floats, penalty: float 
     return np.asarray(x_test @ weights)
 
 
-def _cross_validated(
-    fit: Callable[[Floats, Floats, Floats, float], Floats], features: Floats, target: Floats, folds: int = 4
-) -> float:
+def _cross_validated(fit: Callable[[Floats, Floats, Floats, float], Floats], features: Floats, target: Floats) -> float:
     """The penalty whose held-out scores correlate best with the target, by cross-validation on training patients."""
-    fold = np.arange(len(features)) % folds
+    fold = np.arange(len(features)) % _FOLDS
     merits = []
     for penalty in PENALTIES:
         score = np.empty(len(features))
-        for part in range(folds):
+        for part in range(_FOLDS):
             inside = fold != part
             score[~inside] = fit(features[inside], target[inside], features[~inside], penalty)
         ranks, truth = pd.Series(score).rank().to_numpy(), pd.Series(target).rank().to_numpy()

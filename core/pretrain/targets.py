@@ -157,10 +157,10 @@ class DenseLoss:
 class EventTargets:
     """Outcomes of the training patients for the piecewise-constant likelihood."""
 
-    def __init__(self, patients: pd.DataFrame, pieces: int = 6) -> None:
+    def __init__(self, patients: pd.DataFrame) -> None:
         days, event = (patients[name].to_numpy(np.float32) for name in ("time_to_event_days", "event"))
         self.days, self.event = torch.from_numpy(days), torch.from_numpy(event)
-        self.edges = torch.from_numpy(time_edges(days, event, pieces)).float()
+        self.edges = torch.from_numpy(time_edges(days, event, pieces=6)).float()
         self.baseline = initial_log_hazards(self.days, self.event, self.edges)
         self.event_share = max(float(event.mean()), 1e-3)
 

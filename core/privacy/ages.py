@@ -8,11 +8,12 @@ from typing import Any
 
 from core.privacy.fields import begins_with_date, field_name
 from core.privacy.finding import Finding
+from core.records import BIRTH
 from core.timeline.columns import FIELDS
+from core.words import OLDEST_YEARS
 
-DAYS_90_YEARS = 90 * 365.25
+DAYS_90_YEARS = OLDEST_YEARS * 365.25
 OVER_89 = Finding("age over 89", "birth and events", "90 years or more")
-_BIRTH = "MEDS_BIRTH"
 _PARTS = ("subject_id", "time", "code")
 _DAY = len("2020-01-01")
 
@@ -27,7 +28,7 @@ class Ages:
     def add(self, subject: str, time: str, code: str) -> None:
         """Take in one event; times that do not begin with year, month and day are passed over."""
         day = time[:_DAY]
-        if code.startswith(_BIRTH):
+        if code.startswith(BIRTH):
             self._births[subject] = day
         elif day > self._last.get(subject, "") and begins_with_date(day):
             self._last[subject] = day

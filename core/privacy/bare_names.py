@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from core.privacy.other_scripts import may_be_cyrillic_surname, names_in_other_scripts
-from core.privacy.surnames import is_common_surname
-from core.privacy.vocabulary import are_terms, is_plain_word, is_surname
+from core.privacy.surnames import is_common_surname, is_surname_too
+from core.privacy.vocabulary import are_terms, is_plain_word
 
 _GIVEN = frozenset(
     """
@@ -124,7 +124,7 @@ def _is_given(word: str) -> bool:
 
 def _are_no_terms(words: Collection[str]) -> bool:
     """Whether words may all be a person's; a given name and a common surname may be terms as well."""
-    return all(_is_given(word) or is_surname(word) or _is_no_term(word) for word in words)
+    return all(_is_given(word) or is_surname_too(word) or _is_no_term(word) for word in words)
 
 
 def _is_no_term(word: str) -> bool:

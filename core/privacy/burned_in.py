@@ -22,8 +22,8 @@ from scipy.ndimage import median_filter
 from core.load.hounsfield import AIR_HU
 from core.load.words import count_of
 from core.privacy.ocr import Picture, Reading, read_text
-from core.privacy.text_lines import SHEET, flattened_picture, likely_places, read_places
-from core.privacy.text_place import Plane, PlaneBox, Planes, lengthened, locate
+from core.privacy.text_lines import SHEET, Plane, flattened_picture, likely_places, read_places
+from core.privacy.text_place import PlaneBox, Planes, lengthened, locate
 from core.records import CtStudy
 from core.words import true_minus
 

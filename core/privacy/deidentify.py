@@ -17,10 +17,9 @@ from core.errors import UserFacingError
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import open_entries
 from core.load.entry import Entry, memory_entry
-from core.load.limits import LIMITS, Limits
 from core.load.nifti import looks_like_nifti
 from core.load.words import count_of
-from core.privacy.dicom import search_dicom
+from core.privacy.dicom import TIME_VRS, search_dicom
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
 from core.privacy.nifti import search_nifti
@@ -47,7 +46,6 @@ SURVIVED = "an identifier was still found after cleaning"
 _DOCUMENTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.9.")
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _EXPECTED = frozenset(("unique identifier", "burned-in text"))
-_DATE_VRS = frozenset(("DA", "DT", "TM"))
 _WRITTEN_HERE = re.compile(r"(.* > )?\(0010,00[12]0\) Patient(Name|ID)|\(0012,006[34]\) DeidentificationMethod.*")
 
 
@@ -107,7 +105,6 @@ def deidentify(
     *,
     pseudonyms: Pseudonyms | None = None,
     progress: Progress | None = None,
-    limits: Limits = LIMITS,
 ) -> Report:
     """Write cleaned copies of every DICOM and NIfTI file of `source` under `out`.
 
@@ -120,11 +117,11 @@ def deidentify(
     _check_folders(source, out)
     names = pseudonyms or Pseudonyms()
     report = Report()
-    entries = open_entries(source, limits=limits)
-    report.found.update(finding.category for finding in find_identifiers(source, limits=limits, pixels=False))
-    images, niftis = _sorted(entries, report, limits)
+    entries = open_entries(source)
+    report.found.update(finding.category for finding in find_identifiers(source, pixels=False))
+    images, niftis = _sorted(entries, report)
     images, report.shared = _told_apart(images)
-    writer = _Writer(out, names, report, limits, _words_of_patients(images))
+    writer = _Writer(out, names, report, _words_of_patients(images))
     _make_folder(out)
     done, total = 0.0, max(len(images) + len(niftis), 1)
     for handled in writer.write_all(images, niftis):
@@ -167,7 +164,7 @@ def _drop_empty(out: Path) -> None:
         out.rmdir()
 
 
-def _sorted(entries: Iterable[Entry], report: Report, limits: Limits) -> tuple[list[_Image], list[Entry]]:
+def _sorted(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], list[Entry]]:
     """DICOM images with what groups them, and NIfTI files; the rest is counted as left out."""
     images, niftis = [], []
     for entry in entries:
@@ -176,7 +173,7 @@ def _sorted(entries: Iterable[Entry], report: Report, limits: Limits) -> tuple[l
             niftis.append(entry)
         elif looks_like_dicom(head):
             try:
-                images.append(_grouped(entry, limits))
+                images.append(_grouped(entry))
             except Refused as reason:
                 report.left_out[str(reason)] += 1
             except Exception:
@@ -186,8 +183,8 @@ def _sorted(entries: Iterable[Entry], report: Report, limits: Limits) -> tuple[l
     return images, niftis
 
 
-def _grouped(entry: Entry, limits: Limits) -> _Image:
-    dataset = read_bounded(entry.read(0, None), limits=limits)
+def _grouped(entry: Entry) -> _Image:
+    dataset = read_bounded(entry.read(0, None))
     kind = str(
         dataset.get("SOPClassUID") or getattr(dataset, "file_meta", Dataset()).get("MediaStorageSOPClassUID") or ""
     )
@@ -241,10 +238,8 @@ def _series(images: Iterable[_Image]) -> Iterable[list[_Image]]:
 class _Writer:
     """Cleans and writes files under one folder; keeps only the numbers of names given so far."""
 
-    def __init__(
-        self, out: Path, names: Pseudonyms, report: Report, limits: Limits, words: Mapping[str, frozenset[str]]
-    ) -> None:
-        self._out, self._names, self._report, self._limits, self._words = out, names, report, limits, words
+    def __init__(self, out: Path, names: Pseudonyms, report: Report, words: Mapping[str, frozenset[str]]) -> None:
+        self._out, self._names, self._report, self._words = out, names, report, words
         self._numbers: dict[tuple[str, ...], int] = {}
         self._counts: Counter[tuple[str, ...]] = Counter()
         self.patients: set[str] = set()
@@ -280,13 +275,13 @@ class _Writer:
         found: list[Frames | None] = []
         for image in batch:
             try:
-                found.append(decode(self._opened(image), limits=self._limits))
+                found.append(decode(self._opened(image)))
             except Exception:
                 found.append(None)
         return found
 
     def _opened(self, image: _Image) -> Dataset:
-        return read_bounded(image.entry.read(0, None), limits=self._limits)
+        return read_bounded(image.entry.read(0, None))
 
     def _write_image(self, image: _Image, index: int, text: SeriesText) -> None:
         """Clean and write one file, or count it as left out."""
@@ -302,7 +297,7 @@ class _Writer:
     def write_nifti(self, entry: Entry) -> None:
         """Rebuild one NIfTI file, or count it as left out. Raises NoTextReader."""
         try:
-            data, blanked = rebuild_nifti(entry.read(0, None), limits=self._limits)
+            data, blanked = rebuild_nifti(entry.read(0, None))
         except NoTextReader:
             raise
         except Exception:
@@ -316,7 +311,7 @@ class _Writer:
 
     def _cleaned(self, image: _Image, index: int, text: SeriesText) -> bytes:
         dataset = self._opened(image)
-        frames = decode(dataset, limits=self._limits)
+        frames = decode(dataset)
         blanked = 0
         if frames is not None:
             places = text.places_on(frames)
@@ -372,7 +367,7 @@ def _is_expected(item: Finding) -> bool:
     """Whether a finding is what was written here: shifted dates, new UIDs and names, words about the cleaning."""
     if item.category == "date":
         keyword = item.where.split()[-1]
-        return bool(tag_for_keyword(keyword)) and dictionary_VR(keyword) in _DATE_VRS
+        return bool(tag_for_keyword(keyword)) and dictionary_VR(keyword) in TIME_VRS
     return item.category in _EXPECTED or bool(_WRITTEN_HERE.fullmatch(item.where))
 
 

@@ -28,6 +28,7 @@ from core.load.dicom_scan import (
 )
 from core.load.entry import Entry
 from core.load.identifying import identifying
+from core.privacy.fields import OLDEST_SHOWN
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import is_measured, is_ramp, packed_letters, printable_runs, values_of
 from core.privacy.pixel_bytes import search_pixel_bytes
@@ -61,15 +62,16 @@ _CATEGORY_WORDS = (
     ("device", ("Device", "Station", "Detector", "Scanner", "AETitle", "Gantry", "Plate", "Cassette", "Equipment")),
     ("identifier", ("ID", "Number", "Identifier")),
 )
-_TEXT_VRS = frozenset(("PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "DA", "DT", "TM", "UI"))
-_BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
-_PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+TIME_VRS = frozenset(("DA", "DT", "TM"))
+_TEXT_VRS = TIME_VRS | {"PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "UI"}
+BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
+PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _TABLES = ("LUTData", "LookupTableData")
 _TRAILING = "behind the pixel data"
 _TIFF = re.compile(rb"II\*\0(.{4})|MM\0\*(.{4})|II\+\0\x08\0\0\0(.{8})|MM\0\+\0\x08\0\0(.{8})", re.DOTALL)
 """The head of a file that is a TIFF too (PS3.10, 7.1), with the place of its directory."""
 _AGE = re.compile(r"\s*(\d+)\s*([DWMYdwmy]?)\s*")
-_NINETY_YEARS = {"Y": 90, "M": 90 * 12, "W": 90 * 52, "D": 90 * 365}
+_PER_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
 Seen = tuple[int, str, int, bytes]
 
@@ -155,7 +157,7 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
         return []
     if element.tag.is_private:
         return _private(where, element)
-    if element.VR in _BINARY_VRS:
+    if element.VR in BINARY_VRS:
         return _binary(where, element)
     if element.VR in ("IS", "DS"):
         return _number(where, element, tokens)
@@ -180,7 +182,7 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
         return None
     if vr == "PN":
         return "name"
-    if vr in ("DA", "DT", "TM"):
+    if vr in TIME_VRS:
         return "date"
     if vr == "AS":
         return _age(text)
@@ -202,7 +204,8 @@ def _age(text: str) -> str | None:
     found = _AGE.fullmatch(text)
     if not found:
         return "free text"
-    return "age over 89" if int(found[1]) >= _NINETY_YEARS[found[2].upper() or "Y"] else None
+    years = int(found[1]) // _PER_YEAR[found[2].upper() or "Y"]
+    return "age over 89" if years > OLDEST_SHOWN else None
 
 
 def _private(where: str, element: Any) -> list[Finding]:
@@ -222,7 +225,7 @@ def _binary(where: str, element: Any) -> list[Finding]:
         return [Finding("curve", where, mask(bytes(element.value)))]
     if element.tag.group & 0xFF00 == 0x6000:
         return [Finding("overlay", where, mask(bytes(element.value)))]
-    if element.keyword in _PIXELS:
+    if element.keyword in PIXELS:
         return [Finding("icon or nested picture", where, mask(bytes(element.value)))] if " > " in where else []
     if element.keyword == "DataSetTrailingPadding":
         rest = bytes(element.value).strip(b"\0")

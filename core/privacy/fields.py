@@ -9,7 +9,9 @@ from core.load.identifying import WORDS
 from core.privacy.bare_names import is_bare_name
 from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
-from core.privacy.vocabulary import are_terms, is_diagnosis, is_surname
+from core.privacy.surnames import is_surname_too
+from core.privacy.vocabulary import are_terms, is_diagnosis
+from core.words import OLDEST_YEARS
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name
@@ -68,7 +70,7 @@ AGE_FIELDS = frozenset(
     onset_age deceased_age alter alter_jahre patientenalter edad leeftijd âge
     """.split()  # noqa: SIM905
 )
-OLDEST_SHOWN = 89
+OLDEST_SHOWN = OLDEST_YEARS - 1
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
     r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
@@ -143,7 +145,9 @@ def _without_abbreviations(words: Sequence[str]) -> list[str]:
 def _name_in_capitals(text: str, is_term: bool) -> bool:
     """Whether two words in capitals around a comma are a name ("DOE, JANE"), not a test ("SODIUM, URINE")."""
     pairs = () if is_diagnosis(text) else _CAPITALS.finditer(text)
-    return any(is_surname(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs)
+    return any(
+        is_surname_too(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs
+    )
 
 
 def _among_terms(pair: re.Match[str], is_term: bool) -> bool:

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from core.privacy.bare_names import says_nothing
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, field_name
-from core.privacy.vocabulary import are_terms, is_plain_word, is_surname
+from core.privacy.surnames import is_surname_too
+from core.privacy.vocabulary import are_terms, is_plain_word
 from core.timeline.columns import KNOWN_NAMES
 
 _MOST_CHARACTERS = 40
@@ -50,7 +51,7 @@ _USUAL = frozenset(
 @lru_cache(1 << 12)
 def _is_usual(word: str) -> bool:
     known = word in _words_of_known_names() or word in _USUAL or is_plain_word(word) or are_terms([word])
-    return (known and not is_surname(word)) or bool(re.fullmatch(r"\d{1,2}", word))
+    return (known and not is_surname_too(word)) or bool(re.fullmatch(r"\d{1,2}", word))
 
 
 @lru_cache(1)

@@ -78,14 +78,14 @@ def as_readable(view: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     return np.asarray(finite, np.int16)
 
 
-def rebuild_nifti(data: memoryview | bytes, *, limits: Limits = LIMITS) -> tuple[bytes, int]:
+def rebuild_nifti(data: memoryview | bytes) -> tuple[bytes, int]:
     """(a .nii.gz file with the same stored voxels and geometry, number of places blanked).
 
     A place where text was read on some slices is blanked on all. Kept: grid, number type, rescale, unit, a declared
     meaning of the values and both orientations, bit for bit; NIfTI-2 stays NIfTI-2. Sizes beyond the dimensions in use
     are not carried, since they may hold anything. Raises as `open_nifti`, and NoTextReader.
     """
-    old, voxels = open_nifti(data, limits=limits)
+    old, voxels = open_nifti(data)
     blanked = 0
     for view, along in canonical_voxels(voxels, old):
         planes = displayed(view, along)

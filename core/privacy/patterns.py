@@ -26,6 +26,15 @@ def name_parts(text: str, shortest: int) -> frozenset[str]:
     return frozenset(part for part in parts if len(part) >= shortest and part not in _NOBODY)
 
 
+def folded(text: str) -> str:
+    """A name or an id by which files of one person are told: without case, and whatever separates its parts.
+
+    >>> folded(" DOE^Jane "), folded("Doe, Jane")
+    ('doe jane', 'doe jane')
+    """
+    return re.sub(r"[\s^=,.]+", " ", text).strip().casefold()
+
+
 def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
     """Runs of printable ASCII in binary data, one byte or two (UTF-16) a letter.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from core.privacy.patterns import name_parts
+from core.privacy.patterns import folded, name_parts
 
 _PLACEHOLDERS = frozenset(
     ("unknown", "anonymous", "anonymized", "anonymised", "anon", "none", "na", "n/a", "null", "nil", "test", "temp")
@@ -35,11 +35,11 @@ def identities(people: Sequence[Person]) -> tuple[list[str], int]:
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, person in enumerate(people):
-        groups[_folded(person.number)].append(index)
+        groups[folded(person.number)].append(index)
     found = [""] * len(people)
     shared = 0
     for number, indices in groups.items():
-        distinct = {(_folded(people[index].name), people[index].birth) for index in indices}
+        distinct = {(folded(people[index].name), people[index].birth) for index in indices}
         several = not _is_placeholder(number) and any(_differ(*pair) for pair in combinations(sorted(distinct), 2))
         shared += several
         for index in indices:
@@ -49,11 +49,11 @@ def identities(people: Sequence[Person]) -> tuple[list[str], int]:
 
 def _identity(person: Person, shared: bool) -> str:
     if shared:
-        return _folded(f"{person.number} {person.name} {person.birth}")
-    if not _is_placeholder(number := _folded(person.number)):
+        return folded(f"{person.number} {person.name} {person.birth}")
+    if not _is_placeholder(number := folded(person.number)):
         return number
-    named = not _is_placeholder(_folded(person.name))
-    return _folded(f"{person.name} {person.birth}") if named else person.study
+    named = not _is_placeholder(folded(person.name))
+    return folded(f"{person.name} {person.birth}") if named else person.study
 
 
 def _differ(one: tuple[str, str], other: tuple[str, str]) -> bool:
@@ -66,7 +66,3 @@ def _differ(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 def _is_placeholder(text: str) -> bool:
     return text in _PLACEHOLDERS or bool(_NO_ID.fullmatch(text))
-
-
-def _folded(text: str) -> str:
-    return " ".join(re.split(r"[\s^=,.]+", text.casefold())).strip()

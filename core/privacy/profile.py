@@ -18,7 +18,8 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from core.privacy.dicom import TECHNICAL_TEXT
+from core.privacy.dicom import BINARY_VRS, PIXELS, TECHNICAL_TEXT, TIME_VRS
+from core.privacy.fields import OLDEST_SHOWN
 from core.privacy.patterns import NUMBER, is_measured, packed_letters, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
 from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
@@ -30,20 +31,13 @@ _CODES = {
 _CHARACTERISTICS = frozenset(
     "PatientSex PatientSexNeutered PatientAge PatientSize PatientWeight SmokingStatus PregnancyStatus".split()  # noqa: SIM905
 )
-_BYTES_KEPT = frozenset(
-    """
-    PixelData FloatPixelData DoubleFloatPixelData LUTData RedPaletteColorLookupTableData
-    GreenPaletteColorLookupTableData BluePaletteColorLookupTableData
-    """.split()  # noqa: SIM905
-)
+_BYTES_KEPT = PIXELS | {"LUTData"} | {f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")}
 _SEX = frozenset(("M", "F", "O"))
 _CHOICES = {"SmokingStatus": ("YES", "NO", "UNKNOWN"), "PatientSexNeutered": ("ALTERED", "UNALTERED")}
 _TIME = re.compile(r"\s*\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?\s*|\s*\d{2}:\d{2}:\d{2}(\.\d{1,6})?\s*")
 _LOCAL_SCHEME = "99"
 """Private designators start so (PS3.16, 8.2); their codes may be numbers of any kind, even in a public form."""
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
-_BYTES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
-_DATES = frozenset(("DA", "DT"))
 _WHOLE_NUMBERS = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"))
 _NUMERIC = _WHOLE_NUMBERS | {"DS", "IS"}
 _REMOVED = "REMOVED"
@@ -121,7 +115,7 @@ def _cleaned(element: Any, rules: Rules) -> Any:
         return rules.patient
     if keyword in _CHARACTERISTICS:
         return _characteristic(keyword, element)
-    if element.VR in _DATES or element.VR == "TM":
+    if element.VR in TIME_VRS:
         return _temporal(keyword, element, rules)
     if element.VR == "UI":
         return None if code.startswith("X") and code != "X/Z/U*" else _uids(element, rules)
@@ -136,7 +130,7 @@ def _listed(code: str, keyword: str, element: Any, rules: Rules) -> Any:
         text = _described(keyword, code, element, rules)
         if text or not code.startswith("X"):
             return text or ""
-    if code.startswith("X") or (element.VR in _BYTES) or element.VR in _WHOLE_NUMBERS:
+    if code.startswith("X") or element.VR in BINARY_VRS or element.VR in _WHOLE_NUMBERS:
         return None
     return Sequence([]) if element.VR == "SQ" else ""
 
@@ -146,7 +140,7 @@ def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
     vr = element.VR
     if vr == "SQ":
         return element.value
-    if vr in _BYTES or " or " in vr:
+    if vr in BINARY_VRS or " or " in vr:
         return element.value if keyword in _BYTES_KEPT or vr == "US or SS" else None
     if vr in _WHOLE_NUMBERS:
         numeric = _NUMERIC & set(dictionary_VR(element.tag).split(" or "))
@@ -179,7 +173,7 @@ def _characteristic(keyword: str, element: Any) -> Any:
     if keyword == "PatientAge":
         if not re.fullmatch(r"\d{3}[DWMY]", text):
             return None
-        return None if text.endswith("Y") and int(text[:3]) > 89 else text
+        return None if text.endswith("Y") and int(text[:3]) > OLDEST_SHOWN else text
     if keyword in _CHOICES:
         return text if text in _CHOICES[keyword] else None
     return element.value if NUMBER.fullmatch(text) else None

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from core.errors import UserFacingError
+from core.privacy.patterns import folded
 
 _DAYS = 3650
 _MOST_DIGITS = re.compile(r"(\d{4})(\d{2})?(\d{2})?(.*)", re.DOTALL)
@@ -29,11 +30,11 @@ class Pseudonyms:
 
     def patient(self, identity: str) -> str:
         """A patient's new id, e.g. "P1f0c9a33e2d4"."""
-        return f"P{self._digest('patient', _folded(identity)).hex()[:12]}"
+        return f"P{self._digest('patient', folded(identity)).hex()[:12]}"
 
     def shift_days(self, identity: str) -> int:
         """By how many days (-3650 to -1) this patient's dates move."""
-        return -1 - int.from_bytes(self._digest("days", _folded(identity))[:8], "big") % _DAYS
+        return -1 - int.from_bytes(self._digest("days", folded(identity))[:8], "big") % _DAYS
 
     def _digest(self, kind: str, text: str) -> bytes:
         return hmac.new(self.key, f"{kind}\0{text}".encode(), hashlib.sha256).digest()
@@ -79,7 +80,3 @@ def shifted(text: str, days: int) -> str | None:
 def _is_dotted(text: str) -> bool:
     """Whether it is the old notation of a date, YYYY.MM.DD."""
     return bool(re.fullmatch(r"\d{4}\.\d{2}\.\d{2}", text.strip()))
-
-
-def _folded(identity: str) -> str:
-    return re.sub(r"[\s^=,.]+", " ", identity).strip().casefold()

@@ -1,4 +1,4 @@
-"""Common surnames that no word of medicine, of measurement or of every day is, for cells that hold nothing else."""
+"""Common surnames: those that are words of medicine or of every day as well, and those that are nothing else."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ _COMMON = frozenset(
     wolff wright wu yamada yamamoto yang yılmaz yilmaz zhang zhao ziegler zimmermann
     """.split()  # noqa: SIM905
 )
+"""For cells that hold nothing else; none is a word of medicine, of measurement or of every day."""
+_WORDS_TOO = frozenset(
+    """
+    black brown burns carter cook day fisher fox gray green grey hand hill hunter king lake lamb little long may moss
+    potter rose sharp short small stone strong swift white wood woods young
+    """.split()  # noqa: SIM905
+)
+
+
+def is_surname_too(word: str) -> bool:
+    """Whether a word of terms is a common surname as well.
+
+    >>> is_surname_too("BROWN"), is_surname_too("SODIUM")
+    (True, False)
+    """
+    return word.casefold() in _WORDS_TOO
 
 
 def is_common_surname(text: str) -> bool:

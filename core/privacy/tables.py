@@ -35,12 +35,12 @@ from core.privacy.fields import (
 from core.privacy.finding import Finding, mask
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
+from core.records import BIRTH
 from core.timeline.columns import FIELDS
-from core.timeline.delimited import delimiter_of, filled_rows
+from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
-_DELIMITERS = (",", "\t", ";", "|")
 _DISTINCT = 100_000
 _PATIENT_NAMES = frozenset(
     """
@@ -71,7 +71,7 @@ def looks_like_table(entry: Entry) -> bool:
     first = text.lstrip().splitlines()[0]
     header = text if first.startswith('"') else first
     return len(text) > len(first) and (
-        any(mark in header for mark in _DELIMITERS) or field_name(first) in FIELD_CATEGORIES
+        any(mark in header for mark in DELIMITERS) or field_name(first) in FIELD_CATEGORIES
     )
 
 
@@ -128,7 +128,7 @@ def _distinct(values: Any) -> list[Any]:
 def _has_old_patient(file: pq.ParquetFile) -> bool:
     """Whether a MEDS birth lies 90 years or more before an event of the same patient."""
     table = file.read(columns=["subject_id", "time", "code"])
-    births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), "MEDS_BIRTH")).to_pandas()
+    births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), BIRTH)).to_pandas()
     last = table.select(["subject_id", "time"]).group_by("subject_id").aggregate([("time", "max")]).to_pandas()
     joined = births.merge(last, on="subject_id")
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=DAYS_90_YEARS)).any())

@@ -11,10 +11,9 @@ from scipy.ndimage import uniform_filter, uniform_filter1d
 
 from core.privacy.finding import mask
 from core.privacy.ocr import Reading
-from core.privacy.text_lines import FLAT
+from core.privacy.text_lines import FLAT, Plane
 
 Planes = npt.NDArray[np.int16] | npt.NDArray[np.float32]
-Plane = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
 """(top, left, bottom, right), half-open pixels."""
 SURE = 0.8

@@ -116,12 +116,6 @@ _MEASURED = frozenset(
     release tablet capsule solution injection injectable oral suspension dose vaccine flush
     """.split()  # noqa: SIM905
 )
-_SURNAMES = frozenset(
-    """
-    black brown burns carter cook day fisher fox gray green grey hand hill hunter king lake lamb little long may moss
-    potter rose sharp short small stone strong swift white wood woods young
-    """.split()  # noqa: SIM905
-)
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
@@ -187,15 +181,6 @@ def is_diagnosis(text: str) -> bool:
     (True, False)
     """
     return text.strip().casefold() in _diagnoses()
-
-
-def is_surname(word: str) -> bool:
-    """Whether a word of terms is a common name too.
-
-    >>> is_surname("BROWN"), is_surname("SODIUM")
-    (True, False)
-    """
-    return word.casefold() in _SURNAMES
 
 
 def is_descriptor(keyword: str) -> bool:

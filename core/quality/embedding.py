@@ -24,16 +24,9 @@ About = Literal["image", "ehr", "fused"]
 _INPUTS: dict[str, tuple[str, About]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
 
 
-def nearer_share(embedding: FloatArray, reference: FloatArray) -> float:
-    """Share of training patients (n, d) that lie nearer to their neighbours than this case (d,) does; 0 to 1.
-
-    NaN with fewer than 20 training patients.
-    """
-    return distances(embedding, reference)[0]
-
-
 def distances(embedding: FloatArray, reference: FloatArray) -> tuple[float, float]:
-    """(`nearer_share`, distance of the case over the median distance of training patients).
+    """(share of training patients (n, d) that lie nearer to their neighbours than this case (d,), its distance over
+    their median distance).
 
     Distance: mean Euclidean to the 5 nearest, columns scaled by their training standard deviation; a training patient's
     own distance leaves itself out. NaN with fewer than 20 training patients.

@@ -9,10 +9,10 @@ import pandas as pd
 from core.quality.limits import LIMITS
 from core.quality.report import Factor, Verdict
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
-from core.words import days_from_zero_words
+from core.words import OLDEST_YEARS, days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
-_OLDEST_YEARS, _MOST_YEARS = 90.0, 130.0
+_MOST_YEARS = 130.0
 _SEX = {"F": "woman", "M": "man", None: "person"}
 
 
@@ -97,13 +97,13 @@ def _years_apart(scanned: float | None, recorded: float | None) -> float:
     """How far two ages of one day lie apart; NaN where either is not known."""
     if scanned is None or recorded is None:
         return math.nan
-    return abs(min(scanned, _OLDEST_YEARS) - min(recorded, _OLDEST_YEARS))
+    return abs(min(scanned, OLDEST_YEARS) - min(recorded, OLDEST_YEARS))
 
 
 def _who(sex: str | None, years: float | None) -> str:
     if years is None:
         return _SEX[sex]
-    if years >= _OLDEST_YEARS:
+    if years >= OLDEST_YEARS:
         return f"{_SEX[sex]} over 89"
     return f"{_SEX[sex]} {f'of {int(years)}' if years >= 1 else 'under 1 year'}"
 

@@ -7,7 +7,7 @@ import numpy as np
 from core.load.words import count_of
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
-from core.records import Timeline
+from core.records import BIRTH, Timeline
 from core.words import span_words
 
 
@@ -18,7 +18,7 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     holds, 0 to 1; None where no model that reads records was chosen.
     """
     limits = VIRTUAL_RECORD if virtual_model else ANY_RECORD
-    days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != "MEDS_BIRTH"]
+    days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != BIRTH]
     days = days[np.isfinite(days)]
     length, last = (float(-days.min()), float(-days.max())) if len(days) else (float("nan"), float("nan"))
     count = len(timeline.events)

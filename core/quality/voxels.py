@@ -18,17 +18,18 @@ _CUT_AIR_HU = -900
 _NARROW_SHARE = 0.55
 _NOISE_PLANES = 16
 _MANY_VOXELS = 100_000
+_CELL_MM = 4.0
 _SAME_HU, _BETWEEN_HU = 0.3, 1.0
 """Mean differences below which a slice is another's copy, or lies between two up to rounding; scans: above 10 HU."""
 _PEAK_RANGES_HU = {"air": (-1100, -700), "fat": (-250, -40), "tissue": (-40, 250)}
 
 
-def planes_mm(study: CtStudy, cell_mm: float = 4.0) -> FloatArray:
+def planes_mm(study: CtStudy) -> FloatArray:
     """Every plane of a study averaged over cells of about 4 mm, float32 (I, J, slices), clipped to -1100..300 HU.
 
     I or J is 0 where the planes are smaller than a cell.
     """
-    strides = [max(1, round(cell_mm / step)) for step in study.spacing_mm[:2]]
+    strides = [max(1, round(_CELL_MM / step)) for step in study.spacing_mm[:2]]
     sizes = [count // stride for count, stride in zip(study.shape[:2], strides, strict=True)]
     offsets = [(a, b) for a in {0, strides[0] // 2} for b in {0, strides[1] // 2}]
     total = np.zeros((*sizes, study.shape[2]), np.float32, order="F")
@@ -55,12 +56,12 @@ def largest_step(planes: FloatArray) -> tuple[float, int]:
     return ratios[worst], worst
 
 
-def made_up_slices(study: CtStudy, cell_mm: float = 4.0) -> int:
+def made_up_slices(study: CtStudy) -> int:
     """How many slices repeat a neighbour or lie exactly between both: copied or interpolated, not scanned.
 
-    Judged on single voxels every cell_mm, where a scanned slice has its own noise; in the body for what lies between.
+    Judged on single voxels every 4 mm, where a scanned slice has its own noise; in the body for what lies between.
     """
-    i, j = (max(1, round(cell_mm / step)) for step in study.spacing_mm[:2])
+    i, j = (max(1, round(_CELL_MM / step)) for step in study.spacing_mm[:2])
     points = study.voxels_hu[::i, ::j].astype(np.int32)
     made_up = np.zeros(study.shape[2], bool)
     made_up[1:] |= np.abs(np.diff(points, axis=2)).mean((0, 1)) < _SAME_HU

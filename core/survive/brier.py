@@ -11,9 +11,14 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.survive.concordance import checked
-from core.survive.kaplan_meier import BoolArray, FloatArray, censoring_survival, event_survival, outcome_arrays
-
-Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
+from core.survive.kaplan_meier import (
+    BoolArray,
+    FloatArray,
+    Outcomes,
+    censoring_survival,
+    event_survival,
+    outcome_arrays,
+)
 
 
 def brier_score(
@@ -60,7 +65,10 @@ def integrated_brier_score(
     *,
     censoring: Outcomes | None = None,
 ) -> float:
-    """Area under the Brier score over times_days (trapezoid), divided by their span. See `brier_score`."""
+    """Area under the Brier score over times_days (trapezoid), divided by their span. See `brier_score`.
+
+    Raises UserFacingError for fewer than two times, or times that do not increase.
+    """
     at = np.asarray(times_days, np.float64)
     if len(at) < 2 or (np.diff(at) <= 0).any():
         raise UserFacingError(

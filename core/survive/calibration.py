@@ -107,7 +107,8 @@ def observed_expected(
 ) -> ObservedExpected:
     """Observed over expected risk at the horizon; 1 is right, above 1 the model predicts too little risk.
 
-    The interval is that of the Kaplan-Meier estimate; NaN where follow-up ends before the horizon.
+    The interval is that of the Kaplan-Meier estimate; NaN where follow-up ends before the horizon. Raises
+    UserFacingError where every predicted risk is 0, or one lies outside 0 to 1.
     """
     time, seen, risk = _checked_risk(time_days, event, predicted_risk)
     observed, lower, upper = _observed_risk(kaplan_meier(time, seen), horizon_days)
@@ -169,7 +170,7 @@ def d_calibration(survival_at_time: npt.ArrayLike, event: npt.ArrayLike, *, bins
 
     survival_at_time (n,): predicted S at each patient's own time. An event counts in its bin; a censored patient with
     c = S in [a, b) gives (c - a) / c to that bin and (b' - a') / c to each lower one. Chi-square with bins - 1 degrees
-    of freedom; conservative where many are censored.
+    of freedom; conservative where many are censored. Raises UserFacingError for probabilities outside 0 to 1.
 
     >>> d_calibration([1.0], [0]).counts.round(3).tolist()
     [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]

@@ -17,6 +17,7 @@ from core.survive.concordance import (
     few_events_warning,
     percentile_interval,
 )
+from core.survive.kaplan_meier import Outcomes
 from core.survive.pairs import patient_groups
 
 
@@ -54,11 +55,12 @@ def paired_bootstrap(
     level: float = 0.95,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> tuple[PairedDifference, ...]:
     """Difference in concordance of every other model against `reference`, in the order of `risks`.
 
     risks: name -> score (n,), all for the same patients in the same order. Other arguments as `bootstrap_concordance`.
+    Raises UserFacingError for an unknown reference, and as `concordance`.
     """
     if reference not in risks:
         raise UserFacingError(

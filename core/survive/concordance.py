@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.survive.kaplan_meier import StepFunction, censoring_survival, event_survival
+from core.survive.kaplan_meier import Outcomes, StepFunction, censoring_survival, event_survival
 from core.survive.pairs import BoolArray, FloatArray, PairPlan, patient_groups, plan_pairs, resample_counts
 
 Estimator = Literal["harrell", "uno", "incident_dynamic"]
@@ -61,7 +61,6 @@ class ConcordanceInterval:
     patients: int
     seed: int
     warning: str | None
-    method: str = "percentile bootstrap of patients"
 
     @property
     def value(self) -> float:
@@ -81,7 +80,7 @@ def concordance(
     *,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> Concordance:
     """Concordance of `risk` (higher = earlier event) with outcomes, in O(n log n).
 
@@ -121,7 +120,7 @@ def bootstrap_concordance(
     level: float = 0.95,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> ConcordanceInterval:
     """Percentile bootstrap interval of the concordance; patients are drawn with all their rows.
 
@@ -167,7 +166,7 @@ def bootstrap_values(
     seed: int,
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    censoring: Outcomes | None = None,
 ) -> FloatArray:
     """Concordance of each risk in each resample, (len(risks), resamples); the draws are the same for all risks.
 
@@ -193,7 +192,8 @@ def antolini_concordance(
 
     survival (n, t): predicted S at grid_days (t,), increasing; read linearly between grid times, so event times must
     lie within the grid. Pairs and ties as in `concordance`. O(n x events).
-    Equals Harrell's for curves that do not cross.
+    Equals Harrell's for curves that do not cross. Raises UserFacingError where shapes differ, events lie outside the
+    grid, or no pair can be compared.
     """
     grid = np.asarray(grid_days, np.float64)
     curves = np.asarray(survival, np.float64)
@@ -239,17 +239,6 @@ def few_events_warning(events: int) -> str | None:
     if events >= FEW_EVENTS:
         return None
     return f"Only {events} events: the interval is unreliable below {FEW_EVENTS}, and no test should rest on it."
-
-
-def hanley_mcneil_error(area: float, cases: int, controls: int) -> float:
-    """Standard error of an area under the ROC curve (Hanley and McNeil 1982), a plausibility check for intervals.
-
-    >>> round(1.96 * hanley_mcneil_error(0.75, 50, 385), 3)
-    0.081
-    """
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (cases - 1) * (q1 - area**2) + (controls - 1) * (q2 - area**2)
-    return float(np.sqrt(spread / (cases * controls)))
 
 
 def checked(
@@ -314,7 +303,7 @@ def _event_weights(
     time: FloatArray,
     event: BoolArray,
     estimator: str,
-    censoring: tuple[npt.ArrayLike, npt.ArrayLike] | None,
+    censoring: Outcomes | None,
 ) -> tuple[FloatArray, str]:
     """Weight (q,) of each event that opens pairs, and where it comes from."""
     at = time[plan.events]

@@ -18,14 +18,14 @@ def band_words(members: int) -> str:
     return f"smallest and largest of {members} separately trained members; not a confidence interval"
 
 
-def curve_from_output(output: ModelOutput, row: int = 0, *, points: int = GRID_POINTS) -> SurvivalCurve:
+def curve_from_output(output: ModelOutput, row: int = 0) -> SurvivalCurve:
     """The curve of patient `row`: mean of the members' S(t), band from the smallest to the largest member.
 
-    The grid holds `points` equal steps from 0 to the last supported time and every edge of the hazard. Computed in
+    The grid holds `GRID_POINTS` equal steps from 0 to the last supported time and every edge of the hazard. Computed in
     float64; sums of rounding errors are removed so that the curve never rises and lies inside its band.
     """
     edges = output.edges.detach().cpu().double().numpy()
-    times = np.union1d(np.linspace(0.0, edges[-1], points), edges)
+    times = np.union1d(np.linspace(0.0, edges[-1], GRID_POINTS), edges)
     hazards = output.log_hazards[:, row].detach().cpu().double().clamp(-30.0, 10.0).exp().numpy()
     spent = np.clip(np.minimum(times[:, None], edges[1:]) - edges[:-1], 0.0, None)
     members = np.minimum.accumulate(np.exp(-(hazards @ spent.T)), axis=1)
@@ -35,8 +35,8 @@ def curve_from_output(output: ModelOutput, row: int = 0, *, points: int = GRID_P
     return SurvivalCurve(times, mean, np.minimum(lower, mean), np.maximum(upper, mean), band_words(len(members)))
 
 
-def horizon_risks(output: ModelOutput, horizons_days: tuple[int, ...], row: int = 0) -> dict[int, float]:
-    """Risk at each horizon that training follow-up supports (others are left out)."""
+def horizon_risks(output: ModelOutput, horizons_days: tuple[int, ...]) -> dict[int, float]:
+    """Risk of the first patient at each horizon that training follow-up supports (others are left out)."""
     supported = [days for days in horizons_days if days <= float(output.edges[-1]) + 1e-6]
     with torch.no_grad():
-        return {days: float(output.risk(float(days))[row]) for days in supported}
+        return {days: float(output.risk(float(days))[0]) for days in supported}

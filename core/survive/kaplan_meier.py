@@ -12,6 +12,8 @@ from core.errors import UserFacingError
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
+"""Times in days, and 1 where the event was seen."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,7 +132,10 @@ def _running_sum(weights: CountArray, rows: IntArray) -> CountArray:
 
 
 def patient_groups(subject_id: npt.ArrayLike | None, rows: int) -> IntArray:
-    """Patient number 0, 1, ... of each row; every row its own patient where no ids are given."""
+    """Patient number 0, 1, ... of each row; every row its own patient where no ids are given.
+
+    Raises UserFacingError for another number of ids than rows.
+    """
     if subject_id is None:
         return np.arange(rows)
     ids = np.asarray(subject_id)

@@ -113,7 +113,7 @@ def _names(paths: list[Path]) -> list[str]:
 
 
 def reference_name(reference: str | Path | None, names: list[str], paths: Sequence[Path]) -> str:
-    """The model that `reference` (a path, file name or model name; None: the first) stands for."""
+    """The model that `reference` (a path, file or model name; None: the first) stands for; or a UserFacingError."""
     if reference is None:
         return names[0]
     for name, path in zip(names, paths, strict=True):

@@ -44,7 +44,6 @@ def evaluate(
     out: Path | str,
     *,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> dict[str, Any]:
     """Evaluate one or more prediction files of the same patients; writes out/report.json and out/report.html.
 
@@ -62,7 +61,7 @@ def evaluate(
         )
     tables = read_predictions(paths)
     chosen = reference_name(reference, list(tables), paths)
-    report = evaluate_tables(tables, chosen, resamples=resamples, seed=seed)
+    report = evaluate_tables(tables, chosen, resamples=resamples)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -71,12 +70,12 @@ def evaluate(
 
 
 def evaluate_tables(
-    tables: dict[str, pd.DataFrame], reference: str | None = None, *, resamples: int = RESAMPLES, seed: int = SEED
+    tables: dict[str, pd.DataFrame], reference: str | None = None, *, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
     """The report of prediction tables already in memory: name -> table with the columns named in `evaluate`.
 
     All tables must hold the same patients and outcomes in the same order (`evaluate` sees to it).
-    JSON-ready: NaN is None.
+    JSON-ready: NaN is None. Raises UserFacingError where their horizons differ.
     """
     models = [check_table(table, name) for name, table in tables.items()]
     first = models[0]
@@ -88,7 +87,7 @@ def evaluate_tables(
         )
     chosen, warning = reference or first.name, few_events_warning(int(first.event.sum()))
     risks: list[npt.ArrayLike] = [model.risk for model in models]
-    rows = bootstrap_values(first.time_days, first.event, risks, first.groups, resamples=resamples, seed=seed)
+    rows = bootstrap_values(first.time_days, first.event, risks, first.groups, resamples=resamples, seed=SEED)
     drawn = {model.name: row for model, row in zip(models, rows, strict=True)}
     points = {model.name: concordance(first.time_days, first.event, model.risk) for model in models}
     values = {name: point.value for name, point in points.items()}
@@ -98,11 +97,11 @@ def evaluate_tables(
         "rows": len(first.event),
         "events": int(first.event.sum()),
         "horizons_days": list(first.horizons_days),
-        "methods": _methods(resamples, seed),
+        "methods": _methods(resamples),
         "warning": warning,
         "cohort": _cohort(first),
         "models": {
-            model.name: _model_report(model, points[model.name], drawn[model.name], resamples, seed) for model in models
+            model.name: _model_report(model, points[model.name], drawn[model.name], resamples) for model in models
         },
         "reference": chosen if len(models) > 1 else None,
         "differences": [asdict(item) for item in paired_differences(values, drawn, chosen, "harrell", LEVEL, warning)],
@@ -110,30 +109,17 @@ def evaluate_tables(
     return _json_ready(report)  # type: ignore[no-any-return]
 
 
-def model_metrics(table: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, Any]:
-    """What a bundle's metrics.json keeps of one model's predictions on patients it has not seen.
-
-    Keys: patients, rows, events, horizons_days, methods, warning, and the model's `concordance` and `horizons` as in a
-    report. table: as in `evaluate_tables`.
-    """
-    report = evaluate_tables({"model": table}, resamples=resamples, seed=seed)
-    shared = {key: report[key] for key in ("patients", "rows", "events", "horizons_days", "methods", "warning")}
-    return {**shared, **report["models"]["model"]}
-
-
-def _model_report(
-    model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int, seed: int
-) -> dict[str, Any]:
-    counts = list(resample_counts(model.groups, resamples, seed))
+def _model_report(model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int) -> dict[str, Any]:
+    counts = list(resample_counts(model.groups, resamples, SEED))
     return {
-        "concordance": [_concordance_entry(harrell, drawn), _uno(model, resamples, seed)],
+        "concordance": [_concordance_entry(harrell, drawn), _uno(model, resamples)],
         "horizons": {
             str(days): _horizon_report(model, column, days, counts) for column, days in enumerate(model.horizons_days)
         },
     }
 
 
-def _uno(model: Predictions, resamples: int, seed: int) -> dict[str, Any]:
+def _uno(model: Predictions, resamples: int) -> dict[str, Any]:
     """Uno's concordance up to the last horizon, or the reason why there is none."""
     tmax = float(model.horizons_days[-1])
     options: dict[str, Any] = {"estimator": "uno", "tmax_days": tmax}
@@ -142,7 +128,7 @@ def _uno(model: Predictions, resamples: int, seed: int) -> dict[str, Any]:
         point = concordance(*outcome, model.risk, **options)
     except UserFacingError as error:
         return {**options, "value": None, "reason": error.found}
-    drawn = bootstrap_values(*outcome, [model.risk], model.groups, resamples=resamples, seed=seed, **options)[0]
+    drawn = bootstrap_values(*outcome, [model.risk], model.groups, resamples=resamples, seed=SEED, **options)[0]
     return _concordance_entry(point, drawn)
 
 
@@ -246,14 +232,14 @@ def _median_follow_up(model: Predictions) -> float | None:
     return float(reverse.times_days[below[0]]) if len(below) else None
 
 
-def _methods(resamples: int, seed: int) -> dict[str, str]:
+def _methods(resamples: int) -> dict[str, str]:
     return {
         "risk": "risk column as predicted; higher means an earlier event",
         "auc_brier_calibration": "use 1 - survival_<h>d of the same horizon, not the risk column",
         "harrell": "Harrell's C over the whole follow-up; a patient censored at an event's own time counts as later",
         "uno": "Uno's C up to the last horizon, weights 1/G^2",
         "censoring": "G is the Kaplan-Meier estimate of censoring in the evaluated patients",
-        "interval": f"{LEVEL:.0%} percentile bootstrap of patients, {resamples} resamples, seed {seed}, weights G kept",
+        "interval": f"{LEVEL:.0%} percentile bootstrap of patients, {resamples} resamples, seed {SEED}, weights G kept",
         "difference": "paired on the same resamples; two-sided bootstrap p, Holm-corrected over the models compared",
         "calibration": "groups of equal size by predicted risk against 1 - Kaplan-Meier; ICI by local linear "
         "smoothing of pseudo-observations; observed / expected at the horizon",

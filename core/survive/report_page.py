@@ -232,9 +232,9 @@ def _largest(groups: dict[str, list[float]]) -> float:
     return float(np.nanmax(np.array(groups["predicted"] + groups["upper"], np.float64)))
 
 
-def _picture(draw: Callable[[Axes], None], words: str, *, width: float = 7.5, height: float = 3.2) -> str:
+def _picture(draw: Callable[[Axes], None], words: str, *, height: float = 3.2) -> str:
     """One drawing as inline SVG with its alternative text."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(7.5, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     draw(axes)

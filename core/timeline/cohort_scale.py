@@ -23,7 +23,6 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.columns import EARLIEST, LATEST, Answers, refuse_mixed_zones
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
@@ -38,7 +37,8 @@ from core.timeline.parquet import (
     translated,
 )
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
-from core.timeline.tables import event_files, no_events
+from core.timeline.tables import event_files, no_events, no_such_patient
+from core.timeline.times import EARLIEST, LATEST, refuse_mixed_zones
 from core.timeline.typed import Reading, typed_rows
 
 NO_TIME = np.iinfo(np.int64).min
@@ -90,9 +90,7 @@ class Cohort:
         `cut_timeline` does."""
         place = int(np.searchsorted(self.subject_ids, subject_id))
         if place == len(self) or self.subject_ids[place] != subject_id:
-            raise UserFacingError(
-                "The source holds no events of the chosen patient.", "a patient of the source", "Choose another."
-            )
+            raise no_such_patient()
         start, stop = int(self.offsets[place]), int(self.offsets[place + 1])
         columns = {name: labels.table(start, stop) for name, labels in self.labels.items()}
         columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]")).cast(self.time_type)
@@ -103,7 +101,7 @@ class Cohort:
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
 
-def open_cohort(source: Source, *, mapping: Answers | None = None, texts: bool = True) -> Cohort:
+def open_cohort(source: Source, *, texts: bool = True) -> Cohort:
     """Every patient of a MEDS file, folder or data set, in memory.
 
     texts: whether text values and descriptions are read too; encoders of sequences do without.
@@ -115,7 +113,7 @@ def open_cohort(source: Source, *, mapping: Answers | None = None, texts: bool =
         raise UserFacingError("The source is not made of parquet files.", "MEDS parquet", "Convert it to MEDS.")
     with translated():
         notes = [*files.notes]
-        shards = [shard for entry in entries if (shard := _Shard.opened(entry, mapping, texts, notes)).rows]
+        shards = [shard for entry in entries if (shard := _Shard.opened(entry, texts, notes)).rows]
         if not shards:
             raise no_events()
         stored = _time_type(shards, notes)
@@ -141,10 +139,10 @@ class _Shard:
     time_type: pa.DataType
 
     @classmethod
-    def opened(cls, entry: Entry, mapping: Answers | None, texts: bool, notes: list[str]) -> _Shard:
+    def opened(cls, entry: Entry, texts: bool, notes: list[str]) -> _Shard:
         opened = parquet_file(entry)
-        found = event_fields(opened, mapping)
-        doubt_columns(entry, mapping, notes)
+        found = event_fields(opened, None)
+        doubt_columns(entry, None, notes)
         if OTHER_TIME in found:
             raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         if KNOWN_FROM in found:
@@ -159,7 +157,7 @@ class _Shard:
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
             raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
-        if not is_plain_meds(entry, mapping, people=False):
+        if not is_plain_meds(entry, None, people=False):
             raise UserFacingError(
                 "Times of day, bounds or states of the events stand in columns of their own.",
                 "MEDS parquet",

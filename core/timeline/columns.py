@@ -1,4 +1,4 @@
-"""Columns recognised by name, and their dates and times, turned into typed ones without guessing."""
+"""What the columns of a table of events mean: by their names, and by what a reader answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Literal, cast
 
-import pandas as pd
-
 from core.errors import UserFacingError
-from core.load.words import count_of
-from core.timeline.dates import ISO_TIME, ORDERS, is_year_last
+from core.timeline.dates import ORDERS
 
 Role = Literal[
     "subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description", "known_from"
@@ -101,14 +98,6 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """Field -> column names that mean it (compared without case, spaces and points as underscores)."""
 KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "unk", "nat", "<na>"))
-"""What stands for an absent time or value."""
-_END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
-"""Midnight as the end of its day, which ISO 8601 knows."""
-_DATE_ONLY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
-EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
-
 
 def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> dict[str, str]:
     """Field -> column of the table.
@@ -187,28 +176,18 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s./-]+", "_", name.strip().lower())
 
 
+def words_of_name(name: str) -> str:
+    """The words of a column name, in lower case, joined by underscores.
+
+    >>> words_of_name("Order Status (final)"), words_of_name("_Patient__ID")
+    ('order_status_final', 'patient_id')
+    """
+    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")
+
+
 def alike(names: Sequence[str], field: str) -> list[str]:
     """The columns whose name means the field."""
     return [name for name in names if plain_name(name) in FIELDS[field]]
-
-
-def plain_texts(column: pd.Series[str]) -> pd.Series[str]:
-    """A column as stripped texts, "" where empty."""
-    return column.fillna("").astype(str).str.strip()
-
-
-def joined_times(one: pd.Series[str], other: pd.Series[str]) -> tuple[pd.Series[str], bool]:
-    """(the times of two columns, whether they were a date and a time of day, either way round).
-
-    Otherwise the first column counts, and where it is empty the other: a time that is given is never passed over.
-    """
-    texts = [plain_texts(column) for column in (one, other)]
-    for dates, clocks in (texts, texts[::-1]):
-        given = clocks[clocks != ""]
-        if len(given) and given.str.fullmatch(_CLOCK).all() and dates[clocks != ""].str.fullmatch(_DATE_ONLY).all():
-            return dates.where(clocks == "", dates + "T" + clocks), True
-    first, second = texts
-    return first.where(first != "", second), False
 
 
 def refuse_same_names(names: Sequence[str]) -> list[str]:
@@ -244,104 +223,3 @@ def check_mapping(mapping: Mapping[str, str], names: Sequence[str]) -> None:
         raise UserFacingError("A mapped column is not in the table.", "a column of the table", "Choose again.")
     if len(set(mapping.values())) < len(mapping):
         raise UserFacingError("One column is mapped to two roles.", "a column for each role", "Choose again.")
-
-
-def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timestamp]:
-    """ISO 8601 dates and times as datetime64[us]; empty ones are static facts (NaT).
-
-    Raises UserFacingError for other notations, impossible dates, and a mixture of times with and without a time zone.
-    """
-    plain = plain_texts(texts)
-    given = plain[~plain.str.lower().isin(MISSING)]
-    matches = given.str.fullmatch(ISO_TIME)
-    if not matches.all():
-        refuse_unsure_dates(given)
-        raise UserFacingError(
-            f"Not written as year-month-day: {count_of(int((~matches).sum()), 'time')}.",
-            "times such as 2024-03-15 or 2024-03-15T13:45",
-            "Write dates in this order, so that day and month cannot be confused.",
-        )
-    zones = zones_of(given)
-    refuse_mixed_zones(zones)
-    years = given.str[:4].astype(int)
-    _refuse_years(int(((years < EARLIEST.year) | (years >= LATEST.year)).sum()))
-    midnight = given.str.contains(_END_OF_DAY)
-    given = given.str.replace(_END_OF_DAY, "00", regex=True) if midnight.any() else given
-    try:
-        stamps = pd.to_datetime(given, format="ISO8601", utc=True).dt.tz_localize(None)
-    except (ValueError, OverflowError) as error:
-        raise _impossible(given) from error
-    stamps += pd.to_timedelta(midnight.astype(int), unit="D")
-    if True in zones:
-        notes.append("Times with a time zone were converted to UTC.")
-    if dates := int(given.str.fullmatch(_DATE_ONLY).sum()):
-        notes.append(whole_days(dates, len(given)))
-    return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
-
-
-def refuse_unsure_dates(times: pd.Series[str]) -> None:
-    """Raises UserFacingError for dates that may be day first or month first, or that do not all fit one order."""
-    if unsure := int(is_year_last(plain_texts(times)).sum()):
-        raise UserFacingError(
-            f"With day and month in an order that the dates do not tell, or that changes: {count_of(unsure, 'time')}.",
-            "dates written year-month-day, or all alike with the order known",
-            "Say where the Load page asks whether the day or the month comes first, or write them as year-month-day.",
-        )
-
-
-def whole_days(days: int, times: int) -> str:
-    """The note on events that have a day and no time of day, of those that have a time."""
-    return f"A date without a time of day counts from 00:00 that day: {days} of {times} events."
-
-
-def zones_of(texts: pd.Series[str]) -> set[bool]:
-    """Whether the times of day among these texts name a time zone: {True}, {False}, both, or neither without any."""
-    plain = plain_texts(texts)
-    with_clock = plain[plain.str.fullmatch(ISO_TIME) & ~plain.str.fullmatch(_DATE_ONLY)]
-    return set(with_clock.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").tolist())
-
-
-def refuse_mixed_zones(zones: set[bool]) -> None:
-    """Raises UserFacingError where some times name a time zone and others do not."""
-    if len(zones) > 1:
-        raise UserFacingError(
-            "Some times carry a time zone and others do not.", "all times in one zone", "Export the times alike."
-        )
-
-
-def is_iso_time(text: str) -> bool:
-    """Whether a text is a date or time as ISO 8601 writes them, so that day and month cannot be confused.
-
-    >>> is_iso_time("2024-03-15"), is_iso_time("2024-03-15T13:45Z"), is_iso_time("15/03/2024"), is_iso_time("now")
-    (True, True, False, False)
-    """
-    return bool(ISO_TIME.fullmatch(text.strip()))
-
-
-def _impossible(given: pd.Series[str]) -> UserFacingError:
-    bad = int(pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").isna().sum())
-    return UserFacingError(
-        f"Impossible, such as a 30th of February: {count_of(max(bad, 1), 'time')}.",
-        "dates of the calendar",
-        "Correct them.",
-    )
-
-
-def check_times(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
-    """The times, once they lie in a plausible span (years 1850 to 2261; records may be shifted)."""
-    _refuse_years(int(((times < EARLIEST) | (times > LATEST)).sum()))
-    return times
-
-
-def _refuse_years(outside: int) -> None:
-    if outside:
-        raise UserFacingError(
-            f"Before 1850 or after 2261: {count_of(outside, 'time')}.",
-            "times of a patient's life",
-            "Correct or remove them.",
-        )
-
-
-def clean_texts(texts: pd.Series[str]) -> list[str | None]:
-    """Stripped texts; None where empty."""
-    return [str(value).strip() or None if pd.notna(value) else None for value in texts]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.timeline.columns import MISSING
+from core.timeline.texts import MISSING, NO, YES
 
 KNOWN_FROM = "known_from"
 """The column of a table of events that says from when on an event is known: when it was recorded, mostly."""
@@ -38,12 +38,10 @@ _SAYS_DEAD = re.compile(
     r"(?:the )?(?:patient |hospital )?(?:is |has |had )?(?:dead|deceased|died|expired|death|exitus|tot|tod"
     r"|verstorben|gestorben|décédée?|fallecid[oa]|muert[oa])\b(?! of\b).*|exp"
 )
-_NO = frozenset(("0", "no", "n", "false", "f", "nein"))
 _NOT_DEAD = (
-    _NO | MISSING - {""} | {"alive", "living", "lebt", "unknown", "negative", "absent", "not applicable", "unbekannt"}
+    NO | MISSING - {""} | {"alive", "living", "lebt", "unknown", "negative", "absent", "not applicable", "unbekannt"}
 )
-_YES = frozenset(("1", "yes", "y", "true", "t", "ja"))
-_EXPIRED = frozenset(("20", "40", "41", "42"))
+EXPIRED_ON_BILLS = frozenset(("20", "40", "41", "42"))
 """Discharge status on American bills (UB-04): expired, in hospital or elsewhere."""
 
 
@@ -73,10 +71,10 @@ def _died(code: str | None, answer: str) -> bool:
     if parts & _DEATHS:
         return answer not in _NOT_DEAD
     if parts & _FLAGS:
-        return answer in _YES or any(part.startswith("discharge") for part in parts)
+        return answer in YES or any(part.startswith("discharge") for part in parts)
     if "alive" in parts:
-        return answer in _NO
-    is_billed = answer in _EXPIRED and not parts.isdisjoint(_DISCHARGES | {"disposition"})
+        return answer in NO
+    is_billed = answer in EXPIRED_ON_BILLS and not parts.isdisjoint(_DISCHARGES | {"disposition"})
     return is_billed or bool(parts & _ASKED and _SAYS_DEAD.fullmatch(answer))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from core.timeline.texts import plain_texts
+
 ORDERS = ("day first", "month first")
 ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
 """What ISO 8601 writes, and is read as it stands."""
@@ -53,9 +55,10 @@ _MONTHS = (
     ("dec", "dez", "december", "dezember", "décembre", "diciembre"),
 )  # fmt: skip
 _NUMBER_OF = {name: number for number, names in enumerate(_MONTHS, 1) for name in names}
+MONTH_NAME = "|".join(_NUMBER_OF)
 LIKE_DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
-    rf"|\d{{1,2}}[-\s./]*(?:{'|'.join(_NUMBER_OF)})\b\.?[-\s./,]*\d{{4}}",
+    rf"|\d{{1,2}}[-\s./]*(?:{MONTH_NAME})\b\.?[-\s./,]*\d{{4}}",
     re.IGNORECASE,
 )
 """How a date begins, however it is written."""
@@ -96,7 +99,7 @@ def _orders(column: pd.Series[str]) -> tuple[str, ...]:
 
 
 def _distinct(column: pd.Series[str]) -> list[str]:
-    return [text for text in column.fillna("").astype(str).str.strip().unique() if text]
+    return [text for text in plain_texts(column).unique() if text]
 
 
 def _turned(column: pd.Series[str], order: str | None) -> pd.Series[str]:
@@ -105,7 +108,7 @@ def _turned(column: pd.Series[str], order: str | None) -> pd.Series[str]:
     if order is not None:
         isos |= {text: _year_last(match, order) for text in odd if (match := _YEAR_LAST.fullmatch(text))}
     changed = {text: iso for text, iso in isos.items() if iso}
-    plain = column.fillna("").astype(str).str.strip()
+    plain = plain_texts(column)
     return plain.map(changed).fillna(plain) if changed else column
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
-_DELIMITERS = ",;\t|"
+DELIMITERS = ",;\t|"
 _NAMED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def delimiter_of(lines: TextIO) -> str:
     if named := _NAMED.fullmatch(header):
         return named[1]
     lines.seek(0)
-    return max(_DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
+    return max(DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
 
 
 def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:

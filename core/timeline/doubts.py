@@ -8,17 +8,16 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
+from core.records import BIRTH
 from core.timeline.cut import says_died
-from core.timeline.dates import LIKE_DATE
+from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
 
-BIRTH = "MEDS_BIRTH"
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
 """A long number as spreadsheets, and programs that take it for a measured one, write it."""
 _LIKE_DATED_CODE = re.compile(
-    r"(?i:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[-. ]\d{2,4}|(?:0?\d|1[0-2])\.\d{4}"
-    rf"|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
+    rf"(?:{MONTH_NAME})[-. ]\d{{2,4}}|(?:0?\d|1[0-2])\.\d{{4}}|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
     re.IGNORECASE,
 )
 OLDEST = pd.Timedelta(days=120 * 365.25)

@@ -14,9 +14,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.timeline.fhir_bundles import Resource, is_fhir, missing_pages, taken_apart
-from core.timeline.fhir_judged import is_modified, is_unconfirmed, is_void, lacks_value, names_patient, why_not
-from core.timeline.fhir_values import Row, as_dict, as_list, known_by, last_part, moments, value_of, whole_date
+from core.records import BIRTH
+from core.timeline.cut import EXPIRED_ON_BILLS
+from core.timeline.fhir_bundles import is_fhir, missing_pages, taken_apart
+from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
+from core.timeline.fhir_values import (
+    Resource,
+    Row,
+    as_dict,
+    as_list,
+    known_by,
+    last_part,
+    moments,
+    value_of,
+    whole_date,
+)
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
                "table", "remarks", "left_out")  # fmt: skip
@@ -45,8 +57,8 @@ _TIMES: Mapping[str, Sequence[str]] = {
     "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
     "ImagingStudy": ("started",),
 }
-_DIED = frozenset(("exp", "20", "40", "41", "42", "371828006"))
-"""Codes of discharge dispositions that say that the patient died: of HL7, of American bills, of SNOMED."""
+_DIED = EXPIRED_ON_BILLS | {"exp", "371828006"}
+"""Codes of discharge dispositions that say that the patient died: of American bills, of HL7, of SNOMED."""
 _RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
 """When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
@@ -173,7 +185,7 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
     subject = known.subject(resource)
     when = _time(resource, known.encounters)
     for code, words, value in _coded(resource, known.drugs):
-        if reason := _why_no_part(value) if value is not resource else "":
+        if reason := why_no_part(value) if value is not resource else "":
             yield _left_out(subject, reason)
         elif not code:
             yield _left_out(subject, "without the medication it refers to")
@@ -197,13 +209,6 @@ def _death_at_discharge(resource: Resource, known: _Known) -> Iterator[Row]:
     yield {"subject_id": subject, "table": "Encounter", "code": "DISCHARGE//EXPIRED", **whole_date(end)}
 
 
-def _why_no_part(part: Resource) -> str:
-    """Why a component of an observation is no event, or ""."""
-    if is_modified(part):
-        return "as an extension or rule that is not read may change the meaning"
-    return "without a result" if lacks_value(part) else ""
-
-
 def _joined(when: Row, value: Row) -> Row:
     remarks = ";".join(filter(None, (when["remarks"], value["remarks"])))
     return {**when, **value, "remarks": remarks}
@@ -225,7 +230,7 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
     if gender:
         yield {**base, "time": "", "code": gender}
     if text := str(resource.get("birthDate") or ""):
-        yield {**base, "code": "MEDS_BIRTH", **whole_date(text), "known_from": ""}
+        yield {**base, "code": BIRTH, **whole_date(text), "known_from": ""}
     if text := str(resource.get("deceasedDateTime") or ""):
         yield {**base, "code": "MEDS_DEATH", **whole_date(text)}
     if resource.get("deceasedBoolean") is True:

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.load.words import count_of
-from core.timeline.fhir_values import as_dict, as_list
+from core.timeline.fhir_values import Resource, as_dict, as_list
 
-Resource = dict[str, Any]
 DELETED = "as deleted by a request of a transaction"
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from core.timeline.fhir_values import as_dict, as_list, last_part
+from core.timeline.fhir_values import Resource, as_dict, as_list, last_part
 from core.timeline.qualified import AWAITED, PLANNED, WITHDRAWN
 
-Resource = dict[str, Any]
+_MODIFIED = "as an extension or rule that is not read may change the meaning"
+_NO_RESULT = "without a result"
 _VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
 _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
@@ -23,11 +23,16 @@ def why_not(resource: Resource) -> str:
         return PLANNED
     if "registered" in states:
         return AWAITED
-    if is_modified(resource) or resource.get("implicitRules"):
-        return "as an extension or rule that is not read may change the meaning"
+    if _is_modified(resource) or resource.get("implicitRules"):
+        return _MODIFIED
     if not _is_of_patient(resource):
         return "as told of someone or something else than the patient"
-    return "without a result" if _lacks_result(resource) else ""
+    return _NO_RESULT if _lacks_value(resource) and not as_list(resource.get("component")) else ""
+
+
+def why_no_part(part: Resource) -> str:
+    """Why a component of an observation is no event, or ""."""
+    return _MODIFIED if _is_modified(part) else _NO_RESULT if _lacks_value(part) else ""
 
 
 def is_void(resource: Resource) -> bool:
@@ -40,23 +45,19 @@ def is_unconfirmed(resource: Resource) -> bool:
     return bool(_states(resource) & _UNCONFIRMED)
 
 
-def is_modified(part: Resource) -> bool:
+def _is_modified(part: Resource) -> bool:
     """Whether an extension changes the meaning (https://hl7.org/fhir/R4/extensibility.html#modifierExtension): what
     does not know it must not read the rest."""
     return bool(as_list(part.get("modifierExtension")))
 
 
-def lacks_value(part: Resource) -> bool:
+def _lacks_value(part: Resource) -> bool:
     """Whether an observation, or a component of one, says why it has no value, beside it or in its place."""
     values = [as_dict(value) for name, value in part.items() if re.fullmatch(r"value[A-Z]\w*", name)]
     if not values:
         return "dataAbsentReason" in part
     said = [str(as_dict(item).get("url")) for value in values for item in as_list(value.get("extension"))]
     return "value" not in values[0] and any(url.endswith("/data-absent-reason") for url in said)
-
-
-def _lacks_result(resource: Resource) -> bool:
-    return lacks_value(resource) and not as_list(resource.get("component"))
 
 
 def _states(resource: Resource) -> set[str]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 Row = dict[str, str]
+Resource = dict[str, Any]
 _SIMPLE = ("valueString", "valueBoolean", "valueDateTime", "valueTime", "valueDate")
 _READ = frozenset(
     (*_SIMPLE, "valueQuantity", "valueInteger", "valueCodeableConcept", "valueRatio", "valueRange", "valuePeriod",

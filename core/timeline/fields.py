@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import Answers, alike, answer_for, columns_of, joined_times, plain_texts, recognise, ways_of
+from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.kinds import kind_of
@@ -16,6 +14,8 @@ from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_a
 from core.timeline.people import PEOPLE
 from core.timeline.qualified import settle_qualified
 from core.timeline.recorded import RECORDED_AS_TIME, known_from, recorded_columns
+from core.timeline.texts import first_filled, plain_texts
+from core.timeline.times import joined_times
 from core.timeline.unread import VALUES, doubt_unread
 
 SECOND_TIME = (
@@ -60,7 +60,9 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     if "decimals" in ways:
         kept = _plainly_written(kept, ways["decimals"], notes)
     if "unit" in kept:
-        refuse_numbers_as_units(kept["unit"], first_filled(kept, VALUES), notes)
+        values = [plain_texts(kept[field]) for field in VALUES if field in kept]
+        none = pd.Series("", index=kept.index, dtype=object)
+        refuse_numbers_as_units(kept["unit"], first_filled(none, *values), notes)
     return settle_qualified(others, kept, notes)
 
 
@@ -77,15 +79,6 @@ def refuse_unsettled_numbers(named: pd.DataFrame) -> None:
     for field in VALUES:
         if field in named:
             refuse_commas(plain_numbers(plain_texts(named[field])))
-
-
-def first_filled(table: pd.DataFrame, fields: Sequence[str]) -> pd.Series[str]:
-    """Row by row, the first text that is not empty among the fields that the table has."""
-    found = pd.Series("", index=table.index, dtype=object)
-    for field in fields:
-        if field in table:
-            found = found.where(found != "", plain_texts(table[field]))
-    return found
 
 
 def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: list[str]) -> pd.Series[str]:
@@ -111,7 +104,7 @@ def _combined(field: str, one: pd.Series[str], other: pd.Series[str], notes: lis
             "one column for each field",
             "Rename one of them, or map the columns where the Load page asks.",
         )
-    return first.where(first != "", second)
+    return first_filled(first, second)
 
 
 def second_column(field: str) -> str:

@@ -9,15 +9,17 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.words import count_of
-from core.records import Origin, Timeline
-from core.timeline.columns import Answers, is_iso_time, parse_times, plain_texts
+from core.records import BIRTH, Origin, Timeline
+from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM, cut_at, known_times, undated_outcomes
 from core.timeline.describe import labels
-from core.timeline.doubts import BIRTH, note_doubts
+from core.timeline.doubts import note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.qualified import is_event
-from core.timeline.tables import Part, event_files, event_parts, no_events
+from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
+from core.timeline.texts import plain_texts
+from core.timeline.times import is_iso_time, parse_times
 from core.timeline.typed import Reading, read_events, subject_numbers
 
 
@@ -46,9 +48,7 @@ def load_timeline(
     with translated():
         events = read_events(parts, subject, mapping, reading)
     if events is None:
-        raise UserFacingError(
-            "The source holds no events of the chosen patient.", "a patient of the source", "Choose one from the list."
-        )
+        raise no_such_patient()
     return cut_timeline(events, subject, prediction_time, reading, "virtual" if files.virtual else "unknown")
 
 

@@ -15,19 +15,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import (
-    FIELDS,
-    ROLE_TITLES,
-    ROLES,
-    Answers,
-    Role,
-    answer_for,
-    columns_of,
-    parse_times,
-    plain_name,
-    plain_texts,
-    refuse_unsure_dates,
-)
+from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, plain_name
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
@@ -35,6 +23,8 @@ from core.timeline.parquet import flat_names, is_parquet, parquet_file, translat
 from core.timeline.people import is_of_people
 from core.timeline.tables import Part, event_files, flat_table, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
+from core.timeline.texts import plain_texts
+from core.timeline.times import parse_times, refuse_unsure_dates
 from core.timeline.unread import VALUE_HINT
 
 REQUIRED: tuple[Role, ...] = ("time", "code")

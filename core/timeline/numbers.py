@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import MISSING, plain_texts
+from core.timeline.texts import MISSING, plain_texts
 from core.timeline.units import is_unit
 
 FloatColumn = npt.NDArray[np.float32]

@@ -14,10 +14,12 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.records import BIRTH
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
 from core.timeline.text_tables import read_text_file
+from core.timeline.texts import first_filled
 from core.timeline.vocabulary import standard_unit
 
 
@@ -160,9 +162,7 @@ def _read_part(entry: Entry) -> pd.DataFrame:
         content = parquet_text(entry) if is_parquet(entry) else read_text_file(entry, empty=True)
         table = content if isinstance(content, pd.DataFrame) else pd.DataFrame()
     except UserFacingError as error:
-        raise UserFacingError(
-            f"An OMOP table cannot be read: {error.found[:1].lower()}{error.found[1:]}", error.expected, error.next_step
-        ) from error
+        raise error.where("An OMOP table cannot be read") from error
     table.columns = [str(name).strip().lower() for name in table.columns]
     if "person_id" not in table.columns:
         raise UserFacingError(
@@ -193,36 +193,29 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series[str]:
     return table[name] if name in table.columns else pd.Series("", index=table.index, dtype=object)
 
 
-def _first(*columns: pd.Series[str]) -> pd.Series[str]:
-    """Element by element, the first text that is not empty."""
-    found = columns[0]
-    for other in columns[1:]:
-        found = found.where(found != "", other)
-    return found
-
-
 def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.DataFrame:
     if not {f"{layout.start}_datetime", f"{layout.start}_date"} & set(table.columns):
         raise UserFacingError(
             "An OMOP table has no column for the time.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
     ids = _column(table, f"{layout.subject}_concept_id")
-    source = _first(_column(table, f"{layout.subject}_source_value"), _given(ids))
+    source = first_filled(_column(table, f"{layout.subject}_source_value"), _given(ids))
     codes = ids.map(concepts["code"]).where(ids != "0").fillna((layout.prefix + "//" + source).where(source != "", ""))
     if layout.prefix == "VISIT":
         codes = _visits(ids, _column(table, "visit_source_value"))
     rows = pd.DataFrame({"subject_id": table["person_id"], "code": codes})
     rows["day"] = _column(table, f"{layout.start}_date")
-    rows["time"] = _first(_column(table, f"{layout.start}_datetime"), rows["day"])
+    rows["time"] = first_filled(_column(table, f"{layout.start}_datetime"), rows["day"])
     rows["description"] = ids.map(concepts["words"]).fillna("")
-    qualified = _first(_given(_column(table, "qualifier_concept_id")), _column(table, "qualifier_source_value")) != ""
+    concept, recorded = _given(_column(table, "qualifier_concept_id")), _column(table, "qualifier_source_value")
+    qualified = (concept != "") | (recorded != "")
     return _marked(rows.join(_values(table, concepts)), qualified, "qualifier") if layout.value else rows
 
 
 def _visits(ids: pd.Series[str], source: pd.Series[str]) -> pd.Series[str]:
     """The usual visits by name, any other by its concept's number, else by its source value: kinds are never mixed."""
     known, given = ids.map(_VISITS), _given(ids)
-    return "VISIT//" + known.fillna(_first(given, source).replace("", "OTHER"))
+    return "VISIT//" + known.fillna(first_filled(given, source).replace("", "OTHER"))
 
 
 def _given(ids: pd.Series[str]) -> pd.Series[str]:
@@ -242,10 +235,10 @@ def _values(table: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
     bound = (operator.fillna("") + number).where(~told, recorded).where(bounded, "")
     chosen, units = _given(_column(table, "value_as_concept_id")), _given(_column(table, "unit_concept_id"))
     source = recorded.where(number == "", "")
-    said = _first(bound, _column(table, "value_as_string"), chosen.map(concepts["words"]).fillna(""), source)
+    said = first_filled(bound, _column(table, "value_as_string"), chosen.map(concepts["words"]).fillna(""), source)
     own, standard = _column(table, "unit_source_value"), units.map(concepts["code"]).fillna("").str.split("//").str[-1]
-    unit = _first(own, standard)
-    text, shown = _first(said, _numbered(chosen)), _first(unit, _numbered(units))
+    unit = first_filled(own, standard)
+    text, shown = first_filled(said, _numbered(chosen)), first_filled(unit, _numbered(units))
     unnamed = (text != said) | (shown != unit)
     values = pd.DataFrame({"numeric_value": number.where(~bounded, ""), "text_value": text, "unit": shown})
     other_unit = (own != "") & (standard != "") & (own.map(standard_unit) != standard.map(standard_unit))
@@ -260,11 +253,11 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
     year = _column(table, "year_of_birth")
     month = _column(table, "month_of_birth").replace("", "1").str.zfill(2)
     day = _column(table, "day_of_birth").replace("", "1").str.zfill(2)
-    births = pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_BIRTH", "day": ""})
+    births = pd.DataFrame({"subject_id": table["person_id"], "code": BIRTH, "day": ""})
     moment = _column(table, "birth_datetime")
-    births = _marked(births, _first(moment, _column(table, "day_of_birth")) == "", "first day")
+    births = _marked(births, first_filled(moment, _column(table, "day_of_birth")) == "", "first day")
     births = _marked(births, (moment != "") & (year != "") & (moment.str[:4] != year), "two births")
-    births["time"] = _first(moment, (year + "-" + month + "-" + day).where(year != "", ""))
+    births["time"] = first_filled(moment, (year + "-" + month + "-" + day).where(year != "", ""))
     gender = _column(table, "gender_concept_id").map({"8507": "GENDER//M", "8532": "GENDER//F"})
     sexes = pd.DataFrame({"subject_id": table["person_id"], "code": gender, "time": "", "day": ""}).dropna(
         subset=["code"]
@@ -274,7 +267,7 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
 
 def _deaths(table: pd.DataFrame) -> pd.DataFrame:
     day = _column(table, "death_date")
-    moment = _first(_column(table, "death_datetime"), day)
+    moment = first_filled(_column(table, "death_datetime"), day)
     return pd.DataFrame({"subject_id": table["person_id"], "code": "MEDS_DEATH", "time": moment, "day": day})
 
 
@@ -283,6 +276,6 @@ def _deaths_at_discharge(table: pd.DataFrame) -> pd.DataFrame:
     names = [f"discharge{d}_to_{part}" for d in ("d", "") for part in ("concept_id", "source_value")]
     told = pd.concat([_column(table, name).str.strip().str.lower().isin(_DIED) for name in names], axis=1).any(axis=1)
     day = _column(table, "visit_end_date")
-    moment = _first(_column(table, "visit_end_datetime"), day)
+    moment = first_filled(_column(table, "visit_end_datetime"), day)
     rows = {"subject_id": table["person_id"], "code": "DISCHARGE//EXPIRED", "time": moment, "day": day}
     return pd.DataFrame({**rows, "table": "visit_occurrence"})[told]

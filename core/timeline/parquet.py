@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.load.words import count_of
+from core.records import BIRTH
 from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
-from core.timeline.doubts import BIRTH
 from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""
-_YES: pd.Series[Any] = pd.Series(["1"])
 OTHER_TIME = "other_time"
 """The field of a second column of times, which counts where the first is empty."""
 
@@ -240,8 +240,8 @@ def _slice(opened: pq.ParquetFile, group: int, names: list[str], start: int, sto
 
 def no_patient(rows: int) -> UserFacingError:
     """The refusal for rows without a patient."""
-    events = "1 event" if rows == 1 else f"{rows:,} events"
-    return UserFacingError(f"Naming no patient: {events}.", "a patient for every event", "Correct these rows.")
+    found = f"Naming no patient: {count_of(rows, 'event')}."
+    return UserFacingError(found, "a patient for every event", "Correct these rows.")
 
 
 def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:

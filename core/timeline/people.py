@@ -8,11 +8,11 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.records import SEXES
-from core.timeline.columns import FIELDS, MISSING, alike, plain_texts
+from core.records import BIRTH, SEXES
+from core.timeline.columns import FIELDS, alike
 from core.timeline.dates import ISO_TIME, iso_times
-from core.timeline.doubts import BIRTH
 from core.timeline.qualified import is_event
+from core.timeline.texts import MISSING, plain_texts
 from core.timeline.unread import say_unread
 from core.timeline.vocabulary import standard_code
 

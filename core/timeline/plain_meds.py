@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from core.load.entry import Entry
 from core.load.words import count_of
-from core.timeline.columns import KNOWN_NAMES, Answers, alike, columns_of, plain_name, plain_texts, ways_of
+from core.timeline.columns import Answers, alike, columns_of, ways_of
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
 from core.timeline.parquet import (
@@ -30,6 +30,7 @@ from core.timeline.people import PEOPLE
 from core.timeline.qualified import are_bounds, speaks_of_states
 from core.timeline.recorded import RECORDED, RECORDED_AS_TIME, recorded_columns
 from core.timeline.text_tables import MAX_TEXT_ROWS
+from core.timeline.texts import plain_texts
 from core.timeline.unread import (
     UNIT_HINT,
     VALUE_HINT,
@@ -37,6 +38,7 @@ from core.timeline.unread import (
     holds_clocks,
     holds_units,
     names_patients,
+    unknown_names,
     unread_columns,
     unread_dates,
     unread_outcomes,
@@ -45,7 +47,7 @@ from core.timeline.unread import (
     unread_values,
 )
 
-_YES: pd.Series[Any] = pd.Series(["1", "0"])
+_YES_AND_NO: pd.Series[Any] = pd.Series(["1", "0"])
 
 
 def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True) -> bool:
@@ -75,10 +77,9 @@ def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool
 def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
     """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
     schema = opened.schema_arrow
-    unknown = [name for name in schema.names if name not in known and plain_name(name) not in KNOWN_NAMES]
-    for name in unknown:
+    for name in unknown_names(name for name in schema.names if name not in known):
         kind = schema.field(name).type
-        if is_text(kind) or pa.types.is_boolean(kind) or (speaks_of_states(name, _YES) and is_number(kind)):
+        if is_text(kind) or pa.types.is_boolean(kind) or (speaks_of_states(name, _YES_AND_NO) and is_number(kind)):
             texts = plain_texts(_distinct_texts(opened, name))
             if are_bounds(texts) or speaks_of_states(name, texts):
                 return True
@@ -90,8 +91,8 @@ def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
     schema = opened.schema_arrow
     if pa.types.is_timestamp(schema.field(fields["time"]).type) or not opened.metadata.num_row_groups:
         return False
-    spare = [name for name in schema.names if plain_name(name) not in KNOWN_NAMES]
-    if opened.metadata.num_rows <= MAX_TEXT_ROWS and any(_is_moment(schema.field(name).type) for name in spare):
+    moments = any(pa.types.is_timestamp(schema.field(name).type) for name in unknown_names(schema.names))
+    if opened.metadata.num_rows <= MAX_TEXT_ROWS and moments:
         return True
     others = set(fields.values()) - {fields["time"], fields.get(OTHER_TIME)}
     kinds = {name: schema.field(name).type for name in schema.names if name not in others}
@@ -103,10 +104,6 @@ def _has_clocks(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
         return any(holds_clocks(column_texts(first[name])) for name in texts)
 
 
-def _is_moment(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(kind))
-
-
 def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> None:
     """Columns that are not read: second ones of one meaning are said, numbers under unknown names refused or said."""
     opened = parquet_file(entry)
@@ -115,17 +112,16 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     is_mapped = columns_of(answer_on(opened, mapping)) is not None
     if not is_mapped:
         _doubt_timeless(opened, fields, spare)
-        _doubt_roles(opened, fields, [name for name in spare if plain_name(name) not in KNOWN_NAMES])
+        _doubt_roles(opened, fields, unknown_names(spare))
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if untold := sum(field in fields for field in PEOPLE):
         notes.append(f"Not read, as MEDS has none of sex, date of birth or age: {count_of(untold, 'column')}.")
-    if telling := int(outcomes(name for name in spare if plain_name(name) not in KNOWN_NAMES).sum()):
+    if telling := int(outcomes(unknown_names(spare)).sum()):
         notes.append(unread_outcomes(telling))
     notes += _notes_on_times(opened, fields, spare)
     if any(field in fields for field in VALUES):
         return
-    numeric = [name for name in spare if is_number(opened.schema_arrow.field(name).type)]
-    unknown = [name for name in numeric if plain_name(name) not in KNOWN_NAMES]
+    unknown = unknown_names(name for name in spare if is_number(opened.schema_arrow.field(name).type))
     if not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
         raise unread_values()
     if unknown:
@@ -138,8 +134,7 @@ def _notes_on_times(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
         yield RECORDED
     if fields["time"] in alike(opened.schema_arrow.names, KNOWN_FROM):
         yield RECORDED_AS_TIME
-    unknown = [name for name in spare if plain_name(name) not in KNOWN_NAMES]
-    if dated := sum(is_time(opened.schema_arrow.field(name).type) for name in unknown):
+    if dated := sum(is_time(opened.schema_arrow.field(name).type) for name in unknown_names(spare)):
         yield unread_dates(dated)
 
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.load.words import count_of
-from core.timeline.columns import plain_texts
+from core.timeline.columns import words_of_name
+from core.timeline.texts import NO, YES, plain_texts
 from core.timeline.unread import VALUES, unknown_names
 
 PLANNED = "as planned or proposed only"
@@ -62,12 +63,10 @@ _USUAL = frozenset(
 )  # fmt: skip
 _RESULT_STATES, _RESULT_VOID = frozenset("abcdfinoprsuvwx"), frozenset("dwx")
 """Letters of HL7 version 2 for the status of a result (table 0085): deleted, of a wrong patient, not obtainable."""
-_FALSE = frozenset(("0", "0.0", "false", "f", "no", "n", "nein", "non", "nicht"))
 _OF_WHAT = re.compile(
     r"(?:specimen|sample|test|order|exam|procedure|result|dose|medication|visit|appointment) "
     r"(?:was |is |has been )?(?=\w)"
 )
-_TRUE = frozenset(("1", "1.0", "true", "t", "yes", "y", "x", "ja", "j", "oui", "si", "sí"))
 
 
 def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -132,11 +131,11 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     none = pd.Series("", index=values.index, dtype=object)
     if not _may_leave_out(name):
         return none
-    plain, states = _plain(name), _states(values)
+    plain, states = words_of_name(name), _states(values)
     if _is_flag(name):
-        if _DONE.fullmatch(plain) and not set(states.unique()) <= _TRUE | _FALSE | {""}:
+        if _DONE.fullmatch(plain) and not set(states.unique()) <= YES | NO | {""}:
             return none
-        return none.mask(states.isin(_TRUE if _FLAG.fullmatch(plain) else _FALSE), WITHDRAWN)
+        return none.mask(states.isin(YES if _FLAG.fullmatch(plain) else NO), WITHDRAWN)
     if not _are_states(plain, states):
         return none
     reasons = none.mask(states.isin(_AWAITED) & bare, AWAITED).mask(states.isin(_PLANNED), PLANNED)
@@ -148,7 +147,7 @@ def _may_leave_out(name: str) -> bool:
 
 
 def _is_flag(name: str) -> bool:
-    plain = _plain(name)
+    plain = words_of_name(name)
     return bool(_FLAG.fullmatch(plain) or _DONE.fullmatch(plain))
 
 
@@ -158,17 +157,13 @@ def is_of_states(name: str) -> bool:
     >>> is_of_states("Record Status"), is_of_states("consent_status"), is_of_states("value")
     (True, True, False)
     """
-    return not _STATES.isdisjoint(_plain(name).split("_"))
+    return not _STATES.isdisjoint(words_of_name(name).split("_"))
 
 
 def speaks_of_states(name: str, values: pd.Series[str]) -> bool:
     """Whether a column leaves rows out, or seems to (`settle_qualified` says so)."""
     reasons = why_left_out(name, values, pd.Series(True, index=values.index))
     return bool((reasons != "").any() or (is_of_states(name) and _states(values).isin(_VOID).any()))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w]+", "_", name.strip().lower()).strip("_")
 
 
 def _states(values: pd.Series[str]) -> pd.Series[str]:

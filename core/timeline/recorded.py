@@ -8,8 +8,10 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import alike, parse_times, plain_texts
+from core.timeline.columns import alike
 from core.timeline.cut import KNOWN_FROM
+from core.timeline.texts import plain_texts
+from core.timeline.times import parse_times
 from core.timeline.unread import count_dates, holds_clocks
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."
@@ -59,5 +61,4 @@ def _times(column: pd.Series[str]) -> pd.Series[pd.Timestamp]:
     try:
         return parse_times(column, [])
     except UserFacingError as error:
-        found = f"Where the table says when events were recorded: {error.found[:1].lower()}{error.found[1:]}"
-        raise UserFacingError(found, error.expected, error.next_step) from error
+        raise error.where("Where the table says when events were recorded") from error

@@ -93,6 +93,13 @@ def no_events() -> UserFacingError:
     )
 
 
+def no_such_patient() -> UserFacingError:
+    """The refusal for a patient of whom the source holds no event."""
+    return UserFacingError(
+        "The source holds no events of the chosen patient.", "a patient of the source", "Choose one from the list."
+    )
+
+
 def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
 
@@ -144,8 +151,7 @@ def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count
     except UserFacingError as error:
         if count == 1:
             raise
-        found = f"One of {count} tables: {error.found[:1].lower()}{error.found[1:]}"
-        raise UserFacingError(found, error.expected, error.next_step) from error
+        raise error.where(f"One of {count} tables") from error
 
 
 def _content(entry: Entry) -> TextFile:

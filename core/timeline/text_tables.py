@@ -20,7 +20,8 @@ from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
 from core.timeline.delimited import delimiter_of, filled_rows
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
-from core.timeline.fhir_bundles import Resource, is_fhir
+from core.timeline.fhir_bundles import is_fhir
+from core.timeline.fhir_values import Resource
 
 MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,25 +14,18 @@ import pyarrow as pa
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.words import count_of
-from core.timeline.columns import (
-    Answers,
-    check_times,
-    clean_texts,
-    parse_times,
-    plain_texts,
-    refuse_mixed_zones,
-    whole_days,
-    zones_of,
-)
+from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
 from core.timeline.doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
-from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, read_subject
+from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
 from core.timeline.qualified import is_event
 from core.timeline.tables import Part
+from core.timeline.texts import clean_texts, plain_texts
+from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit
 
 _REMARKS = {
@@ -49,6 +42,7 @@ _REMARKS = {
 }
 """Remark of a row -> what is said of the rows that carry it."""
 
+Column = Callable[[str], "pd.Series[Any] | None"]
 _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 """Programs write the whole numbers of a column with gaps as 7.0."""
 
@@ -102,19 +96,8 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
         return _series(as_text(table[fields[name]])) if name in fields else None
 
     codes = clean_texts(_series(table[fields["code"]].cast(pa.string())))
-    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), table.num_rows, reading)
-    unit = column("unit")
-    _collect_words(codes, column("description"), reading)
-    typed = pd.DataFrame(
-        {
-            "subject_id": np.full(table.num_rows, subject, np.int64),
-            "time": _event_times(table, fields, reading),
-            "code": pd.Series(codes, dtype=object),
-            "numeric_value": numbers,
-            "text_value": pd.Series(texts, dtype=object),
-            "unit": pd.Series(clean_texts(unit) if unit is not None else units_in_codes(codes), dtype=object),
-        }
-    )
+    typed = _typed(codes, column, subject, reading)
+    typed.insert(1, "time", _event_times(table, fields, reading))
     if KNOWN_FROM in fields:
         typed[KNOWN_FROM] = _parquet_times(table[fields[KNOWN_FROM]], reading, [])
     return typed
@@ -124,30 +107,32 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
-    def column(name: str) -> pd.Series[Any] | None:
-        return table.get(name)
-
     codes = clean_texts(table["code"])
-    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(table), reading)
-    units = column("unit")
+    typed = _typed(codes, table.get, subject, reading)
     reading.zones |= zones_of(table["time"])
-    _collect_words(codes, column("description"), reading)
-    _collect_kinds(codes, column("table"), reading.kinds)
-    _note_remarks(column("remarks"), reading.notes)
-    typed = pd.DataFrame(
-        {
-            "subject_id": np.full(len(table), subject, np.int64),
-            "time": parse_times(table["time"], reading.notes).to_numpy(),
-            "code": pd.Series(codes, dtype=object),
-            "numeric_value": numbers,
-            "text_value": pd.Series(texts, dtype=object),
-            "unit": pd.Series(clean_texts(units) if units is not None else units_in_codes(codes), dtype=object),
-        }
-    )
+    _collect_kinds(codes, table.get("table"), reading.kinds)
+    _note_remarks(table.get("remarks"), reading.notes)
+    typed.insert(1, "time", parse_times(table["time"], reading.notes).to_numpy())
     if KNOWN_FROM in table:
         reading.zones |= zones_of(table[KNOWN_FROM])
         typed[KNOWN_FROM] = parse_times(table[KNOWN_FROM], []).to_numpy()
     return typed
+
+
+def _typed(codes: list[str | None], column: Column, subject: int, reading: Reading) -> pd.DataFrame:
+    """The columns of events but for their times; `column` gives what the source has for a field, or None."""
+    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(codes), reading)
+    _collect_words(codes, column("description"), reading)
+    unit = column("unit")
+    return pd.DataFrame(
+        {
+            "subject_id": np.full(len(codes), subject, np.int64),
+            "code": pd.Series(codes, dtype=object),
+            "numeric_value": numbers,
+            "text_value": pd.Series(texts, dtype=object),
+            "unit": pd.Series(clean_texts(unit) if unit is not None else units_in_codes(codes), dtype=object),
+        }
+    )
 
 
 def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, Any]:
@@ -160,11 +145,7 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
         return np.ones(len(table), np.int64)
     texts = plain_texts(table["subject_id"])
     if (texts == "").any():
-        raise UserFacingError(
-            f"Naming no patient: {count_of(int((texts == '').sum()), 'event')}.",
-            "a patient for every event",
-            "Correct these rows.",
-        )
+        raise no_patient(int((texts == "").sum()))
     names = pd.Series(texts.unique())
     if (rounded := names[names.str.fullmatch(ROUNDED)]).any():
         raise rounded_by_spreadsheet("patient identifiers", int(texts.isin(rounded).sum()))
@@ -282,9 +263,8 @@ def _happened(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 
 def _note_remarks(marks: pd.Series[Any] | None, notes: list[str]) -> None:
-    counts = (
-        Counter(mark for text in marks.dropna() for mark in str(text).split(";")) if marks is not None else Counter()
-    )
+    given: Iterable[object] = () if marks is None else marks.dropna()
+    counts = Counter(mark for text in given for mark in str(text).split(";"))
     for mark, words in _REMARKS.items():
         if counts[mark]:
             notes.append(f"{words}: {count_of(counts[mark], 'event')}.")

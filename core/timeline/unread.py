@@ -6,16 +6,18 @@ Such a column is asked about where passing it over would change what the record 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.words import count_of
-from core.timeline.columns import KNOWN_NAMES, MISSING, plain_name, plain_texts
+from core.timeline.columns import KNOWN_NAMES, plain_name, words_of_name
 from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
+from core.timeline.texts import MISSING, plain_texts
+from core.timeline.times import ISO_DAY
 from core.timeline.units import is_unit
 
 VALUES = ("numeric_value", "value")
@@ -27,7 +29,6 @@ _PATIENT_HINT = re.compile(
 )
 """Names of columns that probably tell patients, or their cases, apart."""
 UNIT_HINT = re.compile(r"unit|uom|einh|ucum|unidad|dimension")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _AT_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?!00:00(?::00(?:\.0+)?)?(?!\d)).+")
 _OTHER_MOMENT = re.compile(
     r"creat|updat|modif|chang|extract|export|load|print|end|stop|until|due|plan|schedul|order|next|disch|expir|bis|geändert"
@@ -35,9 +36,9 @@ _OTHER_MOMENT = re.compile(
 """Names of columns whose times are hardly those of the events."""
 
 
-def unknown_names(table: pd.DataFrame) -> list[str]:
-    """The columns of a table whose names are not recognised."""
-    return [str(name) for name in table.columns if plain_name(str(name)) not in KNOWN_NAMES]
+def unknown_names(names: Iterable[object]) -> list[str]:
+    """Those of the names of columns that are not recognised."""
+    return [name for name in map(str, names) if plain_name(name) not in KNOWN_NAMES]
 
 
 def say_unread(table: pd.DataFrame, notes: list[str]) -> None:
@@ -66,7 +67,7 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
 
 def names_patients(name: str, distinct: int) -> bool:
     """Whether a column of that name, with so many distinct values, probably tells patients apart."""
-    return distinct > 1 and bool(_PATIENT_HINT.fullmatch(re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")))
+    return distinct > 1 and bool(_PATIENT_HINT.fullmatch(words_of_name(name)))
 
 
 def holds_units(name: str, values: pd.Series[str]) -> bool:
@@ -119,7 +120,7 @@ def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
 
 def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """A date without its time of day would count from 00:00, before the prediction time of that day."""
-    days = plain_texts(kept["time"]).str.fullmatch(_DAY)
+    days = plain_texts(kept["time"]).str.fullmatch(ISO_DAY)
     for name in unknown_names(table) if days.any() else ():
         if holds_clocks(table.loc[days, name]) or _has_same_days(name, table.loc[days, name], kept.loc[days, "time"]):
             raise unread_clock()

@@ -90,9 +90,9 @@ def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndar
     return attribution, attention
 
 
-def strongest(rows: pd.DataFrame, measure: str = "attribution", count: int = TOP_EVENTS) -> pd.DataFrame:
-    """The `count` events with the largest |measure|, one a code (its strongest), largest first."""
-    return rows.iloc[strongest_places(rows[measure].to_numpy(), rows["code"].tolist(), count)]
+def strongest(rows: pd.DataFrame, measure: str = "attribution") -> pd.DataFrame:
+    """The `TOP_EVENTS` events with the largest |measure|, one a code (its strongest), largest first."""
+    return rows.iloc[strongest_places(rows[measure].to_numpy(), rows["code"].tolist(), TOP_EVENTS)]
 
 
 def found(rows: pd.DataFrame, query: str) -> pd.DataFrame:

@@ -31,7 +31,6 @@ def curve_figure(
     others: Sequence[tuple[str, SurvivalCurve]] = (),
     virtual: bool = True,
     ink: str = INK_ON_LIGHT,
-    height: int = 160,
 ) -> go.Figure:
     """Predicted S(t) with band, training cohort's Kaplan-Meier behind it with numbers at risk, horizon marked.
 
@@ -52,7 +51,7 @@ def curve_figure(
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, review, _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 4, "b": 44})
+    return finish(figure, ink=ink, height=160, margin={"l": 66, "r": 26, "t": 4, "b": 44})
 
 
 def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:

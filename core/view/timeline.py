@@ -23,6 +23,7 @@ FUTURE_SHARE = 0.13
 FEWEST_LANES = 4
 """A chart of fewer lanes is as high as one of so many, so that its axis keeps its place."""
 LABEL_DAYS = Callable[[float], str]
+_MOST_TRENDS = 6
 
 
 def marks_of(rows: pd.DataFrame, span_days: float, measure: str) -> pd.DataFrame:
@@ -213,12 +214,12 @@ def day_ticks(span_days: float) -> tuple[list[float], list[str]]:
     return [*values, 0.0], [*labels, "day 0"]
 
 
-def trend_codes(rows: pd.DataFrame, count: int = 6) -> list[str]:
-    """Codes worth a trend: at least two values; most important to the model first, then most often measured."""
+def trend_codes(rows: pd.DataFrame) -> list[str]:
+    """At most six codes with two values or more; most important to the model first, then most often measured."""
     numeric = rows[rows["number"].notna() & rows["lane"].isin(("labs", "vitals"))]
     table = numeric.groupby("code").agg(n=("number", "size"), weight=("attribution", lambda v: v.abs().sum()))
     table = table[table["n"] >= 2].sort_values(["weight", "n"], ascending=False, kind="stable")
-    return [str(code) for code in table.index[:count]]
+    return [str(code) for code in table.index[:_MOST_TRENDS]]
 
 
 def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIGHT) -> go.Figure:

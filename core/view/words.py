@@ -15,7 +15,7 @@ from core.export.style import by_level
 from core.load.words import count_of
 from core.quality import scan_day
 from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
-from core.words import days_from_zero_words, span_words, true_minus
+from core.words import OLDEST_YEARS, days_from_zero_words, span_words, true_minus
 
 _LIST_AFTER = {"outside_population": "training population:"}
 """Notices that give several reasons, and the words after which these begin."""
@@ -68,7 +68,7 @@ def _person(timeline: Timeline | None) -> str:
     if timeline is None:
         return ""
     age, sex = timeline.age_years, {"F": "woman", "M": "man", None: ""}[timeline.sex]
-    years = "" if age is None else ("90 or older" if age >= 90 else f"{int(age)} y")
+    years = "" if age is None else ("90 or older" if age >= OLDEST_YEARS else f"{int(age)} y")
     return " ".join(word for word in (years, sex) if word) or "Age and sex not recorded"
 
 

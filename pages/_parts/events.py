@@ -42,7 +42,7 @@ def draw(case: Case, review: CaseReview | None) -> None:
 
 
 def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
-    rows = session.event_table(case, review)
+    rows = session.event_table(timeline, review)
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
     shown, span, measure = _controls(every)
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")

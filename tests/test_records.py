@@ -1,0 +1,47 @@
+"""What records compute from themselves, against hand-made numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from core.records import Attribution, SurvivalCurve
+
+
+def curve(survival: list[float], apart: float = 0.0) -> SurvivalCurve:
+    """S at days 0, 10, 20, ... with a band `apart` on either side."""
+    times, values = 10.0 * np.arange(len(survival)), np.array(survival)
+    lower, upper = np.maximum(values - apart, 0), np.minimum(values + apart, 1)
+    lower[0] = upper[0] = 1
+    return SurvivalCurve(times, values, lower, upper)
+
+
+def test_the_median_lies_between_the_times_around_it() -> None:
+    assert curve([1, 0.75, 0.25]).median_days == 15
+    assert curve([1, 0.5, 0.5]).median_days == 10
+    assert curve([1, 0.9]).median_days is None
+
+
+def test_the_restricted_mean_is_the_area_up_to_the_horizon() -> None:
+    bent = curve([1, 0.8, 0.2])
+    assert bent.rmst_days(10) == pytest.approx(9)
+    assert bent.rmst_days(15) == pytest.approx(9 + 5 * (0.8 + 0.5) / 2)
+    assert bent.rmst_days(20) == pytest.approx(14)
+
+
+def test_risks_lie_inside_their_band_and_end_with_the_follow_up() -> None:
+    banded = curve([1, 0.8, 0.4], apart=0.1)
+    low, high = banded.risk_interval_at(15)
+    assert (low, banded.risk_at(15), high) == (pytest.approx(0.3), pytest.approx(0.4), pytest.approx(0.5))
+    for days in (-1.0, 20.5):
+        assert all(map(math.isnan, (banded.survival_at(days), banded.risk_at(days), *banded.risk_interval_at(days))))
+    assert math.isnan(banded.rmst_days(20.5))
+
+
+def test_the_colour_scale_ends_by_what_is_not_zero() -> None:
+    values = np.zeros((10, 10, 100), np.float32)
+    values[0, 0] = -np.arange(1, 101)
+    assert Attribution(values, "m", 30, True, "u").scale_limit == pytest.approx(99.901, abs=1e-3)
+    assert Attribution(0 * values, "m", 30, True, "u").scale_limit == 1

@@ -70,14 +70,14 @@ def study_saliency(
 
 
 def slice_saliency(
-    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam"
+    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam", *, seed: int = 0
 ) -> FloatArray:
     """Axial slice `k` of what `study_saliency` gives, float32 (i, j), from the one or two encoder slices it reads."""
     _card(method)
     planes = planes_of_slice(study, grid, k)
     if not planes:
         return np.zeros(study.shape[:2], np.float32)
-    values, _ = slice_maps(readout, method, planes)
+    values, _ = slice_maps(readout, method, planes, seed=seed)
     near = replace(grid, z_mm=grid.z_mm[list(planes)], relative=grid.relative[list(planes)])
     return volume_from_slices(values, axial_slice(study, k), near)[:, :, 0]
 

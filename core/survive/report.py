@@ -44,6 +44,7 @@ def evaluate(
     out: Path | str,
     *,
     resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> dict[str, Any]:
     """Evaluate one or more prediction files of the same patients; writes out/report.json and out/report.html.
 
@@ -61,7 +62,7 @@ def evaluate(
         )
     tables = read_predictions(paths)
     chosen = reference_name(reference, list(tables), paths)
-    report = evaluate_tables(tables, chosen, resamples=resamples)
+    report = evaluate_tables(tables, chosen, resamples=resamples, seed=seed)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -70,7 +71,7 @@ def evaluate(
 
 
 def evaluate_tables(
-    tables: dict[str, pd.DataFrame], reference: str | None = None, *, resamples: int = RESAMPLES
+    tables: dict[str, pd.DataFrame], reference: str | None = None, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, Any]:
     """The report of prediction tables already in memory: name -> table with the columns named in `evaluate`.
 
@@ -87,7 +88,7 @@ def evaluate_tables(
         )
     chosen, warning = reference or first.name, few_events_warning(int(first.event.sum()))
     risks: list[npt.ArrayLike] = [model.risk for model in models]
-    rows = bootstrap_values(first.time_days, first.event, risks, first.groups, resamples=resamples, seed=SEED)
+    rows = bootstrap_values(first.time_days, first.event, risks, first.groups, resamples=resamples, seed=seed)
     drawn = {model.name: row for model, row in zip(models, rows, strict=True)}
     points = {model.name: concordance(first.time_days, first.event, model.risk) for model in models}
     values = {name: point.value for name, point in points.items()}
@@ -97,11 +98,11 @@ def evaluate_tables(
         "rows": len(first.event),
         "events": int(first.event.sum()),
         "horizons_days": list(first.horizons_days),
-        "methods": _methods(resamples),
+        "methods": _methods(resamples, seed),
         "warning": warning,
         "cohort": _cohort(first),
         "models": {
-            model.name: _model_report(model, points[model.name], drawn[model.name], resamples) for model in models
+            model.name: _model_report(model, points[model.name], drawn[model.name], resamples, seed) for model in models
         },
         "reference": chosen if len(models) > 1 else None,
         "differences": [asdict(item) for item in paired_differences(values, drawn, chosen, "harrell", LEVEL, warning)],
@@ -109,17 +110,19 @@ def evaluate_tables(
     return _json_ready(report)  # type: ignore[no-any-return]
 
 
-def _model_report(model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int) -> dict[str, Any]:
-    counts = list(resample_counts(model.groups, resamples, SEED))
+def _model_report(
+    model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int, seed: int
+) -> dict[str, Any]:
+    counts = list(resample_counts(model.groups, resamples, seed))
     return {
-        "concordance": [_concordance_entry(harrell, drawn), _uno(model, resamples)],
+        "concordance": [_concordance_entry(harrell, drawn), _uno(model, resamples, seed)],
         "horizons": {
             str(days): _horizon_report(model, column, days, counts) for column, days in enumerate(model.horizons_days)
         },
     }
 
 
-def _uno(model: Predictions, resamples: int) -> dict[str, Any]:
+def _uno(model: Predictions, resamples: int, seed: int) -> dict[str, Any]:
     """Uno's concordance up to the last horizon, or the reason why there is none."""
     tmax = float(model.horizons_days[-1])
     options: dict[str, Any] = {"estimator": "uno", "tmax_days": tmax}
@@ -128,7 +131,7 @@ def _uno(model: Predictions, resamples: int) -> dict[str, Any]:
         point = concordance(*outcome, model.risk, **options)
     except UserFacingError as error:
         return {**options, "value": None, "reason": error.found}
-    drawn = bootstrap_values(*outcome, [model.risk], model.groups, resamples=resamples, seed=SEED, **options)[0]
+    drawn = bootstrap_values(*outcome, [model.risk], model.groups, resamples=resamples, seed=seed, **options)[0]
     return _concordance_entry(point, drawn)
 
 
@@ -232,14 +235,14 @@ def _median_follow_up(model: Predictions) -> float | None:
     return float(reverse.times_days[below[0]]) if len(below) else None
 
 
-def _methods(resamples: int) -> dict[str, str]:
+def _methods(resamples: int, seed: int) -> dict[str, str]:
     return {
         "risk": "risk column as predicted; higher means an earlier event",
         "auc_brier_calibration": "use 1 - survival_<h>d of the same horizon, not the risk column",
         "harrell": "Harrell's C over the whole follow-up; a patient censored at an event's own time counts as later",
         "uno": "Uno's C up to the last horizon, weights 1/G^2",
         "censoring": "G is the Kaplan-Meier estimate of censoring in the evaluated patients",
-        "interval": f"{LEVEL:.0%} percentile bootstrap of patients, {resamples} resamples, seed {SEED}, weights G kept",
+        "interval": f"{LEVEL:.0%} percentile bootstrap of patients, {resamples} resamples, seed {seed}, weights G kept",
         "difference": "paired on the same resamples; two-sided bootstrap p, Holm-corrected over the models compared",
         "calibration": "groups of equal size by predicted risk against 1 - Kaplan-Meier; ICI by local linear "
         "smoothing of pseudo-observations; observed / expected at the horizon",

@@ -223,3 +223,14 @@ def test_embedding_gives_principal_coordinates() -> None:
     spread = coordinates.std(0)
     assert (spread.diff() <= 1e-4).all()
     assert spread[2:].max() < 1e-2
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_larger_score_is_a_larger_hazard_whatever_the_head(name: str) -> None:
+    head = HEADS[name](4, 3).eval()
+    head.start(torch.tensor([0.0, 10.0, 40.0, 100.0]), torch.tensor([5.0, 20.0, 60.0]), torch.ones(3))
+    features = torch.zeros(1, 4)
+    with torch.no_grad():
+        before = head(features)
+        head.out.bias[0] += 1
+        assert torch.allclose(head(features) - before, torch.ones(1, 3), atol=0.2)

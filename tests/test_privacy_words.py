@@ -190,7 +190,10 @@ def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:
     [("ContrastBolusAgent", "QUARTZSON 370", "CONTRAST"), ("ContrastBolusAgent", "", ""),
      ("SegmentLabel", "Quartzson", "REMOVED"), ("SegmentLabel", "Lung Nodule", "Lung Nodule"),
      ("StructureSetLabel", "Quartzson", "REMOVED"), ("ROIName", "Heart", "Heart"), ("ROIName", "Quartzson", ""),
-     ("PatientSexNeutered", "ALTERED", "ALTERED"), ("PregnancyStatus", 4, 4)],
+     ("PatientSexNeutered", "ALTERED", "ALTERED"), ("PregnancyStatus", 4, 4),
+     ("ClinicalTrialSponsorName", "Quartzson", "REMOVED"), ("ClinicalTrialSponsorName", "", ""),
+     ("VerifyingObserverName", "Quartz^Ada", "REMOVED"), ("SelectorASValue", "061Y", "000D"),
+     ("CertificateOfSigner", b"QUARTZ", b"\0\0"), ("AccessionNumber", "A4711", "")],
 )  # fmt: skip
 def test_what_must_say_something_says_no_more_than_that(keyword: str, value: object, after: object) -> None:
     dataset = Dataset()

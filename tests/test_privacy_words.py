@@ -175,7 +175,8 @@ def test_no_word_is_listed_twice_and_each_can_be_met() -> None:
         ("Units", "BQML"), ("CollimatorType", "CONE"), ("FrameType", "ENERGY_PROP_WT"), ("RTROIInterpretedType", "GTV"),
         ("BodyPartExamined", "CHESTABDPELVIS"), ("PatientOrientation", "LP"), ("RescaleType", "Z_EFF"),
         ("ReconstructionAlgorithm", "FILTER_BACK_PROJ"), ("ConvolutionKernel", "BONEPLUS"),
-        ("ConvolutionKernel", "IMR1,SharpPlus"), ("ConvolutionKernel", "FC08-H"), ("ContrastBolusAgent", "Omni 350"),
+        ("ConvolutionKernel", "IMR1,SharpPlus"), ("ConvolutionKernel", "FC08-H"),
+        ("ConvolutionKernel", "L_VSHARP_C"), ("ContrastBolusAgent", "Omni 350"),
     ],
 )  # fmt: skip
 def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:

@@ -28,7 +28,7 @@ class Answers:
         self.underway = Underway()
 
     def curve(self, case: Case, question: Question) -> CaseReview:
-        """What a model predicts, at once, before anything explains it."""
+        """What a model predicts, marked by what `quality` says, before anything explains it."""
         make = partial(self._ask, case, question, explain_events=False)
         return self._kept.of("curves", question.of_model, REVIEWS_KEPT, make)
 
@@ -81,8 +81,9 @@ class Answers:
     def _asked(self, case: Case, question: Question) -> Callable[..., CaseReview]:
         """`review_case` of this question, with all of the session looked up, so that any thread may call it."""
         made, model = self._encoding(case, question.bundle_key), self._bundle_of(question.bundle_key)
+        report = self.quality(case, question.bundle_key)
         ask = partial(review_case, case.study, case.timeline, model, put_together=case.fabricated)
-        return partial(ask, horizon_days=question.horizon_days, encoding=made)
+        return partial(ask, horizon_days=question.horizon_days, encoding=made, report=report)
 
     def _ask(self, case: Case, question: Question, **words: Any) -> CaseReview:
         return self._asked(case, question)(explain=None, **words)

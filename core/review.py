@@ -95,6 +95,7 @@ def review_case(
     explain_events: bool = True,
     device: str = "auto",
     encoding: CaseEncoding | None = None,
+    report: QualityReport | None = None,
     put_together: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
@@ -106,6 +107,7 @@ def review_case(
     explain: a name of `core.explain.methods.METHODS`, or None for no saliency. explain_events: False leaves out what
     each event contributes, for a curve at once.
     encoding: from `encode_case`; parts that do not belong to this case and bundle are computed anew.
+    report: from `assess_case` of this case and bundle, which marks the result; assessed here where there is none.
     put_together: CT and record come from two sources and need not be of one person; a notice says so.
     progress: told the share of the saliency that is done; may raise to cancel.
     Raises UserFacingError in plain words.
@@ -115,7 +117,7 @@ def review_case(
     where, sentences = resolve_device(device)
     notices = [Notice("device_fallback", "caution", text) for text in sentences]
     notices += pair_notices(study, timeline, put_together)
-    job = _Job(study, timeline, bundle, horizon, explain, explain_events, seed, progress)
+    job = _Job(study, timeline, bundle, horizon, explain, explain_events, report, seed, progress)
     try:
         return job.run(where, encoding, notices)
     except torch.cuda.OutOfMemoryError:
@@ -167,6 +169,7 @@ class _Job:
     horizon: float
     explain: str | None
     explain_events: bool
+    report: QualityReport | None
     seed: int
     progress: Progress | None
 
@@ -183,7 +186,8 @@ class _Job:
             if self.explain_events and "ehr" in bundle.model.reads and encoding.ehr is not None:
                 events = event_attribution(bundle.model, batch, encoding.ehr, self.horizon)
         saliency = self._saliency(encoding, where)
-        found = case_notices(self.study, self.timeline, bundle, encoding, output, saliency, self.explain)
+        report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
+        found = case_notices(self.study, self.timeline, bundle, encoding, report, saliency, self.explain)
         return CaseReview(
             curve=curve,
             saliency=saliency,
@@ -214,13 +218,13 @@ def case_notices(
     timeline: Timeline | None,
     bundle: Bundle,
     encoding: CaseEncoding,
-    output: ModelOutput,
+    report: QualityReport,
     saliency: Attribution | None,
     explain: str | None,
 ) -> tuple[Notice, ...]:
     """What a reader must know with this result, most general first."""
     notices = _input_notices(study, timeline, bundle, encoding)
-    marked = population_notice(_report(study, timeline, bundle, encoding, output), bundle.model.reads)
+    marked = population_notice(report, bundle.model.reads)
     notices += [] if marked is None else [marked]
     if explain is not None and "image" not in bundle.model.reads:
         text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
@@ -238,8 +242,14 @@ def case_notices(
 def assess_case(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
 ) -> QualityReport:
-    """Verdicts on a case for a bundle, from encodings at hand: what marks the review, with everything that does not."""
-    return _report(study, timeline, bundle, encoding, _score(bundle, encoding, torch.device("cpu")))
+    """Verdicts on a case for a bundle, from encodings at hand: what marks the review, with everything that does not.
+
+    Raises UserFacingError where there is nothing to judge, or the model gives a result that is not a number.
+    """
+    _check(study, timeline, None)
+    output = _score(bundle, encoding, torch.device("cpu"))
+    _finite_curve(output)
+    return _report(study, timeline, bundle, encoding, output)
 
 
 def _report(

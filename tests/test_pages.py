@@ -46,6 +46,7 @@ class World:
     demo_refusal: UserFacingError | None = None
     slow: bool = False
     cancelled: int = 0
+    judged: int = 0
 
     def review_case(
         self,
@@ -56,10 +57,12 @@ class World:
         horizon_days,
         explain,
         encoding,
+        report,
         put_together=False,
         explain_events=True,
         progress=None,
     ) -> CaseReview:
+        assert report == QualityReport(VERDICTS)
         self.asked.append((bundle.fusion, horizon_days, explain))
         if self.refusal:
             raise self.refusal
@@ -82,6 +85,7 @@ class World:
             raise
 
     def assess_case(self, study, timeline, bundle, encoding) -> QualityReport:
+        self.judged += 1
         if self.refusal:
             raise self.refusal
         return QualityReport(VERDICTS)
@@ -158,6 +162,20 @@ def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
     assert len(app.get("bidi_component")) == 3
     assert len(app.get("plotly_chart")) == 2
     assert world.asked == [("cross_attention", 90, method) for method in (None, None, "gradcam")], "curve, events, map"
+
+
+def test_the_quality_gate_is_judged_once_and_stands_before_any_prediction(world, monkeypatch):
+    drawn = []
+
+    def noted(part, draw):
+        return lambda *given: (drawn.append(part), draw(*given))[1]
+
+    for part in (result.quality, result.survival):
+        monkeypatch.setattr(part, "draw", noted(part.__name__.rpartition(".")[2], part.draw))
+    app = fine(opened("pages/case_review.py"))
+    assert drawn[:2] == ["quality", "survival"]
+    assert "2 checks: 1 outside, 1 like training" in html(app)
+    assert world.judged == 1
 
 
 def test_an_answer_without_any_notice_is_drawn(world, monkeypatch):

@@ -9,6 +9,7 @@ from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 
 from core.load.dicomweb import SeriesRow, StudyRow
+from core.load.dicomweb_words import dead
 from pages._parts import pacs
 
 STUDIES = (
@@ -48,6 +49,24 @@ def test_two_studies_are_a_table_to_choose_from_by_number(app):
     assert not app.exception
     assert "Lung kernel" in html(app)
     assert any(button.key == "pacs_receive" for button in app.button)
+
+
+def test_a_lookup_that_failed_can_be_tried_again(app, monkeypatch):
+    working = pacs.list_series
+
+    def broken(*given, **words):
+        raise dead()
+
+    monkeypatch.setattr(pacs, "list_series", broken)
+    numbers = next(item for item in app.get("button_group") if item.key.startswith("pacs_studies"))
+    numbers.set_value(2).run()
+    assert "cannot be reached" in html(app)
+    assert {"pacs_again", "pacs_receive"} & {button.key for button in app.button} == {"pacs_again"}
+    monkeypatch.setattr(pacs, "list_series", working)
+    app.button(key="pacs_again").click().run()
+    assert not app.exception
+    assert "Lung kernel" in html(app)
+    assert not any(button.key == "pacs_again" for button in app.button)
 
 
 def test_names_are_shown_on_request_in_the_same_table(app):

@@ -97,7 +97,7 @@ def test_no_marker_survives_in_bytes_names_or_words(cleaned: tuple[Path, Path, s
     _, out, said, _ = cleaned
     assert len(outputs(out)) == 2
     assert "2 files written" in said
-    for secret in (MARK, "Vwk", "QUARTZ", "4711", "097Y", "20200131"):
+    for secret in (MARK, "Vwk", "QUARTZ", " 4711", "097Y", "20200131"):  # bare digits are met in new UIDs by chance
         assert secret.encode() not in everything(out), secret
         assert secret not in said
 
@@ -229,6 +229,29 @@ def test_a_name_within_a_sequence_becomes_the_pseudonym_and_the_image_stays(tmp_
     assert MARK.encode() not in everything(tmp_path / "out")
     kept = pydicom.dcmread(outputs(tmp_path / "out")[0])
     assert kept.ReferencedImageSequence[0].PatientName == kept.PatientName
+
+
+@pytest.mark.parametrize("stated", [None, "", "Quartz 4711"])
+def test_what_must_not_be_empty_is_not(tmp_path: Path, stated: str | None) -> None:
+    """Type 1 attributes: of trials (C.7.1.3), and what multi-frame images say of the scanner (C.7.5.2)."""
+
+    def edit(dataset: Dataset) -> None:
+        dataset.ClinicalTrialSponsorName = dataset.ClinicalTrialProtocolID = "Quartz 4711"
+        dataset.ManufacturerModelName = "SOMATOM Force"
+        for keyword in ("Manufacturer", "DeviceSerialNumber"):
+            dataset.pop(keyword, None)
+            if stated is not None:
+                setattr(dataset, keyword, stated)
+
+    deidentify(write(tmp_path / "in", {"e.dcm": enhanced_file(edit=edit)}), tmp_path / "out", pseudonyms=KEY)
+    (path,) = outputs(tmp_path / "out")
+    cleaned = pydicom.dcmread(path)
+    removed = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "Manufacturer", "DeviceSerialNumber")
+    assert [cleaned.get(keyword) for keyword in removed] == ["REMOVED"] * 4
+    assert cleaned.ManufacturerModelName == "SOMATOM Force"
+    found = {item.where.split()[-1] for item in find_identifiers(path, pixels=False)}
+    assert "PatientID" in found
+    assert not found & {*removed}
 
 
 def test_enhanced_files_keep_their_frames(tmp_path: Path) -> None:

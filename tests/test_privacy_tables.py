@@ -348,6 +348,9 @@ def test_text_far_inside_another_file_is_found_and_what_is_not_searched_is_said(
 NAMES = {
     "CT_7788123_001.dcm": True, "7788123_CT.dcm": True, "IM_19570302.dcm": True, "X_02.03.1957_.dcm": True,
     "ZqxJ19570302.dcm": True, "078-05-1120_a.dcm": True,
+    "Zqxberg_Kim.dcm": True, "kim.zqxberg.csv": True, "CT-chest SMITH 2": True, "Mu\u0308ller.csv": True,
+    "Ljupcho^Zqxberg": True, "New_Folder": False, "NSCLC-Radiogenomics_R01": False, "brown_fat": False,
+    "PE protocol": False, "condition_occurrence.csv": False, "MR Head.dcm": False,
     "IM_0001.dcm": False, "slice_000123.dcm": False, "CT_2_12.dcm": False, "Thorax_1.0_B40f": False,
 }  # fmt: skip
 

@@ -175,7 +175,8 @@ def test_no_word_is_listed_twice_and_each_can_be_met() -> None:
         ("Units", "BQML"), ("CollimatorType", "CONE"), ("FrameType", "ENERGY_PROP_WT"), ("RTROIInterpretedType", "GTV"),
         ("BodyPartExamined", "CHESTABDPELVIS"), ("PatientOrientation", "LP"), ("RescaleType", "Z_EFF"),
         ("ReconstructionAlgorithm", "FILTER_BACK_PROJ"), ("ConvolutionKernel", "BONEPLUS"),
-        ("ConvolutionKernel", "IMR1,SharpPlus"), ("ConvolutionKernel", "FC08-H"), ("ContrastBolusAgent", "Omni 350"),
+        ("ConvolutionKernel", "IMR1,SharpPlus"), ("ConvolutionKernel", "FC08-H"),
+        ("ConvolutionKernel", "L_VSHARP_C"), ("ContrastBolusAgent", "Omni 350"),
     ],
 )  # fmt: skip
 def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:
@@ -190,7 +191,10 @@ def test_defined_terms_stay_where_they_belong(keyword: str, value: str) -> None:
     [("ContrastBolusAgent", "QUARTZSON 370", "CONTRAST"), ("ContrastBolusAgent", "", ""),
      ("SegmentLabel", "Quartzson", "REMOVED"), ("SegmentLabel", "Lung Nodule", "Lung Nodule"),
      ("StructureSetLabel", "Quartzson", "REMOVED"), ("ROIName", "Heart", "Heart"), ("ROIName", "Quartzson", ""),
-     ("PatientSexNeutered", "ALTERED", "ALTERED"), ("PregnancyStatus", 4, 4)],
+     ("PatientSexNeutered", "ALTERED", "ALTERED"), ("PregnancyStatus", 4, 4),
+     ("ClinicalTrialSponsorName", "Quartzson", "REMOVED"), ("ClinicalTrialSponsorName", "", ""),
+     ("VerifyingObserverName", "Quartz^Ada", "REMOVED"), ("SelectorASValue", "061Y", "000D"),
+     ("CertificateOfSigner", b"QUARTZ", b"\0\0"), ("AccessionNumber", "A4711", "")],
 )  # fmt: skip
 def test_what_must_say_something_says_no_more_than_that(keyword: str, value: object, after: object) -> None:
     dataset = Dataset()

@@ -12,11 +12,12 @@ import torch
 from explain_support import module_state
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
 
+from core import review as reviewing
 from core.errors import UserFacingError
 from core.explain.events import event_attribution
 from core.fuse.batch import TokenBatch
 from core.records import CaseReview, CtStudy, Timeline
-from core.review import choose_horizon, compare_curves, encode_case, review_case
+from core.review import assess_case, choose_horizon, compare_curves, encode_case, review_case
 
 SICK = timeline((RISKY_CODE, *HARMLESS_CODES))
 SCAN = study()
@@ -221,6 +222,19 @@ def test_a_real_scan_is_outside_a_virtual_training_population(small: SmallBundle
     assert "only seen virtual patients" in notice.text
 
 
+def test_a_report_at_hand_marks_the_review_as_one_made_for_it(
+    small: SmallBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = replace(SCAN, origin="real")
+    encoding = encode_case(scan, SICK, small)
+    alone = review_case(scan, SICK, small, explain=None, encoding=encoding)
+    report = assess_case(scan, SICK, small, encoding)
+    monkeypatch.setattr(reviewing, "assess", None)
+    again = review_case(scan, SICK, small, explain=None, encoding=encoding, report=report)
+    assert "outside_population" in _keys(alone)
+    assert again.notices == alone.notices
+
+
 def test_horizons_are_checked(small: SmallBundle) -> None:
     assert choose_horizon(small, None) == 90  # type: ignore[arg-type]
     assert choose_horizon(small, 42.5) == 42.5  # type: ignore[arg-type]
@@ -242,6 +256,8 @@ def test_a_result_that_is_not_finite_is_refused(small: SmallBundle) -> None:
         kept = broken.model.base.clone()
         broken.model.base.fill_(float("nan"))
     try:
+        with pytest.raises(UserFacingError, match="not a number"):
+            assess_case(SCAN, None, broken, encode_case(SCAN, None, broken))
         with pytest.raises(UserFacingError, match="not a number"):
             review_case(SCAN, None, broken, explain=None)  # type: ignore[arg-type]
     finally:

@@ -27,8 +27,8 @@ _TERMS = frozenset(
 _KERNELS = frozenset(
     """
     standard lung bone soft detail chest chst edge boneplus ultra smooth sharp sharpplus medium body head brain stnd hd
-    plus routine enhanced lungenhanced vsoft imr1 imr2 asir veo none a b c d e f h l ea eb ec ed sa sb sc ua ub uc ud ya
-    yb yc yd
+    plus routine enhanced lungenhanced vsoft vsharp imr1 imr2 asir veo none a b c d e f h l ea eb ec ed sa sb sc ua ub
+    uc ud ya yb yc yd
     """.split()  # noqa: SIM905
 )
 _KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import PurePath
 
 from core.errors import UserFacingError
 from core.load.entry import Entry, memory_entry
-from core.load.identifying import identifying
+from core.load.identifying import WORDS, identifying
 from core.load.inflate import packing_of
 from core.load.limits import MIB, Limits
 from core.load.tar_members import tar_headers
 from core.load.zip_members import open_zip
+from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import printable_runs
+from core.privacy.surnames import is_common_surname, is_surname_too
+from core.privacy.vocabulary import are_terms, is_plain_word
 
 _SHORT_HEADER, _HEADER = 512, 1 << 17
 _MOST_HEADERS = 32 * MIB
@@ -28,6 +33,9 @@ _PATH, _PATH_START = b"up", 5
 _END, _LONGEST_END = 22, 22 + (1 << 16)
 """Bytes of the record that ends a zip archive, without and with its comment."""
 _COUNTER = re.compile(r"(?<!\d)0{2,}\d{1,4}(?!\d)")
+_ENDINGS = re.compile(
+    r"(?i)(\.(nii|gz|tgz|bz2|xz|zip|tar|dcm|dicom|ima|img|hdr|parquet|csv|tsv|txt|jsonl?|ndjson|pdf))+$"
+)
 _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 
 
@@ -83,8 +91,22 @@ def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Fi
     for name in names:
         for part in PurePath(name).parts:
             category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens)
-            if category:
-                yield Finding(f"file name ({category})", "file or folder name", mask(part))
+            if category or _holds_name(part):
+                yield Finding(f"file name ({category or 'name'})", "file or folder name", mask(part))
+
+
+@lru_cache(1 << 12)
+def _holds_name(part: str) -> bool:
+    """Whether a file's or folder's name is, beside numbers and words of the examination, a person's: a usual given name
+    with another, a common surname, a name in another script.
+
+    >>> [_holds_name(name) for name in ("Zorblat.Kim.nii.gz", "CT-chest SMITH 2", "IM_0001.dcm", "brown_fat")]
+    [True, True, False, False]
+    """
+    stem = _ENDINGS.sub("", unicodedata.normalize("NFC", part))
+    words = [word for word in WORDS.findall(stem) if not any(letter.isdigit() for letter in word)]
+    own = " ".join(word for word in words if is_surname_too(word) or not (is_plain_word(word) or are_terms([word])))
+    return any("name" in in_free_text(text) or is_common_surname(text) for text in {" ".join(words), own})
 
 
 def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:

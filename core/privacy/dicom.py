@@ -62,6 +62,8 @@ _CATEGORY_WORDS = (
     ("device", ("Device", "Station", "Detector", "Scanner", "AETitle", "Gantry", "Plate", "Cassette", "Equipment")),
     ("identifier", ("ID", "Number", "Identifier")),
 )
+REMOVED = "REMOVED"
+"""What `core.privacy.profile` writes where a text must not be empty; it names nobody."""
 TIME_VRS = frozenset(("DA", "DT", "TM"))
 _TEXT_VRS = TIME_VRS | {"PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "UI"}
 BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
@@ -178,7 +180,7 @@ def _number(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
 
 def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
     keyword, vr = element.keyword, element.VR
-    if not text.strip():
+    if text.strip() in ("", REMOVED):
         return None
     if vr == "PN":
         return "name"

@@ -18,7 +18,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from core.privacy.dicom import BINARY_VRS, PIXELS, TECHNICAL_TEXT, TIME_VRS
+from core.privacy.dicom import BINARY_VRS, PIXELS, REMOVED, TECHNICAL_TEXT, TIME_VRS
 from core.privacy.fields import OLDEST_SHOWN
 from core.privacy.patterns import NUMBER, is_measured, packed_letters, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
@@ -40,8 +40,9 @@ _LOCAL_SCHEME = "99"
 _TEXT = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "CS"))
 _WHOLE_NUMBERS = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"))
 _NUMERIC = _WHOLE_NUMBERS | {"DS", "IS"}
-_REMOVED = "REMOVED"
-_DUMMIES = {"ContrastBolusAgent": "CONTRAST", "SegmentLabel": _REMOVED}
+_DUMMIES = {"ContrastBolusAgent": "CONTRAST", "SegmentLabel": REMOVED}
+_EQUIPMENT = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions")
+"""What a multi-frame image must say of its scanner (PS3.3 C.7.5.2, type 1)."""
 OPTIONS = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113101", "Clean Pixel Data Option"),
@@ -82,6 +83,9 @@ def clean_dataset(dataset: Dataset, rules: Rules) -> None:
         if is_local and "CodeValue" in current:
             current.CodeValue = ""
     dataset.PatientName = dataset.PatientID = rules.patient
+    if "SharedFunctionalGroupsSequence" in dataset:
+        for keyword in _EQUIPMENT:
+            setattr(dataset, keyword, dataset.get(keyword) or REMOVED)
 
 
 def mark_cleaned(dataset: Dataset, blanked: int) -> None:
@@ -125,14 +129,24 @@ def _cleaned(element: Any, rules: Rules) -> Any:
 
 
 def _listed(code: str, keyword: str, element: Any, rules: Rules) -> Any:
-    """Attributes of the table: descriptors keep plain words, others go, or stay empty where they must be present."""
+    """Attributes of the table: descriptors keep plain words, others go, stay empty where they must be present, or say
+    no more than that something was there where they must not be empty (action D)."""
     if is_descriptor(keyword):
         text = _described(keyword, code, element, rules)
         if text or not code.startswith("X"):
             return text or ""
+    if code == "D" and element.VR != "SQ" and values_of(element):
+        return _dummy(element.VR)
     if code.startswith("X") or element.VR in BINARY_VRS or element.VR in _WHOLE_NUMBERS:
         return None
     return Sequence([]) if element.VR == "SQ" else ""
+
+
+def _dummy(vr: str) -> Any:
+    """A value that is valid and says nothing."""
+    if vr in BINARY_VRS:
+        return b"\0\0"
+    return 0 if vr in _NUMERIC else "000D" if vr == "AS" else REMOVED
 
 
 def _unlisted(keyword: str, element: Any, rules: Rules) -> Any:
@@ -162,7 +176,7 @@ def _described(keyword: str, code: str, element: Any, rules: Rules) -> Any:
     text = _texts(element, rules)
     if text or not values_of(element):
         return text
-    return _DUMMIES.get(keyword, _REMOVED if code == "D" else None)
+    return _DUMMIES.get(keyword, REMOVED if code == "D" else None)
 
 
 def _characteristic(keyword: str, element: Any) -> Any:

@@ -6,7 +6,7 @@ import re
 
 from core.quality.limits import SHARP_KERNEL
 
-_WORDS = frozenset("lung bone bone+ edge boneplus sharp sharpplus ultra lungenhanced".split())  # noqa: SIM905
+_WORDS = frozenset("lung bone bone+ edge boneplus sharp vsharp sharpplus ultra lungenhanced".split())  # noqa: SIM905
 _LETTERS = frozenset("d e ea eb ec ed l la lb ya yb yc yd".split())  # noqa: SIM905
 """Philips: A to C smooth to standard, D and E sharp, L lung, Y and E families of bone and lung."""
 
@@ -14,10 +14,11 @@ _LETTERS = frozenset("d e ea eb ec ed l la lb ya yb yc yd".split())  # noqa: SIM
 def is_sharp(kernel: str) -> bool:
     """Whether a kernel's name stands for edge enhancement: by any of its words, or by its number.
 
-    Siemens (B31f, Br64d) and Canon (FC13, FC52) from 50 on; Canon FC30 to FC39 are for bone.
+    Words are those of GE, Philips and United Imaging. Numbers: Siemens (B31f, Br64d) and Canon (FC13, FC52) from 50 on;
+    Canon FC30 to FC39 are for bone.
 
-    >>> is_sharp("HD LUNG"), is_sharp("B70f"), is_sharp("B31f"), is_sharp("STANDARD"), is_sharp("FC13")
-    (True, True, False, False, False)
+    >>> [is_sharp(name) for name in ("HD LUNG", "B70f", "L_VSHARP_C", "B31f", "STANDARD", "FC13", "B_VSOFT_B")]
+    [True, True, True, False, False, False, False]
     """
     words = [word for word in re.split(r"[\s_,#-]+", kernel.lower()) if word]
     if any(word in _WORDS for word in words) or (len(words) == 1 and words[0] in _LETTERS):

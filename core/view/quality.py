@@ -14,7 +14,9 @@ VERDICT_WORDS: dict[Verdict, str] = {
     "in": "like training",
 }
 SHOWN_CHIPS = 4
-CHECKING_HTML = '<p class="quality checking"><b>Quality</b> <span class="q-sum">checks follow the curve</span></p>'
+CHECKING_HTML = (
+    '<p class="quality checking"><b>Quality</b> <span class="q-sum">being checked, before the curve</span></p>'
+)
 
 
 def quality_html(report: QualityReport) -> str:

@@ -52,6 +52,9 @@ def draw() -> Picked | None:
         for name in ("series", "files", "series_uid"):
             kept.pop(name, None)
         _attempt(lambda: kept.update(series=_series_of(kept["server"], study), study_uid=study.study_uid))
+        if "series" not in kept:
+            st.button("Try again", key="pacs_again", icon=":material/refresh:", help="Look up the series once more")
+            return None
     series = _pick_series(kept.get("series", ()))
     if series is not None and st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
         kept.pop("files", None)

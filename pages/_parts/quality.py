@@ -12,7 +12,7 @@ from core.view.quality import CHECKING_HTML, quality_html
 
 
 def place() -> DeltaGenerator:
-    """Where the verdicts will stand; until then it says that they follow."""
+    """Where the verdicts will stand; until then it says that they are being made."""
     line = st.container(key="quality").empty()
     line.html(CHECKING_HTML)
     return line

@@ -41,7 +41,7 @@ class Answer:
 
 
 def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -> Answer:
-    """The right panel, then the quality gate, which must not keep the curve waiting; then the saliency is begun.
+    """The quality gate before any prediction, then the right panel; then the saliency is begun.
 
     new: nothing of this case is on screen yet, so the panel says what it waits for.
     """
@@ -55,17 +55,16 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     label = map_label(question.method, horizon) if question.method else ""
     with st.container(key="overlay_expect"):
         session.expect_overlay(question.name, label)
+    quality.draw(case, asked.model.key, verdicts)
     try:
         review = answers.curve(case, question)
         with panel():
             survival.draw(case, asked, review, alone)
-        quality.draw(case, asked.model.key, verdicts)
         review = answers.events(case, question)
         found = answers.explained(case, question)
     except UserFacingError as error:
         with panel():
             survival.draw_error(error)
-        quality.draw(case, asked.model.key, verdicts)
         return Answer(question=question.name)
     if isinstance(found, Job):
         return Answer(review, question.name, label, found)

@@ -46,7 +46,7 @@ PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
 MARK, OWN = "case", "own"
 """Stands in the address while the reader's own case is open, so that a new session can say that it is gone."""
-ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "task_of", "view")
+ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
 
 def ensure_router() -> None:
@@ -86,7 +86,6 @@ def forget_patient() -> None:
 def _clear_screen() -> None:
     for name in ON_SCREEN:
         st.session_state.pop(name, None)
-    st.session_state["show_dates"] = False
 
 
 # ---------------------------------------------------------------- cases
@@ -165,7 +164,15 @@ def set_case(case: Case) -> None:
 def is_new_on_screen(case: Case) -> bool:
     """Was another case, or none, on screen before? True once a case."""
     before, st.session_state["on_screen"] = st.session_state.get("on_screen"), case.digest
+    if before != case.digest:
+        st.session_state["cases_shown"] = cases_shown() + 1
+        st.session_state.pop("picked_events", None)
     return before != case.digest
+
+
+def cases_shown() -> int:
+    """How many cases this session has put on screen; tells what is about this one from what is about another."""
+    return int(st.session_state.get("cases_shown", 0))
 
 
 def current_demo() -> str | None:

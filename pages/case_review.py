@@ -55,14 +55,14 @@ def main() -> None:
         events.draw(case, answer.review)
     answer = result.settled(answer)
     result.overlay(case, asked, answer)
-    if answer.job:
-        with busy:
-            result.watch(answer)
     if asked and answer.review:
         with places.exports.container():
             export.draw(case, asked, answer.review, waiting=answer.job is not None)
     else:
         places.exports.empty()
+    if answer.job:
+        with busy:
+            result.watch(answer)
 
 
 def _places(new: bool) -> Places:

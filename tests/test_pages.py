@@ -126,6 +126,25 @@ def opened(page: str | None = None) -> AppTest:
     return app
 
 
+def of_case(app: AppTest, name: str) -> str:
+    """The key of a widget about the case on screen."""
+    return f"{name}_{app.session_state['cases_shown']}"
+
+
+def strongest_events(app: AppTest):
+    key = of_case(app, "strong_attribution")
+    return next(item for item in app.get("button_group") if item.key == key)
+
+
+def starting(app: AppTest, key: str) -> list:
+    """Buttons whose key starts so; a number follows that tells whose they are."""
+    return [button for button in app.button if str(button.key).startswith(f"{key}_")]
+
+
+def stop_of(app: AppTest):
+    return starting(app, "stop")[0]
+
+
 def html(app: AppTest) -> str:
     return " ".join(str(getattr(item, "body", "") or item.proto.body) for item in app.get("html"))
 
@@ -146,7 +165,7 @@ def until(app: AppTest, found) -> None:
 
 
 def has_stop(app: AppTest) -> bool:
-    return any(button.key == "stop" for button in app.button)
+    return bool(starting(app, "stop"))
 
 
 def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
@@ -194,9 +213,9 @@ def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     app = fine(opened())
     assert "Record before day 0" in html(app)
     assert "Death from any cause within" in html(app)
-    assert app.button(key="stop").label == "Stop"
+    assert stop_of(app).label == "Stop"
     assert all(button.proto.disabled for button in app.get("download_button"))
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
     world.slow = False
@@ -218,7 +237,7 @@ def test_another_question_cancels_a_saliency_under_way(world):
 def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
     world.slow = True
     app = fine(opened())
-    fine(app.button(key="stop").click().run())
+    fine(stop_of(app).click().run())
     assert settled(lambda: world.cancelled == 1)
     fine(app.run())
     assert not has_stop(app)
@@ -277,14 +296,14 @@ def test_a_case_without_a_ct_brings_its_own_task(world):
     app = fine(opened())
     fine(app.selectbox(key="case_pick").set_value("record").run())
     assert "This case has no CT" in html(app)
-    assert app.selectbox(key="task").value == "mace"
+    assert app.selectbox(key=of_case(app, "task")).value == "mace"
     assert len(app.get("bidi_component")) == 1
     assert world.asked[-1] == ("cross_attention", 1095, None)
 
 
 def test_changing_the_task_changes_the_model_and_its_horizons(world):
     app = fine(opened())
-    fine(app.selectbox(key="task").set_value("mace").run())
+    fine(app.selectbox(key=of_case(app, "task")).set_value("mace").run())
     assert app.segmented_control(key="horizon_mace").options == ["1 year", "3 years", "5 years"]
     assert world.asked[-1][1] in TASKS["mace"].horizons_days
 
@@ -318,16 +337,16 @@ def test_no_demo_case_at_all(world, monkeypatch):
 
 def test_the_timeline_search_and_dates(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("probnp").run())
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("probnp").run())
     assert "2020" not in html(app)
-    assert not any("2020" in option for option in app.selectbox(key="event_list").options)
-    fine(app.toggle(key="show_dates").set_value(True).run())
-    assert app.selectbox(key="event_list").options[0].startswith("29 Feb 2020: NT-proBNP")
+    assert not any("2020" in option for option in app.selectbox(key=of_case(app, "event_list")).options)
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
+    assert app.selectbox(key=of_case(app, "event_list")).options[0].startswith("29 Feb 2020: NT-proBNP")
 
 
 def test_picking_a_strong_event_shows_the_raw_event(world):
     app = fine(opened())
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     assert "2,310 pg/mL</td>" not in html(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
@@ -346,7 +365,7 @@ def axis_of(app: AppTest) -> list[float]:
 def test_a_pressed_span_wins_over_a_selected_event(world):
     app = fine(opened())
     fine(app.segmented_control(key="span").set_value("30 days").run())
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     fine(pills.set_value(3).run())
     assert axis_of(app)[0] < -400, "the mark must be seen"
     fine(app.segmented_control(key="span").set_value("1 year").run())
@@ -356,37 +375,37 @@ def test_a_pressed_span_wins_over_a_selected_event(world):
 
 def test_a_search_that_finds_nothing_says_so(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("no such thing").run())
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("no such thing").run())
     assert "No event is found" in html(app)
     assert len(app.get("plotly_chart")) == 1
 
 
 def test_found_events_can_be_chosen_from_a_list(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("probnp").run())
-    events = app.selectbox(key="event_list")
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("probnp").run())
+    events = app.selectbox(key=of_case(app, "event_list"))
     assert events.options == ["day \u22121: NT-proBNP, serum 2,310 pg/mL", "day \u2212200: NT-proBNP, serum 310 pg/mL"]
     fine(events.set_value(4).run())
     assert "310 pg/mL</td>" in html(app)
-    assert app.selectbox(key="event_list").value == 4
+    assert app.selectbox(key=of_case(app, "event_list")).value == 4
 
 
 def test_age_and_sex_are_found_too_and_the_count_is_the_header_s(world):
     app = fine(opened())
     events = len(RECORD.events)
     assert f"Record: {events} events" in html(app)
-    assert app.selectbox(key="event_list").label == f"Events found: {events}"
-    fine(app.text_input(key="event_search").set_value("age 64").run())
-    assert app.selectbox(key="event_list").options == ["no day of its own: Age 64"]
+    assert app.selectbox(key=of_case(app, "event_list")).label == f"Events found: {events}"
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("age 64").run())
+    assert app.selectbox(key=of_case(app, "event_list")).options == ["no day of its own: Age 64"]
     assert "it is in the list only" in html(app)
-    fine(app.selectbox(key="event_list").set_value(1).run())
+    fine(app.selectbox(key=of_case(app, "event_list")).set_value(1).run())
     assert "no day of its own</td>" in html(app)
 
 
 def test_age_is_an_event_without_a_day_and_never_a_date_of_birth(world):
     app = fine(opened())
     app.session_state["picked_events"] = [1]
-    fine(app.toggle(key="show_dates").set_value(True).run())
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
     assert "Age 64" in html(app)
     assert "no day of its own" in html(app)
     assert "195" not in html(app)
@@ -478,7 +497,7 @@ def test_stores_are_bounded_and_forgotten(monkeypatch):
     assert session.remember("x", 3, 3, lambda: -1) == 9
     state["case"] = "someone"
     session.forget_patient()
-    assert state == {"show_dates": False}
+    assert state == {}
 
 
 def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(world, monkeypatch):

@@ -14,7 +14,7 @@ import intake_support as files
 import pytest
 import view_support
 from streamlit.testing.v1 import AppTest
-from test_pages import DEMOS, ROOT, World, fine, html, world
+from test_pages import DEMOS, ROOT, World, fine, html, of_case, world
 
 from core import RESEARCH_NOTICE, session
 from core.errors import UserFacingError
@@ -154,7 +154,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_e
     """The case stays as it is where nothing had to be stripped: its curve, its map, what was picked."""
     app = still_searched(files.written(tmp_path / "ct", files.series()))
     fine(app.button(key="open_case").click().run())
-    app.session_state["show_dates"] = True
+    app.session_state[of_case(app, "show_dates")] = True
     kept = {name: app.session_state[name] for name in ("store:answers", "store:kept", "on_screen")}
     read = app.session_state[session.INTAKE]
     monkeypatch.setattr(Intake, "findings", property(lambda self: ()), raising=True)
@@ -163,7 +163,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_e
     fine(app.run())
     assert session.INTAKE not in app.session_state
     assert "Export is blocked" not in html(app)
-    assert app.session_state["show_dates"]
+    assert app.session_state[of_case(app, "show_dates")]
     for name, value in kept.items():
         assert app.session_state[name] is value or app.session_state[name] == value, name
 
@@ -550,7 +550,7 @@ def test_days_not_dates_unless_asked(world, tmp_path):
     fine(app.switch_page("pages/case_review.py").run())
     assert not year.search(everything(app))
     app.session_state["picked_events"] = [3]
-    fine(app.toggle(key="show_dates").set_value(True).run())
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
     assert year.search(everything(app)), "the toggle shows them"
 
 

@@ -107,6 +107,15 @@ class Underway(_OneJob[CaseReview]):
             self._question = question
         return question if self._stopped is None else replace(question, method=None)
 
+    @property
+    def stopped(self) -> bool:
+        """Did the reader stop the saliency of the question asked now?"""
+        return self._stopped is not None
+
+    def resume(self) -> None:
+        """The reader wants it after all."""
+        self._stopped = None
+
     def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
         """The work that answers the question asked now, begun once."""
         if self._job is None:

@@ -60,9 +60,8 @@ def main() -> None:
             export.draw(case, asked, answer.review, waiting=answer.job is not None)
     else:
         places.exports.empty()
-    if answer.job:
-        with busy:
-            result.watch(answer)
+    with busy:
+        result.watch(answer)
 
 
 def _places(new: bool) -> Places:

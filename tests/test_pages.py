@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import streamlit as st
@@ -208,6 +210,16 @@ def test_the_horizon_drives_curve_and_saliency(world):
     assert "within 1 year" in html(app)
 
 
+def test_who_comes_while_the_libraries_load_for_another_is_told_so(world, monkeypatch):
+    """The module stands there unfinished then, and the page waits for it: blank, without a word or the notice."""
+    monkeypatch.setattr(session, "device_words", st.stop)
+    monkeypatch.setitem(sys.modules, "core.session", ModuleType("core.session"))
+    words = html(opened())
+    assert "Libraries and models are being loaded" in words
+    assert RESEARCH_NOTICE in words
+    monkeypatch.undo()
+
+
 def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     world.slow = True
     app = fine(opened())
@@ -243,6 +255,10 @@ def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
     assert not has_stop(app)
     assert [method for _, _, method in world.asked].count("gradcam") == 1
     world.slow = False
+    fine(app.button(key="resume").click().run())
+    until(app, lambda: not has_stop(app))
+    assert [method for _, _, method in world.asked].count("gradcam") == 2, "it can be had after all"
+    assert not any(button.key == "resume" for button in app.button)
     fine(app.selectbox(key="method").set_value("occlusion").run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
 
@@ -321,6 +337,14 @@ def test_a_refusal_is_shown_as_found_expected_next(world):
     app = fine(opened())
     for words in ("not of a chest", "Expected:", "a chest CT", "Choose another study"):
         assert words in html(app)
+
+
+def test_a_model_that_cannot_be_had_leaves_the_checks_of_the_scan(world):
+    """The checks that need no model stay, and nothing is said of a model that reads no record."""
+    world.refusal = UserFacingError("The model's file is damaged.", "the file", "Choose another model.")
+    app = fine(opened())
+    assert 'details class="quality"' in html(app)
+    assert "No event was weighed: there is no model result." in [caption.value for caption in app.caption]
 
 
 def test_an_unreadable_demo_is_told_and_another_can_be_opened(world):

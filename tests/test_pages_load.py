@@ -423,6 +423,20 @@ def test_case_review_says_that_another_patient_is_being_read(world, jane, endles
     assert "Cancelled. Nothing was kept." in html(fine(app.switch_page("pages/load.py").run()))
 
 
+def test_the_model_card_reads_on_and_says_that_files_are_read(world, jane, endless):
+    """Steps begin when a page is drawn: without this they would wait until the reader comes back."""
+    app = half_read(jane)
+    asked = []
+    app.session_state[session.INTAKE].advance = lambda: asked.append(1) or True
+    fine(app.switch_page("pages/model_card.py").run())
+    assert asked
+    assert "Your files are being read." in html(app)
+    assert "What is shown below" not in html(app)
+    fine(app.button(key="cancel_arriving").click().run())
+    assert "Your files" not in html(app)
+    assert session.INTAKE not in app.session_state
+
+
 def test_case_review_reads_on_and_says_what_the_files_wait_for(world, jane, tmp_path, may_end):
     """The step after the one under way is begun there too; of a case that was opened from its files nothing is said."""
     app = load_page()

@@ -24,6 +24,7 @@ MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
+NO_RESULT = "No event was weighed: there is no model result."
 LIST, MOST_LISTED = "event_list", 400
 
 
@@ -49,7 +50,7 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
     with strong:
-        _strongest(every, measure, selected)
+        _strongest(every, measure, selected, NONE_WEIGHED if review else NO_RESULT)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
@@ -110,11 +111,11 @@ def _day_label(timeline: Timeline) -> Callable[[float], str]:
     return date
 
 
-def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
-    """The strongest events as pills; picking one selects its mark."""
+def _strongest(rows: pd.DataFrame, measure: str, selected: list[int], none: str) -> None:
+    """The strongest events as pills, or why there are none; picking one selects its mark."""
     top = strongest(rows, measure)
     if top.empty:
-        st.caption(NONE_WEIGHED)
+        st.caption(none)
         return
     names = {row["event_id"]: _short_name(row, measure) for row in top.to_dict("records")}
     key = bound.of_case(f"strong_{measure}")

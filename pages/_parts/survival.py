@@ -71,9 +71,9 @@ def draw_missing_model() -> None:
     st.html(empty_html("panel", "No model is installed", lines))
 
 
-def draw_error(error: UserFacingError) -> None:
-    """Why there is no answer, in the place of the panel: a case that cannot be read, or that the model refused."""
-    st.html(f'<div class="empty panel" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
+def draw_error(error: UserFacingError, kind: str = "panel") -> None:
+    """Why there is no answer: a case that cannot be read, or (kind "answer") one the model refused."""
+    st.html(f'<div class="empty {kind}" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
 
 
 def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:

@@ -44,8 +44,6 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
-MARK, OWN = "case", "own"
-"""Stands in the address while the reader's own case is open, so that a new session can say that it is gone."""
 ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
 
@@ -120,21 +118,6 @@ def current_case() -> Case | None:
         st.session_state["demo"] = name
         st.session_state["case"] = open_demo(name)
     return cast("Case", st.session_state["case"])
-
-
-def mark_address() -> None:
-    """Say in the page's address whether the reader's own case is open, and nothing else of it."""
-    st.session_state["address_marked"] = True
-    if has_own_case() and st.query_params.get(MARK) != OWN:
-        st.query_params[MARK] = OWN
-    elif not has_own_case() and MARK in st.query_params:
-        del st.query_params[MARK]
-
-
-def lost_own_case() -> bool:
-    """Was an own case open at this address before this session began, and nothing chosen since?"""
-    begun = any(key in st.session_state for key in ("case", "address_marked"))
-    return not begun and not current_demo() and st.query_params.get(MARK) == OWN
 
 
 def choose_demo(name: str) -> None:

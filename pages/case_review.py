@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.export.scan import window_of
 from core.intake import Case
 from core.view.words import empty_html
-from pages._parts import arriving, events, export, header, quality, result, survival
+from pages._parts import address, arriving, events, export, header, quality, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -85,7 +85,7 @@ def _places(new: bool) -> Places:
 
 
 def _case() -> Case | None:
-    if session.lost_own_case():
+    if not address.follow():
         _lost()
         return None
     try:
@@ -99,7 +99,7 @@ def _case() -> Case | None:
             st.html(empty_html("panel", "No case is open", lines))
     if case is None:
         st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
-    session.mark_address()
+    address.mark()
     return case
 
 

@@ -332,6 +332,31 @@ def test_no_bundle_is_a_designed_state(world):
     assert "No model is installed" in html(fine(opened("pages/model_card.py")))
 
 
+def test_loading_the_page_anew_shows_the_same_demo_case(world):
+    """Another session begins then, and another patient would stand there without a word."""
+    app = fine(opened())
+    assert "case" not in app.query_params
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert app.query_params["case"] == "record"
+    anew = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    anew.query_params["case"] = "record"
+    assert "Record only" in html(fine(anew.run()))
+    fine(anew.selectbox(key="case_pick").set_value("both").run())
+    assert "case" not in anew.query_params
+    unknown = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    unknown.query_params["case"] = "nobody"
+    assert "Demo 1" in html(fine(unknown.run()))
+    assert "case" not in unknown.query_params
+
+
+def test_the_task_stays_while_another_page_is_read(world):
+    app = fine(opened())
+    fine(app.selectbox(key=of_case(app, "task")).set_value("mace").run())
+    fine(app.switch_page("pages/model_card.py").run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert app.selectbox(key=of_case(app, "task")).value == "mace"
+
+
 def test_a_refusal_is_shown_as_found_expected_next(world):
     world.refusal = UserFacingError("The scan is not of a chest.", "a chest CT", "Choose another study.")
     app = fine(opened())

@@ -411,6 +411,15 @@ def test_at_twice_the_size_nothing_is_cut_off_and_no_words_overlap(browser, addr
             apart_x = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
             assert apart_x or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
     assert opened.evaluate("document.documentElement.scrollWidth") <= 640
+    choose(opened, "Explained by", "Integrated gradients")
+    stop = opened.get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_be_visible(timeout=SLOW_MS)
+    box, told = bounds(stop), bounds(opened.locator(".st-key-busy p").first)
+    assert box["width"] >= 40, "the word is in its button"
+    assert box["x"] + box["width"] <= 640
+    assert told["height"] < 30, "in one line"
+    stop.click()
+    expect(opened.locator(".viewer .message")).to_contain_text("Saliency stopped", timeout=SLOW_MS)
     opened.goto(f"{address}/load")
     kept = bounds(opened.get_by_text("Files are read in memory"))
     assert kept["x"] + kept["width"] <= 640, "what becomes of the files is said whole"

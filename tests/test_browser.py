@@ -334,7 +334,7 @@ def test_a_click_is_not_lost_while_the_page_is_drawn_anew(browser, address):
     opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
     alone = opened.get_by_text("CT only and record only")
     alone.click()
-    expect(opened.locator(".st-key-curve .legendtext").get_by_text("Record only")).to_be_visible(timeout=SLOW_MS)
+    expect(opened.locator(".curve-legend").get_by_text("Record only")).to_be_visible(timeout=SLOW_MS)
     choose(opened, "Explained by", "Integrated gradients")
     stop = opened.get_by_role("button", name="Stop", exact=True)
     expect(stop).to_be_visible(timeout=SLOW_MS)

@@ -12,6 +12,16 @@ from core import RESEARCH_NOTICE
 ROOT = Path(__file__).resolve().parent
 
 
+STARTING = """<div class="empty panel" role="status"><div><p><b>Starting</b></p>
+<p>Libraries and models are being loaded, once for all visits. On a slow machine this takes up to a minute.</p>
+</div></div>"""
+
+
+def is_loaded() -> bool:
+    """Are the libraries there? While they are loaded for one visitor, the module stands there unfinished for others."""
+    return hasattr(sys.modules.get("core.session"), "show_overlay")
+
+
 def notice(words: str) -> str:
     """The bar beside the navigation: what the app runs on, and what it must not be used for."""
     return f'<div class="notice-bar" role="note"><span>{words}</span><span class="mark">{RESEARCH_NOTICE}</span></div>'
@@ -20,8 +30,8 @@ def notice(words: str) -> str:
 st.set_page_config(page_title="Case review", layout="wide", initial_sidebar_state="collapsed")
 st.html(ROOT / "assets" / "app.css")
 bar = st.empty()
-if "core.session" not in sys.modules:
-    bar.html(notice("Starting: libraries and models are being loaded, once for all visits"))
+if not is_loaded():
+    bar.html(notice("Starting") + STARTING)
 
 from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
 

@@ -38,7 +38,7 @@ FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", 
 BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
 BASELINE_ROWS = 400
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-_AGAIN = "Use an unchanged bundle folder, or train it again."
+_AGAIN = "Choose another model, or put the unchanged bundle folder in its place."
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +231,8 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
     contents = {name: (folder / name).read_bytes() for name in FILES}
     for name, data in contents.items():
         if not isinstance(hashes, dict) or hashes.get(name) != hashlib.sha256(data).hexdigest():
-            raise UserFacingError(f"The bundle's file {name} is not the one its manifest names.", "its SHA-256", _AGAIN)
+            found = f"The model's file {name} is damaged or was changed."
+            raise UserFacingError(found, "the file whose SHA-256 the bundle's manifest names", _AGAIN)
     return contents, hashlib.sha256(manifest).hexdigest()
 
 

@@ -44,9 +44,7 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
-MARK, OWN = "case", "own"
-"""Stands in the address while the reader's own case is open, so that a new session can say that it is gone."""
-ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "task_of", "view")
+ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
 
 def ensure_router() -> None:
@@ -86,7 +84,6 @@ def forget_patient() -> None:
 def _clear_screen() -> None:
     for name in ON_SCREEN:
         st.session_state.pop(name, None)
-    st.session_state["show_dates"] = False
 
 
 # ---------------------------------------------------------------- cases
@@ -123,21 +120,6 @@ def current_case() -> Case | None:
     return cast("Case", st.session_state["case"])
 
 
-def mark_address() -> None:
-    """Say in the page's address whether the reader's own case is open, and nothing else of it."""
-    st.session_state["address_marked"] = True
-    if has_own_case() and st.query_params.get(MARK) != OWN:
-        st.query_params[MARK] = OWN
-    elif not has_own_case() and MARK in st.query_params:
-        del st.query_params[MARK]
-
-
-def lost_own_case() -> bool:
-    """Was an own case open at this address before this session began, and nothing chosen since?"""
-    begun = any(key in st.session_state for key in ("case", "address_marked"))
-    return not begun and not current_demo() and st.query_params.get(MARK) == OWN
-
-
 def choose_demo(name: str) -> None:
     """Show a demo case from the next run on.
 
@@ -165,7 +147,15 @@ def set_case(case: Case) -> None:
 def is_new_on_screen(case: Case) -> bool:
     """Was another case, or none, on screen before? True once a case."""
     before, st.session_state["on_screen"] = st.session_state.get("on_screen"), case.digest
+    if before != case.digest:
+        st.session_state["cases_shown"] = cases_shown() + 1
+        st.session_state.pop("picked_events", None)
     return before != case.digest
+
+
+def cases_shown() -> int:
+    """How many cases this session has put on screen; tells what is about this one from what is about another."""
+    return int(st.session_state.get("cases_shown", 0))
 
 
 def current_demo() -> str | None:

@@ -81,6 +81,11 @@ class _OneJob(Generic[T]):
             self._job.cancel()
         self._job = None
 
+    def stop(self, job: Job[T]) -> None:
+        """The reader does without this job; nothing is done where it is over or another has its place."""
+        if self._job is job and job.running:
+            self.drop()
+
 
 class Underway(_OneJob[CaseReview]):
     """The saliency of the question asked now; it ends when the reader asks something else, or leaves."""
@@ -102,16 +107,27 @@ class Underway(_OneJob[CaseReview]):
             self._question = question
         return question if self._stopped is None else replace(question, method=None)
 
+    @property
+    def stopped(self) -> bool:
+        """Did the reader stop the saliency of the question asked now?"""
+        return self._stopped is not None
+
+    def resume(self) -> None:
+        """The reader wants it after all."""
+        self._stopped = None
+
     def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
         """The work that answers the question asked now, begun once."""
         if self._job is None:
             self._job = Job(WORDS, work, unforeseen=FAILED, turns=TURNS)
         return self._job
 
-    def stop(self) -> None:
+    def stop(self, job: Job[CaseReview]) -> None:
         """The reader does without this saliency until she asks something else."""
-        self._stopped = self._question
-        self.drop()
+        before = self._job
+        super().stop(job)
+        if before is not None and self._job is None:
+            self._stopped = self._question
 
 
 class Zipping(_OneJob[bytes]):

@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.export.scan import window_of
 from core.intake import Case
 from core.view.words import empty_html
-from pages._parts import arriving, events, export, header, quality, result, survival
+from pages._parts import address, arriving, events, export, header, quality, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -55,14 +55,13 @@ def main() -> None:
         events.draw(case, answer.review)
     answer = result.settled(answer)
     result.overlay(case, asked, answer)
-    if answer.job:
-        with busy:
-            result.watch(answer)
     if asked and answer.review:
         with places.exports.container():
             export.draw(case, asked, answer.review, waiting=answer.job is not None)
     else:
         places.exports.empty()
+    with busy:
+        result.watch(answer)
 
 
 def _places(new: bool) -> Places:
@@ -86,7 +85,7 @@ def _places(new: bool) -> Places:
 
 
 def _case() -> Case | None:
-    if session.lost_own_case():
+    if not address.follow():
         _lost()
         return None
     try:
@@ -100,7 +99,7 @@ def _case() -> Case | None:
             st.html(empty_html("panel", "No case is open", lines))
     if case is None:
         st.page_link("pages/load.py", label="Load your own", icon=":material/folder_open:")
-    session.mark_address()
+    address.mark()
     return case
 
 

@@ -14,13 +14,16 @@ from core.survive.card_plots import baseline_figure, calibration_figure, calibra
 from core.view.card import card_html, performance_rows
 from core.view.layout import finish
 from core.view.words import empty_html, error_html
+from pages._parts import arriving
 
 PLOT = {"displayModeBar": False}
 SHOWN_ELSEWHERE = ("name", "performance", "schema_version")
 
 
 def main() -> None:
-    """Pick a model; performance left, the card right."""
+    """Pick a model; performance left, the card right. Files that are being read are read on."""
+    session.settle_intake()
+    arriving.draw(None)
     models = session.model_choices()
     if not models:
         lines = ("The app found no model bundle in assets/bundles.", "Build them with: make models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocketRoute, sync_playwright
 
 from scripts.ensure_chromium import find_chromium
 
@@ -106,6 +107,30 @@ def open_page(
     page.goto(address, timeout=120_000)
     page.set_default_timeout(60_000)
     return page
+
+
+class Held:
+    """Stands between page and server; while `holding`, what the server draws waits, and the page shows what was."""
+
+    def __init__(self) -> None:
+        self.holding = False
+        self._waiting: list[str | bytes] = []
+
+    def listen(self, page: Page) -> None:
+        """To be called before the page goes anywhere."""
+        page.route_web_socket(re.compile("_stcore/stream"), self._join)
+
+    def let_go(self) -> None:
+        """The page gets all that was held, and what comes from now on."""
+        self.holding = False
+        for message in self._waiting:
+            self._page_side.send(message)
+        self._waiting.clear()
+
+    def _join(self, route: WebSocketRoute) -> None:
+        server, self._page_side = route.connect_to_server(), route
+        route.on_message(server.send)
+        server.on_message(lambda message: self._waiting.append(message) if self.holding else route.send(message))
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,20 @@ def test_the_counts_beside_the_hundred_dots_are_not_cut_off(page):
     assert words["x"] + words["width"] <= panel["x"] + panel["width"]
 
 
+def test_curves_of_one_input_alone_move_nothing(page):
+    """Their names take no second row from the plot, at 1366 pixels."""
+    plot = page.locator(".st-key-curve .nsewdrag")
+    expect(plot).to_have_count(1)
+    before = plot.bounding_box()
+    page.get_by_text("CT only and record only").click()
+    expect(page.locator(".curve-legend span")).to_have_count(4, timeout=SLOW_MS)
+    expect(page.locator(".st-key-curve .scatterlayer .js-line[style*='dash']").first).to_be_attached()
+    expect(plot).to_have_count(1)
+    assert plot.bounding_box() == before
+    page.get_by_text("CT only and record only").click()
+    expect(page.locator(".curve-legend span")).to_have_count(2, timeout=SLOW_MS)
+
+
 def test_a_scan_that_waits_for_the_server_is_not_dimmed(page):
     """Streamlit fades what a run has not sent anew; the slice on screen is none the older for that."""
     holder = page.locator(".st-key-scan [data-testid=stElementContainer]").last

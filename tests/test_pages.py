@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import streamlit as st
@@ -130,6 +132,25 @@ def opened(page: str | None = None) -> AppTest:
     return app
 
 
+def of_case(app: AppTest, name: str) -> str:
+    """The key of a widget about the case on screen."""
+    return f"{name}_{app.session_state['cases_shown']}"
+
+
+def strongest_events(app: AppTest):
+    key = of_case(app, "strong_attribution")
+    return next(item for item in app.get("button_group") if item.key == key)
+
+
+def starting(app: AppTest, key: str) -> list:
+    """Buttons whose key starts so; a number follows that tells whose they are."""
+    return [button for button in app.button if str(button.key).startswith(f"{key}_")]
+
+
+def stop_of(app: AppTest):
+    return starting(app, "stop")[0]
+
+
 def html(app: AppTest) -> str:
     return " ".join(str(getattr(item, "body", "") or item.proto.body) for item in app.get("html"))
 
@@ -150,7 +171,7 @@ def until(app: AppTest, found) -> None:
 
 
 def has_stop(app: AppTest) -> bool:
-    return any(button.key == "stop" for button in app.button)
+    return bool(starting(app, "stop"))
 
 
 def test_the_app_opens_on_the_first_demo_case_with_its_result(world):
@@ -207,14 +228,24 @@ def test_the_horizon_drives_curve_and_saliency(world):
     assert "within 1 year" in html(app)
 
 
+def test_who_comes_while_the_libraries_load_for_another_is_told_so(world, monkeypatch):
+    """The module stands there unfinished then, and the page waits for it: blank, without a word or the notice."""
+    monkeypatch.setattr(session, "device_words", st.stop)
+    monkeypatch.setitem(sys.modules, "core.session", ModuleType("core.session"))
+    words = html(opened())
+    assert "Libraries and models are being loaded" in words
+    assert RESEARCH_NOTICE in words
+    monkeypatch.undo()
+
+
 def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     world.slow = True
     app = fine(opened())
     assert "Record before day 0" in html(app)
     assert "Death from any cause within" in html(app)
-    assert app.button(key="stop").label == "Stop"
+    assert stop_of(app).label == "Stop"
     assert all(button.proto.disabled for button in app.get("download_button"))
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
     world.slow = False
@@ -236,12 +267,16 @@ def test_another_question_cancels_a_saliency_under_way(world):
 def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
     world.slow = True
     app = fine(opened())
-    fine(app.button(key="stop").click().run())
+    fine(stop_of(app).click().run())
     assert settled(lambda: world.cancelled == 1)
     fine(app.run())
     assert not has_stop(app)
     assert [method for _, _, method in world.asked].count("gradcam") == 1
     world.slow = False
+    fine(app.button(key="resume").click().run())
+    until(app, lambda: not has_stop(app))
+    assert [method for _, _, method in world.asked].count("gradcam") == 2, "it can be had after all"
+    assert not any(button.key == "resume" for button in app.button)
     fine(app.selectbox(key="method").set_value("occlusion").run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
 
@@ -295,14 +330,14 @@ def test_a_case_without_a_ct_brings_its_own_task(world):
     app = fine(opened())
     fine(app.selectbox(key="case_pick").set_value("record").run())
     assert "This case has no CT" in html(app)
-    assert app.selectbox(key="task").value == "mace"
+    assert app.selectbox(key=of_case(app, "task")).value == "mace"
     assert len(app.get("bidi_component")) == 1
     assert world.asked[-1] == ("cross_attention", 1095, None)
 
 
 def test_changing_the_task_changes_the_model_and_its_horizons(world):
     app = fine(opened())
-    fine(app.selectbox(key="task").set_value("mace").run())
+    fine(app.selectbox(key=of_case(app, "task")).set_value("mace").run())
     assert app.segmented_control(key="horizon_mace").options == ["1 year", "3 years", "5 years"]
     assert world.asked[-1][1] in TASKS["mace"].horizons_days
 
@@ -315,11 +350,44 @@ def test_no_bundle_is_a_designed_state(world):
     assert "No model is installed" in html(fine(opened("pages/model_card.py")))
 
 
+def test_loading_the_page_anew_shows_the_same_demo_case(world):
+    """Another session begins then, and another patient would stand there without a word."""
+    app = fine(opened())
+    assert "case" not in app.query_params
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert app.query_params["case"] == "record"
+    anew = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    anew.query_params["case"] = "record"
+    assert "Record only" in html(fine(anew.run()))
+    fine(anew.selectbox(key="case_pick").set_value("both").run())
+    assert "case" not in anew.query_params
+    unknown = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    unknown.query_params["case"] = "nobody"
+    assert "Demo 1" in html(fine(unknown.run()))
+    assert "case" not in unknown.query_params
+
+
+def test_the_task_stays_while_another_page_is_read(world):
+    app = fine(opened())
+    fine(app.selectbox(key=of_case(app, "task")).set_value("mace").run())
+    fine(app.switch_page("pages/model_card.py").run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert app.selectbox(key=of_case(app, "task")).value == "mace"
+
+
 def test_a_refusal_is_shown_as_found_expected_next(world):
     world.refusal = UserFacingError("The scan is not of a chest.", "a chest CT", "Choose another study.")
     app = fine(opened())
     for words in ("not of a chest", "Expected:", "a chest CT", "Choose another study"):
         assert words in html(app)
+
+
+def test_a_model_that_cannot_be_had_leaves_the_checks_of_the_scan(world):
+    """The checks that need no model stay, and nothing is said of a model that reads no record."""
+    world.refusal = UserFacingError("The model's file is damaged.", "the file", "Choose another model.")
+    app = fine(opened())
+    assert 'details class="quality"' in html(app)
+    assert "No event was weighed: there is no model result." in [caption.value for caption in app.caption]
 
 
 def test_an_unreadable_demo_is_told_and_another_can_be_opened(world):
@@ -336,16 +404,16 @@ def test_no_demo_case_at_all(world, monkeypatch):
 
 def test_the_timeline_search_and_dates(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("probnp").run())
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("probnp").run())
     assert "2020" not in html(app)
-    assert not any("2020" in option for option in app.selectbox(key="event_list").options)
-    fine(app.toggle(key="show_dates").set_value(True).run())
-    assert app.selectbox(key="event_list").options[0].startswith("29 Feb 2020: NT-proBNP")
+    assert not any("2020" in option for option in app.selectbox(key=of_case(app, "event_list")).options)
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
+    assert app.selectbox(key=of_case(app, "event_list")).options[0].startswith("29 Feb 2020: NT-proBNP")
 
 
 def test_picking_a_strong_event_shows_the_raw_event(world):
     app = fine(opened())
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     assert "2,310 pg/mL</td>" not in html(app)
     fine(pills.set_value(6).run())
     assert "2,310 pg/mL</td>" in html(app)
@@ -364,7 +432,7 @@ def axis_of(app: AppTest) -> list[float]:
 def test_a_pressed_span_wins_over_a_selected_event(world):
     app = fine(opened())
     fine(app.segmented_control(key="span").set_value("30 days").run())
-    pills = next(item for item in app.get("button_group") if item.key == "strong_attribution")
+    pills = strongest_events(app)
     fine(pills.set_value(3).run())
     assert axis_of(app)[0] < -400, "the mark must be seen"
     fine(app.segmented_control(key="span").set_value("1 year").run())
@@ -374,37 +442,37 @@ def test_a_pressed_span_wins_over_a_selected_event(world):
 
 def test_a_search_that_finds_nothing_says_so(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("no such thing").run())
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("no such thing").run())
     assert "No event is found" in html(app)
     assert len(app.get("plotly_chart")) == 1
 
 
 def test_found_events_can_be_chosen_from_a_list(world):
     app = fine(opened())
-    fine(app.text_input(key="event_search").set_value("probnp").run())
-    events = app.selectbox(key="event_list")
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("probnp").run())
+    events = app.selectbox(key=of_case(app, "event_list"))
     assert events.options == ["day \u22121: NT-proBNP, serum 2,310 pg/mL", "day \u2212200: NT-proBNP, serum 310 pg/mL"]
     fine(events.set_value(4).run())
     assert "310 pg/mL</td>" in html(app)
-    assert app.selectbox(key="event_list").value == 4
+    assert app.selectbox(key=of_case(app, "event_list")).value == 4
 
 
 def test_age_and_sex_are_found_too_and_the_count_is_the_header_s(world):
     app = fine(opened())
     events = len(RECORD.events)
     assert f"Record: {events} events" in html(app)
-    assert app.selectbox(key="event_list").label == f"Events found: {events}"
-    fine(app.text_input(key="event_search").set_value("age 64").run())
-    assert app.selectbox(key="event_list").options == ["no day of its own: Age 64"]
+    assert app.selectbox(key=of_case(app, "event_list")).label == f"Events found: {events}"
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("age 64").run())
+    assert app.selectbox(key=of_case(app, "event_list")).options == ["no day of its own: Age 64"]
     assert "it is in the list only" in html(app)
-    fine(app.selectbox(key="event_list").set_value(1).run())
+    fine(app.selectbox(key=of_case(app, "event_list")).set_value(1).run())
     assert "no day of its own</td>" in html(app)
 
 
 def test_age_is_an_event_without_a_day_and_never_a_date_of_birth(world):
     app = fine(opened())
     app.session_state["picked_events"] = [1]
-    fine(app.toggle(key="show_dates").set_value(True).run())
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
     assert "Age 64" in html(app)
     assert "no day of its own" in html(app)
     assert "195" not in html(app)
@@ -496,7 +564,7 @@ def test_stores_are_bounded_and_forgotten(monkeypatch):
     assert session.remember("x", 3, 3, lambda: -1) == 9
     state["case"] = "someone"
     session.forget_patient()
-    assert state == {"show_dates": False}
+    assert state == {}
 
 
 def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(world, monkeypatch):

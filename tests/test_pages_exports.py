@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from streamlit.testing.v1 import AppTest
-from test_pages import fine, html, opened, settled, until, world
+from test_pages import fine, html, opened, settled, starting, until, world
 
 from core.view.exporting import Exports
 
@@ -33,14 +33,14 @@ def download(app: AppTest, words: str):
 def test_a_zip_says_how_far_it_is_and_is_then_there_to_be_saved(world, monkeypatch):
     may_go = slow_zip(monkeypatch)
     app = fine(opened())
-    fine(app.button(key="make_zip").click().run())
+    fine(starting(app, "make_zip")[0].click().run())
     until(app, lambda: "file 2 of 6, figure.svg" in app.get("progress")[0].proto.text)
-    assert app.button(key="make_zip").disabled
+    assert starting(app, "make_zip")[0].disabled
     assert all(button.proto.disabled for button in app.get("download_button"))
     assert "Record before day 0" in html(app), "the page stays usable"
     may_go.set()
     until(app, lambda: download(app, "Save the zip, 1.5 MB") is not None)
-    assert not app.button(key="make_zip").disabled
+    assert not starting(app, "make_zip")[0].disabled
     assert not app.get("progress")
     fine(app.segmented_control(key="horizon_pe_mortality").set_value(365).run())
     assert download(app, "Save the zip") is None, "it belongs to the answer that is on screen"
@@ -49,21 +49,21 @@ def test_a_zip_says_how_far_it_is_and_is_then_there_to_be_saved(world, monkeypat
 def test_a_zip_is_cancelled_and_can_be_made_anew(world, monkeypatch):
     may_go = slow_zip(monkeypatch)
     app = fine(opened())
-    fine(app.button(key="make_zip").click().run())
+    fine(starting(app, "make_zip")[0].click().run())
     job = app.session_state["store:zip"].job
-    fine(app.button(key="cancel_zip").click().run())
+    fine(starting(app, "cancel_zip")[0].click().run())
     fine(app.run())
     assert settled(lambda: not job.running)
     assert job.result is None
-    assert not app.button(key="make_zip").disabled
+    assert not starting(app, "make_zip")[0].disabled
     may_go.set()
-    fine(app.button(key="make_zip").click().run())
+    fine(starting(app, "make_zip")[0].click().run())
     until(app, lambda: download(app, "Save the zip") is not None)
 
 
 def test_a_zip_that_fails_says_so_and_leaves_the_files(world, monkeypatch):
     monkeypatch.setattr(Exports, "archive", lambda *told: 1 / 0)
     app = fine(opened())
-    fine(app.button(key="make_zip").click().run())
+    fine(starting(app, "make_zip")[0].click().run())
     until(app, lambda: "The zip could not be made" in html(app))
     assert not any(button.proto.disabled for button in app.get("download_button"))

@@ -15,7 +15,7 @@ import intake_support as files
 import pytest
 import view_support
 from streamlit.testing.v1 import AppTest
-from test_pages import DEMOS, ROOT, World, fine, html, world
+from test_pages import DEMOS, ROOT, World, fine, html, of_case, world
 
 from core import RESEARCH_NOTICE, session
 from core.errors import UserFacingError
@@ -156,7 +156,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_e
     """The case stays as it is where nothing had to be stripped: its curve, its map, what was picked."""
     app = still_searched(files.written(tmp_path / "ct", files.series()))
     fine(app.button(key="open_case").click().run())
-    app.session_state["show_dates"] = True
+    app.session_state[of_case(app, "show_dates")] = True
     kept = {name: app.session_state[name] for name in ("store:answers", "store:kept", "on_screen")}
     read = app.session_state[session.INTAKE]
     monkeypatch.setattr(Intake, "findings", property(lambda self: ()), raising=True)
@@ -165,7 +165,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_e
     fine(app.run())
     assert session.INTAKE not in app.session_state
     assert "Export is blocked" not in html(app)
-    assert app.session_state["show_dates"]
+    assert app.session_state[of_case(app, "show_dates")]
     for name, value in kept.items():
         assert app.session_state[name] is value or app.session_state[name] == value, name
 
@@ -425,6 +425,20 @@ def test_case_review_says_that_another_patient_is_being_read(world, jane, endles
     assert "Cancelled. Nothing was kept." in html(fine(app.switch_page("pages/load.py").run()))
 
 
+def test_the_model_card_reads_on_and_says_that_files_are_read(world, jane, endless):
+    """Steps begin when a page is drawn: without this they would wait until the reader comes back."""
+    app = half_read(jane)
+    asked = []
+    app.session_state[session.INTAKE].advance = lambda: asked.append(1) or True
+    fine(app.switch_page("pages/model_card.py").run())
+    assert asked
+    assert "Your files are being read." in html(app)
+    assert "What is shown below" not in html(app)
+    fine(app.button(key="cancel_arriving").click().run())
+    assert "Your files" not in html(app)
+    assert session.INTAKE not in app.session_state
+
+
 def test_case_review_reads_on_and_says_what_the_files_wait_for(world, jane, tmp_path, may_end):
     """The step after the one under way is begun there too; of a case that was opened from its files nothing is said."""
     app = load_page()
@@ -552,7 +566,7 @@ def test_days_not_dates_unless_asked(world, tmp_path):
     fine(app.switch_page("pages/case_review.py").run())
     assert not year.search(everything(app))
     app.session_state["picked_events"] = [3]
-    fine(app.toggle(key="show_dates").set_value(True).run())
+    fine(app.toggle(key=of_case(app, "show_dates")).set_value(True).run())
     assert year.search(everything(app)), "the toggle shows them"
 
 

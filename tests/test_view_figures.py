@@ -26,7 +26,7 @@ from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
 from core.view.lanes import event_rows, found, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
-from core.view.survival import cohort_risk, curve_figure, icon_array, risk_words_html, risks_html
+from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
     case_line,
@@ -57,6 +57,18 @@ def test_the_curve_is_drawn_over_the_cohort_with_numbers_at_risk_and_watermark()
     assert "Trained on virtual patients" in texts(figure)
     assert "1,000" in texts(figure)
     assert "Trained" not in texts(curve_figure(RESULT, baseline(), virtual=False))
+
+
+def test_the_legend_names_every_line_in_its_own_stroke_the_patient_s_first():
+    figure = curve_figure(RESULT, baseline(), others=[("image_only", curve(0.1)), ("ehr_only", curve(0.2))])
+    words = legend_html(figure)
+    names = ["This patient", "Record only", "CT only", "Training cohort"]
+    assert re.findall(r"</i>([^<]+)</span>", words) == names
+    strokes = dict(zip(names, re.findall(r"border-top: (.+?)\"", words), strict=True))
+    assert strokes["This patient"] == f"3px solid {FUSED}"
+    assert strokes["CT only"].startswith("2px dotted ")
+    assert strokes["Record only"].startswith("2px dashed ")
+    assert figure.layout.showlegend is False, "not once more in the plot"
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.2, 0.7, 1.6, 3.0, 6.0])

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from itertools import count
 from typing import Generic, TypeVar
 
 from core.errors import UserFacingError
@@ -21,6 +22,7 @@ UNFORESEEN = UserFacingError(
 )
 
 Turns = threading.BoundedSemaphore
+NUMBERS = count(1)
 
 
 class Cancelled(Exception):
@@ -46,6 +48,7 @@ class _State(Generic[T]):
 class Job(Generic[T]):
     """Runs `work(tell)` in a daemon thread; cancelled when told to, and when nobody holds the job any more.
 
+    number: tells it from every other job.
     turns: as many jobs of a kind as they admit run at once, those of all sessions together; the others say that they
     wait. unforeseen: what is said of an error that nobody foresaw.
     """
@@ -59,7 +62,7 @@ class Job(Generic[T]):
         unforeseen: UserFacingError = UNFORESEEN,
     ) -> None:
         self._state: _State[T] = _State(words)
-        self.started = time.monotonic()
+        self.number, self.started = next(NUMBERS), time.monotonic()
         weakref.finalize(self, self._state.cancelled.set)
         threading.Thread(target=_run, args=(self._state, work, words, unforeseen, turns), daemon=True).start()
 

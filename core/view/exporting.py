@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, cast
 
 from core.export.bundle_view import BundleView
@@ -17,6 +18,7 @@ from core.records import CaseReview, CtStudy, Timeline
 
 Tell = Callable[[float, str], None]
 ZIP_WORDS = "All in one zip"
+NUMBERS = count(1)
 SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json")
 
 
@@ -25,7 +27,7 @@ class Exports:
     """Makes export files when asked, in any thread.
 
     view: what the viewer last reported (voxel, window_hu, threshold, opacity, inverted, volume), a mapping that follows
-    it as it moves; or empty.
+    it as it moves; or empty. number: tells these files from those of every other answer.
     """
 
     study: CtStudy | None
@@ -33,6 +35,7 @@ class Exports:
     review: CaseReview
     bundle: BundleView
     view: Mapping[str, Any]
+    number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _made: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
     """What was made last of each name, with the look it was made of."""
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)

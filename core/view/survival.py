@@ -51,7 +51,22 @@ def curve_figure(
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, review, _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=160, margin={"l": 66, "r": 26, "t": 4, "b": 44})
+    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 9, "b": 44})
+
+
+_STROKES = {"solid": "solid", "dot": "dotted", "dash": "dashed"}
+
+
+def legend_html(figure: go.Figure) -> str:
+    """What the lines of `curve_figure` are, the patient's first: one row over the whole panel, as the plot alone has no
+    room for four names and would have to give way to a second row."""
+    lines = [line for line in figure.data if line.mode == "lines" and line.name]
+    marks = (
+        f'<span><i style="border-top: {line.line.width:g}px {_STROKES[line.line.dash or "solid"]} {line.line.color}">'
+        f"</i>{escape(line.name)}</span>"
+        for line in reversed(lines)
+    )
+    return f'<p class="curve-legend">{"".join(marks)}</p>'
 
 
 def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
@@ -162,7 +177,7 @@ def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, 
 def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
     return {
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": -0.08, "y": 1, "xanchor": "left", "yanchor": "bottom"},
+        "showlegend": False,
         "dragmode": False,
         "xaxis": {
             "range": [0, shown_days(review)],

@@ -29,8 +29,8 @@ WORDS: dict[State, str] = {
 def draw(case: Case | None) -> None:
     """A line above the case for as long as files wait that no case was opened from; nothing where there are none.
 
-    While they are read the line is drawn twice a second, and the whole page once they are. It has a name of its own in
-    every run of the page, as `watching.draw` says.
+    While they are read its words are drawn twice a second, and the whole page once they are. They have a name of their
+    own in every run of the page, and the button stands beside them, as `watching.draw` says.
     """
     read = session.arriving()
     if read is None:
@@ -40,27 +40,11 @@ def draw(case: Case | None) -> None:
     def watched() -> None:
         if session.arriving() is not read or _is_reading(read) != reading:
             st.rerun()
-        _line(read, shown)
+        _say(read, shown)
 
     watched.__qualname__ = f"arriving_{next(RUNS)}"
-    st.fragment(watched, run_every=0.5 if reading else None)()
-
-
-def _is_reading(read: Intake) -> bool:
-    """Is there something to wait for before it can be opened? The search for identifiers is not."""
-    return read.advance() and not read.complete
-
-
-def _line(read: Intake, shown: str) -> None:
     with st.container(key="arriving", horizontal=True, vertical_alignment="center", gap="small"):
-        words = st.container(gap="xxsmall")
-        still = f" What is shown below is the case opened before: <b>{escape(shown)}</b>." if shown else ""
-        words.html(f'<p role="status"><b>{WORDS[read.state]}</b>{still}</p>')
-        if read.state == "reading":
-            bars(read, words)
-        else:
-            for _ in range(MOST_BARS):  # at once: bars of the run before would stay until this one ends
-                words.empty()
+        st.fragment(watched, run_every=0.5 if reading else None)()
         st.page_link("pages/load.py", label="Go to Load", icon=":material/arrow_forward:")
         st.button(
             "Cancel",
@@ -69,6 +53,22 @@ def _line(read: Intake, shown: str) -> None:
             args=(CANCELLED,),
             help="Drop these files; the case below stays.",
         )
+
+
+def _is_reading(read: Intake) -> bool:
+    """Is there something to wait for before it can be opened? The search for identifiers is not."""
+    return read.advance() and not read.complete
+
+
+def _say(read: Intake, shown: str) -> None:
+    words = st.container(gap="xxsmall")
+    still = f" What is shown below is the case opened before: <b>{escape(shown)}</b>." if shown else ""
+    words.html(f'<p role="status"><b>{WORDS[read.state]}</b>{still}</p>')
+    if read.state == "reading":
+        bars(read, words)
+    else:
+        for _ in range(MOST_BARS):  # at once: bars of the run before would stay until this one ends
+            words.empty()
 
 
 def stop(words: str) -> None:

@@ -15,6 +15,7 @@ from core.records import CaseReview, Timeline
 from core.view.lanes import before_words, day_words, found, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
+from pages._parts import bound
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
 MEASURES = {"attribution": "Effect on risk", "attention": "Attention"}
@@ -23,6 +24,7 @@ MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
+NO_RESULT = "No event was weighed: there is no model result."
 LIST, MOST_LISTED = "event_list", 400
 
 
@@ -48,7 +50,7 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
     with strong:
-        _strongest(every, measure, selected)
+        _strongest(every, measure, selected, NONE_WEIGHED if review else NO_RESULT)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
@@ -81,11 +83,15 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
             label_visibility="collapsed",
         )
         query = st.text_input(
-            "Search events", key="event_search", placeholder="Search events", label_visibility="collapsed", width=200
+            "Search events",
+            key=bound.of_case("event_search"),
+            placeholder="Search events",
+            label_visibility="collapsed",
+            width=200,
         )
         st.toggle(
             "Dates",
-            key="show_dates",
+            key=bound.of_case("show_dates"),
             help="Calendar dates in the list, at the marks and in the event read; the axis stays in days. "
             "Off keeps the view free of dates.",
             persist_state="session",
@@ -96,7 +102,7 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
 
 
 def _day_label(timeline: Timeline) -> Callable[[float], str]:
-    if not st.session_state.get("show_dates"):
+    if not st.session_state.get(bound.of_case("show_dates")):
         return day_words
 
     def date(day: float) -> str:
@@ -105,14 +111,14 @@ def _day_label(timeline: Timeline) -> Callable[[float], str]:
     return date
 
 
-def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
-    """The strongest events as pills; picking one selects its mark."""
+def _strongest(rows: pd.DataFrame, measure: str, selected: list[int], none: str) -> None:
+    """The strongest events as pills, or why there are none; picking one selects its mark."""
     top = strongest(rows, measure)
     if top.empty:
-        st.caption(NONE_WEIGHED)
+        st.caption(none)
         return
     names = {row["event_id"]: _short_name(row, measure) for row in top.to_dict("records")}
-    key = f"strong_{measure}"
+    key = bound.of_case(f"strong_{measure}")
 
     def pick() -> None:
         _pick(st.session_state[key])
@@ -124,7 +130,7 @@ def _strongest(rows: pd.DataFrame, measure: str, selected: list[int]) -> None:
         format_func=lambda event: names.get(event, ""),
         key=key,
         wrap=True,
-        on_change=pick,
+        on_change=bound.for_this_case(pick),
     )
 
 
@@ -168,14 +174,18 @@ def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, meas
         ink=session.ink(),
     )
     alt = f"{len(rows)} events in lanes by kind over the days before the prediction; later events are hidden."
-    st.plotly_chart(
-        figure, key="lanes", theme=None, on_select=_pick_mark, selection_mode="points", config=PLOT, alt=alt
-    )
+    key = bound.of_case("lanes_chart")
+
+    def pick() -> None:
+        _pick_mark(st.session_state[key]["selection"]["points"])
+
+    act = bound.for_this_case(pick)
+    with st.container(key="lanes"):
+        st.plotly_chart(figure, key=key, theme=None, on_select=act, selection_mode="points", config=PLOT, alt=alt)
 
 
-def _pick_mark() -> None:
+def _pick_mark(points: list[dict[str, object]]) -> None:
     """A click on a mark selects its events; a click beside the marks keeps what was selected."""
-    points = st.session_state["lanes"]["selection"]["points"]
     ids = [int(event) for point in points for event in str(_custom(point)).split(",") if event]
     if ids:
         st.session_state.update({PICKED: ids, REACH: True})
@@ -193,7 +203,8 @@ def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         row["event_id"]: f"{label(row['day'])}: {row['words']} {row['value']}".strip()
         for row in latest.to_dict("records")
     }
-    st.session_state[LIST] = _only(selected, names)
+    key = bound.of_case(LIST)
+    st.session_state[key] = _only(selected, names)
     more = f"latest {len(names):,} of {len(rows):,}, search for others" if len(rows) > len(names) else f"{len(rows):,}"
     st.selectbox(
         f"Events found: {more}",
@@ -201,8 +212,8 @@ def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         index=None,
         format_func=lambda event: names.get(event, ""),
         placeholder="Choose an event",
-        key=LIST,
-        on_change=lambda: _pick(st.session_state[LIST]),
+        key=key,
+        on_change=bound.for_this_case(lambda: _pick(st.session_state[key])),
     )
 
 

@@ -59,8 +59,11 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
 
 
 def _zip(files: Exports, job: Job[bytes] | None, closed: bool) -> None:
-    """The button that has everything made as one zip, then the one that saves it."""
-    st.button(ZIP_WORDS, key="make_zip", disabled=closed, on_click=session.zipping().start, args=(files,))
+    """The button that has everything made as one zip, then the one that saves it; its key is that of these files, so
+    that a click on the one of another answer makes nothing of this."""
+    st.button(
+        ZIP_WORDS, key=f"make_zip_{files.number}", disabled=closed, on_click=session.zipping().start, args=(files,)
+    )
     if job is not None and (made := job.result) is not None:
         title = f"Save the zip, {size_words(len(made))}"
         _button(title, "case_review.zip", "application/zip", lambda: made, closed, kind="primary")
@@ -70,7 +73,7 @@ def _under_way(job: Job[bytes]) -> None:
     """How far the zip is, and a way to do without it."""
     zipping = session.zipping()
     with st.container(key="zip_under_way"):
-        watching.draw(job, lambda: zipping.job is job, zipping.drop, key="cancel_zip", label="Cancel")
+        watching.draw(job, lambda: zipping.job is job, zipping.stop, key="cancel_zip", label="Cancel")
 
 
 def _blocked(refusal: UserFacingError) -> None:

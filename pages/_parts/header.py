@@ -15,6 +15,7 @@ from core.records import Task
 from core.view.choices import FUSION_WORDS, METHOD_WORDS, ModelChoice
 from core.view.loading import facts_html
 from core.view.words import case_line, time_zero
+from pages._parts import bound
 
 OWN = "own"
 MODELS_HELP = "\n".join(f"- **{FUSION_TITLES[name]}**: {words}" for name, words in FUSION_WORDS.items())
@@ -41,7 +42,7 @@ def draw(case: Case) -> Asked | None:
         columns = st.columns([1.25, 1.9, 1.4, 1.15, 1.15], vertical_alignment="bottom", gap="small")
         with columns[0]:
             _pick_case()
-        columns[1].selectbox("Task", tasks, key="task", format_func=_task_title)
+        columns[1].selectbox("Task", tasks, key=bound.of_case("task"), format_func=_task_title, persist_state="session")
         fusion = _pick_model(columns[2], [choice for choice in models if choice.task == task])
         method = columns[3].selectbox(
             "Explained by",
@@ -69,14 +70,13 @@ def _about(case: Case) -> None:
 
 
 def _chosen_task(case: Case, tasks: list[str]) -> str:
-    """The task picked; a newly opened case brings its own."""
-    if st.session_state.get("task_of") != case.digest:
-        st.session_state["task_of"] = case.digest
-        if case.task in tasks:
-            st.session_state["task"] = case.task
-    if st.session_state.get("task") not in tasks:
-        st.session_state["task"] = tasks[0]
-    return str(st.session_state["task"])
+    """The task picked for this case; it brings its own, else the one before stays."""
+    key = bound.of_case("task")
+    own = case.task if case.task in tasks else st.session_state.get("task")
+    if st.session_state.get(key) not in tasks:
+        st.session_state[key] = own if own in tasks else tasks[0]
+    st.session_state["task"] = st.session_state[key]
+    return str(st.session_state[key])
 
 
 def _task_title(task: str) -> str:

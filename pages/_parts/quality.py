@@ -19,8 +19,11 @@ def place() -> DeltaGenerator:
 
 
 def draw(case: Case, bundle_key: str | None, place: DeltaGenerator) -> None:
-    """Verdicts on a case, for a model or (None) by themselves; a refusal is told where the curve would be."""
-    try:
-        place.html(quality_html(session.answers().quality(case, bundle_key)))
-    except UserFacingError:
-        place.empty()
+    """Verdicts on a case, for a model or (None) by themselves; by themselves, too, where the model cannot be had, which
+    is told where the curve would be."""
+    for key in (bundle_key, None):
+        try:
+            place.html(quality_html(session.answers().quality(case, key)))
+            return
+        except UserFacingError:
+            place.empty()

@@ -21,6 +21,7 @@ from core.view.words import empty_html
 from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
 
+RESUME = "Compute it"
 AT_ONCE_S = 0.3
 """A saliency that takes no longer is waited for; the page is then drawn once and not twice."""
 
@@ -64,7 +65,7 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
         found = answers.explained(case, question)
     except UserFacingError as error:
         with panel():
-            survival.draw_error(error)
+            survival.draw_error(error, "answer")
         return Answer(question=question.name)
     if isinstance(found, Job):
         return Answer(review, question.name, label, found)
@@ -121,12 +122,16 @@ def no_map(answer: Answer) -> str:
         return "No saliency: this model reads the record only."
     if answer.failure is not None:
         return f"{answer.failure.found} {answer.failure.next_step}"
-    return "Saliency stopped. Choose another horizon or method to compute it."
+    return f"Saliency stopped. \u201c{RESUME}\u201d above begins it anew."
 
 
 def watch(answer: Answer) -> None:
-    """How far the saliency is, and a way to stop it; the page is drawn anew when it is there."""
+    """How far the saliency is, with a way to stop it or to have it after all; drawn anew once it is there."""
     job, review, underway = answer.job, answer.review, session.answers().underway
     if job is not None and review is not None:
         told = f"{{words}}, risk by {duration(review.horizon_days)}: {{share:.0%}}"
         watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told)
+    elif review is not None and underway.stopped:
+        with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
+            st.html("<p>Saliency stopped</p>", width="content")
+            st.button(RESUME, key="resume", on_click=underway.resume)

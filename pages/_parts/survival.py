@@ -9,7 +9,7 @@ from core.errors import UserFacingError
 from core.export.style import FUSION_TITLES, duration
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
-from core.view.survival import curve_figure, risk_words_html, risks_html
+from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html
 from core.view.words import empty_html, error_html, notices_html
 from pages._parts.header import Asked
 
@@ -48,6 +48,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
     others = _single_curves(case, asked) if alone else []
     figure = curve_figure(review, bundle.baseline, others=others, virtual=bundle.virtual, ink=session.ink())
     risk = review.curve.risk_at(review.horizon_days)
+    st.html(legend_html(figure))
     with st.container(key="answer", horizontal=True, wrap=False, height="stretch", gap="small"):
         st.plotly_chart(
             figure,
@@ -71,9 +72,9 @@ def draw_missing_model() -> None:
     st.html(empty_html("panel", "No model is installed", lines))
 
 
-def draw_error(error: UserFacingError) -> None:
-    """Why there is no answer, in the place of the panel: a case that cannot be read, or that the model refused."""
-    st.html(f'<div class="empty panel" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
+def draw_error(error: UserFacingError, kind: str = "panel") -> None:
+    """Why there is no answer: a case that cannot be read, or (kind "answer") one the model refused."""
+    st.html(f'<div class="empty {kind}" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')
 
 
 def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:

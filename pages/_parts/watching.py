@@ -15,23 +15,33 @@ WATCHES = count()
 
 
 def draw(
-    job: Job[Any], wanted: Callable[[], bool], stop: Callable[[], None], *, key: str, label: str, told: str = "{words}"
+    job: Job[Any],
+    wanted: Callable[[], bool],
+    stop: Callable[[Job[Any]], None],
+    *,
+    key: str,
+    label: str,
+    told: str = "{words}",
 ) -> None:
-    """The progress of a job; the page is drawn anew when it is over, or no longer wanted.
+    """The progress of a job and a button that stops it; the page is drawn anew when it is over, or no longer wanted.
 
-    key, label: of the button that stops it. told: a template of what is said, of the job's own words and its share.
+    key, label: of the button; stop: is given the job whose button was pressed. told: a template of what is said, of the
+    job's own words and its share.
 
     Every run of the page has a watch of its own name: what a timer of the run before still asks is then no question to
-    Streamlit, which would start a run for it and drop what this one has not sent yet.
+    Streamlit, which would start a run for it and drop what this one has not sent yet. Streamlit leaves a click from a
+    watch of the run before unanswered in the same way, so the button stands beside the watch and not in it; and its key
+    is the job's, so that a click on the button of one job is never taken for a click on another's.
     """
 
     def watched() -> None:
         if not job.running or not wanted():
             st.rerun()
         share, words = job.progress
-        line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
-        line.progress(share, f"{told.format(words=words, share=share)}, {time.monotonic() - job.started:.0f} s")
-        button.button(label, key=key, on_click=stop)
+        st.progress(share, f"{told.format(words=words, share=share)}, {time.monotonic() - job.started:.0f} s")
 
     watched.__qualname__ = f"watched_{next(WATCHES)}"
-    st.fragment(watched, run_every=0.5)()
+    line, button = st.columns([4, 1], vertical_alignment="center", gap="small")
+    button.button(label, key=f"{key}_{job.number}", on_click=stop, args=(job,))
+    with line:
+        st.fragment(watched, run_every=0.5)()

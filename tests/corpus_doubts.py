@@ -48,6 +48,16 @@ def airless(hu: np.ndarray) -> np.ndarray:
     return np.where(hu < -950, -820.0, hu)
 
 
+def mellow(hu: np.ndarray) -> np.ndarray:
+    """A chest whose lungs and air are so uneven that no value of them stands out."""
+    return np.where(hu < -700, hu + 12 * (hu % 24), hu).round()
+
+
+def bony(hu: np.ndarray) -> np.ndarray:
+    """A chest without air around, a quarter of it as dense as the hardest bone."""
+    return np.where(hu % 4 == 0, 720 + 15 * (hu % 23), airless(hu)).round()
+
+
 def emptied(first_row: int, number: int, value: int = -1024) -> Callable[[np.ndarray], np.ndarray]:
     """Rows of one slice from `first_row` on lost and filled with one value."""
 
@@ -189,6 +199,9 @@ CASES: list[Case] = [
         "200 too low": (lambda: scan(scaled(1, -200)), "refuse", NOT_HU),
         "300 too low as NIfTI": (lambda: volume(scaled(1, -300)), "refuse", NOT_HU),
         "upside down": (lambda: scan(lambda hu: -hu), "refuse", NOT_HU),
+        "upside down and uneven": (lambda: volume(lambda hu: -mellow(hu)), "refuse", {"words": "dark as air"}),
+        "uneven lungs and air": (lambda: volume(mellow), "right", {"field": lambda places: mellow(body(places))}),
+        "a quarter of hard bone, no air": (lambda: volume(bony), "right", {"field": lambda places: bony(body(places))}),
         "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),
         "bone window": (lambda: scan(lambda hu: np.clip(hu, -450, 1050)), "refuse", {"words": "at the bottom"}),
         "three inner slices lost": (lambda: scan(blank(slice(10, 13))), "refuse", {"words": "Blank between"}),
@@ -226,6 +239,10 @@ CASES: list[Case] = [
         "two stacks in one file": (lambda: file(stacks), "refuse", {"words": "stacks"}),
         "one stack in one file": (lambda: file(lambda d: stacks(d, 1)), "right"),
         "map of iodine": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "DE_IODINE"])), "refuse", MAPS),
+        "quantity of an enhanced image": (
+            lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "VOLUME", "QUANTITY"])), "refuse", MAPS),
+        "mean of an enhanced image": (
+            lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "VOLUME", "MEAN"])), "right"),
         "blood volume": (lambda: series(setter(ImageType=["DERIVED", "PRIMARY", "PBV_LUNG"])), "refuse", MAPS),
         "projection by its technique": (
             lambda: series(setter(VolumeBasedCalculationTechnique="MAX_IP")), "refuse", {"words": "projections"}),

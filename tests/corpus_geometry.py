@@ -14,6 +14,7 @@ CORONAL = Grid(rotation=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 FEET_FIRST = Grid(rotation=((1, 0, 0), (0, 1, 0), (0, 0, -1)))
 PRONE = Grid(rotation=((-1, 0, 0), (0, -1, 0), (0, 0, 1)))
 DECUBITUS = Grid(rotation=((0, 1, 0), (-1, 0, 0), (0, 0, 1)))
+CLOSE = Grid(spacing_mm=(1.5, 1.25, 0.15))
 OBLONG = Grid(spacing_mm=(1.5, 1.0, 2.0))
 SAGITTAL_THICK = Grid(spacing_mm=(0.8, 2.5, 2.0), rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))
 OBLIQUE = Grid(rotation=rotated((12.0, -7.0, 20.0)))
@@ -197,6 +198,9 @@ GEOMETRY = cases("geometry", {
     "spacing differs in one": (lambda: series(at(5, PixelSpacing=[1.25, 1.6])), "refuse", {"words": "pixel sizes"}),
     "slice step absurd": (
         lambda: series(grid=Grid(spacing_mm=(1.5, 1.25, 45.0))), "refuse", {"words": "voxel size|apart"}),
+    "slices closer than a fiftieth of a pixel": (
+        lambda: series(grid=Grid(spacing_mm=(1.5, 1.25, 0.025))), "refuse", {"words": "apart"}),
+    "slices of a tenth of a pixel": (lambda: series(grid=CLOSE), "right", {"grids": (CLOSE,)}),
     "thickness contradicts positions": (lambda: series(setter(SliceThickness=7.5)), "right"),
     "thickness absent": (lambda: series(setter(SliceThickness=None)), "right"),
     "oblong pixels": (

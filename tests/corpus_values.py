@@ -94,6 +94,12 @@ def modality_table(slices: list[Dataset], keep: bool = False) -> None:
             del dataset.RescaleSlope, dataset.RescaleIntercept
 
 
+def behind(slices: list[Dataset], more: bytes) -> None:
+    """Further bytes in the pixel data of every slice."""
+    for dataset in slices:
+        dataset.PixelData += more
+
+
 def padded(value: int, *, tagged: bool = True, kind: str = "<i2", **header: object) -> Files:
     """Two rows of padding; the rest as ever. The value is a stored one."""
     slices = filled(HU, **header) if kind == "<i2" else dicom_slices(GRID, edit=setter(**header))
@@ -287,6 +293,13 @@ FORMATS = cases("format", {
     "no rows": (lambda: series(setter(Rows=None)), "refuse"),
     "rows and columns exchanged": (lambda: series(setter(Rows=24, Columns=20)), "refuse"),
     "two rows declared as one": (lambda: series(setter(Rows=10, Columns=48)), "refuse", {"words": "not as long"}),
+    "a few zeros behind the pixels": (lambda: changed(lambda s: behind(s, bytes(16))), "right"),
+    "a few other bytes behind the pixels": (
+        lambda: changed(lambda s: behind(s, bytes(15) + b"\1")), "refuse", {"words": "more pixel data"}),
+    "a row of zeros behind the pixels": (
+        lambda: changed(lambda s: behind(s, bytes(48))), "refuse", {"words": "more pixel data"}),
+    "a column of zeros behind the pixels": (
+        lambda: changed(lambda s: behind(s, bytes(40))), "refuse", {"words": "more pixel data"}),
     "row width off by one": (lambda: series(setter(Rows=20, Columns=23)), "refuse", {"words": "more pixel data"}),
     "same area other shape": (lambda: series(setter(Rows=16, Columns=30)), "refuse"),
 })  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 
+import corpus_doubts
 import numpy as np
 import pytest
 from ct_factory import (
@@ -323,6 +325,19 @@ def test_identical_copies_are_read_once_with_a_note() -> None:
     assert any("twice" in note for note in study.notes)
 
 
+@pytest.mark.parametrize(
+    ("missing", "said"), [(("PatientName", "PatientID"), 1), (("PatientID",), 0), (("PatientName",), 0)]
+)
+def test_images_of_nobody_among_those_of_a_patient_are_said(missing: tuple[str, ...], said: int) -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        for keyword in missing if index > 10 else ():
+            setattr(dataset, keyword, "")
+
+    study = load_study(dicom_files(edit=edit))
+    assert_right(study)
+    assert sum("Bearing neither" in note for note in study.notes) == said
+
+
 def test_localizers_and_stray_files_are_left_out_with_a_note() -> None:
     def scout(index: int, dataset: Dataset) -> None:
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
@@ -476,3 +491,13 @@ def test_a_field_of_view_that_no_scanner_has_is_told(pixel_mm: float, told: bool
     """However long the stack is: millimetres may have been written as centimetres or metres."""
     notes = load_study(dicom_files(Grid((64, 60, 30), (pixel_mm, pixel_mm, 5.0)))).notes
     assert any("mm in size; the unit" in note for note in notes) == told
+
+
+def test_air_that_is_too_dark_is_said_and_padding_is_not_air() -> None:
+    def said(change: Callable[[np.ndarray], np.ndarray]) -> bool:
+        return any("far darker than air" in note for note in load_study(corpus_doubts.volume(change)).notes)
+
+    assert said(corpus_doubts.scaled(1, -100))
+    assert not said(np.asarray)
+    assert not said(corpus_doubts.scaled(1, -40))
+    assert not said(lambda hu: np.where(hu < -950, -1200.0, hu))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserFacingError
 from core.records import TIMELINE_COLUMNS
-from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline
+from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline, parquet
 from core.timeline.cohort_scale import open_cohort
 from core.timeline.times import whole_days
 
@@ -113,6 +113,15 @@ def test_values_are_numbers_only_where_they_are_clean() -> None:
     assert events["numeric_value"].iloc[:2].tolist() == [3.0, -25.0]
     assert events["numeric_value"].iloc[2:].isna().all()
     assert events["text_value"].tolist() == [None, None, "<5", "positive", "12 mg", None, "1.5.2", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("1.234.567", 1), ("1_000", 1), ("1 000", 1), ("1.5.2", 0), ("1.234", 0), ("12.345.6789", 0)]
+)
+def test_numbers_with_parted_digits_stay_text_and_are_said(text: str, said: int) -> None:
+    timeline = load_timeline(csv_file(f"patient_id,date,code,value\n1,2020-01-01,A,{text}\n"))
+    assert sum("parts the digits" in note for note in timeline.notes) == said
+    assert (timeline.events["text_value"].iloc[0] == text) != (timeline.events["numeric_value"].iloc[0] == 1.234)
 
 
 BAD = {
@@ -273,6 +282,32 @@ def test_parquet_with_zoned_times_and_infinite_values() -> None:
     infinite = table.assign(numeric_value=np.float32(np.inf))
     with pytest.raises(UserFacingError, match="infinite"):
         load_timeline(("a.parquet", parquet_bytes(infinite)))
+
+
+def test_parquet_that_names_no_patient_says_so_as_text_does() -> None:
+    table = meds_table(10, subjects=1).drop(columns="subject_id")
+    said = [note for note in load_timeline(("a.parquet", parquet_bytes(table))).notes if "names no patient" in note]
+    assert said == [note for note in load_timeline(csv_file(table.to_csv(index=False))).notes if note in said]
+    assert len(said) == 1
+    named = load_timeline(("a.parquet", parquet_bytes(meds_table(10, subjects=1))))
+    assert not any("names no patient" in note for note in named.notes)
+
+
+def test_events_packed_into_a_small_file_are_refused_before_they_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "MAX_SUBJECT_ROWS", 30)
+    table = meds_table(90, subjects=3).sort_values("subject_id")
+    counts = table["subject_id"].value_counts()
+    small, large = int(counts.index[-1]), int(counts.index[0])
+    assert counts.loc[small] <= 30 < counts.loc[large]
+    for rows in (7, 100):
+        out = io.BytesIO()
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), out, row_group_size=rows)
+        source = ("a.parquet", out.getvalue())
+        assert len(load_timeline(source, subject_id=small).events) == counts.loc[small]
+        with pytest.raises(UserFacingError, match="more than 30 events"):
+            load_timeline(source, subject_id=large)
+    with pytest.raises(UserFacingError, match="more than 30 events"):
+        load_timeline(("a.parquet", parquet_bytes(table.drop(columns="subject_id"))))
 
 
 def test_shards_with_and_without_a_time_zone_are_not_merged() -> None:

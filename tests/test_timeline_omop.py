@@ -149,3 +149,12 @@ def test_columns_that_disagree_are_said(words: str) -> None:
 def test_a_vocabulary_may_be_separated_by_semicolons() -> None:
     concept = PARTS["CONCEPT"].replace(",", ";")
     assert "LOINC//2345-7" in set(measured("3,,3004501,2020-01-01,,5.5,,,G,mmol/L,\n", CONCEPT=concept).events["code"])
+
+
+def test_omop_tables_without_person_are_refused_by_what_is_missing() -> None:
+    visits = "person_id,visit_concept_id,visit_start_date\n3,9201,2020-01-05\n"
+    with pytest.raises(UserFacingError, match="without PERSON"):
+        loaded(person="", visit_occurrence=visits)
+    assert len(loaded(visit_occurrence=visits).events) == 4
+    own = "subject_id,time,code\n3,2020-01-05,A\n"
+    assert len(loaded(person="", measurement=own, observation=own).events) == 2

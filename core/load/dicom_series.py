@@ -30,6 +30,8 @@ MAX_SHEAR_DEGREES = 0.5
 SMALLEST_MM, LARGEST_MM = 0.02, 30.0
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
+MAX_PIXELS_A_STEP = 50
+"""Slices as close together as a fiftieth of their pixels: scanners reach a tenth."""
 MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 2.05, 10.25
 """How much longer than its slices interpolation may make a volume, and how wide a gap it may fill: one slice that is
 missing, or, of thinner slices, as much as where one of the routine 5 mm is."""
@@ -143,7 +145,7 @@ def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
 
 
 def refuse_absurd_geometry(affine: Matrix) -> None:
-    """Raise for voxels that no CT has: outside 0.02 to 30 mm, far from square, wide, or 100 m from the origin.
+    """Raise for voxels that no CT has: outside 0.02 to 30 mm, far from square, wide, flat, or 100 m from the origin.
 
     affine: its third column steps from slice to slice. Only axial pixels must be square: the rows of a sagittal or
     coronal reformat may lie as far apart as the slices it was made from.
@@ -162,6 +164,12 @@ def refuse_absurd_geometry(affine: Matrix) -> None:
             f"The pixels of the slices would be {sizes[0]:.3g} x {sizes[1]:.3g} mm.",
             f"nearly square pixels of at most {MAX_PIXEL_MM:g} mm, as every CT scanner makes them",
             "Check the pixel spacing in the header, or resample the slices to square pixels first.",
+        )
+    if axial and sizes[:2].max() > MAX_PIXELS_A_STEP * sizes[2]:
+        raise UserFacingError(
+            f"The slices would lie {sizes[2]:.3g} mm apart, with pixels of {sizes[:2].max():.3g} mm.",
+            f"slices at least 1/{MAX_PIXELS_A_STEP} of a pixel apart",
+            "Check the positions of the slices and their unit.",
         )
     if np.abs(affine[:3, 3]).max() > 1e5:
         raise UserFacingError(

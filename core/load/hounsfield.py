@@ -34,6 +34,8 @@ _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
 """The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
 values of so many bits, the share that metal at a scanner's limit leaves far behind."""
 _AS_AIR_HU = -940
+_AIRY_HU, _AIRY_SHARE, _PADDING_SHARE, _DARKEST_HU = -800, 0.05, 0.3, -1060
+"""The middle of the voxels below -800 HU lies from -1011 to -836 in real scans."""
 _DENSE_HU = -520
 """Darker voxels are air or lung; the tissues are told by the others."""
 _SOFT_SHARE = 0.06
@@ -45,6 +47,9 @@ value holds half of them."""
 _SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
 """In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it."""
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
+_HARD_HU, _HARD_SHARE, _DARK_AIR_SHARE = 700, 0.3, 0.01
+"""Dense bone and metal fill at most 1.2 % of real scans, and air hardly less than 1 %; of the same scans with the sign
+reversed, 33 to 70 % and at most 0.6 %."""
 
 
 def rescale_into(
@@ -237,6 +242,10 @@ def _refuse_window(levels: Counts, counts: Counts, span: str) -> None:
 
 def _refuse_displaced(levels: Counts, counts: Counts, span: str) -> None:
     """Refuse tissues that lie where no tissue does, as after a wrong slope, offset or sign."""
+    hard, dark = counts[levels > _HARD_HU].sum(), counts[levels < _AS_AIR_HU].sum()
+    if hard > _HARD_SHARE * counts.sum() and dark < _DARK_AIR_SHARE * counts.sum():
+        share = 100 * hard / counts.sum()
+        raise _not_hu(f"{span}; {share:.0f}% lie above {_HARD_HU}, and hardly any are as dark as air")
     dense = levels > _DENSE_HU
     values, numbers = levels[dense], counts[dense]
     total, most = numbers.sum(), numbers.max(initial=0)
@@ -260,6 +269,8 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
         notes.append(f"Some values reach {high} HU, as metal does.")
     if counts[levels < _AS_AIR_HU].sum() < 0.001 * counts.sum():
         notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
+    if _is_too_dark(levels, counts):
+        notes.append("Most of the air is far darker than air (-1000 HU); the offset of the values may be wrong.")
     if len(levels) < 64:
         notes.append(f"Only {len(levels)} different values occur; a measured CT has hundreds.")
     elif (grain := int(np.gcd.reduce(np.diff(levels)))) > 2:
@@ -269,6 +280,17 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
     if notice := _masked(levels, counts):
         notes.append(notice)
     return notes
+
+
+def _is_too_dark(levels: Counts, counts: Counts) -> bool:
+    """Whether the middle of what is as dark as air or lung, but for one value of padding, is darker than air."""
+    airy = levels < _AIRY_HU
+    values, numbers = levels[airy], counts[airy].copy()
+    if numbers.max(initial=0) > _PADDING_SHARE * numbers.sum():
+        numbers[np.argmax(numbers)] = 0
+    if numbers.sum() < _AIRY_SHARE * counts.sum():
+        return False
+    return bool(values[np.searchsorted(np.cumsum(numbers), numbers.sum() / 2)] < _DARKEST_HU)
 
 
 def _masked(levels: Counts, counts: Counts) -> str:

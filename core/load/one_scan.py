@@ -16,7 +16,7 @@ from core.load.words import EXPORT_AGAIN, count_of
 _RENDERED = frozenset(
     """
     MIP MINIP MAX_IP MIN_IP MAXIMUM MINIMUM PROJECTION VRT SSD VOLUME_RENDER SURFACE_RENDER CPR CURVED_MPR SCREEN
-    SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION PERFUSION Z_EFF EFF_ATOMIC_NUM ELECTRON_DENSITY RHO_Z
+    SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION QUANTITY PERFUSION Z_EFF EFF_ATOMIC_NUM ELECTRON_DENSITY RHO_Z
     MAT_FRACTIONAL MAT_VALUE_BASED MAT_SPECIFIC ZEFF EFF_Z
     """.split()  # noqa: SIM905
 )
@@ -50,6 +50,16 @@ def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
                 "images of one patient",
                 "Choose one patient's files: their folder, or an archive of them alone.",
             )
+
+
+def _note_unnamed(images: Sequence[ImageHeader], notes: list[str]) -> None:
+    """Adds a sentence where some images of a series bear neither name nor identifier, and others do."""
+    unnamed = sum(not (image.identity[0] or image.identity[1]) for image in images)
+    if 0 < unnamed < len(images):
+        notes.append(
+            "Bearing neither the name nor the identifier of a patient, as others of the series do: "
+            f"{count_of(unnamed, 'image')}. Nothing but the series shows whose they are."
+        )
 
 
 def why_no_volume(images: Sequence[ImageHeader]) -> str:
@@ -90,6 +100,7 @@ def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[
     _refuse_renderings(slices)
     _require_same(slices)
     _refuse_missing_parts(slices)
+    _note_unnamed(slices, notes)
     if any(image.image_type[0] == "DERIVED" for image in slices):
         notes.append("The header calls the slices derived from others, as reformats are.")
     return slices

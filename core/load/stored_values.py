@@ -73,7 +73,7 @@ def _native(image: ImageHeader) -> Stored:
     start = image.pixel_start + image.frame * size
     if image.pixel_length is None or image.pixel_length < size * image.frames:
         raise truncated()
-    if image.pixel_length > size * image.frames + 1:
+    if image.pixel_length > size * image.frames + 1 and not _is_padded(image, size * image.frames):
         raise UserFacingError(
             "An image holds more pixel data than its header declares.", "exactly the declared pixels", EXPORT_AGAIN
         )
@@ -87,6 +87,17 @@ def _native(image: ImageHeader) -> Stored:
     order = ">" if pixels.big_endian else "<"
     kind = f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}"
     return np.frombuffer(source, kind).reshape(pixels.rows, pixels.columns)
+
+
+def _is_padded(image: ImageHeader, size: int) -> bool:
+    """Whether only zeros, less than a row or column of them, follow the declared pixels, as from writers that fill up
+    blocks of bytes: no wrong number of rows or columns leaves so few."""
+    pixels, stop = image.pixels, image.pixel_start + (image.pixel_length or 0)
+    if stop - image.pixel_start - size >= min(pixels.rows, pixels.columns) * pixels.bits_allocated // 8:
+        return False
+    source = image.entry.read(image.pixel_start + size, stop) if image.inflated is None else image.inflated
+    behind = bytes(source if image.inflated is None else source[image.pixel_start + size : stop])
+    return not any(behind)
 
 
 def _compressed(image: ImageHeader, split: Split) -> Stored:

@@ -30,7 +30,7 @@ _GROUPED = {
 }
 """Numbers that are read under a decimal sign (None: not answered), besides plain ones."""
 _BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
-_PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[ '\u2019]\d{3})+(?:[.,]\d+)?")
+_PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:(?:[ '\u2019]\d{3})+|(?:\.\d{3}){2,}|(?:_\d{3})+)(?:[.,]\d+)?")
 _WITH_UNIT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*([^\d\s.,:/+-].*)")
 _NO_RESULT = MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""

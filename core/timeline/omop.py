@@ -47,6 +47,7 @@ _OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
 _DIED = frozenset(("4216643", "died", "dead", "expired", "deceased", "patient died", "dead/expired"))
 """The concept and source values of a discharge that say that the patient died."""
 _GAPPED = re.compile(r"(?<=\d)(?<!\.\d)\.0+$")
+_HEADER_BYTES = 4096
 _BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
 _LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
 """Tables with events of patients that are not read: counted for each patient."""
@@ -72,12 +73,16 @@ class OmopFiles:
 def omop_tables(entries: Sequence[Entry]) -> OmopFiles | None:
     """The tables where the files are an OMOP data set (PERSON and at least one event table); else None.
 
-    A table may come in numbered parts in one folder. Raises UserFacingError where two folders hold the same table.
+    A table may come in numbered parts in one folder. Raises UserFacingError where two folders hold the same table, or
+    PERSON is not beside the others.
     """
     named: dict[str, list[Entry]] = {}
     for entry in entries:
         named.setdefault(_table_name(entry.name), []).append(entry)
-    if "person" not in named or not set(named) & set(_TABLES):
+    if "person" not in named:
+        _refuse_nobodys(named)
+        return None
+    if not set(named) & set(_TABLES):
         return None
     found = {name: files for name, files in named.items() if name in _WANTED}
     if any(len({PurePath(file.name).parent for file in files}) > 1 for files in found.values()):
@@ -86,6 +91,17 @@ def omop_tables(entries: Sequence[Entry]) -> OmopFiles | None:
         )
     others = [file for name, files in named.items() if name not in _WANTED | _NO_EVENTS for file in files]
     return OmopFiles(found, others)
+
+
+def _refuse_nobodys(named: Mapping[str, Sequence[Entry]]) -> None:
+    """Raise for two or more event tables with OMOP's names and its column for the patient, but without PERSON."""
+    found = [files[0] for name, files in named.items() if name in _TABLES]
+    if len(found) > 1 and all(b"person_id" in bytes(file.read(0, _HEADER_BYTES)).lower() for file in found):
+        raise UserFacingError(
+            "The OMOP tables come without PERSON, which says when each patient was born.",
+            "the table PERSON beside those of the events",
+            "Add person.csv to the folder or archive.",
+        )
 
 
 def _table_name(path: str) -> str:

@@ -24,6 +24,8 @@ from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 
 _UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""
+MAX_SUBJECT_ROWS = 2_000_000
+"""Events of one patient. Equal rows pack so well that a file of kilobytes can hold tens of millions."""
 OTHER_TIME = "other_time"
 """The field of a second column of times, which counts where the first is empty."""
 
@@ -167,11 +169,25 @@ def read_subject(entry: Entry, subject_id: int | None, mapping: Answers | None) 
     names = sorted(set(fields.values()) - {column})
     with translated():
         if column is None or subject_id is None:
+            refuse_many_events(opened.metadata.num_rows)
             return opened.read(columns=names), fields
         reader = parquet_file(entry, (fields["code"],))
-        pieces = [_rows_of(reader, group, column, names, subject_id) for group in _groups(reader, column, subject_id)]
-        filled = [piece for piece in pieces if piece is not None]
+        filled: list[pa.Table] = []
+        for group in _groups(reader, column, subject_id):
+            if (piece := _rows_of(reader, group, column, names, subject_id)) is not None:
+                filled.append(piece)
+                refuse_many_events(sum(part.num_rows for part in filled))
         return (pa.concat_tables(filled) if filled else opened.schema_arrow.empty_table()), fields
+
+
+def refuse_many_events(count: int) -> None:
+    """Raises UserFacingError for more events than a patient's record has."""
+    if count > MAX_SUBJECT_ROWS:
+        raise UserFacingError(
+            f"One patient has more than {MAX_SUBJECT_ROWS:,} events.",
+            "the coded events of one patient",
+            "Leave out signals recorded by the second, such as those of monitors.",
+        )
 
 
 def _groups(opened: pq.ParquetFile, column: str, subject_id: int) -> list[int]:
@@ -220,6 +236,7 @@ def _rows_of(opened: pq.ParquetFile, group: int, column: str, names: list[str], 
     rows = np.flatnonzero(subjects.to_numpy() == subject_id)
     if not len(rows):
         return None
+    refuse_many_events(len(rows))
     start, stop = int(rows[0]), int(rows[-1]) + 1
     if len(rows) == stop - start:
         return _slice(opened, group, names, start, stop)
@@ -286,7 +303,11 @@ def distinct_subjects(entry: Entry, mapping: Answers | None) -> set[int]:
     if column is None:
         return {1}
     with translated():
-        subjects = opened.read(columns=[column])[column]
-        if subjects.null_count:
-            raise no_patient(subjects.null_count)
-        return {int(value) for value in pc.unique(subjects).to_pylist()}
+        found: set[int] = set()
+        unnamed = 0
+        for batch in opened.iter_batches(batch_size=1 << 20, columns=[column]):
+            unnamed += batch.column(0).null_count
+            found.update(pc.unique(batch.column(0)).drop_null().to_pylist())
+        if unnamed:
+            raise no_patient(unnamed)
+        return {int(value) for value in found}

@@ -43,6 +43,7 @@ _REMARKS = {
 """Remark of a row -> what is said of the rows that carry it."""
 
 Column = Callable[[str], "pd.Series[Any] | None"]
+_NAMES_NONE = "The table names no patient; all its events were taken as one patient's."
 _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 """Programs write the whole numbers of a column with gaps as 7.0."""
 
@@ -82,7 +83,10 @@ def read_events(parts: list[Part], subject: int, mapping: Answers | None, readin
 
 def typed_parquet(entry: Entry, subject: int, mapping: Answers | None, reading: Reading) -> pd.DataFrame:
     """The subject's rows of a parquet file, as `typed_rows` gives them."""
-    return typed_rows(*read_subject(entry, subject, mapping), subject, reading)
+    table, fields = read_subject(entry, subject, mapping)
+    if "subject_id" not in fields:
+        reading.notes.append(_NAMES_NONE)
+    return typed_rows(table, fields, subject, reading)
 
 
 def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading: Reading) -> pd.DataFrame:
@@ -141,7 +145,7 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
     Raises UserFacingError where a row names no patient.
     """
     if "subject_id" not in table:
-        notes.append("The table names no patient; all its events were taken as one patient's.")
+        notes.append(_NAMES_NONE)
         return np.ones(len(table), np.int64)
     texts = plain_texts(table["subject_id"])
     if (texts == "").any():

@@ -51,7 +51,7 @@ def curve_figure(
     if marks := curve_marks(review.notices, virtual):
         _add_watermark(figure, marks, _free_place(figure, review, _LINE * len(marks)))
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=height, margin={"l": 66, "r": 26, "t": 9, "b": 44})
+    return finish(figure, ink=ink, height=160, margin={"l": 66, "r": 26, "t": 9, "b": 44})
 
 
 _STROKES = {"solid": "solid", "dot": "dotted", "dash": "dashed"}

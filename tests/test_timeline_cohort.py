@@ -48,7 +48,11 @@ def write_shards(
         static = pd.DataFrame(
             [
                 {**first, "time": pd.NaT, "code": "GENDER//F" if subject % 2 else "Gender//MALE"},
-                {**first, "time": pd.Timestamp("1950-03-01") + pd.Timedelta(days=int(subject)), "code": "MEDS_BIRTH"},
+                {
+                    **first,
+                    "time": pd.Timestamp("1900-03-01") + pd.Timedelta(days=300 * int(subject)),
+                    "code": "MEDS_BIRTH",
+                },
             ]
         )
         tables.append(pd.concat([static, table], ignore_index=True))

@@ -193,7 +193,8 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
 
 def _histogram(sample: Volume) -> Counts:
     """How often each value from -32768 to 32767 HU occurs."""
-    return np.bincount(np.add(sample, 32768, dtype=np.intp), minlength=65536)
+    gathered = np.ascontiguousarray(sample).view(np.uint16)
+    return np.roll(np.bincount(gathered, minlength=65536), 32768)
 
 
 def _at(value_hu: int) -> int:

@@ -318,6 +318,7 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     assert pills(page) != before
     expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_disabled()
     expect(page.get_by_text("Saliency, risk by 3 years").first).to_be_visible(timeout=SLOW_MS)  # this case's own button
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW_MS)
     expect(stop).to_be_visible()
     stop.click()
     expect(page.locator(".viewer .message")).to_contain_text("Saliency stopped", timeout=SLOW_MS)

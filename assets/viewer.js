@@ -57,6 +57,7 @@ const SETTLED_MS = 10000; // who has looked at the picture so long is not taken 
 
 const overlays = new Map(); // viewer id -> overlay packet
 const expected = new Map(); // viewer id -> header with the question that the next overlay must answer
+const expecters = new WeakMap(); // mount element -> number of the packet it brought; it may be mounted once more
 const viewers = new Map(); // viewer id -> Viewer
 const remembered = new Map(); // volume digest -> place and window of this page visit (numbers only)
 const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
@@ -68,6 +69,10 @@ export default function mount({ data, parentElement, setStateValue }) {
   const packet = unpack(data);
   const id = packet.header.viewer;
   if (packet.header.kind === "expect") {
+    const { number } = packet.header;
+    const again = expecters.get(parentElement) === number;
+    if (again && expected.has(id) && expected.get(id).number !== number) return undefined; // on its way off the page
+    expecters.set(parentElement, number);
     expected.set(id, packet.header);
     viewers.get(id)?.showState();
     if (packet.header.own) window.addEventListener("beforeunload", askBeforeLeaving);
@@ -75,6 +80,7 @@ export default function mount({ data, parentElement, setStateValue }) {
     return () => {
       if (expected.get(id) !== packet.header) return; // a newer one is there
       expected.delete(id);
+      viewers.get(id)?.showState();
       window.removeEventListener("beforeunload", askBeforeLeaving);
     };
   }

@@ -11,6 +11,7 @@ import json
 import runpy
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -44,6 +45,7 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
+EXPECTED = count()
 ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
 
@@ -369,7 +371,8 @@ def expect_overlay(question: str, label: str) -> None:
 
     While the reader's own case is open, the browser asks before it leaves the page.
     """
-    _component()(key="ct_expect", data=pack_expected(question, label, own=has_own_case()))
+    packet = pack_expected(question, label, number=next(EXPECTED), own=has_own_case())
+    _component()(key="ct_expect", data=packet)
 
 
 def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:

@@ -29,6 +29,7 @@ FLAGS = (
     "--disable-sync",
 )
 SHOWN = ".viewer[data-ready][data-overlay]"
+SLOW_MS = 90_000
 
 
 @contextmanager
@@ -145,3 +146,12 @@ def browser() -> Iterator[Browser]:
     """Chromium, as long as a module's tests run."""
     with running_browser() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def session_page(browser: Browser, address: str) -> Iterator[Page]:
+    """One session for all tests of a module, as a reader would use it: their order is the order of use."""
+    opened = open_page(browser, address)
+    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    yield opened
+    opened.context.close()

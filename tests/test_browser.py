@@ -16,20 +16,26 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import ROOT, SHOWN, Held, address, browser, open_page
+from browser_support import ROOT, SHOWN, SLOW_MS, Held, address, browser, open_page, session_page
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core import RESEARCH_NOTICE, session
 from core.load import load_study
 from core.records import CtStudy
 
-__all__ = ["address", "browser"]
+__all__ = ["address", "browser", "session_page"]
 pytestmark = pytest.mark.browser
 SERIES = ROOT.parent / "shared" / "data" / "ct" / "lung-pet-ct-dx_A0002_dicom.zip"
-SLOW_MS = 90_000
 
-
+COUNT_QUESTIONS = """
+() => {
+  window.questions = 0;
+  const count = node => { window.questions += node.querySelectorAll?.('.st-key-ct_expect').length || 0; };
+  new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(count)))
+    .observe(document.body, { childList: true, subtree: true });
+}
+"""
 FIND = """
   const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map((e) => e.shadowRoot);
   const v = roots.map((r) => r && r.querySelector('.viewer')).find(Boolean);
@@ -45,15 +51,6 @@ SCROLL = """
   }
   return times;
 """
-
-
-@pytest.fixture(scope="module")
-def session_page(browser: Browser, address: str) -> Iterator[Page]:
-    """One session for all tests, as a reader would use it; the order of the tests is the order of use."""
-    opened = open_page(browser, address)
-    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
-    yield opened
-    opened.context.close()
 
 
 @pytest.fixture
@@ -320,8 +317,10 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     expect(page.get_by_text("Saliency, risk by 3 years").first).to_be_visible(timeout=SLOW_MS)  # this case's own button
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW_MS)
     expect(stop).to_be_visible()
+    page.evaluate(COUNT_QUESTIONS)
     stop.click()
     expect(page.locator(".viewer .message")).to_contain_text("Saliency stopped", timeout=SLOW_MS)
+    assert page.evaluate("window.questions") == 0, "what tells the viewer the question stays in its place"
     expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_enabled()
     choose(page, "Case", "Demo 1")
     choose(page, "Explained by", "Grad-CAM, cell by cell")

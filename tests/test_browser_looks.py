@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from browser_needed import why_skipped
 
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import SHOWN, address, browser, open_page
-from playwright.sync_api import Browser, Page, expect
+from browser_support import address, browser
+from browser_support import session_page as page
+from playwright.sync_api import expect
 
-__all__ = ["address", "browser"]
+__all__ = ["address", "browser", "page"]
 pytestmark = pytest.mark.browser
 SLOW_MS = 120_000
 RING = """
@@ -25,14 +24,6 @@ RING = """
     return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none";
   });
 """
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    opened = open_page(browser, address)
-    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
-    yield opened
-    opened.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
@@ -62,8 +53,10 @@ def test_where_the_keyboard_is_can_be_seen(page):
 def test_the_counts_beside_the_hundred_dots_are_not_cut_off(page):
     page.get_by_role("radio", name="1 year").first.click()
     expect(page.locator(".icons figcaption")).to_contain_text("12 ringed", timeout=SLOW_MS)
-    words, panel = (page.locator(place).bounding_box() for place in (".icons figcaption", ".risks"))
-    assert words["x"] + words["width"] <= panel["x"] + panel["width"]
+    edges = page.evaluate(
+        "['.icons figcaption', '.risks'].map(place => document.querySelector(place).getBoundingClientRect().right)"
+    )
+    assert edges[0] <= edges[1]
 
 
 def test_curves_of_one_input_alone_move_nothing(page):

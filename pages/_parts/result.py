@@ -51,11 +51,12 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
         quality.draw(case, None, verdicts)
         return Answer()
     horizon, alone = survival.pick_horizon(asked)
-    answers, panel = session.answers(), _panel(new)
+    answers = session.answers()
     question = answers.underway.turn_to(Question(case.digest, asked.model.key, horizon, _method(case, asked)))
     label = map_label(question.method, horizon) if question.method else ""
     with st.container(key="overlay_expect"):
         session.expect_overlay(question.name, label)
+    panel = _panel(new)
     quality.draw(case, asked.model.key, verdicts)
     try:
         review = answers.curve(case, question)

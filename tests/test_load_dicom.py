@@ -501,3 +501,45 @@ def test_air_that_is_too_dark_is_said_and_padding_is_not_air() -> None:
     assert not said(np.asarray)
     assert not said(corpus_doubts.scaled(1, -40))
     assert not said(lambda hu: np.where(hu < -950, -1200.0, hu))
+
+
+UNUSUAL = {
+    "cone beam by its description": (setter(SeriesDescription="CBCT_Mandible"), "cone-beam"),
+    "cone beam by its acquisition": (setter(AcquisitionType="CONE_BEAM"), "cone-beam"),
+    "phantom": (setter(QualityControlSubject="YES"), "phantom"),
+    "image of a phantom": (setter(QualityControlImage="YES"), "phantom"),
+    "energies weighted": (setter(ImageType=["DERIVED", "PRIMARY", "VOLUME", "ENERGY_PROP_WT"]), "spectral"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_what_no_model_was_trained_on_is_said(case):
+    edit, words = UNUSUAL[case]
+    assert any(words in note for note in load_study(dicom_files(edit=edit)).notes)
+
+
+def test_a_usual_scan_brings_none_of_these_notes():
+    usual = setter(QualityControlSubject="NO", AcquisitionType="SPIRAL", SeriesDescription="Conebeams no CBCTs")
+    notes = load_study(dicom_files(edit=usual)).notes
+    assert not [note for note in notes if any(words in note for _, words in UNUSUAL.values())]
+
+
+@pytest.mark.parametrize(("slices", "said"), [(2, True), (3, True), (4, False)])
+def test_a_volume_of_few_slices_says_so(slices, said):
+    notes = load_study(dicom_files(Grid((40, 36, slices)))).notes
+    assert any(note.startswith(f"Only {slices} slices") for note in notes) == said
+
+
+@pytest.mark.parametrize("count", [0, 100_001])
+def test_a_number_of_frames_that_cannot_be_is_named(count):
+    with pytest.raises(UserFacingError, match=f"counts {count:,} frames"):
+        load_study(("frames.dcm", enhanced_file(edit=lambda dataset: setattr(dataset, "NumberOfFrames", count))))
+
+
+def test_the_private_syntax_of_swapped_pixels_is_named():
+    swapped = [
+        (name, data.replace(b"1.2.840.10008.1.2\0", b"1.2.840.113619.5.2"))
+        for name, data in dicom_files(syntax=IMPLICIT)
+    ]
+    with pytest.raises(UserFacingError, match="GE's private syntax"):
+        load_study(swapped)

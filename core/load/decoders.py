@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from core.errors import UserFacingError
 from core.load.codestream import Codestream, read_codestream
 from core.load.dicom_header import PixelFormat
+from core.load.dicom_scan import SWAPPED_PIXELS
 from core.load.hounsfield import Stored
 from core.load.jpeg import HUFFMAN_JPEG, LOSSY_JPEG, is_sound_jpeg, states_colours
 from core.load.jpegxl import JPEG_XL, read_jpegxl
@@ -30,8 +31,12 @@ _JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (80, 81))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201, 202, 203))
 """The last three: high-throughput. OpenJPEG reads both; imagecodecs' faster reader of these swallows their faults."""
 _MAY_LOSE = LOSSY_JPEG | {"1.2.840.10008.1.2.4.112"}
-_NAMES = {_DEFLATED_FRAMES: "Deflated Image Frame Compression", **dict.fromkeys(JPEG_XL, "JPEG XL")}
-"""Of the syntaxes that are younger than pydicom's dictionary."""
+_NAMES = {
+    _DEFLATED_FRAMES: "Deflated Image Frame Compression",
+    SWAPPED_PIXELS: "GE's private syntax of big-endian pixels",
+    **dict.fromkeys(JPEG_XL, "JPEG XL"),
+}
+"""Of the syntaxes that pydicom's dictionary lacks."""
 _RLE_HEADER = struct.Struct("<16I")
 
 

@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.errors import UserFacingError
 from core.load.dicom_person import dates_shifted, stated_age, stated_day, stated_sex
 from core.load.dicom_scan import Malformed, NeedMore, Scan, is_element_run, scan
 from core.load.dicom_values import TAGS, Values, Vector, positive, sortable
@@ -15,7 +16,7 @@ from core.load.digests import PROTOCOL, RECONSTRUCTION, REMARKS, digest_text, di
 from core.load.entry import Entry, memory_entry
 from core.load.jpeg import ALWAYS_LOSSY
 from core.load.limits import LIMITS, MIB, Limits, check_file_held
-from core.load.words import describe_series, safe_kernel
+from core.load.words import EXPORT_AGAIN, describe_series, safe_kernel
 
 HEAD_BYTES = 16 << 10
 _LONG_HEAD_BYTES = 256 << 10
@@ -25,6 +26,8 @@ _WANTED = frozenset(TAGS.values())
 _TIMES = ("AcquisitionTime", "AcquisitionDateTime", "ContentTime", "InstanceCreationTime", "TriggerTime")
 _OWN_TAGS = frozenset(TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", *_TIMES))
 """What differs between the slices of every series."""
+_CONE_BEAM = re.compile(r"(?i)(?<![a-z])(cbct|cone[ _-]?beam)(?![a-z])")
+_MOST_FRAMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class ImageHeader:
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
+    cone_beam, test_object: whether the header tells of a cone-beam CT, or of a phantom.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
@@ -96,6 +100,8 @@ class ImageHeader:
     contrast_agent: bool | None
     description: str
     virtual: bool
+    cone_beam: bool
+    test_object: bool
     identity: tuple[str, ...]
     protocol: tuple[str, ...]
     sex: Literal["F", "M"] | None
@@ -136,7 +142,8 @@ class HeaderReader:
     def read(self, entry: Entry, head: memoryview) -> ImageHeader:
         """Header of one DICOM file whose first HEAD_BYTES are `head`.
 
-        Raises Malformed where its structure cannot be followed, UserFacingError where it breaks a limit.
+        Raises Malformed where its structure cannot be followed, UserFacingError where it breaks a limit or
+        counts no frames.
         """
         found = self._scan(entry, head)
         _refuse_foreign_tail(entry, found)
@@ -217,6 +224,8 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=identity(values),
+        cone_beam=bool(_CONE_BEAM.search(f"{description} {values.text('AcquisitionType')}")),
+        test_object="YES" in (values.text("QualityControlSubject"), values.text("QualityControlImage")),
         protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), stack="", part=_part(values),
         remarks=digests(values, REMARKS), day=stated_day(values), dates_shifted=dates_shifted(values),
@@ -257,8 +266,14 @@ def _frame_count(values: Values) -> int:
     text = values.text("NumberOfFrames")
     if not text:
         return 1
-    if not text.isdigit() or not 1 <= int(text) <= 100_000:
+    if not text.isdigit() or len(text) > 12:  # no longer than a decimal string of PS3.5 may be
         raise Malformed
+    if not 1 <= int(text) <= _MOST_FRAMES:
+        raise UserFacingError(
+            f"The header of a file counts {int(text):,} frames.",
+            f"1 to {_MOST_FRAMES:,} frames in a file",
+            EXPORT_AGAIN,
+        )
     return int(text)
 
 

@@ -17,6 +17,9 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+SWAPPED_PIXELS = "1.2.840.113619.5.2"
+"""Of GE: as implicit little-endian, but for its big-endian pixels."""
+_IMPLICIT = frozenset((IMPLICIT_LITTLE, SWAPPED_PIXELS))
 
 MEDIA_CLASS = 0x00020002
 _SYNTAX = 0x00020010
@@ -86,7 +89,7 @@ def scan(data: memoryview, wanted: Collection[int], *, complete: bool, limits: L
                 raise NeedMore
             inflated = inflate_raw(data[start:], limits=limits)
             data, start, complete = memoryview(inflated), 0, True
-        big, implicit = syntax == EXPLICIT_BIG, syntax == IMPLICIT_LITTLE
+        big, implicit = syntax == EXPLICIT_BIG, syntax in _IMPLICIT
         values, pixel = _walk(_quick(data), start, implicit, big, wanted, complete)
     except struct.error as error:
         if complete:
@@ -188,7 +191,7 @@ def skip_undefined(data: bytes | memoryview, position: int, implicit: bool, big:
 
 def is_element_run(data: memoryview, found: Scan) -> bool:
     """Whether `data` (what follows the pixel data) is a run of ascending elements that ends where the data end."""
-    implicit, position, last = found.transfer_syntax == IMPLICIT_LITTLE, 0, found.pixel_tag
+    implicit, position, last = found.transfer_syntax in _IMPLICIT, 0, found.pixel_tag
     try:
         while position < len(data):
             tag, _, length, value = _element(data, position, implicit, found.big_endian)

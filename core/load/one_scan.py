@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -38,6 +38,22 @@ _SAME = (
     ("patient positions", lambda image: image.protocol[3]),
     ("study dates", lambda image: image.protocol[4]),
 )
+_UNUSUAL: tuple[tuple[Callable[[ImageHeader], bool], str], ...] = (
+    (
+        lambda image: image.image_type[0] == "DERIVED",
+        "The header calls the slices derived from others, as reformats are.",
+    ),
+    (
+        lambda image: "ENERGY_PROP_WT" in image.image_type,
+        "The slices weight the energies of a spectral scan; values of contrast agent and bone differ from a usual CT.",
+    ),
+    (
+        lambda image: image.cone_beam,
+        "The header tells of a cone-beam CT, whose values are seldom true Hounsfield units.",
+    ),
+    (lambda image: image.test_object, "The header tells of a phantom, made to check the scanner, and of no patient."),
+)
+"""What the models were not trained on, and a reader should know."""
 
 
 def refuse_two_patients(images: Iterable[ImageHeader]) -> None:
@@ -101,8 +117,7 @@ def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[
     _require_same(slices)
     _refuse_missing_parts(slices)
     _note_unnamed(slices, notes)
-    if any(image.image_type[0] == "DERIVED" for image in slices):
-        notes.append("The header calls the slices derived from others, as reformats are.")
+    notes += [words for is_so, words in _UNUSUAL if any(map(is_so, slices))]
     return slices
 
 

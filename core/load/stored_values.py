@@ -112,7 +112,7 @@ def _compressed(image: ImageHeader, split: Split) -> Stored:
 
 def _unsupported(transfer_syntax: str) -> UserFacingError:
     return UserFacingError(
-        f"The images are compressed as {syntax_name(transfer_syntax)}, which this app cannot decode.",
+        f"The images are stored as {syntax_name(transfer_syntax)}, which this app cannot decode.",
         "uncompressed, RLE, JPEG, lossless JPEG, JPEG-LS, JPEG 2000, HTJ2K or JPEG XL images",
         "Export the series uncompressed.",
     )

@@ -32,6 +32,7 @@ from core.records import AcquisitionFacts, CtStudy, Origin
 
 _NARROW_MM = 48.0
 """Ears are shown in 50 mm, nothing in less; a trunk of up to 480 mm has this width where centimetres are read as mm."""
+_FEW_SLICES = 3
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ def _finish(
         notes += values.result()
     if ends[0] < PADDING_BELOW_HU:
         replace_padding(voxels, notes)
+    if min(voxels.shape) <= _FEW_SLICES:
+        notes.append(f"Only {min(voxels.shape)} slices: hardly anything can be checked in so thin a part of the body.")
     extent = np.linalg.norm(affine[:3, :3], axis=0) * voxels.shape
     width, height = np.delete(extent, facts.slice_axis)
     if max(width, height) < _NARROW_MM:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocketRoute, expect, sync_playwright
 
 from scripts.ensure_chromium import find_chromium
 
@@ -107,6 +107,7 @@ def open_page(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address, timeout=120_000)
     page.set_default_timeout(60_000)
+    expect.set_options(timeout=30_000)
     return page
 
 

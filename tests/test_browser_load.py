@@ -150,7 +150,7 @@ def test_drawings_that_are_lost_are_made_again(browser, address, tmp_path):
     page.wait_for_timeout(8_000)
     assert line.lost > 20
     line.losing = False
-    expect(page.get_by_text("Everything was read")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("Everything was read")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("button", name="Open in case review")).to_be_enabled(timeout=10_000)
     page.get_by_role("button", name="Start over").click()
     expect(page.get_by_text("Nothing was kept of the files before")).to_be_visible()

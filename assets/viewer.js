@@ -57,7 +57,7 @@ const SETTLED_MS = 10000; // who has looked at the picture so long is not taken 
 
 const overlays = new Map(); // viewer id -> overlay packet
 const expected = new Map(); // viewer id -> header with the question that the next overlay must answer
-const expecters = new WeakMap(); // mount element -> number of the packet it brought; it may be mounted once more
+const replaced = new Set(); // tokens of headers that a newer one has taken the place of
 const viewers = new Map(); // viewer id -> Viewer
 const remembered = new Map(); // volume digest -> place and window of this page visit (numbers only)
 const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
@@ -69,10 +69,8 @@ export default function mount({ data, parentElement, setStateValue }) {
   const packet = unpack(data);
   const id = packet.header.viewer;
   if (packet.header.kind === "expect") {
-    const { number } = packet.header;
-    const again = expecters.get(parentElement) === number;
-    if (again && expected.has(id) && expected.get(id).number !== number) return undefined; // on its way off the page
-    expecters.set(parentElement, number);
+    if (replaced.has(packet.header.token)) return undefined; // Streamlit may mount it once more while it leaves the page
+    if (expected.has(id) && expected.get(id).token !== packet.header.token) replaced.add(expected.get(id).token);
     expected.set(id, packet.header);
     viewers.get(id)?.showState();
     if (packet.header.own) window.addEventListener("beforeunload", askBeforeLeaving);

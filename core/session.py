@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -45,7 +45,6 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT = 6, 3
 INTAKE = "store:intake"
-EXPECTED = count()
 ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
 
@@ -371,7 +370,7 @@ def expect_overlay(question: str, label: str) -> None:
 
     While the reader's own case is open, the browser asks before it leaves the page.
     """
-    packet = pack_expected(question, label, number=next(EXPECTED), own=has_own_case())
+    packet = pack_expected(question, label, token=secrets.token_hex(8), own=has_own_case())
     _component()(key="ct_expect", data=packet)
 
 

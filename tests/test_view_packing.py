@@ -182,7 +182,7 @@ def test_a_map_under_way_is_named_and_its_strip_is_there_already():
     assert header["label"] == "Occlusion, 1 year"
     assert header["strip"]
     assert not unpack(pack_overlay(scan, saliency(scan), attention, digest="y"))[0]["pending"]
-    expected, _ = unpack(pack_expected("q", "Occlusion, 1 year"))
+    expected, _ = unpack(pack_expected("q", "Occlusion, 1 year", token="1"))
     assert (expected["question"], expected["label"]) == ("q", "Occlusion, 1 year")
 
 

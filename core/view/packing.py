@@ -150,14 +150,14 @@ def map_label(method: str, horizon_days: float) -> str:
     return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
 
 
-def pack_expected(question: str, label: str = "", *, number: int = 0, own: bool = False) -> bytes:
+def pack_expected(question: str, label: str = "", *, token: str, own: bool = False) -> bytes:
     """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
     label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
-    number: this packet's alone; it tells one that Streamlit mounts once more from a newer one. own: the reader's own
-    case is open, which leaving the page would lose.
+    token: this packet's alone; one that comes once more after a newer one is not listened to. own: the reader's own case
+    is open, which leaving the page would lose.
     """
-    header = {"kind": "expect", "viewer": _VIEWER, "number": number, "question": question, "label": label, "own": own}
+    header = {"kind": "expect", "viewer": _VIEWER, "token": token, "question": question, "label": label, "own": own}
     return pack(header)
 
 

@@ -154,7 +154,7 @@ def pack_expected(question: str, label: str = "", *, token: str, own: bool = Fal
     """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
     label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
-    token: this packet's alone; one that comes once more after a newer one is not listened to. own: the reader's own case
+    token: this packet's alone; one that comes again after a newer one is not listened to. own: the reader's own case
     is open, which leaving the page would lose.
     """
     header = {"kind": "expect", "viewer": _VIEWER, "token": token, "question": question, "label": label, "own": own}

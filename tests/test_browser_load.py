@@ -90,7 +90,7 @@ class Lossy:
 
     def __init__(self) -> None:
         self.losing = False
-        self.lost = 0
+        self.lost: list[bytes] = []
 
     def listen(self, page: Page) -> None:
         page.route_web_socket(re.compile("_stcore/stream"), self._join)
@@ -100,7 +100,7 @@ class Lossy:
 
         def towards_page(message: str | bytes) -> None:
             if self.losing and isinstance(message, bytes) and ForwardMsg.FromString(message).HasField("delta"):
-                self.lost += 1
+                self.lost.append(message)
             else:
                 route.send(message)
 
@@ -147,10 +147,14 @@ def test_drawings_that_are_lost_are_made_again(browser, address, tmp_path):
     read(page)
     expect(page.get_by_role("button", name="Start over")).to_be_visible()
     line.losing = True
-    page.wait_for_timeout(8_000)
-    assert line.lost > 20
+    for _ in range(SLOW_MS // 250):
+        page.wait_for_timeout(250)
+        if any(b"Everything was read" in drawing for drawing in line.lost):
+            break
+    assert len(line.lost) > 20
+    expect(page.get_by_text("Everything was read")).to_have_count(0)
     line.losing = False
-    expect(page.get_by_text("Everything was read")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Everything was read")).to_be_visible(timeout=10_000)
     expect(page.get_by_role("button", name="Open in case review")).to_be_enabled(timeout=10_000)
     page.get_by_role("button", name="Start over").click()
     expect(page.get_by_text("Nothing was kept of the files before")).to_be_visible()

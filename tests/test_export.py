@@ -28,11 +28,12 @@ from core.export.events import event_name, strongest_events
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
 from core.export.scan import OPACITY, THRESHOLD, Overlay, draw_plane, overlay_scale, plane_of
-from core.export.style import OUTSIDE_MARK, duration, figure_style, percent
+from core.export.style import OUTSIDE_MARK, figure_style, percent
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
 from core.view.survival import curve_figure
+from core.words import duration
 
 KEY = b"k" * 32
 RECORD = timeline((RISKY_CODE, *HARMLESS_CODES))

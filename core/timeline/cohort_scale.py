@@ -158,16 +158,20 @@ class _Shard:
             del fields["value"]
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
-            raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
+            raise UserFacingError(
+                "The file does not name patients by whole numbers.", "a column subject_id of type int64", "Convert it."
+            )
         if not is_plain_meds(entry, None, people=False):
             raise UserFacingError(
                 "Times of day, bounds or states of the events stand in columns of their own.",
-                "MEDS parquet",
-                "Convert it.",
+                "MEDS parquet, all that counts of an event in its time, code and value",
+                "Leave withdrawn events out, write times of day and bounds into the time and the value.",
             )
         stored = opened.schema_arrow.field(fields["time"]).type
         if not is_time(stored):
-            raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
+            raise UserFacingError(
+                "The times are not stored as times.", "MEDS parquet, its times of type timestamp", "Convert the column."
+            )
         return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, stored)
 
     def read(self, group: int) -> dict[str, Any]:
@@ -225,7 +229,9 @@ def _microseconds(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-        raise UserFacingError("The values are not stored as numbers.", "MEDS parquet", "Convert it.")
+        raise UserFacingError(
+            "The values are not stored as numbers.", "a column numeric_value of type float32", "Convert it."
+        )
     if column.null_count and column.type in (pa.float32(), pa.float64()):
         column = pc.fill_null(column, np.nan)
     return finite32(np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None))

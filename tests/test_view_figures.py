@@ -277,6 +277,8 @@ def test_several_raw_events_keep_their_words_whole():
      (np.nan, "not given by this model")],
 )  # fmt: skip
 def test_an_effect_is_told_without_logarithms(change, words):
+    several = events_html(ROWS.head(2).assign(attribution=[change, -0.004]), ["day 0", "day 0"])
+    assert "<td>&lt; 1% less</td>" in several, "which way, however slight"
     html = raw_event_html(ROWS.iloc[4].replace(ROWS.iloc[4]["attribution"], change))
     assert re.search(f"<th>Effect on risk</th><td>{words}", html)
 

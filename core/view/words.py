@@ -185,7 +185,7 @@ def scroll_html(body: str, name: str, most_px: int) -> str:
 
 EFFECT_HELP = "by how much the event multiplies the model's hazard, added up to the horizon; above 1 it raises the risk"
 
-SLIGHT, TIMES = "below 1%", "\u00d7 "
+SLIGHT, TIMES = "< 1%", "\u00d7 "
 
 
 def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
@@ -207,7 +207,7 @@ def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
     """Several raw events as one table; drawn here and not as a data grid, which could be saved past the export gate."""
     lines = "".join(
         f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))} <b>{escape(str(row.value))}</b>"
-        f"<small>{escape(str(row.code))}</small></td><td>{hazard_factor(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
+        f"<small>{escape(str(row.code))}</small></td><td>{escape(hazard_factor(float(row.attribution)))}</td></tr>"  # type: ignore[arg-type]
         for day, row in zip(when, rows.itertuples(), strict=True)
     )
     effect = f'<th title="{EFFECT_HELP}">Risk</th>'
@@ -220,13 +220,13 @@ def hazard_factor(change: float) -> str:
     """By what a change of the log cumulative hazard multiplies that hazard; "" for NaN.
 
     >>> hazard_factor(0.693), hazard_factor(-0.357), hazard_factor(0.001), hazard_factor(4.0), hazard_factor(0.0)
-    ('× 2.00', '× 0.70', 'below 1%', '× 54.6', 'none')
+    ('× 2.00', '× 0.70', '< 1% more', '× 54.6', 'none')
     """
     if np.isnan(change) or not change:
         return "" if np.isnan(change) else "none"
     factor = float(np.exp(change))
     if abs(factor - 1) < 0.01:
-        return SLIGHT
+        return f"{SLIGHT} {'more' if change > 0 else 'less'}"
     return f"{TIMES}{factor:.2f}" if factor < 10 else f"{TIMES}{factor:.3g}"
 
 
@@ -237,6 +237,6 @@ def _effect(value: float) -> str:
     factor = hazard_factor(value)
     if not value:
         return side
-    if factor == SLIGHT:
+    if factor.startswith(SLIGHT):
         return f"{side} by less than 1%"
     return f"{side}: the hazard added up to the horizon is {factor.removeprefix(TIMES)} times that without the event"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from core.bundle import load_bundle, longest_horizon, save_bundle, shipped_bundles
 from core.card import make_card
-from core.cohort.encoded import EncodedCohort, cohort_timelines, encode_cohort, retokenise
+from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
 from core.encode import CompactSlices, build_ct_encoder
 from core.encode.ct import round_to_half
@@ -290,7 +290,7 @@ def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple
                 "That bundle has no timeline encoder", "a bundle that reads records", "Choose another"
             )
         return encoder, "frozen encoder of another bundle"
-    train, tuning = (cohort_timelines(folder, folder.labels(task, split)) for split in ("train", "tuning"))
+    train, tuning = (folder.records(folder.labels(task, split)) for split in ("train", "tuning"))
     fitted = fit_ehr_encoder(name, train, tuning=tuning, seed=seed)
     round_to_half(fitted)
     return fitted, f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"

@@ -33,3 +33,39 @@ def days_from_zero_words(days: int) -> str:
     ('on day 0', '1 day before day 0', '2.2 years after day 0')
     """
     return "on day 0" if days == 0 else f"{span_words(abs(days))} {'before' if days < 0 else 'after'} day 0"
+
+
+def duration(days: float) -> str:
+    """Days in words, as years where they make whole years.
+
+    >>> duration(90), duration(365), duration(1826), duration(1)
+    ('90 days', '1 year', '5 years', '1 day')
+    """
+    years = days / 365.25
+    if days >= 365 and abs(years - round(years)) < 0.01:
+        return f"{round(years)} year" + ("s" if round(years) > 1 else "")
+    return "1 day" if days == 1 else f"{days:g} days"
+
+
+def tick_label(day: float) -> str:
+    """Axis label of a day: days up to a year, then years.
+
+    >>> tick_label(0), tick_label(90), tick_label(365), tick_label(1826)
+    ('day 0', '90 d', '1 y', '5 y')
+    """
+    if day == 0:
+        return "day 0"
+    return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
+
+
+def time_ticks(end_days: float) -> list[float]:
+    """Days to name on an axis that ends at `end_days`: whole years, thinned beyond ten, or days within two years.
+
+    >>> time_ticks(1525.0), time_ticks(200.0)
+    ([0.0, 365.25, 730.5, 1095.75, 1461.0], [0.0, 30.0, 90.0, 180.0])
+    """
+    years = end_days / 365.25
+    if years < 2:
+        return [float(day) for day in (0, 30, 90, 180, 365) if day <= end_days]
+    step = -(-int(years) // 10)
+    return [365.25 * year for year in range(0, int(years) + 1, step)]

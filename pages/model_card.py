@@ -9,11 +9,12 @@ import streamlit as st
 from core import session
 from core.bundle import Bundle
 from core.errors import UserFacingError
-from core.export.style import FUSION_TITLES, duration
+from core.export.style import FUSION_TITLES
 from core.survive.card_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.view.card import card_html, performance_rows
 from core.view.layout import finish
 from core.view.words import empty_html, error_html
+from core.words import duration
 from pages._parts import arriving
 
 PLOT = {"displayModeBar": False}

@@ -44,7 +44,7 @@ from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
 from core.encode.ct import round_to_half
-from core.encode.ehr import EhrEncoder, encode_timelines
+from core.encode.ehr import EhrEncoder, TimelineRecords, encode_timelines
 from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
 from core.predict import predict_tokens
@@ -178,7 +178,7 @@ def record_encoder(options: argparse.Namespace, task: str, regime: str, timeline
         encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
         return encoder.eval()
     train, tuning = (timelines[slice(*SPLITS[split])] for split in ("train", "tuning"))
-    fitted = fit_ehr_encoder(options.ehr_encoder, train, tuning=tuning, seed=SEED)
+    fitted = fit_ehr_encoder(options.ehr_encoder, TimelineRecords(train), tuning=TimelineRecords(tuning), seed=SEED)
     round_to_half(fitted)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(fitted.config, indent=1))

@@ -11,7 +11,7 @@ import pandas as pd
 from explain_support import background, planted, study_on_grid, tokens_of, with_block
 from torch import nn
 
-from core.encode.ehr import encode_timeline, fit_one_hot
+from core.encode.ehr import TimelineRecords, encode_timeline, fit_one_hot
 from core.fit import fit_fusion
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline
@@ -73,7 +73,7 @@ def bundle(fusion: str = "concat") -> SmallBundle:
     blocked = [tokens_of(encoder, with_block(pool[:4], plane, 70, 40)) for plane in range(4)]
     has_block, has_code = rng.random(200) < 0.5, rng.random(200) < 0.5
     records = [timeline(_codes(rng, bool(risky)), seed) for seed, risky in enumerate(has_code)]
-    one_hot = fit_one_hot(records[:120])
+    one_hot = fit_one_hot(TimelineRecords(records[:120]))
     ct = [blocked[int(rng.integers(4))] if block else plain for block in has_block]
     ehr = [encode_timeline(record, one_hot) for record in records]
     times = rng.exponential(900 / np.exp(1.6 * has_block + 1.2 * has_code))

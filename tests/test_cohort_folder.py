@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import nibabel as nib
@@ -19,8 +21,13 @@ from core.cohort.render import RenderedPatient
 from core.cohort.sampling import sample_patient
 from core.cohort.simulate import simulate_cohort
 from core.cohort.tasks import TASKS
+from core.encode.ehr import EHR_ENCODERS, TimelineRecords, encode_records, fit_compact_sequence
+from core.encode.ehr_features import EventColumns, event_columns
+from core.encode.ehr_sequence import EventRows
 from core.errors import UserFacingError
-from core.records import CtStudy
+from core.pretrain.next_code import fit_ehr_encoder
+from core.records import BIRTH, CtStudy, Timeline
+from core.timeline import load_timeline
 
 COUNT = 40
 
@@ -51,14 +58,12 @@ def test_round_trip(made: Path) -> None:
     assert sum(len(folder.labels("mace", split)) for split in ("train", "tuning", "held_out")) == COUNT
     for index, row in enumerate(labels.sort_values("subject_id").itertuples()):
         person = sample_patient("mace", "internal", 8, index)
-        timeline = folder.timeline(row.subject_id, row.prediction_time)
+        [read] = folder.records(pd.DataFrame([row._asdict()])).columns()
         expected = simulate_events(person, "balanced")
         kept = expected[~(expected.time > person.study_time)].reset_index(drop=True)
-        pd.testing.assert_frame_equal(timeline.events, kept, check_dtype=False)
-        assert timeline.later_event_count == len(expected) - len(kept)
-        assert timeline.age_years == pytest.approx(person.clinical.age_years, abs=0.01)
-        assert timeline.origin == "virtual"
-        assert timeline.code_descriptions["MEDS_BIRTH"] == "Birth"
+        assert len(kept) < len(expected)
+        _assert_same(read, event_columns(Timeline(kept, row.subject_id, row.prediction_time)))
+        assert read.values[read.codes == BIRTH] == pytest.approx(person.clinical.age_years, abs=0.01)
         assert folder.study_path(row.subject_id) is None
 
 
@@ -81,9 +86,135 @@ def test_same_arguments_same_bytes(made: Path, tmp_path: Path) -> None:
     assert first == second
 
 
-def test_unknown_subject_has_an_empty_timeline(made: Path) -> None:
-    timeline = CohortFolder(made / "cohort").timeline(12, pd.Timestamp("2020-01-01"))
-    assert len(timeline.events) == 0
+def _assert_same(one: EventColumns, other: EventColumns) -> None:
+    for column in fields(EventColumns):
+        found, expected = getattr(one, column.name), getattr(other, column.name)
+        assert found.dtype == expected.dtype, column.name
+        if found.dtype == object:
+            assert found.tolist() == expected.tolist(), column.name
+        else:
+            np.testing.assert_array_equal(found, expected, err_msg=column.name)
+
+
+def _copied(made: Path, out: Path) -> Path:
+    for file in (made / "cohort").glob("**/*"):
+        target = out / file.relative_to(made / "cohort")
+        target.mkdir(parents=True, exist_ok=True) if file.is_dir() else target.write_bytes(file.read_bytes())
+    return out
+
+
+def test_a_subject_without_events_has_an_empty_record(made: Path) -> None:
+    folder = CohortFolder(made / "cohort")
+    labels = folder.labels("mace").head(3)
+    unknown = pd.concat([labels, labels.tail(1).assign(subject_id=12), labels.head(1).assign(subject_id=10**12)])
+    lengths = [len(item) for item in folder.records(unknown).columns()]
+    assert lengths[3:] == [0, 0]
+    assert all(lengths[:3])
+    encoder = fit_ehr_encoder("compact_sequence", folder.records(labels), epochs=1)
+    tokens = encode_records(folder.records(unknown), encoder)
+    assert [len(item.values) > 0 for item in tokens] == [True, True, True, False, False]
+
+
+def test_records_are_those_that_each_timeline_alone_gives(made: Path) -> None:
+    """The columns and the sequences, in the order of the labels, a subject with two prediction times included."""
+    folder = CohortFolder(made / "cohort")
+    labels = folder.labels("mace").sample(12, random_state=1)
+    earlier = labels.head(4).assign(prediction_time=labels["prediction_time"].head(4) - pd.Timedelta(days=400))
+    labels = pd.concat([labels, earlier]).sample(frac=1.0, random_state=2)
+    pairs = zip(labels["subject_id"], labels["prediction_time"], strict=True)
+    path = made / "cohort"
+    slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
+    fast = folder.records(labels)
+    for one, other in zip(fast.columns(), slow.columns(), strict=True):
+        _assert_same(one, other)
+    encoder = fit_compact_sequence(slow, max_tokens=40)
+    assert encoder.config == fit_compact_sequence(fast, max_tokens=40).config
+    for one, other in zip(fast.coded(encoder), slow.coded(encoder), strict=True):
+        assert (one.known, one.total) == (other.known, other.total)
+        for column in fields(EventRows):
+            np.testing.assert_array_equal(getattr(one, column.name), getattr(other, column.name), err_msg=column.name)
+    for name in EHR_ENCODERS:
+        fitted = fit_ehr_encoder(name, fast, epochs=1)
+        for one, other in zip(encode_records(fast, fitted), encode_records(slow, fitted), strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+
+
+def _changed(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> CohortFolder:
+    file = path / "data" / "train" / "0.parquet"
+    change(pd.read_parquet(file)).to_parquet(file, index=False)
+    return CohortFolder(path)
+
+
+def test_units_of_the_metadata_count_where_the_events_have_none(made: Path, tmp_path: Path) -> None:
+    with_units = CohortFolder(made / "cohort")
+    labels = with_units.labels("mace", "train")
+    path = _copied(made, tmp_path)
+    for split in SPLITS:
+        file = path / "data" / split / "0.parquet"
+        pd.read_parquet(file).drop(columns="unit").to_parquet(file, index=False)
+    read = CohortFolder(path).records(labels).columns()
+    numeric = [(item.codes[place], item.units[place]) for item in read for place in np.flatnonzero(item.values > 0)]
+    assert ("LOINC//718-7", "g/dL") in numeric
+    (path / "metadata" / "codes.parquet").unlink()
+    assert all(unit is None for item in CohortFolder(path).records(labels).columns() for unit in item.units)
+
+
+def test_when_an_event_was_recorded_is_not_passed_over(made: Path, tmp_path: Path) -> None:
+    """Happened before the prediction, recorded after it: it would be known too early, and `review` leaves it out."""
+    folder = _changed(_copied(made, tmp_path), lambda table: table.assign(recorded_time=table["time"]))
+    with pytest.raises(UserFacingError, match=r"recorded.*later of the two as the time"):
+        folder.records(folder.labels("mace"))
+
+
+def test_a_death_without_a_time_reaches_no_record(made: Path, tmp_path: Path) -> None:
+    labels = CohortFolder(made / "cohort").labels("mace", "train").head(1)
+    path = _copied(made, tmp_path)
+
+    def told(table: pd.DataFrame) -> pd.DataFrame:
+        first = table[table["subject_id"] == labels["subject_id"].iloc[0]].head(1)
+        row = first.assign(time=pd.NaT, numeric_value=np.nan, unit=None)
+        dead = row.assign(code="Outcome", text_value="Deceased")
+        lives = row.assign(code="Outcome", text_value="improved")
+        added = pd.concat([row.assign(code="MEDS_DEATH", text_value=None), dead, lives])
+        return pd.concat([table, added.astype({"time": "datetime64[us]"})], ignore_index=True)
+
+    [read] = _changed(path, told).records(labels).columns()
+    assert [text for code, text in zip(read.codes, read.texts) if code == "Outcome"] == ["improved"]
+    assert "MEDS_DEATH" not in read.codes
+    [slow] = TimelineRecords(
+        [
+            load_timeline(
+                path, subject_id=labels["subject_id"].iloc[0], prediction_time=labels["prediction_time"].iloc[0]
+            )
+        ]
+    ).columns()
+    _assert_same(read, slow)
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [(lambda times: times.where(times.index > 2), "3 labels"), (lambda times: times.astype("int64"), "is no time"),
+     (lambda times: "noon", "is no time"), (lambda times: "03/04/2020", "is no time")],
+)  # fmt: skip
+def test_a_label_without_a_prediction_time_is_refused(
+    made: Path, tmp_path: Path, times: Callable[[pd.Series], object], words: str
+) -> None:
+    """Nothing would be cut away at a time that is missing."""
+    file = _copied(made, tmp_path) / "labels" / "mace.parquet"
+    table = pd.read_parquet(file)
+    table.assign(prediction_time=times(table["prediction_time"])).to_parquet(file)
+    with pytest.raises(UserFacingError, match=words):
+        CohortFolder(tmp_path).labels("mace")
+
+
+def test_prediction_times_of_a_zone_are_those_of_utc(made: Path, tmp_path: Path) -> None:
+    file = _copied(made, tmp_path) / "labels" / "mace.parquet"
+    table = pd.read_parquet(file)
+    zoned = table["prediction_time"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    table.assign(prediction_time=zoned).to_parquet(file)
+    read = CohortFolder(tmp_path).labels("mace")["prediction_time"]
+    assert read.dtype == "datetime64[us]"
+    assert (read == table["prediction_time"]).all()
 
 
 def _plain_scan(findings: Findings, acquisition: Acquisition) -> RenderedPatient:
@@ -113,9 +244,7 @@ def test_images_are_written_and_found(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_cohort_brings_its_own_task(made: Path, tmp_path: Path) -> None:
-    for file in (made / "cohort").glob("**/*"):
-        target = tmp_path / file.relative_to(made / "cohort")
-        target.mkdir(parents=True, exist_ok=True) if file.is_dir() else target.write_bytes(file.read_bytes())
+    _copied(made, tmp_path)
     (tmp_path / "labels" / "own.parquet").write_bytes((tmp_path / "labels" / "mace.parquet").read_bytes())
     folder = CohortFolder(tmp_path)
     with pytest.raises(UserFacingError, match="card"):
@@ -134,13 +263,11 @@ def test_a_cohort_brings_its_own_task(made: Path, tmp_path: Path) -> None:
     [
         ("metadata/subject_splits.parquet", lambda folder: folder.splits),
         ("labels/mace.parquet", lambda folder: folder.labels("mace")),
-        ("data/train/0.parquet", lambda folder: folder.timeline(1, pd.Timestamp("2020-01-01"))),
+        ("data/train/0.parquet", lambda folder: folder.records(folder.labels("mace"))),
     ],
 )
 def test_missing_or_broken_pieces_are_named(made: Path, tmp_path: Path, piece: str, ask: object) -> None:
-    for file in (made / "cohort").glob("**/*"):
-        target = tmp_path / file.relative_to(made / "cohort")
-        target.mkdir(parents=True, exist_ok=True) if file.is_dir() else target.write_bytes(file.read_bytes())
+    _copied(made, tmp_path)
     (tmp_path / piece).write_bytes(b"not a table")
     with pytest.raises(UserFacingError, match="cannot be read"):
         ask(CohortFolder(tmp_path))  # type: ignore[operator]

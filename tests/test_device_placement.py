@@ -18,6 +18,7 @@ from test_pretrain_dense import SMALL, planted_cache
 from core import fit, predict, review
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.encode.ct import encode_slices
+from core.encode.ehr import TimelineRecords
 from core.explain.methods import CARDS, METHODS
 from core.explain.readout import RiskReadout
 from core.fit import fit_fusion
@@ -150,8 +151,12 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
 
 def test_next_code_training_on_the_device(device: torch.device) -> None:
     records = [timeline((RISKY_CODE, "ICD10CM//I10", "ATC//B01AB"), seed) for seed in range(12)]
-    expected = fit_ehr_encoder("compact_sequence", records, tuning=records[:4], epochs=1)
-    found = fit_ehr_encoder("compact_sequence", records, tuning=records[:4], epochs=1, device=device)
+    expected = fit_ehr_encoder(
+        "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1
+    )
+    found = fit_ehr_encoder(
+        "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1, device=device
+    )
     assert weights_differ(found, expected) < 1e-4
 
 

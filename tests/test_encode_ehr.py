@@ -20,6 +20,7 @@ from core.encode.ehr import (
     CompactSequence,
     EhrEncoder,
     OneHotEncoder,
+    TimelineRecords,
     encode_timeline,
     encode_timelines,
     fit_one_hot,
@@ -55,7 +56,7 @@ def _train() -> tuple[Timeline, ...]:
 
 @cache
 def _encoder(name: str) -> EhrEncoder:
-    return fit_ehr_encoder(name, _train(), tuning=_train()[:10], epochs=4)
+    return fit_ehr_encoder(name, TimelineRecords(_train()), tuning=TimelineRecords(_train()[:10]), epochs=4)
 
 
 @pytest.mark.parametrize("name", EHR_ENCODERS)
@@ -142,15 +143,15 @@ def test_only_training_timelines_shape_the_encoder(name: str) -> None:
     values = np.concatenate([item.values[item.codes == "LOINC//718-7"] for item in tables])
     assert scale.centre == pytest.approx(values.mean(), abs=0.05)
     assert scale.unit == "g/dL"
-    one = fit_one_hot([_timeline(index) for index in range(30)])
-    assert one.config != fit_one_hot([_timeline(index) for index in range(200, 230)]).config
+    one = fit_one_hot(TimelineRecords(_train()[:30]))
+    assert one.config != fit_one_hot(TimelineRecords([_timeline(index) for index in range(200, 230)])).config
 
 
 def test_unknown_encoder_names_are_refused() -> None:
     with pytest.raises(UserFacingError, match="timeline encoder"):
         build_ehr_encoder({"name": "clmbr"})
     with pytest.raises(UserFacingError):
-        fit_ehr_encoder("clmbr", _train())
+        fit_ehr_encoder("clmbr", TimelineRecords(_train()))
 
 
 def test_one_hot_reads_known_facts() -> None:
@@ -173,7 +174,7 @@ def test_one_hot_reads_known_facts() -> None:
 
 def test_one_hot_tells_the_zones_apart() -> None:
     hinted = [_timeline(index, regime="ehr_selects_region") for index in range(80)]
-    encoder = fit_one_hot(hinted)
+    encoder = fit_one_hot(TimelineRecords(hinted))
     keys = ["ICD10CM//C34.1", "ICD10CM//C34.0", "ICD10CM//C34.2", "ICD10CM//C34.3"]
     columns = [encoder.width - len(encoder.config["coded"]) + encoder.config["coded"].index(key) for key in keys]
     for index, timeline in enumerate(hinted[:20]):
@@ -227,14 +228,16 @@ def test_next_code_loss_is_the_mean_over_real_events() -> None:
 
 
 def test_training_twice_gives_the_same_weights() -> None:
-    first, second = (fit_ehr_encoder("compact_sequence", _train()[:20], epochs=1, seed=3) for _ in range(2))
+    first, second = (
+        fit_ehr_encoder("compact_sequence", TimelineRecords(_train()[:20]), epochs=1, seed=3) for _ in range(2)
+    )
     for name, value in first.state_dict().items():
         torch.testing.assert_close(value, second.state_dict()[name], atol=0, rtol=0)
 
 
 def test_training_on_nothing_leaves_the_encoder_usable() -> None:
-    encoder = fit_ehr_encoder("compact_sequence", _train()[:4], epochs=1)
+    encoder = fit_ehr_encoder("compact_sequence", TimelineRecords(_train()[:4]), epochs=1)
     assert isinstance(encoder, CompactSequence)
-    report = train_next_code(encoder, [], epochs=2)
+    report = train_next_code(encoder, TimelineRecords([]), epochs=2)
     assert report.train_loss == ()
     assert len(encode_timeline(_timeline(500), encoder).values)

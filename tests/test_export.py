@@ -28,11 +28,12 @@ from core.export.events import event_name, strongest_events
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
 from core.export.scan import OPACITY, THRESHOLD, Overlay, draw_plane, overlay_scale, plane_of
-from core.export.style import OUTSIDE_MARK, duration, figure_style, percent
+from core.export.style import OUTSIDE_MARK, figure_style, percent
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
 from core.view.survival import curve_figure
+from core.words import duration
 
 KEY = b"k" * 32
 RECORD = timeline((RISKY_CODE, *HARMLESS_CODES))
@@ -259,7 +260,9 @@ def test_events_are_named_with_value_unit_and_day_but_no_date(review: CaseReview
     assert len(names) == len(values) == 3
     assert abs(values[0]) >= abs(values[1]) >= abs(values[2])
     row = int(np.flatnonzero(RECORD.events["code"] == "LOINC//33762-6")[0])
-    assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, day \u22121", event_name(RECORD, row))
+    assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, \u22121 d", event_name(RECORD, row))
+    long_ago = replace(RECORD, prediction_time=RECORD.prediction_time + pd.Timedelta(days=1643), digest="")
+    assert event_name(long_ago, row).endswith(", \u22124.5 y"), "as on screen, on whose axis years stand"
     birth = int(np.flatnonzero(RECORD.events["code"] == "MEDS_BIRTH")[0])
     assert event_name(RECORD, birth) == "Age 61"
 
@@ -327,7 +330,7 @@ def test_units_and_the_strongest_events_are_the_same_on_screen(review: CaseRevie
     assert rows["attribution"].tolist() == pytest.approx(values)
     assert [event_name(RECORD, event) for event in rows["event_id"]] == names
     warm = RECORD.events.assign(unit="Cel", numeric_value=np.float32(36.1))
-    assert event_name(replace(RECORD, events=warm, digest=""), len(warm) - 1).endswith("36.1 \u00b0C, day \u22121")
+    assert event_name(replace(RECORD, events=warm, digest=""), len(warm) - 1).endswith("36.1 \u00b0C, \u22121 d")
 
 
 def test_the_cohort_reference_is_its_kaplan_meier() -> None:

@@ -262,3 +262,27 @@ def test_units_are_offered_to_be_converted_only_where_that_gives_voxels_of_a_ct(
     with pytest.raises(RepairableError) as caught:
         load_study(("scan.nii", data))
     assert caught.value.repairs == (("convert_units",) if lifted else ())
+
+
+def _islands(top: float) -> np.ndarray:
+    """A map of shares: two islands in slices that are empty, or nearly so, elsewhere. (40, 40, 24) float32."""
+    distances = np.stack(np.meshgrid(*(np.arange(size) for size in (40, 40, 24)), indexing="ij"))
+    centres = np.array([[12, 12, 5], [28, 28, 18]])
+    squares = [((distances - centre[:, None, None, None]) ** 2).sum(axis=0) for centre in centres]
+    return (top * sum(np.exp(-square / 12) for square in squares)).astype(np.float32)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("top", [1.0, 0.4])
+def test_a_map_of_shares_is_named_as_one(top: float, packed: bool) -> None:
+    """Rounded to whole HU its slices are blank or all alike, which says nothing of what it is."""
+    data = nib.Nifti1Image(_islands(top), np.diag([2.0, 2.0, 3.0, 1.0])).to_bytes()
+    with pytest.raises(UserFacingError, match="between 0 and 1, as in a probability map") as refused:
+        load_study((f"map.nii{'.gz' if packed else ''}", gzip.compress(data) if packed else data))
+    assert "lank" not in str(refused.value)
+
+
+def test_values_are_told_as_stored_in_a_map_of_percents() -> None:
+    data = nib.Nifti1Image(_islands(99.5), np.diag([2.0, 2.0, 3.0, 1.0])).to_bytes()
+    with pytest.raises(UserFacingError, match=r"from 0 to 99\.5, never below 0: an 8-bit picture or a mask"):
+        load_study(("map.nii", data))

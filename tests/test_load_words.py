@@ -39,3 +39,28 @@ def test_no_date_and_no_grouped_number_comes_through(dated: str) -> None:
 def test_thickness_kernel_and_protocol_stay(plain: str) -> None:
     assert describe_series(plain) == plain
     assert spans_of_identifiers(plain) == []
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "CBCT", "CBCT Mandible 0.3", "LDCT screening", "NCCT Head", "CT Perfusion Head", "Topogram 0.6 T20f",
+        "DECT Mono 70 keV", "CT Venography", "CTV 1.0", "CCTA 75% diast", "Dual energy", "Thoracoabdominal aorta",
+        "Petrous bone 0.6", "Cervical spine bone",
+    ],
+)  # fmt: skip
+def test_terms_of_a_radiology_department_stay(known: str) -> None:
+    assert describe_series(known) == known
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("Cone-beam CT jaw", "CBCT"), ("ConeBeam", "CBCT"), ("CONE_BEAM_CT", "CBCT"), ("CBCT_Quillfeather", "CBCT"),
+        ("Cone^Mary", "CT series"), ("Mary Beam", "CT series"), ("BEAM^CONE", "CT series"), ("Scout", "CT series"),
+        ("Evar^Swanson", "CT series"), ("Tavi", "CT series"), ("Colon", "CT series"), ("Hand", "CT series"),
+        ("Temple", "CT series"), ("CBCTs", "CT series"), ("Dent", "CT series"), ("Orbita 12 05 45", "CT series"),
+    ],
+)  # fmt: skip
+def test_what_may_be_a_name_goes_beside_new_terms_too(named: str, shown: str) -> None:
+    assert describe_series(named) == shown

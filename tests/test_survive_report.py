@@ -217,7 +217,7 @@ def test_card_figures_follow_the_theme_and_say_the_same(evaluated):
     )
     assert points.marker.color == "#E69F00"
     words = calibration_words(model["horizons"]["365"])
-    assert words.startswith("By day 365, ")
+    assert words.startswith("By 1 year, ")
     assert "observed / expected" in words
     assert calibration_figure({"horizon_days": 9, "reason": "none"}) is None
     assert "held-out virtual patients had" in calibration_words(model["horizons"]["365"], "held-out virtual patients")
@@ -233,3 +233,11 @@ def test_baseline_figure_draws_the_training_curve():
     figure = baseline_figure([0, 10, 20], [1, 0.9, 0.8], [1, 0.8, 0.7], [1, 0.95, 0.9])
     assert list(figure.data[1].y) == pytest.approx([100, 90, 80])
     assert figure.data[1].line.shape == "hv"
+
+
+def test_the_axis_of_the_training_curve_names_years_as_the_patients_curve_does():
+    figure = baseline_figure([0, 800, 1525], [1, 0.9, 0.8], [1, 0.8, 0.7], [1, 0.95, 0.9])
+    assert list(figure.layout.xaxis.ticktext) == ["day 0", "1 y", "2 y", "3 y", "4 y"]
+    assert list(figure.data[1].text) == ["0 days", "2.2 years", "4.2 years"]
+    weeks = baseline_figure([0, 10, 40], [1, 0.9, 0.8], [1, 0.8, 0.7], [1, 0.95, 0.9])
+    assert list(weeks.layout.xaxis.ticktext) == ["day 0", "30 d"]

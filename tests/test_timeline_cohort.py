@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.encode.ehr import TimelineRecords
 from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.errors import UserFacingError
@@ -70,7 +71,7 @@ def write_shards(
 
 def an_encoder(folder: Path, subjects: np.ndarray, max_tokens: int = 25) -> CompactSequence:
     timelines = [load_timeline(folder, subject_id=int(subject)) for subject in subjects]
-    encoder = fit_compact_sequence(timelines, hidden=8, heads=2, layers=1, max_tokens=max_tokens)
+    encoder = fit_compact_sequence(TimelineRecords(timelines), hidden=8, heads=2, layers=1, max_tokens=max_tokens)
     assert len(encoder.scales) >= 3
     return encoder
 

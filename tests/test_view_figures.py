@@ -16,6 +16,7 @@ from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
+from core.export.cohort import free_place
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
@@ -81,6 +82,51 @@ def test_no_line_runs_through_the_watermark(rate):
     for line in (trace for trace in figure.data if trace.mode == "lines"):
         near = (line.x > end * (note.x - 0.2)) & (line.x < end * (note.x + 0.2))
         assert (np.abs(np.asarray(line.y)[near] / 100 - note.y) > 0.08).all()
+
+
+WARNED = tuple(Notice(key, "warning", "A warning.") for key in ("outside_population", "died_before", "pair_doubtful"))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.2, 0.7, 1.2, 1.6, 2.2, 3.0, 6.0])
+@pytest.mark.parametrize("notices", [(), WARNED], ids=["one mark", "several"])
+@pytest.mark.parametrize("task", ["pe_mortality", "mace"])
+def test_no_curve_comes_near_the_whole_watermark_at_1366_pixels(rate, notices, task):
+    """A letter takes 6.6 of 337 pixels, a line 17 of 223; above the plot where no place is free."""
+    end = float(TASKS[task].horizons_days[-1])
+    result = replace(RESULT, task=TASKS[task], curve=curve(rate, end), horizon_days=end / 2, notices=notices)
+    figure = curve_figure(result, baseline(end), others=[("ehr_only", curve(rate / 2, end))])
+    note = next(note for note in figure.layout.annotations if "Trained on virtual" in str(note.text))
+    lines = note.text.split("<br>")
+    if note.yanchor == "bottom":
+        assert note.y == 1
+        assert figure.layout.margin.t >= 17 * len(lines)
+        return
+    wide, high = max(map(len, lines)) * 6.6 / 337, len(lines) * 17 / 223
+    assert wide / 2 <= note.x <= 1 - wide / 2
+    assert high / 2 <= note.y <= 1 - high / 2
+    for line in (trace for trace in figure.data if trace.mode == "lines"):
+        near = np.abs(np.asarray(line.x) / end - note.x) <= wide / 2
+        off = np.asarray(line.y)[near] / 100 - note.y
+        assert (off > high / 2).all() or (off < -high / 2).all()
+
+
+def test_where_no_place_is_free_there_is_none():
+    days = np.linspace(0, 100, 50)
+    crowded = [(days, np.full(50, share)) for share in np.arange(0.05, 1.0, 0.1)]
+    assert free_place(crowded, 100.0, upright_day=50.0, wide=0.5, half=0.08) is None
+    assert free_place(crowded[:1], 100.0, upright_day=50.0, wide=1.1, half=0.08) is None
+    assert free_place(crowded[:1], 100.0, upright_day=50.0, wide=0.5, half=0.08) is not None
+
+
+def test_times_are_told_in_the_units_of_the_axis():
+    end = float(TASKS["mace"].horizons_days[-1])
+    result = replace(RESULT, task=TASKS["mace"], curve=curve(1.0, end), horizon_days=1095.0)
+    html = risk_words_html(result, baseline(end))
+    assert re.search(r"Median <b>[\d.]+ years</b>", html)
+    assert re.search(r"Event-free time, mean <b>[\d.]+ years</b> of 3 years", html)
+    assert re.search(r"up to the horizon: [\d,]+ of 1,095 days", html), "exactly, on pointing at it"
+    short = risk_words_html(replace(RESULT, curve=curve(1.0)), baseline())
+    assert re.search(r"Median <b>\d+ days</b>.*Event-free time, mean <b>\d+ days</b> of \d+ days", short)
 
 
 @pytest.mark.parametrize("day", [30.0, 90.0, 700.0])
@@ -221,6 +267,20 @@ def test_several_raw_events_keep_their_words_whole():
     html = events_html(ROWS.head(2), ["day 0", "day 0"])
     assert "<small>ICD10CM//I50.9</small>" in html
     assert html.count("</th>") == 3, "when, what, effect"
+    assert html.count("multiplies the model's hazard, added up to the horizon") == 2, "beside the column, and on it"
+    assert "log cumulative" not in html
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(0.0, "does not change it"), (0.004, "raises it by less than 1%"), (-0.357, "lowers it: .* is 0.70 times that "),
+     (np.nan, "not given by this model")],
+)  # fmt: skip
+def test_an_effect_is_told_without_logarithms(change, words):
+    several = events_html(ROWS.head(2).assign(attribution=[change, -0.004]), ["day 0", "day 0"])
+    assert "<td>&lt; 1% less</td>" in several, "which way, however slight"
+    html = raw_event_html(ROWS.iloc[4].replace(ROWS.iloc[4]["attribution"], change))
+    assert re.search(f"<th>Effect on risk</th><td>{words}", html)
 
 
 def test_a_selected_event_is_ringed():
@@ -358,7 +418,8 @@ def test_errors_and_empty_states_are_plain_and_escaped():
 
 def test_the_raw_event_says_what_the_model_made_of_it():
     html = raw_event_html(ROWS.iloc[4])
-    assert "raises (+0.9" in html
+    assert "raises it: the hazard added up to the horizon is 2.46 times that without the event" in html
+    assert "log" not in html
     assert "LOINC//33762-6" in html
     assert "day \u22121" in html
 
@@ -383,7 +444,7 @@ def test_the_card_shows_every_entry():
     )
     assert "<dt>Training patients</dt><dd>1,500</dd>" in html
     assert "<dt>Fusion</dt><dd>Cross-attention</dd>" in html
-    assert "<dt>Supported to day</dt><dd>1,525</dd>" in html
+    assert "<dt>Supported to</dt><dd>4.2 years</dd>" in html
     assert "Intended use" in html
     assert "<dd>12</dd>" in html
     assert "<dd>yes</dd>" in html

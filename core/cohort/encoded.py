@@ -12,11 +12,11 @@ import torch
 
 from core.cohort.folder import CohortFolder
 from core.encode.ct import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
-from core.encode.ehr import EhrEncoder, encode_timelines
+from core.encode.ehr import EhrEncoder, encode_records
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.load import load_study
-from core.records import Timeline, Tokens
+from core.records import Tokens
 
 Progress = Callable[[float, str], None]
 Slices = npt.NDArray[np.int16]
@@ -33,12 +33,6 @@ class EncodedCohort:
     tokens: TokenSet
     labels: pd.DataFrame
     slices: tuple[Slices | None, ...] = ()
-
-
-def cohort_timelines(cohort: CohortFolder, labels: pd.DataFrame) -> list[Timeline]:
-    """The timelines of the labelled patients, cut at their prediction times."""
-    pairs = zip(labels["subject_id"], labels["prediction_time"], strict=True)
-    return [cohort.timeline(subject, time) for subject, time in pairs]
 
 
 def encode_cohort(
@@ -69,7 +63,7 @@ def encode_cohort(
                 progress((row + 1) / len(labels), f"scan {row + 1} of {len(labels)}")
     records: list[Tokens | None] = [None] * len(labels)
     if ehr_encoder is not None:
-        records = list(encode_timelines(cohort_timelines(cohort, labels), ehr_encoder))
+        records = list(encode_records(cohort.records(labels), ehr_encoder))
     tokens = TokenSet.from_tokens(
         images,
         records,

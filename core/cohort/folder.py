@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import pyarrow.parquet as pq
 from meds.schema import CodeMetadataSchema, DataSchema, SubjectSplitSchema
 
 from core.cohort.tasks import TASKS
+from core.encode.ehr_cohort import CohortRecords
 from core.errors import UserFacingError
-from core.records import TIMELINE_COLUMNS, Origin, Task, Timeline
-from core.timeline.cut import cut_at
+from core.load.words import count_of
+from core.records import Task
+from core.timeline.cohort_scale import Cohort, Labels, open_cohort
+from core.timeline.typed import units_in_codes
 
 SPLITS = ("train", "tuning", "held_out")
+EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value")
 LABEL_COLUMNS = ("subject_id", "prediction_time", "time_to_event_days", "event")
 _NEXT = "Check it against docs/data-model.md (A cohort folder), or make one with `python -m core simulate`."
 
@@ -61,7 +66,7 @@ class CohortFolder:
         if not (np.isfinite(days) & (days > 0)).all():
             raise UserFacingError("A label has no positive time to event.", "days above 0 in every row", _NEXT)
         table = table.assign(
-            prediction_time=pd.to_datetime(table["prediction_time"]).astype("datetime64[us]"),
+            prediction_time=_prediction_times(table["prediction_time"]),
             event=table["event"].astype(bool),
             time_to_event_days=days,
         ).merge(self.splits, on="subject_id", how="left")
@@ -84,11 +89,6 @@ class CohortFolder:
         file = self.path / "metadata" / "dataset.json"
         return self._json(file) if file.is_file() else {}
 
-    @property
-    def origin(self) -> Origin:
-        """ "virtual" for a simulated cohort, else "unknown"."""
-        return "virtual" if self.metadata.get("virtual") else "unknown"
-
     @cached_property
     def codes(self) -> pd.DataFrame:
         """Code metadata: code, description, unit (None where unknown); empty where the cohort has none."""
@@ -96,19 +96,10 @@ class CohortFolder:
         table = self._table("metadata/codes.parquet", ("code",)) if file.is_file() else pd.DataFrame({"code": []})
         return table.reindex(columns=["code", "description", "unit"])
 
-    def timeline(self, subject_id: int, prediction_time: pd.Timestamp) -> Timeline:
-        """The subject's events up to the prediction time; a subject without events has an empty timeline."""
-        start, stop = self._rows_of.get(int(subject_id), (0, 0))
-        kept, later = cut_at(self._events.iloc[start:stop], pd.Timestamp(prediction_time))
-        descriptions = self._descriptions
-        return Timeline(
-            events=kept,
-            subject_id=int(subject_id),
-            prediction_time=pd.Timestamp(prediction_time),
-            later_event_count=later,
-            origin=self.origin,
-            code_descriptions={code: descriptions[code] for code in kept["code"].unique() if code in descriptions},
-        )
+    def records(self, labels: pd.DataFrame) -> CohortRecords:
+        """Events of the labelled patients up to their prediction times, in the order of the labels; none of a patient
+        without events. Raises `UserFacingError` as `open_cohort` does."""
+        return CohortRecords.up_to(self._events, labels["subject_id"], labels["prediction_time"])
 
     def study_path(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> Path | None:
         """File or folder of the subject's last study (up to `prediction_time` where given); None without one."""
@@ -129,47 +120,39 @@ class CohortFolder:
         return self._table("images/index.parquet", ("subject_id", "study_time", "path"))
 
     @cached_property
-    def _events(self) -> pd.DataFrame:
+    def _events(self) -> Cohort:
         files = sorted((self.path / "data").glob("**/*.parquet"))
         if not files:
             raise UserFacingError("The cohort folder holds no events.", "parquet files under data", _NEXT)
-        columns = ("subject_id", "time", "code", "numeric_value")
-        parts = [self._table(str(file.relative_to(self.path)), columns) for file in files]
-        table = pd.concat(parts, ignore_index=True).sort_values("subject_id", kind="stable", ignore_index=True)
-        if "unit" not in table:
-            table["unit"] = table["code"].map(self.codes.set_index("code")["unit"].to_dict())
-        if "text_value" not in table:
-            table["text_value"] = None
-        table = table[list(TIMELINE_COLUMNS)].astype({"text_value": object, "unit": object, "code": object})
-        for name in ("text_value", "unit"):
-            table.loc[table[name].isna(), name] = None
-        return table.astype({"subject_id": np.int64, "time": "datetime64[us]", "numeric_value": np.float32})
+        for file in files:
+            self._check_columns(str(file.relative_to(self.path)), EVENT_COLUMNS)
+        cohort = open_cohort(files)
+        return cohort if "unit" in cohort.labels else replace(cohort, labels=self._with_units(cohort.labels))
 
-    @cached_property
-    def _rows_of(self) -> dict[int, tuple[int, int]]:
-        subjects = self._events["subject_id"].to_numpy()
-        names, starts = np.unique(subjects, return_index=True)
-        stops = np.append(starts[1:], len(subjects))
-        return {int(name): (int(a), int(b)) for name, a, b in zip(names, starts, stops, strict=True)}
-
-    @cached_property
-    def _descriptions(self) -> dict[str, str]:
-        known = self.codes.dropna(subset=["description"])
-        return dict(zip(known["code"], known["description"], strict=True))
+    def _with_units(self, labels: Mapping[str, Labels]) -> Mapping[str, Labels]:
+        """Units by code: those that the code itself carries, else those of the code metadata."""
+        codes = labels["code"]
+        known = self.codes.dropna(subset=["unit"]).set_index("code")["unit"].to_dict()
+        carried = units_in_codes([*codes.texts])
+        units = [unit or str(known.get(code) or "") for unit, code in zip(carried, codes.texts, strict=True)]
+        texts = tuple(dict.fromkeys(filter(None, units)))
+        place = {text: number for number, text in enumerate(texts)} | {"": -1}
+        by_code = np.array([place[unit] for unit in units] + [-1], np.int32)
+        return {**labels, "unit": Labels(texts, by_code[codes.ids])}
 
     def _table(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        file = self.path / name
-        if not file.is_file():
+        self._check_columns(name, columns)
+        with _readable(name):
+            return pd.read_parquet(self.path / name)
+
+    def _check_columns(self, name: str, columns: tuple[str, ...]) -> None:
+        if not (self.path / name).is_file():
             raise UserFacingError(f"The cohort folder has no file {name}.", "that file", _NEXT)
-        try:
-            table = pd.read_parquet(file)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise UserFacingError(f"The file {name} cannot be read.", "a parquet table", _NEXT) from error
-        missing = [column for column in columns if column not in table.columns]
-        if missing:
-            found = f"The file {name} lacks {', '.join(missing)}."
-            raise UserFacingError(found, f"columns {', '.join(columns)}", _NEXT)
-        return table
+        with _readable(name):
+            found = pq.read_schema(self.path / name).names
+        if missing := [column for column in columns if column not in found]:
+            lacking = f"The file {name} lacks {', '.join(missing)}."
+            raise UserFacingError(lacking, f"columns {', '.join(columns)}", _NEXT)
 
     def _json(self, file: Path) -> dict[str, Any]:
         try:
@@ -179,6 +162,15 @@ class CohortFolder:
         if not isinstance(data, dict):
             raise UserFacingError(f"The file {file.name} holds no JSON object.", "a JSON object", _NEXT)
         return data
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turns a failure of the parquet reader into the refusal of the named file."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserFacingError(f"The file {name} cannot be read.", "a parquet table", _NEXT) from error
 
 
 def _task_from_json(card: Mapping[str, Any], name: str) -> Task:
@@ -199,6 +191,20 @@ def _task_from_json(card: Mapping[str, Any], name: str) -> Task:
         population=str(card.get("population", "not stated")),
         time_zero=str(card.get("time_zero", "prediction time")),
     )
+
+
+def _prediction_times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """As datetime64[us], those of a time zone in UTC, as the events are. Raises where one is missing or no time."""
+    try:
+        if pd.api.types.is_numeric_dtype(column):
+            raise ValueError("a bare number has no unit")
+        times = pd.to_datetime(column, utc=True, format="ISO8601").dt.tz_localize(None).astype("datetime64[us]")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserFacingError("A label's prediction time is no time.", "a time in every row", _NEXT) from error
+    if missing := int(times.isna().sum()):
+        found = f"Without a prediction time: {count_of(missing, 'label')}."
+        raise UserFacingError(found, "a time in every row", _NEXT)
+    return times
 
 
 def write_cohort_tables(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from core.encode.ehr_one_hot import OneHotEncoder, fit_one_hot
+from core.encode.ehr_records import Records, TimelineRecords
 from core.encode.ehr_sequence import CompactSequence, fit_compact_sequence
 from core.errors import UserFacingError
 from core.records import Timeline, Tokens
@@ -20,7 +21,10 @@ __all__ = [
     "CompactSequence",
     "EhrEncoder",
     "OneHotEncoder",
+    "Records",
+    "TimelineRecords",
     "build_ehr_encoder",
+    "encode_records",
     "encode_timeline",
     "encode_timelines",
     "fit_compact_sequence",
@@ -52,11 +56,16 @@ def encode_timeline(timeline: Timeline, encoder: EhrEncoder) -> Tokens:
 
 def encode_timelines(timelines: Sequence[Timeline], encoder: EhrEncoder) -> list[Tokens]:
     """Tokens of each timeline, in order; each patient's tokens do not depend on the others."""
+    return encode_records(TimelineRecords(timelines), encoder)
+
+
+def encode_records(records: Records, encoder: EhrEncoder) -> list[Tokens]:
+    """Tokens of each record, in order; each patient's tokens do not depend on the others."""
     if isinstance(encoder, CompactSequence):
         training = encoder.training
         encoder.eval()
         try:
-            return encoder.encode_many(timelines)
+            return encoder.encode_many(records.coded(encoder), records.digests())
         finally:
             encoder.train(training)
-    return [encoder.encode(timeline) for timeline in timelines]
+    return [encoder.encode(table, digest) for table, digest in zip(records.columns(), records.digests(), strict=True)]

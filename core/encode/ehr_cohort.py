@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.encode.ehr_features import NumericScale
+from core.encode.ehr_features import EventColumns, NumericScale
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows
 from core.errors import UserFacingError
 from core.records import BIRTH
@@ -69,14 +69,91 @@ class _Vocabulary:
 
 
 @dataclass(frozen=True, eq=False)
+class _Rows:
+    """Of the cohort: first row, row behind the last, and cut of each record; starts and then ends increase."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    cuts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class _Chosen:
-    """Events to encode of the patients first to last: rows (m,) of the cohort; lengths and known of each patient."""
+    """Events to encode of the records first to last: rows (m,) of the cohort; lengths and known of each record."""
 
     first: int
     last: int
     rows: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class CohortRecords:
+    """Records of a cohort, each patient's up to a prediction time, read without a timeline of each.
+
+    starts, ends (n,): the record has rows starts[i] to ends[i] of the cohort, none where nothing is known. cuts (n,):
+    prediction times, microseconds. order (n,): record numbers by starts, then by ends.
+    """
+
+    cohort: Cohort
+    subject_ids: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    cuts: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+
+    @classmethod
+    def up_to(cls, cohort: Cohort, subject_ids: npt.ArrayLike, prediction_times: npt.ArrayLike) -> CohortRecords:
+        """One record for each subject and prediction time; a subject may have several, or no event in the cohort."""
+        subjects = np.asarray(subject_ids, np.int64)
+        cuts = np.asarray(prediction_times, "datetime64[us]").view(np.int64)
+        places = np.searchsorted(cohort.subject_ids, subjects)
+        known = np.append(cohort.subject_ids, -1)[places] == subjects
+        starts, stops = cohort.offsets[places], cohort.offsets[np.minimum(places + known, len(cohort))]
+        parts = zip(starts.tolist(), stops.tolist(), cuts.tolist())
+        found = [start + np.searchsorted(cohort.times_us[start:stop], cut, side="right") for start, stop, cut in parts]
+        ends = np.array(found, np.int64)
+        by_end = np.argsort(ends, kind="stable")
+        return cls(cohort, subjects, starts, ends, cuts, by_end[np.argsort(starts[by_end], kind="stable")])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def digests(self) -> list[str]:
+        """None: no timeline is made."""
+        return [""] * len(self)
+
+    def columns(self) -> list[EventColumns]:
+        """What `event_columns` gives for each patient's timeline."""
+        labels, ids = self.cohort.labels, self.cohort.labels["code"].ids
+        _refuse_without_code(ids)
+        names = labels["code"].texts
+        codes = _objects(map(standard_code, names))
+        carried = _objects(units_in_codes([*names]))
+        units, texts = (_objects(labels[name].texts if name in labels else ()) for name in ("unit", "text_value"))
+
+        def read(start: int, end: int, cut: int) -> EventColumns:
+            rows = slice(start, end)
+            days, values = np.empty(end - start), self.cohort.values[rows].astype(np.float64)
+            _days(self.cohort.times_us[rows], np.full(end - start, cut), days)
+            spelled = codes[ids[rows]]
+            born = spelled == BIRTH
+            values[born] = -days[born] / 365.25
+            unit = units[labels["unit"].ids[rows]] if "unit" in labels else carried[ids[rows]]
+            none = np.full(end - start, -1)
+            text = texts[labels["text_value"].ids[rows] if "text_value" in labels else none]
+            return EventColumns(spelled, values, unit, text, days)
+
+        return [read(*bounds) for bounds in zip(self.starts.tolist(), self.ends.tolist(), self.cuts.tolist())]
+
+    def coded(self, encoder: CompactSequence) -> list[CodedEvents]:
+        """What `CompactSequence.read` gives for each patient's timeline."""
+        sequences = _sequences(self, encoder)
+        found: list[CodedEvents | None] = [None] * len(self)
+        for place, number in enumerate(self.order.tolist()):
+            found[number] = sequences[place]
+        return [item for item in found if item is not None]
 
 
 def cohort_sequences(
@@ -87,16 +164,32 @@ def cohort_sequences(
     prediction_times: subject -> cut; by default each patient's last event. Raises UserFacingError where a patient has
     neither, or an event has no code.
     """
-    cuts = _cuts(cohort, prediction_times)
+    cuts = _cuts(cohort, prediction_times).view("datetime64[us]")
+    return _sequences(CohortRecords.up_to(cohort, cohort.subject_ids, cuts), encoder)
+
+
+def _sequences(records: CohortRecords, encoder: CompactSequence) -> CohortSequences:
+    """Sequences of the records in `records.order`."""
+    cohort, order = records.cohort, records.order
+    rows = _Rows(records.starts[order], records.ends[order], records.cuts[order])
     words = _vocabulary(cohort, encoder)
-    ends = _ends(cohort, cuts) if prediction_times is not None else cohort.offsets[1:]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        parts = list(pool.map(lambda part: _chosen(cohort, words, ends, *part), _blocks(cohort.offsets)))
-        offsets = np.concatenate([[0], *(part.lengths for part in parts)]).cumsum()
+        parts = list(pool.map(lambda part: _chosen(cohort, words, rows, *part), _blocks(rows)))
+        offsets = np.concatenate([[0], *(part.lengths for part in parts)]).astype(np.int64).cumsum()
         events = EventRows.unfilled(int(offsets[-1]))
-        list(pool.map(lambda part: _fill(cohort, words, cuts, part, events, int(offsets[part.first])), parts))
-    known = np.concatenate([part.known for part in parts])
-    return CohortSequences(cohort.subject_ids, offsets, events, known, total=ends - cohort.offsets[:-1])
+        list(pool.map(lambda part: _fill(cohort, words, rows, part, events, int(offsets[part.first])), parts))
+    known = np.concatenate([np.zeros(0, np.int64), *(part.known for part in parts)])
+    return CohortSequences(records.subject_ids[order], offsets, events, known, total=rows.ends - rows.starts)
+
+
+def _objects(texts: Iterable[str | None]) -> npt.NDArray[np.object_]:
+    """Texts as an array in which None stands last, where the number -1 finds it."""
+    return np.array([*texts, None], object)
+
+
+def _refuse_without_code(ids: npt.NDArray[np.int32]) -> None:
+    if len(ids) and ids.min() < 0:
+        raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
 
 
 def _cuts(cohort: Cohort, given: Mapping[int, pd.Timestamp] | None) -> npt.NDArray[np.int64]:
@@ -112,13 +205,6 @@ def _cuts(cohort: Cohort, given: Mapping[int, pd.Timestamp] | None) -> npt.NDArr
             f"Without a prediction time: {missing} of {len(cohort)} patients.", "one for each patient", "Add them."
         )
     return np.array([pd.Timestamp(given[int(subject)]).value // 1000 for subject in cohort.subject_ids], np.int64)
-
-
-def _ends(cohort: Cohort, cuts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Row behind the last event up to the cut, patient by patient (times are sorted)."""
-    parts = zip(cohort.offsets[:-1].tolist(), cohort.offsets[1:].tolist(), cuts.tolist())
-    ends = [start + np.searchsorted(cohort.times_us[start:stop], cut, side="right") for start, stop, cut in parts]
-    return np.array(ends, np.int64)
 
 
 def _vocabulary(cohort: Cohort, encoder: CompactSequence) -> _Vocabulary:
@@ -147,33 +233,33 @@ def _vocabulary(cohort: Cohort, encoder: CompactSequence) -> _Vocabulary:
     )
 
 
-def _blocks(offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Runs of whole patients of about `_BLOCK` events."""
-    marks = np.arange(0, int(offsets[-1]) + _BLOCK, _BLOCK)
-    edges = np.unique(np.append(np.searchsorted(offsets, marks), len(offsets) - 1))
-    edges = edges[edges < len(offsets)]
+def _blocks(rows: _Rows) -> list[tuple[int, int]]:
+    """Runs of whole records that reach over about `_BLOCK` rows."""
+    if not len(rows.starts):
+        return []
+    marks = np.arange(int(rows.starts[0]), int(rows.starts[-1]) + _BLOCK, _BLOCK)
+    edges = np.unique(np.append(np.searchsorted(rows.starts, marks), len(rows.starts)))
     return [(first, last) for first, last in pairwise(edges.tolist())]
 
 
-def _chosen(cohort: Cohort, words: _Vocabulary, ends: npt.NDArray[np.int64], first: int, last: int) -> _Chosen:
-    """The last `max_tokens` readable events up to the cut of the patients first to last."""
-    start, stop = int(cohort.offsets[first]), int(cohort.offsets[last])
-    rows = np.flatnonzero(_readable(cohort, words, slice(start, stop))) + start
-    starts = np.searchsorted(rows, cohort.offsets[first:last])
-    stops = np.searchsorted(rows, ends[first:last])
-    known = stops - starts
+def _chosen(cohort: Cohort, words: _Vocabulary, rows: _Rows, first: int, last: int) -> _Chosen:
+    """The last `max_tokens` readable events up to the cut of the records first to last."""
+    starts, ends = rows.starts[first:last], rows.ends[first:last]
+    start = int(starts[0])
+    readable = np.flatnonzero(_readable(cohort, words, slice(start, int(ends.max())))) + start
+    stops = np.searchsorted(readable, ends)
+    known = stops - np.searchsorted(readable, starts)
     lengths = np.minimum(known, words.max_tokens)
     before = lengths.cumsum() - lengths
     places = np.repeat(stops - lengths - before, lengths)
     places += np.arange(len(places))
-    return _Chosen(first, last, rows[places], lengths, known)
+    return _Chosen(first, last, readable[places], lengths, known)
 
 
 def _readable(cohort: Cohort, words: _Vocabulary, rows: slice) -> npt.NDArray[np.bool_]:
     """Rows with a known code whose number, if any, is in the unit that training saw."""
     ids, unit = cohort.labels["code"].ids[rows], cohort.labels.get("unit")
-    if len(ids) and ids.min() < 0:
-        raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
+    _refuse_without_code(ids)
     known = words.known[ids]
     if unit is None and not words.refused.any():
         return known
@@ -192,16 +278,14 @@ def _foreign_units(
     return np.asarray(foreign[columns, unit.ids[rows]])
 
 
-def _fill(
-    cohort: Cohort, words: _Vocabulary, cuts: npt.NDArray[np.int64], part: _Chosen, out: EventRows, at: int
-) -> None:
+def _fill(cohort: Cohort, words: _Vocabulary, asked: _Rows, part: _Chosen, out: EventRows, at: int) -> None:
     """Write the columns of the chosen events from row `at` on."""
     places, rows = slice(at, at + len(part.rows)), part.rows
     patients = slice(part.first, part.last)
     codes = words.codes[cohort.labels["code"].ids[rows]]
     out.codes[places] = out.symbols[places] = codes
-    np.subtract(rows, np.repeat(cohort.offsets[patients], part.lengths), out=out.event_ids[places], casting="unsafe")
-    _days(cohort.times_us[rows], np.repeat(cuts[patients], part.lengths), out.days[places])
+    np.subtract(rows, np.repeat(asked.starts[patients], part.lengths), out=out.event_ids[places], casting="unsafe")
+    _days(cohort.times_us[rows], np.repeat(asked.cuts[patients], part.lengths), out.days[places])
     out.latest[places] = _latest(part.lengths, codes, len(words.numeric))
     _amounts(words, codes, cohort.values, rows, EventRows(**out.columns(places)))
 

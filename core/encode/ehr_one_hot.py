@@ -13,12 +13,12 @@ from core.encode.ehr_features import (
     EventColumns,
     NumericScale,
     count_patients,
-    event_columns,
     feature_keys,
     fit_scales,
     relative_days,
 )
-from core.records import BIRTH, Timeline, Tokens
+from core.encode.ehr_records import Records
+from core.records import BIRTH, Tokens
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)
 SEXES = ("GENDER//F", "GENDER//M")
@@ -48,9 +48,8 @@ class OneHotEncoder(nn.Module):
         self._coded = {key: first_coded + number for number, key in enumerate(config["coded"])}
         self.width = first_coded + len(self._coded)
 
-    def encode(self, timeline: Timeline) -> Tokens:
-        """Tokens (active features, width); no known event, no token."""
-        table = event_columns(timeline)
+    def encode(self, table: EventColumns, digest: str) -> Tokens:
+        """Tokens (active features, width) of one patient; no known event, no token. digest: of the source."""
         rows, days, ids, known = self._active(table)
         values = np.zeros((len(rows), self.width), np.float32)
         for number, row in enumerate(rows):
@@ -62,7 +61,7 @@ class OneHotEncoder(nn.Module):
             positions=day_values.astype(np.float32),
             relative_positions=relative_days(day_values).astype(np.float32),
             encoder="one_hot",
-            source_digest=timeline.digest,
+            source_digest=digest,
             event_ids=np.asarray(ids, np.int64),
             coverage=known / len(table) if len(table) else 0.0,
         )
@@ -120,14 +119,14 @@ def _recent_mean(table: EventColumns, event: int, scale: NumericScale) -> float:
     return float(table.values[: event + 1][same].mean())
 
 
-def fit_one_hot(timelines: Sequence[Timeline]) -> OneHotEncoder:
-    """Choose features and scales on training timelines.
+def fit_one_hot(records: Records) -> OneHotEncoder:
+    """Choose features and scales on training records.
 
     Numeric codes of at least 20% of the patients, then coded features of at least 1% and at most 99%, commonest
     first, until `_MOST_FEATURES` columns are used. A subcategory is kept beside its category only where the category
     splits, because it would repeat it otherwise.
     """
-    columns = [event_columns(timeline) for timeline in timelines]
+    columns = records.columns()
     scales = fit_scales(columns, LOW_HIGH, least_share=0.2, most=_MOST_NUMERIC + 1)
     ages = [scale for scale in scales if scale.code == BIRTH]
     age = ages[0] if ages else NumericScale(BIRTH, False, 62.0, 15.0, (50.0, 75.0))

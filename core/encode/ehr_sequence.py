@@ -24,6 +24,7 @@ from core.encode.ehr_features import (
     fit_scales,
     relative_days,
 )
+from core.encode.ehr_records import Records
 from core.records import Timeline, Tokens
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -131,9 +132,8 @@ class CompactSequence(nn.Module):
         own = nn.functional.one_hot(batch.numeric + 1, len(self.scales) + 1)[..., 1:] * batch.z[..., None]
         return torch.cat([self.hidden_states(batch), self.embed(batch), own, own * batch.latest[..., None]], -1)
 
-    def encode_many(self, timelines: Sequence[Timeline]) -> list[Tokens]:
-        """Tokens of each timeline, in order; computed in batches of similar length."""
-        coded = [self.read(timeline) for timeline in timelines]
+    def encode_many(self, coded: Sequence[CodedEvents], digests: Sequence[str]) -> list[Tokens]:
+        """Tokens of each patient, in order; computed in batches of similar length. digests: of their sources."""
         order = sorted(range(len(coded)), key=lambda number: len(coded[number]))
         values: dict[int, npt.NDArray[np.float32]] = {}
         for start in range(0, len(order), _BATCH_SIZE):
@@ -141,7 +141,7 @@ class CompactSequence(nn.Module):
             with torch.no_grad():
                 output = self(self.collate([coded[row] for row in rows])).float().cpu().numpy()
             values.update({row: output[place, : len(coded[row])] for place, row in enumerate(rows)})
-        return [_tokens(events, values[row], timelines[row]) for row, events in enumerate(coded)]
+        return [_tokens(events, values[row], digests[row]) for row, events in enumerate(coded)]
 
     def collate(self, coded: Sequence[CodedEvents]) -> SequenceBatch:
         """Pad on the right, on the device of the weights."""
@@ -183,7 +183,7 @@ class _Block(nn.Module):
 
 
 def fit_compact_sequence(
-    timelines: Sequence[Timeline],
+    records: Records,
     *,
     seed: int = 0,
     hidden: int = 64,
@@ -191,8 +191,8 @@ def fit_compact_sequence(
     heads: int = 4,
     max_tokens: int = 256,
 ) -> CompactSequence:
-    """Untrained encoder with the vocabulary and value bins of training timelines (codes of at least 2 patients)."""
-    columns = [event_columns(timeline) for timeline in timelines]
+    """Untrained encoder with the vocabulary and value bins of training records (codes of at least 2 patients)."""
+    columns = records.columns()
     scales = fit_scales(columns, QUANTILES, least_share=0.02, most=40)
     counts = count_patients({str(code) for code in table.codes} for table in columns)
     codes = sorted(code for code, count in counts.most_common(_MOST_CODES) if count >= 2)
@@ -261,14 +261,14 @@ def _time_features(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.concatenate(features, axis=1).astype(np.float32)
 
 
-def _tokens(events: CodedEvents, values: npt.NDArray[np.float32], timeline: Timeline) -> Tokens:
+def _tokens(events: CodedEvents, values: npt.NDArray[np.float32], digest: str) -> Tokens:
     days = np.nan_to_num(events.days)
     return Tokens(
         values=values,
         positions=days.astype(np.float32),
         relative_positions=np.minimum(relative_days(days), 1.5).astype(np.float32),
         encoder="compact_sequence",
-        source_digest=timeline.digest,
+        source_digest=digest,
         event_ids=events.event_ids.astype(np.int64),
         coverage=events.known / events.total if events.total else 0.0,
     )

@@ -45,29 +45,24 @@ def curve_ticks(review: CaseReview) -> list[float]:
     return sorted(day for day in days if day <= end + 1e-6)
 
 
-def tick_label(day: float) -> str:
-    """Axis label of a day: days up to a year, then years.
-
-    >>> tick_label(0), tick_label(90), tick_label(365), tick_label(1826)
-    ('day 0', '90 d', '1 y', '5 y')
-    """
-    if day == 0:
-        return "day 0"
-    return f"{day / 365.25:.0f} y" if day >= 365 else f"{day:.0f} d"
-
-
 def free_place(
     lines: Sequence[Line], end_days: float, *, upright_day: float, wide: float, half: float
-) -> tuple[float, float]:
-    """Middle (x, y), as shares of the plot, of the first place where no line comes near words of `wide` x 2 `half`.
+) -> tuple[float, float] | None:
+    """Middle (x, y), as shares of the plot, of a place where no falling line comes near words of `wide` x 2 `half`;
+    None where there is none, so that the words must stand outside the plot.
 
-    upright_day: where an upright line stands; words beside it come first, but rather over it than over a curve.
+    upright_day: where an upright line stands; places beside it come first.
     """
+    if wide > 1:
+        return None
 
-    def room(place: tuple[float, float]) -> float:
-        days = end_days * np.linspace(place[0] - wide / 2, place[0] + wide / 2, 9)
-        return min(float(np.abs(np.interp(days, *line) - place[1]).min()) for line in lines if line[0].size)
+    def is_free(place: tuple[float, float]) -> bool:
+        days = end_days * np.linspace(place[0] - wide / 2, place[0] + wide / 2, 41)
+        apart = [np.interp(days, *line) - place[1] for line in lines if line[0].size]
+        return all(bool((off >= half).all() or (off <= -half).all()) for off in apart)
 
-    across = sorted((0.5, 0.36, 0.64), key=lambda x: abs(x - upright_day / end_days) < wide / 2)
-    places = [(x, y) for x in across for y in (half + 0.02, 0.3, 0.5, 0.7)]
-    return next((place for place in places if room(place) >= half), max(places, key=room))
+    edge = wide / 2 + 0.01
+    middles = [x for x in (0.5, 0.36, 0.64, edge, 1 - edge) if edge <= x <= 1 - edge]
+    across = sorted(middles, key=lambda x: abs(x - upright_day / end_days) < wide / 2)
+    heights = np.arange(half + 0.02, 1 - half, 0.02).tolist()
+    return next(((x, y) for x in across for y in heights if is_free((x, y))), None)

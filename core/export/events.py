@@ -58,6 +58,20 @@ def day_words(day: float) -> str:
     return "day 0" if whole == 0 else f"day \u2212{-whole:,}"
 
 
+def before_words(day: float) -> str:
+    """How long before day 0, short, as the axis says it.
+
+    >>> before_words(-0.2), before_words(-3), before_words(-200), before_words(-1640)
+    ('day 0', '−3 d', '−6.6 mo', '−4.5 y')
+    """
+    days = round(-day)
+    if days < 1:
+        return "day 0"
+    if days < 90:
+        return f"\u2212{days} d"
+    return f"\u2212{days / 30.4375:.2g} mo" if days < 365 else f"\u2212{days / 365.25:.2g} y"
+
+
 def is_undated(timeline: Timeline) -> npt.NDArray[np.bool_]:
     """Which events stand for the person and not for a day: birth, and whatever has no time."""
     return np.asarray(timeline.events["time"].isna() | (timeline.events["code"] == BIRTH))
@@ -71,7 +85,7 @@ def words_of(timeline: Timeline, code: str) -> str:
 
 
 def event_name(timeline: Timeline, event_id: int) -> str:
-    """What an event is, its value with unit, and its day: "NT-proBNP 2,310 pg/mL, day −1"."""
+    """What an event is, its value with unit, and how long before day 0: "NT-proBNP 2,310 pg/mL, −1 d"."""
     event = timeline.events.iloc[event_id]
     name = words_of(timeline, event["code"])
     name = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"
@@ -79,7 +93,7 @@ def event_name(timeline: Timeline, event_id: int) -> str:
         name += f" {value_words(float(event['numeric_value']), None, event['unit'])}"
     if is_undated(timeline)[event_id]:
         return name
-    return f"{name}, {day_words((event['time'] - timeline.prediction_time) / pd.Timedelta(days=1))}"
+    return f"{name}, {before_words((event['time'] - timeline.prediction_time) / pd.Timedelta(days=1))}"
 
 
 def strongest_places(values: npt.ArrayLike, codes: Sequence[str], count: int = TOP_EVENTS) -> list[int]:

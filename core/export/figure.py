@@ -26,9 +26,9 @@ from core.export.scan import (
     strongest_voxel,
     window_of,
 )
-from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, duration, figure_style
+from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, figure_style
 from core.records import CaseReview, CtStudy, Timeline
-from core.words import true_minus
+from core.words import duration, true_minus
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")

@@ -9,13 +9,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from core.encode.slices import PLANE_STEP_MM
-from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
+from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
 from core.export.events import TOP_EVENTS, strongest_events
-from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, duration, fusion_colour, percent
+from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, fusion_colour, percent
 from core.records import CaseReview, EventAttribution, FloatArray, Timeline
+from core.words import duration, tick_label
 
-_WORDS_WIDE, _LINE = 0.64, 0.045
-"""Share of the time axis that the words across the plot take, and of its height that half a line of them takes."""
+_LETTER_WIDE, _LINE, _LINE_POINTS = 0.0178, 0.045, 12
+"""Share of the time axis that a letter of the words in the plot takes, of its height that half a line of them takes,
+and a line's height."""
 
 
 def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark: bool) -> None:
@@ -36,7 +38,7 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
     _numbers_at_risk(axes, baseline, ticks)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.185), ncols=4, columnspacing=1.4, handlelength=1.6)
     if marks := curve_marks(review.notices, watermark):
-        _write_across(axes, review, baseline, marks)
+        _write_mark(axes, review, baseline, marks)
 
 
 def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
@@ -48,17 +50,18 @@ def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
     return words if np.isnan(reference) else f"{words}; training cohort {percent(reference)}"
 
 
-def _write_across(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks: list[str]) -> None:
-    """The watermark where no line runs through it."""
+def _write_mark(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks: list[str]) -> None:
+    """The watermark where no line runs through it, above the plot where there is no such place."""
     curve = review.curve
     drawn = [(curve.times_days, shares) for shares in (curve.survival, curve.lower, curve.upper)]
     drawn.append((baseline["time_days"].to_numpy(np.float64), baseline["survival"].to_numpy(np.float64)))
     lines = [(np.asarray(days, np.float64), np.asarray(shares, np.float64)) for days, shares in drawn]
-    x, y = free_place(
-        lines, shown_days(review), upright_day=review.horizon_days, wide=_WORDS_WIDE, half=_LINE * len(marks)
-    )
-    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": COHORT}
-    axes.text(x, y, "\n".join(marks), transform=axes.transAxes, **look)
+    wide, half = _LETTER_WIDE * max(map(len, marks)), _LINE * len(marks)
+    place = free_place(lines, shown_days(review), upright_day=review.horizon_days, wide=wide, half=half)
+    look: dict[str, Any] = {"ha": "center", "va": "center" if place else "bottom", "fontsize": 10, "color": COHORT}
+    axes.text(*(place or (0.5, 1.01)), "\n".join(marks), transform=axes.transAxes, **look)
+    if place is None:
+        axes.set_title(axes.get_title(), pad=6 + _LINE_POINTS * len(marks))
 
 
 def draw_attention(axes: Axes, weights: FloatArray, positions_mm: FloatArray, shown_mm: float) -> None:
@@ -80,7 +83,7 @@ def draw_events(axes: Axes, attribution: EventAttribution, timeline: Timeline) -
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel("change of log cumulative hazard (right raises the risk)", loc="right")
+    axes.set_xlabel("change of log cumulative hazard (right raises the risk; +0.69 doubles the hazard)", loc="right")
     axes.set_title(f"Events that moved the risk by {duration(attribution.horizon_days)} most", loc="right")
 
 

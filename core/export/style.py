@@ -99,15 +99,3 @@ def in_hundred(value: float) -> int:
     """
     shown = 100 * value
     return int((round(shown) if shown >= 9.95 else round(shown, 1)) + 0.5)
-
-
-def duration(days: float) -> str:
-    """Days in words, as years where they make whole years.
-
-    >>> duration(90), duration(365), duration(1826), duration(1)
-    ('90 days', '1 year', '5 years', '1 day')
-    """
-    years = days / 365.25
-    if days >= 365 and abs(years - round(years)) < 0.01:
-        return f"{round(years)} year" + ("s" if round(years) > 1 else "")
-    return "1 day" if days == 1 else f"{days:g} days"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,13 @@ AIR_HU = -1024
 PADDING_BELOW_HU = -1500
 """Nothing in a CT is this dark; lower values mark pixels outside the reconstructed field."""
 
+_HIGHEST_SHARE = 1.001
+"""The largest value of a map of probabilities, whose sum in float32 may exceed 1 a little."""
 _BRIGHT_HU = 1500
 """Only teeth, metal and made values are brighter, and of these only the last reach in from the ends of rows."""
 
 Volume = npt.NDArray[np.int16]
+Number = TypeVar("Number", int, float)
 Ends = tuple[int, int]
 """Lowest and highest value in HU."""
 Stored = npt.NDArray[np.integer[Any] | np.floating[Any]]
@@ -152,7 +155,7 @@ def extremes(voxels: Volume) -> Ends:
         return joined(list(pool.map(lambda plane: (int(plane.min()), int(plane.max())), voxels.T)))
 
 
-def joined(parts: Sequence[Ends]) -> Ends:
+def joined(parts: Sequence[tuple[Number, Number]]) -> tuple[Number, Number]:
     """The extremes of a whole from those of its parts.
 
     >>> joined([(-5, 3), (0, 9)])
@@ -172,14 +175,10 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     low, high = ends
     counts = _histogram(_even_sample(voxels))
     inside = counts[_at(PADDING_BELOW_HU) :]
-    if low == high or inside.sum() < 0.02 * counts.sum():
-        raise _not_hu("All voxels have one value" if low == high else "Almost all voxels are padding")
+    if low < high and inside.sum() < 0.02 * counts.sum():
+        raise _not_hu("Almost all voxels are padding")
+    refuse_narrow(low, high)
     span = f"The values run from {low} to {high}"
-    if high - max(low, PADDING_BELOW_HU) < 50:
-        raise _not_hu(f"{span}: already normalised, or a mask")
-    if low >= 0:
-        kind = "an 8-bit picture or a mask" if high <= 255 else "stored values without their offset"
-        raise _not_hu(f"{span}, never below 0: {kind}")
     _refuse_varied_padding(counts, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(counts, span)
     present = np.flatnonzero(inside)
@@ -189,6 +188,20 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     _refuse_window(levels, inside, span)
     _refuse_displaced(levels, inside, span)
     return _doubts(levels, inside, high)
+
+
+def refuse_narrow(low: float, high: float) -> None:
+    """Raise where the lowest and the highest value alone, rounded to whole HU or not, show that these are no HU."""
+    if low == high:
+        raise _not_hu("All voxels have one value")
+    if low >= 0 and high <= _HIGHEST_SHARE:
+        raise _not_hu("All values lie between 0 and 1, as in a probability map, a mask or a normalised image")
+    span = f"The values run from {round(low, 2):g} to {round(high, 2):g}"
+    if high - max(low, PADDING_BELOW_HU) < 50:
+        raise _not_hu(f"{span}: already normalised, or a mask")
+    if low >= 0:
+        kind = "an 8-bit picture or a mask" if high <= 255 else "stored values without their offset"
+        raise _not_hu(f"{span}, never below 0: {kind}")
 
 
 def _histogram(sample: Volume) -> Counts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -15,12 +14,14 @@ from core.errors import UserFacingError
 from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.entry import Entry, InOrder
 from core.load.geometry import Matrix, canonical_axes, empty_volume, source_view
-from core.load.hounsfield import rescale_into
+from core.load.hounsfield import joined, refuse_narrow, rescale_into
 from core.load.limits import MIB, Limits, Progress, workers
 from core.load.nifti import NiftiHeader, read_nifti_header, too_long, too_short
 
 Planes = npt.NDArray[np.int16]
 Stored = npt.NDArray[Any]
+Ends = tuple[float, float]
+"""Lowest and highest value, rescaled but not rounded."""
 
 _SLAB = 2 * MIB
 _AHEAD, _TOLD_EVERY, _MOST_LABELS = 4, 64, 255
@@ -39,9 +40,10 @@ def read_nifti_volume(
     planes = source_view(volume, axes).transpose(2, 1, 0)
     tell = partial(_tell, progress, len(planes))
     if header.entry.pieces:
-        _fill_in_order(header, planes, InOrder(header.entry.pieces()), tell)
+        ends = _fill_in_order(header, planes, InOrder(header.entry.pieces()), tell)
     else:
-        _fill(header, planes, tell)
+        ends = _fill(header, planes, tell)
+    refuse_narrow(*ends)  # before slices are compared: of a map of shares, rounded, most slices are blank
     notes = refuse_outlier_slices(volume, axes.order.index(2), measured=False)
     return volume, affine, notes
 
@@ -81,25 +83,27 @@ def _tell(progress: Progress | None, planes: int, done: int) -> None:
         progress(done / planes, f"Reading slice {done} of {planes}")
 
 
-def _fill(header: NiftiHeader, planes: Planes, tell: Callable[[int], None]) -> None:
-    """Planes (plane, row, column) read side by side."""
+def _fill(header: NiftiHeader, planes: Planes, tell: Callable[[int], None]) -> Ends:
+    """Planes (plane, row, column) read side by side; returns their extremes."""
     refuse_wrong_width(stored_plane(header, len(planes) // 2), len(planes))
     with ThreadPoolExecutor(workers()) as pool:
         filled = pool.map(
             lambda number: _rescale(header, stored_plane(header, number), planes[number]), range(len(planes))
         )
-        for done, _ in enumerate(filled, 1):
+        ends = []
+        for done, found in enumerate(filled, 1):
+            ends.append(found)
             tell(done)
+    return joined(ends)
 
 
-def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder, tell: Callable[[int], None]) -> None:
-    """Planes rescaled while the file is unpacked to its end.
+def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder, tell: Callable[[int], None]) -> Ends:
+    """Planes rescaled while the file is unpacked to its end; returns their extremes.
 
     A fault of values is kept until the file itself is known to be whole: it may come from damage.
     """
     middle: list[Stored] = []
-    faults: list[BaseException | None] = []
-    running: deque[Future[None]] = deque()
+    rescaled: list[Future[Ends]] = []
     stream.skip(header.offset)
     with ThreadPoolExecutor(workers()) as pool:
         for number, slab in _slabs(planes, header.dtype.itemsize):
@@ -109,16 +113,14 @@ def _fill_in_order(header: NiftiHeader, planes: Planes, stream: InOrder, tell: C
                 raise too_short()
             stored = np.frombuffer(data, header.dtype).reshape(slab.shape)
             middle += [stored] if number == len(planes) // 2 else []
-            running.append(pool.submit(_rescale, header, stored, slab))
+            rescaled.append(pool.submit(_rescale, header, stored, slab))
             tell(number + 1)
-            if len(running) > _AHEAD:
-                faults.append(running.popleft().exception())
+            if len(rescaled) > _AHEAD:
+                rescaled[-1 - _AHEAD].exception()  # waits
     if stream.finish():
         raise too_long()
     refuse_wrong_width(np.concatenate(middle), len(planes))
-    for fault in (*faults, *(future.exception() for future in running)):
-        if fault:
-            raise fault
+    return joined([future.result() for future in rescaled])
 
 
 def _slabs(planes: Planes, itemsize: int) -> Iterator[tuple[int, Planes]]:
@@ -129,11 +131,14 @@ def _slabs(planes: Planes, itemsize: int) -> Iterator[tuple[int, Planes]]:
             yield number, plane[start : start + rows]
 
 
-def _rescale(header: NiftiHeader, stored: Stored, out: Planes) -> None:
+def _rescale(header: NiftiHeader, stored: Stored, out: Planes) -> Ends:
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         raise UserFacingError(
             "The NIfTI file holds voxels that are not numbers",
             "a finite value in every voxel",
             "Convert the original CT again.",
         )
-    rescale_into(stored, header.slope, header.intercept, out)
+    ends = stored.min(), stored.max()
+    rescale_into(stored, header.slope, header.intercept, out, stored_ends=ends)
+    low, high = sorted(float(end) * header.slope + header.intercept for end in ends)
+    return low, high

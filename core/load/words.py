@@ -22,6 +22,15 @@ _TERMS = frozenset(
     sag sagittale sagitale ax axiale axiales abd thx tap torax poumon poumons pulmón pulmon polmone polmoni lunge
     lungen weichteil weichteile knochen hals kopf becken os kv kvp kev mono vnc virtuell bolus test monitoring
     premonitoring diast syst diastole systole diastolic systolic bestdiast bestsyst idose asir safire admire aidr veo
+    cbct ldct ncct cect dect ccta ctv ctp perfusion unenhanced precontrast postcontrast multiphase
+    biphasic triphasic portovenous nephrographic excretory topogram localizer localiser scanogram surview tomogram
+    angiogram aortogram venography urography colonography arthrography myelography volumetric isotropic multiplanar
+    thoracoabdominal abdominopelvic thoracolumbar thoracique torácico toracico cervical lumbar sacral sacrum sternum
+    vertebra vertebrae vertebral clavicle scapula ribs pleura pleural parenchyma trachea tracheal bronchus bronchial
+    esophagus oesophagus diaphragm pericardium pericardial atrium atrial ventricle ventricular valvular vascular
+    hepatic renal adrenal adrenals pancreas pancreatic spleen splenic gallbladder bladder paranasal sinuses orbits
+    petrous mastoid mandible maxilla maxillofacial dental lungenembolie nativphase portalvenöse
+    dual energy spectral protocol planning adult fov
     """.split()  # noqa: SIM905
 )
 _KERNELS = frozenset(
@@ -33,6 +42,8 @@ _KERNELS = frozenset(
 )
 _KERNEL_CODE = re.compile(r"[A-Za-z]{1,2}\d{2}[a-zA-Z]?(\\\d)?")
 _KERNEL_ALONE = re.compile(rf"{_KERNEL_CODE.pattern}|FC\d{{2}}-[A-Z]|\d{{2}}[A-Za-z]{{0,2}}")
+_CONE_BEAM = re.compile(r"(?i)(?<![a-z])cone[ _-]?beam([ _-]?ct)?(?![a-z])")
+"""Both words together; either alone is a surname."""
 _WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
 _SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
 _QUANTITY = re.compile(r"(?i)\d{1,3}(%|kvp?|kev|ms)")
@@ -46,7 +57,7 @@ def describe_series(text: str) -> str:
     >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101"), describe_series("Chest 12.05.45")
     ('Thorax Routine 8.0.0 B40f', 'Chest')
     """
-    spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", text)
+    spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", _CONE_BEAM.sub("CBCT", text))
     safe = _harmless_words(" ".join(word for word in _harmless_words(spaced) if is_safe_word(word)))
     return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
 

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.encode.ehr import EHR_ENCODERS, EhrEncoder, fit_compact_sequence, fit_one_hot
+from core.encode.ehr import EHR_ENCODERS, EhrEncoder, Records, fit_compact_sequence, fit_one_hot
 from core.encode.ehr_sequence import CodedEvents, CompactSequence
 from core.errors import UserFacingError
-from core.records import Timeline
 
 Progress = Callable[[float, str], None]
 _BATCH_SIZE, _LEARNING_RATE = 32, 3e-3
@@ -20,7 +19,7 @@ _BATCH_SIZE, _LEARNING_RATE = 32, 3e-3
 
 @dataclass(frozen=True)
 class NextCodeReport:
-    """Mean cross-entropy in nats per event after each epoch, on the training and (where given) tuning timelines."""
+    """Mean cross-entropy in nats per event after each epoch, on the training and (where given) tuning records."""
 
     train_loss: tuple[float, ...]
     tuning_loss: tuple[float, ...]
@@ -42,20 +41,20 @@ def next_code_loss(encoder: CompactSequence, coded: Sequence[CodedEvents]) -> to
 
 def train_next_code(
     encoder: CompactSequence,
-    timelines: Sequence[Timeline],
+    records: Records,
     *,
-    tuning: Sequence[Timeline] = (),
+    tuning: Records | None = None,
     epochs: int = 8,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> NextCodeReport:
-    """Train in place, keep the epoch that is best on the tuning timelines (the last without any), then freeze.
+    """Train in place, keep the epoch that is best on the tuning records (the last without any), then freeze.
 
     The encoder comes back on the CPU in evaluation mode with gradients off.
     """
-    coded = [item for item in map(encoder.read, timelines) if len(item) > 1]
-    checked = [item for item in map(encoder.read, tuning) if len(item) > 1]
+    coded = [item for item in records.coded(encoder) if len(item) > 1]
+    checked = [item for item in tuning.coded(encoder) if len(item) > 1] if tuning else []
     encoder.to(device).train().requires_grad_(True)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=_LEARNING_RATE, weight_decay=0.01)
     steps = max(1, -(-len(coded) // _BATCH_SIZE)) * epochs
@@ -79,22 +78,22 @@ def train_next_code(
 
 def fit_ehr_encoder(
     name: str,
-    timelines: Sequence[Timeline],
+    records: Records,
     *,
-    tuning: Sequence[Timeline] = (),
+    tuning: Records | None = None,
     epochs: int = 8,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> EhrEncoder:
-    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training timelines alone.
+    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training records alone.
 
     Raises UserFacingError for a name other than `EHR_ENCODERS`.
     """
     if name == "one_hot":
-        return fit_one_hot(timelines).eval()
+        return fit_one_hot(records).eval()
     if name == "compact_sequence":
-        encoder = fit_compact_sequence(timelines, seed=seed)
-        train_next_code(encoder, timelines, tuning=tuning, epochs=epochs, seed=seed, device=device)
+        encoder = fit_compact_sequence(records, seed=seed)
+        train_next_code(encoder, records, tuning=tuning, epochs=epochs, seed=seed, device=device)
         return encoder
     raise UserFacingError(
         "There is no timeline encoder of that name.", "one of " + ", ".join(EHR_ENCODERS), "Choose one of these names."

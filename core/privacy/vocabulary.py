@@ -21,70 +21,64 @@ from core.timeline.describe import icd10_descriptions, labels
 
 _DEFINED = frozenset(
     """
-    original derived primary secondary localizer reformatted projection resampled volume volumetric distorted sampled
-    mixed none yes no y n mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc px io bmd
-    es xc hd som som5 som7 som10 spi dual ctcorrection screen save other unknown research product service monochrome
-    monochrome1 monochrome2 rgb palette color ybr full partial rct ict 422 420 identity cielab hu hfs hfp ffs ffp hfdr
-    hfdl ffdr ffdl l r a p h f b g u lr ap si m o helix helicalmode axialmode sequenced sequence constant angle
-    stationary free cine filter wedge flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc rotate
-    rotation linear exact sigmoid inverse sop density optical auto ecgmodulation angular longitudinal modulation dom
-    zec xyz xy z smart care caredose4d caredose iso ir gb18030 gbk 2022 iec60601 image images dynamic static vpct add
-    sub subtraction perfusion angiographic attenuation correction max min mean median std dev curved segmentation
-    binary fractional probability occupancy surface manual automatic semiautomatic individual combined parametric map
-    grayscale gray lut sequential acquisition filtered back backprojection online nearline offline unavailable
-    sigmoidal softcopy digital signal signed unsigned unmodified removed modified reason brand percent mas ma hz dcm
-    srt sct snm3 ucum ln fma lossy lossless jpeg rle 10918 14495 15444 2k upper lower extremity knee hip shoulder
-    sternum breast foot hand ankle wrist elbow leg arm cspine tspine lspine skull sinus orbit jaw wholebody cervix
-    bladder prostate pancreas spleen adrenal gland retroperitoneum mamma esophagus stomach colon rectum trachea
-    bronchus hilum left right both bilateral unilateral superior inferior anterior posterior medial lateral side
-    series study scan report tolerance topogram topo scout scano surview scanogram sec tracking protocol adult child
-    pediatric pedi infant fast quick energy monoenergetic unenhanced iodine ldct uhr nlst lucia asirv imr 3d 4d fbp
-    wfbp bf af sf hf iodinated iohexol iopamidol iomeprol iopromide iodixanol ioversol omnipaque ultravist visipaque
-    iomeron imeron container text code num pname composite scoord tcoord uidref contains has acq obs context concept
-    mod properties inferred from selected created approved unapproved verified unverified complete completed
-    continuous separate portrait landscape photon electron emission tungsten molybdenum rhodium row col direct
-    indirect tiled planar closed point beam physical relative external organ wsd di dv syn norm doseinfo tomo csa
-    parallel fused processed single plane ec fil manu scanoscope sp ss fs per gr se gradient scaled compression
-    compressed uncompressed conversion ratio quality factor baseline irreversible reversible deidentified anonymized
-    details annexe dates descriptions keep identifiers uids demographics manufacturer private retired dcanon dcdtchg
-    change changes dicom basic application confidentiality profile clean retain option options temporal information
-    omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin telebrix gadovist applied gtv ctv ptv oar
-    cord angiogram mips lungenembolie imar wb loc cont
-    cleaned 0012 0062 0063 0064 isovue omniscan optiray xenetix gastrografin oral intravenous iv ml nacl saline
+    original derived primary secondary reformatted projection resampled volume distorted sampled mixed none yes no y n
+    mr pt nm us cr dx dr xa rf mg ot sc seg sr pr rtstruct rtdose rtplan rtimage doc px io bmd es xc hd som som5 som7
+    som10 spi ctcorrection screen save other unknown research product service monochrome monochrome1 monochrome2 rgb
+    palette color ybr full partial rct ict 422 420 identity cielab hu hfs hfp ffs ffp hfdr hfdl ffdr ffdl l r a p h f b
+    g u lr ap si m o helix helicalmode axialmode sequenced sequence constant angle stationary free cine filter wedge
+    flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc rotate rotation linear exact sigmoid
+    inverse sop density optical auto ecgmodulation angular longitudinal modulation dom zec xyz xy z smart care
+    caredose4d caredose iso ir gb18030 gbk 2022 iec60601 image images dynamic static vpct add sub subtraction
+    angiographic attenuation correction max min mean median std dev curved segmentation binary fractional probability
+    occupancy surface manual automatic semiautomatic individual combined parametric map grayscale gray lut sequential
+    acquisition filtered back backprojection online nearline offline unavailable sigmoidal softcopy digital signal
+    signed unsigned unmodified removed modified reason brand percent mas ma hz dcm srt sct snm3 ucum ln fma lossy
+    lossless jpeg rle 10918 14495 15444 2k upper lower extremity knee hip shoulder breast foot hand ankle wrist elbow
+    leg arm cspine tspine lspine skull sinus orbit jaw wholebody cervix prostate gland retroperitoneum mamma stomach
+    colon rectum hilum left right both bilateral unilateral superior inferior anterior posterior medial lateral side
+    series study scan report tolerance topo scout scano sec tracking child pediatric pedi infant fast quick
+    monoenergetic iodine uhr nlst lucia asirv imr 3d 4d fbp wfbp bf af sf hf iodinated iohexol iopamidol iomeprol
+    iopromide iodixanol ioversol omnipaque ultravist visipaque iomeron imeron container text code num pname composite
+    scoord tcoord uidref contains has acq obs context concept mod properties inferred from selected created approved
+    unapproved verified unverified complete completed continuous separate portrait landscape photon electron emission
+    tungsten molybdenum rhodium row col direct indirect tiled planar closed point beam physical relative external organ
+    wsd di dv syn norm doseinfo tomo csa parallel fused processed single plane ec fil manu scanoscope sp ss fs per gr
+    se gradient scaled compression compressed uncompressed conversion ratio quality factor baseline irreversible
+    reversible deidentified anonymized details annexe dates descriptions keep identifiers uids demographics
+    manufacturer private retired dcanon dcdtchg change changes dicom basic application confidentiality profile clean
+    retain option options temporal information omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin
+    telebrix gadovist applied gtv ptv oar cord mips imar wb loc cont cleaned 0012 0062 0063 0064 isovue omniscan
+    optiray xenetix gastrografin oral intravenous iv ml nacl saline
     """.split()  # noqa: SIM905
 )
 _SCAN_WORDS = frozenset(
     """
     acc ao aort arterially bil bilat bl bronch card chst clav cranial dors ext fem inf int ischium lat leber liv mand
-    med mesent musc nas ncct nect cect cct oesophagus orb parench ped pelv pel periph pulm pul ren rib ribs sup supra
-    infra tra trans transv trach tx txt vasc vent vert ves cap chap abdo thor thorac niere nieren hirn schaedel
-    schädel herz gefaesse gefäße wirbelsäule wirbelsaeule hws bws lws oberbauch bauch arterieller venöser portalvenöse
-    portalvenoes nativphase spaet spätphase spaetphase frühphase phasen phases phasic biphasic triphasic triple
-    einatmung ausatmung kontrast kontrastmittel km mit ohne und einzel dünn duenn dick schicht schichten foie rein
-    reins sans avec injecte injecté injection inj artériel artérielle coupe coupes thoracique abdominale abdomino
-    pelvien abdominopelvien cou tête crâne tórax pulmones cabeza cuello contraste con sin fase simple tardia torace
-    addome senza collo testa inspir inspiratory expir expiratory nephrographic nephro excretory pyelographic
-    equilibrium parenchymal postcontrast precontrast ce cm c po noncon nc best bpm multiphase phs stnd stand flash
-    turbo timing monitor premonit control smartprep carebolus surestart sureview thins thinner fine coarse wide narrow
-    large small half fov dfov sfov zoom target targeted recons reko rekon wf mbir dlir dl truefidelity lmar omar semar
-    mar metal artifact artefact reduction algorithm window win wl ww lungwindow mediast weich bony lowdose nac ac
-    petct attn corrected uncorrected fusion cervical lumbar sacral spinal clavicle scapula humerus radius ulna femur
-    tibia fibula calcaneus pelvic hips shoulders knees ankles feet hands wrists elbows larynx pharynx thyroid parotid
-    petrous mastoid mastoids sinuses orbits facial face maxilla mandible dental teeth carotid carotids vertebral
-    willis circle intracranial extracranial venogram venography arteriogram runoff aortogram renal hepatic biliary
-    pancreatic splenic adrenals kidneys ureter ureters urogram urography ctu kub colonography enterography bowel
-    appendix uterus ovary ovaries pleura pleural airway airways bronchi bronchial tracheal lobe lobes segment segments
-    apex apices base bases nodule nodules interstitial emphysema fibrosis embolus dissection aneurysm stent graft tavi
-    tavr evar lv rv la ra lad rca lcx valve valves mitral tricuspid pericardium pericardial myocardium myocardial
-    ventricle ventricles atrium atria vein veins vena cava ivc svc hepatobiliary planning simulation sim treatment
-    therapy radiotherapy rt followup follow up staging restaging surveillance biopsy guided guidance intervention
-    interventional drainage obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment interval
-    overlap axials coronals sagittals volumes stack frame frames position index table start end first second third
-    arms above below level top bottom mid middle entire all cranium vertex carina diaphragm st nd rd th s secs seconds
+    med mesent musc nas nect cct orb parench ped pelv pel periph pulm pul ren rib sup supra infra tra trans transv
+    trach tx txt vasc vent vert ves cap chap abdo thor thorac niere nieren hirn schaedel schädel herz gefaesse gefäße
+    wirbelsäule wirbelsaeule hws bws lws oberbauch bauch arterieller venöser portalvenoes spaet spätphase spaetphase
+    frühphase phasen phases phasic triple einatmung ausatmung kontrast kontrastmittel km mit ohne und einzel dünn duenn
+    dick schicht schichten foie rein reins sans avec injecte injecté injection inj artériel artérielle coupe coupes
+    abdominale abdomino pelvien abdominopelvien cou tête crâne tórax pulmones cabeza cuello contraste con sin fase
+    simple tardia torace addome senza collo testa inspir inspiratory expir expiratory nephro pyelographic equilibrium
+    parenchymal ce cm c po noncon nc best bpm phs stnd stand flash turbo timing monitor premonit control smartprep
+    carebolus surestart sureview thins thinner fine coarse wide narrow large small half dfov sfov zoom target targeted
+    recons reko rekon wf mbir dlir dl truefidelity lmar omar semar mar metal artifact artefact reduction algorithm
+    window win wl ww lungwindow mediast weich bony lowdose nac ac petct attn corrected uncorrected fusion spinal
+    humerus radius ulna femur tibia fibula calcaneus pelvic hips shoulders knees ankles feet hands wrists elbows larynx
+    pharynx thyroid parotid mastoids facial face teeth carotid carotids willis circle intracranial extracranial
+    venogram arteriogram runoff biliary kidneys ureter ureters urogram ctu kub enterography bowel appendix uterus ovary
+    ovaries airway airways bronchi lobe lobes segment segments apex apices base bases nodule nodules interstitial
+    emphysema fibrosis embolus dissection aneurysm stent graft tavi tavr evar lv rv la ra lad rca lcx valve valves
+    mitral tricuspid myocardium myocardial ventricles atria vein veins vena cava ivc svc hepatobiliary simulation sim
+    treatment therapy radiotherapy rt followup follow up staging restaging surveillance biopsy guided guidance
+    intervention interventional drainage obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment
+    interval overlap axials coronals sagittals volumes stack frame frames position index table start end first second
+    third arms above below level top bottom mid middle entire all cranium vertex carina st nd rd th s secs seconds
     minute minutes hr mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval
     evaluation exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial
-    in on to at by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli
-    oberes unteres collection lesion marked diagnosis diagnostic diagnostics
+    in on to at by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes
+    unteres collection lesion marked diagnosis diagnostic diagnostics
     """.split()  # noqa: SIM905
 )
 _MAKERS = frozenset(

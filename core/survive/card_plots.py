@@ -10,6 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from core.survive.report_page import COHORT_GREY, NONE, colour_of, number, with_interval
+from core.words import duration, span_words, tick_label, time_ticks
 
 Percent = npt.NDArray[np.float64]
 GRID = "rgba(118, 118, 118, 0.25)"
@@ -49,9 +50,9 @@ def calibration_figure(horizon: Mapping[str, Any], *, fusion: str = "fused") -> 
         hoverinfo="skip",
     )
     figure.add_trace(_group_points(groups, predicted, observed, lower, upper, colour))
-    days = int(horizon["horizon_days"])
-    figure.update_layout(**_layout(f"Predicted and observed risk by day {days}"))
-    figure.update_xaxes(title=f"Predicted risk by day {days} (%)", range=[0, most], gridcolor=GRID, zeroline=False)
+    by = f"risk by {duration(horizon['horizon_days'])}"
+    figure.update_layout(**_layout(f"Predicted and observed {by}"))
+    figure.update_xaxes(title=f"Predicted {by} (%)", range=[0, most], gridcolor=GRID, zeroline=False)
     figure.update_yaxes(title="Observed risk, 1 - Kaplan-Meier (%)", range=[0, most], gridcolor=GRID, zeroline=False)
     return figure
 
@@ -88,7 +89,7 @@ def calibration_words(horizon: Mapping[str, Any], who: str = "held-out patients"
         return str(horizon.get("reason", "No calibration was computed for this horizon."))
     ratio = calibration["observed_expected"]
     return (
-        f"By day {int(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']:,} {who} "
+        f"By {duration(horizon['horizon_days'])}, {_percent(ratio['observed'])} of {horizon['n']:,} {who} "
         f"had the event (Kaplan-Meier) and {_percent(ratio['expected'])} were predicted to: observed / expected "
         f"{with_interval(ratio, 'ratio', 2)}; mean absolute error of the predicted risk (ICI) "
         f"{_percent(calibration['ici'])}."
@@ -99,11 +100,11 @@ def training_rows(model: Mapping[str, Any], *, events: int) -> list[dict[str, st
     """Table rows of one model's entry `models[name]` of a report, as words: measure, time, value, events by then."""
     rows = []
     for entry in model["concordance"]:
-        when = "whole follow-up" if entry["tmax_days"] is None else f"to day {entry['tmax_days']:g}"
+        when = "whole follow-up" if entry["tmax_days"] is None else f"to {duration(entry['tmax_days'])}"
         label = {"harrell": "Concordance, Harrell", "uno": "Concordance, Uno (IPCW)"}[entry["estimator"]]
         rows.append(_row(label, when, with_interval(entry), events))
     for days, entry in model["horizons"].items():
-        happened, when = entry["events_by_horizon"], f"day {days}"
+        happened, when = entry["events_by_horizon"], duration(float(days))
         brier, calibration = entry.get("brier", {}), entry.get("calibration", {})
         plain = number(brier.get("kaplan_meier_reference"))
         rows.append(_row("AUC, cumulative/dynamic (IPCW)", when, with_interval(entry.get("auc", {})), happened))
@@ -135,10 +136,13 @@ def baseline_figure(
         mode="lines",
         name="training patients (Kaplan-Meier)",
         line={"color": colour, "shape": "hv"},
-        hovertemplate="day %{x:.0f}: %{y:.1f}% event-free<extra></extra>",
+        text=[span_words(day) for day in times.tolist()],
+        hovertemplate="%{text}: %{y:.1f}% event-free<extra></extra>",
     )
     figure.update_layout(**_layout("Event-free share of the training patients"))
-    figure.update_xaxes(title="Days from prediction", gridcolor=GRID, zeroline=False)
+    ticks = time_ticks(float(times[-1]))
+    named = {"tickvals": ticks, "ticktext": [tick_label(day) for day in ticks], "gridcolor": GRID, "zeroline": False}
+    figure.update_xaxes(title="Time after day 0", **named)
     figure.update_yaxes(title="Event-free (%)", range=[0, 101], gridcolor=GRID, zeroline=False)
     return figure
 

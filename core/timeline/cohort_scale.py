@@ -23,7 +23,7 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.cut import KNOWN_FROM, outcomes
+from core.timeline.cut import KNOWN_FROM, may_tell_of_death, undated_outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
 from core.timeline.parquet import (
@@ -147,7 +147,9 @@ class _Shard:
             raise UserFacingError("Two columns may hold the time.", "one column of times", "Leave one column out.")
         if KNOWN_FROM in found:
             raise UserFacingError(
-                "A column says when each event was recorded.", "the columns of MEDS", "Leave that column out."
+                "A column says when each event was recorded, which in a cohort is not told from when it happened.",
+                "one time of each event, from which on it was known",
+                "Write the later of the two as the time, and leave that column out.",
             )
         fields = {
             field: name for field, name in found.items() if field in _SEQUENCE or (texts and field in _DICTIONARY)
@@ -156,16 +158,20 @@ class _Shard:
             del fields["value"]
         subject = fields.get("subject_id")
         if subject is None or not pa.types.is_integer(opened.schema_arrow.field(subject).type):
-            raise UserFacingError("The file does not name patients by whole numbers.", "MEDS parquet", "Convert it.")
+            raise UserFacingError(
+                "The file does not name patients by whole numbers.", "a column subject_id of type int64", "Convert it."
+            )
         if not is_plain_meds(entry, None, people=False):
             raise UserFacingError(
                 "Times of day, bounds or states of the events stand in columns of their own.",
-                "MEDS parquet",
-                "Convert it.",
+                "MEDS parquet, all that counts of an event in its time, code and value",
+                "Leave withdrawn events out, write times of day and bounds into the time and the value.",
             )
         stored = opened.schema_arrow.field(fields["time"]).type
         if not is_time(stored):
-            raise UserFacingError("The times are not stored as times.", "MEDS parquet", "Convert it.")
+            raise UserFacingError(
+                "The times are not stored as times.", "MEDS parquet, its times of type timestamp", "Convert the column."
+            )
         return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, stored)
 
     def read(self, group: int) -> dict[str, Any]:
@@ -223,7 +229,9 @@ def _microseconds(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
-        raise UserFacingError("The values are not stored as numbers.", "MEDS parquet", "Convert it.")
+        raise UserFacingError(
+            "The values are not stored as numbers.", "a column numeric_value of type float32", "Convert it."
+        )
     if column.null_count and column.type in (pa.float32(), pa.float64()):
         column = pc.fill_null(column, np.nan)
     return finite32(np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None))
@@ -262,14 +270,28 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
 
 def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:
     """Take rows that tell of death without a time out of the columns; how many of each subject they were."""
-    telling = np.flatnonzero(outcomes(columns["texts"]["code"]))
-    if not len(telling):
+    asked = np.flatnonzero(may_tell_of_death(columns["texts"]["code"]))
+    if not len(asked):
         return {}
-    undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], telling)
+    undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], asked)
+    undated[undated] = undated_outcomes(_told(columns, np.flatnonzero(undated)))
     subjects, counts = np.unique(columns["subject_id"][undated], return_counts=True)
     for name in columns.keys() - {"texts"}:
         columns[name] = columns[name][~undated]
     return {int(subject): int(count) for subject, count in zip(subjects, counts)}
+
+
+def _told(columns: dict[str, Any], rows: npt.NDArray[np.intp]) -> pd.DataFrame:
+    """Code and value of rows without a time, as `undated_outcomes` asks for them."""
+
+    def texts(name: str) -> list[str | None]:
+        known = [*columns["texts"].get(name, ()), None]
+        ids = columns[name][rows] if name in columns else np.full(len(rows), -1)
+        return [known[number] for number in ids.tolist()]
+
+    told = {"code": texts("code"), "text_value": texts("text_value")}
+    timeless = {"time": np.full(len(rows), np.datetime64("NaT", "us")), "numeric_value": columns["numeric_value"][rows]}
+    return pd.DataFrame(timeless | {name: pd.Series(column, dtype=object) for name, column in told.items()})
 
 
 def _sorted(columns: dict[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,11 @@ def outcomes(codes: Iterable[str | None]) -> npt.NDArray[np.bool_]:
     return np.array([not _OUTCOMES.isdisjoint(_parts(code)) for code in codes], bool)
 
 
+def may_tell_of_death(codes: Iterable[str | None]) -> npt.NDArray[np.bool_]:
+    """Which codes' values may say that the patient died, such as a disposition."""
+    return np.array([not _ASKED.isdisjoint(_parts(code)) for code in codes], bool)
+
+
 def _parts(code: str | None) -> set[str]:
     """What a code names, such as "discharge status" in "Discharge_Status code"."""
     return {_plain(part).removesuffix(" code") for part in str(code or "").split("//")}

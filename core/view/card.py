@@ -8,12 +8,13 @@ from html import escape
 from typing import Any
 
 from core.export.style import FUSION_TITLES
+from core.words import span_words
 
 _LABELS = {
     "patients_train": "Training patients",
     "events_train": "Training events",
     "patients_tuning": "Tuning patients",
-    "last_supported_days": "Supported to day",
+    "last_supported_days": "Supported to",
     "members": "Members",
     "pooled": "Pooled tokens",
 }
@@ -35,6 +36,8 @@ def _named(key: str, value: Any) -> Any:
     """Our own names of fusions and roles as the pages say them, and what day 0 is; whatever else as it is."""
     if key == "population":
         return _TIME_ZERO.sub("Day 0: the time of ", str(value))
+    if key == "last_supported_days" and isinstance(value, int | float):
+        return span_words(value)
     if key == "calibration":
         return re.sub(r"(?<!\w)-(?=\d)", "\u2212", str(value))
     names: Mapping[str, str] = {"fusion": FUSION_TITLES, "role": _ROLES}.get(key, {})

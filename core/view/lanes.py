@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.export.events import TOP_EVENTS, day_words, is_undated, strongest_places, unit_words, value_words, words_of
+from core.export.events import (
+    TOP_EVENTS,
+    before_words,
+    day_words,
+    is_undated,
+    strongest_places,
+    unit_words,
+    value_words,
+    words_of,
+)
 from core.records import CaseReview, Timeline
 from core.timeline import kind_of
 
@@ -20,20 +29,6 @@ __all__ = [
     "unit_words",
     "value_words",
 ]
-
-
-def before_words(day: float) -> str:
-    """How long before day 0, short, as the axis says it.
-
-    >>> before_words(-0.2), before_words(-3), before_words(-200), before_words(-1640)
-    ('day 0', '−3 d', '−6.6 mo', '−4.5 y')
-    """
-    days = round(-day)
-    if days < 1:
-        return "day 0"
-    if days < 90:
-        return f"\u2212{days} d"
-    return f"\u2212{days / 30.4375:.2g} mo" if days < 365 else f"\u2212{days / 365.25:.2g} y"
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

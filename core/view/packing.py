@@ -16,9 +16,9 @@ import numpy.typing as npt
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
 from core.export.scan import strongest_voxel
-from core.export.style import duration
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
+from core.words import duration
 
 MAGIC = b"CTV1"
 _VIEWER = "main"

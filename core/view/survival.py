@@ -10,18 +10,22 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days, tick_label
-from core.export.style import COHORT, EHR, IMAGE, curve_marks, duration, fusion_colour, in_hundred, percent
+from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
+from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_hundred, percent
 from core.load.words import count_of
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
+from core.words import duration, tick_label
 
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 
 
-_WORDS_WIDE, _LINE = 0.74, 0.06
-"""Share of the time axis that the words in the plot take, and of its height that half a line of them takes."""
+_LETTER_WIDE, _ROOM, _LINE, _LINE_PX = 0.0205, 0.045, 0.04, 17
+"""Where the plot is smallest (window of 1366 x 768 pixels): the share of the time axis that a letter of the words in it
+takes, the shares of its height between them and a curve and of half a line of them, and a line's height."""
+_TOP_PX = 9
+_DAYS_ON_AXIS = 730.0
 
 
 def curve_figure(
@@ -48,10 +52,13 @@ def curve_figure(
     ticks = curve_ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
     _add_axis_title(figure)
+    top = _TOP_PX
     if marks := curve_marks(review.notices, virtual):
-        _add_watermark(figure, marks, _free_place(figure, review, _LINE * len(marks)))
+        place = _free_place(figure, review, marks)
+        _add_watermark(figure, marks, place)
+        top += 0 if place else _LINE_PX * len(marks)
     figure.update_layout(**_layout(review, ticks))
-    return finish(figure, ink=ink, height=160, margin={"l": 66, "r": 26, "t": 9, "b": 44})
+    return finish(figure, ink=ink, height=160, margin={"l": 66, "r": 26, "t": top, "b": 44})
 
 
 _STROKES = {"solid": "solid", "dot": "dotted", "dash": "dashed"}
@@ -151,20 +158,22 @@ def _margin_note(figure: go.Figure, day: float, text: str, *, down: int = 36, si
     figure.add_annotation(**place, showarrow=False, text=text, font={"size": size})
 
 
-def _free_place(figure: go.Figure, review: CaseReview, half: float) -> tuple[float, float]:
-    """Middle (x, y), as shares of the plot, of the first place where no drawn line comes near words of 2 x `half`."""
+def _free_place(figure: go.Figure, review: CaseReview, marks: Sequence[str]) -> tuple[float, float] | None:
+    """Middle (x, y), as shares of the plot, of a place where the words cover no drawn line, or None."""
     drawn = [np.array([line.x, line.y], np.float64) for line in figure.data if line.mode == "lines"]
     known = [points[:, np.isfinite(points).all(axis=0)] for points in drawn]
     lines = [(days, shares / 100) for days, shares in known]
-    return free_place(lines, shown_days(review), upright_day=review.horizon_days, wide=_WORDS_WIDE, half=half)
+    wide, half = _LETTER_WIDE * max(map(len, marks)), _ROOM + _LINE * len(marks)
+    return free_place(lines, shown_days(review), upright_day=review.horizon_days, wide=wide, half=half)
 
 
-def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, float]) -> None:
+def _add_watermark(figure: go.Figure, marks: Sequence[str], place: tuple[float, float] | None) -> None:
+    """At its place, or above the plot."""
     figure.add_annotation(
-        x=place[0],
-        y=place[1],
+        x=place[0] if place else 0.5,
+        y=place[1] if place else 1.0,
         xanchor="center",
-        yanchor="middle",
+        yanchor="middle" if place else "bottom",
         xref="paper",
         yref="paper",
         text="<br>".join(marks),
@@ -230,7 +239,7 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
         f'<div class="risk-words"><p>{escape(event[:1].upper() + event[1:])} is expected within '
         f"{escape(duration(day))} in {hundred_words(risk)} of 100 patients like this one{beside}. "
         f"Range: {escape(review.curve.band)}.</p>"
-        f"<p>{_median_words(review)} \u00b7 {_rmst_words(review.curve, day)}</p></div>"
+        f"<p>{_median_words(review)} \u00b7 {_rmst_words(review)}</p></div>"
     )
 
 
@@ -247,18 +256,28 @@ def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
 
 def _median_words(review: CaseReview) -> str:
     median = review.curve.median_days
-    value = "not reached" if median is None else count_of(round(median), "day")
+    value = "not reached" if median is None else _on_axis(median, review)
     if median is not None and median > shown_days(review):
         value += " (beyond the axis)"
-    return f'<span title="Time by which half of such patients would have had the event">Median <b>{value}</b></span>'
+    exactly = "" if median is None else f": day {median:,.0f}"
+    title = f"Time by which half of such patients would have had the event{exactly}"
+    return f'<span title="{title}">Median <b>{value}</b></span>'
 
 
-def _rmst_words(curve: SurvivalCurve, day: float) -> str:
-    value = curve.rmst_days(day)
+def _rmst_words(review: CaseReview) -> str:
+    day = review.horizon_days
+    value = review.curve.rmst_days(day)
     return (
-        f'<span title="Restricted mean survival time: average event-free days up to the horizon">Event-free days, mean '
-        f"<b>{value:,.0f}</b> of {day:,.0f}</span>"
+        f'<span title="Restricted mean survival time, the average event-free time up to the horizon: {value:,.0f} of '
+        f'{day:,.0f} days">Event-free time, mean <b>{_on_axis(value, review)}</b> of {duration(day)}</span>'
     )
+
+
+def _on_axis(days: float, review: CaseReview) -> str:
+    """A time in the unit of the curve's axis: days where it ends within two years."""
+    if shown_days(review) > _DAYS_ON_AXIS:
+        return f"{days / 365.25:.1f} years"
+    return count_of(round(days), "day")
 
 
 def icon_array(risk: float, reference: float, colour: str) -> str:

@@ -183,6 +183,11 @@ def scroll_html(body: str, name: str, most_px: int) -> str:
     )
 
 
+EFFECT_HELP = "by how much the event multiplies the model's hazard, added up to the horizon; above 1 it raises the risk"
+
+SLIGHT, TIMES = "< 1%", "\u00d7 "
+
+
 def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
     """One raw event as a small table: what, when, value, code, what the model made of it."""
     attention = float(row["attention"])
@@ -202,20 +207,36 @@ def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
     """Several raw events as one table; drawn here and not as a data grid, which could be saved past the export gate."""
     lines = "".join(
         f"<tr><td>{escape(day)}</td><td>{escape(str(row.words))} <b>{escape(str(row.value))}</b>"
-        f"<small>{escape(str(row.code))}</small></td><td>{_effect_sign(float(row.attribution))}</td></tr>"  # type: ignore[arg-type]
+        f"<small>{escape(str(row.code))}</small></td><td>{escape(hazard_factor(float(row.attribution)))}</td></tr>"  # type: ignore[arg-type]
         for day, row in zip(when, rows.itertuples(), strict=True)
     )
-    effect = '<th title="Change of the log cumulative hazard">Risk</th>'
+    effect = f'<th title="{EFFECT_HELP}">Risk</th>'
     head = f"<th>When</th><th>Event, value, code</th>{effect}"
-    return f'<table class="found events"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+    told = f"<caption>Risk: {EFFECT_HELP}</caption>" if rows["attribution"].notna().any() else ""
+    return f'<table class="found events">{told}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
 
 
-def _effect_sign(value: float) -> str:
-    return "" if np.isnan(value) else true_minus(f"{value:+.2g}") if value else "0"
+def hazard_factor(change: float) -> str:
+    """By what a change of the log cumulative hazard multiplies that hazard; "" for NaN.
+
+    >>> hazard_factor(0.693), hazard_factor(-0.357), hazard_factor(0.001), hazard_factor(4.0), hazard_factor(0.0)
+    ('× 2.00', '× 0.70', '< 1% more', '× 54.6', 'none')
+    """
+    if np.isnan(change) or not change:
+        return "" if np.isnan(change) else "none"
+    factor = float(np.exp(change))
+    if abs(factor - 1) < 0.01:
+        return f"{SLIGHT} {'more' if change > 0 else 'less'}"
+    return f"{TIMES}{factor:.2f}" if factor < 10 else f"{TIMES}{factor:.3g}"
 
 
 def _effect(value: float) -> str:
     if np.isnan(value):
         return "not given by this model"
-    side = "raises" if value > 0 else "lowers" if value < 0 else "does not change"
-    return f"{side} ({true_minus(f'{value:+.2g}')} log cumulative hazard)"
+    side = "raises it" if value > 0 else "lowers it" if value < 0 else "does not change it"
+    factor = hazard_factor(value)
+    if not value:
+        return side
+    if factor.startswith(SLIGHT):
+        return f"{side} by less than 1%"
+    return f"{side}: the hazard added up to the horizon is {factor.removeprefix(TIMES)} times that without the event"

@@ -12,12 +12,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
-from core.export.style import duration
 from core.intake import Case, Job
 from core.records import CaseReview
 from core.underway import Question
 from core.view.packing import map_label
 from core.view.words import empty_html
+from core.words import duration
 from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
 

@@ -6,11 +6,12 @@ import streamlit as st
 
 from core import session
 from core.errors import UserFacingError
-from core.export.style import FUSION_TITLES, duration
+from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
 from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html
 from core.view.words import empty_html, error_html, notices_html
+from core.words import duration
 from pages._parts.header import Asked
 
 PLOT = {"displayModeBar": False, "responsive": True, "showTips": False}

@@ -60,11 +60,21 @@ def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True)
     opened = parquet_file(entry)
     fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
     column = fields.get("subject_id")
-    whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+    whole = column is None or _are_int64(opened, column)
     clocked = "date" in fields or (columns_of(answer) is None and _has_clocks(opened, fields))
     written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
     told = people and opened.metadata.num_rows <= MAX_TEXT_ROWS and any(field in fields for field in PEOPLE)
     return whole and not (ways_of(answer) or clocked or written or told or _is_qualified(opened, set(fields.values())))
+
+
+def _are_int64(opened: pq.ParquetFile, column: str) -> bool:
+    """Whether a column holds whole numbers that MEDS can write, at most 2**63 - 1."""
+    kind = opened.schema_arrow.field(column).type
+    if not pa.types.is_uint64(kind):
+        return bool(pa.types.is_integer(kind))
+    with translated():
+        largest = pc.max(opened.read(columns=[column])[column]).as_py()
+    return largest is None or largest < 2**63
 
 
 def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:

@@ -85,6 +85,54 @@ def test_a_birth_90_years_before_an_event_of_the_same_patient(born: str, found: 
         assert ("age over 89" in categories(find_identifiers((source[0], source[1].encode())))) == found
 
 
+AGES = {
+    ("LOINC//30525-0", 95, "a"): True, ("AGE", 95, ""): True, ("SNOMED//397669002", 101, "years"): True,
+    ("LOINC//30525-0", 89, "a"): False, ("LOINC//30525-0", 95, "mo"): False, ("LOINC//8867-4", 101, "/min"): False,
+    ("LAB//average", 95, ""): False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", AGES)
+def test_an_age_that_is_the_value_of_an_event(event: tuple[str, int, str]) -> None:
+    code, years, unit = event
+    row = {"subject_id": 1, "time": "2020-01-01", "code": code, "numeric_value": years, "unit": unit}
+    out = io.BytesIO()
+    pd.DataFrame([row]).assign(time=pd.Timestamp("2020-01-01")).to_parquet(out)
+    coding = {"coding": [{"code": code.rpartition("//")[2]}]}
+    quantity = {"value": years, "unit": unit}
+    bundle = {"resource": {"resourceType": "Observation", "code": coding, "valueQuantity": quantity}}
+    for name, data in (
+        ("t.csv", pd.DataFrame([row]).to_csv(index=False).encode()),
+        ("t.jsonl", json.dumps(row).encode()),
+        ("t.parquet", out.getvalue()),
+        ("b.json", json.dumps({"resourceType": "Bundle", "entry": [bundle]}).encode()),
+    ):
+        assert ("age over 89" in categories(find_identifiers((name, data)))) == AGES[event], name
+
+
+@pytest.mark.parametrize(
+    ("url", "value", "category"),
+    [
+        ("patient-mothersMaidenName", {"valueString": "Janett Zqxberg"}, "name"),
+        ("patient-birthPlace", {"valueAddress": {"state": "Zqx"}}, "contact"),
+        ("patient-disability", {"valueString": "walking"}, None),
+    ],
+)
+def test_extensions_of_fhir_are_told_by_their_addresses(
+    url: str, value: dict[str, object], category: str | None
+) -> None:
+    extension = {"url": f"http://hl7.org/fhir/StructureDefinition/{url}", **value}
+    found = find_identifiers(("p.json", json.dumps({"resourceType": "Patient", "extension": [extension]}).encode()))
+    assert categories(found) == {category} - {None}
+    assert "zqx" not in str(found).lower()
+
+
+@pytest.mark.parametrize(("url", "found"), [("https://pacs.example.org/p/1", True), ("http://loinc.org/1-8", False)])
+def test_addresses_of_publishers_are_no_contacts(url: str, found: bool) -> None:
+    data = json.dumps({"resourceType": "Basic", "extension": [{"url": url, "valueBoolean": True}]}).encode()
+    assert ("contact" in categories(find_identifiers(("p.json", data)))) == found
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

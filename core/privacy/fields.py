@@ -117,6 +117,15 @@ def begins_with_date(text: str) -> bool:
     return bool(re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", text))
 
 
+def is_public_address(text: str) -> bool:
+    """Whether an address is one of a publisher of terminologies.
+
+    >>> is_public_address("http://hl7.org/fhir/StructureDefinition/x"), is_public_address("https://pacs.example.org/1")
+    (True, False)
+    """
+    return _PUBLIC_HOST.match(text) is not None
+
+
 def field_name(name: str) -> str:
     """A column or JSON key in lower case with underscores.
 

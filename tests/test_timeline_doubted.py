@@ -64,3 +64,52 @@ def test_identifiers_of_64_unsigned_bits_are_read(largest: int) -> None:
     timeline = load_timeline([("0.parquet", out.getvalue())])
     assert timeline.events["code"].tolist() == ["A", "B"]
     assert timeline.subject_id == (largest if largest < 2**63 else 1)
+
+
+TELLING = {
+    "participant_id": True, "USUBJID": True, "nhs_number": True, "Patient Name": True, "Nachname": True, "id": True,
+    "study_id": True, "hospital_name": False, "order_id": False, "name": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", TELLING)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_that_tells_patients_apart_is_asked_about(column: str, kind: str) -> None:
+    table = pd.DataFrame({column: ["p", "q"] * 3, "time": pd.Timestamp("2020-01-01"), "code": "A"})
+    out = io.BytesIO()
+    table.to_parquet(out)
+    data = table.to_csv(index=False).encode() if kind == "csv" else out.getvalue()
+    if not TELLING[column]:
+        assert len(load_timeline([(f"t.{kind}", data)]).events) == 6
+        return
+    with pytest.raises(UserFacingError, match="Several patients"):
+        load_timeline([(f"t.{kind}", data)])
+
+
+@pytest.mark.parametrize("column", ["id", "study_id"])
+def test_a_number_of_each_row_or_of_few_rows_is_no_patient(column: str) -> None:
+    table = pd.DataFrame({column: range(6), "time": "2020-01-01", "code": "A"})
+    assert len(load_timeline([("t.csv", table.to_csv(index=False).encode())]).events) == 6
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("Europe/Paris", True), ("UTC+1", True), ("EST", True), ("lung base", False), ("3", False)]
+)
+def test_a_column_of_time_zones_that_is_not_read_is_said(zone: str, said: bool) -> None:
+    table = f"subject_id,time,time_zone,code\n7,2020-01-01T10:00:00,{zone},A\n"
+    notes = load_timeline([("t.csv", table.encode())]).notes
+    assert any("column of time zones" in note for note in notes) == said
+
+
+MARKED = {
+    "5.5*": True, "4.1 +": True, "4.1-": True, "~5": True, "ca. 5": True, "H 5.5": True, "7!": True,
+    "2+": False, "++": False, "positive": False, "1:80": False, "5-10": False, "5.5": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_a_number_with_a_mark_stays_text_and_is_said(text: str) -> None:
+    timeline = loaded(f"7,2020-01-01T10:00:00,A,{text}\n")
+    assert any("a mark stands beside the number" in note for note in timeline.notes) == MARKED[text]
+    if MARKED[text]:
+        assert timeline.events["text_value"].tolist() == [text]

@@ -166,12 +166,16 @@ def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
 def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
     """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
     flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
-    patients = [name for name in flat if "subject_id" not in fields and names_patients(name, 2)]
+    patients = [
+        name for name in flat if "subject_id" not in fields and names_patients(name, 2, opened.metadata.num_rows)
+    ]
     measured = "unit" not in fields and any(field in fields for field in VALUES)
     units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
     with translated():
         table = opened.read(columns=patients) if patients else None
-        if table is not None and any(names_patients(name, len(pc.unique(table[name]))) for name in patients):
+        if table is not None and any(
+            names_patients(name, len(pc.unique(table[name])), len(table)) for name in patients
+        ):
             raise unread_patient()
         if any(holds_units(name, _distinct_texts(opened, name)) for name in units):
             raise unread_units()

@@ -85,6 +85,54 @@ def test_a_birth_90_years_before_an_event_of_the_same_patient(born: str, found: 
         assert ("age over 89" in categories(find_identifiers((source[0], source[1].encode())))) == found
 
 
+AGES = {
+    ("LOINC//30525-0", 95, "a"): True, ("AGE", 95, ""): True, ("SNOMED//397669002", 101, "years"): True,
+    ("LOINC//30525-0", 89, "a"): False, ("LOINC//30525-0", 95, "mo"): False, ("LOINC//8867-4", 101, "/min"): False,
+    ("LAB//average", 95, ""): False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", AGES)
+def test_an_age_that_is_the_value_of_an_event(event: tuple[str, int, str]) -> None:
+    code, years, unit = event
+    row = {"subject_id": 1, "time": "2020-01-01", "code": code, "numeric_value": years, "unit": unit}
+    out = io.BytesIO()
+    pd.DataFrame([row]).assign(time=pd.Timestamp("2020-01-01")).to_parquet(out)
+    coding = {"coding": [{"code": code.rpartition("//")[2]}]}
+    quantity = {"value": years, "unit": unit}
+    bundle = {"resource": {"resourceType": "Observation", "code": coding, "valueQuantity": quantity}}
+    for name, data in (
+        ("t.csv", pd.DataFrame([row]).to_csv(index=False).encode()),
+        ("t.jsonl", json.dumps(row).encode()),
+        ("t.parquet", out.getvalue()),
+        ("b.json", json.dumps({"resourceType": "Bundle", "entry": [bundle]}).encode()),
+    ):
+        assert ("age over 89" in categories(find_identifiers((name, data)))) == AGES[event], name
+
+
+@pytest.mark.parametrize(
+    ("url", "value", "category"),
+    [
+        ("patient-mothersMaidenName", {"valueString": "Janett Zqxberg"}, "name"),
+        ("patient-birthPlace", {"valueAddress": {"state": "Zqx"}}, "contact"),
+        ("patient-disability", {"valueString": "walking"}, None),
+    ],
+)
+def test_extensions_of_fhir_are_told_by_their_addresses(
+    url: str, value: dict[str, object], category: str | None
+) -> None:
+    extension = {"url": f"http://hl7.org/fhir/StructureDefinition/{url}", **value}
+    found = find_identifiers(("p.json", json.dumps({"resourceType": "Patient", "extension": [extension]}).encode()))
+    assert categories(found) == {category} - {None}
+    assert "zqx" not in str(found).lower()
+
+
+@pytest.mark.parametrize(("url", "found"), [("https://pacs.example.org/p/1", True), ("http://loinc.org/1-8", False)])
+def test_addresses_of_publishers_are_no_contacts(url: str, found: bool) -> None:
+    data = json.dumps({"resourceType": "Basic", "extension": [{"url": url, "valueBoolean": True}]}).encode()
+    assert ("contact" in categories(find_identifiers(("p.json", data)))) == found
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -242,6 +290,13 @@ WORDED = {
     "Calle Mayor 5": "contact",
     "Via Garibaldi 12": "contact", "Kerkstraat 12": "contact", "Boston MA 02115": "contact",
     "may 3": None, "89-jährig": None, "0.95 years": None, "case 3": None, "record no change": None, "0120/80": None,
+    "Accession number 20-1234567": "identifier", "driver's license S1234567": "identifier",
+    "Versichertennr. A123456780": "identifier", "PESEL 50020312345": "identifier", "AHV 756.9217.0769.85": "identifier",
+    "address SW1A 1AA": "contact", "host 192.168.14.7": "contact", "93F with dyspnoea": "age over 89",
+    "study 1.3.12.2.1107.5.1.4.12345": "unique identifier",
+    "CT Image 1.2.840.10008.5.1.4.1.1.2": None, "SNOMED 2.16.840.1.113883.6.96": None, "temp 101F with chills": None,
+    "walks 100 m with a stick": None, "vitamin B12 5UG": None, "licensed 5 mg": None, "policy number 3": None,
+    "hospital day no. 12": None,
     "via PEG 20": None, "Atemweg 12": None, "1000 ML Sodium": None, "71275 Angiography": None, "rue 3": None,
 }  # fmt: skip
 
@@ -291,11 +346,12 @@ def test_names_of_diagnosis_related_groups_are_no_names_of_people(code: str, fou
 
 WRITTEN_SURNAME_FIRST = [
     "Pt Zqxberg, Ada", "signed Zqxberg, Ada", "Name: O'Zqx, Ada", "read by Zqxberg,Ada", "Patientin: Özqx, Ada",
-    "Attending: Zqx-Vwk, Ada", "Patient's name: Zqxberg, Ada", "RE: Zqxberg, Ada",
+    "Attending: Zqx-Vwk, Ada", "Patient's name: Zqxberg, Ada", "RE: Zqxberg, Ada", "patient name: ada zqxberg",
+    "Name of patient = ZQXBERG, ADA", "my name is Ada Zqxberg",
 ]  # fmt: skip
 WRITTEN_LIKE_A_NAME = [
     "Sodium, Urine", "Aspirin, Ibuprofen", "Pneumonia, bacterial", "Protein, Total", "Patient, Female",
-    "Patient Health Questionnaire", "reviewed by Radiology", "signed off, Monday",
+    "Patient Health Questionnaire", "reviewed by Radiology", "signed off, Monday", "trade name: Glucophage retard",
 ]  # fmt: skip
 
 
@@ -309,9 +365,22 @@ def test_a_surname_before_a_first_name_is_found_behind_a_word_that_tells_a_perso
 
 
 @pytest.mark.parametrize(
-    ("column", "category"), [("Geburtsdatum", "date"), ("Nachname", "name"), ("pat_no", "identifier"), ("Befund", None)]
+    ("column", "category"),
+    [
+        ("Geburtsdatum", "date"),
+        ("Nachname", "name"),
+        ("pat_no", "identifier"),
+        ("Befund", None),
+        ("caregiver_name", "name"),
+        ("Emergency Contact Phone", "contact"),
+        ("insurance_number", "identifier"),
+        ("policyNo", "identifier"),
+        ("drug_name", None),
+        ("test_number", None),
+        ("specimen_address", None),
+    ],
 )
-def test_columns_of_other_languages(column: str, category: str | None) -> None:
+def test_columns_by_their_names(column: str, category: str | None) -> None:
     assert categories(find_identifiers(("t.csv", f"{column};x\nq;1\n".encode()))) == {category} - {None}
 
 

@@ -118,6 +118,21 @@ def test_names_in_code_meanings_are_found(meaning: str, found: bool) -> None:
     assert any("CodeMeaning" in place for place in places) == found
 
 
+@pytest.mark.parametrize(
+    ("keyword", "found"), [("PersonIdentificationCodeSequence", True), ("PurposeOfReferenceCodeSequence", False)]
+)
+def test_a_code_that_stands_for_a_person_is_found(keyword: str, found: bool) -> None:
+    code, dataset = Dataset(), dicom_slices(Grid())[0]
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "S4711", "99LOC", "Chest"
+    holder = Dataset()
+    setattr(holder, keyword, Sequence([code]))
+    dataset.PerformingPhysicianIdentificationSequence = Sequence([holder])
+    places = [
+        item.where for item in find_identifiers(("1.dcm", to_bytes(dataset)), pixels=False) if "Code" in item.where
+    ]
+    assert any(place.endswith("CodeValue") for place in places) == found
+
+
 def test_a_description_judged_for_one_patient_is_judged_again_for_the_next() -> None:
     """Elements seen before are skipped only where they were judged by the same words."""
     files = []

@@ -52,6 +52,9 @@ TECHNICAL_TEXT = frozenset(
 )
 _NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
 """Local codes and makers have names that no list holds."""
+_CODES_OF_SOMEBODY = re.compile(
+    r"(?:PersonIdentification|InsurancePlan|Institution\w*|OperatorIdentification)CodeSequence"
+)
 _UID_KEPT = ("ImplementationClassUID", "TransferSyntaxUID", "CodingSchemeUID", "ContextUID", "MappingResourceUID")
 _CATEGORY_WORDS = (
     (
@@ -167,6 +170,8 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
         return _numbers(where, element)
     text = "\\".join(str(value) for value in values_of(element))
     category = _category(element, text, tokens)
+    if element.keyword == "CodeValue" and _CODES_OF_SOMEBODY.search(where):
+        category = "identifier"
     return [Finding(category, where, mask(text))] if category else []
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import product
 
 from core.load.identifying import WORDS
 from core.privacy.bare_names import is_bare_name
@@ -52,7 +53,28 @@ _FIELDS: Mapping[str, str] = {
         history impression findings clinical_notes""",
     "picture": "photo photograph image attachment",
 }
-FIELD_CATEGORIES: Mapping[str, str] = {name: kind for kind, names in _FIELDS.items() for name in names.split()}
+_PEOPLE = """patient person subject provider physician doctor nurse caregiver caretaker guardian contact relative spouse
+    partner mother father parent surgeon author operator technician technologist staff clinician emergency_contact
+    next_of_kin employer insured subscriber user""".split()  # noqa: SIM905
+_OF_PEOPLE: Mapping[str, str] = {
+    "name": "name full_name fullname first_name last_name given_name family_name surname",
+    "contact": "phone phone_number telephone email address street city zip zip_code postcode",
+}
+_NUMBERED = """patient hospital account accession insurance policy member passport license licence medicare medicaid
+    health_insurance health_card health_plan social_security record case chart file versicherten""".split()  # noqa: SIM905
+
+
+def _joined_names() -> Iterator[tuple[str, str]]:
+    """Names of two parts: whose and what ("caregiver_name"), or whose number ("insurance_no")."""
+    for kind, parts in _OF_PEOPLE.items():
+        yield from ((f"{person}_{part}", kind) for person, part in product(_PEOPLE, parts.split()))
+    words = ("number", "no", "nr", "num", "id", "nummer")
+    yield from ((f"{holder}_{word}", "identifier") for holder, word in product(_NUMBERED, words))
+
+
+FIELD_CATEGORIES: Mapping[str, str] = {
+    **dict(_joined_names()), **{name: kind for kind, names in _FIELDS.items() for name in names.split()},
+}  # fmt: skip
 """Field name in lower case with underscores -> category. Only these names are ever shown."""
 REFERENCE_CATEGORIES: Mapping[str, str] = {
     **dict.fromkeys(
@@ -93,6 +115,15 @@ _MOST_VALUE_DIGITS = 4
 def begins_with_date(text: str) -> bool:
     """Whether a value of a record is a date, or a year and month, with or without a time of day."""
     return bool(re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", text))
+
+
+def is_public_address(text: str) -> bool:
+    """Whether an address is one of a publisher of terminologies.
+
+    >>> is_public_address("http://hl7.org/fhir/StructureDefinition/x"), is_public_address("https://pacs.example.org/1")
+    (True, False)
+    """
+    return _PUBLIC_HOST.match(text) is not None
 
 
 def field_name(name: str) -> str:

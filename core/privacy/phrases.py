@@ -35,10 +35,18 @@ _PLACED = (
     rf"\b(?:Via|Viale|Piazza|Corso|[Vv]icolo)\s+(?:d\w{{1,4}}\s+)?(?:{_TITLE_CASE}\s?){{1,3}},?\s*\d{{1,4}}\b",
     rf",\s*(?:[A-Z]{{1,2}}-)?\d{{4,5}}(?:\s?[A-Z]{{2}})?\s+{_TITLE_CASE}$|\b(?:D|A|CH|F|NL|B)-\d{{4,5}}\s+{_TITLE_CASE}",
     rf"\b{_TITLE_CASE},?\s+(?:{_STATES})\s+\d{{5}}(?:-\d{{4}})?\b",
+    r"\b(?i:address|post ?code|lives (?:at|in))\b.{0,60}\b[A-Z]{1,2}\d[A-Z\d]?\s?\d[ABD-HJLNP-UW-Z]{2}\b",
 )
 """Streets with their numbers, and postal codes with their towns."""
+_NUMBERED = (
+    "case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten|accession"
+    "|insurance|policy|member|passport|licen[cs]e|hospital|medicare|medicaid|versicherten|versicherungs"
+    "|sozialversicherungs|krankenversicherten"
+)
+"""Whose "number" or "no" is somebody's."""
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\b(?:\d{1,3}\.){3}\d{1,3}\b")),
+    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)")),
+    ("unique identifier", re.compile(r"(?<![\d.])[012]\.(?!(?:2\.840\.10008|16\.840\.1\.113883)\.)\d+(?:\.\d+){5,}")),
     (
         "contact",
         re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])|\+\d[\d ().-]{7,}\d"),
@@ -57,8 +65,9 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d"
             r"|\bACC(?:ESSION)?[ :#.-]{0,3}\d{5,}"
-            r"|\b(?:case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten)"
-            r"[ -]?(?:#|(?:no|nr|number|nummer|id)\b)[.:#\s]{0,3}(?=[A-Z/-]*\d)[\w/-]{3,}",
+            rf"|\b(?:{_NUMBERED})[ -]?(?:#|(?:no|nr|number|nummer|id)\b)[.:#\s]{{0,3}}(?=[A-Z/-]*\d)[\w/-]{{3,}}"
+            r"|\blicen[cs]e[:#\s]{1,3}(?=[A-Z]{0,3}-?\d{5})"
+            r"|\b(?:PESEL|BSN|DNI|KVNR)\b[.:#\s]{0,3}[A-Z]?\d{7,}|(?<![\d.])756\.\d{4}\.\d{4}\.\d{2}(?!\d)",
             re.IGNORECASE,
         ),
     ),
@@ -70,13 +79,16 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"[A-Za-z]{2,}\^[A-Za-z]+"
             r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
             rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
+            r"|(?i:\b(?:patient(?:'?s)?|pt) name|\bname of (?:the )?patient)\s*[:=]\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}"
+            rf"|\b(?i:name is)\s+{_TITLE_CASE}\s+{_TITLE_CASE}"
         ),
     ),
     (
         "age over 89",
         re.compile(
             rf"{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
-            r"|\baged?:?\s+(?:9\d|1[0-2]\d)\b",
+            r"|\baged?:?\s+(?:9\d|1[0-2]\d)\b"
+            r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d)[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
             re.IGNORECASE,
         ),
     ),

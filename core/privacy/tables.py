@@ -20,7 +20,17 @@ import pyarrow.parquet as pq
 from core.load.entry import Entry
 from core.load.identifying import identifying
 from core.load.limits import MIB
-from core.privacy.ages import DAYS_90_YEARS, OVER_89, Ages, watch_record, watched
+from core.privacy.ages import (
+    CODED,
+    DAYS_90_YEARS,
+    OVER_89,
+    Ages,
+    is_over_89,
+    names_age,
+    watch_record,
+    watch_resource,
+    watched,
+)
 from core.privacy.bare_names import identifies, says_nothing
 from core.privacy.decoding import encoding_of, head_of
 from core.privacy.fields import (
@@ -31,6 +41,7 @@ from core.privacy.fields import (
     begins_with_date,
     field_name,
     in_free_text,
+    is_public_address,
 )
 from core.privacy.finding import Finding, mask
 from core.privacy.headers import column_words
@@ -109,6 +120,8 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
         yield Finding(category, "table metadata", mask(metadata))
     if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
         yield OVER_89
+    if _has_old_age(file):
+        yield CODED
 
 
 def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
@@ -134,6 +147,18 @@ def _has_old_patient(file: pq.ParquetFile) -> bool:
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=DAYS_90_YEARS)).any())
 
 
+def _has_old_age(file: pq.ParquetFile) -> bool:
+    """Whether an event is an age of more than 89 years."""
+    names = [name for name in ("code", "numeric_value", "value", "unit") if name in file.schema_arrow.names]
+    if "code" not in names or len(names) < 2:
+        return False
+    table = file.read(columns=names)
+    codes = pc.cast(table["code"], pa.string())
+    wanted = pa.array([code for code in pc.unique(codes).to_pylist() if code and names_age(code)], pa.string())
+    rows = table.filter(pc.is_in(codes, wanted)).drop_columns("code").to_pylist() if len(wanted) else []
+    return any(is_over_89(value, row.get("unit")) for row in rows for name, value in row.items() if name != "unit")
+
+
 def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
@@ -144,8 +169,7 @@ def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str
     for number, values in _distinct_fields(watched(rows, names, ages)):
         name = names[number] if number < len(names) else ""
         yield from _column(number, name, values, tokens)
-    if ages.is_any_over_89():
-        yield OVER_89
+    yield from ages.findings()
 
 
 def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]]]:
@@ -206,10 +230,11 @@ def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
         for record in document if isinstance(document, list) else [document]:
             if isinstance(record, dict):
                 watch_record(record, ages)
+                for resource in _resources(record):
+                    watch_resource(resource, ages)
         for path, value in _leaves(document):
             yield from _field(path, value, tokens)
-    if ages.is_any_over_89():
-        yield OVER_89
+    yield from ages.findings()
 
 
 def _documents(text: str) -> Iterable[Any]:
@@ -227,11 +252,16 @@ def _names_of_patients(document: Any) -> Iterator[str]:
             yield from _names_in_fhir(item)
 
 
-def _names_in_fhir(item: dict[str, Any]) -> Iterator[str]:
+def _resources(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """A JSON object, and the resources in it where it is a bundle of FHIR."""
     entries = item.get("entry")
     inner = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    for resource in (item, *inner):
-        if isinstance(resource, dict) and resource.get("resourceType") == "Patient":
+    return [resource for resource in (item, *inner) if isinstance(resource, dict)]
+
+
+def _names_in_fhir(item: dict[str, Any]) -> Iterator[str]:
+    for resource in _resources(item):
+        if resource.get("resourceType") == "Patient":
             parts = _leaves(resource.get("name"))
             yield from (str(value) for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
 
@@ -242,11 +272,22 @@ def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, dict):
-            stack += [((*path, field_name(str(key)))[-3:], inner) for key, inner in value.items()]
+            told = _extension(value)
+            for key, inner in value.items():
+                beside = told if str(key).startswith("value") else ()
+                stack.append(((*path, *beside, field_name(str(key)))[-3:], inner))
         elif isinstance(value, list):
             stack += [(path, inner) for inner in value]
         elif value not in (None, ""):
             yield path, value
+
+
+def _extension(value: dict[str, Any]) -> tuple[str, ...]:
+    """The name of what an extension of FHIR says, which stands at the end of its address ("mothers_maiden_name")."""
+    url = value.get("url")
+    if not isinstance(url, str) or not any(str(key).startswith("value") for key in value):
+        return ()
+    return (field_name(re.split(r"[/#-]", url)[-1]),)
 
 
 def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
@@ -255,6 +296,8 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
     named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)
     if path[1:] and path[-1] == "display" and path[-2] in REFERENCE_CATEGORIES:
         where, named = f"field {path[-2]}.display", REFERENCE_CATEGORIES[path[-2]]
+    if path[-1:] == ("url",) and is_public_address(str(value)):
+        named = None
     if named:
         yield Finding(named, where, mask(str(value)))
     if known and known[-1] in AGE_FIELDS and _is_old(value):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from typing import TextIO
 
+from core.load.limits import MIB
+
 DELIMITERS = ",;\t|"
+MAX_TEXT_BYTES = 256 * MIB
+"""Of a delimited or JSON file."""
+csv.field_size_limit(MAX_TEXT_BYTES)  # a letter or a report in one field is longer than the reader's usual 128 KiB
 _NAMED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
 
@@ -29,5 +35,9 @@ def delimiter_of(lines: TextIO) -> str:
 
 
 def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """The rows of a delimited text without its blank lines."""
-    return (row for row in rows if len(row) > 1 or "".join(row).strip())
+    """The rows of a delimited text without those whose fields are all blank, as spreadsheets write below a table.
+
+    >>> list(filled_rows(iter([["a", "b"], [], [" "], ["", ""], ["", "c"]])))
+    [['a', 'b'], ['', 'c']]
+    """
+    return (row for row in rows if any(map(str.strip, row)))

@@ -90,6 +90,8 @@ def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
     if not len(died):
         return
     notes.append("The record says that the patient had died by the prediction time.")
+    if died.dt.normalize().nunique() > 1:
+        notes.append("The record holds more than one date of death.")
     last = died.dt.normalize().max()
     if late := int((events["time"] > last + pd.Timedelta(days=1)).sum()):
         notes.append(f"After the recorded death: {count_of(late, 'event')}.")

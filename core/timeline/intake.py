@@ -19,7 +19,7 @@ from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.qualified import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
 from core.timeline.texts import plain_texts
-from core.timeline.times import is_iso_time, parse_times
+from core.timeline.times import LATEST, is_iso_time, parse_times
 from core.timeline.typed import Reading, read_events, subject_numbers
 
 
@@ -68,6 +68,7 @@ def cut_timeline(
     notes = list(dict.fromkeys(reading.notes))
     cut = _prediction_time(events, given, notes)
     _refuse_future(events, cut, notes)
+    _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
     if kept.empty:
         raise UserFacingError(
@@ -197,10 +198,19 @@ def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:
         ) from error
     if pd.isna(stamp):
         raise UserFacingError("The prediction time is empty.", "a time such as 2024-03-15T13:45", "Enter one.")
+    in_utc = any("converted to UTC" in note for note in notes)
     if stamp.tzinfo:
-        return stamp.tz_convert("UTC").tz_localize(None)
-    if any("converted to UTC" in note for note in notes):
+        stamp = stamp.tz_convert("UTC").tz_localize(None)
+        if not in_utc:
+            notes.append(
+                "The prediction time was converted to UTC; times of events name no time zone and count as UTC."
+            )
+    elif in_utc:
         notes.append("The prediction time names no time zone and counts as UTC.")
+    if stamp > LATEST:
+        raise UserFacingError(
+            "The prediction time lies after 2261.", "a time of the patient's life", "Correct the year."
+        )
     return stamp
 
 
@@ -216,3 +226,10 @@ def _refuse_future(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
         )
     if future:
         notes.append("All times lie in the future: the record's dates were probably shifted.")
+
+
+def _note_future_cut(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
+    """A prediction time in the future of a record that is not: a mistyped year makes the patient older."""
+    now = pd.Timestamp.now() + pd.Timedelta(days=2)
+    if cut > now and bool((events.loc[events["code"] != BIRTH, "time"] <= now).any()):
+        notes.append("The prediction time lies in the future, though events do not: check its year.")

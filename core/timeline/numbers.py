@@ -32,6 +32,11 @@ _GROUPED = {
 _BETWEEN = {None: rf"[{_NO_BREAK}]", "comma": rf"[. '\u2019{_NO_BREAK}]", "point": rf"[, '\u2019{_NO_BREAK}]"}
 _PARTED_NUMBER = re.compile(r"[+-]?\d{1,3}(?:(?:[ '\u2019]\d{3})+|(?:\.\d{3}){2,}|(?:_\d{3})+)(?:[.,]\d+)?")
 _WITH_UNIT = re.compile(r"[+-]?\d+(?:[.,]\d+)?\s*([^\d\s.,:/+-].*)")
+_FLAGGED = re.compile(
+    r"(?:[~≈*]|ca\.?|circa|approx\.?|about|[HL])\s*\d+(?:[.,]\d+)?|\d+(?:[.,]\d+)?\s*[*!↑↓]+|\d+(?:[.,]\d+|\s)\s*[+-]+",
+    re.IGNORECASE,
+)
+"""A number beside a mark of what is abnormal or inexact ("5.5*", "4.1 +", "~5"); a grade is none ("2+")."""
 _NO_RESULT = MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 
@@ -60,6 +65,8 @@ def parse_values(
         notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
     if notes is not None and (joined := int(plain.isin(_with_units(plain[~clean])).sum())):
         notes.append(f"Kept as text, as the unit stands in the cell of the number: {count_of(joined, 'value')}.")
+    if notes is not None and (flagged := int(plain[~clean].str.fullmatch(_FLAGGED).sum())):
+        notes.append(f"Kept as text, as a mark stands beside the number: {count_of(flagged, 'value')}.")
     missing = plain.str.lower().isin(MISSING if numeric else _NO_RESULT)
     return small, [None if skip else text for skip, text in zip(clean | missing, given)]
 

@@ -60,11 +60,21 @@ def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True)
     opened = parquet_file(entry)
     fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
     column = fields.get("subject_id")
-    whole = column is None or bool(pa.types.is_integer(opened.schema_arrow.field(column).type))
+    whole = column is None or _are_int64(opened, column)
     clocked = "date" in fields or (columns_of(answer) is None and _has_clocks(opened, fields))
     written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
     told = people and opened.metadata.num_rows <= MAX_TEXT_ROWS and any(field in fields for field in PEOPLE)
     return whole and not (ways_of(answer) or clocked or written or told or _is_qualified(opened, set(fields.values())))
+
+
+def _are_int64(opened: pq.ParquetFile, column: str) -> bool:
+    """Whether a column holds whole numbers that MEDS can write, at most 2**63 - 1."""
+    kind = opened.schema_arrow.field(column).type
+    if not pa.types.is_uint64(kind):
+        return bool(pa.types.is_integer(kind))
+    with translated():
+        largest = pc.max(opened.read(columns=[column])[column]).as_py()
+    return largest is None or largest < 2**63
 
 
 def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool:
@@ -156,12 +166,16 @@ def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
 def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
     """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
     flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
-    patients = [name for name in flat if "subject_id" not in fields and names_patients(name, 2)]
+    patients = [
+        name for name in flat if "subject_id" not in fields and names_patients(name, 2, opened.metadata.num_rows)
+    ]
     measured = "unit" not in fields and any(field in fields for field in VALUES)
     units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
     with translated():
         table = opened.read(columns=patients) if patients else None
-        if table is not None and any(names_patients(name, len(pc.unique(table[name]))) for name in patients):
+        if table is not None and any(
+            names_patients(name, len(pc.unique(table[name])), len(table)) for name in patients
+        ):
             raise unread_patient()
         if any(holds_units(name, _distinct_texts(opened, name)) for name in units):
             raise unread_units()

@@ -18,12 +18,11 @@ from core.load.entry import Entry
 from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.delimited import delimiter_of, filled_rows
+from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, filled_rows
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir
 from core.timeline.fhir_values import Resource
 
-MAX_TEXT_BYTES = 256 * MIB
 MAX_TEXT_ROWS = 2_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old office files begin."""
@@ -131,7 +130,7 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
         raise _wrong_encoding() from error
     except csv.Error as error:
         raise UserFacingError(
-            "The table's quotes are not closed, or a field is too long.", "a well-formed CSV file", "Export it again."
+            "The table's quotes are not closed.", "a well-formed CSV file", "Export it again."
         ) from error
 
 

@@ -25,15 +25,26 @@ VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|valor|valeur|
 """Names of columns that probably hold what was measured: a table whose numbers stand there alone is asked about."""
 _PATIENT_HINT = re.compile(
     r"(?:(?:subj|subject|pat|patient|patienten|person|case|fall|record|hospital|chart)_?(?:key|id|nr|no|num|number"
-    r"|nummer|identifier|code|ref)|mrn|pid|patient|person|subject|case|fall|hadm_?id|medical_record_(?:no|number))"
+    r"|nummer|identifier|code|ref|uuid)|mrn|pid|patient|person|subject|case|fall|hadm_?id"
+    r"|(?:medical_record|nhs|social_security|health_card)_(?:no|number)|ssn|empi|usubjid|pt_?id|unique_?pid"
+    r"|participant|(?:participant|individual|donor|respondent|beneficiary|bene|client|member|enrollee)_?(?:id|nr|no"
+    r"|number|code)|(?:subject|pat|patient|patienten|person)s?_?name|last_?name|family_?name|surname|nachname|familienname|nom_de_famille|apellidos?|cognome)"
 )
 """Names of columns that probably tell patients, or their cases, apart."""
+_MAY_NUMBER = re.compile(r"id|study_?id|identifier|uuid")
+"""Names of columns that tell patients apart where many rows share a value, and rows or scans where they do not."""
+_SHARED_BY = 3
 UNIT_HINT = re.compile(r"unit|uom|einh|ucum|unidad|dimension")
 _AT_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?!00:00(?::00(?:\.0+)?)?(?!\d)).+")
 _OTHER_MOMENT = re.compile(
     r"creat|updat|modif|chang|extract|export|load|print|end|stop|until|due|plan|schedul|order|next|disch|expir|bis|geändert"
 )
 """Names of columns whose times are hardly those of the events."""
+
+
+_ZONE_HINT = re.compile(r"(?<![a-z])tz|zone|offset")
+_ZONE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{3,4}")
+UNREAD_ZONES = "Not read: a column of time zones; times were taken as they are written."
 
 
 def unknown_names(names: Iterable[object]) -> list[str]:
@@ -62,12 +73,22 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
         _doubt_clock(table, kept)
         _doubt_unit(table, kept)
     _doubt_numbers(table, kept, is_mapped, notes)
+    if any(holds_zones(name, table[name]) for name in unknown_names(table)):
+        notes.append(UNREAD_ZONES)
     say_unread(table, notes)
 
 
-def names_patients(name: str, distinct: int) -> bool:
-    """Whether a column of that name, with so many distinct values, probably tells patients apart."""
-    return distinct > 1 and bool(_PATIENT_HINT.fullmatch(words_of_name(name)))
+def names_patients(name: str, distinct: int, rows: int) -> bool:
+    """Whether a column of that name, with so many distinct values in so many rows, probably tells patients apart.
+
+    >>> names_patients("USUBJID", 2, 2), names_patients("MRN", 1, 9)
+    (True, False)
+    >>> names_patients("id", 9, 9), names_patients("ID", 2, 9)
+    (False, True)
+    """
+    words = words_of_name(name)
+    shared = rows >= _SHARED_BY * distinct and bool(_MAY_NUMBER.fullmatch(words))
+    return distinct > 1 and (shared or bool(_PATIENT_HINT.fullmatch(words)))
 
 
 def holds_units(name: str, values: pd.Series[str]) -> bool:
@@ -78,6 +99,16 @@ def holds_units(name: str, values: pd.Series[str]) -> bool:
     """
     given = [text for text in plain_texts(values).unique() if text]
     return bool(UNIT_HINT.search(name.lower())) and 2 * sum(map(is_unit, given)) > len(given)
+
+
+def holds_zones(name: str, values: pd.Series[str]) -> bool:
+    """Whether a column, named like one of time zones, names some.
+
+    >>> holds_zones("tz", pd.Series(["Europe/Paris", ""])), holds_zones("zone", pd.Series(["lung base"]))
+    (True, False)
+    """
+    given = [text for text in plain_texts(values).unique() if text]
+    return bool(given and _ZONE_HINT.search(name.lower())) and all(map(_ZONE.fullmatch, given))
 
 
 def holds_clocks(values: pd.Series[str]) -> bool:
@@ -114,7 +145,7 @@ def count_dates(values: pd.Series[str]) -> tuple[int, int]:
 
 def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     for name in unknown_names(table) if "subject_id" not in kept else ():
-        if names_patients(name, int(plain_texts(table[name]).nunique())):
+        if names_patients(name, int(plain_texts(table[name]).nunique()), len(table)):
             raise unread_patient()
 
 

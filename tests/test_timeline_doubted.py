@@ -1,0 +1,115 @@
+"""Prediction times, identifiers and rows that are easily mistaken: read, or refused and doubted in words."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import load_timeline
+
+HEADER = "subject_id,time,code,value\n"
+FIRST, SECOND = "7,2020-01-01T10:00:00,A,1\n", "7,2020-01-02T10:00:00,B,2\n"
+IN_FUTURE = "The prediction time lies in the future"
+
+
+def loaded(rows: str, prediction_time: str | None = None) -> Timeline:
+    return load_timeline([("events.csv", (HEADER + rows).encode())], prediction_time=prediction_time)
+
+
+@pytest.mark.parametrize("given", ["2500-01-01", "3000-01-01T10:00"])
+def test_a_prediction_time_beyond_all_records_is_refused(given: str) -> None:
+    with pytest.raises(UserFacingError, match="after 2261"):
+        loaded(FIRST, given)
+
+
+def test_a_prediction_time_in_the_future_of_a_record_of_the_past_is_doubted() -> None:
+    assert any(note.startswith(IN_FUTURE) for note in loaded(FIRST, "2202-01-02").notes)
+    assert not any(note.startswith(IN_FUTURE) for note in loaded(FIRST, "2021-01-02").notes)
+    shifted = loaded(FIRST.replace("2020", "2180"), "2180-01-02")
+    assert not any(note.startswith(IN_FUTURE) for note in shifted.notes)
+
+
+def test_a_prediction_time_with_a_zone_says_what_events_without_one_count_as() -> None:
+    timeline = loaded(FIRST + SECOND, "2020-01-02T12:00:00+05:00")
+    assert timeline.events["code"].tolist() == ["A"]
+    assert any("name no time zone and count as UTC" in note for note in timeline.notes)
+    zoned = loaded(FIRST.replace(",A", "Z,A") + SECOND.replace(",B", "Z,B"), "2020-01-02T12:00:00+05:00")
+    assert not any("name no time zone" in note for note in zoned.notes)
+
+
+def test_blank_rows_below_a_table_are_no_events() -> None:
+    assert loaded(FIRST + SECOND + ",,,\n , ,,\n,\n").events["code"].tolist() == ["A", "B"]
+    with pytest.raises(UserFacingError, match="no patient"):
+        loaded(FIRST + ",2020-01-02T10:00:00,B,2\n")
+
+
+def test_two_dates_of_death_are_said() -> None:
+    deaths = "7,2020-02-01,MEDS_DEATH,\n7,2020-03-01,MEDS_DEATH,\n"
+    note = "The record holds more than one date of death."
+    assert note in loaded(FIRST + deaths).notes
+    assert note not in loaded(FIRST + deaths.replace("2020-03-01", "2020-02-01T08:00")).notes
+
+
+@pytest.mark.parametrize("largest", [2**63 + 5, 2**63 - 1, 7])
+def test_identifiers_of_64_unsigned_bits_are_read(largest: int) -> None:
+    times = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    table = pd.DataFrame({"subject_id": np.array([largest] * 2, np.uint64), "time": times, "code": ["A", "B"]})
+    out = io.BytesIO()
+    table.to_parquet(out)
+    timeline = load_timeline([("0.parquet", out.getvalue())])
+    assert timeline.events["code"].tolist() == ["A", "B"]
+    assert timeline.subject_id == (largest if largest < 2**63 else 1)
+
+
+TELLING = {
+    "participant_id": True, "USUBJID": True, "nhs_number": True, "Patient Name": True, "Nachname": True, "id": True,
+    "study_id": True, "hospital_name": False, "order_id": False, "name": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", TELLING)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_column_that_tells_patients_apart_is_asked_about(column: str, kind: str) -> None:
+    table = pd.DataFrame({column: ["p", "q"] * 3, "time": pd.Timestamp("2020-01-01"), "code": "A"})
+    out = io.BytesIO()
+    table.to_parquet(out)
+    data = table.to_csv(index=False).encode() if kind == "csv" else out.getvalue()
+    if not TELLING[column]:
+        assert len(load_timeline([(f"t.{kind}", data)]).events) == 6
+        return
+    with pytest.raises(UserFacingError, match="Several patients"):
+        load_timeline([(f"t.{kind}", data)])
+
+
+@pytest.mark.parametrize("column", ["id", "study_id"])
+def test_a_number_of_each_row_or_of_few_rows_is_no_patient(column: str) -> None:
+    table = pd.DataFrame({column: range(6), "time": "2020-01-01", "code": "A"})
+    assert len(load_timeline([("t.csv", table.to_csv(index=False).encode())]).events) == 6
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("Europe/Paris", True), ("UTC+1", True), ("EST", True), ("lung base", False), ("3", False)]
+)
+def test_a_column_of_time_zones_that_is_not_read_is_said(zone: str, said: bool) -> None:
+    table = f"subject_id,time,time_zone,code\n7,2020-01-01T10:00:00,{zone},A\n"
+    notes = load_timeline([("t.csv", table.encode())]).notes
+    assert any("column of time zones" in note for note in notes) == said
+
+
+MARKED = {
+    "5.5*": True, "4.1 +": True, "4.1-": True, "~5": True, "ca. 5": True, "H 5.5": True, "7!": True,
+    "2+": False, "++": False, "positive": False, "1:80": False, "5-10": False, "5.5": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKED)
+def test_a_number_with_a_mark_stays_text_and_is_said(text: str) -> None:
+    timeline = loaded(f"7,2020-01-01T10:00:00,A,{text}\n")
+    assert any("a mark stands beside the number" in note for note in timeline.notes) == MARKED[text]
+    if MARKED[text]:
+        assert timeline.events["text_value"].tolist() == [text]

@@ -7,7 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from corpus_enhanced import by_rank, file, item
-from ct_factory import Edit, Grid, NamedBytes, assert_right, dicom_slices, named, put_pixels, setter
+from ct_factory import (
+    Edit,
+    Grid,
+    NamedBytes,
+    assert_right,
+    dicom_slices,
+    enhanced_file,
+    named,
+    put_pixels,
+    setter,
+)
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
@@ -35,6 +45,7 @@ IN_TURNS: dict[str, tuple[Edit, str]] = {
     "times of each slice": (lambda i, d: setattr(d, "AcquisitionTime", f"10{15 + i % 2}{i:02d}.25"), "times"),
     "dates and times": (
         differing(AcquisitionDateTime=("20190504101500.0+0100", "20190504101545.0+0100")), "times"),
+    "days": (differing(AcquisitionDate=("20190504", "20190704")), "days"),
     "numbers and times of images counted through": (
         lambda i, d: setter(AcquisitionNumber=1 + i % 2, InstanceNumber=i, AcquisitionTime=f"10{15 + i % 2}00")(i, d),
         "times"),
@@ -70,6 +81,32 @@ def test_reconstructions_that_follow_each_other_are_told_without_their_words() -
     notes = load_study(series(lambda i, d: setattr(d, "SeriesDescription", "Quillon" if i < 6 else "thorax"))).notes
     assert "The slices have 2 series descriptions (10 and 6 images), as those of several scans do." in notes
     assert "Quillon" not in " ".join(notes)
+
+
+@pytest.mark.parametrize(("day", "told"), [("20190505", False), ("20190704", True)])
+def test_days_that_follow_each_other_are_told_where_they_are_those_of_two_scans(day: str, told: bool) -> None:
+    notes = load_study(series(lambda i, d: setattr(d, "AcquisitionDate", "20190504" if i < 8 else day))).notes
+    assert ("The slices were taken on 2 days, up to 61 days apart, as those of two scans are." in notes) == told
+
+
+def multiframe(number: int, step_mm: float, above_mm: float) -> NamedBytes:
+    """One of two enhanced images of a series, its slices `step_mm` apart."""
+    grid = Grid((24, 20, 8), (1.5, 1.25, step_mm), centre_mm=(4.0, -3.0, 5.0 + number * above_mm))
+    data = enhanced_file(grid, lambda dataset: setattr(dataset, "SOPInstanceUID", f"1.2.7.{number}"))
+    return f"{number}.dcm", data
+
+
+def test_slices_of_two_multiframe_images_in_turns_are_refused() -> None:
+    """Each is a volume of its own, as of two phases; half a step apart they look like one with thinner slices."""
+    with pytest.raises(UserFacingError, match="take turns: their files"):
+        load_study([multiframe(number, 4.0, 2.0) for number in range(2)])
+
+
+def test_multiframe_images_that_follow_each_other_are_read_and_told() -> None:
+    study = load_study([multiframe(number, 2.0, 16.0) for number in range(2)])
+    assert_right(study)
+    assert study.shape == (24, 20, 16)
+    assert "The slices come from 2 images of many slices, which follow each other." in study.notes
 
 
 def test_frames_of_two_reconstructions_in_turns_are_refused() -> None:
@@ -153,6 +190,8 @@ ORDINARY: dict[str, Edit] = {
     "there and back": lambda i, d: setattr(d, "AcquisitionTime", f"1015{i * 2 if i % 2 else 40 - i * 2:02d}"),
     "a minute between slices": lambda i, d: setattr(d, "AcquisitionTime", f"10{59 - i:02d}00"),
     "over midnight": lambda i, d: setattr(d, "AcquisitionTime", f"2359{50 + i:02d}" if i < 8 else f"0000{i:02d}"),
+    "days over midnight": lambda i, d: setattr(d, "AcquisitionDate", "20190504" if i < 8 else "20190505"),
+    "a day of each image": lambda i, d: setattr(d, "AcquisitionDate", f"201905{1 + i * 7 % COUNT:02d}"),
     "times rounded": lambda i, d: setattr(d, "AcquisitionTime", "101500" if i % 3 else "101501"),
     "numbers missing in some": lambda i, d: setattr(d, "AcquisitionNumber", "" if i % 2 else 1),
     "times missing in some": lambda i, d: setattr(d, "AcquisitionTime", "" if i % 2 else "101500"),

@@ -209,6 +209,41 @@ def test_every_order_of_axes_of_a_wide_volume_agrees_with_its_own_quaternion(cod
     assert np.linalg.norm((read - affine) @ corner) < 1e-3
 
 
+def made_up(diagonal: tuple[float, float, float], origin: float = 0.0, turn: float = 0.0) -> bytes:
+    """The chest with an affine that holds nothing but voxel sizes, or a little more."""
+    affine = np.diag([*diagonal, 1.0])
+    affine[:3, 3] = origin
+    affine[:3, :3] = np.array(rotated((0.0, 0.0, turn))) @ affine[:3, :3]
+    hu = body(positions(BODY.affine_ras, BODY.shape)).astype(np.int16)
+    return bytes(nib.Nifti1Image(hu, affine).to_bytes())
+
+
+@pytest.mark.parametrize("diagonal", [(1, 1, 1), (-1, -1, 1)], ids=["of an array", "of an ITK image"])
+def test_an_orientation_that_programs_make_up_is_refused(diagonal: tuple[float, float, float]) -> None:
+    with pytest.raises(UserFacingError, match="where they know none"):
+        load_study(("a.nii", made_up(diagonal)))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (made_up((5.0, 5.0, 5.0)), True), (made_up((-1.0, -1.0, 1.25)), True), (made_up((1, 1, 1), turn=7.0), False),
+        (made_up((1, 1, 1), origin=-90.5), False), (made_up((5.0, 5.0, 5.0), origin=12.0), False),
+    ],
+)  # fmt: skip
+def test_an_orientation_without_origin_is_told_and_one_with_is_not(data: bytes, told: bool) -> None:
+    notes = load_study(("a.nii", data)).notes
+    assert any("left and right may be exchanged" in note for note in notes) == told
+
+
+def test_of_two_orientations_only_one_that_holds_a_volume_is_offered() -> None:
+    data = nifti_file(GRID, patch=[(280, "12f", (0.0,) * 12)])
+    with pytest.raises(RepairableError, match="contradict") as caught:
+        load_study(("a.nii", data))
+    assert caught.value.repairs == ("use_qform",)
+    assert_right(load_study(("a.nii", data), repairs=["use_qform"]))
+
+
 @pytest.mark.parametrize(("code", "told"), [(1, False), (2, False), (3, True), (4, True)])
 def test_an_orientation_in_a_template_is_told(code: int, told: bool) -> None:
     study = load_study(("a.nii", nifti_file(GRID, sform=code)))

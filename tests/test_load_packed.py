@@ -31,6 +31,8 @@ from core.load.nifti import looks_like_nifti, readable_in_order
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 Outcome = tuple[object, ...]
 
+TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
+
 
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,7 @@ def noisy(kind: str, edge: int = 128) -> bytes:
     """A cube of air, tissue and noise with `edge` voxels a side."""
     ramp = np.linspace(-1000, 1000, edge**3).reshape((edge,) * 3, order="F")
     noise = np.random.default_rng(0).integers(-20, 20, ramp.shape)
-    return bytes(nib.Nifti1Image((ramp + noise).astype(kind), np.eye(4)).to_bytes())
+    return bytes(nib.Nifti1Image((ramp + noise).astype(kind), TWO_MM).to_bytes())
 
 
 def made() -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -107,7 +109,7 @@ def test_damage_is_named_before_the_values_that_it_makes(in_order: None) -> None
 
 
 def test_a_volume_that_is_too_large_is_refused_before_it_is_unpacked() -> None:
-    head = nib.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4)).to_bytes()[:352]
+    head = nib.Nifti1Image(np.zeros((2, 2, 2), np.int16), TWO_MM).to_bytes()[:352]
     damaged = gzip.compress(head + bytes(2 << 20), 1)[:-8]
     with pytest.raises(UserFacingError, match="damaged"):
         load_study(("a.nii.gz", damaged))
@@ -141,7 +143,7 @@ def test_bytes_are_taken_in_order() -> None:
 
 
 def test_the_list_shows_the_same_picture_of_a_packed_volume() -> None:
-    for axes in (np.eye(4), np.eye(4)[[2, 0, 1, 3]]):
+    for axes in (TWO_MM, TWO_MM[[2, 0, 1, 3]]):
         image = nib.Nifti1Image(np.asarray(nib.Nifti1Image.from_bytes(noisy("<i2")).dataobj), axes)
         plain = bytes(image.to_bytes())
         (one,) = list_series(("a.nii", plain), thumbnails=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
+from core.load.dicom_person import time_taken
 from core.load.digests import RECONSTRUCTION
 
 _PAUSE_S = 10.0
@@ -61,13 +62,16 @@ def refuse_mixed_acquisitions(images: Sequence[ImageHeader]) -> list[str]:
     numbers: Labels = [image.acquisition.zfill(8) if image.acquisition else None for image in images]
     moments, agents = _moments([image.taken for image in images]), [image.remarks[0] for image in images]
     counted = _take_turns(numbers) and _counted_through(images)
-    for what, labels in (("acquisition numbers", [] if counted else numbers), ("times", moments)):
+    files: Labels = [image.sop_uid if image.frames > 1 and not image.part[0] else "" for image in images]
+    days: Labels = [image.day or None for image in images]
+    told = {"acquisition numbers": [] if counted else numbers, "times": moments, "days": days, "files": files}
+    for what, labels in told.items():
         if _take_turns(labels):
             raise _several(f"Slices of several acquisitions take turns: their {what} differ from slice to slice.")
     several = max(len(set(labels) - {None}) for labels in (numbers, moments)) > 1
     if len(set(agents)) > 1 and (several or _take_turns([*agents])):
         raise _several("Slices of several acquisitions differ in the contrast agent that they name, if any.")
-    notes = _refuse_mixed_reconstructions(images)
+    notes = _refuse_mixed_reconstructions(images) + _notes_of_joined(len(set(files)), days)
     count = len(set(numbers) - {None})
     how = ", in turns; they were read as one scan because their images are counted through" if counted else ""
     return [f"The slices were taken in {count} acquisitions{how}.", *notes] if count > 1 else notes
@@ -84,6 +88,17 @@ def _refuse_mixed_reconstructions(images: Sequence[ImageHeader]) -> list[str]:
         if len(counts) > 1 and counts[-1] >= _FEWEST_OF_ONE:
             share = " and ".join(str(count) for count in counts[:4])
             notes.append(f"The slices have {len(counts)} {what} ({share} images), as those of several scans do.")
+    return notes
+
+
+def _notes_of_joined(files: int, days: Labels) -> list[str]:
+    """Doubts where multi-frame images follow each other along the body, or images taken more than a day apart."""
+    notes = [f"The slices come from {files} images of many slices, which follow each other."] if files > 1 else []
+    dates = [date for date in (time_taken(str(day), "") for day in set(days) - {None}) if date]
+    if dates and (apart := (max(dates) - min(dates)).days) > 1:
+        notes.append(
+            f"The slices were taken on {len(dates)} days, up to {apart} days apart, as those of two scans are."
+        )
     return notes
 
 

@@ -16,6 +16,7 @@ from core.load.entry import Entry
 from core.load.geometry import Matrix, shear_degrees
 from core.load.hounsfield import bad_rescale
 from core.load.limits import LIMITS, Limits, check_grid, too_many_bytes
+from core.load.nifti_fields import RawHeader, layout, parse
 from core.load.repairs import Repair, RepairableError
 
 _NUMBERS = {
@@ -53,65 +54,7 @@ def looks_like_nifti(head: memoryview) -> bool:
 
 def readable_in_order(beginning: memoryview) -> bool:
     """Whether all that a NIfTI file says before its voxels lies within its `beginning`."""
-    return looks_like_nifti(beginning) and _parse(beginning)[0].vox_offset + _PROBED <= len(beginning)
-
-
-def layout(head: memoryview | bytes) -> tuple[str, bool] | None:
-    """(byte order, is NIfTI-2) of a header, or None where it is not NIfTI."""
-    if len(head) < 348:
-        return None
-    for order in "<>":
-        size = struct.unpack_from(order + "i", head)[0]
-        if size == 348 and bytes(head[344:347]) in (b"n+1", b"ni1"):
-            return order, False
-        if size == 540 and bytes(head[4:7]) in (b"n+2", b"ni2"):
-            return order, True
-    return None
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """Fields of either header version, as written."""
-
-    magic: bytes
-    dims: tuple[int, ...]
-    pixdim: tuple[float, ...]
-    datatype: int
-    bitpix: int
-    vox_offset: float
-    slope: float
-    intercept: float
-    units: int
-    qform: int
-    sform: int
-    quaternion: tuple[float, ...]
-    q_offset: tuple[float, ...]
-    s_rows: tuple[float, ...]
-    intent: int
-    description: bytes
-
-
-def _parse(head: memoryview) -> tuple[_Raw, str]:
-    found = layout(head)
-    assert found is not None
-    order, second = found
-
-    def at(code: str, start: int) -> tuple[Any, ...]:
-        return struct.unpack_from(order + code, head, start)
-
-    if second:
-        raw = _Raw(
-            bytes(head[4:8]), at("8q", 16), at("8d", 104), at("h", 12)[0], at("h", 14)[0], at("q", 168)[0],
-            at("d", 176)[0], at("d", 184)[0], at("i", 500)[0], at("i", 344)[0], at("i", 348)[0], at("3d", 352),
-            at("3d", 376), at("12d", 400), at("i", 504)[0], bytes(head[240:320]),
-        )  # fmt: skip
-    else:
-        raw = _Raw(
-            bytes(head[344:348]), at("8h", 40), at("8f", 76), at("h", 70)[0], at("h", 72)[0], at("f", 108)[0],
-            at("f", 112)[0], at("f", 116)[0], head[123], at("h", 252)[0], at("h", 254)[0], at("3f", 256),
-            at("3f", 268), at("12f", 280), at("h", 68)[0], bytes(head[148:228]),
-        )  # fmt: skip
-    return raw, order
+    return looks_like_nifti(beginning) and parse(beginning)[0].vox_offset + _PROBED <= len(beginning)
 
 
 def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits: Limits = LIMITS) -> NiftiHeader:
@@ -121,7 +64,7 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
     """
     head = entry.read(0, 544)
     try:
-        raw, order = _parse(head)
+        raw, order = parse(head)
     except struct.error as error:
         raise _refuse("The NIfTI header ends too early", "a complete file") from error
     if raw.magic[2:3] == b"2" and bytes(head[8:12]) != b"\r\n\x1a\n":
@@ -143,7 +86,7 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
     return NiftiHeader(entry, shape, dtype, offset, slope, intercept, affine, virtual, tuple(notes))
 
 
-def _refuse_tiny_numbers(raw: _Raw) -> None:
+def _refuse_tiny_numbers(raw: RawHeader) -> None:
     """Raise for a length or scale that no program writes and moved bytes give: below what 32 bits hold in full, or so
     small that no rounding in 64 bits leaves it.
 
@@ -165,7 +108,7 @@ def _refuse(found: str, expected: str, next_step: str = "Convert the original CT
     return UserFacingError(found, expected, next_step)
 
 
-def _shape(raw: _Raw, notes: list[str]) -> tuple[int, int, int]:
+def _shape(raw: RawHeader, notes: list[str]) -> tuple[int, int, int]:
     count = raw.dims[0]
     if not 1 <= count <= 7 or any(edge < 1 for edge in raw.dims[1 : count + 1]):
         raise _refuse("The NIfTI header declares an impossible size", "a volume of three axes")
@@ -182,7 +125,7 @@ def _shape(raw: _Raw, notes: list[str]) -> tuple[int, int, int]:
     return edges[0], edges[1], edges[2]
 
 
-def _dtype(raw: _Raw, order: str) -> np.dtype[Any]:
+def _dtype(raw: RawHeader, order: str) -> np.dtype[Any]:
     if raw.datatype in _COLOURS_AND_COMPLEX:
         raise _refuse(f"The NIfTI file holds {_COLOURS_AND_COMPLEX[raw.datatype]} values", "a CT in Hounsfield units")
     if raw.datatype not in _NUMBERS:
@@ -203,7 +146,7 @@ def _check_intent(code: int, notes: list[str]) -> None:
         notes.append("The NIfTI header declares a special meaning of its values; they were read as Hounsfield units.")
 
 
-def _offset(raw: _Raw) -> int:
+def _offset(raw: RawHeader) -> int:
     if raw.magic[:2] == b"ni":
         raise _refuse(
             "The NIfTI header belongs to a pair of files",
@@ -252,7 +195,7 @@ def _refuse_moved_voxels(entry: Entry, offset: int, dtype: np.dtype[Any], slope:
         raise _refuse("Voxels seem to begin before the place that the NIfTI header states", "a valid voxel offset")
 
 
-def _rescale(raw: _Raw) -> tuple[float, float]:
+def _rescale(raw: RawHeader) -> tuple[float, float]:
     """(slope, intercept); a slope of 0 means unscaled (nifti1.h)."""
     if raw.slope == 0:
         return 1.0, 0.0
@@ -261,7 +204,7 @@ def _rescale(raw: _Raw) -> tuple[float, float]:
     return float(raw.slope), float(raw.intercept)
 
 
-def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair], notes: list[str]) -> Matrix:
+def _affine(raw: RawHeader, shape: tuple[int, int, int], repairs: Collection[Repair], notes: list[str]) -> Matrix:
     """Voxel to RAS mm, from the sform or the qform."""
     scale = _millimetres(raw, repairs, notes)
     if max(raw.sform, raw.qform) > _LAST_CODE:
@@ -283,16 +226,37 @@ def _affine(raw: _Raw, shape: tuple[int, int, int], repairs: Collection[Repair],
     if sform is None and _leaves_another(raw, chosen, shape):
         notes.append("The NIfTI header also holds another orientation, marked as unused (sform); the qform was taken.")
     _check_affine(chosen, raw, scale, repairs)
+    _doubt_made_up(chosen, notes)
     return np.asarray(np.diag([scale, scale, scale, 1.0]) @ chosen, np.float64)
 
 
-def _leaves_another(raw: _Raw, qform: Matrix, shape: tuple[int, int, int]) -> bool:
+def _doubt_made_up(affine: Matrix, notes: list[str]) -> None:
+    """Raise for the orientation that programs write where they know none; a doubt where they knew the voxel size.
+
+    An array without geometry becomes voxels of 1 mm along the axes of the world, the first at its origin.
+    """
+    sizes = np.diag(affine)[:3]
+    if affine[:3, 3].any() or (affine[:3, :3] != np.diag(sizes)).any():
+        return
+    if (np.abs(sizes) == 1).all():
+        raise _refuse(
+            "The NIfTI header holds the orientation that programs write where they know none: voxels of 1 mm along the "
+            "axes, the first at the origin", "the voxel size and orientation of the scan",
+            "Convert the original CT again, and keep its geometry.",
+        )  # fmt: skip
+    notes.append(
+        "The NIfTI header puts the first voxel at the origin and the axes along the body, as programs do that know no "
+        "orientation; left and right may be exchanged."
+    )
+
+
+def _leaves_another(raw: RawHeader, qform: Matrix, shape: tuple[int, int, int]) -> bool:
     """Whether the unused rows of the sform hold something, and something else than the qform says."""
     held = max(map(abs, raw.s_rows)) > _JUNK_MM
     return held and not _corner_distance(_rows(raw), qform, shape) <= _tolerance(qform)
 
 
-def _millimetres(raw: _Raw, repairs: Collection[Repair], notes: list[str]) -> float:
+def _millimetres(raw: RawHeader, repairs: Collection[Repair], notes: list[str]) -> float:
     """Factor from the header's unit of length to mm."""
     unit, scale = _UNITS.get(raw.units & 7, ("an unknown unit", 0.0))
     if not unit:
@@ -315,10 +279,17 @@ def _chosen_form(sform: Matrix, qform: Matrix, repairs: Collection[Repair], note
         if f"use_{name}" in repairs:
             notes.append(f"Repaired: of two contradicting orientations the {name} was taken.")
             return form
+    usable: tuple[tuple[Repair, Matrix], ...] = (("use_sform", sform), ("use_qform", qform))
     raise RepairableError(
         "The two orientations in the NIfTI header (qform and sform) contradict each other.", "one orientation",
-        "Convert the original CT again.", ("use_sform", "use_qform"),
+        "Convert the original CT again.", tuple(name for name, form in usable if _holds_volume(form)),
     )  # fmt: skip
+
+
+def _holds_volume(affine: Matrix) -> bool:
+    """Whether three axes of an orientation point in three directions."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.isfinite(affine).all() and sizes.min() > 0 and abs(np.linalg.det(affine[:3, :3] / sizes)) >= 0.1)
 
 
 def _tolerance(affine: Matrix) -> float:
@@ -342,18 +313,18 @@ def _corner_distance(one: Matrix, other: Matrix, shape: tuple[int, int, int]) ->
     return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())
 
 
-def _sform(raw: _Raw) -> Matrix | None:
+def _sform(raw: RawHeader) -> Matrix | None:
     return _rows(raw) if raw.sform > 0 else None
 
 
-def _rows(raw: _Raw) -> Matrix:
+def _rows(raw: RawHeader) -> Matrix:
     """The matrix of the sform, whether its code says that it counts or not."""
     affine = np.eye(4)
     affine[:3] = np.array(raw.s_rows, np.float64).reshape(3, 4)
     return affine
 
 
-def _qform(raw: _Raw) -> Matrix | None:
+def _qform(raw: RawHeader) -> Matrix | None:
     """Affine of the quaternion form (nifti1.h, METHOD 2).
 
     A half turn's quaternion has no real part, but one of some 1e-4 is left where its others were rounded to 32 bits.
@@ -381,11 +352,11 @@ def _qform(raw: _Raw) -> Matrix | None:
     return affine
 
 
-def _check_affine(affine: Matrix, raw: _Raw, scale: float, repairs: Collection[Repair]) -> None:
+def _check_affine(affine: Matrix, raw: RawHeader, scale: float, repairs: Collection[Repair]) -> None:
     if not np.isfinite(affine).all():
         raise _refuse("The NIfTI header's orientation holds values that are not numbers", "a valid orientation")
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if sizes.min() == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 0.1:
+    if not _holds_volume(affine):
         raise _refuse("The NIfTI header's orientation is singular: it holds no volume", "a valid orientation")
     refuse_absurd_geometry(np.diag([scale, scale, scale, 1.0]) @ affine)
     declared = np.array(raw.pixdim[1:4], np.float64)

@@ -19,13 +19,14 @@ from core.load.dicom_pixels import Decoded, read_stack, rescale_notes
 from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.load.geometry import Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
+from core.load.geometry import Canonical, Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, refuse_unless_hounsfield, replace_padding
 from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
+from core.load.rescale_fit import refuse_misfit_rescale
 from core.load.stored_values import NATIVE, lossy_note
 from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
@@ -145,7 +146,7 @@ def _load_dicom(
     axes, affine = canonical_axes(lps_to_ras(stack.affine_lps), shape)
     check_volume_beside(contents.held, shape, limits)
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    read: Callable[[], Decoded] = partial(read_stack, stack.images, axes, progress=progress, limits=limits)
+    read: Callable[[], Decoded] = partial(_read_checked, stack.images, axes, progress, limits)
     check = partial(refuse_outlier_slices, compressed=compressed)
     doubts: list[str] = []
     continuity: Callable[[], list[str]] | None = None
@@ -160,6 +161,14 @@ def _load_dicom(
     facts = _facts(first, axes.order.index(2))
     virtual = any(image.virtual for image in stack.images)
     return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity)
+
+
+def _read_checked(images: Sequence[ImageHeader], axes: Canonical, progress: Progress | None, limits: Limits) -> Decoded:
+    """`read_stack`, once each slice is shown to fit its own rescale."""
+    decoded = read_stack(images, axes, progress=progress, limits=limits)
+    in_order = slice(None, None, -1 if axes.flipped[axes.order.index(2)] else 1)
+    refuse_misfit_rescale(decoded.stack[in_order], [(image.slope, image.intercept) for image in images])
+    return decoded
 
 
 def _facts(image: ImageHeader, slice_axis: int) -> AcquisitionFacts:

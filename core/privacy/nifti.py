@@ -12,7 +12,7 @@ import numpy as np
 
 from core.load.entry import Entry
 from core.load.identifying import identifying
-from core.load.nifti import layout
+from core.load.nifti_fields import layout
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import letters_in, printable_runs, without_measures
 

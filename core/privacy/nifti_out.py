@@ -15,7 +15,7 @@ import numpy.typing as npt
 from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
-from core.load.nifti import layout
+from core.load.nifti_fields import layout
 from core.privacy.burned_in import displayed, find_all_text, slice_axis
 from core.privacy.series_text import on_every_picture
 

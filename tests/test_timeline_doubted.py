@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -113,3 +114,45 @@ def test_a_number_with_a_mark_stays_text_and_is_said(text: str) -> None:
     assert any("a mark stands beside the number" in note for note in timeline.notes) == MARKED[text]
     if MARKED[text]:
         assert timeline.events["text_value"].tolist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("death", "kept"),
+    [("2020-02-01", False), ("2020-02-01T06:00", True), ("2020-01-31", True), ("2020-02-01T18:00", False)],
+)
+def test_a_death_dated_by_the_day_of_the_prediction_is_not_known_at_it(death: str, kept: bool) -> None:
+    timeline = loaded(FIRST + f"7,{death},MEDS_DEATH,\n7,2020-02-01,LAB//1,3\n", "2020-02-01T12:00")
+    assert ("MEDS_DEATH" in timeline.events["code"].tolist()) == kept
+    assert timeline.later_event_count == (not kept)
+    assert "LAB//1" in timeline.events["code"].tolist()
+
+
+@pytest.mark.parametrize("code", ["days_to_death", "OS_MONTHS", "Overall Survival (Days)"])
+def test_a_time_to_death_without_a_time_is_never_known(code: str) -> None:
+    with_one = loaded(FIRST + f"7,,{code},210\n7,,LOINC//2160-0,1\n")
+    assert code not in with_one.events["code"].tolist()
+    assert "LOINC//2160-0" in with_one.events["code"].tolist()
+
+
+UNITS = {("mg/dL", "umol/L"): True, ("µmol/L", "umol/L"): False, ("mcg/mL", "ug/mL"): False, ("mmHg", "mm[Hg]"): False}
+
+
+@pytest.mark.parametrize("pair", UNITS)
+def test_a_unit_in_words_that_differs_from_the_coded_one_is_said(pair: tuple[str, str]) -> None:
+    quantity = {"value": 88, "unit": pair[0], "code": pair[1]}
+    assert any("unit in words that differs" in note for note in observed(quantity).notes) == UNITS[pair]
+
+
+def test_a_value_of_an_odd_shape_is_said() -> None:
+    said = "With a value of a kind that is not read: 1 event."
+    assert said in observed([{"value": 88}]).notes
+    assert said not in observed({"value": 88}).notes
+
+
+def observed(quantity: object) -> Timeline:
+    code = {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}
+    resource = {
+        "resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/1"}, "code": code,
+        "effectiveDateTime": "2020-01-01T10:00:00Z", "valueQuantity": quantity,
+    }  # fmt: skip
+    return load_timeline([("o.json", json.dumps(resource).encode())])

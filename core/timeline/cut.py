@@ -29,7 +29,10 @@ _DISCHARGES = frozenset(
      "entlassungsart")
 )  # fmt: skip
 _OUTCOMES = _DEATHS | _FLAGS | _DISCHARGES | frozenset(
-    ("alive", "vital status", "vitalstatus", "survival status", "death datetime", "dod", "67162-8", "hospital outcome")
+    ("alive", "vital status", "vitalstatus", "survival status", "death datetime", "dod", "67162-8", "hospital outcome",
+     "days to death", "time to death", "survival time", "survival days", "survival months", "overall survival",
+     "overall survival days", "overall survival months", "overall survival time", "overall survival status",
+     "os days", "os months", "os time", "os status", "os event")
 )  # fmt: skip
 """Parts of codes that tell whether a patient died or lives."""
 _ASKED = _OUTCOMES | {"disposition", "outcome", "patient status", "living status", "status of patient"}
@@ -98,7 +101,7 @@ def _parts(code: str | None) -> set[str]:
 
 
 def _plain(part: str) -> str:
-    return part if re.fullmatch(r"[\d-]+", part) else re.sub(r"[\s_-]+", " ", part).strip().lower()
+    return part if re.fullmatch(r"[\d-]+", part) else re.sub(r"[\s_()-]+", " ", part).strip().lower()
 
 
 def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
@@ -109,19 +112,26 @@ def known_times(events: pd.DataFrame) -> pd.Series[pd.Timestamp]:
 
 def undated_outcomes(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which events tell whether the patient died, but neither when nor from when on it was known."""
-    undated = known_times(events).isna().to_numpy(bool)
-    if "code" in events and undated.any():
-        told = outcomes(events.loc[undated, "code"])
-        if "text_value" in events and "numeric_value" in events:
-            told |= says_died(events[undated])
-        undated[undated] = told
-    return undated if "code" in events else np.zeros(len(events), bool)
+    return _telling(events, known_times(events).isna().to_numpy(bool))
+
+
+def _telling(events: pd.DataFrame, among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Those `among` the events that tell whether the patient died."""
+    if "code" not in events or not among.any():
+        return np.zeros(len(events), bool)
+    told = outcomes(events.loc[among, "code"])
+    if "text_value" in events and "numeric_value" in events:
+        told |= says_died(events[among])
+    found = among.copy()
+    found[among] = told
+    return found
 
 
 def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.DataFrame, int]:
     """Events that had happened and were known at `prediction_time`, and how many were not or may not have been.
 
-    A death or vital status without any time is never known: it would tell what is to be predicted.
+    A death or vital status without any time is never known: it would tell what is to be predicted; neither is a death
+    at midnight of the prediction time's own day, as deaths dated by their day are.
 
     events: any table with a `time` column (NaT for static facts) and perhaps a `known_from` column.
     Returns (kept, later_count): kept is sorted by time (stable, static facts first) with a fresh 0..n-1 index, so the
@@ -136,5 +146,12 @@ def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.Data
     ['s', 'c']
     """
     later = (known_times(events) > prediction_time).to_numpy() | undated_outcomes(events)
+    later |= _deaths_of_the_day(events, prediction_time)
     kept = events[~later].sort_values("time", kind="stable", na_position="first", ignore_index=True)
     return kept.drop(columns=KNOWN_FROM, errors="ignore"), int(later.sum())
+
+
+def _deaths_of_the_day(events: pd.DataFrame, prediction_time: pd.Timestamp) -> npt.NDArray[np.bool_]:
+    """Deaths known from 00:00 of the prediction time's day, which is later: their time of day was hardly recorded."""
+    day = prediction_time.normalize()
+    return _telling(events, (known_times(events) == day).to_numpy(bool) & (day < prediction_time))

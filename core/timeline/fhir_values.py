@@ -9,10 +9,9 @@ from typing import Any
 Row = dict[str, str]
 Resource = dict[str, Any]
 _SIMPLE = ("valueString", "valueBoolean", "valueDateTime", "valueTime", "valueDate")
-_READ = frozenset(
-    (*_SIMPLE, "valueQuantity", "valueInteger", "valueCodeableConcept", "valueRatio", "valueRange", "valuePeriod",
-     "valueSampledData")
-)  # fmt: skip
+_OBJECTS = ("valueQuantity", "valueCodeableConcept", "valueRatio", "valueRange", "valuePeriod", "valueSampledData")
+_CONCENTRATION = re.compile(r"([kdcmunpf]?)(g|mol|eq)/([dcmunpf]?)l")
+_READ = frozenset((*_SIMPLE, *_OBJECTS, "valueInteger"))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -42,16 +41,30 @@ def value_of(holder: dict[str, Any]) -> Row:
     said = bound or next((text for text in _texts(holder) if text), "")
     unit = _unit(quantity) or _range_unit(as_dict(holder.get("valueRange")))
     unread = any(re.fullmatch(r"value[A-Z]\w*", name) and name not in _READ for name in holder)
+    unread = unread or any(name in holder and not isinstance(holder[name], dict) for name in _OBJECTS)
+    remarks = ("value" if unread else "", "unit" if shown and _units_differ(quantity) else "")
     return {
         "numeric_value": "" if bound else shown,
         "text_value": said,
         "unit": unit,
-        "remarks": "value" if unread else "",
+        "remarks": ";".join(filter(None, remarks)),
     }
 
 
 def _number(value: Any) -> str:
     return "" if value is None or isinstance(value, (bool, dict, list)) else str(value)
+
+
+def _units_differ(quantity: dict[str, Any]) -> bool:
+    """Whether the unit in words and the coded one are two concentrations, so that the number is one of two amounts.
+
+    >>> _units_differ({"unit": "mg/dL", "code": "umol/L"}), _units_differ({"unit": "µmol/l", "code": "umol/L"})
+    (True, False)
+    >>> _units_differ({"unit": "mmHg", "code": "mm[Hg]"}), _units_differ({"unit": "mcg/mL", "code": "ug/mL"})
+    (False, False)
+    """
+    words, code = (re.sub("[µμ]|mc(?=g)", "u", str(quantity.get(name) or "").lower()) for name in ("unit", "code"))
+    return words != code and all(map(_CONCENTRATION.fullmatch, (words, code)))
 
 
 def _unit(quantity: dict[str, Any]) -> str:

@@ -162,7 +162,7 @@ def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
     if unknown := later - happened_later:
         notes.append(
             "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
-            f"that was not over): {count_of(unknown, 'event')}."
+            f"that was not over, or a death dated by that day alone): {count_of(unknown, 'event')}."
         )
 
 

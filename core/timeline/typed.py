@@ -32,6 +32,7 @@ _REMARKS = {
     "first day": "Given as a year or month only, counted from its first day",
     "period end": "Counted from the end of the time that they took",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
+    "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",
     "unconfirmed": "Suspected only, as provisional, differential or not confirmed",
     "value": "With a value of a kind that is not read",
     "two days": "With a date and a time that name different days, of which the time counts",

@@ -297,3 +297,14 @@ def test_units_are_offered_to_be_converted_only_where_that_gives_voxels_of_a_ct(
     with pytest.raises(RepairableError) as caught:
         load_study(("scan.nii", data))
     assert caught.value.repairs == (("convert_units",) if lifted else ())
+
+
+@pytest.mark.parametrize(("top", "told"), [(1000, True), (2800, True), (3071, False), (None, False)])
+def test_values_that_were_cut_off_above_bone_are_told(top: int | None, told: bool) -> None:
+    """Too few for a display window; a scanner's own limit is no doubt."""
+    hu = body(positions(BODY.affine_ras, BODY.shape))
+    hu[30:36, 20:24, 3:9] = np.linspace(700, 3600, 144).reshape(6, 4, 6)
+    cut = np.minimum(hu, top or 3600)
+    assert (cut == cut.max()).sum() < 0.005 * cut.size
+    notes = load_study(("scan.nii", nifti_file(BODY, data=cut))).notes
+    assert any("probably cut off there" in note for note in notes) == told

@@ -321,3 +321,14 @@ def test_values_are_told_as_stored_in_a_map_of_percents() -> None:
     data = nib.Nifti1Image(_islands(99.5), np.diag([2.0, 2.0, 3.0, 1.0])).to_bytes()
     with pytest.raises(UserFacingError, match=r"from 0 to 99\.5, never below 0: an 8-bit picture or a mask"):
         load_study(("map.nii", data))
+
+
+@pytest.mark.parametrize(("top", "told"), [(1000, True), (2800, True), (3071, False), (None, False)])
+def test_values_that_were_cut_off_above_bone_are_told(top: int | None, told: bool) -> None:
+    """Too few for a display window; a scanner's own limit is no doubt."""
+    hu = body(positions(BODY.affine_ras, BODY.shape))
+    hu[30:36, 20:24, 3:9] = np.linspace(700, 3600, 144).reshape(6, 4, 6)
+    cut = np.minimum(hu, top or 3600)
+    assert (cut == cut.max()).sum() < 0.005 * cut.size
+    notes = load_study(("scan.nii", nifti_file(BODY, data=cut))).notes
+    assert any("probably cut off there" in note for note in notes) == told

@@ -90,6 +90,7 @@ def _frame(image: ImageHeader, shared: Any, groups: Any, index: int) -> ImageHea
         spacing_mm=_numbers(measures, "PixelSpacing", 2),
         thickness_mm=positive(sizes[0]),
         slice_step_mm=positive(_number(measures, "SpacingBetweenSlices")),
+        diameter_mm=positive(sizes[1]),
         slope=_number(transform, "RescaleSlope"),
         intercept=_number(transform, "RescaleIntercept"),
         rescale_type=str(transform.get("RescaleType") or "").upper() if transform is not None else "",

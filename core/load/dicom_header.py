@@ -51,6 +51,7 @@ class ImageHeader:
     """One image (a file, or one frame of an enhanced file).
 
     position_mm, orientation: LPS patient coordinates, None where absent or not numbers. spacing_mm: (row, column).
+    diameter_mm: stated width of the reconstructed field, None where absent.
     slope, intercept: None where absent; may be NaN or infinite as written.
     identity: digests of name, id, birth date and sex of the patient, for telling patients apart only.
     protocol: digests of kernel, tube voltage, maker, patient position and study date, for telling scans apart only.
@@ -87,6 +88,7 @@ class ImageHeader:
     spacing_mm: Vector | None
     thickness_mm: float | None
     slice_step_mm: float | None
+    diameter_mm: float | None
     tilt_degrees: float | None
     slope: float | None
     intercept: float | None
@@ -214,6 +216,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         orientation=values.vector("ImageOrientationPatient", 6),
         spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=positive(values.number("SliceThickness")),
         slice_step_mm=positive(values.number("SpacingBetweenSlices")),
+        diameter_mm=positive(values.number("ReconstructionDiameter")),
         tilt_degrees=values.number("GantryDetectorTilt"), slope=values.number("RescaleSlope"),
         intercept=values.number("RescaleIntercept"), rescale_type=values.text("RescaleType").upper(),
         padding=values.short("PixelPaddingValue", signed=pixels.signed),

@@ -32,6 +32,7 @@ MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
 MAX_PIXELS_A_STEP = 50
 """Slices as close together as a fiftieth of their pixels: scanners reach a tenth."""
+FIELD_RATIO, AXIAL = 1.25, 0.7
 MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 2.05, 10.25
 """How much longer than its slices interpolation may make a volume, and how wide a gap it may fill: one slice that is
 missing, or, of thinner slices, as much as where one of the routine 5 mm is."""
@@ -365,6 +366,7 @@ def _step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
         notes.append(
             f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
         )
+    notes += _field_note(images[0])
     if any(image.lossy for image in images):
         notes.append("The images were compressed with loss at some point; fine detail may be altered.")
     if any(image.pixels.bits_stored <= 8 for image in images):
@@ -372,3 +374,18 @@ def _step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
     if not all(image.frame_of_reference for image in images):
         notes.append("The images name no frame of reference.")
     return notes
+
+
+def _field_note(image: ImageHeader) -> list[str]:
+    """A doubt where axial pixels do not fill the field that was reconstructed, as after a change of their number."""
+    if image.diameter_mm is None or image.spacing_mm is None or image.orientation is None:
+        return []
+    if abs(plane_normal(image.orientation)[2]) < AXIAL:
+        return []
+    width = max(image.pixels.rows * image.spacing_mm[0], image.pixels.columns * image.spacing_mm[1])
+    if 1 / FIELD_RATIO <= width / image.diameter_mm <= FIELD_RATIO:
+        return []
+    return [
+        f"The header states a reconstructed field of {image.diameter_mm:.0f} mm, but the slices are {width:.0f} mm "
+        "wide: they were cropped, or the pixel spacing is not theirs."
+    ]

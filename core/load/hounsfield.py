@@ -36,6 +36,8 @@ _FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
 """The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
 values of so many bits, the share that metal at a scanner's limit leaves far behind."""
+_SCANNER_TOP_HU, _CUT_FEWEST = 2900, 20
+"""Scanners end at 2976 HU or above, where 12 bits do."""
 _AS_AIR_HU = -940
 _AIRY_HU, _AIRY_SHARE, _PADDING_SHARE, _DARKEST_HU = -800, 0.05, 0.3, -1060
 """The middle of the voxels below -800 HU lies from -1011 to -836 in real scans."""
@@ -281,6 +283,8 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
     notes = []
     if high > 4000:
         notes.append(f"Some values reach {high} HU, as metal does.")
+    if cut := _cut_off(levels, counts):
+        notes.append(cut)
     if counts[levels < _AS_AIR_HU].sum() < 0.001 * counts.sum():
         notes.append("Hardly anything is as dark as air (-1000 HU); the offset of the values may be wrong.")
     if _is_too_dark(levels, counts):
@@ -294,6 +298,15 @@ def _doubts(levels: Counts, counts: Counts, high: int) -> list[str]:
     if notice := _masked(levels, counts):
         notes.append(notice)
     return notes
+
+
+def _cut_off(levels: Counts, counts: Counts) -> str:
+    """A doubt for few voxels at a highest value that no scanner ends at; "" where they fade out."""
+    if len(levels) < 64 or levels[-1] >= _SCANNER_TOP_HU:
+        return ""
+    if counts[-1] < _CUT_FEWEST or counts[-1] <= 5 * counts[-6:-1].max():
+        return ""
+    return f"Many of the brightest voxels have exactly {levels[-1]} HU: higher values were probably cut off there."
 
 
 def _is_too_dark(levels: Counts, counts: Counts) -> bool:

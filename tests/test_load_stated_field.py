@@ -1,0 +1,34 @@
+"""The stated width of the reconstructed field against that of the pixels: told where they contradict each other."""
+
+from __future__ import annotations
+
+import pytest
+from corpus_enhanced import file, item, shared
+from ct_factory import Grid, assert_right, dicom_files, setter
+
+from core.load import load_study
+
+GRID = Grid((48, 40, 16), (0.75, 0.625, 2.0))
+CORONAL = Grid((48, 40, 16), (0.75, 0.625, 2.0), rotation=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
+WORDS = "The header states a reconstructed field of 72 mm, but the slices are 36 mm wide"
+
+
+@pytest.mark.parametrize(
+    ("grid", "stated", "told"),
+    [(GRID, "72", True), (GRID, "36", False), (GRID, "37.5", False), (GRID, "", False), (CORONAL, "72", False)],
+    ids=["halved", "as stated", "nearly", "not stated", "reformat"],
+)
+def test_pixels_that_do_not_fill_the_stated_field_are_told(grid: Grid, stated: str, told: bool) -> None:
+    """As after halving the matrix and leaving the pixel spacing. Reformats keep the field of what they were made of."""
+    study = load_study(dicom_files(grid, edit=setter(ReconstructionDiameter=stated)))
+    assert_right(study, tolerance=1.01)
+    assert any(note.startswith(WORDS) for note in study.notes) == told
+
+
+@pytest.mark.parametrize(("stated", "told"), [(72.0, True), (36.0, False)])
+def test_frames_that_do_not_fill_the_stated_field_are_told(stated: float, told: bool) -> None:
+    def edit(dataset) -> None:
+        shared(dataset).CTReconstructionSequence = item(ReconstructionDiameter=stated)
+
+    notes = load_study(file(edit)).notes
+    assert any(note.startswith(WORDS) for note in notes) == told

@@ -231,22 +231,20 @@ def _affine(raw: RawHeader, shape: tuple[int, int, int], repairs: Collection[Rep
 
 
 def _doubt_made_up(affine: Matrix, notes: list[str]) -> None:
-    """Raise for the orientation that programs write where they know none; a doubt where they knew the voxel size.
+    """A doubt for the orientation that programs write where they know none, or the voxel size alone.
 
     An array without geometry becomes voxels of 1 mm along the axes of the world, the first at its origin.
     """
     sizes = np.diag(affine)[:3]
     if affine[:3, 3].any() or (affine[:3, :3] != np.diag(sizes)).any():
         return
-    if (np.abs(sizes) == 1).all():
-        raise _refuse(
-            "The NIfTI header holds the orientation that programs write where they know none: voxels of 1 mm along the "
-            "axes, the first at the origin", "the voxel size and orientation of the scan",
-            "Convert the original CT again, and keep its geometry.",
-        )  # fmt: skip
+    made_up = bool((np.abs(sizes) == 1).all())
+    where = (
+        "voxels of 1 mm, the first at the origin and the axes" if made_up else "the first voxel at the origin, the axes"
+    )
+    wrong = "the size of the voxels may be wrong, and left and right" if made_up else "left and right may be"
     notes.append(
-        "The NIfTI header puts the first voxel at the origin and the axes along the body, as programs do that know no "
-        "orientation; left and right may be exchanged."
+        f"The NIfTI header states {where} along the body, as programs do that know no orientation: {wrong} exchanged."
     )
 
 

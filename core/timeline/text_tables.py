@@ -72,7 +72,7 @@ def spreadsheet() -> UserFacingError:
     return UserFacingError(
         "The file is a spreadsheet, or another office document.",
         "a table of events as CSV, JSON lines or parquet",
-        "Save the sheet as CSV (UTF-8) and choose that file.",
+        'Save the sheet as "CSV UTF-8" and choose that file.',
     )
 
 
@@ -106,7 +106,9 @@ def _markup() -> UserFacingError:
 
 def _wrong_encoding() -> UserFacingError:
     return UserFacingError(
-        "The file is not encoded as UTF-8.", "a UTF-8 text file or parquet", "Save it again with UTF-8 encoding."
+        "The file is not encoded as UTF-8.",
+        "a UTF-8 text file or parquet",
+        'Save it again with UTF-8 encoding; in Excel as "CSV UTF-8".',
     )
 
 

@@ -393,7 +393,7 @@ def test_a_server_killed_while_loading(tmp_path):
 
 
 def during(image: int, deed: Callable[[], object]) -> Callable[[Front], bool]:
-    """Do something once, while that many images are on their way."""
+    """Do something once, as that many images have been asked for, while Orthanc is asked for none."""
     asked: list[str] = []
 
     def act(request: Front) -> bool:
@@ -401,7 +401,8 @@ def during(image: int, deed: Callable[[], object]) -> Callable[[Front], bool]:
             asked.extend([request.path] if request.is_image else [])
             if len(asked) == image and request.is_image:
                 deed()
-        return False
+            request.relay()
+        return True
 
     return act
 

@@ -191,6 +191,39 @@ def test_a_death_without_a_time_reaches_no_record(made: Path, tmp_path: Path) ->
     _assert_same(read, slow)
 
 
+def test_a_death_dated_by_the_prediction_day_reaches_no_record_of_that_day(made: Path, tmp_path: Path) -> None:
+    """A death at midnight of that day is left out at the prediction time, and is in the record a day later."""
+    labels = CohortFolder(made / "cohort").labels("mace", "train").head(3)
+    labels = labels.assign(prediction_time=labels["prediction_time"].dt.normalize() + pd.Timedelta(hours=10))
+    path = _copied(made, tmp_path)
+
+    def told(table: pd.DataFrame) -> pd.DataFrame:
+        days = zip(labels["subject_id"], labels["prediction_time"].dt.normalize())
+        blank = table.assign(numeric_value=np.nan, unit=None, text_value=None)
+        dead, early, lives = (blank[blank["subject_id"] == who].head(1).assign(time=day) for who, day in days)
+        early = early.assign(time=early["time"] + pd.Timedelta(hours=9), code="MEDS_DEATH")
+        dead = [dead.assign(code="MEDS_DEATH"), dead.assign(code="Outcome", text_value="Deceased"),
+                dead.assign(code="LOINC//718-7", numeric_value=9.0)]  # fmt: skip
+        lives = lives.assign(code="Outcome", text_value="improved")
+        return pd.concat([table, *dead, early, lives]).astype({"time": "datetime64[us]"})
+
+    later = labels.head(1).assign(prediction_time=labels["prediction_time"].head(1) + pd.Timedelta(days=1))
+    asked = pd.concat([labels, later])
+    fast = _changed(path, told).records(asked)
+    read = [[code for code in item.codes if code in ("MEDS_DEATH", "Outcome")] for item in fast.columns()]
+    assert [sorted(codes) for codes in read] == [[], ["MEDS_DEATH"], ["Outcome"], ["MEDS_DEATH", "Outcome"]]
+    pairs = zip(asked["subject_id"], asked["prediction_time"], strict=True)
+    slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
+    for one, other in zip(fast.columns(), slow.columns(), strict=True):
+        _assert_same(one, other)
+    encoder = fit_compact_sequence(slow, max_tokens=40)
+    assert encoder.config == fit_compact_sequence(fast, max_tokens=40).config
+    for one, other in zip(fast.coded(encoder), slow.coded(encoder), strict=True):
+        assert (one.known, one.total) == (other.known, other.total)
+        for column in fields(EventRows):
+            np.testing.assert_array_equal(getattr(one, column.name), getattr(other, column.name), err_msg=column.name)
+
+
 @pytest.mark.parametrize(
     ("times", "words"),
     [(lambda times: times.where(times.index > 2), "3 labels"), (lambda times: times.astype("int64"), "is no time"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +17,7 @@ from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows
 from core.errors import UserFacingError
 from core.records import BIRTH
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
+from core.timeline.cut import deaths_of_the_day, may_tell_of_death
 from core.timeline.typed import units_in_codes
 from core.timeline.vocabulary import standard_code
 
@@ -93,7 +94,8 @@ class CohortRecords:
     """Records of a cohort, each patient's up to a prediction time, read without a timeline of each.
 
     starts, ends (n,): the record has rows starts[i] to ends[i] of the cohort, none where nothing is known. cuts (n,):
-    prediction times, microseconds. order (n,): record numbers by starts, then by ends.
+    prediction times, microseconds. order (n,): record numbers by starts, then by ends. Rows behind all patients'
+    are copies: records without a death of the prediction day.
     """
 
     cohort: Cohort
@@ -115,6 +117,7 @@ class CohortRecords:
         for number in np.flatnonzero(_last_times(cohort, stops) > cuts).tolist():
             own = slice(starts[number], stops[number])
             ends[number] = own.start + np.searchsorted(cohort.times_us[own], cuts[number], side="right")
+        cohort, starts, ends = _without_deaths_of_the_day(cohort, starts, ends, cuts)
         by_end = np.argsort(ends, kind="stable")
         return cls(cohort, subjects, starts, ends, cuts, by_end[np.argsort(starts[by_end], kind="stable")])
 
@@ -155,6 +158,60 @@ class CohortRecords:
         for place, number in enumerate(self.order.tolist()):
             found[number] = sequences[place]
         return [item for item in found if item is not None]
+
+
+def _without_deaths_of_the_day(
+    cohort: Cohort, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]
+) -> tuple[Cohort, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The cohort, starts and ends of records as `cut_at` leaves them: those with deaths of the prediction day are
+    copied without these, behind all other rows."""
+    records, rows = _of_the_day(cohort, starts, ends, cuts)
+    if len(rows):
+        told = deaths_of_the_day(_table(cohort, rows), pd.DatetimeIndex(cuts[records].view("datetime64[us]")))
+        records, rows = records[told], rows[told]
+    if not len(rows):
+        return cohort, starts, ends
+    touched, first = np.unique(records, return_index=True)
+    deaths = zip(touched.tolist(), np.split(rows, first[1:]))
+    kept = [np.setdiff1d(np.arange(starts[record], ends[record]), dead) for record, dead in deaths]
+    stops = len(cohort.times_us) + np.cumsum([len(part) for part in kept])
+    starts, ends = starts.copy(), ends.copy()
+    starts[touched], ends[touched] = np.append(len(cohort.times_us), stops[:-1]), stops
+    return _with_copies(cohort, np.concatenate(kept)), starts, ends
+
+
+def _of_the_day(
+    cohort: Cohort, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(record, row) of what may tell of a death at midnight of the record's prediction day, in order."""
+    code = cohort.labels["code"]
+    asked = np.append(may_tell_of_death(code.texts), False)
+    if not asked.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows = np.flatnonzero(asked[code.ids])
+    first, last = np.searchsorted(rows, starts), np.searchsorted(rows, ends)
+    records = np.repeat(np.arange(len(starts)), last - first)
+    found = rows[np.arange(len(records)) + np.repeat(last - np.cumsum(last - first), last - first)]
+    of_the_day = cohort.times_us[found] == cuts[records] - cuts[records] % int(_DAY_US)
+    return records[of_the_day], found[of_the_day]
+
+
+def _table(cohort: Cohort, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Time, code and values of some rows."""
+    texts = {name: cohort.labels[name] for name in ("code", "text_value") if name in cohort.labels}
+    told = {name: _objects(column.texts)[column.ids[rows]] for name, column in texts.items()}
+    times = cohort.times_us[rows].view("datetime64[us]")
+    return pd.DataFrame({"time": times, "numeric_value": cohort.values[rows], "text_value": None} | told)
+
+
+def _with_copies(cohort: Cohort, rows: npt.NDArray[np.int64]) -> Cohort:
+    """The cohort with copies of some rows behind all others."""
+    times = np.append(cohort.times_us, cohort.times_us[rows])
+    values = np.append(cohort.values, cohort.values[rows])
+    labels = {
+        name: Labels(column.texts, np.append(column.ids, column.ids[rows])) for name, column in cohort.labels.items()
+    }
+    return replace(cohort, times_us=times, values=values, labels=labels)
 
 
 def cohort_sequences(

@@ -146,12 +146,16 @@ def cut_at(events: pd.DataFrame, prediction_time: pd.Timestamp) -> tuple[pd.Data
     ['s', 'c']
     """
     later = (known_times(events) > prediction_time).to_numpy() | undated_outcomes(events)
-    later |= _deaths_of_the_day(events, prediction_time)
+    later |= deaths_of_the_day(events, prediction_time)
     kept = events[~later].sort_values("time", kind="stable", na_position="first", ignore_index=True)
     return kept.drop(columns=KNOWN_FROM, errors="ignore"), int(later.sum())
 
 
-def _deaths_of_the_day(events: pd.DataFrame, prediction_time: pd.Timestamp) -> npt.NDArray[np.bool_]:
-    """Deaths known from 00:00 of the prediction time's day, which is later: their time of day was hardly recorded."""
-    day = prediction_time.normalize()
-    return _telling(events, (known_times(events) == day).to_numpy(bool) & (day < prediction_time))
+def deaths_of_the_day(events: pd.DataFrame, prediction_times: pd.Timestamp | pd.DatetimeIndex) -> npt.NDArray[np.bool_]:
+    """Deaths known from 00:00 of the prediction time's day, which is later: their time of day was hardly recorded.
+
+    prediction_times: one for all events, or one for each.
+    """
+    day = prediction_times.normalize()
+    of_the_day = (known_times(events) == day).to_numpy(bool) & np.asarray(day < prediction_times)
+    return _telling(events, of_the_day)

@@ -113,9 +113,10 @@ class CohortRecords:
         places = np.searchsorted(cohort.subject_ids, subjects)
         known = np.append(cohort.subject_ids, -1)[places] == subjects
         starts, stops = cohort.offsets[places], cohort.offsets[np.minimum(places + known, len(cohort))]
-        parts = zip(starts.tolist(), stops.tolist(), cuts.tolist())
-        found = [start + np.searchsorted(cohort.times_us[start:stop], cut, side="right") for start, stop, cut in parts]
-        ends = np.array(found, np.int64)
+        ends = stops.copy()
+        for number in np.flatnonzero(_last_times(cohort, stops) > cuts).tolist():
+            own = slice(starts[number], stops[number])
+            ends[number] = own.start + np.searchsorted(cohort.times_us[own], cuts[number], side="right")
         cohort, starts, ends = _without_deaths_of_the_day(cohort, starts, ends, cuts)
         by_end = np.argsort(ends, kind="stable")
         return cls(cohort, subjects, starts, ends, cuts, by_end[np.argsort(starts[by_end], kind="stable")])
@@ -237,6 +238,11 @@ def _sequences(records: CohortRecords, encoder: CompactSequence) -> CohortSequen
         list(pool.map(lambda part: _fill(cohort, words, rows, part, events, int(offsets[part.first])), parts))
     known = np.concatenate([np.zeros(0, np.int64), *(part.known for part in parts)])
     return CohortSequences(records.subject_ids[order], offsets, events, known, total=rows.ends - rows.starts)
+
+
+def _last_times(cohort: Cohort, stops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Times of the rows before `stops`; of no meaning for a record without rows."""
+    return cohort.times_us[np.maximum(stops - 1, 0)] if len(cohort.times_us) else np.zeros_like(stops)
 
 
 def _objects(texts: Iterable[str | None]) -> npt.NDArray[np.object_]:

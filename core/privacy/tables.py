@@ -227,11 +227,10 @@ def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
     data, ages = bytes(entry.read(0, None)), Ages()
     for document in _documents(data.decode(encoding_of(data), "replace")):
         yield from _names_of_patients(document)
-        for record in document if isinstance(document, list) else [document]:
-            if isinstance(record, dict):
-                watch_record(record, ages)
-                for resource in _resources(record):
-                    watch_resource(resource, ages)
+        for record in _objects(document):
+            watch_record(record, ages)
+            for resource in _resources(record):
+                watch_resource(resource, ages)
         for path, value in _leaves(document):
             yield from _field(path, value, tokens)
     yield from ages.findings()
@@ -246,10 +245,14 @@ def _documents(text: str) -> Iterable[Any]:
 
 def _names_of_patients(document: Any) -> Iterator[str]:
     """Names that rows give their patient, or a FHIR bundle or resource; those of its staff are left out."""
-    for item in document if isinstance(document, list) else [document]:
-        if isinstance(item, dict):
-            yield from (str(value) for key, value in item.items() if field_name(str(key)) in _PATIENT_NAMES)
-            yield from _names_in_fhir(item)
+    for item in _objects(document):
+        yield from (str(value) for key, value in item.items() if field_name(str(key)) in _PATIENT_NAMES)
+        yield from _names_in_fhir(item)
+
+
+def _objects(document: Any) -> list[dict[str, Any]]:
+    """The object that a document is, or those in its list."""
+    return [item for item in (document if isinstance(document, list) else [document]) if isinstance(item, dict)]
 
 
 def _resources(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -272,14 +275,18 @@ def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, dict):
-            told = _extension(value)
-            for key, inner in value.items():
-                beside = told if str(key).startswith("value") else ()
-                stack.append(((*path, *beside, field_name(str(key)))[-3:], inner))
+            stack += [((*path, *keys)[-3:], inner) for keys, inner in _named(value)]
         elif isinstance(value, list):
             stack += [(path, inner) for inner in value]
         elif value not in (None, ""):
             yield path, value
+
+
+def _named(value: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(key, value) of an object, before the key of an extension's value what it is a value of."""
+    told = _extension(value)
+    for key, inner in value.items():
+        yield (*(told if str(key).startswith("value") else ()), field_name(str(key))), inner
 
 
 def _extension(value: dict[str, Any]) -> tuple[str, ...]:

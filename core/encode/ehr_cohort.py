@@ -184,16 +184,17 @@ def _of_the_day(
     cohort: Cohort, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """(record, row) of what may tell of a death at midnight of the record's prediction day, in order."""
-    code = cohort.labels["code"]
-    asked = np.append(may_tell_of_death(code.texts), False)
-    if not asked.any():
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    rows = np.flatnonzero(asked[code.ids])
-    first, last = np.searchsorted(rows, starts), np.searchsorted(rows, ends)
-    records = np.repeat(np.arange(len(starts)), last - first)
-    found = rows[np.arange(len(records)) + np.repeat(last - np.cumsum(last - first), last - first)]
-    of_the_day = cohort.times_us[found] == cuts[records] - cuts[records] % int(_DAY_US)
-    return records[of_the_day], found[of_the_day]
+    code, times = cohort.labels["code"], cohort.times_us
+    asked, midnights = np.append(may_tell_of_death(code.texts), False), cuts - cuts % int(_DAY_US)
+    first, behind = ends.copy(), np.flatnonzero((ends > starts) & (midnights < cuts) & asked.any())
+    while len(behind := behind[times[first[behind] - 1] >= midnights[behind]]):
+        first[behind] -= 1
+        behind = behind[first[behind] > starts[behind]]
+    lengths = ends - first
+    records = np.repeat(np.arange(len(starts)), lengths)
+    rows = np.arange(len(records)) + np.repeat(ends - np.cumsum(lengths), lengths)
+    told = (times[rows] == midnights[records]) & asked[code.ids[rows]]
+    return records[told], rows[told]
 
 
 def _table(cohort: Cohort, rows: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -35,6 +35,7 @@ from core.view.words import (
     empty_html,
     error_html,
     events_html,
+    hazard_factor,
     notices_html,
     raw_event_html,
     time_zero,
@@ -244,6 +245,40 @@ def test_marks_say_which_side_raises_risk_without_colour_alone():
     assert named["raises risk"].marker.color != named["lowers risk"].marker.color
 
 
+def test_a_mark_tells_what_the_panel_beside_it_tells():
+    def told(rows: pd.DataFrame, measure: str) -> str:
+        figure = timeline_figure(rows, measure=measure, span_days=400.0)
+        return " ".join(text for trace in figure.data for text in trace.text or ())
+
+    effects = [float(change) for change in ROWS["attribution"].dropna() if change]
+    assert effects
+    shown = told(ROWS, "attribution")
+    assert f"effect {hazard_factor(max(effects))}" in shown
+    assert "+0." not in shown, "no logarithm"
+    assert "attention 0.61% of the record's" in told(ROWS.assign(attention=0.0061), "attention")
+
+
+@pytest.mark.parametrize(("task", "unit"), [("mace", "years"), ("pe_mortality", "days")])
+def test_hovering_a_curve_tells_the_time_in_the_unit_of_the_axis(task, unit):
+    end = float(TASKS[task].horizons_days[-1])
+    result = replace(RESULT, task=TASKS[task], curve=curve(0.4, end), horizon_days=float(TASKS[task].horizons_days[1]))
+    figure = curve_figure(result, baseline(end), others=[("image_only", curve(0.1, end))])
+    lines = [line for line in figure.data if line.mode == "lines" and line.name]
+    assert len(lines) == 3
+    for line in lines:
+        assert line.hovertemplate.startswith(f"{line.name} at %{{customdata}}: ")
+        assert len(line.customdata) == len(line.x)
+        last = f"{line.x[-1] / 365.25:.1f} years" if unit == "years" else f"{round(line.x[-1])} days"
+        assert line.customdata[-1] == last
+    assert "day" not in figure.layout.xaxis.unifiedhovertitle.text
+
+
+def test_hovering_a_trend_tells_the_time_as_its_axis_does():
+    figure = trends_figure(ROWS, trend_codes(ROWS))
+    assert figure.data[0].customdata == ("day \u2212200 (\u22126.6 mo)", "day \u22121")
+    assert "%{customdata}" in figure.data[0].hovertemplate
+
+
 def test_one_lane_has_room_for_its_axis_and_the_axis_says_its_unit():
     labs = ROWS[ROWS["lane"] == "labs"]
     for span, unit in ((30.0, "Days"), (365.25, "Months"), (4000.0, "Years")):
@@ -267,6 +302,7 @@ def test_several_raw_events_keep_their_words_whole():
     html = events_html(ROWS.head(2), ["day 0", "day 0"])
     assert "<small>ICD10CM//I50.9</small>" in html
     assert html.count("</th>") == 3, "when, what, effect"
+    assert ">Effect on risk</th>" in html, "\u201cRisk: < 1% less\u201d would be a risk of less than 1%"
     assert html.count("multiplies the model's hazard, added up to the horizon") == 2, "beside the column, and on it"
     assert "log cumulative" not in html
 

@@ -24,7 +24,7 @@ from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
-from core.view.lanes import event_rows, found, strongest, value_words
+from core.view.lanes import event_rows, found, short_name, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html
@@ -212,6 +212,13 @@ def test_strongest_events_come_largest_first_and_once_a_code():
     assert top["code"].tolist()[0] == "LOINC//33762-6"
     assert top["code"].is_unique
     assert top["attribution"].abs().is_monotonic_decreasing
+
+
+def test_which_way_an_event_moves_the_risk_stands_before_its_name():
+    names = [short_name(row, "attribution") for row in strongest(ROWS).to_dict("records")]
+    assert names[0] == "\u2191 NT-proBNP, serum 2,310 pg/mL, \u22121 d"
+    assert any(name.startswith("\u2193 ") for name in names)
+    assert short_name(ROWS.iloc[4].to_dict(), "attention") == "NT-proBNP, serum 2,310 pg/mL, \u22121 d"
 
 
 def test_search_wants_every_word_and_no_pattern():

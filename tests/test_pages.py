@@ -451,7 +451,10 @@ def test_found_events_can_be_chosen_from_a_list(world):
     app = fine(opened())
     fine(app.text_input(key=of_case(app, "event_search")).set_value("probnp").run())
     events = app.selectbox(key=of_case(app, "event_list"))
-    assert events.options == ["day \u22121: NT-proBNP, serum 2,310 pg/mL", "day \u2212200: NT-proBNP, serum 310 pg/mL"]
+    assert events.options == [
+        "day \u22121: NT-proBNP, serum 2,310 pg/mL",
+        "day \u2212200 (\u22126.6 mo): NT-proBNP, serum 310 pg/mL",
+    ]
     fine(events.set_value(4).run())
     assert "310 pg/mL</td>" in html(app)
     assert app.selectbox(key=of_case(app, "event_list")).value == 4

@@ -94,6 +94,7 @@ def test_export_stays_blocked_until_decided(world, jane):
     fine(app.switch_page("pages/load.py").run())
     settled(app)
     fine(app.button(key="strip").click().run())
+    assert "has been stripped from your own case; it may be exported now" in html(app)
     fine(app.switch_page("pages/case_review.py").run())
     assert "Export is blocked" not in html(app)
     assert app.get("download_button")

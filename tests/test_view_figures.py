@@ -24,7 +24,7 @@ from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
-from core.view.lanes import event_rows, found, strongest, value_words
+from core.view.lanes import event_rows, found, short_name, strongest, value_words
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html
@@ -35,6 +35,7 @@ from core.view.words import (
     empty_html,
     error_html,
     events_html,
+    hazard_factor,
     notices_html,
     raw_event_html,
     time_zero,
@@ -213,6 +214,13 @@ def test_strongest_events_come_largest_first_and_once_a_code():
     assert top["attribution"].abs().is_monotonic_decreasing
 
 
+def test_which_way_an_event_moves_the_risk_stands_before_its_name():
+    names = [short_name(row, "attribution") for row in strongest(ROWS).to_dict("records")]
+    assert names[0] == "\u2191 NT-proBNP, serum 2,310 pg/mL, \u22121 d"
+    assert any(name.startswith("\u2193 ") for name in names)
+    assert short_name(ROWS.iloc[4].to_dict(), "attention") == "NT-proBNP, serum 2,310 pg/mL, \u22121 d"
+
+
 def test_search_wants_every_word_and_no_pattern():
     assert found(ROWS, "probnp 2,310")["event_id"].tolist() == [6]
     assert found(ROWS, "[").empty
@@ -244,6 +252,40 @@ def test_marks_say_which_side_raises_risk_without_colour_alone():
     assert named["raises risk"].marker.color != named["lowers risk"].marker.color
 
 
+def test_a_mark_tells_what_the_panel_beside_it_tells():
+    def told(rows: pd.DataFrame, measure: str) -> str:
+        figure = timeline_figure(rows, measure=measure, span_days=400.0)
+        return " ".join(text for trace in figure.data for text in trace.text or ())
+
+    effects = [float(change) for change in ROWS["attribution"].dropna() if change]
+    assert effects
+    shown = told(ROWS, "attribution")
+    assert f"effect {hazard_factor(max(effects))}" in shown
+    assert "+0." not in shown, "no logarithm"
+    assert "attention 0.61% of the record's" in told(ROWS.assign(attention=0.0061), "attention")
+
+
+@pytest.mark.parametrize(("task", "unit"), [("mace", "years"), ("pe_mortality", "days")])
+def test_hovering_a_curve_tells_the_time_in_the_unit_of_the_axis(task, unit):
+    end = float(TASKS[task].horizons_days[-1])
+    result = replace(RESULT, task=TASKS[task], curve=curve(0.4, end), horizon_days=float(TASKS[task].horizons_days[1]))
+    figure = curve_figure(result, baseline(end), others=[("image_only", curve(0.1, end))])
+    lines = [line for line in figure.data if line.mode == "lines" and line.name]
+    assert len(lines) == 3
+    for line in lines:
+        assert line.hovertemplate.startswith(f"{line.name} at %{{customdata}}: ")
+        assert len(line.customdata) == len(line.x)
+        last = f"{line.x[-1] / 365.25:.1f} years" if unit == "years" else f"{round(line.x[-1])} days"
+        assert line.customdata[-1] == last
+    assert "day" not in figure.layout.xaxis.unifiedhovertitle.text
+
+
+def test_hovering_a_trend_tells_the_time_as_its_axis_does():
+    figure = trends_figure(ROWS, trend_codes(ROWS))
+    assert figure.data[0].customdata == ("day \u2212200 (\u22126.6 mo)", "day \u22121")
+    assert "%{customdata}" in figure.data[0].hovertemplate
+
+
 def test_one_lane_has_room_for_its_axis_and_the_axis_says_its_unit():
     labs = ROWS[ROWS["lane"] == "labs"]
     for span, unit in ((30.0, "Days"), (365.25, "Months"), (4000.0, "Years")):
@@ -267,6 +309,7 @@ def test_several_raw_events_keep_their_words_whole():
     html = events_html(ROWS.head(2), ["day 0", "day 0"])
     assert "<small>ICD10CM//I50.9</small>" in html
     assert html.count("</th>") == 3, "when, what, effect"
+    assert ">Effect on risk</th>" in html, "\u201cRisk: < 1% less\u201d would be a risk of less than 1%"
     assert html.count("multiplies the model's hazard, added up to the horizon") == 2, "beside the column, and on it"
     assert "log cumulative" not in html
 

@@ -14,6 +14,8 @@ from core.words import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8
 LONGEST_NAME = 34
+SHORT_DAYS = 90
+"""Times shorter than this are told in days alone."""
 UNIT_WORDS = {
     "mm[Hg]": "mmHg",
     "10*3/uL": "\u00d710\u00b3/\u00b5L",
@@ -47,15 +49,17 @@ def value_words(value: float, text: object, unit: object) -> str:
 
 
 def day_words(day: float) -> str:
-    """Time before the prediction in words.
+    """Time before the prediction in words; a long one also as the axis says it.
 
     >>> day_words(0.0), day_words(-0.2), day_words(-1), day_words(-1400), day_words(float("nan"))
-    ('day 0', 'day 0', 'day −1', 'day −1,400', 'no day of its own')
+    ('day 0', 'day 0', 'day −1', 'day −1,400 (−3.8 y)', 'no day of its own')
     """
     if np.isnan(day):
         return "no day of its own"
     whole = round(day)
-    return "day 0" if whole == 0 else f"day \u2212{-whole:,}"
+    if whole == 0:
+        return "day 0"
+    return f"day \u2212{-whole:,}" + (f" ({before_words(day)})" if -whole >= SHORT_DAYS else "")
 
 
 def before_words(day: float) -> str:
@@ -67,7 +71,7 @@ def before_words(day: float) -> str:
     days = round(-day)
     if days < 1:
         return "day 0"
-    if days < 90:
+    if days < SHORT_DAYS:
         return f"\u2212{days} d"
     return f"\u2212{days / 30.4375:.2g} mo" if days < 365 else f"\u2212{days / 365.25:.2g} y"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -24,6 +27,7 @@ __all__ = [
     "day_words",
     "event_rows",
     "found",
+    "short_name",
     "strongest",
     "undated_rows",
     "unit_words",
@@ -88,6 +92,17 @@ def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndar
 def strongest(rows: pd.DataFrame, measure: str = "attribution") -> pd.DataFrame:
     """The `TOP_EVENTS` events with the largest |measure|, one a code (its strongest), largest first."""
     return rows.iloc[strongest_places(rows[measure].to_numpy(), rows["code"].tolist(), TOP_EVENTS)]
+
+
+def short_name(row: Mapping[Hashable, Any], measure: str) -> str:
+    """An event of `event_rows` on one line: which way it moves the risk comes first, so that no narrow place cuts it.
+
+    >>> short_name({"words": "Sodium", "value": "139 mmol/L", "day": -3.0, "attribution": -0.1}, "attribution")
+    '↓ Sodium 139 mmol/L, −3 d'
+    """
+    arrow = "" if measure == "attention" else ("\u2191 " if row["attribution"] > 0 else "\u2193 ")
+    when = "" if np.isnan(row["day"]) else f", {before_words(float(row['day']))}"
+    return arrow + f"{row['words']} {row['value']}".strip() + when
 
 
 def found(rows: pd.DataFrame, query: str) -> pd.DataFrame:

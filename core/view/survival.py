@@ -48,6 +48,7 @@ def curve_figure(
     colour = fusion_colour(review.fusion)
     _add_band(figure, review.curve, colour)
     _add_line(figure, review.curve, "This patient", colour, "solid", 3.0)
+    _tell_on_hover(figure, review)
     _add_horizon(figure, review, colour)
     ticks = curve_ticks(review)
     _add_numbers_at_risk(figure, baseline, ticks)
@@ -87,7 +88,6 @@ def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
         mode="lines",
         line={"color": COHORT, "width": 2, "shape": "hv"},
         name="Training cohort",
-        hovertemplate="cohort %{y:.0f}%<extra></extra>",
     )
 
 
@@ -106,8 +106,15 @@ def _add_line(figure: go.Figure, curve: SurvivalCurve, name: str, colour: str, d
         mode="lines",
         line={"color": colour, "width": width, "dash": dash},
         name=name,
-        hovertemplate=f"{escape(name)} %{{y:.1f}}%<extra></extra>",
     )
+
+
+def _tell_on_hover(figure: go.Figure, review: CaseReview) -> None:
+    """Each line tells its own time in the unit of the axis: the title over all of them could only tell days."""
+    for line in figure.data:
+        if line.mode == "lines" and line.name:
+            line.customdata = [_on_axis(day, review) for day in line.x]
+            line.hovertemplate = f"{escape(line.name)} at %{{customdata}}: %{{y:.1f}}%<extra></extra>"
 
 
 def _add_horizon(figure: go.Figure, review: CaseReview, colour: str) -> None:
@@ -195,8 +202,7 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
             "tickvals": list(ticks),
             "ticktext": [tick_label(day) if day else "" for day in ticks],
             "fixedrange": True,
-            "hoverformat": ".0f",
-            "unifiedhovertitle": {"text": "day %{x:.0f}"},
+            "unifiedhovertitle": {"text": "Event-free"},
             "showgrid": False,
         },
         "yaxis": {"range": [0, 101], "ticksuffix": "%", "fixedrange": True, "dtick": 25},

@@ -16,7 +16,7 @@ from core.export.style import COHORT, EHR, IMAGE, WARNING
 from core.timeline import KINDS
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
-from core.words import true_minus
+from core.view.words import attention_share, hazard_factor
 
 BINS = 420
 FUTURE_SHARE = 0.13
@@ -73,7 +73,7 @@ def timeline_figure(
     _add_future(figure, span_days, later_events, len(lanes))
     _add_rings(figure, marks, lanes, selected)
     for name, kept, fill, symbol in _styles(marks, measure):
-        _add_marks(figure, marks[kept], lanes, name, fill, symbol, label_day)
+        _add_marks(figure, marks[kept], lanes, name, fill, symbol, measure, label_day)
     if ct and "imaging" in lanes and ct_day >= -span_days:
         marker = {"size": 13, "symbol": "diamond", "color": IMAGE, "line": {"width": 1, "color": "#ffffff"}}
         figure.add_scatter(
@@ -112,6 +112,7 @@ def _add_marks(
     name: str,
     fill: str,
     symbol: str,
+    measure: str,
     label_day: LABEL_DAYS,
 ) -> None:
     if marks.empty:
@@ -131,7 +132,7 @@ def _add_marks(
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0.9}},
         customdata=[",".join(map(str, ids)) for ids in marks["event_ids"]],
-        text=[_hover(mark, label_day) for mark in marks.itertuples()],
+        text=[_hover(mark, measure, label_day) for mark in marks.itertuples()],
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -151,10 +152,13 @@ def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: Sequence[str], sel
     )
 
 
-def _hover(mark: object, label_day: LABEL_DAYS) -> str:
+def _hover(mark: object, measure: str, label_day: LABEL_DAYS) -> str:
+    """The strongest event of a mark, with what the model made of it as the panel beside the chart tells it."""
     count, words, value = mark.count, escape(str(mark.words)), escape(str(mark.value))  # type: ignore[attr-defined]
     more = f"<br>and {count - 1} more here" if count > 1 else ""
-    strength = f"<br>{true_minus(f'{mark.signed:+.2g}')}" if mark.strength else ""  # type: ignore[attr-defined]
+    signed = float(mark.signed)  # type: ignore[attr-defined]
+    told = f"attention {attention_share(signed)}" if measure == "attention" else f"effect {hazard_factor(signed)}"
+    strength = f"<br>{escape(told, quote=False)}" if mark.strength else ""  # type: ignore[attr-defined]
     return f"<b>{words}</b> {value}<br>{label_day(mark.day)}{strength}{more}"  # type: ignore[attr-defined]
 
 
@@ -238,7 +242,8 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIG
             mode="lines+markers",
             line={"color": EHR, "width": 1.5},
             marker={"size": 6, "color": EHR},
-            hovertemplate="%{y:.4g}, day %{x:.0f}<extra></extra>",
+            customdata=[day_words(day) for day in kept["day"]],
+            hovertemplate="%{y:.4g}, %{customdata}<extra></extra>",
             showlegend=False,
             row=n // columns + 1,
             col=n % columns + 1,

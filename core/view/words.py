@@ -197,7 +197,7 @@ def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
         ("Value", row["value"] or "none recorded"),
         ("Code", row["code"]),
         ("Effect on risk", _effect(float(row["attribution"]))),
-        ("Attention", "not given" if np.isnan(attention) else f"{100 * attention:.2g}% of the record's"),
+        ("Attention", "not given" if np.isnan(attention) else attention_share(attention)),
     ]
     lines = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in facts)
     return f'<table class="raw">{lines}</table>'
@@ -210,10 +210,19 @@ def events_html(rows: pd.DataFrame, when: Sequence[str]) -> str:
         f"<small>{escape(str(row.code))}</small></td><td>{escape(hazard_factor(float(row.attribution)))}</td></tr>"  # type: ignore[arg-type]
         for day, row in zip(when, rows.itertuples(), strict=True)
     )
-    effect = f'<th title="{EFFECT_HELP}">Risk</th>'
+    effect = f'<th title="{EFFECT_HELP}">Effect on risk</th>'
     head = f"<th>When</th><th>Event, value, code</th>{effect}"
-    told = f"<caption>Risk: {EFFECT_HELP}</caption>" if rows["attribution"].notna().any() else ""
+    told = f"<caption>Effect: {EFFECT_HELP}</caption>" if rows["attribution"].notna().any() else ""
     return f'<table class="found events">{told}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def attention_share(weight: float) -> str:
+    """An event's share of the attention that the model gave to the record.
+
+    >>> attention_share(0.0061)
+    "0.61% of the record's"
+    """
+    return f"{100 * weight:.2g}% of the record's"
 
 
 def hazard_factor(change: float) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +11,7 @@ from core import session
 from core.intake import Case
 from core.quality import scan_day
 from core.records import CaseReview, Timeline
-from core.view.lanes import before_words, day_words, found, strongest, undated_rows
+from core.view.lanes import day_words, found, short_name, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
 from pages._parts import bound
@@ -117,7 +116,7 @@ def _strongest(rows: pd.DataFrame, measure: str, selected: list[int], none: str)
     if top.empty:
         st.caption(none)
         return
-    names = {row["event_id"]: _short_name(row, measure) for row in top.to_dict("records")}
+    names = {row["event_id"]: short_name(row, measure) for row in top.to_dict("records")}
     key = bound.of_case(f"strong_{measure}")
 
     def pick() -> None:
@@ -145,12 +144,6 @@ def _only(selected: list[int], names: Collection[int]) -> int | None:
 
 def _keep_to_span() -> None:
     st.session_state[REACH] = False
-
-
-def _short_name(row: Mapping[Hashable, Any], measure: str) -> str:
-    arrow = "" if measure == "attention" else (" \u2191" if row["attribution"] > 0 else " \u2193")
-    when = "" if pd.isna(row["day"]) else f", {before_words(float(row['day']))}"
-    return f"{row['words']} {row['value']}".strip() + when + arrow
 
 
 def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
@@ -228,7 +221,7 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
     else:
         shown = chosen.head(MAX_RAW_ROWS)
         days = [str(label(float(day))) for day in shown["day"]]
-        st.html(scroll_html(events_html(shown, days), "Selected events", 190))
+        st.html(scroll_html(events_html(shown, days), "Selected events", 220))
 
 
 def _trends(rows: pd.DataFrame) -> None:

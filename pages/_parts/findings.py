@@ -11,6 +11,7 @@ from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
 from pages._parts import arriving
 
+STRIPPED = "What was found has been stripped from your own case; it may be exported now."
 STOPPED = "Stopped. Nothing was kept of the files."
 
 
@@ -38,6 +39,13 @@ def draw(read: Intake) -> None:
         _decide(words)
 
 
+def _strip() -> None:
+    """Where the case was opened before, nothing is left to be shown here: say what became of it."""
+    session.decide_intake()
+    if session.intake() is None:
+        st.session_state[arriving.SAID] = STRIPPED
+
+
 def _decide(words: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f"<p>{words} may identify a person. Exports are blocked until you decide.</p>", width="content")
@@ -45,7 +53,7 @@ def _decide(words: str) -> None:
             "Strip and go on",
             key="strip",
             type="primary",
-            on_click=session.decide_intake,
+            on_click=_strip,
             help="The case keeps voxels, geometry, and every event with its number and its time (as days). Texts, "
             "codes, units and descriptions of the record in which the search found something are removed or replaced, "
             "text in the pictures is blanked, and notes say how many; the files are dropped.",

@@ -476,6 +476,15 @@ def test_a_pattern_that_repeats_along_the_rows_is_no_wrong_row_length() -> None:
         refuse_wrong_width(smooth.astype(np.int16).reshape(32, 128), 20)
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinite_pixels_are_judged_without_a_warning() -> None:
+    values = ndimage.gaussian_filter(np.random.default_rng(4).normal(0, 3000, (64, 64)), 3)
+    values[3:5, 4:6] = np.inf
+    refuse_wrong_width(values, 20)
+    with pytest.raises(UserFacingError, match="not as long as the header declares"):
+        refuse_wrong_width(values.reshape(32, 128), 20)
+
+
 def test_geometry_does_not_depend_on_the_order_of_files() -> None:
     slices = dicom_slices()
     for dataset in slices[1::3]:

@@ -96,7 +96,7 @@ def cleaned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str, 
 def test_no_marker_survives_in_bytes_names_or_words(cleaned: tuple[Path, Path, str, list[str]]) -> None:
     _, out, said, _ = cleaned
     assert len(outputs(out)) == 2
-    assert "2 files written" in said
+    assert "2 of 2 files written" in said
     for secret in (MARK, "Vwk", "QUARTZ", " 4711", "097Y", "20200131"):  # bare digits are met in new UIDs by chance
         assert secret.encode() not in everything(out), secret
         assert secret not in said
@@ -445,10 +445,13 @@ def test_a_rebuilt_volume_is_searched_again_and_left_out_where_a_text_survived(
 
 def test_progress_is_told_for_volumes_too_and_reaches_the_end(tmp_path: Path) -> None:
     told: list[tuple[float, str]] = []
-    files = {"a.nii": nifti_file(), "b.nii": nifti_file(), "c": to_bytes(ct_slice(0, 24))}
+    files = {"a.nii": nifti_file(), "b.nii": nifti_file(), "c": to_bytes(ct_slice(0, 24)), "d.txt": b"no image"}
     source = write(tmp_path / "in", files)
-    deidentify(source, tmp_path / "out", pseudonyms=KEY, progress=lambda share, words: told.append((share, words)))
-    assert told[-1] == (1.0, "3 of 3 files")
+    report = deidentify(
+        source, tmp_path / "out", pseudonyms=KEY, progress=lambda share, words: told.append((share, words))
+    )
+    assert told[-1] == (1.0, "4 of 4 files")
+    assert report.lines()[:2] == ["3 of 4 files written, 1 patient", "left out: 1 file (neither DICOM nor NIfTI)"]
     assert [share for share, _ in told] == sorted(share for share, _ in told)
 
 

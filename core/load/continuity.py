@@ -240,8 +240,9 @@ def refuse_wrong_width(plane: npt.NDArray[np.generic], slices: int) -> None:
     a row's end; while the declared length is right, one of the two is far away.
     """
     rows, columns = plane.shape
-    _refuse_side_by_side(np.asarray(plane))
-    flat = np.asarray(plane).reshape(-1)
+    plane = np.nan_to_num(plane, posinf=0, neginf=0)  # one infinite pixel would make every mean and median of it NaN
+    _refuse_side_by_side(plane)
+    flat = plane.reshape(-1)
     lengths = {d for d in range(max(8, columns // 4), min(flat.size // 2, 4 * columns) + 1) if flat.size % d == 0}
     others = [d for d in lengths | {rows, slices} if 8 <= d <= flat.size // 2 and d % columns]
     if not others or columns > flat.size // 2:

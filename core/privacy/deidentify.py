@@ -66,7 +66,8 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report in words."""
-        lines = [f"{count_of(self.written, 'file')} written, {count_of(self.patients, 'patient')}"]
+        whole = self.written + self.left_out.total()
+        lines = [f"{self.written} of {count_of(whole, 'file')} written, {count_of(self.patients, 'patient')}"]
         lines += [
             f"left out: {count_of(number, 'file')} ({reason})" for reason, number in sorted(self.left_out.items())
         ]
@@ -123,7 +124,8 @@ def deidentify(
     images, report.shared = _told_apart(images)
     writer = _Writer(out, names, report, _words_of_patients(images))
     _make_folder(out)
-    done, total = 0.0, max(len(images) + len(niftis), 1)
+    done = float(report.left_out.total())
+    total = len(images) + len(niftis) + int(done)
     for handled in writer.write_all(images, niftis):
         done += handled
         if progress:

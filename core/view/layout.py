@@ -27,7 +27,7 @@ def finish(figure: go.Figure, *, ink: str, height: int, margin: dict[str, int]) 
         height=height,
         margin=margin,
         paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor=GROUND.get(ink, "#ffffff"),  # plotly lays it around the line it draws on hover
         font={"color": ink, "family": FONT, "size": 12},
         hoverlabel={"bgcolor": GROUND.get(ink, "#ffffff"), "font": {"color": ink, "family": FONT, "size": 12}},
         legend={"font": {"color": ink, "size": 12}, "bgcolor": "rgba(0,0,0,0)"},

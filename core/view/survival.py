@@ -202,6 +202,8 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
             "tickvals": list(ticks),
             "ticktext": [tick_label(day) if day else "" for day in ticks],
             "fixedrange": True,
+            "spikethickness": 1,
+            "spikedash": "solid",
             "unifiedhovertitle": {"text": "Event-free"},
             "showgrid": False,
         },

@@ -22,6 +22,8 @@ from core.timeline.texts import plain_texts
 from core.timeline.times import LATEST, is_iso_time, parse_times
 from core.timeline.typed import Reading, read_events, subject_numbers
 
+_UNKNOWN = "recorded after it, or dated by a year or month that was not over, or a death dated by that day alone"
+
 
 def load_timeline(
     source: Source,
@@ -70,13 +72,12 @@ def cut_timeline(
     _refuse_future(events, cut, notes)
     _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
+    undated, happened_later = int(undated_outcomes(events).sum()), int((events["time"] > cut).sum())
+    unknown = later - undated - happened_later
     if kept.empty:
-        raise UserFacingError(
-            "All events lie after the prediction time.", "events up to the prediction time", "Choose a later one."
-        )
+        raise _nothing_known(happened_later, unknown + undated)
     _note_early_records(events, notes)
-    undated = int(undated_outcomes(events).sum())
-    _note_cut(later - undated, int((events["time"] > cut).sum()), notes)
+    _note_cut(happened_later, unknown, notes)
     _note_undated_outcomes(undated + reading.undated_outcomes, notes)
     later += reading.undated_outcomes
     note_doubts(kept, cut, notes)
@@ -156,14 +157,22 @@ def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, not
     return pd.Timestamp(last)
 
 
-def _note_cut(later: int, happened_later: int, notes: list[str]) -> None:
+def _nothing_known(happened_later: int, unknown: int) -> UserFacingError:
+    if not unknown:
+        found = "All events lie after the prediction time."
+    else:
+        others = f" After it: {count_of(happened_later, 'event')}." if happened_later else ""
+        found = f"Not, or perhaps not, known at the prediction time ({_UNKNOWN}, or without a time): "
+        found += f"{count_of(unknown, 'event')}.{others}"
+    return UserFacingError(found, "events up to the prediction time, and known at it", "Choose a later one.")
+
+
+def _note_cut(happened_later: int, unknown: int, notes: list[str]) -> None:
     if happened_later:
         notes.append(f"Cut away, as after the prediction time: {count_of(happened_later, 'event')}.")
-    if unknown := later - happened_later:
-        notes.append(
-            "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
-            f"that was not over, or a death dated by that day alone): {count_of(unknown, 'event')}."
-        )
+    if unknown:
+        found = count_of(unknown, "event")
+        notes.append(f"Left out, as perhaps not yet known at the prediction time ({_UNKNOWN}): {found}.")
 
 
 def _note_early_records(events: pd.DataFrame, notes: list[str]) -> None:

@@ -175,6 +175,16 @@ def test_contained_patients_are_one_only_where_all_that_is_told_of_them_is_the_s
         load_timeline(bundle(held("1950-05-01"), held("1960-05-01")))
 
 
+@pytest.mark.parametrize("written", ["http://h|7", "http%3A%2F%2Fh%7C7"])
+def test_a_conditional_reference_leads_to_the_patient_with_that_identifier(written: str) -> None:
+    person = {**PATIENT, "identifier": [{"system": "http://h", "value": "7"}]}
+    named = dated(valueQuantity=VALUE, subject={"reference": f"Patient?identifier={written}"})
+    assert load_timeline(bundle(person, named, GLUCOSE)).subject_id == load_timeline(bundle(person, GLUCOSE)).subject_id
+    other = dated(valueQuantity=VALUE, subject={"reference": f"Patient?identifier={written}8"})
+    with pytest.raises(UserFacingError, match="2 patients"):
+        load_timeline(bundle(person, other, GLUCOSE))
+
+
 def test_a_patient_may_be_named_by_an_identifier() -> None:
     number = {"system": "http://h.org/numbers", "value": "Q77"}
     named = dated(valueQuantity=VALUE, subject={"identifier": number})

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
@@ -100,7 +101,7 @@ class _Known:
         if not names_patient(resource) and len(everyone := set(self.patients.values())) == 1:
             return everyone.pop()
         person = as_dict(resource.get("subject") or resource.get("patient"))
-        if not person.get("reference") and (number := _number_of(person.get("identifier"))):
+        if number := _identifier_of(person):
             return self.numbers.get(number, number)
         named = last_part(person.get("reference") or "patient")
         return self.patients.get(named, named)
@@ -119,6 +120,15 @@ def _contained(item: Resource) -> Iterator[Resource]:
     for part in as_list(item.get("contained")):
         if is_fhir(part) and part["resourceType"] in _TIMES:
             yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part, **own}
+
+
+def _identifier_of(person: Resource) -> str:
+    """The system|value by which a reference names a patient: R4 conditional (http.html#trules) and logical ones
+    (references.html#logical)."""
+    reference = str(person.get("reference") or "")
+    if reference.startswith("Patient?"):
+        return "".join(parse_qs(reference.partition("?")[2]).get("identifier", [])[:1])
+    return "" if reference else _number_of(person.get("identifier"))
 
 
 def _number_of(identifier: Any) -> str:

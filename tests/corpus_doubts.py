@@ -58,6 +58,39 @@ def bony(hu: np.ndarray) -> np.ndarray:
     return np.where(hu % 4 == 0, 720 + 15 * (hu % 23), airless(hu)).round()
 
 
+def wrapped(hu: np.ndarray) -> np.ndarray:
+    """A chest whose hard bone did not fit the stored bits and came out far below air."""
+    hu = np.where((hu > 380) & (hu < 430), hu + 300, hu)
+    return np.where(hu > 725, hu - 4096, hu)
+
+
+def lungs_cut_out(hu: np.ndarray) -> np.ndarray:
+    """A chest with one value below air in place of its lungs."""
+    return np.where((hu < -700) & (hu > -900), -2000, hu)
+
+
+def equalised(hu: np.ndarray) -> np.ndarray:
+    """A chest whose values are as many each, as for display."""
+    return np.rint(np.argsort(np.argsort(hu.ravel())).reshape(hu.shape) / hu.size * 2500 - 1024)
+
+
+def noise(hu: np.ndarray) -> np.ndarray:
+    """The values of a chest in no order, as pixels that were decoded wrongly."""
+    return np.asarray(np.random.default_rng(0).permutation(hu.ravel()).reshape(hu.shape))
+
+
+def noisy(hu: np.ndarray) -> np.ndarray:
+    """A chest under 100 HU of noise."""
+    return np.clip(np.rint(hu + np.random.default_rng(0).normal(0, 100, hu.shape)), -1024, 3071)
+
+
+def paged(hu: np.ndarray) -> np.ndarray:
+    """A chest whose last slice is a page of white text on black."""
+    hu = hu.copy()
+    hu[:, :, -1] = np.where(np.random.default_rng(0).random(hu.shape[:2]) < 0.4, 2900, -1024)
+    return hu
+
+
 def emptied(first_row: int, number: int, value: int = -1024) -> Callable[[np.ndarray], np.ndarray]:
     """Rows of one slice from `first_row` on lost and filled with one value."""
 
@@ -202,6 +235,13 @@ CASES: list[Case] = [
         "upside down and uneven": (lambda: volume(lambda hu: -mellow(hu)), "refuse", {"words": "dark as air"}),
         "uneven lungs and air": (lambda: volume(mellow), "right", {"field": lambda places: mellow(body(places))}),
         "a quarter of hard bone, no air": (lambda: volume(bony), "right", {"field": lambda places: bony(body(places))}),
+        "bone wrapped below air": (lambda: volume(wrapped), "refuse", {"words": "overflow"}),
+        "bone wrapped below air in a series": (lambda: scan(wrapped), "refuse", {"words": "overflow"}),
+        "lungs cut out": (
+            lambda: volume(lungs_cut_out), "right",
+            {"field": lambda places: np.maximum(lungs_cut_out(body(places)), -1024)}),
+        "much noise": (lambda: volume(noisy), "right", {"tolerance": 600.0}),
+        "last slice a page of text": (lambda: scan(paged), "refuse", {"words": "last slice.*something else"}),
         "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),
         "bone window": (lambda: scan(lambda hu: np.clip(hu, -450, 1050)), "refuse", {"words": "at the bottom"}),
         "three inner slices lost": (lambda: scan(blank(slice(10, 13))), "refuse", {"words": "Blank between"}),
@@ -258,7 +298,7 @@ CASES: list[Case] = [
         "structure set of another patient": (
             lambda: series() + without_pixels(PatientID="PID9"), "refuse", {"words": "different patient"}),
         "structure set of the patient": (lambda: series() + without_pixels(), "right"),
-        "a slice that is a link": (lambda: linked("IM0004.dcm"), "refuse", {"words": "Damaged"}),
+        "a slice that is a link": (lambda: linked("IM0004.dcm"), "refuse", {"words": "links replaced"}),
         "headers only": (headers_only, "refuse", {"words": "Without pixel data: 16"}),
         "a .nii that is none": (
             lambda: [("scan.nii", b"not at all a header" * 40)], "refuse", {"words": "without the header of NIfTI"}),

@@ -512,11 +512,23 @@ def test_air_that_is_too_dark_is_said_and_padding_is_not_air() -> None:
     assert not said(lambda hu: np.where(hu < -950, -1200.0, hu))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(corpus_doubts.equalised, "equalised for display"), (corpus_doubts.noise, "noise and no picture")],
+)
+def test_values_without_a_tissue_or_in_no_order_are_told(change, words):
+    """A doubt only: a test object may be a ramp, or noise. Noise of a scanner hides no tissue."""
+    assert any(words in note for note in load_study(corpus_doubts.volume(change)).notes)
+    for honest in (np.asarray, corpus_doubts.noisy):
+        assert not any(words in note for note in load_study(corpus_doubts.volume(honest)).notes)
+
+
 UNUSUAL = {
     "cone beam by its description": (setter(SeriesDescription="CBCT_Mandible"), "cone-beam"),
     "cone beam by its acquisition": (setter(AcquisitionType="CONE_BEAM"), "cone-beam"),
     "phantom": (setter(QualityControlSubject="YES"), "phantom"),
     "image of a phantom": (setter(QualityControlImage="YES"), "phantom"),
+    "burned in": (setter(BurnedInAnnotation="YES"), "text is burned into the images"),
     "energies weighted": (setter(ImageType=["DERIVED", "PRIMARY", "VOLUME", "ENERGY_PROP_WT"]), "spectral"),
 }
 
@@ -528,9 +540,37 @@ def test_what_no_model_was_trained_on_is_said(case):
 
 
 def test_a_usual_scan_brings_none_of_these_notes():
-    usual = setter(QualityControlSubject="NO", AcquisitionType="SPIRAL", SeriesDescription="Conebeams no CBCTs")
+    usual = setter(
+        QualityControlSubject="NO",
+        BurnedInAnnotation="NO",
+        AcquisitionType="SPIRAL",
+        SeriesDescription="Conebeams no CBCTs",
+    )
     notes = load_study(dicom_files(edit=usual)).notes
     assert not [note for note in notes if any(words in note for _, words in UNUSUAL.values())]
+
+
+def _captured(dataset: Dataset) -> Dataset:
+    """The slice as a capture of a screen within the series, without a place."""
+    dataset.ImageType, dataset.SOPInstanceUID = ["DERIVED", "SECONDARY", "SCREEN SAVE"], "1.2.826.0.1.3680043.9.1.99"
+    del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
+    return dataset
+
+
+def test_a_page_within_a_series_is_left_out_and_a_projection_with_a_place_is_not():
+    slices, page = dicom_slices(), dicom_slices()[3]
+    study = load_study(named([*slices, _captured(page)]))
+    assert_right(study)
+    assert "Left out: 1 picture without a place in the patient." in study.notes
+    with pytest.raises(UserFacingError, match="projections, renderings, maps or distorted: 1 image"):
+        load_study(dicom_files(edit=at(3, ImageType=["DERIVED", "SECONDARY", "MIP"])))
+    with pytest.raises(UserFacingError, match="where in the patient"):
+        load_study(dicom_files(edit=at(3, ImagePositionPatient=None)))
+
+
+def test_bits_that_are_not_stated_are_named_as_such():
+    with pytest.raises(UserFacingError, match="do not say how many of the 16 bits"):
+        load_study(dicom_files(edit=setter(BitsStored=None, HighBit=None)))
 
 
 @pytest.mark.parametrize(("slices", "said"), [(2, True), (3, True), (4, False)])

@@ -6,6 +6,7 @@ import pytest
 from corpus_enhanced import file, item, shared
 from ct_factory import Grid, assert_right, dicom_files, setter
 
+from core.errors import UserFacingError
 from core.load import load_study
 
 GRID = Grid((48, 40, 16), (0.75, 0.625, 2.0))
@@ -23,6 +24,25 @@ def test_pixels_that_do_not_fill_the_stated_field_are_told(grid: Grid, stated: s
     study = load_study(dicom_files(grid, edit=setter(ReconstructionDiameter=stated)))
     assert_right(study, tolerance=1.01)
     assert any(note.startswith(WORDS) for note in study.notes) == told
+
+
+@pytest.mark.parametrize(("columns", "refused"), [(120, True), (48, False)])
+def test_many_pixels_that_fill_a_tenth_of_the_field_are_in_centimetres(columns: int, refused: bool) -> None:
+    """A nodule cut out of a scan leaves few pixels of the same size."""
+    grid = Grid((columns, 40, 16), (0.3, 0.3, 2.0))
+    files = dicom_files(grid, edit=setter(ReconstructionDiameter=f"{3 * columns}"))
+    if refused:
+        with pytest.raises(UserFacingError, match="a tenth as wide: the pixel spacing seems to be in centimetres"):
+            load_study(files)
+    else:
+        assert_right(load_study(files), tolerance=1.01)
+
+
+@pytest.mark.parametrize(("thickness", "told"), [("20", True), ("5", False), ("2", False)])
+def test_slices_that_overlap_by_far_are_told(thickness: str, told: bool) -> None:
+    """As where positions were written in centimetres; a scanner's slices overlap by half or a little more."""
+    notes = load_study(dicom_files(GRID, edit=setter(SliceThickness=thickness))).notes
+    assert any(note.startswith(f"Slices are {thickness} mm thick but only 2.00 mm apart") for note in notes) == told
 
 
 @pytest.mark.parametrize(("stated", "told"), [(72.0, True), (36.0, False)])

@@ -48,7 +48,8 @@ class Contents:
     """What a source holds, sorted.
 
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
-    held: bytes in memory. stray, damaged, imageless: numbers of files. foreign: what some are -> what to do.
+    held: bytes in memory. stray, damaged, imageless: numbers of files; unopened: of links and the like that are named
+    as DICOM files are. foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
     directory: whether there is a DICOMDIR.
     """
@@ -60,6 +61,7 @@ class Contents:
     held: int = 0
     stray: int = 0
     damaged: int = 0
+    unopened: int = 0
     imageless: int = 0
     foreign: dict[str, str] = field(default_factory=dict)
     flat: tuple[str, ...] = ()
@@ -81,7 +83,8 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
         elif looks_like_dicom(head):
             images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
-            contents.damaged += 1
+            contents.damaged += not entry.absent
+            contents.unopened += bool(entry.absent)
         elif not entry.absent:
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))

@@ -16,6 +16,7 @@ from core.load.foreign_slices import (
     jumps,
     refuse_breaks,
     refuse_disorder,
+    refuse_foreign_ends,
     refuse_two_in_turns,
     repeated_slices,
     shows_body,
@@ -92,6 +93,8 @@ def _doubts_of_slices(
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     if compressed:
         _refuse_rough_slices(off)
+    if along:
+        refuse_foreign_ends(stack, step, blank)
     notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
     return notes + _strange_ends(step, typical)
 

@@ -61,7 +61,7 @@ class ImageHeader:
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
-    cone_beam, test_object: whether the header tells of a cone-beam CT, or of a phantom.
+    cone_beam, test_object, burned_in: whether the header tells of a cone-beam CT, a phantom, or text in the pixels.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
@@ -104,6 +104,7 @@ class ImageHeader:
     virtual: bool
     cone_beam: bool
     test_object: bool
+    burned_in: bool
     identity: tuple[str, ...]
     protocol: tuple[str, ...]
     sex: Literal["F", "M"] | None
@@ -229,6 +230,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         virtual="virtual patient" in description.lower(), identity=identity(values),
         cone_beam=bool(_CONE_BEAM.search(f"{description} {values.text('AcquisitionType')}")),
         test_object="YES" in (values.text("QualityControlSubject"), values.text("QualityControlImage")),
+        burned_in=values.text("BurnedInAnnotation").upper() == "YES",
         protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),
         cardiac_phase=sortable(values.single("NominalPercentageOfCardiacPhase")), stack="", part=_part(values),
         remarks=digests(values, REMARKS), day=stated_day(values), dates_shifted=dates_shifted(values),

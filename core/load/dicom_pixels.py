@@ -97,6 +97,8 @@ def check_pixel_format(images: Sequence[ImageHeader]) -> None:
         width = pixels.bits_allocated
         if image.pixel_tag != 0x7FE00010 or width not in (8, 16) or (width == 8 and pixels.big_endian):
             raise _not_plain(f"The images store {width} bits a pixel")
+        if not pixels.bits_stored:
+            raise _not_plain(f"The images do not say how many of the {width} bits of a pixel are in use")
         if not width // 2 < pixels.bits_stored <= width or pixels.high_bit != pixels.bits_stored - 1:
             raise _not_plain(f"The images use {pixels.bits_stored} of {width} bits in an unusual way")
         if image.slope is None or image.intercept is None:

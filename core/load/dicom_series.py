@@ -18,6 +18,7 @@ from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
 from core.load.one_scan import slices_of_one_scan
 from core.load.repairs import Repair, RepairableError, even_heights_within, longest_even_run
+from core.load.stated_sizes import step_notes
 from core.load.words import EXPORT_AGAIN, count_of
 
 ANGLE_TOLERANCE = 2e-3
@@ -32,7 +33,6 @@ MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
 MAX_PIXELS_A_STEP = 50
 """Slices as close together as a fiftieth of their pixels: scanners reach a tenth."""
-FIELD_RATIO, AXIAL = 1.25, 0.7
 MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 2.05, 10.25
 """How much longer than its slices interpolation may make a volume, and how wide a gap it may fill: one slice that is
 missing, or, of thinner slices, as much as where one of the routine 5 mm is."""
@@ -91,7 +91,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), first, step)
     refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
-    notes += _step_notes(float(np.linalg.norm(step)), ordered)
+    notes += step_notes(float(np.linalg.norm(step)), ordered)
     return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
 
 
@@ -353,39 +353,3 @@ def _check_tilt(affine: Matrix, images: Sequence[ImageHeader], repairs: Collecti
         )
     notes.append(f"Repaired: slices stacked at a slant of {shear:.1f} degrees were resampled to right angles.")
     return True
-
-
-def _step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
-    """Doubts about the slice distance that the headers raise."""
-    notes = []
-    thickness = {image.thickness_mm for image in images} - {None}
-    if len(thickness) == 1 and (thick := max(filter(None, thickness))) < 0.95 * step_mm:
-        notes.append(f"Slices are {thick:g} mm thick but {step_mm:.2f} mm apart: what lies between was not imaged.")
-    declared = {image.slice_step_mm for image in images} - {None}
-    if len(declared) == 1 and not math.isclose(max(filter(None, declared)), step_mm, rel_tol=0.02):
-        notes.append(
-            f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
-        )
-    notes += _field_note(images[0])
-    if any(image.lossy for image in images):
-        notes.append("The images were compressed with loss at some point; fine detail may be altered.")
-    if any(image.pixels.bits_stored <= 8 for image in images):
-        notes.append("The images were stored in 8 bits or fewer, with at most 256 different values each.")
-    if not all(image.frame_of_reference for image in images):
-        notes.append("The images name no frame of reference.")
-    return notes
-
-
-def _field_note(image: ImageHeader) -> list[str]:
-    """A doubt where axial pixels do not fill the field that was reconstructed, as after a change of their number."""
-    if image.diameter_mm is None or image.spacing_mm is None or image.orientation is None:
-        return []
-    if abs(plane_normal(image.orientation)[2]) < AXIAL:
-        return []
-    width = max(image.pixels.rows * image.spacing_mm[0], image.pixels.columns * image.spacing_mm[1])
-    if 1 / FIELD_RATIO <= width / image.diameter_mm <= FIELD_RATIO:
-        return []
-    return [
-        f"The header states a reconstructed field of {image.diameter_mm:.0f} mm, but the slices are {width:.0f} mm "
-        "wide: they were cropped, or the pixel spacing is not theirs."
-    ]

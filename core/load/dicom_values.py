@@ -45,7 +45,7 @@ TAGS: Mapping[str, int] = {
     "PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121, "RescaleIntercept": 0x00281052,
     "RescaleSlope": 0x00281053, "RescaleType": 0x00281054, "LossyImageCompression": 0x00282110,
     "OverlayBitPosition": 0x60000102, "AcquisitionType": 0x00189302,
-    "QualityControlSubject": 0x00100200, "QualityControlImage": 0x00280300,
+    "QualityControlSubject": 0x00100200, "QualityControlImage": 0x00280300, "BurnedInAnnotation": 0x00280301,
 }  # fmt: skip
 
 

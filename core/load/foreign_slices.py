@@ -26,6 +26,8 @@ _BREAK_HU, _BREAK_BESIDE, _BREAK_EACH_WAY = 150.0, 6.0, 0.1
 _DOUBT_HU, _DOUBT_BESIDE = 20.0, 2.0
 """In real series a step is at most 1.4 times as large as the larger one beside it, and 1.3 to 5.2 times (175 HU) where
 10 to 30 mm are cut out, as after another breath. A flat end of a body changes values one way only."""
+_END_HU, _END_BESIDE, _END_EACH_WAY = 300.0, 10.0, 0.05
+"""A body that ends within the last step changes values one way only; two scans or a page of text do not."""
 _ORDER_HU, _ORDER_APART = 2.0, 1.1
 """Along the body the next slice of a real series is at most .98 times as far as the next but one, thin and noisy series
 included; where two are exchanged or one is moved, it is 1.12 to 1.6 times as far, up to 20 HU of noise."""
@@ -109,6 +111,25 @@ def refuse_breaks(stack: Slices, step: Distances, blank: npt.NDArray[np.bool_]) 
     return [f"{_where([*times], step, times)}; the patient may have moved, or a part may belong to another scan."]
 
 
+def refuse_foreign_ends(stack: Slices, step: Distances, blank: npt.NDArray[np.bool_]) -> None:
+    """Raise where the first or last slice shows something else than the slices beside it, as a page of text does.
+
+    For slices along the body. The arguments are those of `jumps`.
+    """
+    typical = float(np.median(step))
+    ends = {0: (step[0], step[1]), len(stack) - 2: (step[-1], step[-2])}
+    for place, (end, inner) in ends.items():
+        if end < _END_HU or end < _END_BESIDE * max(inner, typical, 1.0) or blank[place] or blank[place + 1]:
+            continue
+        if _another_body(stack[place], stack[place + 1], _END_EACH_WAY):
+            raise UserFacingError(
+                f"The {'last' if place else 'first'} slice, counted from the lowest, differs from the one beside it by "
+                f"{end:.0f} HU on average: it shows something else.",
+                "slices of one scan that continue each other",
+                "Export the series again without that slice; it is probably a picture or belongs to another scan.",
+            )
+
+
 def refuse_disorder(stack: Slices, step: Distances, apart: Distances) -> list[str]:
     """Raise where slices would follow each other better in another order; return a doubt where two strange ones meet.
 
@@ -155,11 +176,11 @@ def _distance(stack: Slices, one: int, other: int) -> float:
     return float(np.abs(np.subtract(stack[one], stack[other], dtype=np.int32)).mean())
 
 
-def _another_body(below: Slices, above: Slices) -> bool:
+def _another_body(below: Slices, above: Slices, each_way: float = _BREAK_EACH_WAY) -> bool:
     """Whether both slices show the body and values change both ways between them."""
     change = np.subtract(above, below, dtype=np.int32)
     rise, fall = int(change[change > 0].sum()), -int(change[change < 0].sum())
-    return shows_body(below) and shows_body(above) and min(rise, fall) > _BREAK_EACH_WAY * (rise + fall)
+    return shows_body(below) and shows_body(above) and min(rise, fall) > each_way * (rise + fall)
 
 
 def shows_body(plane: Slices) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.limits import workers
+from core.load.overflow import from_the_ends, refuse_overflow
 from core.load.turning import write_turned
 
 AIR_HU = -1024
@@ -51,6 +52,12 @@ _MODE_HU, _MODE_SHARE, _FAT_HU, _MODE_SPREAD = 60, 0.2, -150, 0.5
 value holds half of them."""
 _SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
 """In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it."""
+_PEAK_HU, _PEAK_SHARE = 100, 0.06
+"""The fullest 100 HU hold 16 % or more of a real scan's voxels, be it cropped to the heart and under 60 HU of noise; of
+equalised or random values 2 to 4 %."""
+_WIDE_HU, _NOISE_SHARE = 400.0, 0.9
+"""Neighbours in real scans differ by at most .24 of what any two pixels do, 60 HU of noise included; random ones by
+.98. Water alone under noise spans little."""
 _FLOOR_HU, _FLOOR_SHARE = -780, 0.05
 _HARD_HU, _HARD_SHARE, _DARK_AIR_SHARE = 700, 0.3, 0.01
 """Dense bone and metal fill at most 1.2 % of real scans, and air hardly less than 1 %; of the same scans with the sign
@@ -72,7 +79,7 @@ def rescale_into(
         raise UserFacingError(
             "Rescaled values leave the range of a CT.",
             "Hounsfield units between -32768 and 32767",
-            "Check the rescale tags.",
+            "Export or convert the original CT again; the rescale or the sign of the stored values is probably wrong.",
         )
     if slope == 1 and intercept == int(intercept) and stored.dtype.kind in "iu" and abs(intercept) < 32768:
         _write_shifted(stored, int(intercept), out)
@@ -116,18 +123,12 @@ def lift_padding(
     if padding * slope + intercept < _RANGE[0]:
         found = stored == padding
     elif low * slope + intercept >= _BRIGHT_HU:
-        found = _from_the_ends((stored >= low) & (stored <= high))
+        found = from_the_ends((stored >= low) & (stored <= high))
     else:
         return stored
     lifted = stored.astype(np.int32)
     lifted[found] = math.ceil((_RANGE[0] - intercept) / slope)
     return lifted
-
-
-def _from_the_ends(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """What is found of each row without a gap from one of its ends on."""
-    left = np.logical_and.accumulate(found, axis=1)
-    return np.asarray(left | np.logical_and.accumulate(found[:, ::-1], axis=1)[:, ::-1])
 
 
 def bad_rescale() -> UserFacingError:
@@ -140,9 +141,13 @@ def bad_rescale() -> UserFacingError:
 
 
 def replace_padding(voxels: Volume, notes: list[str]) -> None:
-    """Where padding is present (values below -1500), set everything below -1024 HU to -1024, in place, with a note."""
+    """Where padding is present (values below -1500), set everything below -1024 HU to -1024, in place, with a note.
+
+    Raises UserFacingError where it lies within dense tissue, as values that wrapped round do.
+    """
     if voxels.min() >= PADDING_BELOW_HU:
         return
+    refuse_overflow(voxels, PADDING_BELOW_HU)
     share = 0
     for plane in voxels.T:
         dark = plane < AIR_HU
@@ -183,13 +188,14 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     span = f"The values run from {low} to {high}"
     _refuse_varied_padding(counts, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(counts, span)
+    odd = [*_even_spread(inside), *_disorder(voxels[:, :, voxels.shape[2] // 2])]
     present = np.flatnonzero(inside)
     inside, levels = inside[present], present + PADDING_BELOW_HU
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     _refuse_window(levels, inside, span)
     _refuse_displaced(levels, inside, span)
-    return _doubts(levels, inside, high)
+    return odd + _doubts(levels, inside, high)
 
 
 def refuse_narrow(low: float, high: float) -> None:
@@ -239,6 +245,26 @@ def _refuse_ranges(counts: Counts, span: str) -> None:
         raise _not_hu(f"{span}, almost without soft tissue (-200 to 400 HU)")
     if counts[_at(4001) :].sum() > 0.01 * total:
         raise _not_hu(f"{span}; more than 1% lie above 4000, which no tissue reaches")
+
+
+def _even_spread(inside: Counts) -> list[str]:
+    """A doubt about values spread evenly, as by histogram equalisation; no more, as a made test object may be so."""
+    sums = np.concatenate([[0], np.cumsum(inside)])
+    if (sums[_PEAK_HU:] - sums[:-_PEAK_HU]).max() < _PEAK_SHARE * sums[-1]:
+        return ["No tissue stands out, so evenly are the values spread: they may have been equalised for display."]
+    return []
+
+
+def _disorder(plane: Volume) -> list[str]:
+    """A doubt about a plane of wide range whose neighbouring pixels are no more alike than any two of it."""
+    values = plane.astype(np.float32)
+    if min(plane.shape) < 2 or float(np.subtract(*np.percentile(values[::2, ::2], [75, 25]))) < _WIDE_HU:
+        return []
+    some = values.ravel()[::7]
+    far = float(np.abs(some - np.random.default_rng(0).permutation(some)).mean())
+    if min(float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1)) > _NOISE_SHARE * far:
+        return ["Neighbouring pixels are no more alike than distant ones: this seems to be noise and no picture."]
+    return []
 
 
 def _refuse_window(levels: Counts, counts: Counts, span: str) -> None:

@@ -51,6 +51,10 @@ _UNUSUAL: tuple[tuple[Callable[[ImageHeader], bool], str], ...] = (
         lambda image: image.cone_beam,
         "The header tells of a cone-beam CT, whose values are seldom true Hounsfield units.",
     ),
+    (
+        lambda image: image.burned_in,
+        "The header says that text is burned into the images: it hides what lies there, and may name the patient.",
+    ),
     (lambda image: image.test_object, "The header tells of a phantom, made to check the scanner, and of no patient."),
 )
 """What the models were not trained on, and a reader should know."""
@@ -122,14 +126,22 @@ def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[
 
 
 def _without_localizers(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
-    kept = [image for image in images if not image.is_localizer]
+    scans = [image for image in images if not image.is_localizer]
+    kept = [image for image in scans if not _is_page(image)] or scans
+    if len(kept) < len(scans):
+        notes.append(f"Left out: {count_of(len(scans) - len(kept), 'picture')} without a place in the patient.")
     if not kept:
         raise UserFacingError(
             "The series holds localizer images only.", "CT slices", "Choose the series with the cross-sectional images."
         )
-    if len(kept) < len(images):
-        notes.append(f"Left out: {count_of(len(images) - len(kept), 'localizer image')}.")
+    if len(scans) < len(images):
+        notes.append(f"Left out: {count_of(len(images) - len(scans), 'localizer image')}.")
     return kept
+
+
+def _is_page(image: ImageHeader) -> bool:
+    """Whether the image says that it is a rendering or a screen, and does not say where in the patient it lies."""
+    return _is_rendered(image.image_type) and image.position_mm is None and image.orientation is None
 
 
 def _refuse_renderings(images: Sequence[ImageHeader]) -> None:

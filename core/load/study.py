@@ -63,7 +63,7 @@ def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LI
     Raises UserFacingError where the source cannot be read, holds two patients, or several series and no volume.
     """
     contents = sort_entries(source, limits)
-    if not contents.damaged:
+    if not contents.damaged and not contents.unopened:
         refuse_flat(contents)
     studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
     found = []
@@ -101,6 +101,12 @@ def load_study(
             f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.{not_followed(contents)}",
             "intact DICOM files",
             "Copy or export them again; leave out what is only named as DICOM.",
+        )
+    if contents.unopened:
+        raise UserFacingError(
+            f"Named as DICOM files, but never followed or opened: {contents.absent}.",
+            "the files themselves, since links lead out of the folder",
+            "Copy the folder with its links replaced by the files, or choose the folder that holds them.",
         )
     if contents.imageless:
         raise UserFacingError(

@@ -1,0 +1,70 @@
+"""Sizes that the header states against those of the stack: slice thickness, slice distance and field of view."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from core.errors import UserFacingError
+from core.load.dicom_header import ImageHeader
+from core.load.geometry import plane_normal
+from core.load.words import EXPORT_AGAIN
+
+_FIELD_RATIO, _AXIAL = 1.25, 0.7
+_MOST_OVERLAP = 5.0
+_CROPPED_PIXELS = 110
+"""More pixels than a tenth of the largest usual matrix (1024) has."""
+
+
+def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
+    """Doubts about slice distance, field and pixels that the headers raise.
+
+    step_mm: from slice to slice. Raises UserFacingError where pixels are measured in centimetres.
+    """
+    notes = []
+    thickness = {image.thickness_mm for image in images} - {None}
+    if len(thickness) == 1 and (thick := max(filter(None, thickness))) < 0.95 * step_mm:
+        notes.append(f"Slices are {thick:g} mm thick but {step_mm:.2f} mm apart: what lies between was not imaged.")
+    elif len(thickness) == 1 and thick > _MOST_OVERLAP * step_mm:
+        notes.append(
+            f"Slices are {thick:g} mm thick but only {step_mm:.2f} mm apart: they overlap by far, or the unit of their "
+            "positions is wrong."
+        )
+    declared = {image.slice_step_mm for image in images} - {None}
+    if len(declared) == 1 and not math.isclose(max(filter(None, declared)), step_mm, rel_tol=0.02):
+        notes.append(
+            f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
+        )
+    notes += _field_note(images[0])
+    if any(image.lossy for image in images):
+        notes.append("The images were compressed with loss at some point; fine detail may be altered.")
+    if any(image.pixels.bits_stored <= 8 for image in images):
+        notes.append("The images were stored in 8 bits or fewer, with at most 256 different values each.")
+    if not all(image.frame_of_reference for image in images):
+        notes.append("The images name no frame of reference.")
+    return notes
+
+
+def _field_note(image: ImageHeader) -> list[str]:
+    """A doubt where axial pixels do not fill the field that was reconstructed, as after a change of their number.
+
+    Raises where many of them fill a tenth of it: no crop leaves so many, and their size is in centimetres.
+    """
+    if image.diameter_mm is None or image.spacing_mm is None or image.orientation is None:
+        return []
+    if abs(plane_normal(image.orientation)[2]) < _AXIAL:
+        return []
+    width = max(image.pixels.rows * image.spacing_mm[0], image.pixels.columns * image.spacing_mm[1])
+    if 1 / _FIELD_RATIO <= width / image.diameter_mm <= _FIELD_RATIO:
+        return []
+    if image.pixels.columns >= _CROPPED_PIXELS and math.isclose(10 * width, image.diameter_mm, rel_tol=0.01):
+        raise UserFacingError(
+            f"The header states a reconstructed field of {image.diameter_mm:.0f} mm, but the slices are a tenth as "
+            "wide: the pixel spacing seems to be in centimetres.",
+            "a pixel spacing in millimetres",
+            EXPORT_AGAIN,
+        )
+    return [
+        f"The header states a reconstructed field of {image.diameter_mm:.0f} mm, but the slices are {width:.0f} mm "
+        "wide: they were cropped, or the pixel spacing is not theirs."
+    ]

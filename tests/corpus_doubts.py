@@ -69,6 +69,14 @@ def lungs_cut_out(hu: np.ndarray) -> np.ndarray:
     return np.where((hu < -700) & (hu > -900), -2000, hu)
 
 
+def streaked(hu: np.ndarray) -> np.ndarray:
+    """A chest with a metal rod and, on both sides of it, streaks far below air, as extended CT scales hold them."""
+    i, j, _ = np.indices(hu.shape)
+    i, j = i - (hu.shape[0] - 1) / 2, j - (hu.shape[1] - 1) / 2
+    hu = np.where((np.abs(j) < 2) & (np.abs(i) < 9), -1900, hu)
+    return np.where(i**2 + j**2 < 4**2, 3000, hu)
+
+
 def equalised(hu: np.ndarray) -> np.ndarray:
     """A chest whose values are as many each, as for display."""
     return np.rint(np.argsort(np.argsort(hu.ravel())).reshape(hu.shape) / hu.size * 2500 - 1024)
@@ -240,6 +248,9 @@ CASES: list[Case] = [
         "lungs cut out": (
             lambda: volume(lungs_cut_out), "right",
             {"field": lambda places: np.maximum(lungs_cut_out(body(places)), -1024)}),
+        "streaks beside metal": (
+            lambda: volume(streaked), "right",
+            {"field": lambda places: np.maximum(streaked(body(places)), -1024)}),
         "much noise": (lambda: volume(noisy), "right", {"tolerance": 600.0}),
         "last slice a page of text": (lambda: scan(paged), "refuse", {"words": "last slice.*something else"}),
         "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),

@@ -9,8 +9,8 @@ from core.errors import UserFacingError
 from core.load.words import EXPORT_AGAIN
 
 _BRIGHT_HU, _BRIGHT_SHARE, _FEWEST = 200, 0.5, 20
-"""What surrounds true padding is air or a cut-off body, and a dark streak touches metal at its end alone; bone and metal
-that wrapped have bone and metal all around them."""
+"""What surrounds true padding is air or a cut-off body, and a dark streak touches metal at its end alone; what wrapped
+has bone or metal all around it."""
 
 
 def refuse_overflow(voxels: npt.NDArray[np.int16], padding_below_hu: int) -> None:

@@ -343,6 +343,21 @@ def test_the_order_of_dates_and_the_decimal_sign_are_asked_for(world, tmp_path):
     assert "read day first, as answered" in html(app)
 
 
+def test_the_encoding_is_asked_for_with_the_same_lines_in_each(world, tmp_path):
+    path = tmp_path / "labs.csv"
+    path.write_bytes("subject_id;time;code;value;unit\n1;2020-05-04;Größe;182;µm\n".encode("cp850"))
+    app = read(load_page(), record=path)
+    assert "line 2 holds the byte 0x94" in html(app)
+    assert "9;9999-99-99;Aaößa;999;µa" in html(app)
+    assert "Größe" not in html(app)
+    assert app.button(key="map_columns").disabled
+    app.selectbox(key="way_encoding").set_value("cp850").run()
+    app.button(key="map_columns").click()
+    settled(app)
+    assert "Record: 1 event" in html(app)
+    assert "read as DOS Western European (cp850), as answered: 1 file." in html(app)
+
+
 def test_an_unreadable_file_leaves_the_session_clean(world, jane, tmp_path):
     bad = tmp_path / "bad"
     bad.mkdir()

@@ -13,7 +13,7 @@ from core.privacy.events import doubts_of, search_timeline
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.search import search_sources
 from core.records import CtStudy, Timeline
-from core.timeline.columns import Answers, roles_of
+from core.timeline.columns import Answers, encoding_of, roles_of
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def search(
     columns: role -> column, as the reader mapped them. Raises UserFacingError.
     """
     reading, looking = "Searching headers, texts and names for identifiers", "Searching the pictures for text"
-    searched = search_sources(sources, pixels=False, step=lambda: tell(0.0, reading))
     columns = columns or {}
+    searched = search_sources(sources, pixels=False, step=lambda: tell(0.0, reading), encoding=encoding_of(columns))
     findings = [item for item in searched.findings if not _says_code(item, columns)]
     if timeline is not None:
         findings += search_timeline(timeline, doubts_of(timeline, searched.words, columns))

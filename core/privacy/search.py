@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.errors import UserFacingError
 from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import NamedBytes, Source, expand_entry, no_file_found, plain_entries
 from core.load.entry import Entry
@@ -20,6 +21,7 @@ from core.privacy.nifti import search_nifti
 from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
+from core.timeline.encodings import utf8_entry
 
 _MOST_OTHER, _MOST_OTHERS = 32 * MIB, 64 * MIB
 """Searched of a file that is neither a scan nor a table, and of all such files of a source."""
@@ -56,19 +58,25 @@ def find_identifiers(
 
 
 def search_sources(
-    sources: Sequence[Source], *, pixels: bool = True, limits: Limits = LIMITS, step: Callable[[], None] | None = None
+    sources: Sequence[Source],
+    *,
+    pixels: bool = True,
+    limits: Limits = LIMITS,
+    step: Callable[[], None] | None = None,
+    encoding: str | None = None,
 ) -> Searched:
     """One search over several sources of one patient: the names that one gives are looked for in all others.
 
     Files that were searched before a name was known are searched again. step: called before each file; may raise, to
-    stop. Raises UserFacingError as `find_identifiers`.
+    stop. encoding: in which a reader said that tables are which are not UTF-8, so that names are looked for as they
+    were read. Raises UserFacingError as `find_identifiers`.
     """
-    search = _Search(PixelSearch(limits) if pixels else None)
+    search = _Search(PixelSearch(limits) if pixels else None, encoding=encoding)
     names = list[str]()
     for source in sources:
         names += _search_files(source, search, ContainerSearch(limits), limits, step or _go_on)
     if search.missed_words:
-        again = _Search(None, search.tokens)
+        again = _Search(None, search.tokens, encoding)
         for source in sources:
             _search_files(source, again, None, limits, step or _go_on)
         search.add(again.found.values())
@@ -107,9 +115,11 @@ def _go_on() -> None:
 class _Search:
     """Findings so far, the first of each place; and what the files said of the patient, to look for elsewhere."""
 
-    def __init__(self, pixels: PixelSearch | None, tokens: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, pixels: PixelSearch | None, tokens: frozenset[str] | None = None, encoding: str | None = None
+    ) -> None:
         """tokens: all words of the patient, where they are known; scans were then searched before."""
-        self.pixels = pixels
+        self.pixels, self._encoding = pixels, encoding
         self.found: dict[tuple[str, str], Finding] = {}
         self.tokens = tokens or frozenset()
         self._scans = tokens is None
@@ -140,11 +150,18 @@ class _Search:
             if self.pixels:
                 self.pixels.add_nifti(entry)
         elif looks_like_table(entry):
-            findings, own = search_table(entry, self.tokens)
+            findings, own = search_table(self._as_read(entry), self.tokens)
             self.tokens |= own
             self.add(findings)
         else:
             self._other(entry)
+
+    def _as_read(self, entry: Entry) -> Entry:
+        """A table as its reader sees it; what that encoding does not fit is no table that was read."""
+        try:
+            return entry if self._encoding is None else utf8_entry(entry, self._encoding)
+        except UserFacingError:
+            return entry
 
     def _dicom(self, entry: Entry) -> None:
         findings, own = search_dicom(entry, self.tokens, self._seen)

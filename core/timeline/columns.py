@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from core.errors import UserFacingError
 from core.timeline.dates import ORDERS
+from core.timeline.encodings import ENCODINGS
 
 Role = Literal[
     "subject_id", "time", "date", "code", "numeric_value", "value", "text_value", "unit", "description", "known_from"
@@ -41,8 +42,15 @@ ROLE_TITLES: Mapping[Role, str] = {
 """Role -> what a page calls it."""
 Answers = Mapping[str, str] | Mapping[tuple[str, ...], Mapping[str, str]]
 """What a reader says of columns: role -> column, for every table or for each by the names of its columns."""
-WAYS: Mapping[str, tuple[str, ...]] = {"dates": ORDERS, "decimals": ("comma", "point")}
-"""What a mapping may answer besides its columns: how dates that end with the year are written, and the decimal sign."""
+WAYS: Mapping[str, tuple[str, ...]] = {
+    "dates": ORDERS,
+    "decimals": ("comma", "point"),
+    "encoding": tuple(ENCODINGS),
+}
+"""What a mapping may answer besides its columns: how dates that end with the year are written, the decimal sign, and
+the encoding of text that is not UTF-8."""
+ALL_FILES: tuple[str, ...] = ()
+"""In place of the names of a table's columns, what is answered on all files: their names depend on the encoding."""
 
 
 def _names(words: str) -> tuple[str, ...]:
@@ -143,6 +151,15 @@ def answer_for(names: Iterable[str], answers: Answers | None) -> Mapping[str, st
     return cast("Mapping[tuple[str, ...], Mapping[str, str]]", answers).get(tuple(names))
 
 
+def encoding_of(answers: Answers | None) -> str | None:
+    """The encoding that was answered for text that is not UTF-8. Raises UserFacingError as `ways_of`.
+
+    >>> encoding_of({"encoding": "cp1252"}), encoding_of({ALL_FILES: {"encoding": "cp850"}}), encoding_of(None)
+    ('cp1252', 'cp850', None)
+    """
+    return ways_of(answer_for(ALL_FILES, answers)).get("encoding")
+
+
 def roles_of(answers: Answers | None) -> list[tuple[str, str]]:
     """Every role with its column, of all tables that were answered on."""
     pairs: list[tuple[str, str]] = []
@@ -157,7 +174,7 @@ def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:
 
 
 def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
-    """What a mapping answers on dates and decimal signs. Raises UserFacingError for an answer that is none (`WAYS`)."""
+    """What a mapping answers besides columns. Raises UserFacingError for an answer that is none (`WAYS`)."""
     ways = {question: answer for question, answer in (mapping or {}).items() if question in WAYS}
     for question, answer in ways.items():
         if answer not in WAYS[question]:

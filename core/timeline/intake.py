@@ -39,11 +39,11 @@ def load_timeline(
     prediction_time: the cut; by default the last event's time, or when the last one was known, which a note says.
     subject_id:      whose events, where the source holds several patients (`list_subjects`).
     mapping:         role -> column, for tables whose columns are not recognised by name, and how its dates and numbers
-                     are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`); or, for
-                     several tables, the names of a table's columns -> what was answered on that table.
+                     and text are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`); or,
+                     for several tables, the names of a table's columns -> what was answered on that table.
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
-    files = event_files(source)
+    files = event_files(source, mapping)
     reading = Reading(words=dict(files.words), notes=[*files.notes])
     parts = event_parts(files.entries, mapping, reading.notes)
     subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
@@ -94,7 +94,7 @@ def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataF
     Patients whose identifier is not a whole number are numbered from 1 in the order of their identifiers.
     Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
-    parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source).entries, mapping, [])]
+    parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source, mapping).entries, mapping, [])]
     table = pd.concat(parts, ignore_index=True)
     grouped = table.groupby("subject_id", as_index=False).agg({"events": "sum", "first": "min", "last": "max"})
     return grouped.sort_values(["events", "subject_id"], ascending=[False, True], ignore_index=True)

@@ -15,13 +15,24 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, plain_name
+from core.timeline.columns import (
+    FIELDS,
+    ROLE_TITLES,
+    ROLES,
+    Answers,
+    Role,
+    answer_for,
+    columns_of,
+    encoding_of,
+    plain_name,
+)
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
+from core.timeline.encodings import Look
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
 from core.timeline.people import is_of_people
-from core.timeline.tables import Part, event_files, flat_table, text_table
+from core.timeline.tables import Part, event_files, flat_table, text_looks, text_table
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times, refuse_unsure_dates
@@ -84,7 +95,8 @@ class MappingQuestion:
     columns: in the order of the file. guesses: role -> best guess, roles without one left out. doubts: plain sentences
     on what must be settled. refused: whether the table is refused when its columns are taken by their names. ways:
     which questions of `core.timeline.columns.WAYS` are to be answered beside the columns. place, tables: which one it
-    is of how many tables with other columns. required: roles without which the table cannot be read.
+    is of how many tables with other columns. required: roles without which the table cannot be read. looks: how lines
+    read in each encoding that may be answered, where text is not UTF-8; no column is known before that is.
     """
 
     columns: tuple[ColumnFound, ...]
@@ -95,10 +107,11 @@ class MappingQuestion:
     place: int = 1
     tables: int = 1
     required: tuple[Role, ...] = REQUIRED
+    looks: tuple[Look, ...] = ()
 
     @property
     def layout(self) -> tuple[str, ...]:
-        """The names of the table's columns, by which what is answered on it is kept."""
+        """The names of the table's columns, by which what is answered on it is kept; none where it is on all files."""
         return tuple(column.name for column in self.columns)
 
     @property
@@ -110,12 +123,15 @@ class MappingQuestion:
 
 def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> MappingQuestion:
     """Columns of the first table of a source that cannot be read without being asked about, or of the one that was
-    answered on last; else of the first. With a guess for each role; nothing is kept and no value is shown.
+    answered on last; else of the first. With a guess for each role; nothing is kept and no value is shown. Before all
+    else, the encoding of text that is not UTF-8, of all files at once.
 
     mapping: what was answered so far, the latest answer first. Tables with the same columns are asked about once.
     Raises UserFacingError where the source holds no table that can be read at all.
     """
-    tables = _tables(source)
+    if encoding_of(mapping) is None and (seen := text_looks(source)):
+        return MappingQuestion((), {}, (), refused=True, ways=("encoding",), looks=seen, required=())
+    tables = _tables(source, mapping)
     required: tuple[Role, ...] = REQUIRED if len(tables) == 1 else ("subject_id", *REQUIRED)
     asked = []
     for place, (layout, table) in enumerate({tuple(map(str, table.columns)): table for table in tables}.items(), 1):
@@ -126,9 +142,9 @@ def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> Mappin
     return next((question for question in asked if question.is_needed), [*latest, asked[0]][0])
 
 
-def _tables(source: Source) -> list[pd.DataFrame]:
+def _tables(source: Source, mapping: Answers | None) -> list[pd.DataFrame]:
     """Tables that are not FHIR, as text; where all are, the first as a table of events."""
-    parts = event_files(source).entries
+    parts = event_files(source, mapping).entries
     tables = [table for part in parts if (table := _whole(part)) is not None]
     of_events = [table for table in tables if not is_of_people(table)]
     return of_events or tables or [text_table(parts[0])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import pandas as pd
@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry, file_entry
-from core.timeline.columns import Answers
+from core.timeline.columns import Answers, encoding_of
 from core.timeline.concepts import concept_words
+from core.timeline.encodings import Look, looks, utf8_entries
 from core.timeline.fields import recognised
-from core.timeline.files import of_one_kind, source_files, unread_note
-from core.timeline.omop import omop_events, omop_tables
+from core.timeline.files import SourceFiles, of_one_kind, source_files, unread_note
+from core.timeline.omop import OmopFiles, omop_events, omop_tables
 from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
 from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
@@ -43,31 +44,47 @@ class EventFiles:
     notes: list[str] = field(default_factory=list)
 
 
-def event_files(source: Source) -> EventFiles:
+def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
     """The files of events in a source; OMOP tables are joined to one table of text.
 
     A MEDS or cohort folder, zipped or not, contributes data/**/*.parquet; its metadata folder describes codes and
     origin, for a single shard inside it too. A CONCEPT table beside the events describes codes as well.
-    Raises UserFacingError where there is none.
+    answers: of which the encoding of text that is not UTF-8 counts here. Raises UserFacingError where there is none.
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
-    files = source_files(source)
-    omop = omop_tables(files.tables)
-    if omop is None:
-        files = of_one_kind(files)
+    files, omop = _files_and_omop(source)
+    notes: list[str] = []
+    encoding = encoding_of(answers)
     described = [*files.tables, *files.beside, *_metadata_folder(path)]
     words = _words(described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS])
     virtual = _says_virtual(described)
     if omop is not None:
-        notes = unread_note([*files.unread, *omop.unread])
-        return EventFiles([omop_events(omop, notes)], words, virtual, notes)
-    tables = [entry for entry in files.tables if not _describes(entry)]
+        notes += unread_note([*files.unread, *omop.unread])
+        read = {name: utf8_entries(parts, encoding, notes) for name, parts in omop.tables.items()}
+        return EventFiles([omop_events(replace(omop, tables=read), notes)], words, virtual, notes)
+    tables = utf8_entries([entry for entry in files.tables if not _describes(entry)], encoding, notes)
     if not tables:
         raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
     virtual |= is_parquet(tables[0]) and _file_says_virtual(tables[0])
-    return EventFiles(
-        [*tables], words, virtual, unread_note(entry for entry in files.unread if entry.absent or not _describes(entry))
-    )
+    notes += unread_note(entry for entry in files.unread if entry.absent or not _describes(entry))
+    return EventFiles([*tables], words, virtual, notes)
+
+
+def text_looks(source: Source) -> tuple[Look, ...]:
+    """How the tables of a source that are not UTF-8 read in each encoding that fits; none where nothing is to be asked.
+
+    Raises UserFacingError as `source_files`, and for damaged UTF-8.
+    """
+    files, omop = _files_and_omop(source)
+    if omop is not None:
+        return looks([part for parts in omop.tables.values() for part in parts])
+    return looks([entry for entry in files.tables if not _describes(entry)])
+
+
+def _files_and_omop(source: Source) -> tuple[SourceFiles, OmopFiles | None]:
+    files = source_files(source)
+    omop = omop_tables(files.tables)
+    return (of_one_kind(files) if omop is None else files), omop
 
 
 def _describes(entry: Entry) -> bool:

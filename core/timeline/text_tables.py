@@ -19,6 +19,7 @@ from core.load.limits import MIB
 from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
 from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, filled_rows
+from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir
 from core.timeline.fhir_values import Resource
@@ -85,7 +86,9 @@ def _encoding(data: bytes) -> str:
     if not data.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\0"):
         raise UserFacingError("The file is empty.", "a table of events", "Choose another file.")
     if data[:4] in _UTF_32_BOMS:
-        raise _wrong_encoding()
+        raise UserFacingError(
+            "The file is encoded as UTF-32, not as UTF-8.", "a UTF-8 text file or parquet", "Save it again as UTF-8."
+        )
     wide = data[:2] in _WIDE_BOMS
     if not wide and b"\0" in data:
         raise _nul()
@@ -104,11 +107,11 @@ def _markup() -> UserFacingError:
     )
 
 
-def _wrong_encoding() -> UserFacingError:
+def _undecodable(data: bytes, encoding: str) -> UserFacingError:
+    if encoding != "utf-16":
+        return wrong_encoding(data)
     return UserFacingError(
-        "The file is not encoded as UTF-8.",
-        "a UTF-8 text file or parquet",
-        'Save it again with UTF-8 encoding; in Excel as "CSV UTF-8".',
+        "The file is marked as UTF-16, but is damaged or was cut off.", "the whole file", "Copy or export it again."
     )
 
 
@@ -116,7 +119,7 @@ def _decoded(data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise _wrong_encoding() from error
+        raise _undecodable(data, encoding) from error
     if "\0" in text:
         raise _nul()
     return text
@@ -129,7 +132,7 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
         delimiter = delimiter_of(lines)
         return _columns(filled_rows(csv.reader(lines, delimiter=delimiter, strict=True)))
     except UnicodeDecodeError as error:
-        raise _wrong_encoding() from error
+        raise _undecodable(data, encoding) from error
     except csv.Error as error:
         raise UserFacingError(
             "The table's quotes are not closed.", "a well-formed CSV file", "Export it again."

@@ -17,6 +17,7 @@ from core.load import SeriesSummary
 from core.load.words import count_of
 from core.privacy import Finding
 from core.records import CtStudy
+from core.timeline.encodings import Look
 from core.timeline.mapping import ColumnFound
 
 PLACES_SHOWN = 400
@@ -99,6 +100,14 @@ def columns_html(columns: Sequence[ColumnFound]) -> str:
     )
     head = "<tr><th>Column</th><th>Kind</th><th>Samples, masked</th><th>Empty</th></tr>"
     return f'<table class="found"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+
+
+def looks_html(looks: Sequence[Look]) -> str:
+    """Table of the same lines, a column for each encoding."""
+    head = "".join(f"<th>{escape(look.title)}</th>" for look in looks)
+    lines = zip(*(look.lines for look in looks), strict=True)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in line)}</tr>" for line in lines)
+    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def facts_html(lines: Sequence[str]) -> str:

@@ -7,15 +7,18 @@ import streamlit as st
 from core.intake import Intake
 from core.timeline import MappingQuestion
 from core.timeline.columns import ROLE_TITLES, ROLES, WAYS
-from core.view.loading import columns_html, facts_html
+from core.view.loading import columns_html, facts_html, looks_html
 from core.view.words import scroll_html
 
 NEXT = "Say below what the columns mean and how they are written, then read the table."
-_ASKED = {"dates": "Dates are written", "decimals": "Decimal sign"}
+_ASKED = {"dates": "Dates are written", "decimals": "Decimal sign", "encoding": "Text encoding"}
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
-    """Columns with masked samples, one choice a role, and a button to read the table so."""
+    """Columns with masked samples, one choice a role, and a button to read the table so; before, its encoding."""
+    if question.looks:
+        _draw_encoding(read, question)
+        return
     which = f" Table {question.place} of {question.tables}." if question.tables > 1 else ""
     st.html(f"<p><b>Say what the columns mean.</b>{which} Samples are masked: digits as 9, letters as a.</p>")
     st.html(scroll_html(columns_html(question.columns), "Columns of the table", 235))
@@ -48,6 +51,32 @@ def draw(read: Intake, question: MappingQuestion) -> None:
         disabled=twice or bool(missing),
         on_click=read.answer_on,
         args=(question.layout, chosen | ways),
+    )
+
+
+def _draw_encoding(read: Intake, question: MappingQuestion) -> None:
+    """The same lines as each encoding reads them, a choice of one, and a button to read the files so."""
+    st.html(
+        "<p><b>Say how the text is encoded.</b> Choose the column in which every word reads right; if none does, save "
+        "the file as UTF-8. Below the header, plain letters and digits are masked: digits as 9, letters as a.</p>"
+    )
+    st.html(scroll_html(looks_html(question.looks), "The same lines in each encoding", 235))
+    titles = {look.encoding: look.title for look in question.looks}
+    picked = st.selectbox(
+        _ASKED["encoding"],
+        list(titles),
+        index=None,
+        placeholder="choose",
+        key="way_encoding",
+        format_func=titles.__getitem__,
+    )
+    st.button(
+        "Read in this encoding",
+        key="map_columns",
+        type="primary",
+        disabled=picked is None,
+        on_click=read.answer_on,
+        args=(question.layout, {"encoding": picked}),
     )
 
 

@@ -197,18 +197,6 @@ def test_all_events_after_the_prediction_time_are_refused() -> None:
         load_timeline(csv_file("time,code\n2020-01-01,A\n"), prediction_time="2019-01-01")
 
 
-def test_a_record_of_which_nothing_was_known_yet_is_not_said_to_lie_later() -> None:
-    rows = "time,recorded_time,code\n2018-05-01,2020-01-01,A\n2018-06-01,2020-01-01,B\n"
-    with pytest.raises(UserFacingError) as caught:
-        load_timeline(csv_file(rows), prediction_time="2019-01-01")
-    assert "recorded after it" in caught.value.found
-    assert caught.value.found.endswith("without a time): 2 events.")
-    with pytest.raises(UserFacingError) as caught:
-        load_timeline(csv_file(rows + "2021-01-01,2021-01-01,C\n"), prediction_time="2019-01-01")
-    assert caught.value.found.endswith("2 events. After it: 1 event.")
-    assert load_timeline(csv_file(rows), prediction_time="2020-01-02").events["code"].tolist() == ["A", "B"]
-
-
 def test_shifted_records_open_with_a_note() -> None:
     timeline = load_timeline(csv_file("time,code\n2180-01-01,A\n2181-01-01,B\n"))
     assert any("shifted" in note for note in timeline.notes)

@@ -199,3 +199,39 @@ def test_a_table_of_events_with_the_sex_is_no_table_of_patients() -> None:
     timeline = load_timeline([events, people])
     assert timeline.sex == "F"
     assert "tell whether the patient died: 1 column" in said(timeline)
+
+
+REFUSALS = {
+    "happened": ("2020-01-03,X,2020-01-04\n2020-01-05,X,\n", "All events lie after the prediction time."),
+    "recorded": (
+        "2020-01-01,X,2020-01-04\n",
+        "No event was known at the prediction time: happened up to it, but recorded after it: 1 event.",
+    ),
+    "both": (
+        "2020-01-01,X,2020-01-04\n2020-01-01,Y,2020-01-05\n2020-01-03,X,2020-01-04\n2020-01-06,Z,\n2020-01-07,Z,\n",
+        "No event was known at the prediction time: happened after it: 3 events; "
+        "happened up to it, but recorded after it: 2 events.",
+    ),
+    "deaths": (
+        "2020-01-02,MEDS_DEATH,\n,Vital status,\n2020-01-03,X,\n",
+        "No event was known at the prediction time: happened after it: 1 event; deaths dated by its day alone: "
+        "1 event; deaths or vital status without a time: 1 event.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(REFUSALS))
+def test_a_cut_that_leaves_nothing_says_what_happened_later_and_what_was_recorded_later(case: str) -> None:
+    rows, found = REFUSALS[case]
+    with pytest.raises(UserFacingError) as refusal:
+        load_timeline(("t.csv", f"time,code,recorded_time\n{rows}".encode()), prediction_time=CUT)
+    assert refusal.value.found.rstrip(".") == found.rstrip(".")
+
+
+def test_a_year_that_was_not_over_is_named_where_a_cut_leaves_nothing() -> None:
+    condition = (
+        b'{"resourceType": "Condition", "onsetDateTime": "2020", "subject": {"reference": "Patient/1"},'
+        b' "code": {"coding": [{"system": "http://snomed.info/sct", "code": "59282003"}]}}'
+    )
+    with pytest.raises(UserFacingError, match="or dated by a year or month that was not over: 1 event"):
+        load_timeline(("c.json", condition), prediction_time=CUT)

@@ -11,7 +11,7 @@ from core.load.entries import Source
 from core.load.words import count_of
 from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
-from core.timeline.cut import KNOWN_FROM, cut_at, known_times, undated_outcomes
+from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
 from core.timeline.describe import labels
 from core.timeline.doubts import note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
@@ -20,9 +20,7 @@ from core.timeline.qualified import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
 from core.timeline.texts import plain_texts
 from core.timeline.times import LATEST, is_iso_time, parse_times
-from core.timeline.typed import Reading, read_events, subject_numbers
-
-_UNKNOWN = "recorded after it, or dated by a year or month that was not over, or a death dated by that day alone"
+from core.timeline.typed import FIRST_DAY, Reading, read_events, subject_numbers
 
 
 def load_timeline(
@@ -72,12 +70,11 @@ def cut_timeline(
     _refuse_future(events, cut, notes)
     _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
-    undated, happened_later = int(undated_outcomes(events).sum()), int((events["time"] > cut).sum())
-    unknown = later - undated - happened_later
     if kept.empty:
-        raise _nothing_known(happened_later, unknown + undated)
+        raise _none_known(events, cut, reading)
     _note_early_records(events, notes)
-    _note_cut(happened_later, unknown, notes)
+    undated, happened_later = int(undated_outcomes(events).sum()), int((events["time"] > cut).sum())
+    _note_cut(happened_later, later - undated - happened_later, notes)
     _note_undated_outcomes(undated + reading.undated_outcomes, notes)
     later += reading.undated_outcomes
     note_doubts(kept, cut, notes)
@@ -157,22 +154,35 @@ def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, not
     return pd.Timestamp(last)
 
 
-def _nothing_known(happened_later: int, unknown: int) -> UserFacingError:
-    if not unknown:
-        found = "All events lie after the prediction time."
-    else:
-        others = f" After it: {count_of(happened_later, 'event')}." if happened_later else ""
-        found = f"Not, or perhaps not, known at the prediction time ({_UNKNOWN}, or without a time): "
-        found += f"{count_of(unknown, 'event')}.{others}"
-    return UserFacingError(found, "events up to the prediction time, and known at it", "Choose a later one.")
-
-
 def _note_cut(happened_later: int, unknown: int, notes: list[str]) -> None:
     if happened_later:
         notes.append(f"Cut away, as after the prediction time: {count_of(happened_later, 'event')}.")
     if unknown:
-        found = count_of(unknown, "event")
-        notes.append(f"Left out, as perhaps not yet known at the prediction time ({_UNKNOWN}): {found}.")
+        notes.append(
+            "Left out, as perhaps not yet known at the prediction time (recorded after it, or dated by a year or month "
+            f"that was not over, or a death dated by that day alone): {count_of(unknown, 'event')}."
+        )
+
+
+def _none_known(events: pd.DataFrame, cut: pd.Timestamp, reading: Reading) -> UserFacingError:
+    """The refusal where the cut leaves nothing: how many events are left out because they happened after it, because
+    they were recorded after it, and otherwise."""
+    left_out, is_coarse = reading.undated_outcomes, any(note.startswith(FIRST_DAY) for note in reading.notes)
+    coarse = " or dated by a year or month that was not over" if is_coarse else ""
+    happened, undated = int((events["time"] > cut).sum()), int(undated_outcomes(events).sum())
+    of_the_day = int(deaths_of_the_day(events, cut).sum())
+    found = "All events lie after the prediction time."
+    if happened < len(events) or left_out:
+        why = {
+            "happened after it": happened,
+            f"happened up to it, but recorded after it{coarse}": (len(events) - happened - undated - of_the_day),
+            "deaths dated by its day alone": of_the_day,
+            "deaths or vital status without a time": undated + left_out,
+        }
+        found = "No event was known at the prediction time: " + "; ".join(
+            f"{words}: {count_of(count, 'event')}" for words, count in why.items() if count
+        )
+    return UserFacingError(found, "events that had happened and were known by then", "Choose a later one.")
 
 
 def _note_early_records(events: pd.DataFrame, notes: list[str]) -> None:

@@ -28,8 +28,9 @@ from core.timeline.texts import clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit
 
+FIRST_DAY = "Given as a year or month only, counted from its first day"
 _REMARKS = {
-    "first day": "Given as a year or month only, counted from its first day",
+    "first day": FIRST_DAY,
     "period end": "Counted from the end of the time that they took",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
     "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",

@@ -38,12 +38,10 @@ from core.privacy.fields import (
     FIELD_CATEGORIES,
     OLDEST_SHOWN,
     REFERENCE_CATEGORIES,
-    begins_with_date,
     field_name,
-    in_free_text,
-    is_public_address,
 )
 from core.privacy.finding import Finding, mask
+from core.privacy.free_text import begins_with_date, in_free_text, is_public_address
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
 from core.records import BIRTH

@@ -117,7 +117,7 @@ def deidentify(
     report = Report()
     entries = open_entries(source)
     report.found.update(finding.category for finding in find_identifiers(source, pixels=False))
-    images, niftis = _sorted(entries, report)
+    images, niftis = _by_format(entries, report)
     images, report.shared = _told_apart(images)
     writer = _Writer(out, names, report, _words_of_patients(images))
     _make_folder(out)
@@ -162,7 +162,7 @@ def _drop_empty(out: Path) -> None:
         out.rmdir()
 
 
-def _sorted(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], list[Entry]]:
+def _by_format(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], list[Entry]]:
     """DICOM images with what groups them, and NIfTI files; the rest is counted as left out."""
     images, niftis = [], []
     for entry in entries:

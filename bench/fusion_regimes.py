@@ -100,10 +100,9 @@ def token_set(image: Array, ehr: Array, eta: Array, rng: np.random.Generator) ->
     )
 
 
-def make_regime(name: str, seed: int, *, tests: int = 1500, patients: int | None = None) -> RegimeData:
+def make_regime(name: str, seed: int, *, tests: int = 1500) -> RegimeData:
     """Draw one regime: a fifth of the stated training patients tune, the rest train."""
     count, weights = REGIMES[name]
-    count = patients or count
     rng = np.random.default_rng([seed, list(REGIMES).index(name)])
     total = count + tests
     if weights is not None:

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from ct_factory import Grid, slice_dataset, to_bytes
 
+from bench.timing import Seconds, best
 from core.load import load_study
 
 
@@ -79,30 +77,6 @@ def simpleitk_nifti(path: Path) -> object:
     import SimpleITK as sitk
 
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Least wall time and least processor time (user and system, all threads) of a task."""
-
-    wall: float
-    processor: float
-
-
-def best(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, Seconds]:
-    """Best times of each task, alternating."""
-    times: dict[str, Seconds] = {}
-    for _ in range(repeats):
-        for name, task in tasks.items():
-            start, used = time.perf_counter(), time.process_time()
-            try:
-                task()
-            except ImportError:
-                continue
-            wall, processor = time.perf_counter() - start, time.process_time() - used
-            least = times.get(name, Seconds(wall, processor))
-            times[name] = Seconds(min(least.wall, wall), min(least.processor, processor))
-    return times
 
 
 def show(title: str, times: dict[str, Seconds]) -> None:

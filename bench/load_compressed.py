@@ -12,7 +12,6 @@ threads, without headers and without a check. Beside them, what reading and deco
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +25,12 @@ import pydicom
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
-
-from bench.load import best, write_series  # noqa: E402
-from core.load import load_study  # noqa: E402
-from core.load.hounsfield import Volume  # noqa: E402
-from core.load.limits import workers  # noqa: E402
-from core.load.turning import write_turned  # noqa: E402
+from bench.load import write_series
+from bench.timing import best
+from core.load import load_study
+from core.load.hounsfield import Volume
+from core.load.limits import workers
+from core.load.turning import write_turned
 
 LIMIT = 1.3
 DECODERS: dict[UID, Callable[..., object]] = {

@@ -195,20 +195,23 @@ def verdict(case: Case, answer: Answer | None) -> str:
     return "wrong with a warning" if warned else "silently wrong"
 
 
+def write_files(case: Case, folder: Path) -> None:
+    """The files of a case; of several with one name, the later ones are numbered."""
+    for number, (name, data) in enumerate(case.make()):
+        path = folder / name.replace("\n", "_")
+        if path.exists():
+            path = path.with_name(f"{number}_{path.name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
 def compare(loaders: Mapping[str, Callable[[Path], Volume]], chosen: Sequence[Case]) -> list[str]:
     """Lines of a table: loaders by columns."""
-    workers = {}
-    for name, loader in loaders.items():
-        workers[name] = Worker(loader)
+    workers = {name: Worker(loader) for name, loader in loaders.items()}
     counts: dict[str, Counter[str]] = {name: Counter() for name in loaders}
     for case in chosen:
         with tempfile.TemporaryDirectory() as temporary:
-            for number, (name, data) in enumerate(case.make()):
-                path = Path(temporary) / name.replace("\n", "_")
-                if path.exists():
-                    path = path.with_name(f"{number}_{path.name}")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+            write_files(case, Path(temporary))
             for name, worker in workers.items():
                 counts[name][verdict(case, worker.load(Path(temporary)))] += 1
     for worker in workers.values():

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.timing import best, timed
 from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_features import NumericScale
 from core.encode.ehr_sequence import CompactSequence
@@ -30,9 +31,9 @@ COLUMNS = ["subject_id", "time", "code", "numeric_value"]
 LABS, OTHERS = 1500, 1000
 
 
-def write_events(path: Path, rows: int, patients: int, seed: int = 0) -> None:
+def write_events(path: Path, rows: int, patients: int) -> None:
     """Codes with the skew of real records (rank to the power -0.8); 1500 numeric ones and 1000 others; ten years."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     names = [f"LOINC//{n}-{n % 10}" for n in range(LABS)] + [f"ATC//B01A{n:03d}" for n in range(OTHERS)]
     shares = np.arange(1, len(names) + 1) ** -0.8
     codes = rng.permutation(len(names))[rng.choice(len(names), rows, p=shares / shares.sum())].astype(np.int32)
@@ -59,28 +60,6 @@ def encoder() -> CompactSequence:
     scales = [NumericScale(code, False, 50.0, 10.0, edges).to_json() for code in codes[:40]]
     sizes = {"hidden": 64, "layers": 2, "heads": 4, "max_tokens": 256}
     return CompactSequence({"name": "compact_sequence", "codes": codes, "numeric": scales, **sizes})
-
-
-Times = tuple[float, float]
-"""Best wall time and best processor time (all threads), each over the repeats, in seconds."""
-
-
-def best(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
-    """Best times of each task, tasks taken in turn."""
-    times: dict[str, Times] = {}
-    for _ in range(repeats):
-        for name, task in tasks.items():
-            wall, processor = timed(task)
-            before = times.get(name, (np.inf, np.inf))
-            times[name] = (min(before[0], wall), min(before[1], processor))
-    return times
-
-
-def timed(task: Callable[[], object]) -> Times:
-    """Wall and processor seconds of one call."""
-    wall, processor = time.perf_counter(), time.process_time()
-    task()
-    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> None:
@@ -115,8 +94,8 @@ def report(path: Path, repeats: int) -> None:
     scan = times["pyarrow scan"]
     for name, (wall, processor) in times.items():
         print(
-            f"{name:40s} wall {wall:7.3f} s, {wall / scan[0]:.2f} x scan; "
-            f"processor {processor:7.3f} s, {processor / scan[1]:.2f} x scan"
+            f"{name:40s} wall {wall:7.3f} s, {wall / scan.wall:.2f} x scan; "
+            f"processor {processor:7.3f} s, {processor / scan.processor:.2f} x scan"
         )
     start = time.perf_counter()
     cohort = open_cohort(path)

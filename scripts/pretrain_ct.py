@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +21,12 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-WINDOWS_HU = {"pe_mortality": (-1350, 150), "mace": (-125, 225)}
+from core.cohort.tasks import TASKS
+from core.encode import build_ct_encoder
+from core.encode.ct import encode_slices
+from core.pretrain.cache import open_cache
+from core.pretrain.dense import PretrainSettings, StepLosses, pretrain_encoder
+from core.pretrain.probes import pooled_tokens, probe_table, run_probes
 
 
 def save_encoder(model: torch.nn.Module, config: dict[str, object], folder: Path) -> None:
@@ -35,8 +39,6 @@ def save_encoder(model: torch.nn.Module, config: dict[str, object], folder: Path
 
 def load_encoder(folder: Path) -> torch.nn.Module:
     """Frozen encoder of a folder written by `save_encoder`."""
-    from core.encode import build_ct_encoder
-
     model = build_ct_encoder(json.loads((folder / "config.json").read_text()))
     model.load_state_dict({name: value.float() for name, value in load_file(folder / "encoder.safetensors").items()})
     return model.eval().requires_grad_(False)
@@ -44,9 +46,6 @@ def load_encoder(folder: Path) -> torch.nn.Module:
 
 def train_encoder(args: argparse.Namespace) -> None:
     """Pretrain on the training range and save."""
-    from core.pretrain.cache import open_cache
-    from core.pretrain.dense import PretrainSettings, StepLosses, pretrain_encoder
-
     settings = PretrainSettings(seed=args.seed)
     if args.epochs is not None:
         settings = replace(settings, epochs=args.epochs)
@@ -57,7 +56,7 @@ def train_encoder(args: argparse.Namespace) -> None:
 
     cache = open_cache(Path(args.cache), *args.train)
     print(f"{len(cache)} training patients, {settings}", flush=True)
-    model = pretrain_encoder(cache, WINDOWS_HU[args.task], settings, device=args.device, report=report)
+    model = pretrain_encoder(cache, TASKS[args.task].hu_window, settings, device=args.device, report=report)
     save_encoder(model, model.config, Path(args.out))
     card = {**asdict(settings), "task": args.task, "training_patients": len(cache)}
     (Path(args.out) / "settings.json").write_text(json.dumps(card, indent=1))
@@ -65,9 +64,6 @@ def train_encoder(args: argparse.Namespace) -> None:
 
 def encode_all(args: argparse.Namespace) -> None:
     """Tokens of every cached patient, concatenated over slices."""
-    from core.encode.ct import encode_slices
-    from core.pretrain.cache import open_cache
-
     cache = open_cache(Path(args.cache))
     model = load_encoder(Path(args.encoder or args.out))
     began = time.perf_counter()
@@ -88,19 +84,11 @@ def encode_all(args: argparse.Namespace) -> None:
     )
 
 
-def pooled(values: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean and maximum over slices of each patient's tokens."""
-    return np.stack([np.concatenate([part.mean(axis=0), part.max(axis=0)]) for part in values]).astype(np.float64)
-
-
 def probe(args: argparse.Namespace) -> None:
     """Linear probes, fitted on the training range and scored on the held-out range."""
-    from core.pretrain.cache import open_cache
-    from core.pretrain.probes import probe_table, run_probes
-
     patients = open_cache(Path(args.cache)).patients
     tokens = np.load(Path(args.out) / "tokens.npz")
-    features = pooled(np.split(tokens["values"], np.cumsum(tokens["counts"])[:-1]))
+    features = pooled_tokens(np.split(tokens["values"], np.cumsum(tokens["counts"])[:-1]))
 
     def part(first: int, count: int) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
         rows = np.flatnonzero((patients["index"] >= first) & (patients["index"] < first + count))
@@ -114,7 +102,7 @@ def probe(args: argparse.Namespace) -> None:
 def main() -> None:
     """Train, encode, probe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True, choices=tuple(WINDOWS_HU))
+    parser.add_argument("--task", required=True, choices=tuple(TASKS))
     parser.add_argument("--cache", required=True)
     parser.add_argument("--train", type=int, nargs=2, default=(0, 1500), metavar=("FIRST", "COUNT"))
     parser.add_argument("--held-out", type=int, nargs=2, default=(1700, 1500), metavar=("FIRST", "COUNT"))

@@ -18,7 +18,6 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 MIB = 1 << 20
 PIXELS = 0x7FE00010
-SEQUENCE = 0x00081140
 
 
 def one(change, *, syntax: str | None = None, edit=None):

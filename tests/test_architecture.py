@@ -180,13 +180,18 @@ def test_files_stay_small(path):
 
 
 def test_every_public_function_of_core_is_documented_and_annotated():
-    bare = []
-    for path in CORE.rglob("*.py"):
-        for node in parsed(path).body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                annotated = node.returns is not None and all(
-                    argument.annotation is not None for argument in node.args.args + node.args.kwonlyargs
-                )
-                if not annotated or ast.get_docstring(node) is None:
-                    bare.append(f"{path.relative_to(ROOT)}:{node.name}")
+    functions = [
+        (path, node)
+        for path in CORE.rglob("*.py")
+        for node in parsed(path).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    assert len(functions) > 500
+    bare = [f"{path.relative_to(ROOT)}:{node.name}" for path, node in functions if not described(node)]
     assert bare == []
+
+
+def described(node):
+    arguments = node.args.args + node.args.kwonlyargs
+    annotated = node.returns is not None and all(argument.annotation is not None for argument in arguments)
+    return annotated and ast.get_docstring(node) is not None

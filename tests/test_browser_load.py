@@ -17,7 +17,7 @@ if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
 import intake_support as files
-from browser_support import SHOWN, open_page, running_app, running_browser
+from browser_support import SHOWN, browser, open_page, running_app
 from orthanc_support import PASSWORD, USER, running_orthanc
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -26,6 +26,7 @@ from core import RESEARCH_NOTICE
 from core.load import load_study
 from core.load.dicomweb import store_instances
 
+__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 SLOW_MS = 240_000
 UPLOAD_LIMIT_MB = 1
@@ -35,12 +36,6 @@ UPLOAD_LIMIT_MB = 1
 def address() -> Iterator[str]:
     """A server of its own: its first visitor comes by the address of a page, and its upload limit is 1 MB."""
     with running_app(STREAMLIT_SERVER_MAX_UPLOAD_SIZE=str(UPLOAD_LIMIT_MB)) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as found:
         yield found
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +13,7 @@ import pytest
 import torch
 from fuse_support import planted_set, random_batch
 
+from bench import fusion_regimes as regimes
 from core.bundle import load_bundle
 from core.errors import UserFacingError
 from core.fit import FitConfig, fit_fusion, resolve_device, train_bundle, tuning_performance
@@ -172,21 +170,9 @@ def test_hiding_takes_one_modality_at_most() -> None:
     assert hide_modalities(batch, 0.2, ("ehr",)) is batch
 
 
-def _regimes() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "bench" / "fusion_regimes.py"
-    spec = importlib.util.spec_from_file_location("fusion_regimes", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fusion_regimes"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_record_selects_region_needs_attention_over_tokens() -> None:
     """Regime 6 of the method notes, small: co-attention finds the region, pooled concat cannot; a shuffled record
     (negative control) takes the gain away."""
-    regimes = _regimes()
     config = FitConfig(members=1, epochs=12)
     data = regimes.make_regime("ehr_selects_region", 0, tests=800)
     times, events = data.test.times.double().numpy(), data.test.events.double().numpy()
@@ -201,7 +187,6 @@ def test_record_selects_region_needs_attention_over_tokens() -> None:
 
 
 def test_balanced_regime_rewards_fusion() -> None:
-    regimes = _regimes()
     config = FitConfig(members=1, epochs=8)
     data = regimes.make_regime("balanced", 0, tests=800)
     times, events = data.test.times.double().numpy(), data.test.events.double().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.privacy.bare_names import identifies
-from core.privacy.fields import in_free_text
+from core.privacy.free_text import in_free_text
 
 NAMES = [
     "Пациент Иванов Иван Петрович", "Иванов И.П.", "И. П. Иванов", "Осмотр: Смирнова Анна Сергеевна",

@@ -14,14 +14,13 @@ from review_support import DAY_0, RISKY_CODE, timeline
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.export.style import OUTSIDE_MARK, curve_marks
-from core.load import load_study
+from core.intake import read_demo
 from core.quality import Factor, QualityReport, assess, population_notice
 from core.quality.embedding import distances, embedding_factor, input_factors, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import record_factors
 from core.records import CtStudy, Timeline
 from core.review import assess_case, encode_case, review_case
-from core.timeline import load_timeline
 from core.view.quality import quality_html
 
 CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
@@ -32,9 +31,8 @@ DEMOS = ("1_pe_high_risk", "2_pe_low_risk", "3_mace")
 @lru_cache(maxsize=3)
 def demo(name: str) -> tuple[CtStudy, Timeline, str]:
     """CT, record and task of a shipped virtual patient."""
-    card = json.loads((CASES / name / "case.json").read_text("utf-8"))
-    record = load_timeline(CASES / name / "timeline.parquet", prediction_time=pd.Timestamp(card["prediction_time"]))
-    return load_study(CASES / name / "ct.nii.gz"), record, card["task"]
+    case = read_demo(CASES / name, json.loads((CASES / name / "case.json").read_text("utf-8")))
+    return case.study, case.timeline, case.task
 
 
 @lru_cache(maxsize=2)

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from real_ct import REAL_CT
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.fuse import FUSIONS
+from core.intake import read_demo
 from core.load import load_study
 from core.records import CaseReview, CtStudy, Timeline
 from core.review import encode_case, review_case
@@ -25,9 +25,8 @@ needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the real fi
 
 def demo(name: str) -> tuple[CtStudy, Timeline]:
     """CT and timeline of a demo case, cut at its time zero."""
-    card = json.loads((CASES / name / "case.json").read_text("utf-8"))
-    timeline = load_timeline(CASES / name / "timeline.parquet", prediction_time=pd.Timestamp(card["prediction_time"]))
-    return load_study(CASES / name / "ct.nii.gz"), timeline
+    case = read_demo(CASES / name, json.loads((CASES / name / "case.json").read_text("utf-8")))
+    return case.study, case.timeline
 
 
 @pytest.fixture(scope="module")

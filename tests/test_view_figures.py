@@ -17,6 +17,7 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.cohort import free_place
+from core.export.events import value_words
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
@@ -24,7 +25,7 @@ from core.quality.record import record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
-from core.view.lanes import event_rows, found, short_name, strongest, value_words
+from core.view.lanes import event_rows, found, short_name, strongest
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html

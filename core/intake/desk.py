@@ -62,11 +62,6 @@ class Intake:
         """Jobs under way."""
         return tuple(job for job in self._jobs.values() if job.running)
 
-    @property
-    def finished(self) -> tuple[str, ...]:
-        """Steps that are over, in order: what the screen depends on."""
-        return tuple(f"{step}-{id(job)}" for step, job in self._jobs.items() if not job.running)
-
     def error(self, *steps: str) -> UserFacingError | None:
         """The refusal of the first of these steps that has one."""
         return next((job.error for step in steps if (job := self.job(step)) and job.error), None)

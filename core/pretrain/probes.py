@@ -7,16 +7,12 @@ held-out ones; the penalty comes from cross-validation on training patients alon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-
-from core.encode.ct import CompactSlices, encode_slices
-from core.pretrain.cache import SliceCache
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,13 +36,9 @@ class Probe:
     patients: int
 
 
-def pooled_tokens(cache: SliceCache, encoder: CompactSlices, device: str = "cpu") -> Floats:
-    """(patients, 2 D) mean and maximum over slices of every patient's tokens."""
-    rows = []
-    for volume in cache.volumes:
-        tokens = encode_slices(torch.from_numpy(np.array(volume.slices)), encoder, device, batch=32)
-        rows.append(torch.cat([tokens.mean(dim=0), tokens.amax(dim=0)]).numpy())
-    return np.stack(rows).astype(np.float64)
+def pooled_tokens(tokens: Iterable[npt.NDArray[np.float32]]) -> Floats:
+    """(patients, 2 D) mean and maximum over slices of every patient's tokens, each (slices, D)."""
+    return np.stack([np.concatenate([part.mean(axis=0), part.max(axis=0)]) for part in tokens]).astype(np.float64)
 
 
 def presence_targets(patients: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:

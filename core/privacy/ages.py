@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from core.privacy.fields import AGE_FIELDS, OLDEST_SHOWN, begins_with_date, field_name
+from core.privacy.fields import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.privacy.finding import Finding
+from core.privacy.free_text import begins_with_date
 from core.records import BIRTH
 from core.timeline.columns import FIELDS
 from core.words import OLDEST_YEARS

@@ -17,8 +17,8 @@ from core.load.inflate import packing_of
 from core.load.limits import MIB, Limits
 from core.load.tar_members import tar_headers
 from core.load.zip_members import open_zip
-from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
+from core.privacy.free_text import in_free_text
 from core.privacy.patterns import printable_runs
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word

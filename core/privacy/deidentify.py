@@ -30,12 +30,10 @@ from core.privacy.profile import Rules, clean_dataset, mark_cleaned
 from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
-from core.privacy.series_text import SeriesText, text_of_series
+from core.privacy.series_text import STACK, SeriesText, text_of_series
 from core.privacy.vocabulary import own_words
 
 Progress = Callable[[float, str], None]
-BATCH = 96
-"""Files of one series that are held decoded at a time, and read as one stack."""
 NOT_AN_IMAGE = "neither DICOM nor NIfTI"
 DIRECTORY = "a DICOM directory, which lists names of other files"
 DOCUMENT = "a document, report or waveform, whose content cannot be cleaned"
@@ -120,7 +118,7 @@ def deidentify(
     report = Report()
     entries = open_entries(source)
     report.found.update(finding.category for finding in find_identifiers(source, pixels=False))
-    images, niftis = _sorted(entries, report)
+    images, niftis = _by_format(entries, report)
     images, report.shared = _told_apart(images)
     writer = _Writer(out, names, report, _words_of_patients(images))
     _make_folder(out)
@@ -166,7 +164,7 @@ def _drop_empty(out: Path) -> None:
         out.rmdir()
 
 
-def _sorted(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], list[Entry]]:
+def _by_format(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], list[Entry]]:
     """DICOM images with what groups them, and NIfTI files; the rest is counted as left out."""
     images, niftis = [], []
     for entry in entries:
@@ -238,12 +236,12 @@ def _series(images: Iterable[_Image]) -> Iterable[list[_Image]]:
 
 
 class _Writer:
-    """Cleans and writes files under one folder; keeps only the numbers of names given so far."""
+    """Cleans and writes files under one folder; keeps the numbers given so far and counts of files, no content."""
 
     def __init__(self, out: Path, names: Pseudonyms, report: Report, words: Mapping[str, frozenset[str]]) -> None:
         self._out, self._names, self._report, self._words = out, names, report, words
-        self._numbers: dict[tuple[str, ...], int] = {}
-        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._numbers: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+        self._written: Counter[Path] = Counter()
         self.patients: set[str] = set()
 
     def write_all(self, images: Iterable[_Image], niftis: Iterable[Entry]) -> Iterator[float]:
@@ -252,28 +250,25 @@ class _Writer:
         Raises NoTextReader, and UserFacingError where a file cannot be written.
         """
         for series in _series(images):
-            for handled in self.write_series(series):
+            for handled in self._write_series(series):
                 yield handled / 2
         for entry in niftis:
-            self.write_nifti(entry)
+            self._write_nifti(entry)
             yield 1
 
-    def write_series(self, series: list[_Image]) -> Iterator[int]:
+    def _write_series(self, series: list[_Image]) -> Iterator[int]:
         """Read the text in all files of a series, then clean and write each; numbers of files handled, each twice.
 
         Raises NoTextReader.
         """
-        batches = [series[start : start + BATCH] for start in range(0, len(series), BATCH)]
-        handled: list[int] = []
-        text = text_of_series(self._decoded(batch, handled) for batch in batches)
-        yield sum(handled)
+        text = text_of_series(self._decoded(series[start : start + STACK]) for start in range(0, len(series), STACK))
+        yield len(series)
         for index, image in enumerate(series):
             self._write_image(image, index, text)
             yield 1
 
-    def _decoded(self, batch: list[_Image], handled: list[int]) -> list[Frames | None]:
+    def _decoded(self, batch: list[_Image]) -> list[Frames | None]:
         """The pictures of a batch; None for a file that cannot be decoded, which is left out when it is written."""
-        handled.append(len(batch))
         found: list[Frames | None] = []
         for image in batch:
             try:
@@ -296,7 +291,7 @@ class _Writer:
         else:
             self._save(self._image_path(image), data)
 
-    def write_nifti(self, entry: Entry) -> None:
+    def _write_nifti(self, entry: Entry) -> None:
         """Rebuild one NIfTI file, or count it as left out. Raises NoTextReader."""
         try:
             data, blanked = rebuild_nifti(entry.read(0, None))
@@ -309,7 +304,8 @@ class _Writer:
             self._report.left_out[SURVIVED] += 1
             return
         self._report.blanked += blanked
-        self._save(self._out / f"volume-{self._number(('nifti',), entry.name + str(id(entry))):04d}.nii.gz", data)
+        self._written[self._out] += 1
+        self._save(self._out / f"volume-{self._written[self._out]:04d}.nii.gz", data)
 
     def _cleaned(self, image: _Image, index: int, text: SeriesText) -> bytes:
         dataset = self._opened(image)
@@ -335,17 +331,14 @@ class _Writer:
         patient = self._names.patient(image.patient)
         study = self._number((patient,), image.person.study)
         series = self._number((patient, str(study)), image.series)
-        self._counts[patient, str(study), str(series)] += 1
-        number = self._counts[patient, str(study), str(series)]
-        return self._out / patient / f"study-{study}" / f"series-{series}" / f"{number:05d}.dcm"
+        folder = self._out / patient / f"study-{study}" / f"series-{series}"
+        self._written[folder] += 1
+        return folder / f"{self._written[folder]:05d}.dcm"
 
     def _number(self, scope: tuple[str, ...], name: str) -> int:
         """1, 2, 3, ... in order of appearance within a scope."""
-        key = (*scope, name)
-        if key not in self._numbers:
-            self._counts[("names", *scope)] += 1
-            self._numbers[key] = self._counts[("names", *scope)]
-        return self._numbers[key]
+        known = self._numbers[scope]
+        return known.setdefault(name, len(known) + 1)
 
     def _save(self, path: Path, data: bytes) -> None:
         try:

@@ -165,9 +165,9 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     if element.VR in BINARY_VRS:
         return _binary(where, element)
     if element.VR in ("IS", "DS"):
-        return _number(where, element, tokens)
+        return _decimal_strings(where, element, tokens)
     if element.VR not in _TEXT_VRS:
-        return _numbers(where, element)
+        return _binary_numbers(where, element)
     text = "\\".join(str(value) for value in values_of(element))
     category = _category(element, text, tokens)
     if element.keyword == "CodeValue" and _CODES_OF_SOMEBODY.search(where):
@@ -175,7 +175,7 @@ def _judge(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     return [Finding(category, where, mask(text))] if category else []
 
 
-def _number(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
+def _decimal_strings(where: str, element: Any, tokens: Collection[str]) -> list[Finding]:
     """Findings of decimal strings: text in place of a number, more digits than a count has, or the patient's id."""
     texts = [str(value) for value in values_of(element)]
     if all(is_measured(element.keyword, text, tokens) for text in texts):
@@ -238,7 +238,7 @@ def _binary(where: str, element: Any) -> list[Finding]:
         rest = bytes(element.value).strip(b"\0")
         return [Finding("trailing bytes", _TRAILING, mask(rest))] if rest else []
     if element.VR not in ("OB", "OW", "UN"):
-        return _numbers(where, element)
+        return _binary_numbers(where, element)
     return _bytes(where, element)
 
 
@@ -256,7 +256,7 @@ def _bytes(where: str, element: Any) -> list[Finding]:
     return [Finding("unreadable", where, "bytes of no known form: not searched")]
 
 
-def _numbers(where: str, element: Any) -> list[Finding]:
+def _binary_numbers(where: str, element: Any) -> list[Finding]:
     """Text that stands as numbers: its letters, or numbers in place of what the standard says is text."""
     keyword = element.keyword
     if keyword and dictionary_VR(keyword) in _TEXT_VRS:

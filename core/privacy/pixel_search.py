@@ -16,11 +16,8 @@ from core.privacy.images import decode
 from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
 from core.privacy.ocr import NoTextReader
 from core.privacy.reading import read_bounded
-from core.privacy.series_text import stackable
+from core.privacy.series_text import STACK, stackable
 from core.privacy.text_place import PlaneBox, Planes
-
-_STACK = 96
-"""Images held decoded at a time."""
 
 
 class PixelSearch:
@@ -40,7 +37,7 @@ class PixelSearch:
             return
         for key, planes in stackable(frames):
             self._waiting[key].append(planes)
-            if sum(map(len, self._waiting[key])) >= _STACK:
+            if sum(map(len, self._waiting[key])) >= STACK:
                 self._read(self._waiting.pop(key))
 
     def add_nifti(self, entry: Entry) -> None:

@@ -15,8 +15,8 @@ from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.nifti import looks_like_nifti
 from core.privacy.containers import ContainerSearch, search_names
 from core.privacy.dicom import Seen, search_dicom
-from core.privacy.fields import in_free_text
 from core.privacy.finding import Finding, mask
+from core.privacy.free_text import in_free_text
 from core.privacy.nifti import search_nifti
 from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch

@@ -19,6 +19,8 @@ from core.privacy.text_place import PlaneBox, Planes, lengthened
 MOST_TEXT = 0.25
 """Share of a picture; where text covers more, the picture is a document."""
 _ROUNDS = 4
+STACK = 96
+"""Pictures that are held decoded at a time, and read as one stack."""
 Size = tuple[int, int]
 
 

@@ -38,12 +38,10 @@ from core.privacy.fields import (
     FIELD_CATEGORIES,
     OLDEST_SHOWN,
     REFERENCE_CATEGORIES,
-    begins_with_date,
     field_name,
-    in_free_text,
-    is_public_address,
 )
 from core.privacy.finding import Finding, mask
+from core.privacy.free_text import begins_with_date, in_free_text, is_public_address
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
 from core.records import BIRTH
@@ -67,6 +65,8 @@ _TERM_PLACES = frozenset(
     (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
 )
 """Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
+Met = Finding | str
+"""What a search comes upon: a finding, or a name that the table gives its patient."""
 
 
 def looks_like_table(entry: Entry) -> bool:
@@ -94,12 +94,10 @@ def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Findi
     patients' names and ids. Where many patients are named, their words would be met everywhere, so that none is given.
     What cannot be parsed is reported as not searched, beside what was found before.
     """
-    head = bytes(entry.read(0, 4096))
-    search = _records if head_of(head).lstrip()[:1] in ("{", "[") else _text_table
     found: dict[tuple[str, str], Finding] = {}
     names: set[str] = set()
     try:
-        for item in (_parquet if head[:4] == b"PAR1" else search)(entry, tokens):
+        for item in _searched(entry, tokens):
             if isinstance(item, Finding):
                 found.setdefault((item.category, item.where), item)
             elif len(names) <= _MOST_NAMES:
@@ -110,7 +108,14 @@ def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Findi
     return list(found.values()), words
 
 
-def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
+def _searched(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
+    head = bytes(entry.read(0, 4096))
+    if head[:4] == b"PAR1":
+        return _parquet(entry, tokens)
+    return _records(entry, tokens) if head_of(head).lstrip()[:1] in ("{", "[") else _text_table(entry, tokens)
+
+
+def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
         for batch in file.iter_batches(_ROWS, columns=[name]):
@@ -124,7 +129,7 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
         yield CODED
 
 
-def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
+def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Met]:
     """A column of plain values, or of records and lists, which are walked as those of JSON."""
     if not pa.types.is_nested(values.type):
         yield from _column(number, name, _distinct(values), tokens)
@@ -159,7 +164,7 @@ def _has_old_age(file: pq.ParquetFile) -> bool:
     return any(is_over_89(value, row.get("unit")) for row in rows for name, value in row.items() if name != "unit")
 
 
-def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
+def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
     """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
     lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
@@ -184,7 +189,7 @@ def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]
         yield number, list(values)
 
 
-def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Finding | str]:
+def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Met]:
     """Findings of one column's distinct values."""
     if not values:
         return
@@ -219,7 +224,7 @@ def _is_old(value: Any) -> bool:
     return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
 
 
-def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Finding | str]:
+def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
     """JSON: one document, or one a line."""
     if entry.size > _MOST_JSON:
         yield Finding("unreadable", "JSON", "too large to be searched")
@@ -297,7 +302,7 @@ def _extension(value: dict[str, Any]) -> tuple[str, ...]:
     return (field_name(re.split(r"[/#-]", url)[-1]),)
 
 
-def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding | str]:
+def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Met]:
     known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
     where = f"field {'.'.join(known)}" if known else "a field of a record"
     named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
 from core.quality.limits import LIMITS
-from core.quality.report import Factor
+from core.quality.report import About, Factor
 from core.records import FloatArray
 
 NEIGHBOURS = 5
@@ -20,7 +19,6 @@ LEAST_PATIENTS = 4 * NEIGHBOURS
 _AMONG = "what the model makes of this case lies among its training patients; what it does not look at may still differ"
 """A scan of nothing but noise may pass here, where the record decides; `input_factors` look at each input."""
 _MAIN_AXES = 32
-About = Literal["image", "ehr", "fused"]
 _INPUTS: dict[str, tuple[str, About]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
 
 
@@ -33,12 +31,17 @@ def distances(embedding: FloatArray, reference: FloatArray) -> tuple[float, floa
     """
     if len(reference) < LEAST_PATIENTS:
         return float("nan"), float("nan")
-    spread = reference.std(axis=0)
-    scale = np.where(spread > 1e-6 * max(float(spread.max()), 1e-12), spread, np.inf)
+    scale = _spread(reference)
     tree = cKDTree(reference / scale)
     own = np.asarray(tree.query(reference / scale, NEIGHBOURS + 1)[0])[:, 1:].mean(axis=1)
     distance = float(np.mean(tree.query(embedding / scale, NEIGHBOURS)[0]))
     return float((own < distance).mean()), distance / max(float(np.median(own)), 1e-12)
+
+
+def _spread(reference: FloatArray) -> FloatArray:
+    """(d,) standard deviation of each column (n, d); infinite where it is none, so that the column does not count."""
+    spread = reference.std(axis=0)
+    return np.where(spread > 1e-6 * max(float(spread.max()), 1e-12), spread, np.inf)
 
 
 def embedding_factor(embedding: FloatArray, reference: pd.DataFrame, missing: Collection[str] = ()) -> Factor:
@@ -89,8 +92,7 @@ def _on_main_axes(mean: FloatArray, known: FloatArray) -> tuple[FloatArray, Floa
     """A case (D,) and training patients (n, D) on at most 32 principal axes of the latter's standardised columns."""
     if len(known) < LEAST_PATIENTS:
         return mean, known
-    spread = known.std(axis=0)
-    scale = np.where(spread > 1e-6 * max(float(spread.max()), 1e-12), spread, np.inf)
+    scale = _spread(known)
     standard = (known - known.mean(axis=0)) / scale
     axes = np.linalg.svd(standard, full_matrices=False)[2][:_MAIN_AXES].T
     return ((mean - known.mean(axis=0)) / scale) @ axes, standard @ axes

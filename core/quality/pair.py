@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from core.quality.limits import LIMITS
-from core.quality.report import Factor, Verdict
+from core.quality.report import Factor, Verdict, worst
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
 from core.words import OLDEST_YEARS, days_from_zero_words
 
@@ -69,21 +69,25 @@ def _day(days: int | None, shifted: bool) -> Factor:
 
 
 def _person(facts: AcquisitionFacts, timeline: Timeline, days: int | None) -> tuple[Factor, ...]:
-    sex_differs = None not in (facts.sex, timeline.sex) and facts.sex != timeline.sex
     days = 0 if days is None or facts.dates_shifted else days
     years = _years_then(timeline, days)
-    apart = _years_apart(facts.age_years, years)
-    known = [facts.sex is not None and timeline.sex is not None, not math.isnan(apart)]
-    if not any(known):
+    sex, age = _sex_verdict(facts, timeline), LIMITS["years_apart"].judge(_years_apart(facts.age_years, years))
+    verdict = worst((sex, age))
+    if verdict == "unknown":
         return ()
-    verdict: Verdict = "outside" if sex_differs else "in" if not known[1] else LIMITS["years_apart"].judge(apart)
     if verdict == "in":
-        both = " and ".join(word for word, given in zip(("sex", "age"), known, strict=True) if given)
-        return (Factor(PERSON, "in", f"same {both}", "the file and the record agree", "pair"),)
+        same = " and ".join(word for word, found in (("sex", sex), ("age", age)) if found == "in")
+        return (Factor(PERSON, "in", f"same {same}", "the file and the record agree", "pair"),)
     found = f"a {_who(facts.sex, facts.age_years)} on the scan, a {_who(timeline.sex, years)} in the record"
     if years is not None and LIMITS["scan_day"].judge(days) != "in":
         found += " at that time"
     return (Factor(PERSON, verdict, found, "what the file and the record say of the patient differs", "pair"),)
+
+
+def _sex_verdict(facts: AcquisitionFacts, timeline: Timeline) -> Verdict:
+    if facts.sex is None or timeline.sex is None:
+        return "unknown"
+    return "in" if facts.sex == timeline.sex else "outside"
 
 
 def _years_then(timeline: Timeline, days: int) -> float | None:

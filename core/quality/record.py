@@ -26,8 +26,7 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     like = "like the training records" if virtual_model else "enough to speak of a history"
     reason = like if verdict == "in" else _apart(count, virtual_model)
     events = Factor("events", verdict, count_of(count, "event"), reason, "ehr", limits["events"].words("events"))
-    known = _known(known_share if count else None if known_share is None else float("nan"))
-    return (events, _length(length, virtual_model), _last(last, virtual_model), *known)
+    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share, count))
 
 
 def _apart(count: int, virtual_model: bool) -> str:
@@ -62,12 +61,12 @@ def _last(last: float, virtual_model: bool) -> Factor:
     return Factor("last event", verdict, found, reason, "ehr", limit.words("days"))
 
 
-def _known(share: float | None) -> tuple[Factor, ...]:
+def _known(share: float | None, count: int) -> tuple[Factor, ...]:
     if share is None:
         return ()
+    if not count:
+        return (Factor("known codes", "unknown", "no event", "there is no code to look up", "ehr"),)
     verdict = LIMITS["known_codes"].judge(share)
-    if verdict == "unknown":
-        return (Factor("known codes", verdict, "no event", "there is no code to look up", "ehr"),)
     usual, edge = (f"{100 * ends[0]:.0f}%" for ends in (LIMITS["known_codes"].usual, LIMITS["known_codes"].edge))
     known = f"the model knows only {100 * share:.0f}% of this record's events; it ignores the others"
     reason = "the model's vocabulary holds them" if verdict == "in" else known

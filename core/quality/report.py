@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["in", "edge", "outside", "unknown"]
 VERDICTS: tuple[Verdict, ...] = ("outside", "edge", "unknown", "in")
 """Worst first."""
+About = Literal["image", "ehr", "fused", "pair"]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of what is known; "unknown" only where nothing is.
+
+    >>> worst(["in", "unknown", "edge"]), worst(["unknown"])
+    ('edge', 'unknown')
+    """
+    known = [verdict for verdict in verdicts if verdict != "unknown"]
+    return min(known, key=VERDICTS.index, default="unknown")
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Factor:
     verdict: Verdict
     found: str
     reason: str
-    about: Literal["image", "ehr", "fused", "pair"] = "image"
+    about: About = "image"
     limit: str = ""
 
     @property
@@ -54,8 +66,7 @@ class QualityReport:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of what is known; "unknown" only where nothing is."""
-        found = {factor.verdict for factor in self.factors}
-        return next((verdict for verdict in ("outside", "edge", "in") if verdict in found), "unknown")
+        return worst(factor.verdict for factor in self.factors)
 
     def of(self, verdict: Verdict) -> tuple[Factor, ...]:
         """Factors with this verdict."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from core.quality.limits import (
 )
 from core.quality.motion import largest_shift
 from core.quality.orientation import Orientation, judge_orientation
-from core.quality.report import VERDICTS, Factor, Verdict
+from core.quality.report import Factor, Verdict, worst
 from core.quality.thorax import Thorax, thorax_of
 from core.quality.voxels import (
     blood_hu,
@@ -66,10 +66,10 @@ class ScanMeasures:
     shift_slice: int
     metal_ml: float
     streaks: float
-    made_up: int = 0
-    dark_share: float = 1.0
-    ceiling_hu: int = 3071
-    peaks_hu: Mapping[str, float] = field(default_factory=dict)
+    made_up: int
+    dark_share: float
+    ceiling_hu: int
+    peaks_hu: Mapping[str, float]
 
 
 def measure_scan(study: CtStudy) -> ScanMeasures:
@@ -118,12 +118,6 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _voltage(study.facts),
         _kernel(study.facts),
     )
-
-
-def worst(verdicts: list[Verdict]) -> Verdict:
-    """The worst known verdict, unknown where none is known."""
-    known = [verdict for verdict in verdicts if verdict != "unknown"]
-    return min(known, key=VERDICTS.index) if known else "unknown"
 
 
 def _orientation(found: Orientation | None) -> Factor:

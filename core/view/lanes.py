@@ -9,30 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.export.events import (
-    TOP_EVENTS,
-    before_words,
-    day_words,
-    is_undated,
-    strongest_places,
-    unit_words,
-    value_words,
-    words_of,
-)
+from core.export.events import TOP_EVENTS, before_words, is_undated, strongest_places, value_words, words_of
 from core.records import CaseReview, Timeline
 from core.timeline import kind_of
-
-__all__ = [
-    "before_words",
-    "day_words",
-    "event_rows",
-    "found",
-    "short_name",
-    "strongest",
-    "undated_rows",
-    "unit_words",
-    "value_words",
-]
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from core import session
+from core.export.events import day_words
 from core.intake import Case
 from core.quality import scan_day
 from core.records import CaseReview, Timeline
-from core.view.lanes import day_words, found, short_name, strongest, undated_rows
+from core.view.lanes import found, short_name, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
 from pages._parts import bound

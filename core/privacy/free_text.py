@@ -1,0 +1,111 @@
+"""Identifiers in the values of records and in other texts: what a value looks like, whatever its field is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from core.load.identifying import WORDS
+from core.privacy.bare_names import is_bare_name
+from core.privacy.other_scripts import names_in_other_scripts
+from core.privacy.phrases import forms_in, names_someone
+from core.privacy.surnames import is_surname_too
+from core.privacy.vocabulary import are_terms, is_diagnosis
+
+_CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
+_PUBLIC_HOST = re.compile(
+    r"(?:https?://|(?<![@\w.-])www\.)(?:[\w-]+\.)*(?:(?:loinc|hl7|unitsofmeasure|ama-assn|nema|ohdsi)\.org|snomed\.info|whocc\.no|who\.int"
+    r"|(?:nih|cms|cdc|fda)\.gov|(?:fhir|dimdi|bfarm|gematik)\.de|ihe\.net)\b|\burn:oid:[\d.]+"
+)
+"""Publishers of terminologies, whose addresses and numbers stand before codes."""
+_SENTENCE_WORDS = 6
+_LONGEST_ABBREVIATION = 5
+_TELLING = frozenset(
+    """
+    she he her his him herself himself today yesterday tomorrow denies complains lives pt
+    sie ihr ihre ihrer seine seiner heute gestern morgen elle aujourd hui hier ella hoy ayer
+    """.split()  # noqa: SIM905
+)
+"""Words that tell of a person or a day, which hardly any name of a code holds."""
+_ALONE = re.compile(r"(?<![\w.-])(?<!//)\d+(?![\w-]|\.\d)")
+_MOST_VALUE_DIGITS = 4
+
+
+def begins_with_date(text: str) -> bool:
+    """Whether a value of a record is a date, or a year and month, with or without a time of day."""
+    return bool(re.match(r"(18|19|20)\d{2}-\d{2}(-\d{2})?", text))
+
+
+def is_public_address(text: str) -> bool:
+    """Whether an address is one of a publisher of terminologies.
+
+    >>> is_public_address("http://hl7.org/fhir/StructureDefinition/x"), is_public_address("https://pacs.example.org/1")
+    (True, False)
+    """
+    return _PUBLIC_HOST.match(text) is not None
+
+
+def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = False) -> set[str]:
+    """Categories of identifier that a text value seems to hold; "free text" where it reads like a sentence.
+
+    A text whose words are all those of diagnoses and measurements is no sentence, however long. tokens: case-folded
+    words of the patient's name and id; short numbers among them count only where they stand alone beside words.
+    is_term: whether the text stands where codes and their names do; long ones are sentences only where they tell of
+    someone.
+
+    >>> sorted(in_free_text("Seen by Dr Smith, call 555-010-1234")), in_free_text("ICD10CM//I26.99")
+    (['contact', 'free text', 'name'], set())
+    >>> in_free_text("she walks with her daughter every day"), in_free_text("Malignant neoplasm of upper lobe of lung")
+    ({'free text'}, set())
+    """
+    text = _PUBLIC_HOST.sub("", text) if ":" in text or "www." in text else text
+    found = forms_in(text)
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
+    named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text))
+    if named or _holds_own_word(text, tokens, is_term):
+        found.add("name")
+    if _is_sentence(text, words, is_term) or (found and len(words) > 2):
+        found.add("free text")
+    return found
+
+
+def _is_sentence(text: str, words: Sequence[str], is_term: bool) -> bool:
+    if len(words) < _SENTENCE_WORDS or are_terms(_without_abbreviations(words)) or is_diagnosis(text):
+        return False
+    return not is_term or any(word.casefold() in _TELLING for word in words)
+
+
+def _without_abbreviations(words: Sequence[str]) -> list[str]:
+    """Words but those in capitals among others ("HIV DNA polymerase chain reaction")."""
+    plain = [word for word in words if not (word.isupper() and len(word) <= _LONGEST_ABBREVIATION)]
+    return plain if any(word.islower() for word in words) else list(words)
+
+
+def _name_in_capitals(text: str, is_term: bool) -> bool:
+    """Whether two words in capitals around a comma are a name ("DOE, JANE"), not a test ("SODIUM, URINE")."""
+    pairs = () if is_diagnosis(text) else _CAPITALS.finditer(text)
+    return any(
+        is_surname_too(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs
+    )
+
+
+def _among_terms(pair: re.Match[str], is_term: bool) -> bool:
+    """Whether all words before the comma are terms ("MYOCARDIAL INFARCTION, EXPIRED"); in a code's name, whether
+    one of the two is and others around are ("OTHER HEPATOBILIARY, PANCREAS & ABDOMINAL PROCEDURES")."""
+    before = re.findall(r"[^\W\d_]{2,}", pair.string[: pair.start()].rpartition("//")[2])
+    if before and are_terms([*before, pair[1]]):
+        return True
+    around = [word for word in (*before, *re.findall(r"[^\W\d_]{2,}", pair.string[pair.end() :])) if len(word) > 3]
+    return is_term and any(are_terms([word]) for word in pair.groups()) and any(are_terms([word]) for word in around)
+
+
+def _holds_own_word(text: str, tokens: Collection[str], is_term: bool) -> bool:
+    """Whether a word is one of the patient's own; a code's or a value's digits are not a patient id by chance, and in
+    a code or its name a word of terms is itself ("White blood cells" of a patient called White)."""
+    if not tokens:
+        return False
+    folded = text.casefold()
+    numbers = {number for number in _ALONE.findall(folded) if len(number) > _MOST_VALUE_DIGITS or number != folded}
+    met = {token for token in set(WORDS.findall(folded)) & set(tokens) if not token.isdigit()}
+    return bool(numbers & set(tokens)) or any(not (is_term and are_terms([token])) for token in met)

@@ -103,11 +103,12 @@ def columns_html(columns: Sequence[ColumnFound]) -> str:
 
 
 def looks_html(looks: Sequence[Look]) -> str:
-    """Table of the same lines, a column for each encoding."""
-    head = "".join(f"<th>{escape(look.title)}</th>" for look in looks)
-    lines = zip(*(look.lines for look in looks), strict=True)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in line)}</tr>" for line in lines)
-    return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    """Table of the same lines, a row for each encoding, so that they stand one above the other."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(look.title)}</th><td>{"<br>".join(map(escape, look.lines))}</td></tr>'
+        for look in looks
+    )
+    return f'<table class="found looks"><tbody>{rows}</tbody></table>'
 
 
 def facts_html(lines: Sequence[str]) -> str:

@@ -10,8 +10,14 @@ from core.timeline.columns import ROLE_TITLES, ROLES, WAYS
 from core.view.loading import columns_html, facts_html, looks_html
 from core.view.words import scroll_html
 
-NEXT = "Say below what the columns mean and how they are written, then read the table."
+_NEXT = "Say below what the columns mean and how they are written, then read the table."
+_NEXT_ENCODING = 'Say below how the text is encoded, then read it; or save it as UTF-8, in Excel as "CSV UTF-8".'
 _ASKED = {"dates": "Dates are written", "decimals": "Decimal sign", "encoding": "Text encoding"}
+
+
+def next_step(question: MappingQuestion) -> str:
+    """What to do about the question, in place of the advice for those who read no page."""
+    return _NEXT_ENCODING if question.looks else _NEXT
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
@@ -57,8 +63,8 @@ def draw(read: Intake, question: MappingQuestion) -> None:
 def _draw_encoding(read: Intake, question: MappingQuestion) -> None:
     """The same lines as each encoding reads them, a choice of one, and a button to read the files so."""
     st.html(
-        "<p><b>Say how the text is encoded.</b> Choose the column in which every word reads right; if none does, save "
-        "the file as UTF-8. Below the header, plain letters and digits are masked: digits as 9, letters as a.</p>"
+        "<p><b>Say how the text is encoded.</b> Choose the one in which every word reads right. Below the "
+        "names of the columns, plain letters and digits are masked: digits as 9, letters as a.</p>"
     )
     st.html(scroll_html(looks_html(question.looks), "The same lines in each encoding", 235))
     titles = {look.encoding: look.title for look in question.looks}

@@ -27,7 +27,7 @@ def draw(read: Intake) -> None:
         st.caption("No record was provided.")
         return
     if error := read.error("subjects"):
-        st.html(error_html(error, instead="" if read.question is None else columns.NEXT))
+        st.html(error_html(error, instead="" if read.question is None else columns.next_step(read.question)))
         if read.question is not None:
             columns.draw(read, read.question)
         leave_out(read, "record")

@@ -99,6 +99,24 @@ def paged(hu: np.ndarray) -> np.ndarray:
     return hu
 
 
+def mirrored(axis: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A chest out of the middle, the upper half written in reverse along an axis of the pictures."""
+
+    def halves(hu: np.ndarray) -> np.ndarray:
+        moved = np.roll(hu, (3, 2), (0, 1))
+        return np.concatenate([moved[:, :, :12], np.flip(moved[:, :, 12:], axis)], 2)
+
+    return halves
+
+
+def streaked(hu: np.ndarray) -> np.ndarray:
+    """A chest with an implant as bright as it is, and starved streaks far below air beside it."""
+    hu = hu.copy()
+    hu[30:32, 28:32, 6:16] = 9000
+    hu[20:30, 29:31, 6:16] = -1900 + 3 * np.arange(10)[:, None, None]
+    return hu
+
+
 def emptied(first_row: int, number: int, value: int = -1024) -> Callable[[np.ndarray], np.ndarray]:
     """Rows of one slice from `first_row` on lost and filled with one value."""
 
@@ -245,6 +263,8 @@ CASES: list[Case] = [
         "a quarter of hard bone, no air": (lambda: volume(bony), "right", {"field": lambda places: bony(body(places))}),
         "bone wrapped below air": (lambda: volume(wrapped), "refuse", {"words": "overflow"}),
         "bone wrapped below air in a series": (lambda: scan(wrapped), "refuse", {"words": "overflow"}),
+        "upper half mirrored": (lambda: scan(mirrored(0)), "refuse", {"words": "mirrored against those below"}),
+        "upper half upside down": (lambda: volume(mirrored(1)), "refuse", {"words": "mirrored against those below"}),
         "lungs cut out": (
             lambda: volume(lungs_cut_out), "right",
             {"field": lambda places: np.maximum(lungs_cut_out(body(places)), -1024)}),

@@ -523,6 +523,15 @@ def test_values_without_a_tissue_or_in_no_order_are_told(change, words):
         assert not any(words in note for note in load_study(corpus_doubts.volume(honest)).notes)
 
 
+def test_dark_streaks_beside_metal_are_no_overflow():
+    """In the extended scale both are stored as they are; the same streaks without the metal are refused."""
+    study = load_study(corpus_doubts.scan(corpus_doubts.streaked))
+    assert (study.voxels_hu.max(), study.voxels_hu.min()) == (9000, -1024)
+    assert any(note.startswith("Padding outside the field of view or dark streaks") for note in study.notes)
+    with pytest.raises(UserFacingError, match="overflow"):
+        load_study(corpus_doubts.scan(lambda hu: np.minimum(corpus_doubts.streaked(hu), 3000)))
+
+
 UNUSUAL = {
     "cone beam by its description": (setter(SeriesDescription="CBCT_Mandible"), "cone-beam"),
     "cone beam by its acquisition": (setter(AcquisitionType="CONE_BEAM"), "cone-beam"),

@@ -26,6 +26,8 @@ _BREAK_HU, _BREAK_BESIDE, _BREAK_EACH_WAY = 150.0, 6.0, 0.1
 _DOUBT_HU, _DOUBT_BESIDE = 20.0, 2.0
 """In real series a step is at most 1.4 times as large as the larger one beside it, and 1.3 to 5.2 times (175 HU) where
 10 to 30 mm are cut out, as after another breath. A flat end of a body changes values one way only."""
+_MIRRORED = 0.5
+"""What is left of a break once the slices above it are mirrored, where it came of that alone: at most a third."""
 _END_HU, _END_BESIDE, _END_EACH_WAY = 300.0, 10.0, 0.05
 """A body that ends within the last step changes values one way only; two scans or a page of text do not."""
 _ORDER_HU, _ORDER_APART = 2.0, 1.1
@@ -91,7 +93,8 @@ def jumps(stack: Slices, step: Distances, typical: float, blank: npt.NDArray[np.
 
 
 def refuse_breaks(stack: Slices, step: Distances, blank: npt.NDArray[np.bool_]) -> list[str]:
-    """Raise where the body breaks off between two slices and another one goes on; return a doubt for lesser breaks.
+    """Raise where the body breaks off between two slices and another one, or its mirror image, goes on; return a doubt
+    for lesser breaks.
 
     For slices along the body: across it the plane of a table top is a break. The arguments are those of `jumps`.
     """
@@ -100,6 +103,7 @@ def refuse_breaks(stack: Slices, step: Distances, blank: npt.NDArray[np.bool_]) 
     doubtful = 1 + np.flatnonzero(shown & (inner > _DOUBT_HU) & (inner > _DOUBT_BESIDE * beside))
     if not len(doubtful):
         return []
+    _refuse_mirrored(stack, step, doubtful)
     times = {int(k): float(step[k] / max(beside[k - 1], 1.0)) for k in doubtful}
     broken = [k for k in times if step[k] > _BREAK_HU and times[k] > _BREAK_BESIDE and _another_body(*stack[k : k + 2])]
     if broken:
@@ -174,6 +178,21 @@ def _better_elsewhere(stack: Slices, step: Distances, place: int) -> bool:
 
 def _distance(stack: Slices, one: int, other: int) -> float:
     return float(np.abs(np.subtract(stack[one], stack[other], dtype=np.int32)).mean())
+
+
+def _refuse_mirrored(stack: Slices, step: Distances, places: npt.NDArray[np.intp]) -> None:
+    """Raise where the slice above one of the breaks continues the one below far better once it is mirrored."""
+    for place in places.tolist():
+        above = stack[place + 1]
+        turned = (above[:, ::-1], above[::-1], above[::-1, ::-1])
+        apart = min(float(np.abs(np.subtract(stack[place], other, dtype=np.int32)).mean()) for other in turned)
+        if apart < _MIRRORED * step[place]:
+            raise UserFacingError(
+                f"From slice {place + 2} on, counted from the lowest, the pictures seem to be mirrored against those "
+                "below.",
+                "slices of one scan, all written in the same way",
+                "Export the series again; rows or columns of a part of it were probably written in reverse.",
+            )
 
 
 def _another_body(below: Slices, above: Slices, each_way: float = _BREAK_EACH_WAY) -> bool:

@@ -55,6 +55,8 @@ _SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
 _PEAK_HU, _PEAK_SHARE = 100, 0.06
 """The fullest 100 HU hold 16 % or more of a real scan's voxels, be it cropped to the heart and under 60 HU of noise; of
 equalised or random values 2 to 4 %."""
+_METAL_HU, _STREAK_FEWEST, _STREAK_SHARE, _STREAK_HU = 4000, 20, 0.02, -10240
+"""Nothing brighter fits 12 bits; the extended scale ends at -10240 HU."""
 _WIDE_HU, _NOISE_SHARE = 400.0, 0.9
 """Neighbours in real scans differ by at most .24 of what any two pixels do, 60 HU of noise included; random ones by
 .98. Water alone under noise spans little."""
@@ -143,17 +145,24 @@ def bad_rescale() -> UserFacingError:
 def replace_padding(voxels: Volume, notes: list[str]) -> None:
     """Where padding is present (values below -1500), set everything below -1024 HU to -1024, in place, with a note.
 
-    Raises UserFacingError where it lies within dense tissue, as values that wrapped round do.
+    Raises UserFacingError where it lies within dense tissue, as values that wrapped round do; where metal is stored as
+    bright as it is, nothing wrapped, and streaks beside it may be as dark.
     """
     if voxels.min() >= PADDING_BELOW_HU:
         return
-    refuse_overflow(voxels, PADDING_BELOW_HU)
+    if not (metal := bool(voxels.max() > _METAL_HU)):
+        refuse_overflow(voxels, PADDING_BELOW_HU)
     share = 0
     for plane in voxels.T:
         dark = plane < AIR_HU
         share += int(np.count_nonzero(dark))
         plane[dark] = AIR_HU
-    notes.append(f"Padding outside the field of view ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
+    what = (
+        "Padding outside the field of view or dark streaks beside metal"
+        if metal
+        else "Padding outside the field of view"
+    )
+    notes.append(f"{what} ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
 
 
 def extremes(voxels: Volume) -> Ends:
@@ -230,8 +239,13 @@ def _even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
 
 
 def _refuse_varied_padding(counts: Counts, span: str, share: float) -> None:
-    """Refuse many different values below -1500: padding is one value, with a thin rim where it was resampled."""
+    """Refuse many different values below -1500: padding is one value, with a thin rim where it was resampled.
+
+    Streaks beside metal are as dark in the extended scale, which stores both as they are.
+    """
     dark = counts[: _at(PADDING_BELOW_HU)]
+    if counts[_at(_METAL_HU + 1) :].sum() >= _STREAK_FEWEST and not counts[: _at(_STREAK_HU)].any():
+        share = max(share, _STREAK_SHARE)
     if dark.sum() - dark.max() > share * counts.sum():
         raise _not_hu(f"{span}; many lie below any tissue or air, as after an overflow")
 

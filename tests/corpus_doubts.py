@@ -69,7 +69,7 @@ def lungs_cut_out(hu: np.ndarray) -> np.ndarray:
     return np.where((hu < -700) & (hu > -900), -2000, hu)
 
 
-def streaked(hu: np.ndarray) -> np.ndarray:
+def short_streaks(hu: np.ndarray) -> np.ndarray:
     """A chest with a metal rod and, on both sides of it, streaks far below air, as extended CT scales hold them."""
     i, j, _ = np.indices(hu.shape)
     i, j = i - (hu.shape[0] - 1) / 2, j - (hu.shape[1] - 1) / 2
@@ -269,8 +269,8 @@ CASES: list[Case] = [
             lambda: volume(lungs_cut_out), "right",
             {"field": lambda places: np.maximum(lungs_cut_out(body(places)), -1024)}),
         "streaks beside metal": (
-            lambda: volume(streaked), "right",
-            {"field": lambda places: np.maximum(streaked(body(places)), -1024)}),
+            lambda: volume(short_streaks), "right",
+            {"field": lambda places: np.maximum(short_streaks(body(places)), -1024)}),
         "much noise": (lambda: volume(noisy), "right", {"tolerance": 600.0}),
         "last slice a page of text": (lambda: scan(paged), "refuse", {"words": "last slice.*something else"}),
         "cut off at -500": (lambda: scan(lambda hu: np.maximum(hu, -500)), "refuse", {"words": "at the bottom"}),

@@ -35,6 +35,7 @@ from core.load.dicomweb_server import check_peer
 from core.load.dicomweb_wire import Patience
 from core.load.limits import MIB, Limits
 from core.load.repairs import RepairableError
+from pages._parts.pacs import Kept
 from tests.ct_factory import IMPLICIT, Grid, NamedBytes, assert_right, dicom_files
 from tests.orthanc_support import PASSWORD, Front, Orthanc, free_port, front, running_orthanc, server_at
 
@@ -831,7 +832,7 @@ def test_the_form_tells_refusals_and_keeps_nothing(orthanc):
     app = searched(orthanc.server, password="wrong")
     assert not app.exception
     assert "refuses these credentials" in told(app)
-    assert app.session_state["store:pacs"] == {}
+    assert app.session_state["store:pacs"] == Kept()
 
     def act(request: Front) -> bool:
         return request.is_image and request.answer(500)
@@ -840,4 +841,4 @@ def test_the_form_tells_refusals_and_keeps_nothing(orthanc):
         app = searched(running.server)
         app.button(key="pacs_receive").click().run()
         assert "status 500" in told(app)
-    assert "files" not in app.session_state["store:pacs"]
+    assert app.session_state["store:pacs"].files is None

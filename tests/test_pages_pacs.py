@@ -8,7 +8,7 @@ from orthanc_support import Front, front
 from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 
-from core.load.dicomweb import SeriesRow, StudyRow
+from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow
 from core.load.dicomweb_words import dead
 from pages._parts import pacs
 
@@ -16,6 +16,7 @@ STUDIES = (
     StudyRow("1.2.1", "DOE^JANE", "A1234567", "ACC1", "20200101", "Chest <b>", ("CT",), 3),
     StudyRow("1.2.2", "DOE^JANE", "A1234567", "ACC2", "20210101", "Thorax", ("CT", "SR"), None),
 )
+SERVER = DicomWebServer("http://127.0.0.1:9/rs")
 SERIES = {"1.2.1": (), "1.2.2": (SeriesRow("1.2.2.1", "CT", "Lung kernel", 120, "B70f"),)}
 
 
@@ -33,7 +34,7 @@ def html(app: AppTest) -> str:
 def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     made = AppTest.from_function(page, default_timeout=60)
     monkeypatch.setattr(pacs, "list_series", lambda server, study_uid, **_: SERIES[study_uid])
-    made.session_state[pacs.STORE] = {"server": None, "studies": STUDIES}
+    made.session_state[pacs.STORE] = pacs.Kept(SERVER, STUDIES)
     return made.run()
 
 
@@ -81,11 +82,11 @@ def test_a_number_chosen_among_other_studies_chooses_nothing_among_these(app):
     next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
     assert "Lung kernel" in html(app)
     other = StudyRow("1.2.3", "ROE^RICHARD", "B7654321", "ACC3", "20220101", "Thorax", ("CT",), 1)
-    app.session_state[pacs.STORE] = {"server": None, "studies": (STUDIES[0], other)}
+    app.session_state[pacs.STORE] = pacs.Kept(SERVER, (STUDIES[0], other))
     app.run()
     assert not app.exception
     assert "Lung kernel" not in html(app)
-    assert "series_uid" not in app.session_state[pacs.STORE]
+    assert app.session_state[pacs.STORE] == pacs.Kept(SERVER, (STUDIES[0], other))
     assert next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).value is None
 
 
@@ -169,10 +170,10 @@ def test_waiting_for_a_silent_server_draws_so_that_the_page_can_be_left(asks, mo
     monkeypatch.setattr(pacs.st, "empty", Slot)
     monkeypatch.setattr(pacs, asks, wait)
     study = STUDIES[0]
-    asked = {"server": None, "patient_id": "A", "accession": "", "dates": (None, None)}
+    asked = pacs.Asked(SERVER, "A", "", (None, None))
     calls = {
         "find_studies": lambda: pacs._search(asked),
-        "list_series": lambda: pacs._series_of(None, study),
-        "fetch_series": lambda: pacs._receive(None, study, SERIES["1.2.2"][0]),
+        "list_series": lambda: pacs._series_of(SERVER, study),
+        "fetch_series": lambda: pacs._receive(SERVER, study, SERIES["1.2.2"][0]),
     }
     assert calls[asks]() == ()

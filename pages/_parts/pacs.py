@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -39,51 +41,80 @@ class Picked(NamedTuple):
     doubts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is searched for, and where."""
+
+    server: DicomWebServer
+    patient_id: str
+    accession: str
+    dates: tuple[date | None, date | None]
+
+
+@dataclass
+class Kept:
+    """What this session knows of the server, dropped with the patient: of the last search, of the study whose series
+    were listed, and of the series whose images were received. None: not asked for yet, or refused."""
+
+    server: DicomWebServer | None = None
+    studies: tuple[StudyRow, ...] | None = None
+    study_uid: str = ""
+    series: tuple[SeriesRow, ...] | None = None
+    series_uid: str = ""
+    files: list[NamedBytes] | None = None
+    doubts: tuple[str, ...] = ()
+
+
 def draw() -> Picked | None:
     """The form and what it leads to; the images once a series was received whole, with words for them."""
-    kept = _kept()
-    if searched := _form():
-        kept.clear()
-        _attempt(lambda: kept.update(searched, studies=_search(searched)))
-    study = _pick_study(kept.get("studies"))
-    if study is None:
+    kept: Kept = st.session_state.setdefault(STORE, Kept())
+    if asked := _form():
+        kept = st.session_state[STORE] = Kept()
+        with _refusal_shown():
+            kept.studies, kept.server = _search(asked), asked.server
+    study, server = _pick_study(kept.studies), kept.server
+    if study is None or server is None:
         return None
-    if kept.get("study_uid") != study.study_uid:
-        for name in ("series", "files", "series_uid"):
-            kept.pop(name, None)
-        _attempt(lambda: kept.update(series=_series_of(kept["server"], study), study_uid=study.study_uid))
-        if "series" not in kept:
-            st.button("Try again", key="pacs_again", icon=":material/refresh:", help="Look up the series once more")
-            return None
-    series = _pick_series(kept.get("series", ()))
-    if series is not None and st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
-        kept.pop("files", None)
-        _attempt(lambda: kept.update(files=_receive(kept["server"], study, series), series_uid=series.series_uid))
-        kept["doubts"] = other_patient(study, kept.get("files", ()))
-    if series is None or "files" not in kept or kept["series_uid"] != series.series_uid:
+    if kept.study_uid != study.study_uid:
+        kept.study_uid, kept.series, kept.files = "", None, None
+        with _refusal_shown():
+            kept.series = _series_of(server, study)
+            kept.study_uid = study.study_uid
+    if kept.series is None:
+        st.button("Try again", key="pacs_again", icon=":material/refresh:", help="Look up the series once more")
         return None
-    words = f"{count_of(len(kept['files']), 'image')} from a DICOMweb server"
+    series = _pick_series(kept.series)
+    if series is None:
+        return None
+    if st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
+        kept.files = None
+        with _refusal_shown():
+            kept.files = _receive(server, study, series)
+            kept.series_uid, kept.doubts = series.series_uid, other_patient(study, kept.files)
+    return _received(kept.files, kept.doubts) if kept.series_uid == series.series_uid else None
+
+
+def _received(files: list[NamedBytes] | None, doubts: tuple[str, ...]) -> Picked | None:
+    """Says what was received whole, and what speaks against it."""
+    if files is None:
+        return None
+    words = f"{count_of(len(files), 'image')} from a DICOMweb server"
     st.caption(f"{words}. Received whole; kept in this session's memory only.")
-    if kept["doubts"]:
-        st.html(doubts_html(kept["doubts"]))
-    return Picked(kept["files"], words, kept["doubts"])
+    if doubts:
+        st.html(doubts_html(doubts))
+    return Picked(files, words, doubts)
 
 
-def _kept() -> dict[str, Any]:
-    """What this session knows of the server; dropped with the patient."""
-    found: dict[str, Any] = st.session_state.setdefault(STORE, {})
-    return found
-
-
-def _attempt(deed: Any) -> None:
-    """Do it, or show why not."""
+@contextmanager
+def _refusal_shown() -> Iterator[None]:
+    """A refusal is shown, and ends what is done here."""
     try:
-        deed()
+        yield
     except UserFacingError as error:
         st.html(error_html(error))
 
 
-def _form() -> dict[str, Any] | None:
+def _form() -> Asked | None:
     """What is searched for and where, once the reader asks."""
     with st.form("pacs", border=False):
         url = st.text_input("Address of the DICOMweb service", key="pacs_url", placeholder="https://pacs/dicom-web")
@@ -114,16 +145,16 @@ def _form() -> dict[str, Any] | None:
     except UserFacingError as error:
         st.html(error_html(error))
         return None
-    return {"server": server, "patient_id": number, "accession": accession, "dates": (first, last)}
+    return Asked(server, number, accession, (first, last))
 
 
-def _search(asked: dict[str, Any]) -> tuple[StudyRow, ...]:
+def _search(asked: Asked) -> tuple[StudyRow, ...]:
     with st.spinner("Searching", show_time=True):
         return find_studies(
-            asked["server"],
-            patient_id=asked["patient_id"],
-            accession=asked["accession"],
-            study_date=asked["dates"],
+            asked.server,
+            patient_id=asked.patient_id,
+            accession=asked.accession,
+            study_date=asked.dates,
             limit=MOST_STUDIES,
             cancelled=_pulse(),
         )

@@ -20,7 +20,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -129,12 +129,12 @@ def _stop(*_: object) -> None:
     raise Hang
 
 
-def judge(case: Case, files: Files) -> str:
+def judge(case: Case, files: Files, runner: Runner) -> str:
     """What came of one damaged source."""
-    list_outcome = run(lambda: list_series(files))
+    list_outcome = runner.run(lambda: list_series(files))
     if isinstance(list_outcome, str):
         return list_outcome
-    outcome = run(lambda: load_study(files))
+    outcome = runner.run(lambda: load_study(files))
     if isinstance(outcome, (str, UserFacingError)):
         said = str(outcome)
         leaked = any(term in said for term in IDENTIFIERS)
@@ -195,24 +195,29 @@ def shorter(voxels: np.ndarray, truth: np.ndarray) -> bool:
     return any(damaged_slices(voxels, truth[:, :, start : start + count]) <= 3 for start in starts)
 
 
-def run(task: Callable[[], Result]) -> Result | UserFacingError | str:
-    """The task's result, its refusal, or a word for a crash or hang."""
-    start = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
-    try:
-        return task()
-    except UserFacingError as error:
-        return error
-    except Hang:
-        return "hang"
-    except Exception:
-        return "CRASH " + traceback.format_exc(limit=-2).replace("\n", " ")[:300]
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        slowest[0] = max(slowest[0], time.process_time() - start)
+@dataclass
+class Runner:
+    """Runs tasks within a limit of processor time, and keeps the longest."""
+
+    slowest_s: float = 0.0
+
+    def run(self, task: Callable[[], Result]) -> Result | UserFacingError | str:
+        """The task's result, its refusal, or a word for a crash or hang."""
+        start = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+        try:
+            return task()
+        except UserFacingError as error:
+            return error
+        except Hang:
+            return "hang"
+        except Exception:
+            return "CRASH " + traceback.format_exc(limit=-2).replace("\n", " ")[:300]
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            self.slowest_s = max(self.slowest_s, time.process_time() - start)
 
 
-slowest = [0.0]
 DAMAGE = ("isolated voxels", "pixels of a slice", "pixels moved", "header number", "end slice gone", "said in a note")
 LEGEND = """Isolated voxels: bytes of pixels without checksum, at most 0.2% of the volume. Pixels of a slice: more than
 that, within three slices and below what the check of neighbouring slices can see. Pixels moved: bytes taken out of an
@@ -223,7 +228,10 @@ nothing can be said, or became unrecognisable, which a note on the study says. S
 file was overwritten so that it looks whole, but for what is left of the orientation, which a note names."""
 
 
-def report(counts: dict[str, Counter[str]], bad: list[str], started: float, options: argparse.Namespace) -> str:
+def report(
+    counts: dict[str, Counter[str]], bad: list[str], slowest_s: float, started: float, options: argparse.Namespace
+) -> str:
+    """The results page."""
     kinds = ["right", "refused", *DAMAGE, "other"]
     total = sum(sum(count.values()) for count in counts.values())
     command = f"python -m bench.fuzz_load --minutes {options.minutes:g} --seed {options.seed}"
@@ -231,7 +239,7 @@ def report(counts: dict[str, Counter[str]], bad: list[str], started: float, opti
     lines = [
         "# Fuzzing the CT loader\n",
         f"`{command}`: {total:,} damaged sources in {minutes:.1f} minutes ({cpu:.1f} CPU minutes); slowest run "
-        f"{slowest[0]:.2f} CPU s. Crashes, hangs, leaks and differences of no kind below: {len(bad)}. Accepted with a "
+        f"{slowest_s:.2f} CPU s. Crashes, hangs, leaks and differences of no kind below: {len(bad)}. Accepted with a "
         f"difference of a kind below: {sum(count[kind] for count in counts.values() for kind in DAMAGE):,}.\n",
         "| seed study | " + " | ".join(kinds) + " |",
         "|--|" + "--:|" * len(kinds),
@@ -256,20 +264,21 @@ def main() -> None:
     made = {case.name: case.make() for case in studies}
     counts: dict[str, Counter[str]] = {case.name: Counter() for case in studies}
     bad: list[str] = []
+    runner = Runner()
     started = time.perf_counter()
     number = 0
     while time.perf_counter() - started < 60 * options.minutes:
         rng = random.Random(options.seed * 1_000_003 + number)
         case = studies[number % len(studies)]
-        found = judge(case, mutate(made[case.name], rng))
+        found = judge(case, mutate(made[case.name], rng), runner)
         counts[case.name][found.split(" ")[0] if found.isupper() else found] += 1
         if found.startswith(("CRASH", "SILENT", "hang", "leak")):
             bad.append(f"{case.name}, run {number}: {found}")
             print(bad[-1], flush=True)
         number += 1
         if options.out and number % 500 == 0:
-            options.out.write_text(report(counts, bad, started, options), encoding="utf-8")
-    text = report(counts, bad, started, options)
+            options.out.write_text(report(counts, bad, runner.slowest_s, started, options), encoding="utf-8")
+    text = report(counts, bad, runner.slowest_s, started, options)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     print(text)

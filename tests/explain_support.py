@@ -74,10 +74,10 @@ def tokens_of(encoder: nn.Module, slices: np.ndarray) -> Tokens:
     return Tokens(values.numpy(), PLANE_STEP_MM * np.arange(len(slices)), places, "compact_slices", "planted")
 
 
-def readout_of(planted: Planted, slices: np.ndarray, horizon: float = HORIZON) -> RiskReadout:
-    """The question "risk by `horizon`" for these slices."""
+def readout_of(planted: Planted, slices: np.ndarray) -> RiskReadout:
+    """The question "risk by `HORIZON`" for these slices."""
     batch = TokenBatch.from_tokens([tokens_of(planted.encoder, slices)], [None])
-    return RiskReadout(planted.model, planted.encoder, batch, slices, horizon, torch.device("cpu"))
+    return RiskReadout(planted.model, planted.encoder, batch, slices, HORIZON, torch.device("cpu"))
 
 
 @lru_cache(maxsize=1)

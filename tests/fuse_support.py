@@ -31,8 +31,8 @@ def random_batch(seed: int, count: int, *, missing: bool = False) -> TokenBatch:
     return TokenBatch.from_tokens(*random_patients(seed, count, missing=missing))
 
 
-def planted_set(seed: int, count: int, *, image: float = 1.0, ehr: float = 1.0) -> tuple[TokenSet, np.ndarray]:
-    """Patients whose first token columns carry the log hazard image * z_i + ehr * z_e; also that log hazard (n,)."""
+def planted_set(seed: int, count: int) -> tuple[TokenSet, np.ndarray]:
+    """Patients whose first token columns carry the log hazard z_i + z_e; also that log hazard (n,)."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(count, 2))
     cts, ehrs = [], []
@@ -43,7 +43,7 @@ def planted_set(seed: int, count: int, *, image: float = 1.0, ehr: float = 1.0) 
         record[:, 0] = z[row, 1] + 0.3 * record[:, 0]
         cts.append(Tokens(ct, np.zeros(len(ct)), np.linspace(0, 1, len(ct)), "test", "d"))
         ehrs.append(Tokens(record, np.zeros(len(record)), np.linspace(0, 1, len(record)), "test", "d"))
-    eta = z @ np.array([image, ehr])
+    eta = z.sum(axis=1)
     event = 300 * rng.exponential(size=count) * np.exp(-eta)
     censored = rng.uniform(50, 900, count)
     return TokenSet.from_tokens(cts, ehrs, np.minimum(event, censored), event <= censored, np.arange(count)), eta

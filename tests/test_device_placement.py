@@ -94,11 +94,11 @@ def test_every_stepwise_method_on_the_device(method: str, request: pytest.Fixtur
     np.testing.assert_allclose(found.values, expected.values, atol=1e-4 * np.abs(expected.values).max())
 
 
-def small_cohort(patients: int = 48) -> TokenSet:
+def small_cohort() -> TokenSet:
     """Random tokens of both sides, some patients without one of them, times that follow the scan's first number."""
     rng = np.random.default_rng(0)
-    ct = [random_tokens(rng, 6, 5, "image") for _ in range(patients)]
-    ehr = [random_tokens(rng, int(rng.integers(2, 7)), 4, "ehr") for _ in range(patients)]
+    ct = [random_tokens(rng, 6, 5, "image") for _ in range(48)]
+    ehr = [random_tokens(rng, int(rng.integers(2, 7)), 4, "ehr") for _ in range(48)]
     times = rng.exponential(300 * np.exp(-np.array([item.values[0, 0] for item in ct])))
     scans, records = [*ct[:-3], None, None, None], [None, None, *ehr[2:]]
     return TokenSet.from_tokens(scans, records, np.minimum(times, 500.0), times < 500)

@@ -52,11 +52,11 @@ def with_answer() -> RiskReadout:
     return readout_of(planted(), BLOCK)
 
 
-def _maps(readout: RiskReadout, method: str, seed: int = 0) -> np.ndarray:
+def _maps(readout: RiskReadout, method: str) -> np.ndarray:
     """(PLANES, H, W); slow methods on the block's plane and one other, zero elsewhere."""
     planes = [0, BLOCK_PLANE] if CARDS[method].chunk == 1 else list(range(PLANES))
     maps = np.zeros(readout.slices_hu.shape, np.float32)
-    maps[planes], _ = slice_maps(readout, method, planes, seed=seed)
+    maps[planes], _ = slice_maps(readout, method, planes, seed=0)
     return maps
 
 

@@ -16,8 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pydicom
 import pytest
+from ct_factory import IMPLICIT, Grid, NamedBytes, assert_right, dicom_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orthanc_support import PASSWORD, Front, Orthanc, free_port, front, running_orthanc, server_at
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserFacingError
@@ -36,8 +38,6 @@ from core.load.dicomweb_wire import Patience
 from core.load.limits import MIB, Limits
 from core.load.repairs import RepairableError
 from pages._parts.pacs import Kept
-from tests.ct_factory import IMPLICIT, Grid, NamedBytes, assert_right, dicom_files
-from tests.orthanc_support import PASSWORD, Front, Orthanc, free_port, front, running_orthanc, server_at
 
 NAME, NUMBER, ACCESSION = "Zuckerstein^Melusine", "PLANTED4711", "ACC0815"
 QUICK = Patience(connect_s=2, stall_s=2, query_s=5, attempts=4, backoff_s=0.02)

@@ -6,10 +6,7 @@ import json
 from typing import Any
 
 import pytest
-
-from core.errors import UserFacingError
-from core.timeline import describe, load_timeline
-from tests.test_timeline_fhir import (
+from test_timeline_fhir import (
     GLUCOSE,
     LOINC,
     PATIENT,
@@ -22,6 +19,9 @@ from tests.test_timeline_fhir import (
     request,
     said,
 )
+
+from core.errors import UserFacingError
+from core.timeline import describe, load_timeline
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 VALUE = {"value": 7.5, "unit": "g/dL"}

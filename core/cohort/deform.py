@@ -230,11 +230,11 @@ def rendered_trunk_mm(warp: Warp) -> float:
     return float(np.mean(np.sort(inscribed_mm(inside))[-_WIDEST_PLANES:]))
 
 
-def inscribed_mm(inside: npt.NDArray[np.bool_], pixel_mm: float = 1.0) -> npt.NDArray[np.float64]:
-    """Diameter of the largest circle in each axial section of a mask (I, J, K), (K,); beyond the edge is outside."""
+def inscribed_mm(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """(K,) diameter of the largest circle in each axial section of a mask (I, J, K) of 1 mm pixels; its edge bounds."""
     padded = np.pad(inside, ((1, 1), (1, 1), (0, 0)))
     deepest = [ndimage.distance_transform_edt(padded[:, :, k]).max() for k in range(padded.shape[2])]
-    return 2 * pixel_mm * np.asarray(deepest, np.float64)
+    return 2 * np.asarray(deepest, np.float64)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from core.encode.ehr import EHR_ENCODERS, EhrEncoder, Records, fit_compact_seque
 from core.encode.ehr_sequence import CodedEvents, CompactSequence
 from core.errors import UserFacingError
 
-Progress = Callable[[float, str], None]
 _BATCH_SIZE, _LEARNING_RATE = 32, 3e-3
 
 
@@ -47,7 +46,6 @@ def train_next_code(
     epochs: int = 8,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
 ) -> NextCodeReport:
     """Train in place, keep the epoch that is best on the tuning records (the last without any), then freeze.
 
@@ -63,14 +61,12 @@ def train_next_code(
     train_loss: list[float] = []
     tuning_loss: list[float] = []
     best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
-    for epoch in range(epochs if coded else 0):
+    for _ in range(epochs if coded else 0):
         train_loss.append(_one_epoch(encoder, coded, optimiser, schedule, rng))
         if checked:
             tuning_loss.append(_mean_loss(encoder, checked))
         if not checked or tuning_loss[-1] == min(tuning_loss):
             best = {name: value.detach().clone() for name, value in encoder.state_dict().items()}
-        if progress:
-            progress((epoch + 1) / epochs, f"timeline encoder, epoch {epoch + 1} of {epochs}")
     encoder.load_state_dict(best)
     encoder.cpu().eval().requires_grad_(False)
     return NextCodeReport(tuple(train_loss), tuple(tuning_loss))

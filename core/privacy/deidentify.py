@@ -176,7 +176,7 @@ def _by_format(entries: Iterable[Entry], report: Report) -> tuple[list[_Image], 
                 images.append(_grouped(entry))
             except Refused as reason:
                 report.left_out[str(reason)] += 1
-            except Exception:
+            except Exception:  # pydicom may raise anything on a damaged file
                 report.left_out[UNREADABLE] += 1
         else:
             report.left_out[NOT_AN_IMAGE] += 1
@@ -220,7 +220,7 @@ def _place(dataset: Dataset) -> tuple[float, float]:
     try:
         cosines = [float(value) for value in dataset.ImageOrientationPatient]
         height = float(np.dot(np.cross(cosines[:3], cosines[3:]), [float(v) for v in dataset.ImagePositionPatient]))
-    except Exception:
+    except Exception:  # no position, or one that pydicom cannot read: the instance number alone decides
         height = 0.0
     number = str(dataset.get("InstanceNumber") or "")
     return height, float(number) if number.isdigit() else 0.0
@@ -273,7 +273,7 @@ class _Writer:
         for image in batch:
             try:
                 found.append(decode(self._opened(image)))
-            except Exception:
+            except Exception:  # decoders may raise anything on damaged pixels
                 found.append(None)
         return found
 
@@ -286,7 +286,7 @@ class _Writer:
             data = self._cleaned(image, index, text)
         except Refused as reason:
             self._report.left_out[str(reason)] += 1
-        except Exception:
+        except Exception:  # what cannot be read, cleaned or written whole is left out, whatever the reason
             self._report.left_out[UNREADABLE] += 1
         else:
             self._save(self._image_path(image), data)
@@ -297,7 +297,7 @@ class _Writer:
             data, blanked = rebuild_nifti(entry.read(0, None))
         except NoTextReader:
             raise
-        except Exception:
+        except Exception:  # headers may declare anything
             self._report.left_out[UNREADABLE] += 1
             return
         if search_nifti(memory_entry("volume.nii", gzip.decompress(data)), ()):

@@ -100,7 +100,7 @@ def search_dicom(
                 found += _judge(path, element, tokens)
         found += _pictures(dataset)
         found += search_pixel_bytes(dataset)
-    except Exception:
+    except Exception:  # pydicom may raise anything on a damaged file
         found.append(Finding("unreadable", "data set", "not searched to the end"))
     return found + _trailing(data), own
 
@@ -130,7 +130,7 @@ def _walk(dataset: Any, prefix: str, seen: set[Seen], words: int) -> Iterator[tu
             try:
                 element = current[tag]
                 _ = element.value
-            except Exception:
+            except Exception:  # pydicom may raise anything on a damaged value
                 yield where, None
                 continue
             if element.VR == "SQ":

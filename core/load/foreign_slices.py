@@ -29,7 +29,8 @@ _DOUBT_HU, _DOUBT_BESIDE = 20.0, 2.0
 _MIRRORED = 0.5
 """What is left of a break once the slices above it are mirrored, where it came of that alone: at most a third."""
 _END_HU, _END_BESIDE, _END_EACH_WAY = 300.0, 10.0, 0.05
-"""A body that ends within the last step changes values one way only; two scans or a page of text do not."""
+"""In real series the first and last step are at most 1.2 times the one beside them, and below 90 HU. A body that ends
+within the last step changes values one way only; two scans or a page of text do not."""
 _ORDER_HU, _ORDER_APART = 2.0, 1.1
 """Along the body the next slice of a real series is at most .98 times as far as the next but one, thin and noisy series
 included; where two are exchanged or one is moved, it is 1.12 to 1.6 times as far, up to 20 HU of noise."""

@@ -147,6 +147,15 @@ def test_what_is_needed_stays(cleaned: tuple[Path, Path, str, list[str]]) -> Non
     assert bytes(new.header["descrip"]).strip(b"\0") == b""
 
 
+@pytest.mark.parametrize("number", [b"7 ", b"12A ", b"\xb2 "])
+def test_an_instance_number_that_is_none_keeps_no_file_out(tmp_path: Path, number: bytes) -> None:
+    """A superscript two is a digit to Python, and no number."""
+    (dataset, *_) = dicom_slices(Grid((48, 40, 2), (6.0, 6.0, 8.0)))
+    dataset[Tag(0x00200013)] = RawDataElement(Tag(0x00200013), "IS", len(number), number, 0, False, True)
+    report = deidentify(write(tmp_path / "in", {"a.dcm": to_bytes(dataset)}), tmp_path / "out")
+    assert (report.written, dict(report.left_out)) == (1, {})
+
+
 def test_a_series_loads_to_the_same_voxels_and_stays_one_series(tmp_path: Path) -> None:
     def edit(index: int, dataset: Dataset) -> None:
         dataset.ProtocolName, dataset.StudyDescription = "Thorax (Adult) DOE", "CT chest, Praxis Zqxberg 12"

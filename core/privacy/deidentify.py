@@ -223,7 +223,7 @@ def _place(dataset: Dataset) -> tuple[float, float]:
     except Exception:  # no position, or one that pydicom cannot read: the instance number alone decides
         height = 0.0
     number = str(dataset.get("InstanceNumber") or "")
-    return height, float(number) if number.isdigit() else 0.0
+    return height, float(number) if number.isdecimal() else 0.0
 
 
 def _series(images: Iterable[_Image]) -> Iterable[list[_Image]]:

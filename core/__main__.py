@@ -233,7 +233,7 @@ def _stripped(
     """The case without what a search of its files, its record and its pictures finds; says how much that was."""
     from core.intake.search import search
     from core.intake.strip import strip
-    from core.load.words import count_of
+    from core.words import count_of
 
     print("Searching the files, the record and the pictures for identifiers ...", flush=True)
     named = [source for source in (options.study, options.timeline) if source is not None]

@@ -21,7 +21,6 @@ from core.encode.ct import round_to_half
 from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
-from core.load.words import count_of
 from core.pretrain.next_code import fit_ehr_encoder
 from core.records import Task
 from core.survive import concordance
@@ -40,6 +39,7 @@ from core.survive.train import (
     standardised,
     train_member,
 )
+from core.words import count_of
 
 MIN_EVENTS = 10
 

@@ -6,6 +6,15 @@ OLDEST_YEARS = 90.0
 """Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514(b)(2)(i)(C))."""
 
 
+def count_of(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> count_of(1, "file"), count_of(1200, "slice"), count_of(2, "series")
+    ('1 file', '1,200 slices', '2 series')
+    """
+    return f"{number:,} {noun}" if number == 1 or noun.endswith("series") else f"{number:,} {noun}s"
+
+
 def true_minus(number: str) -> str:
     """A formatted number with the minus sign that is as wide as its digits.
 

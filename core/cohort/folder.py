@@ -19,10 +19,10 @@ from meds.schema import CodeMetadataSchema, DataSchema, SubjectSplitSchema
 from core.cohort.tasks import TASKS
 from core.encode.ehr_cohort import CohortRecords
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.records import Task
 from core.timeline.cohort_scale import Cohort, Labels, open_cohort
 from core.timeline.typed import units_in_codes
+from core.words import count_of
 
 SPLITS = ("train", "tuning", "held_out")
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from core.load.words import count_of
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
 from core.privacy.events import NO_COLUMNS, clean_timeline, doubts_of
 from core.records import CtStudy, Timeline
 from core.timeline.columns import Answers
+from core.words import count_of
 
 
 def strip(

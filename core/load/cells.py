@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from core.load.foreign_slices import Slices
-from core.load.words import count_of
+from core.words import count_of
 
 Cells = npt.NDArray[np.float32]
 """(slices, rows / 4, columns / 4), HU."""

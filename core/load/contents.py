@@ -19,7 +19,7 @@ from core.load.limits import Limits
 from core.load.nifti import looks_like_nifti, readable_in_order
 from core.load.nifti_volume import is_mask
 from core.load.one_scan import refuse_two_patients, why_no_volume
-from core.load.words import count_of
+from core.words import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -21,7 +21,7 @@ from core.load.foreign_slices import (
     repeated_slices,
     shows_body,
 )
-from core.load.words import count_of
+from core.words import count_of
 
 _TOGETHER = 8
 """Slices compared at once: fewer take longer, more leave the processor's cache."""

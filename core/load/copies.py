@@ -11,7 +11,8 @@ from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.entry import Entry
 from core.load.stored_values import pixel_bytes, split_multiframe, stored_values
-from core.load.words import EXPORT_AGAIN, count_of
+from core.load.words import EXPORT_AGAIN
+from core.words import count_of
 
 _Compared = dict[tuple[Entry, Entry], bool]
 

@@ -19,7 +19,8 @@ from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine
 from core.load.one_scan import slices_of_one_scan
 from core.load.repairs import Repair, RepairableError, even_heights_within, longest_even_run
 from core.load.stated_sizes import step_notes
-from core.load.words import EXPORT_AGAIN, count_of
+from core.load.words import EXPORT_AGAIN
+from core.words import count_of
 
 ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02

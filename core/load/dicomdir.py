@@ -10,7 +10,7 @@ from pydicom.multival import MultiValue
 
 from core.load.entry import Entry
 from core.load.limits import MIB
-from core.load.words import count_of
+from core.words import count_of
 
 NAME = "DICOMDIR"
 _LARGEST = 2 * MIB

@@ -38,8 +38,8 @@ from core.load.entries import NamedBytes
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.repairs import Repair
 from core.load.study import load_study
-from core.load.words import count_of
 from core.records import CtStudy
+from core.words import count_of
 
 __all__ = [
     "DicomWebServer",

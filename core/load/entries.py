@@ -31,8 +31,8 @@ from core.load.entry import (
 from core.load.inflate import packing_of, unpacked_pieces
 from core.load.limits import LIMITS, Limits, check_held, check_ratio, too_many_bytes, too_many_entries
 from core.load.tar_members import tar_entries
-from core.load.words import count_of
 from core.load.zip_members import zip_entries
+from core.words import count_of
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.words import count_of
+from core.words import count_of
 
 Distances = npt.NDArray[np.float64]
 """How far slices lie from one another: mean absolute difference in HU."""

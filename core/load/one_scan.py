@@ -11,7 +11,8 @@ import numpy as np
 from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_values import Vector
-from core.load.words import EXPORT_AGAIN, count_of
+from core.load.words import EXPORT_AGAIN
+from core.words import count_of
 
 _RENDERED = frozenset(
     """

@@ -10,7 +10,7 @@ import numpy as np
 from core.errors import UserFacingError
 from core.load.foreign_slices import Slices
 from core.load.hounsfield import PADDING_BELOW_HU
-from core.load.words import count_of
+from core.words import count_of
 
 Rescale = tuple[float | None, float | None]
 """Slope and intercept."""

@@ -28,8 +28,8 @@ from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
 from core.load.rescale_fit import refuse_misfit_rescale
 from core.load.stored_values import NATIVE, lossy_note
-from core.load.words import count_of
 from core.records import AcquisitionFacts, CtStudy, Origin
+from core.words import count_of
 
 _NARROW_MM = 48.0
 """Ears are shown in 50 mm, nothing in less; a trunk of up to 480 mm has this width where centimetres are read as mm."""

@@ -84,12 +84,3 @@ def safe_kernel(text: str) -> str:
     parts = [part for part in re.split(r"[\s_,+#]", text.lower()) if part]
     known = _KERNEL_ALONE.fullmatch(text) or (parts and all(part in _KERNELS for part in parts))
     return text if known else ""
-
-
-def count_of(number: int, noun: str) -> str:
-    """A count with its noun.
-
-    >>> count_of(1, "file"), count_of(1200, "slice"), count_of(2, "series")
-    ('1 file', '1,200 slices', '2 series')
-    """
-    return f"{number:,} {noun}" if number == 1 or noun.endswith("series") else f"{number:,} {noun}s"

@@ -20,12 +20,11 @@ import numpy.typing as npt
 from scipy.ndimage import median_filter
 
 from core.load.hounsfield import AIR_HU
-from core.load.words import count_of
 from core.privacy.ocr import Picture, Reading, read_text
 from core.privacy.text_lines import SHEET, Plane, flattened_picture, likely_places, read_places
 from core.privacy.text_place import PlaneBox, Planes, lengthened, locate
 from core.records import CtStudy
-from core.words import true_minus
+from core.words import count_of, true_minus
 
 BLOCK = 8
 """Slices that are compared with their mean in one picture."""

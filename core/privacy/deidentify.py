@@ -18,7 +18,6 @@ from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import open_entries
 from core.load.entry import Entry, memory_entry
 from core.load.nifti import looks_like_nifti
-from core.load.words import count_of
 from core.privacy.dicom import TIME_VRS, search_dicom
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
@@ -32,6 +31,7 @@ from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
 from core.privacy.series_text import STACK, SeriesText, text_of_series
 from core.privacy.vocabulary import own_words
+from core.words import count_of
 
 Progress = Callable[[float, str], None]
 NOT_AN_IMAGE = "neither DICOM nor NIfTI"

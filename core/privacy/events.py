@@ -9,13 +9,13 @@ from types import MappingProxyType
 import pandas as pd
 
 from core.load.identifying import identifying
-from core.load.words import count_of
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text
 from core.records import Timeline
 from core.timeline.columns import FIELDS, Answers, plain_name, roles_of
 from core.timeline.kinds import kind_of
+from core.words import count_of
 
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
 """A unit is never left empty: its number would then count as one in the usual unit."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.load.words import count_of
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
 from core.records import BIRTH, Timeline
-from core.words import span_words
+from core.words import count_of, span_words
 
 
 def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: float | None) -> tuple[Factor, ...]:

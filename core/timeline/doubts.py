@@ -7,12 +7,12 @@ import re
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.records import BIRTH
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
 from core.timeline.vocabulary import standard_code, standard_unit
+from core.words import count_of
 
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
 """A long number as spreadsheets, and programs that take it for a measured one, write it."""

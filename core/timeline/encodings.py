@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
 from core.load.entry import Entry, memory_entry
-from core.load.words import count_of
 from core.timeline.delimited import MAX_TEXT_BYTES
+from core.words import count_of
 
 ENCODINGS: Mapping[str, str] = {
     "cp1252": "Windows Western European or ISO Latin-1 (cp1252)",

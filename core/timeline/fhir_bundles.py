@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from core.load.words import count_of
 from core.timeline.fhir_values import Resource, as_dict, as_list
+from core.words import count_of
 
 DELETED = "as deleted by a request of a transaction"
 

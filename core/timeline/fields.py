@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
@@ -17,6 +16,7 @@ from core.timeline.recorded import RECORDED_AS_TIME, known_from, recorded_column
 from core.timeline.texts import first_filled, plain_texts
 from core.timeline.times import joined_times
 from core.timeline.unread import VALUES, doubt_unread
+from core.words import count_of
 
 SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."

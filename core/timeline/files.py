@@ -14,7 +14,7 @@ from core.errors import UserFacingError
 from core.load.entries import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
 from core.load.entry import Entry
 from core.load.limits import LIMITS, too_many_bytes, too_many_entries
-from core.load.words import count_of
+from core.words import count_of
 
 _TABLES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
 _ROWS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")

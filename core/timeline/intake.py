@@ -8,7 +8,6 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.entries import Source
-from core.load.words import count_of
 from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
@@ -21,6 +20,7 @@ from core.timeline.tables import Part, event_files, event_parts, no_events, no_s
 from core.timeline.texts import plain_texts
 from core.timeline.times import LATEST, is_iso_time, parse_times
 from core.timeline.typed import FIRST_DAY, Reading, read_events, subject_numbers
+from core.words import count_of
 
 
 def load_timeline(

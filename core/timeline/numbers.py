@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.timeline.texts import MISSING, plain_texts
 from core.timeline.units import is_unit
+from core.words import count_of
 
 FloatColumn = npt.NDArray[np.float32]
 LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"

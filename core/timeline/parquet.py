@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.load.words import count_of
 from core.records import BIRTH
 from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
 from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
+from core.words import count_of
 
 _UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.records import BIRTH, SEXES
 from core.timeline.columns import FIELDS, alike
 from core.timeline.dates import ISO_TIME, iso_times
@@ -15,6 +14,7 @@ from core.timeline.qualified import is_event
 from core.timeline.texts import MISSING, plain_texts
 from core.timeline.unread import say_unread
 from core.timeline.vocabulary import standard_code
+from core.words import count_of
 
 Fact = tuple[str, str, str]
 """Patient, code, time."""

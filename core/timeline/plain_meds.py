@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.load.entry import Entry
-from core.load.words import count_of
 from core.timeline.columns import Answers, alike, columns_of, ways_of
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
@@ -46,6 +45,7 @@ from core.timeline.unread import (
     unread_units,
     unread_values,
 )
+from core.words import count_of
 
 _YES_AND_NO: pd.Series[Any] = pd.Series(["1", "0"])
 

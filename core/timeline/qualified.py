@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.load.words import count_of
 from core.timeline.columns import words_of_name
 from core.timeline.texts import NO, YES, plain_texts
 from core.timeline.unread import VALUES, unknown_names
+from core.words import count_of
 
 PLANNED = "as planned or proposed only"
 AWAITED = "as registered only, without a result yet"

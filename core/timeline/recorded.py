@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.timeline.columns import alike
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times
 from core.timeline.unread import count_dates, holds_clocks
+from core.words import count_of
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."
 SEVERAL_RECORDED = "Several columns say when an event was recorded; it is known from the latest of them."

@@ -16,13 +16,13 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.limits import MIB
-from core.load.words import count_of
 from core.timeline.columns import refuse_changing_names, refuse_same_names
 from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, filled_rows
 from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir
 from core.timeline.fhir_values import Resource
+from core.words import count_of
 
 MAX_TEXT_ROWS = 2_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

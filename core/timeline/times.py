@@ -7,9 +7,9 @@ import re
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.timeline.dates import ISO_TIME, is_year_last
 from core.timeline.texts import MISSING, first_filled, plain_texts
+from core.words import count_of
 
 _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
 """Midnight as the end of its day, which ISO 8601 knows."""

@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.load.words import count_of
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
@@ -27,6 +26,7 @@ from core.timeline.tables import Part
 from core.timeline.texts import clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit
+from core.words import count_of
 
 FIRST_DAY = "Given as a year or month only, counted from its first day"
 _REMARKS = {

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.words import count_of
 from core.timeline.columns import KNOWN_NAMES, plain_name, words_of_name
 from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
@@ -19,6 +18,7 @@ from core.timeline.numbers import LIKE_NUMBER
 from core.timeline.texts import MISSING, plain_texts
 from core.timeline.times import ISO_DAY
 from core.timeline.units import is_unit
+from core.words import count_of
 
 VALUES = ("numeric_value", "value")
 VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|valor|valeur|amount|measure|reading|wieviel")

@@ -14,11 +14,11 @@ from PIL import Image
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from core.load import SeriesSummary
-from core.load.words import count_of
 from core.privacy import Finding
 from core.records import CtStudy
 from core.timeline.encodings import Look
 from core.timeline.mapping import ColumnFound
+from core.words import count_of
 
 PLACES_SHOWN = 400
 

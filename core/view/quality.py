@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from core.load.words import count_of
 from core.quality import Factor, QualityReport, Verdict
+from core.words import count_of
 
 VERDICT_WORDS: dict[Verdict, str] = {
     "outside": "outside",

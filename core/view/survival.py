@@ -12,11 +12,10 @@ import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
 from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_hundred, percent
-from core.load.words import count_of
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
-from core.words import duration, tick_label
+from core.words import count_of, duration, tick_label
 
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 

@@ -12,10 +12,9 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.export.events import day_words, is_undated
 from core.export.style import by_level
-from core.load.words import count_of
 from core.quality import scan_day
 from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
-from core.words import OLDEST_YEARS, days_from_zero_words, span_words, true_minus
+from core.words import OLDEST_YEARS, count_of, days_from_zero_words, span_words, true_minus
 
 _LIST_AFTER = {"outside_population": "training population:"}
 """Notices that give several reasons, and the words after which these begin."""

@@ -6,9 +6,9 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
-from core.load.words import count_of
 from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
+from core.words import count_of
 from pages._parts import arriving
 
 STRIPPED = "What was found has been stripped from your own case; it may be exported now."

@@ -17,9 +17,9 @@ from core.errors import UserFacingError
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.dicomweb_patient import other_patient
 from core.load.entries import NamedBytes, Source
-from core.load.words import count_of
 from core.view.loading import rows_html
 from core.view.words import doubts_html, error_html, scroll_html
+from core.words import count_of
 
 MOST_STUDIES = 50
 TALL = 300

@@ -10,10 +10,9 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
-from core.load.words import count_of
 from core.view.loading import facts_html
 from core.view.words import error_html
-from core.words import days_from_zero_words, span_words
+from core.words import count_of, days_from_zero_words, span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 

@@ -10,8 +10,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
 from core.intake import Intake
-from core.load.words import count_of
 from core.view.loading import size_words
+from core.words import count_of
 from pages._parts import pacs
 from pages._parts.pacs import Picked
 

@@ -80,17 +80,17 @@ def test_a_scan_that_waits_for_the_server_is_not_dimmed(page):
     expect(holder).to_have_css("opacity", "1")
 
 
-def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
-    page.goto(f"{address}/load")
-    page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
-    page.get_by_label("Patient number").focus()
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Accession number")).to_be_focused()
-
-
 def test_no_strongest_event_is_cut_off(page):
     """A long name wraps at 1366 pixels: its time and which way it moves the risk stay readable."""
     names = page.locator("[class*='st-key-strong_attribution'] button p")
     expect(names.first).to_be_visible(timeout=SLOW_MS)
     fits = "all => all.map(p => p.scrollWidth <= p.clientWidth && getComputedStyle(p).whiteSpace === 'normal')"
     assert all(names.evaluate_all(fits))
+
+
+def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
+    page.goto(f"{address}/load")
+    page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
+    page.get_by_label("Patient number").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Accession number")).to_be_focused()

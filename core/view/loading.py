@@ -125,9 +125,29 @@ def facts_html(lines: Sequence[str]) -> str:
 def rows_html(table: pd.DataFrame) -> str:
     """A numbered table; drawn here and not as a data grid, whose content could be saved as a file."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in ("No.", *table.columns))
-    lines = (
-        "".join(f"<td>{'' if pd.isna(cell) else escape(str(cell))}</td>" for cell in (number, *cells))
-        for number, cells in enumerate(table.itertuples(index=False), 1)
-    )
+    lines = ("".join(map(_cell, (number, *cells))) for number, cells in enumerate(table.itertuples(index=False), 1))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cell(value: object) -> str:
+    """One cell; a number, a date or a name of one word is never broken in two.
+
+    >>> _cell("2020-01-31"), _cell("CT <Thorax>"), _cell(pd.NA)
+    ('<td class="whole">2020-01-31</td>', '<td>CT &lt;Thorax&gt;</td>', '<td></td>')
+    """
+    words = "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return f'<td class="whole">{escape(words)}</td>' if words and " " not in words else f"<td>{escape(words)}</td>"
+
+
+def name_words(name: str) -> str:
+    """A DICOM person name as it is read: family name, then the others.
+
+    >>> name_words("DOE^JANE^A^Dr"), name_words("DOE"), name_words(""), name_words("Yamada^Tarou=YAMADA^TAROU")
+    ('DOE, JANE A Dr', 'DOE', '', 'Yamada, Tarou / YAMADA, TAROU')
+    """
+    spoken = []
+    for group in name.split("="):
+        family, *others = group.split("^")
+        spoken.append(", ".join(part for part in (family.strip(), " ".join(" ".join(others).split())) if part))
+    return " / ".join(part for part in spoken if part)

@@ -88,8 +88,9 @@ def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
     expect(page.get_by_label("Accession number")).to_be_focused()
 
 
-def test_no_strongest_event_is_cut_off(page):
+def test_no_strongest_event_is_cut_off(page, address):
     """A long name wraps at 1366 pixels: its time and which way it moves the risk stay readable."""
+    page.goto(address)
     names = page.locator("[class*='st-key-strong_attribution'] button p")
     expect(names.first).to_be_visible(timeout=SLOW_MS)
     fits = "all => all.map(p => p.scrollWidth <= p.clientWidth && getComputedStyle(p).whiteSpace === 'normal')"

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 from starlette.formparsers import MultiPartParser
@@ -28,6 +30,7 @@ from core.errors import UserFacingError
 from core.fit import resolve_device
 from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo, set_imports_aside
 from core.kept import Kept
+from core.load.preview import study_thumbnail
 from core.records import CaseReview, CtStudy, Task, Timeline
 from core.underway import Zipping
 from core.view.choices import ModelChoice, in_display_order
@@ -261,6 +264,11 @@ def described(study: CtStudy | None, timeline: Timeline | None) -> list[str]:
     """What was loaded, in sentences. Kept for this session: a range of HU looks at every voxel."""
     key = (study.digest if study else "", timeline.digest if timeline else "")
     return remember("described", key, 2 * CASES_KEPT, lambda: describe_case(study, timeline))
+
+
+def picture(study: CtStudy) -> npt.NDArray[np.uint8]:
+    """The middle axial slice of a study, small, as grey values."""
+    return remember("pictures", study.digest, 1, lambda: study_thumbnail(study))
 
 
 def has_own_case() -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
+from pathlib import Path
+
 import streamlit as st
 
 from core import session
 from core.intake import Intake
-from core.view.loading import facts_html
+from core.load.entries import Source
 from core.view.quality import quality_html
 from core.view.words import empty_html
 from pages._parts import arriving, findings, record, scan, sources
@@ -35,13 +38,14 @@ def main() -> None:
     if new := sources.pick():
         session.begin_intake(new)
         st.rerun()
-    st.html(empty_html("quiet", "Nothing is read yet", NEXT))
+    if not session.has_own_case():
+        st.html(empty_html("quiet", "Nothing is read yet", NEXT))
 
 
 def _say() -> None:
     """What became of the last files, and which own case is open."""
     if words := st.session_state.pop(arriving.SAID, ""):
-        st.html(facts_html([words]))
+        st.html(f'<p role="status">{escape(words)}</p>')
     if session.has_own_case():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html("Your own case is open.", width="content")
@@ -63,9 +67,9 @@ def _desk() -> None:
     with st.container(key="watch"):
         _progress(read)
     left, right = st.columns(2, gap="large")
-    with left:
+    with left, st.container(key="desk_ct"):
         scan.draw(read)
-    with right:
+    with right, st.container(key="desk_record"):
         record.draw(read)
     if read.complete:
         if read.quality is not None:
@@ -77,7 +81,7 @@ def _desk() -> None:
 def _progress(read: Intake) -> None:
     """How far whatever runs is, with a way to stop it; or what the reader can do now."""
     if not read.advance():
-        st.html(f'<p class="dim">{_settled(read)}</p>')
+        st.html(f'<p class="dim" role="status">{_settled(read)}</p>')
         return
     line, button = st.columns([6, 1], vertical_alignment="center", gap="small")
     arriving.bars(read, line)
@@ -104,11 +108,21 @@ def _actions(read: Intake) -> None:
             session.open_intake()
             session.forget_fragments()
             st.switch_page("pages/case_review.py")
-        st.button(
-            "Start over", key="start_over", on_click=arriving.stop, args=("Nothing was kept of the files before.",)
-        )
+        st.button("Start over", key="start_over", on_click=_start_over, args=(read,))
         if read.complete and not read.released:
             st.caption(f"{LOOK}{_until(read)}")
+
+
+def _start_over(read: Intake) -> None:
+    """Drop everything; only a path that was refused stays in its field, to be corrected there."""
+    given = {"ct_path": (read.scan, "series", "study"), "record_path": (read.record, "subjects", "timeline")}
+    refused = {key: str(source) for key, (source, *steps) in given.items() if read.error(*steps) and _is_path(source)}
+    arriving.stop("Nothing was kept of the files before.")
+    st.session_state.update(refused)
+
+
+def _is_path(source: Source | None) -> bool:
+    return isinstance(source, Path)
 
 
 def _until(read: Intake) -> str:

@@ -125,12 +125,59 @@ def test_files_above_the_limit_and_cut_uploads_leave_nothing(browser, address, t
     big = saved(tmp_path, "big.zip", b"\0" * (UPLOAD_LIMIT_MB * 1_000_000 + 500_000))
     page.locator(".st-key-pick_ct input[type=file]").set_input_files(big)
     expect(page.get_by_text("must be", exact=False).or_(page.get_by_text("exceed", exact=False)).first).to_be_visible()
+    page.locator(".st-key-pick_record input[type=file]").set_input_files(saved(tmp_path, "ev.csv", files.events_csv()))
+    expect(page.locator(".st-key-pick_record [data-testid=stFileChip]")).to_be_visible()
+    page.wait_for_timeout(1_000)
+    expect(page.locator(".st-key-read button").first).to_be_hidden()  # the CT would be left out without a word
+    said = page.locator(".st-key-read").evaluate("row => getComputedStyle(row, '::after').content")
+    assert "marked red was not uploaded" in said
+    page.get_by_role("button", name="Remove big.zip").click()
+    expect(page.get_by_role("button", name="Read", exact=True)).to_be_enabled()
+    page.get_by_role("button", name="Remove ev.csv").click()
     expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
     page.route("**/_stcore/upload_file/**", lambda route: route.abort())
     small = saved(tmp_path, "small.zip", files.zipped(files.series()))
     page.locator(".st-key-pick_record input[type=file]").set_input_files(small)
     page.wait_for_timeout(2500)
-    expect(page.get_by_role("button", name="Read", exact=True)).to_be_disabled()
+    expect(page.locator(".st-key-read button").first).to_be_hidden()
+    page.context.close()
+
+
+def test_a_day_0_typed_without_a_time_is_taken(browser, address, tmp_path):
+    """One field for day and time would show the day and take nothing."""
+    page = loading(browser, address)
+    put(page, "record", saved(tmp_path, "ev.csv", files.events_csv()))
+    read(page)
+    expect(page.get_by_text("Record: 11 events up to day 0.")).to_be_visible()
+    page.locator(".st-key-day_zero [role=spinbutton]").first.click()
+    page.keyboard.type("20200201")
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Record: 9 events up to day 0; 2 later ones left out.")).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [480, 683])
+def test_nothing_is_cut_off_on_a_narrow_or_enlarged_screen(browser, address, tmp_path, width):
+    """683 pixels: a screen of 1366 at 200%. Repairs are told whole, and every choice stands beside its series."""
+    page = loading(browser, address, size=(width, 800))
+    put(page, "ct", saved(tmp_path, "gap.zip", files.zipped(files.gapped())))
+    put(page, "record", saved(tmp_path, "odd.csv", b"pid;wann;was\n1;2020-03-01;I50.9\n"))
+    read(page)
+    words = page.locator(".st-key-repair_longest_run button p").first
+    expect(words).to_be_visible()
+    assert words.evaluate("part => part.scrollWidth <= part.clientWidth + 1")
+    assert measured(page, ".st-key-desk_record")["y"] > measured(page, ".st-key-desk_ct")["y"] + 100
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("button", name="Start over").click()
+    long = files.series(
+        seed=3, edit=files.patient("", "", SeriesDescription="THORAX ANGIO LUNG CHEST ABDOMEN 1.0 B45f")
+    )
+    put(page, "ct", saved(tmp_path, "two.zip", files.zipped([*files.series(), *((f"x{n}", d) for n, d in long)])))
+    read(page)
+    expect(page.locator(".st-key-choose_2")).to_be_visible()
+    for number in (1, 2):
+        picture, choice = measured(page, f".st-key-series_{number} .thumb"), measured(page, f".st-key-choose_{number}")
+        assert picture["y"] < choice["y"] < picture["y"] + picture["height"]
     page.context.close()
 
 

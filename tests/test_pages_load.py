@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import date
+from datetime import time as clock
 from pathlib import Path
 
 import intake_support as files
@@ -239,12 +240,12 @@ def test_several_patients_in_a_record(world, tmp_path):
     app.selectbox(key="subject").set_value(8)
     settled(app)
     assert "Record: 11 events" in html(app)
-    app.datetime_input(key="day_zero").set_value(datetime(2019, 3, 1)).run()
+    app.date_input(key="day_zero").set_value(date(2019, 3, 1)).run()
     settled(app)
     assert "later ones left out" in html(app)
     app.selectbox(key="subject").set_value(9)
     settled(app)
-    assert app.datetime_input(key="day_zero").value is None, "day 0 of one patient is not another's"
+    assert app.date_input(key="day_zero").value is None, "day 0 of one patient is not another's"
     assert "Record: 11 events" in html(app)
     fine(app.button(key="open_case").click().run())
     assert "11 events" in html(app)
@@ -300,7 +301,7 @@ def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
     assert "open_case" in keys(app)
 
 
-def answer(app: AppTest, **columns: str) -> None:
+def answer(app: AppTest, **columns: str | None) -> None:
     """Says which column is what, and waits for what follows."""
     for role, column in columns.items():
         app.selectbox(key=f"column_{role}").set_value(column).run()
@@ -597,9 +598,10 @@ def test_day_0_can_be_set_to_the_scan(world, tmp_path):
     record = tmp_path / "events.csv"
     record.write_bytes(files.events_csv())
     app = read(load_page(), ct, record)
-    assert app.datetime_input(key="day_zero").value is None
+    assert app.date_input(key="day_zero").value is None
     assert app.button(key="scan_day").label == "Scan taken 1 day after day 0: set day 0 to it"
     app.button(key="scan_day").click()
     settled(app)
-    assert app.datetime_input(key="day_zero").value == datetime(2020, 3, 2)
+    assert app.date_input(key="day_zero").value == date(2020, 3, 2)
+    assert app.time_input(key="day_zero_time").value == clock(0)
     assert "scan_day" not in keys(app), "it is"

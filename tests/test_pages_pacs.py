@@ -43,7 +43,7 @@ def test_two_studies_are_a_table_to_choose_from_by_number(app):
     assert len(app.dataframe) == 0
     assert "DOE" not in html(app)
     assert "Chest <b>" not in html(app), "a server's words are no markup"
-    assert all(words in html(app) for words in ("<td>1</td>", "<td>2</td>", "<td>366</td>", "<td>0</td>"))
+    assert all(f">{words}</td>" in html(app) for words in (1, 2, 366, 0))
     assert not any(button.key == "pacs_receive" for button in app.button)
     numbers = next(item for item in app.get("button_group") if item.key.startswith("pacs_studies"))
     numbers.set_value(2).run()
@@ -73,7 +73,8 @@ def test_a_lookup_that_failed_can_be_tried_again(app, monkeypatch):
 def test_names_are_shown_on_request_in_the_same_table(app):
     app.toggle(key="pacs_names").set_value(True).run()
     assert not app.exception
-    assert "DOE^JANE" in html(app)
+    assert "DOE, JANE</td>" in html(app)
+    assert '<td class="whole">A1234567</td>' in html(app), "a number is not broken in two"
     assert "2020-01-01" in html(app)
     assert len(app.dataframe) == 0
 

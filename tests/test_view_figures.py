@@ -549,6 +549,13 @@ def test_several_reasons_of_one_notice_are_a_list():
     assert "<ul>" not in notices_html([Notice("outside_population", "warning", text)])
 
 
+def test_an_error_ends_in_one_full_stop():
+    for said, step in (("The file is cut", "Copy it again"), ("The file is cut.", "Copy it again.")):
+        html = error_html(UserFacingError(said, "e", step))
+        assert "The file is cut.</span>" in html
+        assert "Copy it again.</span>" in html
+
+
 def test_a_refusal_names_the_choice_before_its_own_next_step():
     html = error_html(UserFacingError("f", "e", "Load another."), "Choose a repair below")
     assert "Choose a repair below, or load another." in html

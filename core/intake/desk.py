@@ -169,6 +169,15 @@ class Intake:
         self.repairs = (*self.repairs, name)
         self._drop("study", *_LAST_STEPS)
 
+    def undo_repairs(self) -> None:
+        """Read the series again as it is."""
+        self.repairs = ()
+        self._drop("study", *_LAST_STEPS)
+
+    def forget_columns(self) -> None:
+        """Ask about the columns of the record again."""
+        self.choose_record(None, None, None)
+
     def choose_record(self, subject: int | None, day_zero: pd.Timestamp | None, columns: Answers | None = None) -> None:
         """Read this patient's events up to this day instead, the columns taken so."""
         if columns != self.columns:

@@ -12,10 +12,12 @@ from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_pixels import read_stack
 from core.load.entry import Entry, memory_entry
-from core.load.geometry import canonical_axes, plane_normal
+from core.load.geometry import Matrix, canonical_axes, plane_normal
+from core.load.hounsfield import Volume
 from core.load.limits import Limits
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume, stored_plane
+from core.records import CtStudy
 
 LONGEST_EDGE = 160
 WINDOW_HU = (-1000, 400)
@@ -46,6 +48,15 @@ def nifti_thumbnail(entry: Entry, limits: Limits) -> npt.NDArray[np.uint8] | Non
         voxels, affine, _ = read_nifti_volume(_middle(header))
     except UserFacingError:
         return None
+    return _axial(voxels, affine)
+
+
+def study_thumbnail(study: CtStudy) -> npt.NDArray[np.uint8]:
+    """The same for a study that was read."""
+    return _axial(study.voxels_hu, study.affine_mm)
+
+
+def _axial(voxels: Volume, affine: Matrix) -> npt.NDArray[np.uint8]:
     plane = voxels[:, :, voxels.shape[2] // 2]
     across, down = np.linalg.norm(affine[:3, :2], axis=0)
     return _grey(plane[::-1, ::-1].T, (float(down), float(across)))

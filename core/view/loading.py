@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -44,6 +45,17 @@ def size_words(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 950_000 else f"{max(1, round(size / 1e3))} kB"
 
 
+def by_study(found: Sequence[SeriesSummary]) -> list[SeriesSummary]:
+    """Series of one study beside each other, studies numbered as they are listed.
+
+    >>> found = [SeriesSummary(key, key, "CT", 9, (8, 8, 9), None, "", study=n) for key, n in zip("abc", (1, 3, 1))]
+    >>> [(item.key, item.study) for item in by_study([*found, SeriesSummary("d", "", "CT", 1, (8, 8, 1), None, "", 2)])]
+    [('a', 1), ('c', 1), ('b', 2), ('d', 3)]
+    """
+    order = list(dict.fromkeys(item.study for item in found))
+    return sorted((replace(item, study=order.index(item.study) + 1) for item in found), key=lambda item: item.study)
+
+
 def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
     """Slices, spacing and kernel of a series in one line; once it was read (`made`), as it was read.
 
@@ -51,13 +63,17 @@ def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
     '64 slices, 0.7 × 0.7 × 5 mm, kernel B40f'
     >>> series_words(SeriesSummary("k", "Thorax", "CT", 1, (512, 512, 1), None, ""))
     '1 slice, spacing in doubt, kernel not stated'
+    >>> series_words(SeriesSummary("k", "NIfTI file", "CT", 0, (0, 0, 0), None, ""))
+    'slices and spacing in doubt, kernel not stated'
     """
+    kernel = f"kernel {item.kernel}" if item.kernel else "kernel not stated"
+    if made is None and not item.slices:
+        return f"slices and spacing in doubt, {kernel}"
     spacing_mm, slices = (item.spacing_mm, item.slices) if made is None else (made.spacing_mm, made.shape[2])
     spacing = "spacing in doubt"
     if spacing_mm is not None:
         spacing = " × ".join(f"{mm:.2g}" for mm in spacing_mm) + " mm"
-    kernel = f"kernel {item.kernel}" if item.kernel else "kernel not stated"
-    from_files = "" if slices == item.slices else f" from {item.slices:,} images"
+    from_files = "" if item.slices in (0, slices) else f" from {item.slices:,} images"
     return f"{count_of(slices, 'slice')}{from_files}, {spacing}, {kernel}"
 
 
@@ -119,9 +135,29 @@ def facts_html(lines: Sequence[str]) -> str:
 def rows_html(table: pd.DataFrame) -> str:
     """A numbered table; drawn here and not as a data grid, whose content could be saved as a file."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in ("No.", *table.columns))
-    lines = (
-        "".join(f"<td>{'' if pd.isna(cell) else escape(str(cell))}</td>" for cell in (number, *cells))
-        for number, cells in enumerate(table.itertuples(index=False), 1)
-    )
+    lines = ("".join(map(_cell, (number, *cells))) for number, cells in enumerate(table.itertuples(index=False), 1))
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<table class="found"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cell(value: object) -> str:
+    """One cell; a number, a date or a name of one word is never broken in two.
+
+    >>> _cell("2020-01-31"), _cell("CT <Thorax>"), _cell(pd.NA)
+    ('<td class="whole">2020-01-31</td>', '<td>CT &lt;Thorax&gt;</td>', '<td></td>')
+    """
+    words = "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+    return f'<td class="whole">{escape(words)}</td>' if words and " " not in words else f"<td>{escape(words)}</td>"
+
+
+def name_words(name: str) -> str:
+    """A DICOM person name as it is read: family name, then the others.
+
+    >>> name_words("DOE^JANE^A^Dr"), name_words("DOE"), name_words(""), name_words("Yamada^Tarou=YAMADA^TAROU")
+    ('DOE, JANE A Dr', 'DOE', '', 'Yamada, Tarou / YAMADA, TAROU')
+    """
+    spoken = []
+    for group in name.split("="):
+        family, *others = group.split("^")
+        spoken.append(", ".join(part for part in (family.strip(), " ".join(" ".join(others).split())) if part))
+    return " / ".join(part for part in spoken if part)

@@ -161,10 +161,14 @@ def error_html(error: UserFacingError, choice: str = "", *, instead: str = "") -
     next step where the page itself offers it."""
     step = f"{choice}, or {error.next_step[:1].lower()}{error.next_step[1:]}" if choice else instead or error.next_step
     return (
-        f'<div class="notes">{_note("warning", error.found)}'
+        f'<div class="notes" role="alert">{_note("warning", _sentence(error.found))}'
         f'<div class="note"><span></span><span><b>Expected:</b> {escape(error.expected)}</span></div>'
-        f'<div class="note"><span></span><span><b>Next:</b> {escape(step)}</span></div></div>'
+        f'<div class="note"><span></span><span><b>Next:</b> {escape(_sentence(step))}</span></div></div>'
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."
 
 
 def empty_html(kind: str, title: str, lines: Sequence[str]) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
+
 import streamlit as st
 
 from core.intake import Intake
 from core.timeline import MappingQuestion
-from core.timeline.columns import ROLE_TITLES, ROLES, WAYS
+from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, WAYS, Role, plain_name
 from core.view.loading import columns_html, facts_html, looks_html
 from core.view.words import scroll_html
 
 _NEXT = "Say below what the columns mean and how they are written, then read the table."
 _NEXT_ENCODING = 'Say below how the text is encoded, then read it; or save it as UTF-8, in Excel as "CSV UTF-8".'
 _ASKED = {"dates": "Dates are written", "decimals": "Decimal sign", "encoding": "Text encoding"}
+_UNSAID = {"dates": "how dates are written", "decimals": "the decimal sign"}
 
 
 def next_step(question: MappingQuestion) -> str:
@@ -21,42 +25,49 @@ def next_step(question: MappingQuestion) -> str:
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
-    """Columns with masked samples, one choice a role, and a button to read the table so; before, its encoding."""
+    """Columns with masked samples, one choice a role, and a button to read the table so; before, its encoding.
+
+    A guess can be taken back, but for a column whose name alone says what it is: it would be read all the same.
+    """
     if question.looks:
         _draw_encoding(read, question)
         return
     which = f" Table {question.place} of {question.tables}." if question.tables > 1 else ""
     st.html(f"<p><b>Say what the columns mean.</b>{which} Samples are masked: digits as 9, letters as a.</p>")
     st.html(scroll_html(columns_html(question.columns), "Columns of the table", 235))
-    if question.doubts:
-        st.html(facts_html(question.doubts))
+    error = read.error("subjects")
+    if doubts := [doubt for doubt in question.doubts if error is None or doubt != error.found]:
+        st.html(facts_html(doubts))
     names = [column.name for column in question.columns]
-    chosen: dict[str, str] = {}
+    chosen: dict[Role, str] = {}
     places = [place for _ in range(0, len(ROLES), 3) for place in st.columns(3)]  # Tab goes row by row
     for place, (role, meaning) in zip(places, ROLES.items(), strict=False):
-        guess = question.guesses.get(role)
+        key, guess = f"column_{role}{_of_table(question)}", question.guesses.get(role)
+        stays = guess is not None and plain_name(guess.column) in FIELDS.get(role, ())
+        if not stays and st.session_state.get(key, "") not in (None, *names):
+            st.session_state[key] = guess.column if guess else None
         picked = place.selectbox(
             f"{ROLE_TITLES[role]} (needed)" if role in question.required else ROLE_TITLES[role],
             names,
-            index=names.index(guess.column) if guess else None,
+            index=names.index(guess.column) if guess and stays else None,  # what has a default cannot be made none
             placeholder="none",
             help=meaning,
-            key=f"column_{role}{_of_table(question)}",
+            key=key,
         )
         if picked:
             chosen[role] = picked
     ways = _ways(question)
-    twice = len(set(chosen.values())) < len(chosen)
-    missing = [role for role in question.required if role not in chosen and not (role == "time" and "date" in chosen)]
-    if twice:
-        st.caption("A column can have one meaning only.")
+    twice, missing = _twice(chosen), _missing(question, chosen)
+    unsaid = [_UNSAID[way] for way in question.ways if way not in ways]
+    words = (*twice, *missing, *([f"Not said yet: {', '.join(unsaid)}."] if unsaid else ()))
+    st.html(f'<p class="dim" role="status">{escape(" ".join(words)) or "&nbsp;"}</p>')
     st.button(
         "Read with these columns",
         key="map_columns",
         type="primary",
-        disabled=twice or bool(missing),
+        disabled=bool(twice or missing),
         on_click=read.answer_on,
-        args=(question.layout, chosen | ways),
+        args=(question.layout, {**chosen, **ways}),
     )
 
 
@@ -84,6 +95,24 @@ def _draw_encoding(read: Intake, question: MappingQuestion) -> None:
         on_click=read.answer_on,
         args=(question.layout, {"encoding": picked}),
     )
+
+
+def _twice(chosen: Mapping[Role, str]) -> list[str]:
+    """A sentence for each column that was given several meanings."""
+    roles: dict[str, list[str]] = {}
+    for role, column in chosen.items():
+        roles.setdefault(column, []).append(ROLE_TITLES[role])
+    several = {column: titles for column, titles in roles.items() if len(titles) > 1}
+    return [
+        f"{column} is chosen for {' and '.join(titles)}; a column can have one meaning only."
+        for column, titles in several.items()
+    ]
+
+
+def _missing(question: MappingQuestion, chosen: Mapping[Role, str]) -> list[str]:
+    """A sentence on the columns that are still needed, none where none is."""
+    roles = [role for role in question.required if role not in chosen and not (role == "time" and "date" in chosen)]
+    return [f"Still needed: {', '.join(ROLE_TITLES[role] for role in roles)}."] if roles else []
 
 
 def _of_table(question: MappingQuestion) -> str:

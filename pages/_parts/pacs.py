@@ -17,7 +17,7 @@ from core.errors import UserFacingError
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.dicomweb_patient import other_patient
 from core.load.entries import NamedBytes, Source
-from core.view.loading import rows_html
+from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html
 from core.words import count_of
 
@@ -189,7 +189,7 @@ def study_table(studies: Sequence[StudyRow], shown: bool) -> pd.DataFrame:
     days = pd.to_datetime(pd.Series([row.study_date for row in studies]), format="%Y%m%d", errors="coerce")
     return pd.DataFrame(
         {
-            "Patient": [row.patient_name if shown else HIDDEN for row in studies],
+            "Patient": [name_words(row.patient_name) if shown else HIDDEN for row in studies],
             "Number": [row.patient_id if shown else HIDDEN for row in studies],
             "Accession": [row.accession if shown else HIDDEN for row in studies],
             "Date" if shown else "Days before the latest": days.dt.date if shown else _back(days),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +17,7 @@ from core.words import count_of, days_from_zero_words, span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 
-EARLIEST, LATEST = datetime(1900, 1, 1), datetime(2200, 1, 1)
+EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
 
 
 def draw(read: Intake) -> None:
@@ -38,16 +39,18 @@ def draw(read: Intake) -> None:
         leave_out(read, "record")
     elif read.timeline is not None:
         st.html(facts_html(session.described(None, read.timeline)))
+    if read.columns:
+        st.button("Map the columns again", key="map_again", icon=":material/undo:", on_click=read.forget_columns)
 
 
 def _choose(read: Intake, subjects: pd.DataFrame) -> None:
     """Which patient, and up to when."""
 
     def changed() -> None:
-        subject, when = st.session_state.get("subject", read.subject), st.session_state.get("day_zero")
+        subject = st.session_state.get("subject", read.subject)
         if subject != read.subject:
-            when = st.session_state["day_zero"] = None
-        read.choose_record(subject, None if when is None else pd.Timestamp(when), read.columns)
+            _show_day_zero(None)
+        read.choose_record(subject, _day_zero(), read.columns)
 
     if len(subjects) > 1:
         names = subject_words(subjects)
@@ -61,15 +64,46 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
             on_change=changed,
         )
     if read.subject is not None:
-        st.datetime_input(
-            "Day 0 (empty: the last event)",
-            value=read.day_zero,
-            min_value=EARLIEST,
-            max_value=LATEST,
-            key="day_zero",
-            on_change=changed,
-        )
+        _ask_day_zero(read.day_zero, changed)
         _offer_scan_day(read)
+
+
+def _ask_day_zero(known: pd.Timestamp | None, changed: Callable[[], None]) -> None:
+    """Day and time of day each in a field of its own: one field for both takes a day without a time for nothing."""
+    if "day_zero" not in st.session_state:
+        _show_day_zero(known)
+    day, clock = st.columns([3, 2])
+    day.date_input(
+        "Day 0, the prediction time (empty: the last event)",
+        value=None,
+        min_value=EARLIEST,
+        max_value=LATEST,
+        format="YYYY-MM-DD",
+        key="day_zero",
+        on_change=changed,
+    )
+    clock.time_input(
+        "Its time of day (empty: 00:00)",
+        value=None,
+        step=timedelta(minutes=15),
+        key="day_zero_time",
+        help="Nothing that happened or became known later is read.",
+        on_change=changed,
+    )
+    if st.session_state["day_zero"] is None and st.session_state["day_zero_time"] is not None:
+        st.html('<p class="dim" role="status">A time of day alone is not read: say the day, too.</p>')
+
+
+def _day_zero() -> pd.Timestamp | None:
+    """What the two fields say; None where there is no day."""
+    day, clock = st.session_state.get("day_zero"), st.session_state.get("day_zero_time")
+    return None if day is None else pd.Timestamp(datetime.combine(day, clock or time()))
+
+
+def _show_day_zero(when: datetime | None) -> None:
+    """Put a day 0 into the two fields, or nothing."""
+    st.session_state["day_zero"] = None if when is None else when.date()
+    st.session_state["day_zero_time"] = None if when is None else when.time()
 
 
 def _offer_scan_day(read: Intake) -> None:
@@ -79,7 +113,7 @@ def _offer_scan_day(read: Intake) -> None:
         return
 
     def choose() -> None:
-        st.session_state["day_zero"] = taken
+        _show_day_zero(taken)
         read.choose_record(read.subject, pd.Timestamp(taken), read.columns)
 
     st.button(

@@ -76,8 +76,8 @@ def test_curves_of_one_input_alone_move_nothing(page):
 def test_a_scan_that_waits_for_the_server_is_not_dimmed(page):
     """Streamlit fades what a run has not sent anew; the slice on screen is none the older for that."""
     holder = page.locator(".st-key-scan [data-testid=stElementContainer]").last
-    holder.evaluate("e => { e.dataset.stale = 'true'; e.style.opacity = '0.33'; }")
-    expect(holder).to_have_css("opacity", "1")
+    fade = "e => { e.dataset.stale = 'true'; e.style.opacity = '0.33'; return getComputedStyle(e).opacity; }"
+    assert holder.evaluate(fade) == "1", "looked at in the same moment: a run that ends calls it fresh again"
 
 
 def test_no_strongest_event_is_cut_off(page):

@@ -73,6 +73,22 @@ def test_columns_are_mapped_again(world, tmp_path):
     assert not app.session_state["case"].timeline.events["numeric_value"].notna().any()
 
 
+def test_a_column_that_its_name_tells_is_taken_back_too(world, tmp_path):
+    """What is called value is none here: what it holds is read neither by this name nor by what it looks like."""
+    path = tmp_path / "labs.csv"
+    path.write_bytes(
+        b"subject_id;time;code;value\n1;04.05.2020;BNP;2310\n1;05.05.2020;BNP;2311\n1;12.05.2020;CRP;2312\n"
+    )
+    app = read(load_page(), record=path)
+    assert app.selectbox(key="column_value").value == "value"
+    app.selectbox(key="way_dates").set_value("day first").run()
+    answer(app, value=None)
+    assert "Record: 3 events" in html(app)
+    fine(app.button(key="open_case").click().run())
+    assert app.session_state["case"].timeline.events["numeric_value"].isna().all()
+    assert app.session_state["case"].timeline.events["text_value"].isna().all()
+
+
 def test_what_is_needed_to_read_a_table_stands_beside_the_button(world, tmp_path):
     path = tmp_path / "odd.csv"
     path.write_bytes(ODD)

@@ -12,6 +12,7 @@ import pytest
 from core.errors import UserFacingError
 from core.intake import Intake
 from core.timeline import list_subjects, load_timeline, suggest_mapping
+from core.timeline.columns import NO_COLUMN
 from core.timeline.mapping import MappingQuestion
 
 LABS = (
@@ -124,3 +125,39 @@ def test_where_nothing_is_wrong_with_either_the_latest_answer_is_shown() -> None
     for first, second in ((labs, drugs), (drugs, labs)):
         told = {labs: LABS_ANSWER, drugs: DRUGS_ANSWER}
         assert suggest_mapping([LABS, DRUGS], mapping={first: told[first], second: told[second]}).layout == first
+
+
+def written(form: str, **columns: list[str]) -> tuple[str, bytes]:
+    """A table of these columns as a file."""
+    table, out = pd.DataFrame(columns), io.BytesIO()
+    table.to_csv(out, index=False) if form == "csv" else table.to_parquet(out)
+    return f"table.{form}", out.getvalue()
+
+
+TIMES = ["2020-03-01 08:00", "2020-03-02 08:00"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_column_is_not_read_where_the_reader_says_that_there_is_none(form: str) -> None:
+    """Here `value` holds the price of the test, and what was entered later is a note to the bill."""
+    told = {"time": TIMES, "code": ["BNP", "BNP"], "value": ["12.5", "12.5"], "entered_at": ["2020-04-01"] * 2}
+    source = [written(form, **told)]
+    with pytest.raises(UserFacingError, match="recorded after it: 2 events"):  # by their names, both are read
+        load_timeline(source, prediction_time="2020-03-05")
+    none = {"time": "time", "code": "code", "value": NO_COLUMN, "known_from": NO_COLUMN}
+    timeline = load_timeline(source, mapping=none, prediction_time="2020-03-05")
+    assert timeline.events["code"].tolist() == ["BNP", "BNP"]
+    assert timeline.events["numeric_value"].isna().all()
+    question = suggest_mapping(source, mapping=answered(suggest_mapping(source), none))
+    assert set(question.guesses) == {"time", "code"}, "what was answered is shown again"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_patients_are_not_mixed_by_saying_that_no_column_names_them(form: str) -> None:
+    source = [written(form, patient_id=["1", "2"], time=TIMES, code=["BNP", "BNP"])]
+    assert len(list_subjects(source, mapping={"subject_id": NO_COLUMN, "time": "time", "code": "code"})) == 2
+
+
+def test_what_is_needed_cannot_be_answered_with_none() -> None:
+    with pytest.raises(UserFacingError, match="no column for the code"):
+        load_timeline([PLAIN], mapping={"code": NO_COLUMN})

@@ -40,6 +40,9 @@ ROLE_TITLES: Mapping[Role, str] = {
     "known_from": "Recorded",
 }
 """Role -> what a page calls it."""
+NO_COLUMN = ""
+"""In place of a column, the answer that the table has none for the role, whatever the names of its columns say; but a
+column that names the patient is read all the same: patients are never mixed."""
 Answers = Mapping[str, str] | Mapping[tuple[str, ...], Mapping[str, str]]
 """What a reader says of columns: role -> column, for every table or for each by the names of its columns."""
 WAYS: Mapping[str, tuple[str, ...]] = {
@@ -110,17 +113,23 @@ KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> dict[str, str]:
     """Field -> column of the table.
 
-    mapping: field -> column chosen by the user; the rest is recognised by name, and a date alone is the time. Raises
-    UserFacingError when the code or the time column is missing, or two columns have one name.
+    mapping: field -> column chosen by the user, or `NO_COLUMN`; the rest is recognised by name, and a date alone is the
+    time. Raises UserFacingError when the code or the time column is missing, or two columns have one name.
+
+    >>> recognise(["when", "code", "value"], {"time": "when", "value": NO_COLUMN})
+    {'time': 'when', 'code': 'code'}
     """
     plain = refuse_same_names(names)
     check_mapping(mapping or {}, names)
     chosen = dict(mapping or {})
+    if chosen.get("subject_id") == NO_COLUMN:
+        del chosen["subject_id"]
     for field, known in FIELDS.items():
         hits = [names[plain.index(name)] for name in known if name in plain]
         hits = [name for name in hits if name not in chosen.values()]
         if field not in chosen and hits:
             chosen[field] = hits[0]
+    chosen = {field: name for field, name in chosen.items() if name != NO_COLUMN}
     if "time" not in chosen and "date" in chosen:
         chosen["time"] = chosen["date"]
     missing = [field for field in ("time", "code") if field not in chosen]
@@ -161,15 +170,15 @@ def encoding_of(answers: Answers | None) -> str | None:
 
 
 def roles_of(answers: Answers | None) -> list[tuple[str, str]]:
-    """Every role with its column, of all tables that were answered on."""
+    """Every role that has a column, with it, of all tables that were answered on."""
     pairs: list[tuple[str, str]] = []
     for key, value in (answers or {}).items():
         pairs += [(key, value)] if isinstance(key, str) and isinstance(value, str) else roles_of(cast(Answers, value))
-    return [pair for pair in pairs if pair[0] not in WAYS]
+    return [(role, name) for role, name in pairs if role not in WAYS and name != NO_COLUMN]
 
 
 def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Role -> column of a mapping; None where it names no column, so that all are recognised by name."""
+    """Role -> column of a mapping, or `NO_COLUMN`; None where it says nothing of columns: all go by their names."""
     return {role: name for role, name in (mapping or {}).items() if role not in WAYS} or None
 
 
@@ -236,7 +245,8 @@ def check_mapping(mapping: Mapping[str, str], names: Sequence[str]) -> None:
             "the roles " + ", ".join(ROLES),
             "Choose again.",
         )
-    if not set(mapping.values()) <= set(names):
+    columns = [name for name in mapping.values() if name != NO_COLUMN]
+    if not set(columns) <= set(names):
         raise UserFacingError("A mapped column is not in the table.", "a column of the table", "Choose again.")
-    if len(set(mapping.values())) < len(mapping):
+    if len(set(columns)) < len(columns):
         raise UserFacingError("One column is mapped to two roles.", "a column for each role", "Choose again.")

@@ -35,8 +35,8 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     names = [str(name) for name in table.columns]
     answer = answer_for(names, answers)
     ways, mapping = ways_of(answer), columns_of(answer)
-    fields = recognise(names, mapping)
-    own_times = {fields["time"], (mapping or {}).get("date"), *alike(names, "time")}
+    fields, day = recognise(names, mapping), (mapping or {}).get("date")
+    own_times = {fields["time"], day, *alike(names, "time")}
     recorded = recorded_columns(names, fields)
     timed = {*own_times, *recorded, fields.get("birth_date")}
     settled = iso_times({name: table[name] for name in names if name in timed}, ways.get("dates"), notes)
@@ -50,8 +50,8 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
         for name in same:
             if name not in fields.values():
                 kept[field] = _combined(field, kept[field], table[name], notes)
-    if mapping and mapping.get("date", fields["time"]) != fields["time"]:
-        kept["time"] = _one_time(kept["time"], table[mapping["date"]], notes)
+    if day and day != fields["time"]:
+        kept["time"] = _one_time(kept["time"], table[day], notes)
     chosen = set((mapping or {}).values())
     if mapping is None:
         _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)

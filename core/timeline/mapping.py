@@ -155,7 +155,7 @@ def _question(table: pd.DataFrame, answer: Mapping[str, str] | None, required: t
     sample, refusal = table.head(_SAMPLE_ROWS), _refusal(table, answer)
     columns = tuple(_look_at(str(name), sample[name]) for name in sample.columns)
     given = columns_of(answer) or {}
-    guesses = {role: Guess(given[role], "as answered", True) for role in ROLES if role in given} or _guess(columns)
+    guesses = {role: Guess(given[role], "as answered", True) for role in ROLES if given.get(role)} or _guess(columns)
     ways = tuple(way for way, asked in (("dates", _unsure_dates(table)), ("decimals", _commas(table))) if asked)
     if "subject_id" in required and not ("subject_id" in guesses and guesses["subject_id"].sure):
         refusal = [*refusal, "Each of several tables must have a column that names the patient."]

@@ -21,10 +21,15 @@ _NO_DATES = "Not read, as they hold no dates, though their names say when events
 
 
 def recorded_columns(names: Sequence[str], fields: Mapping[str, str]) -> list[str]:
-    """The columns that say when events were recorded, but for those that are taken for something else."""
+    """The columns that say when events were recorded, but for those that are taken for something else.
+
+    Where the first of them is no field, a reader has answered that there is none.
+    """
     others = {name for field, name in fields.items() if field != KNOWN_FROM}
-    first = [fields[KNOWN_FROM]] if KNOWN_FROM in fields else []
-    return [*first, *(name for name in alike(names, KNOWN_FROM) if name not in (*first, *others))]
+    if KNOWN_FROM not in fields:
+        return []
+    first = fields[KNOWN_FROM]
+    return [first, *(name for name in alike(names, KNOWN_FROM) if name not in (first, *others))]
 
 
 def known_from(columns: pd.DataFrame, is_mapped: bool, notes: list[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.intake import Intake
 from core.timeline import MappingQuestion
-from core.timeline.columns import FIELDS, ROLE_TITLES, ROLES, WAYS, Role, plain_name
+from core.timeline.columns import NO_COLUMN, ROLE_TITLES, ROLES, WAYS, Role
 from core.view.loading import columns_html, facts_html, looks_html
 from core.view.words import scroll_html
 
@@ -25,10 +25,7 @@ def next_step(question: MappingQuestion) -> str:
 
 
 def draw(read: Intake, question: MappingQuestion) -> None:
-    """Columns with masked samples, one choice a role, and a button to read the table so; before, its encoding.
-
-    A guess can be taken back, but for a column whose name alone says what it is: it would be read all the same.
-    """
+    """Columns with masked samples, one choice a role, and a button to read the table so; before, its encoding."""
     if question.looks:
         _draw_encoding(read, question)
         return
@@ -42,14 +39,14 @@ def draw(read: Intake, question: MappingQuestion) -> None:
     chosen: dict[Role, str] = {}
     places = [place for _ in range(0, len(ROLES), 3) for place in st.columns(3)]  # Tab goes row by row
     for place, (role, meaning) in zip(places, ROLES.items(), strict=False):
-        key, guess = f"column_{role}{_of_table(question)}", question.guesses.get(role)
-        stays = guess is not None and plain_name(guess.column) in FIELDS.get(role, ())
-        if not stays and st.session_state.get(key, "") not in (None, *names):
+        key = f"column_{role}{_of_table(question)}"
+        if st.session_state.get(key, "") not in (None, *names):
+            guess = question.guesses.get(role)
             st.session_state[key] = guess.column if guess else None
         picked = place.selectbox(
             f"{ROLE_TITLES[role]} (needed)" if role in question.required else ROLE_TITLES[role],
             names,
-            index=names.index(guess.column) if guess and stays else None,  # what has a default cannot be made none
+            index=None,  # a default of its own could not be taken back to none
             placeholder="none",
             help=meaning,
             key=key,
@@ -67,7 +64,7 @@ def draw(read: Intake, question: MappingQuestion) -> None:
         type="primary",
         disabled=bool(twice or missing),
         on_click=read.answer_on,
-        args=(question.layout, {**chosen, **ways}),
+        args=(question.layout, {**dict.fromkeys(ROLES, NO_COLUMN), **chosen, **ways}),
     )
 
 

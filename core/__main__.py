@@ -30,6 +30,15 @@ FUSION_NAMES = (
 )
 METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient_shap", "smoothgrad", "occlusion")
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
+REPAIR_NAMES = (
+    "first_of_repeats",
+    "longest_run",
+    "resample_evenly",
+    "straighten_tilt",
+    "use_sform",
+    "use_qform",
+    "convert_units",
+)
 TASKS = ("pe_mortality", "mace")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
 SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
@@ -134,6 +143,11 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--explain", default="gradcam", choices=(*METHOD_NAMES, "none"))
     parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
     parser.add_argument("--subject-id", type=int, default=None, help="needed where the file holds several patients")
+    parser.add_argument("--series", type=_count, default=None, metavar="N", help="which of several CT series, from 1")
+    words = "lifts the refusal that names it; may be given several times"
+    parser.add_argument("--repair", choices=REPAIR_NAMES, action="append", default=[], help=words)
+    words = "what columns of a table mean, and dates=, decimals= or encoding=; a role without a column has none"
+    parser.add_argument("--columns", nargs="+", default=[], metavar="ROLE=COLUMN", help=words)
     parser.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
     parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
     words = "what a search of the files, the record and the pictures finds; default: strip (needs the text reader)"
@@ -203,19 +217,16 @@ def _review(options: argparse.Namespace) -> None:
         raise UserFacingError("Nothing to review was named.", "--study, --timeline or both", "Name a CT or a record.")
     from core.bundle import load_bundle
     from core.export import export_review
-    from core.load import load_study
+    from core.intake.named import answers_in, named_record, named_study
     from core.review import review_case
-    from core.timeline import load_timeline
 
-    bundle = load_bundle(options.bundle)
-    study = None if options.study is None else load_study(options.study)
+    bundle, columns = load_bundle(options.bundle), answers_in(options.columns)
+    study = None if options.study is None else named_study(options.study, options.series, options.repair)
     timeline = None
     if options.timeline is not None:
-        timeline = load_timeline(
-            options.timeline, prediction_time=options.prediction_time, subject_id=options.subject_id
-        )
+        timeline = named_record(options.timeline, options.prediction_time, options.subject_id, columns)
     if options.identifiers == "strip":
-        study, timeline = _stripped(options, study, timeline)
+        study, timeline = _stripped(options, study, timeline, columns)
     explain = None if options.explain == "none" else options.explain
     how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
     review = review_case(study, timeline, bundle, put_together=True, **how)
@@ -228,7 +239,7 @@ def _review(options: argparse.Namespace) -> None:
 
 
 def _stripped(
-    options: argparse.Namespace, study: CtStudy | None, timeline: Timeline | None
+    options: argparse.Namespace, study: CtStudy | None, timeline: Timeline | None, columns: dict[str, str] | None
 ) -> tuple[CtStudy | None, Timeline | None]:
     """The case without what a search of its files, its record and its pictures finds; says how much that was."""
     from core.intake.search import search
@@ -237,7 +248,7 @@ def _stripped(
 
     print("Searching the files, the record and the pictures for identifiers ...", flush=True)
     named = [source for source in (options.study, options.timeline) if source is not None]
-    found = search(named, study, lambda share, words: None, timeline)
+    found = search(named, study, lambda share, words: None, timeline, columns)
     places, texts = count_of(len(found.findings), "place"), count_of(len(found.boxes), "place")
     print(f"Identifiers: {places} may identify a person and go no further; text blanked in pixels: {texts}.")
     return strip(study, timeline, found.boxes, found.words)

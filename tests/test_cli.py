@@ -29,6 +29,7 @@ from core.encode.ehr import EHR_ENCODERS
 from core.explain.methods import METHODS
 from core.fuse import FUSIONS, TokenSet
 from core.fuse.batch import TokenBatch
+from core.load import REPAIRS
 from core.records import CtStudy, Tokens
 from core.review import encode_case
 from core.survive.heads import HEADS
@@ -148,6 +149,24 @@ def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+def test_review_takes_the_answers_that_the_load_page_asks_for(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans, record = tmp_path / "scans", tmp_path / "record.parquet"
+    scans.mkdir()
+    for name in ("one.nii.gz", "two.nii.gz"):
+        (scans / name).write_bytes(inputs["study"].read_bytes())
+    pd.read_parquet(inputs["timeline"]).rename(columns={"time": "wann", "code": "was"}).to_parquet(record)
+    arguments = _review({**inputs, "study": scans, "timeline": record}, tmp_path / "out", "--explain", "none")
+    assert cli.main(arguments) == 2
+    assert "--series with a number" in _one_line(capsys)
+    arguments += ["--series", "2", "--repair", "use_sform"]
+    assert cli.main(arguments) == 2
+    assert "--columns time=COLUMN, code=COLUMN" in _one_line(capsys)
+    assert cli.main([*arguments, "--columns", "time=wann", "code=was"]) == 0
+    assert (tmp_path / "out" / "curve.json").exists()
+
+
 def test_a_file_that_is_not_a_scan_is_one_line(
     inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,7 +241,7 @@ def test_an_error_nobody_foresaw_is_one_line_without_its_text(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("patient Doe, row 7")
 
-    monkeypatch.setattr("core.load.load_study", fails)
+    monkeypatch.setattr("core.intake.named.load_study", fails)
     monkeypatch.delenv("CT_SURVIVAL_DEBUG", raising=False)
     assert cli.main(_review(inputs, tmp_path)) == 2
     assert "Doe" not in _one_line(capsys)
@@ -288,6 +307,7 @@ def test_the_choices_are_those_of_the_stages() -> None:
     assert cli.EHR_ENCODER_NAMES == EHR_ENCODERS
     assert typing.get_args(Regime) == cli.REGIMES
     assert typing.get_args(TaskName) == cli.TASKS
+    assert tuple(REPAIRS) == cli.REPAIR_NAMES
 
 
 def test_help_is_fast_and_names_every_command() -> None:

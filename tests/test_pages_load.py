@@ -335,7 +335,7 @@ def test_the_order_of_dates_and_the_decimal_sign_are_asked_for(world, tmp_path):
     path = tmp_path / "labs.csv"
     path.write_bytes(b"subject_id;time;code;value\n1;04.05.2020;BNP;2,5\n")
     app = read(load_page(), record=path)
-    assert "order that the dates do not tell" in html(app)
+    assert "Unclear whether the day" in html(app)
     app.selectbox(key="way_dates").set_value("day first").run()
     app.selectbox(key="way_decimals").set_value("comma").run()
     app.button(key="map_columns").click()

@@ -112,7 +112,7 @@ def test_what_is_still_to_be_said_of_the_columns_stands_beside_the_button(world,
     path = tmp_path / "labs.csv"
     path.write_bytes(b"subject_id;time;code;value\n1;04.05.2020;BNP;2,5\n")
     app = read(load_page(), record=path)
-    assert html(app).count("order that the dates do not tell") == 1, "the reason stands there once"
+    assert html(app).count("Unclear whether the day") == 1, "the reason stands there once"
     assert "Not said yet: how dates are written, the decimal sign." in html(app)
     app.selectbox(key="way_dates").set_value("day first").run()
     assert "Not said yet: the decimal sign." in html(app)

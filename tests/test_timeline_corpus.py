@@ -641,7 +641,7 @@ ANSWERS = {"dates": "day first", "decimals": "comma"}
 def test_day_month_and_decimal_sign_are_asked_for_and_never_guessed() -> None:
     """By default refused in words; the question says what to answer; the answers read the table, with a note each."""
     source = ("labs.csv", GERMAN.encode())
-    for ask, words in ((list_subjects, "order that the dates do not tell"), (load_timeline, "decimal comma")):
+    for ask, words in ((list_subjects, "Unclear whether the day"), (load_timeline, "decimal comma")):
         with pytest.raises(UserFacingError, match=words) as caught:
             ask(source)
         assert "Load page" in caught.value.next_step
@@ -669,7 +669,7 @@ def test_the_columns_of_times_of_a_table_have_one_order(stored: str) -> None:
     """What one column tells holds for the other; where they contradict each other, neither is read."""
     source = ("a.csv", f"subject_id,time,storetime,code\n1,24.05.2019,{stored},A\n1,23.05.2019,,B\n".encode())
     if stored == "05.25.2019":
-        with pytest.raises(UserFacingError, match="order that the dates do not tell"):
+        with pytest.raises(UserFacingError, match="Unclear whether the day"):
             load_timeline(source)
         return
     timeline = load_timeline(source, prediction_time="2019-06-04")

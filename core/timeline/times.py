@@ -68,7 +68,7 @@ def refuse_unsure_dates(times: pd.Series[str]) -> None:
     """Raises UserFacingError for dates that may be day first or month first, or that do not all fit one order."""
     if unsure := int(is_year_last(plain_texts(times)).sum()):
         raise UserFacingError(
-            f"With day and month in an order that the dates do not tell, or that changes: {count_of(unsure, 'time')}.",
+            f"Unclear whether the day or the month comes first, or not alike throughout: {count_of(unsure, 'date')}.",
             "dates written year-month-day, or all alike with the order known",
             "Say where the Load page asks whether the day or the month comes first, or write them as year-month-day.",
         )

@@ -32,7 +32,7 @@ from core.load.hounsfield import Volume
 from core.load.limits import workers
 from core.load.turning import write_turned
 
-LIMIT = 1.3
+LIMIT, IN_A_ROW = 1.3, 8
 DECODERS: dict[UID, Callable[..., object]] = {
     JPEG2000Lossless: partial(imagecodecs.jpeg2k_decode, numthreads=1),
     HTJ2KLossless: partial(imagecodecs.jpeg2k_decode, numthreads=1),
@@ -107,10 +107,14 @@ def bare_reader(folder: Path, syntax: UID) -> Callable[[], None]:
         write_turned(stored.reshape(plane.shape), plane)
         np.add(plane, intercept, out=plane)
 
+    def lay_run(first: int, volume: Volume) -> None:
+        for number in range(first, min(first + IN_A_ROW, len(places))):
+            lay(number, volume)
+
     def task() -> None:
         volume = np.empty(shape, np.int16, order="F")
         with ThreadPoolExecutor(workers()) as pool:
-            for _ in pool.map(partial(lay, volume=volume), range(len(places))):
+            for _ in pool.map(partial(lay_run, volume=volume), range(0, len(places), IN_A_ROW)):
                 pass
 
     return task

@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.records import BIRTH
+from core.timeline.beside import is_filler
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
@@ -20,6 +21,9 @@ _LIKE_DATED_CODE = re.compile(
     rf"(?:{MONTH_NAME})[-. ]\d{{2,4}}|(?:0?\d|1[0-2])\.\d{{4}}|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
     re.IGNORECASE,
 )
+_UNKNOWN_DAYS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01"])
+_UNKNOWN_TIMES = pd.to_datetime(["1970-01-01"])
+"""Days from which databases and spreadsheets count, written where none is known; of 1970 the first moment alone."""
 OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
@@ -35,6 +39,7 @@ def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> No
     _note_timeless(events, notes)
     _note_repeats(events, notes)
     _note_units(events, notes)
+    _note_fillers(events, notes)
     _note_spelling(events, notes)
 
 
@@ -128,6 +133,21 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
     bare = int((numeric["unit"].isna() & numeric["code"].isin(with_unit["code"])).sum())
     if bare:
         notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
+
+
+def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
+    """Values and days that systems write where there is none: shown as recorded, and said."""
+    if fillers := int(is_filler(events["numeric_value"].to_numpy()).sum()):
+        notes.append(
+            "Of nines alone (99999, 9999999, -999), as systems write for a value that is not there, and read as a "
+            f"number: {count_of(fillers, 'value')}."
+        )
+    times = events.loc[events["code"] != BIRTH, "time"]
+    if unknown := int((times.dt.normalize().isin(_UNKNOWN_DAYS) | times.isin(_UNKNOWN_TIMES)).sum()):
+        notes.append(
+            "On a day that systems write for an unknown one (1 January 1900, 30 December 1899, 1 January 1970): "
+            f"{count_of(unknown, 'event')}."
+        )
 
 
 def _note_spelling(events: pd.DataFrame, notes: list[str]) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.timeline.beside import settled_by_text
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
@@ -187,7 +188,8 @@ def _values(
     size: int,
     reading: Reading,
 ) -> tuple[FloatColumn, list[str | None]]:
-    """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column.
+    """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column; a number that a
+    text in its row takes back is left out (`settled_by_text`).
 
     Raises UserFacingError where the first two name different numbers.
     """
@@ -201,7 +203,8 @@ def _values(
         )
     own = clean_texts(own_text) if own_text is not None else [None] * size
     joined = ["; ".join(dict.fromkeys(filter(None, parts))) or None for parts in zip(own, texts, more)]
-    return np.where(np.isnan(numbers), others, numbers).astype(np.float32), joined
+    found = np.where(np.isnan(numbers), others, numbers).astype(np.float32)
+    return settled_by_text(found, joined, reading.notes), joined
 
 
 def _parsed(

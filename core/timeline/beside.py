@@ -16,10 +16,15 @@ from core.words import count_of
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?"
 _BOUND = re.compile(rf"(?:<=?|>=?|≤|≥|&lt;|&gt;)\s*{_NUMBER}\s*(?:[^\d\s].*)?")
 _PLAIN = re.compile(_NUMBER)
+Flags = npt.NDArray[np.bool_]
 _FILLERS = np.array(
     [*(10**digits - 1 for digits in (5, 6, 7)), *(-(10**digits) + 1 for digits in (3, 4, 5, 6, 7))], np.float32
 )
 """Numbers of nines alone that hardly anything measures: 99999 to 9999999, -999 to -9999999."""
+
+
+TAKEN_BACK = "Kept as text, as the text beside the number says that it is a bound, or is there in place of one"
+"""The note on numbers of a cohort that are taken out."""
 
 
 def settled_by_text(numbers: FloatColumn, texts: Sequence[str | None], notes: list[str]) -> FloatColumn:
@@ -27,24 +32,34 @@ def settled_by_text(numbers: FloatColumn, texts: Sequence[str | None], notes: li
 
     A text that names another number is said, and both are kept.
     """
-    given = pd.Series(list(texts), dtype=object)
-    rows = np.flatnonzero(~np.isnan(numbers) & given.notna().to_numpy(bool))
-    if not len(rows):
-        return numbers
-    beside = given.iloc[rows]
-    distinct = pd.Series(beside.unique(), dtype=object)
-    bounds = beside.isin(distinct[distinct.str.fullmatch(_BOUND)]).to_numpy(bool)
-    others = _other_numbers(beside, distinct, numbers[rows])
-    fillers = is_filler(numbers[rows]) & ~bounds & (others | ~beside.isin(distinct[distinct.str.fullmatch(_PLAIN)]))
+    ids, distinct = pd.factorize(pd.Series(list(texts), dtype=object))
+    bounds, fillers, others = _judged(numbers, ids, [str(text) for text in distinct])
     said = {
         "Kept as text, as the text beside the number says that it is a bound": bounds,
         "Kept as text, as the number beside the text is of nines alone, which stands for none": fillers,
-        "With another number in the text beside it; both are shown, and models read the number": others & ~fillers,
+        "With another number in the text beside it; both are shown, and models read the number": others,
     }
     notes += [f"{words}: {count_of(int(found.sum()), 'value')}." for words, found in said.items() if found.any()]
-    settled = numbers.copy()
-    settled[rows[bounds | fillers]] = np.nan
-    return settled
+    return np.where(bounds | fillers, np.float32(np.nan), numbers)
+
+
+def settled_by_labels(numbers: FloatColumn, ids: npt.NDArray[np.int32], texts: Sequence[str]) -> FloatColumn:
+    """As `settled_by_text`, of many rows whose texts are numbered: ids (n,), -1 where there is none."""
+    bounds, fillers, _ = _judged(numbers, ids, texts)
+    return np.where(bounds | fillers, np.float32(np.nan), numbers)
+
+
+def _judged(numbers: FloatColumn, ids: npt.NDArray[Any], texts: Sequence[str]) -> tuple[Flags, Flags, Flags]:
+    """Which numbers are bounds, which fillers, and which differ from the number in their text."""
+    plain = [bool(_PLAIN.fullmatch(text)) for text in texts]
+    bounds = np.array([*(bool(_BOUND.fullmatch(text)) for text in texts), False], bool)[ids]
+    worded = np.array([*(not is_plain for is_plain in plain), False], bool)[ids]
+    given, others = ~np.isnan(numbers), ~worded & (ids >= 0)
+    for sign in (".", ""):
+        named = [float(text.replace(",", sign)) if is_plain else np.nan for text, is_plain in zip(texts, plain)]
+        others &= ~np.isclose(np.array([*named, np.nan])[ids], numbers, rtol=0.01, atol=0)
+    fillers = is_filler(numbers) & ~bounds & (worded | others)
+    return given & bounds, fillers, given & others & ~fillers
 
 
 def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -54,13 +69,3 @@ def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     [True, True, False, False, False, False]
     """
     return np.isin(numbers, _FILLERS)
-
-
-def _other_numbers(beside: pd.Series[str], distinct: pd.Series[str], numbers: FloatColumn) -> npt.NDArray[np.bool_]:
-    """Which texts are a plain number that differs from the one beside it by more than rounding."""
-    plain = distinct[distinct.str.fullmatch(_PLAIN)]
-    readings = [{text: float(text.replace(",", sign)) for text in plain} for sign in (".", "")]
-    named = [beside.map(reading).to_numpy(np.float64) for reading in readings]
-    same = [np.isclose(reading, numbers, rtol=0.01, atol=0) for reading in named]
-    found: npt.NDArray[np.bool_] = ~np.isnan(named[0]) & ~same[0] & ~same[1]
-    return found

@@ -318,3 +318,21 @@ def test_a_death_without_a_time_is_in_no_timeline_and_no_sequence(tmp_path: Path
     assert opened.notes == loaded.notes
     assert "death or vital status without a time may lie after the prediction time: 2 events" in " ".join(opened.notes)
     assert told.timeline(int(told.subject_ids[0])).later_event_count == 0
+
+
+def test_a_number_that_its_text_takes_back_is_in_no_timeline_and_no_cohort(tmp_path: Path) -> None:
+    whole = write_shards(tmp_path, patients=3).head(120).reset_index(drop=True)
+    numeric = whole.index[whole["numeric_value"].notna()]
+    bound, filler, kept = numeric[:3]
+    whole.loc[[bound, filler, kept], "text_value"] = ["<0.01", "NON-REACTIVE", "see note"]
+    whole.loc[filler, "numeric_value"] = 9999999
+    whole["specimen"] = np.where(whole.index % 2, "blood", "urine")
+    path = tmp_path / "odd.parquet"
+    pq.write_table(pa.Table.from_pandas(whole, preserve_index=False), path)
+    cohort = open_cohort(path)
+    assert np.isfinite(cohort.values).sum() == len(numeric) - 2
+    assert any("2 values of all patients" in note for note in cohort.notes)
+    for subject in cohort.subject_ids.tolist():
+        loaded = load_timeline(path, subject_id=subject, prediction_time="2015-10-01")
+        assert cohort.timeline(subject, "2015-10-01").digest == loaded.digest
+        assert any("more than one specimen" in note for note in loaded.notes)

@@ -411,3 +411,10 @@ def test_what_was_deleted_is_no_event(entries: list[dict[str, Any]]) -> None:
     timeline = versions(*entries)
     assert added(timeline) == []
     assert "Left out, as deleted later: 2 events." in timeline.notes
+
+
+@pytest.mark.parametrize(("dosage", "is_said"), [({}, False), ({"dosage": {"rateQuantity": [5]}}, True)])
+def test_a_medicine_without_a_dose_has_no_value_that_is_not_read(dosage: dict[str, Any], is_said: bool) -> None:
+    given = {"resourceType": "MedicationAdministration", "subject": SUBJECT, "effectiveDateTime": EARLY}
+    timeline = loaded(given | {"medicationCodeableConcept": {"text": "Heparin"}} | dosage)
+    assert any("a value of a kind that is not read" in note for note in timeline.notes) == is_said

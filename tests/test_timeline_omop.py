@@ -158,3 +158,36 @@ def test_omop_tables_without_person_are_refused_by_what_is_missing() -> None:
     assert len(loaded(visit_occurrence=visits).events) == 4
     own = "subject_id,time,code\n3,2020-01-05,A\n"
     assert len(loaded(person="", measurement=own, observation=own).events) == 2
+
+
+def _with_state(state: str, concept: str = "0") -> str:
+    person = "person_id,gender_concept_id,year_of_birth\n1,8532,1960\n"
+    head = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date,condition_status_concept_id"
+    rows = (
+        f"{head},condition_status_source_value,condition_source_value\n1,1,440417,2021-03-01,{concept},{state},I26.9\n"
+    )
+    files = [("person.csv", person.encode()), ("condition_occurrence.csv", rows.encode())]
+    return " ".join(load_timeline(files).notes)
+
+
+@pytest.mark.parametrize(
+    ("state", "concept", "words"),
+    [
+        ("RULED OUT", "0", "With a qualifier that is not read"),
+        ("preliminary", "0", "Suspected only"),
+        ("", "32899", "Suspected only"),
+    ],
+)
+def test_states_of_conditions_that_take_them_back_or_doubt_them_are_said(state: str, concept: str, words: str) -> None:
+    assert f"{words}" in _with_state(state, concept)
+    usual = _with_state("Primary", "32902")
+    assert "qualifier" not in usual
+    assert "Suspected" not in usual
+
+
+def test_the_time_of_day_of_a_measurement_stands_in_a_column_of_its_own() -> None:
+    person = "person_id,gender_concept_id,year_of_birth\n1,8532,1960\n"
+    head = "measurement_id,person_id,measurement_concept_id,measurement_date,measurement_datetime,measurement_time"
+    rows = f"{head},value_as_number\n1,1,3004501,2021-03-01,,14:30:00,105\n2,1,3004501,2021-03-02,,,106\n"
+    events = load_timeline([("person.csv", person.encode()), ("measurement.csv", rows.encode())]).events
+    assert events["time"].astype(str).tolist()[-2:] == ["2021-03-01 14:30:00", "2021-03-02 00:00:00"]

@@ -23,6 +23,7 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
+from core.timeline.beside import TAKEN_BACK, settled_by_labels
 from core.timeline.cut import KNOWN_FROM, may_tell_of_death, undated_outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
@@ -40,6 +41,7 @@ from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.tables import event_files, no_events, no_such_patient
 from core.timeline.times import EARLIEST, LATEST, refuse_mixed_zones
 from core.timeline.typed import Reading, typed_rows
+from core.words import count_of
 
 NO_TIME = np.iinfo(np.int64).min
 """Microseconds of a static fact (numpy's NaT)."""
@@ -104,7 +106,8 @@ class Cohort:
 def open_cohort(source: Source, *, texts: bool = True) -> Cohort:
     """Every patient of a MEDS file, folder or data set, in memory.
 
-    texts: whether text values and descriptions are read too; encoders of sequences do without.
+    texts: whether text values and descriptions are read too; encoders of sequences do without, where no text takes a
+    number back.
     Raises UserFacingError for sources other than MEDS parquet, rows without a patient, and impossible times or values.
     """
     files = event_files(source)
@@ -118,6 +121,8 @@ def open_cohort(source: Source, *, texts: bool = True) -> Cohort:
             raise no_events()
         stored = _time_type(shards, notes)
         columns = _joined(shards)
+        if "text_value" in columns:
+            _settle_values(columns, notes)
         left_out = _leave_out_undated_outcomes(columns)
         arrays = _sorted(columns)
         return Cohort(
@@ -266,6 +271,15 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
     stripped = [text.strip() if text else "" for text in texts]
     common = np.array([known.setdefault(text, len(known)) if text else -1 for text in stripped] + [-1], np.int32)
     return common[ids]
+
+
+def _settle_values(columns: dict[str, Any], notes: list[str]) -> None:
+    """Take out the numbers that the text in their row takes back (`settled_by_labels`)."""
+    given = columns["numeric_value"]
+    settled = settled_by_labels(given, columns["text_value"], [*columns["texts"]["text_value"]])
+    if count := int((np.isnan(settled) & ~np.isnan(given)).sum()):
+        notes.append(f"{TAKEN_BACK}: {count_of(count, 'value')} of all patients.")
+    columns["numeric_value"] = settled
 
 
 def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:

@@ -82,19 +82,20 @@ def _recorded_names() -> Iterator[str]:
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "subject_id": _names(
         """subject_id patient_id person_id subject patient subjectid patientid patient_identifier patient_number
-        patient_no patient_nr pat_id pat_no pat_nr patid patnr patientennummer patienten_id"""
+        patient_no patient_nr pat_id pat_no pat_nr patid patnr patientennummer patienten_id
+        patient_num"""
     ),
     "time": _names(
         """time date datetime timestamp event_time start_time charttime date_time event_date datum uhrzeit zeitpunkt
         fecha hora heure"""
     ),
-    "code": _names("code event event_code concept concept_code"),
-    "numeric_value": _names("numeric_value value_numeric value_as_number number valuenum value_num"),
+    "code": _names("code event event_code concept concept_code concept_cd"),
+    "numeric_value": _names("numeric_value value_numeric value_as_number number valuenum value_num nval_num"),
     "value": _names("value result result_value val wert messwert ergebnis valeur valor"),
-    "text_value": _names("text_value text value_text value_as_string"),
+    "text_value": _names("text_value text value_text value_as_string tval_char"),
     "unit": _names(
         """unit units uom unit_source_value valueuom value_unit unit_of_measure units_of_measure result_unit lab_unit
-        measurement_unit ucum ucum_unit unit_ucum einheit einheiten einh unite unité unidad"""
+        measurement_unit ucum ucum_unit unit_ucum units_cd einheit einheiten einh unite unité unidad"""
     ),
     "description": _names("description label display code_description"),
     "known_from": ("known_from", *_recorded_names()),

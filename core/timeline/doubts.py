@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.records import BIRTH
+from core.timeline.beside import is_filler
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
@@ -20,6 +21,16 @@ _LIKE_DATED_CODE = re.compile(
     rf"(?:{MONTH_NAME})[-. ]\d{{2,4}}|(?:0?\d|1[0-2])\.\d{{4}}|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
     re.IGNORECASE,
 )
+_DAMAGED = {
+    "With letters that were lost in an earlier change of encoding (\ufffd)": re.compile("\ufffd"),
+    "With letters that an earlier change of encoding made of others (Ã¼ of ü, Âµ of µ)": re.compile(
+        "Ã[\x80-\xbf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]|Â[\xa0-\xbf]"
+    ),
+}
+"""What is said of damaged texts -> how they are known."""
+_UNKNOWN_DAYS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01"])
+_UNKNOWN_TIMES = pd.to_datetime(["1970-01-01"])
+"""Days from which databases and spreadsheets count, written where none is known; of 1970 the first moment alone."""
 OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
@@ -35,6 +46,7 @@ def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> No
     _note_timeless(events, notes)
     _note_repeats(events, notes)
     _note_units(events, notes)
+    _note_fillers(events, notes)
     _note_spelling(events, notes)
 
 
@@ -72,12 +84,17 @@ def _doubt_codes(events: pd.DataFrame, notes: list[str]) -> None:
     if dated:
         count = count_of(int(events["code"].isin(dated).sum()), "event")
         notes.append(f"With a code that looks like a date, as spreadsheets make of LOINC codes: {count}.")
-    columns = [events[name] for name in ("code", "unit", "text_value")]
-    damaged = [column.isin([text for text in column.dropna().unique() if "\ufffd" in str(text)]) for column in columns]
-    if lost := int((damaged[0] | damaged[1] | damaged[2]).sum()):
-        notes.append(
-            f"With letters that were lost in an earlier change of encoding (\ufffd): {count_of(lost, 'event')}."
-        )
+    for words, pattern in _DAMAGED.items():
+        if damaged := _count_texts(events, pattern):
+            notes.append(f"{words}: {count_of(damaged, 'event')}.")
+
+
+def _count_texts(events: pd.DataFrame, pattern: re.Pattern[str]) -> int:
+    """How many events have the pattern in their code, unit or text."""
+    found = pd.Series(False, index=events.index)
+    for column in (events["code"], events["unit"], events["text_value"]):
+        found |= column.isin([text for text in column.dropna().unique() if pattern.search(str(text))])
+    return int(found.sum())
 
 
 def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
@@ -128,6 +145,21 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
     bare = int((numeric["unit"].isna() & numeric["code"].isin(with_unit["code"])).sum())
     if bare:
         notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
+
+
+def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
+    """Values and days that systems write where there is none: shown as recorded, and said."""
+    if fillers := int(is_filler(events["numeric_value"].to_numpy()).sum()):
+        notes.append(
+            "Of nines alone (99999, 9999999, -999), as systems write for a value that is not there, and read as a "
+            f"number: {count_of(fillers, 'value')}."
+        )
+    times = events.loc[events["code"] != BIRTH, "time"]
+    if unknown := int((times.dt.normalize().isin(_UNKNOWN_DAYS) | times.isin(_UNKNOWN_TIMES)).sum()):
+        notes.append(
+            "On a day that systems write for an unknown one (1 January 1900, 30 December 1899, 1 January 1970): "
+            f"{count_of(unknown, 'event')}."
+        )
 
 
 def _note_spelling(events: pd.DataFrame, notes: list[str]) -> None:

@@ -330,7 +330,8 @@ def _given_dose(resource: Resource) -> dict[str, Any]:
     dosage = as_dict(resource.get("dosage"))
     if dose := as_dict(dosage.get("dose")):
         return {"valueQuantity": dose}
-    return {"valueQuantity": dosage.get("rateQuantity"), "valueRatio": dosage.get("rateRatio")}
+    rates = {"valueQuantity": dosage.get("rateQuantity"), "valueRatio": dosage.get("rateRatio")}
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -6,8 +6,10 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise, ways_of
+from core.timeline.contexts import note_contexts
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
+from core.timeline.i2b2 import plain_facts
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
 from core.timeline.people import PEOPLE
@@ -32,6 +34,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     Raises UserFacingError where columns of one meaning disagree, and where the numbers seem to stand in a column that
     is not recognised.
     """
+    table = plain_facts(table, notes)
     names = [str(name) for name in table.columns]
     answer = answer_for(names, answers)
     ways, mapping = ways_of(answer), columns_of(answer)
@@ -57,6 +60,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
         _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)
     others = table[[name for name in table if name not in chosen]]
     doubt_unread(others, kept, mapping is not None, notes)
+    note_contexts(others, kept, notes)
     if "decimals" in ways:
         kept = _plainly_written(kept, ways["decimals"], notes)
     if "unit" in kept:

@@ -37,6 +37,15 @@ _FLAGGED = re.compile(
     re.IGNORECASE,
 )
 """A number beside a mark of what is abnormal or inexact ("5.5*", "4.1 +", "~5"); a grade is none ("2+")."""
+_SHEET_ERROR = re.compile(r"#(?:DIV/0!|VALUE!|WERT!|REF!|BEZUG!|NAME\?|NUM!|ZAHL!|NULL!|NV)|#{3,}", re.IGNORECASE)
+_LIKE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_JOINED = "the unit stands in the cell of the number"
+_KEPT_AS = {
+    "a space or another sign parts the digits": _PARTED_NUMBER,
+    "a mark stands beside the number": _FLAGGED,
+    "a spreadsheet's error (#VALUE!, ####) stands in place of the value": _SHEET_ERROR,
+}
+"""Why a text that seems to be a number stays text -> how it is written."""
 _NO_RESULT = MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 
@@ -61,14 +70,24 @@ def parse_values(
     small = finite32(numbers)
     if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
         raise too_small(vanished)
-    if notes is not None and (parted := int(plain[~clean].str.fullmatch(_PARTED_NUMBER).sum())):
-        notes.append(f"Kept as text, as a space or another sign parts the digits: {count_of(parted, 'value')}.")
-    if notes is not None and (joined := int(plain.isin(_with_units(plain[~clean])).sum())):
-        notes.append(f"Kept as text, as the unit stands in the cell of the number: {count_of(joined, 'value')}.")
-    if notes is not None and (flagged := int(plain[~clean].str.fullmatch(_FLAGGED).sum())):
-        notes.append(f"Kept as text, as a mark stands beside the number: {count_of(flagged, 'value')}.")
+    if notes is not None:
+        notes += _on_notation(plain[~clean], plain[clean])
     missing = plain.str.lower().isin(MISSING if numeric else _NO_RESULT)
     return small, [None if skip else text for skip, text in zip(clean | missing, given)]
+
+
+def _on_notation(kept: pd.Series[str], read: pd.Series[str]) -> list[str]:
+    """What is said of texts that seem to be numbers, and of numbers that may be others."""
+    counts = {why: int(kept.str.fullmatch(pattern).sum()) for why, pattern in _KEPT_AS.items()}
+    counts[_JOINED] = int(kept.isin(_with_units(kept)).sum())
+    said = [f"Kept as text, as {why}: {count_of(count, 'value')}." for why, count in counts.items() if count]
+    pointed = read[read.str.contains(".", regex=False)]
+    if pointed.str.fullmatch(_LIKE_THOUSANDS).all() and pointed.str.contains(r"^\D?\d\d").any():
+        said.append(
+            "With three digits behind every point, as in 250.000; read as decimals, which is wrong if the point parts "
+            f"thousands: {count_of(len(pointed), 'value')}."
+        )
+    return said
 
 
 def _with_units(texts: pd.Series[str]) -> list[str]:

@@ -18,8 +18,10 @@ from core.records import BIRTH
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
+from core.timeline.qualified import is_void
 from core.timeline.text_tables import read_text_file
 from core.timeline.texts import first_filled
+from core.timeline.times import ISO_DAY
 from core.timeline.vocabulary import standard_unit
 
 
@@ -48,6 +50,7 @@ _DIED = frozenset(("4216643", "died", "dead", "expired", "deceased", "patient di
 """The concept and source values of a discharge that say that the patient died."""
 _GAPPED = re.compile(r"(?<=\d)(?<!\.\d)\.0+$")
 _HEADER_BYTES = 4096
+_CLOCK = r"[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 _BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
 _LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
 """Tables with events of patients that are not read: counted for each patient."""
@@ -60,6 +63,11 @@ _NO_EVENTS = frozenset(
      "vocabulary", "dataset", "codes")
 )  # fmt: skip
 """Tables of the data model that hold no events, or only what was derived from them."""
+
+
+_DOUBTED = frozenset(("preliminary", "provisional", "suspected", "differential", "unconfirmed", "possible", "verdacht"))
+_PRELIMINARY = "32899"
+"""The concept of a preliminary diagnosis among OMOP's condition states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,11 +229,22 @@ def _events(table: pd.DataFrame, layout: _Table, concepts: pd.DataFrame) -> pd.D
         codes = _visits(ids, _column(table, "visit_source_value"))
     rows = pd.DataFrame({"subject_id": table["person_id"], "code": codes})
     rows["day"] = _column(table, f"{layout.start}_date")
-    rows["time"] = first_filled(_column(table, f"{layout.start}_datetime"), rows["day"])
+    rows["time"] = _moments(table, layout.start)
     rows["description"] = ids.map(concepts["words"]).fillna("")
     concept, recorded = _given(_column(table, "qualifier_concept_id")), _column(table, "qualifier_source_value")
     qualified = (concept != "") | (recorded != "")
-    return _marked(rows.join(_values(table, concepts)), qualified, "qualifier") if layout.value else rows
+    if layout.value:
+        return _marked(rows.join(_values(table, concepts)), qualified, "qualifier")
+    state = _column(table, "condition_status_source_value").str.strip().str.lower()
+    doubted = state.isin(_DOUBTED) | (_column(table, "condition_status_concept_id") == _PRELIMINARY)
+    return _marked(_marked(rows, doubted, "unconfirmed"), is_void(state), "qualifier")
+
+
+def _moments(table: pd.DataFrame, start: str) -> pd.Series[str]:
+    """When events were: date and time, else the date with the time of day of a column of its own, else the date."""
+    day, clock = _column(table, f"{start}_date"), _column(table, f"{start}_time")
+    timed = day.str.fullmatch(ISO_DAY) & clock.str.fullmatch(_CLOCK)
+    return first_filled(_column(table, f"{start}_datetime"), (day + "T" + clock).where(timed, ""), day)
 
 
 def _visits(ids: pd.Series[str], source: pd.Series[str]) -> pd.Series[str]:

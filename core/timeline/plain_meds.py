@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from core.load.entry import Entry
 from core.timeline.columns import Answers, alike, columns_of, ways_of
+from core.timeline.contexts import sets_apart
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
+from core.timeline.i2b2 import is_i2b2
 from core.timeline.parquet import (
     OTHER_TIME,
     answer_on,
@@ -36,6 +38,7 @@ from core.timeline.unread import (
     VALUES,
     holds_clocks,
     holds_units,
+    may_measure,
     names_patients,
     unknown_names,
     unread_columns,
@@ -52,19 +55,22 @@ _YES_AND_NO: pd.Series[Any] = pd.Series(["1", "0"])
 
 def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True) -> bool:
     """Whether the file names patients by whole numbers, as MEDS asks, or not at all, and no further column says more:
-    times of day, bounds of numbers, or states of withdrawn rows.
+    times of day, bounds of numbers, or states of withdrawn rows. i2b2's facts are never plain.
 
-    people: whether sex and birth beside the events say more too, but for tables too large to be read as text.
+    people: whether sex and birth beside the events, and columns that set rows apart (`sets_apart`), say more too, but
+    for tables too large to be read as text.
     Any other is read as a table of text is, which joins them.
     """
     opened = parquet_file(entry)
     fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
     column = fields.get("subject_id")
-    whole = column is None or _are_int64(opened, column)
+    whole = (column is None or _are_int64(opened, column)) and not is_i2b2(opened.schema_arrow.names)
     clocked = "date" in fields or (columns_of(answer) is None and _has_clocks(opened, fields))
     written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
-    told = people and opened.metadata.num_rows <= MAX_TEXT_ROWS and any(field in fields for field in PEOPLE)
-    return whole and not (ways_of(answer) or clocked or written or told or _is_qualified(opened, set(fields.values())))
+    small = people and opened.metadata.num_rows <= MAX_TEXT_ROWS
+    told = small and any(field in fields for field in PEOPLE)
+    qualified = _is_qualified(opened, set(fields.values()), contexts=small)
+    return whole and not (ways_of(answer) or clocked or written or told or qualified)
 
 
 def _are_int64(opened: pq.ParquetFile, column: str) -> bool:
@@ -84,14 +90,16 @@ def _is_recorded_once(opened: pq.ParquetFile, fields: Mapping[str, str]) -> bool
     return len(columns) == 1 and is_time(schema.field(columns[0]).type)
 
 
-def _is_qualified(opened: pq.ParquetFile, known: set[str]) -> bool:
-    """Whether a column that is not read holds bounds of numbers, or states of withdrawn rows."""
+def _is_qualified(opened: pq.ParquetFile, known: set[str], *, contexts: bool) -> bool:
+    """Whether a column that is not read holds bounds of numbers or states of withdrawn rows, or, where that is asked
+    (contexts), sets rows apart."""
     schema = opened.schema_arrow
     for name in unknown_names(name for name in schema.names if name not in known):
         kind = schema.field(name).type
-        if is_text(kind) or pa.types.is_boolean(kind) or (speaks_of_states(name, _YES_AND_NO) and is_number(kind)):
+        by_name = speaks_of_states(name, _YES_AND_NO) or (contexts and sets_apart(name, _YES_AND_NO))
+        if is_text(kind) or pa.types.is_boolean(kind) or (by_name and is_number(kind)):
             texts = plain_texts(_distinct_texts(opened, name))
-            if are_bounds(texts) or speaks_of_states(name, texts):
+            if are_bounds(texts) or speaks_of_states(name, texts) or (contexts and sets_apart(name, texts)):
                 return True
     return False
 
@@ -129,10 +137,10 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     if telling := int(outcomes(unknown_names(spare)).sum()):
         notes.append(unread_outcomes(telling))
     notes += _notes_on_times(opened, fields, spare)
-    if any(field in fields for field in VALUES):
-        return
     unknown = unknown_names(name for name in spare if is_number(opened.schema_arrow.field(name).type))
-    if not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
+    if any(field in fields for field in VALUES):
+        unknown = [name for name in unknown if may_measure(name)]
+    elif not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
         raise unread_values()
     if unknown:
         notes.append(unread_columns(len(unknown)))

@@ -44,6 +44,10 @@ _VOID = frozenset(
         "nicht durchgeführt", "abgesagt", "annulé", "anulado", "cancelado",
     )
 )  # fmt: skip
+_OF_OTHER_THINGS = frozenset(
+    "error held missed omitted excluded declined refused rejected duplicate invalid void cancel".split()  # noqa: SIM905
+)
+"""Words that take a row back in a column of states, but in any other may be said of something else."""
 _PLANNED = frozenset(
     """planned draft preparation intended proposal proposed plan option scheduled booked geplant entwurf prévu
     programado""".split()  # noqa: SIM905
@@ -78,7 +82,7 @@ def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) 
         texts = plain_texts(table[name])
         if are_bounds(texts):
             kept = _bounded(kept, texts, notes)
-        if not _may_leave_out(name):
+        if not may_leave_out(name):
             continue
         reasons = why_left_out(name, texts, _is_bare(kept))
         if (reasons != "").any():
@@ -129,7 +133,7 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     [False, False]
     """
     none = pd.Series("", index=values.index, dtype=object)
-    if not _may_leave_out(name):
+    if not may_leave_out(name):
         return none
     plain, states = words_of_name(name), _states(values)
     if _is_flag(name):
@@ -142,7 +146,8 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     return reasons.mask(states.isin(_void(plain, states)), WITHDRAWN)
 
 
-def _may_leave_out(name: str) -> bool:
+def may_leave_out(name: str) -> bool:
+    """Whether a column's name says that it holds states, or a flag such as "deleted"."""
     return _is_flag(name) or is_of_states(name)
 
 
@@ -164,6 +169,15 @@ def speaks_of_states(name: str, values: pd.Series[str]) -> bool:
     """Whether a column leaves rows out, or seems to (`settle_qualified` says so)."""
     reasons = why_left_out(name, values, pd.Series(True, index=values.index))
     return bool((reasons != "").any() or (is_of_states(name) and _states(values).isin(_VOID).any()))
+
+
+def is_void(values: pd.Series[str]) -> pd.Series[bool]:
+    """Which cells are no more than a word that takes a row back, and no number or single letter.
+
+    >>> is_void(pd.Series(["Ruled out", "cancelled - duplicate", "PE was ruled out", "error", "a", ""])).tolist()
+    [True, True, False, False, False, False]
+    """
+    return _states(values).isin(_VOID - _OF_OTHER_THINGS)
 
 
 def _states(values: pd.Series[str]) -> pd.Series[str]:

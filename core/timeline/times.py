@@ -15,6 +15,9 @@ _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
 """Midnight as the end of its day, which ISO 8601 knows."""
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
+_CLOCK_ON_NO_DAY = re.compile(r"(?:1899-12-3[01]|1900-01-01|1970-01-01|0001-01-01)[T ](?=\d{2}:\d{2})")
+"""A time of day as databases store it that have no type for one: on the day from which they count."""
+_AT_MIDNIGHT = re.compile(r"(?<=\d)[T ]00:00(?::00(?:\.0+)?)?")
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
 
@@ -25,10 +28,19 @@ def joined_times(one: pd.Series[str], other: pd.Series[str]) -> tuple[pd.Series[
     """
     texts = [plain_texts(column) for column in (one, other)]
     for dates, clocks in (texts, texts[::-1]):
+        clocks = _without_day(clocks)
         given = clocks[clocks != ""]
-        if len(given) and given.str.fullmatch(_CLOCK).all() and dates[clocks != ""].str.fullmatch(ISO_DAY).all():
-            return dates.where(clocks == "", dates + "T" + clocks), True
+        days = dates.str.replace(_AT_MIDNIGHT, "", regex=True)
+        if len(given) and given.str.fullmatch(_CLOCK).all() and days[clocks != ""].str.fullmatch(ISO_DAY).all():
+            return dates.where(clocks == "", days + "T" + clocks), True
     return first_filled(*texts), False
+
+
+def _without_day(clocks: pd.Series[str]) -> pd.Series[str]:
+    """Times of day without the one day that stands before all of them, where it is none of the calendar's use."""
+    days = clocks[clocks != ""].str.extract(f"^({_CLOCK_ON_NO_DAY.pattern})")[0]
+    alone = len(days) > 0 and days.notna().all() and days.nunique() == 1
+    return clocks.str.replace(_CLOCK_ON_NO_DAY, "", regex=True) if alone else clocks
 
 
 def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timestamp]:
@@ -41,6 +53,7 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     matches = given.str.fullmatch(ISO_TIME)
     if not matches.all():
         refuse_unsure_dates(given)
+        _refuse_no_dates(given)
         raise UserFacingError(
             f"Not written as year-month-day: {count_of(int((~matches).sum()), 'time')}.",
             "times such as 2024-03-15 or 2024-03-15T13:45",
@@ -62,6 +75,23 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     if dates := int(given.str.fullmatch(ISO_DAY).sum()):
         notes.append(whole_days(dates, len(given)))
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
+
+
+def _refuse_no_dates(given: pd.Series[str]) -> None:
+    """Raises UserFacingError for what spreadsheets and programs write in place of dates: counts, and ####."""
+    if narrow := int(given.str.fullmatch("#{3,}").sum()):
+        raise UserFacingError(
+            f"Not written as year-month-day, but hidden (####), as the spreadsheet's column was too narrow: "
+            f"{count_of(narrow, 'time')}.",
+            "dates and times in full",
+            "Widen the column in the spreadsheet, and save the table again.",
+        )
+    if counted := int(given.str.fullmatch(r"-?\d+(?:[.,]\d+)?").sum()):
+        raise UserFacingError(
+            f"Not written as year-month-day, but as a count of days, minutes or seconds: {count_of(counted, 'time')}.",
+            "times such as 2024-03-15 or 2024-03-15T13:45",
+            "Write them as dates; in a spreadsheet, format the column as a date before it is saved.",
+        )
 
 
 def refuse_unsure_dates(times: pd.Series[str]) -> None:

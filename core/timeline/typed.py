@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.timeline.beside import settled_by_text
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
@@ -23,7 +24,7 @@ from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
 from core.timeline.qualified import is_event
 from core.timeline.tables import Part
-from core.timeline.texts import clean_texts, plain_texts
+from core.timeline.texts import MISSING, NULL_CODES, NULLS, clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit
 from core.words import count_of
@@ -101,7 +102,7 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
     def column(name: str) -> pd.Series[Any] | None:
         return _series(as_text(table[fields[name]])) if name in fields else None
 
-    codes = clean_texts(_series(table[fields["code"]].cast(pa.string())))
+    codes = clean_texts(_series(table[fields["code"]].cast(pa.string())), NULL_CODES)
     typed = _typed(codes, column, subject, reading)
     typed.insert(1, "time", _event_times(table, fields, reading))
     if KNOWN_FROM in fields:
@@ -113,7 +114,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
-    codes = clean_texts(table["code"])
+    codes = clean_texts(table["code"], NULL_CODES)
     typed = _typed(codes, table.get, subject, reading)
     reading.zones |= zones_of(table["time"])
     _collect_kinds(codes, table.get("table"), reading.kinds)
@@ -136,7 +137,7 @@ def _typed(codes: list[str | None], column: Column, subject: int, reading: Readi
             "code": pd.Series(codes, dtype=object),
             "numeric_value": numbers,
             "text_value": pd.Series(texts, dtype=object),
-            "unit": pd.Series(clean_texts(unit) if unit is not None else units_in_codes(codes), dtype=object),
+            "unit": pd.Series(clean_texts(unit, MISSING) if unit is not None else units_in_codes(codes), dtype=object),
         }
     )
 
@@ -150,6 +151,7 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
         notes.append(_NAMES_NONE)
         return np.ones(len(table), np.int64)
     texts = plain_texts(table["subject_id"])
+    texts = texts.replace({name: "" for name in texts.unique() if name.lower() in NULLS})
     if (texts == "").any():
         raise no_patient(int((texts == "").sum()))
     names = pd.Series(texts.unique())
@@ -187,7 +189,8 @@ def _values(
     size: int,
     reading: Reading,
 ) -> tuple[FloatColumn, list[str | None]]:
-    """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column.
+    """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column; a number that a
+    text in its row takes back is left out (`settled_by_text`).
 
     Raises UserFacingError where the first two name different numbers.
     """
@@ -199,9 +202,10 @@ def _values(
             "one value for each event",
             "Leave one column out.",
         )
-    own = clean_texts(own_text) if own_text is not None else [None] * size
+    own = clean_texts(own_text, NULLS) if own_text is not None else [None] * size
     joined = ["; ".join(dict.fromkeys(filter(None, parts))) or None for parts in zip(own, texts, more)]
-    return np.where(np.isnan(numbers), others, numbers).astype(np.float32), joined
+    found = np.where(np.isnan(numbers), others, numbers).astype(np.float32)
+    return settled_by_text(found, joined, reading.notes), joined
 
 
 def _parsed(

@@ -42,6 +42,13 @@ _OTHER_MOMENT = re.compile(
 """Names of columns whose times are hardly those of the events."""
 
 
+_NO_MEASURE = re.compile(
+    r"(?:^|_)(?:id|ids|key|nr|no|num|number|nummer|seq|sequence|idx|index|row|line|zeile|version|rank|order|sort|flag"
+    r"|code|concept|lower|low|upper|high|ref\w*|range|min|max|norm\w*|limit\w*|count|anzahl|priority|lfd|fall\w*|case"
+    r"|visit|encounter|stay|hadm\w*|warning|error|year|month|day|hour|jahr|monat|tag|age|unnamed|instance|group|level"
+    r"|batch|page|ward|station|bed|room|delta|zip|plz|phone|mrn|ssn|deleted|negated|cancell?ed)(?:_|$)|id$|^x\d*$"
+)
+"""Words in names of columns whose numbers are hardly measured: identifiers, limits, ranks, places and flags."""
 _ZONE_HINT = re.compile(r"(?<![a-z])tz|zone|offset")
 _ZONE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{3,4}")
 UNREAD_ZONES = "Not read: a column of time zones; times were taken as they are written."
@@ -184,9 +191,18 @@ def _doubt_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, not
     unread: Mapping[str, int] = {name: _count_numbers(table[name]) for name in unknown_names(table)}
     if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
         raise unread_values()
-    numeric = [name for name, count in unread.items() if count > 0 and (not read or VALUE_HINT.search(name.lower()))]
+    numeric = [name for name, count in unread.items() if count > 0 and (not read or may_measure(name))]
     if numeric:
         notes.append(unread_columns(len(numeric)))
+
+
+def may_measure(name: str) -> bool:
+    """Whether numbers in a column of that name, beside one of values, may be measured: no identifiers, limits or ranks.
+
+    >>> [may_measure(name) for name in ("spo2", "lactate", "nval", "ref_range_low", "labevent_id", "Unnamed: 0")]
+    [True, True, True, False, False, False]
+    """
+    return bool(words_of_name(name)) and not _NO_MEASURE.search(words_of_name(name))
 
 
 def _count_numbers(column: pd.Series[str]) -> int:

@@ -1,0 +1,71 @@
+"""Numbers that the text in the same row says are none: bounds such as "<0.01", and fillers such as 9999999."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.timeline.numbers import FloatColumn
+from core.words import count_of
+
+_NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?"
+_BOUND = re.compile(rf"(?:<=?|>=?|≤|≥|&lt;|&gt;)\s*{_NUMBER}\s*(?:[^\d\s].*)?")
+_PLAIN = re.compile(_NUMBER)
+Flags = npt.NDArray[np.bool_]
+_FILLERS = np.array(
+    [*(10**digits - 1 for digits in (5, 6, 7)), *(-(10**digits) + 1 for digits in (3, 4, 5, 6, 7))], np.float32
+)
+"""Numbers of nines alone that hardly anything measures: 99999 to 9999999, -999 to -9999999."""
+
+
+TAKEN_BACK = "Kept as text, as the text beside the number says that it is a bound, or is there in place of one"
+"""The note on numbers of a cohort that are taken out."""
+
+
+def settled_by_text(numbers: FloatColumn, texts: Sequence[str | None], notes: list[str]) -> FloatColumn:
+    """The numbers without those that the text in their row says are a bound of the value, or no number at all.
+
+    A text that names another number is said, and both are kept.
+    """
+    ids, distinct = pd.factorize(pd.Series(list(texts), dtype=object))
+    bounds, fillers, others = _judged(numbers, ids, [str(text) for text in distinct])
+    said = {
+        "Kept as text, as the text beside the number says that it is a bound": bounds,
+        "Kept as text, as the number beside the text is of nines alone, which stands for none": fillers,
+        "With another number in the text beside it; both are shown, and models read the number": others,
+    }
+    notes += [f"{words}: {count_of(int(found.sum()), 'value')}." for words, found in said.items() if found.any()]
+    return np.where(bounds | fillers, np.float32(np.nan), numbers)
+
+
+def settled_by_labels(numbers: FloatColumn, ids: npt.NDArray[np.int32], texts: Sequence[str]) -> FloatColumn:
+    """As `settled_by_text`, of many rows whose texts are numbered: ids (n,), -1 where there is none."""
+    bounds, fillers, _ = _judged(numbers, ids, texts)
+    return np.where(bounds | fillers, np.float32(np.nan), numbers)
+
+
+def _judged(numbers: FloatColumn, ids: npt.NDArray[Any], texts: Sequence[str]) -> tuple[Flags, Flags, Flags]:
+    """Which numbers are bounds, which fillers, and which differ from the number in their text."""
+    plain = [bool(_PLAIN.fullmatch(text)) for text in texts]
+    bounds = np.array([*(bool(_BOUND.fullmatch(text)) for text in texts), False], bool)[ids]
+    worded = np.array([*(not is_plain for is_plain in plain), False], bool)[ids]
+    given, others = ~np.isnan(numbers), ~worded & (ids >= 0)
+    for sign in (".", ""):
+        named = [float(text.replace(",", sign)) if is_plain else np.nan for text, is_plain in zip(texts, plain)]
+        others &= ~np.isclose(np.array([*named, np.nan])[ids], numbers, rtol=0.01, atol=0)
+    fillers = is_filler(numbers) & ~bounds & (worded | others)
+    return given & bounds, fillers, given & others & ~fillers
+
+
+def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which numbers are of nines alone, as systems write where there is no number.
+
+    >>> is_filler(np.array([9999999, -999, 999, 9999, 98.6, np.nan], np.float32)).tolist()
+    [True, True, False, False, False, False]
+    """
+    return np.isin(numbers, _FILLERS)

@@ -1,0 +1,249 @@
+"""Tables as hospital systems export them: what stands for no number, no date and no text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import load_timeline
+
+Reader = Callable[[str], Timeline]
+BESIDE = "patient_id,time,code,numeric_value,text_value,unit\n"
+PLAIN = "patient_id,time,code,value,unit\n"
+BOUND = "the text beside the number says that it is a bound"
+FILLER = "the number beside the text is of nines alone"
+OTHER = "another number in the text beside it"
+NINES = "Of nines alone"
+UNKNOWN_DAY = "On a day that systems write for an unknown one"
+
+
+def loaded(text: str, mapping: dict[str, str] | None = None, prediction_time: str | None = None) -> Timeline:
+    return load_timeline([("export.csv", text.encode())], mapping=mapping, prediction_time=prediction_time)
+
+
+def said(timeline: Timeline) -> str:
+    return " ".join(timeline.notes)
+
+
+def parquet(text: str) -> Timeline:
+    """The same rows in the columns of MEDS."""
+    types = {"text_value": str, "unit": str}
+    frame = pd.read_csv(io.StringIO(text), dtype=types, parse_dates=["time"], keep_default_na=False, na_values=[""])
+    out = io.BytesIO()
+    frame.rename(columns={"patient_id": "subject_id"}).to_parquet(out)
+    return load_timeline([("0.parquet", out.getvalue())])
+
+
+@pytest.mark.parametrize("read", [loaded, parquet])
+@pytest.mark.parametrize("text", ["<0.01", "< 0.01 ng/mL", ">=35", "≤ 2,5"])
+def test_a_number_whose_text_names_a_bound_is_no_measured_value(text: str, read: Reader) -> None:
+    rows = f'7,2021-03-01 08:00,TNT,0.01,"{text}",ng/mL\n7,2021-03-01 08:00,K,4.1,4.1,mmol/L\n'
+    timeline = read(BESIDE + rows)
+    numbers = timeline.events.set_index("code")["numeric_value"]
+    assert np.isnan(numbers["TNT"])
+    assert numbers["K"] == np.float32(4.1)
+    assert timeline.events["text_value"].tolist()[0] == text
+    assert f"{BOUND}: 1 value." in said(timeline)
+
+
+def test_a_filler_of_nines_gives_way_to_the_text_beside_it() -> None:
+    rows = "7,2021-03-01 08:00,HIV,9999999,NON-REACTIVE,\n7,2021-03-01 09:00,FERRITIN,9999,9999,\n"
+    timeline = loaded(BESIDE + rows)
+    assert np.isnan(timeline.events["numeric_value"][0])
+    assert timeline.events["numeric_value"][1] == 9999
+    assert f"{FILLER}, which stands for none: 1 value." in said(timeline)
+    assert NINES not in said(timeline)
+
+
+def test_a_filler_without_a_text_is_said() -> None:
+    rows = "7,2021-03-01 08:00,HR,-999,bpm\n7,2021-03-01 09:00,K,99999,mmol/L\n7,2021-03-01 10:00,BE,-2.5,\n"
+    assert "a value that is not there, and read as a number: 2 values." in said(loaded(PLAIN + rows))
+    real = "7,2021-03-01 08:00,FERRITIN,999,ng/mL\n7,2021-03-01 09:00,BNP,9999,pg/mL\n"
+    assert NINES not in said(loaded(PLAIN + real))
+
+
+def test_words_and_the_same_number_beside_a_number_are_no_doubt() -> None:
+    rows = (
+        "7,2021-03-01 08:00,PAIN,3,moderate,\n7,2021-03-01 08:00,GCS,4,Spontaneously,\n"
+        '7,2021-03-01 08:00,GLU,105,105.0,mg/dL\n7,2021-03-01 08:00,PLT,1250,"1,250",\n'
+        '7,2021-03-01 08:00,CRP,1.4,"1,4",\n'
+    )
+    timeline = loaded(BESIDE + rows)
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([3, 4, 105, 1250, 1.4])
+    assert not any(words in said(timeline) for words in (BOUND, FILLER, OTHER))
+
+
+def test_another_number_in_the_text_beside_a_number_is_said() -> None:
+    timeline = loaded(BESIDE + "7,2021-03-01 08:00,K,4.1,4.9,mmol/L\n")
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([4.1])
+    assert f"{OTHER}; both are shown, and models read the number: 1 value." in said(timeline)
+
+
+@pytest.mark.parametrize("day", ["1900-01-01", "1899-12-30 08:15", "1970-01-01 00:00:00"])
+def test_a_day_that_stands_for_an_unknown_one_is_said(day: str) -> None:
+    rows = f"7,{day},CRP,14,mg/L\n7,2021-03-13 08:00,CRP,9,mg/L\n"
+    assert "1 January 1970): 1 event." in said(loaded(PLAIN + rows))
+    assert UNKNOWN_DAY in said(loaded(PLAIN + rows))
+    usual = rows.replace(day, "1970-01-01 08:15") + "7,1970-01-01,MEDS_BIRTH,,\n"
+    assert UNKNOWN_DAY not in said(loaded(PLAIN + usual))
+
+
+I2B2 = "patient_num,concept_cd,start_date,modifier_cd,valtype_cd,tval_char,nval_num,valueflag_cd,units_cd\n"
+FACTS = (
+    "77,LOINC:2345-7,2010-03-01 08:00:00,@,N,E,105,H,mg/dL\n"
+    "77,LOINC:6598-7,2010-03-01 08:05:00,@,N,L,0.01,@,ng/mL\n"
+    "77,LOINC:5778-6,2010-03-01 08:10:00,@,T,YELLOW,,@,@\n"
+)
+
+
+def i2b2_frame() -> bytes:
+    out = io.BytesIO()
+    frame = pd.read_csv(io.StringIO(I2B2 + FACTS), parse_dates=["start_date"])
+    frame.to_parquet(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("source", [("f.csv", (I2B2 + FACTS).encode()), ("f.parquet", i2b2_frame())])
+def test_facts_of_i2b2_keep_bounds_as_text_and_read_nothing_where_it_writes_at(source: tuple[str, bytes]) -> None:
+    timeline = load_timeline([source], mapping={"time": "start_date"})
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([105, np.nan, np.nan], nan_ok=True)
+    assert timeline.events["text_value"].tolist() == [None, "<0.01", "YELLOW"]
+    assert timeline.events["unit"].tolist() == ["mg/dL", "ng/mL", None]
+    assert "i2b2 marks the number as a bound: 1 value." in said(timeline)
+    assert "modifier" not in said(timeline)
+
+
+def test_modifiers_of_i2b2_are_said() -> None:
+    timeline = loaded(I2B2 + FACTS.replace(",@,T", ",MED:ROUTE,T"), {"time": "start_date"})
+    assert "With a modifier that is not read, though it may change what is meant: 1 event." in said(timeline)
+
+
+@pytest.mark.parametrize("clock", ["1899-12-30 08:15:00", "1900-01-01 08:15:00.000", "1970-01-01T08:15:00", "08:15"])
+@pytest.mark.parametrize("day", ["2021-03-01", "2021-03-01 00:00:00", "2021-03-01T00:00:00.000"])
+def test_a_time_of_day_stored_on_the_day_from_which_a_database_counts_joins_its_date(day: str, clock: str) -> None:
+    timeline = loaded(f"patient_id,date,time,code,value\n7,{day},{clock},HR,80\n")
+    assert timeline.events["time"].tolist() == [pd.Timestamp("2021-03-01 08:15")]
+    assert UNKNOWN_DAY not in said(timeline)
+
+
+def test_a_second_time_on_a_day_of_its_own_is_no_time_of_day() -> None:
+    rows = "7,2021-03-01,2021-03-01 08:15,HR,80\n7,2021-03-02,1970-01-01 08:15,HR,81\n"
+    assert loaded("patient_id,date,time,code,value\n" + rows).events["time"].dt.year.tolist() == [1970, 2021]
+
+
+@pytest.mark.parametrize("null", ["NULL", "(null)", "[NULL]", "<null>", r"\N", "nan", "#N/A"])
+def test_what_databases_write_for_an_empty_cell_is_empty_in_every_column(null: str) -> None:
+    rows = f"7,2021-03-01 08:00,K,4.1,{null},{null}\n7,{null},SEX,{null},F,mmol\n7,2021-03-01 09:00,NA,{null},low,N/A\n"
+    events = loaded(BESIDE + rows).events.set_index("code")
+    assert events["text_value"].to_dict() == {"SEX": "F", "K": None, "NA": "low"}
+    assert events["unit"].to_dict() == {"SEX": "mmol", "K": None, "NA": None}
+    assert events["numeric_value"].notna().to_dict() == {"SEX": False, "K": True, "NA": False}
+    assert events["time"].isna().to_dict() == {"SEX": True, "K": False, "NA": False}
+
+
+def test_an_empty_cell_in_words_is_no_patient_and_no_code_but_other_short_codes_are() -> None:
+    with pytest.raises(UserFacingError, match="Naming no patient: 1 event"):
+        loaded(PLAIN + "7,2021-03-01,K,4.1,\nNULL,2021-03-01,K,4.1,\n")
+    with pytest.raises(UserFacingError, match="Without a code: 1 event"):
+        loaded(PLAIN + "7,2021-03-01,(null),4.1,\n7,2021-03-01,K,4.1,\n")
+    codes = ["NA", "NAT", "NAN", "UNK", "NONE"]
+    rows = "".join(f"7,2021-03-01,{code},1,\n" for code in codes)
+    assert sorted(loaded(PLAIN + rows).events["code"]) == sorted(codes)
+
+
+def test_errors_of_a_spreadsheet_are_said() -> None:
+    timeline = loaded(PLAIN + "7,2021-03-01,K,#DIV/0!,\n7,2021-03-01,NA,####,\n7,2021-03-01,CL,#3,\n")
+    assert "a spreadsheet's error (#VALUE!, ####) stands in place of the value: 2 values." in said(timeline)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_said"),
+    [(("250.000", "198.000"), True), (("250.000", "4.1"), False), (("7.352", "1.025"), False), (("250", "4"), False)],
+)
+def test_points_that_may_part_thousands_are_said(values: tuple[str, str], is_said: bool) -> None:
+    rows = "".join(f"7;2021-03-01 08:0{place};PLT;{value}\n" for place, value in enumerate(values))
+    timeline = loaded("patient_id;time;code;value\n" + rows)
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([float(value) for value in values])
+    assert ("which is wrong if the point parts thousands: 2 values." in said(timeline)) == is_said
+
+
+@pytest.mark.parametrize("read", [loaded, parquet])
+def test_measurements_in_columns_of_their_own_beside_a_value_are_said(read: Reader) -> None:
+    header = "patient_id,time,code,numeric_value,unit,{},{}\n"
+    rows = "7,2021-01-01 08:00,T,37.2,Cel,97,1.2\n7,2021-01-01 09:00,T,37.3,Cel,96,1.3\n"
+    unread = "With numbers but not read, as their names are not recognised: 2 columns."
+    assert unread in said(read(header.format("spo2", "lactate") + rows))
+    assert "not read" not in said(read(header.format("encounter_id", "ref_range_low") + rows))
+
+
+SPECIMEN = "Of more than one specimen or body site, which is not read"
+RELATIVE = "Of a relative, as a column says that is not read"
+PERSONS = "more than one name or number of a person"
+TAKEN_BACK = "Kept, though a column that is not read says"
+
+
+def with_column(name: str, cells: tuple[str, str], codes: tuple[str, str] = ("GLU", "GLU")) -> str:
+    rows = (f"7,2021-01-0{day},{code},10{day},{cell}\n" for day, (code, cell) in enumerate(zip(codes, cells), 1))
+    return f"patient_id,time,code,numeric_value,{name}\n" + "".join(rows)
+
+
+@pytest.mark.parametrize("read", [loaded, parquet])
+@pytest.mark.parametrize(
+    ("name", "cells", "words"),
+    [
+        ("specimen", ("blood", "urine"), f"{SPECIMEN}: 1 code."),
+        ("Probenmaterial", ("Blut", "Urin"), f"{SPECIMEN}: 1 code."),
+        ("relation", ("mother", "self"), f"{RELATIVE}: 1 event."),
+        ("family_history", ("1", "0"), f"{RELATIVE}: 1 event."),
+        ("mrn", ("A1", "A2"), f"{PERSONS} in a column that is not read, so that events may be of several: 1 patient."),
+        ("patient_name", ("Doe", "Roe"), PERSONS),
+        ("dx_type", ("Ruled out", "Final"), f"{TAKEN_BACK} “ruled out”, “cancelled” or the like: 1 event."),
+    ],
+)
+def test_columns_that_set_rows_apart_are_said(read: Reader, name: str, cells: tuple[str, str], words: str) -> None:
+    timeline = read(with_column(name, cells))
+    assert len(timeline.events) == 2
+    assert words in said(timeline)
+
+
+@pytest.mark.parametrize("read", [loaded, parquet])
+@pytest.mark.parametrize(
+    ("name", "cells", "codes"),
+    [
+        ("specimen", ("blood", "urine"), ("GLU", "UGLU")),
+        ("specimen", ("blood", ""), ("GLU", "GLU")),
+        ("relation", ("self", "NULL"), ("GLU", "GLU")),
+        ("mrn", ("A1", "A1"), ("GLU", "GLU")),
+        ("name", ("Glucose", "Sodium"), ("GLU", "NA")),
+        ("comment", ("PE was ruled out", "sample held"), ("GLU", "GLU")),
+        ("shift", ("a", "error"), ("GLU", "GLU")),
+    ],
+)
+def test_columns_that_set_no_rows_apart_are_no_doubt(
+    read: Reader, name: str, cells: tuple[str, str], codes: tuple[str, str]
+) -> None:
+    timeline = read(with_column(name, cells, codes))
+    assert len(timeline.events) == 2
+    assert not any(words in said(timeline) for words in (SPECIMEN, RELATIVE, PERSONS, TAKEN_BACK))
+
+
+def test_letters_that_were_read_in_a_wrong_encoding_are_said() -> None:
+    rows = "7,2021-01-01,TNT,0.1,Âµg/l\n7,2021-01-01,GrÃ¶ÃŸe,170,cm\n7,2021-01-01,Köper,1,µg/l\n"
+    assert "made of others (Ã¼ of ü, Âµ of µ): 2 events." in said(loaded(PLAIN + rows))
+    usual = "7,2021-01-01,NÃO REATIVO,1,µg/l\n7,2021-01-01,Âge,70,a\n"
+    assert "encoding" not in said(loaded(PLAIN + usual))
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [("44197.5", "but as a count of days"), ("-120", "count of days, minutes"), ("########", "too narrow: 1 time")],
+)
+def test_counts_and_hidden_dates_are_refused_by_name(time: str, words: str) -> None:
+    with pytest.raises(UserFacingError, match=words):
+        loaded(PLAIN + f"7,{time},HR,80,bpm\n7,2021-01-01,HR,81,bpm\n")

@@ -22,6 +22,7 @@ from core.cohort.sampling import sample_patient
 from core.cohort.simulate import simulate_cohort
 from core.cohort.tasks import TASKS
 from core.encode.ehr import EHR_ENCODERS, TimelineRecords, encode_records, fit_compact_sequence
+from core.encode.ehr_cohort import CohortRecords
 from core.encode.ehr_features import EventColumns, event_columns
 from core.encode.ehr_sequence import EventRows
 from core.errors import UserFacingError
@@ -96,6 +97,18 @@ def _assert_same(one: EventColumns, other: EventColumns) -> None:
             np.testing.assert_array_equal(found, expected, err_msg=column.name)
 
 
+def _assert_read_alike(fast: CohortRecords, slow: TimelineRecords) -> None:
+    """The same events of every patient, and the same rows of codes, whichever of the two encoders are fitted on."""
+    for one, other in zip(fast.columns(), slow.columns(), strict=True):
+        _assert_same(one, other)
+    encoder = fit_compact_sequence(slow, max_tokens=40)
+    assert encoder.config == fit_compact_sequence(fast, max_tokens=40).config
+    for one, other in zip(fast.coded(encoder), slow.coded(encoder), strict=True):
+        assert (one.known, one.total) == (other.known, other.total)
+        for column in fields(EventRows):
+            np.testing.assert_array_equal(getattr(one, column.name), getattr(other, column.name), err_msg=column.name)
+
+
 def _copied(made: Path, out: Path) -> Path:
     for file in (made / "cohort").glob("**/*"):
         target = out / file.relative_to(made / "cohort")
@@ -125,14 +138,7 @@ def test_records_are_those_that_each_timeline_alone_gives(made: Path) -> None:
     path = made / "cohort"
     slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
     fast = folder.records(labels)
-    for one, other in zip(fast.columns(), slow.columns(), strict=True):
-        _assert_same(one, other)
-    encoder = fit_compact_sequence(slow, max_tokens=40)
-    assert encoder.config == fit_compact_sequence(fast, max_tokens=40).config
-    for one, other in zip(fast.coded(encoder), slow.coded(encoder), strict=True):
-        assert (one.known, one.total) == (other.known, other.total)
-        for column in fields(EventRows):
-            np.testing.assert_array_equal(getattr(one, column.name), getattr(other, column.name), err_msg=column.name)
+    _assert_read_alike(fast, slow)
     for name in EHR_ENCODERS:
         fitted = fit_ehr_encoder(name, fast, epochs=1)
         for one, other in zip(encode_records(fast, fitted), encode_records(slow, fitted), strict=True):
@@ -214,14 +220,7 @@ def test_a_death_dated_by_the_prediction_day_reaches_no_record_of_that_day(made:
     assert [sorted(codes) for codes in read] == [[], ["MEDS_DEATH"], ["Outcome"], ["MEDS_DEATH", "Outcome"]]
     pairs = zip(asked["subject_id"], asked["prediction_time"], strict=True)
     slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
-    for one, other in zip(fast.columns(), slow.columns(), strict=True):
-        _assert_same(one, other)
-    encoder = fit_compact_sequence(slow, max_tokens=40)
-    assert encoder.config == fit_compact_sequence(fast, max_tokens=40).config
-    for one, other in zip(fast.coded(encoder), slow.coded(encoder), strict=True):
-        assert (one.known, one.total) == (other.known, other.total)
-        for column in fields(EventRows):
-            np.testing.assert_array_equal(getattr(one, column.name), getattr(other, column.name), err_msg=column.name)
+    _assert_read_alike(fast, slow)
 
 
 @pytest.mark.parametrize(

@@ -247,3 +247,52 @@ def test_letters_that_were_read_in_a_wrong_encoding_are_said() -> None:
 def test_counts_and_hidden_dates_are_refused_by_name(time: str, words: str) -> None:
     with pytest.raises(UserFacingError, match=words):
         loaded(PLAIN + f"7,{time},HR,80,bpm\n7,2021-01-01,HR,81,bpm\n")
+
+
+SAS = b"\0" * 12 + b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00" + b"\0" * 80
+OUTCOME = b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden"}]}'
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"MSH|^~\\&|LAB|H|||202103010810||ORU^R01|1|P|2.5\rPID|1||7\r", "an HL7 version 2 message"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "a PDF document"),
+        (b"SQLite format 3\0" + b"\0" * 80, "an SQLite database"),
+        (b"<stata_dta><header>", "a Stata table"),
+        (b"ARROW1\0\0", "an Arrow or Feather file"),
+        (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!0000", "a SAS transport file"),
+        (SAS, "a SAS table"),
+        (b"\0" * 128 + b"DICM\x02\0", "a DICOM file"),
+        (b"ORC\x08\x03\x10\0", "an ORC file"),
+        (OUTCOME, "an error message of a FHIR server"),
+        (b'{"resourceType":"Bundle","type":"searchset","entry":[{"resource":' + OUTCOME + b"}]}", "a FHIR server"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused_by_what_they_are(data: bytes, words: str) -> None:
+    with pytest.raises(UserFacingError, match=words):
+        load_timeline([("export.dat", data)])
+
+
+@pytest.mark.parametrize(
+    "above", ["Befundbericht Station 3\nErstellt am 01.04.2021\n\n", "Lab report,,,,\n,,,,\n", "# of 2021\n"]
+)
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_lines_above_the_header_are_named(above: str, sign: str) -> None:
+    table = (PLAIN + "7,2021-01-01 08:00,HR,80,bpm\n").replace(",", sign)
+    with pytest.raises(UserFacingError, match="a title or other lines stand above it"):
+        loaded(above.replace(",", sign) + table)
+    assert len(loaded("\n\n" + table).events) == 1
+    with pytest.raises(UserFacingError, match="The header stands among the rows again"):
+        loaded(table + table)
+
+
+def test_a_table_whose_first_name_begins_as_another_format_does_is_read() -> None:
+    assert len(loaded("ORC,time,code\n1,2021-01-01 08:00,HR\n").events) == 1
+
+
+def test_rows_that_all_differ_from_the_first_line_point_to_what_stands_above() -> None:
+    with pytest.raises(UserFacingError, match="Remove what stands above the header"):
+        loaded("Bericht\nPatNr,Datum,Test\n7,2021-01-01,HR\n")
+    with pytest.raises(UserFacingError, match=r"in every row\. Correct them"):
+        loaded(PLAIN + "7,2021-01-01,HR,80,bpm\n7,2021-01-01,HR,80\n")

@@ -296,3 +296,31 @@ def test_rows_that_all_differ_from_the_first_line_point_to_what_stands_above() -
         loaded("Bericht\nPatNr,Datum,Test\n7,2021-01-01,HR\n")
     with pytest.raises(UserFacingError, match=r"in every row\. Correct them"):
         loaded(PLAIN + "7,2021-01-01,HR,80,bpm\n7,2021-01-01,HR,80\n")
+
+
+def test_cells_kept_from_a_spreadsheet_by_a_formula_are_read_without_it() -> None:
+    rows = '"=""007""","=""2021-03-01 08:00""","=""00409488734""","=""138""",\n'
+    events = loaded(PLAIN + rows).events
+    assert events.loc[0, ["subject_id", "code", "numeric_value"]].tolist() == [7, "00409488734", 138]
+    formula = loaded(PLAIN + "7,2021-03-01 08:00,K,=4.1,\n7,2021-03-01 08:00,SEX,=,\n")
+    assert formula.events["numeric_value"].isna().all()
+    assert "Kept as text, as a formula of a spreadsheet stands in place of the value: 1 value." in said(formula)
+
+
+def test_signs_of_no_width_around_a_cell_are_no_part_of_it() -> None:
+    timeline = loaded("\u200bpatient_id,time\u2060,code,value\n7,2021-03-01 08:00\u200e,K\u200b,\ufeff4.1\u200b\n")
+    assert timeline.events.loc[0, "code"] == "K"
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([4.1])
+    assert "names no patient" not in said(timeline)
+
+
+def test_whole_numbers_as_codes_lose_the_point_that_a_program_gave_them() -> None:
+    codes = ["50912.0", "401.0", "250.00", "4019.1"]
+    rows = "".join(f"7,2021-03-01 08:00,{code},1,\n" for code in codes)
+    assert sorted(loaded(PLAIN + rows).events["code"]) == sorted(["50912", "401.0", "250.00", "4019.1"])
+
+
+def test_a_status_shown_in_words_leaves_out_what_it_withdraws() -> None:
+    header = "patient_id,time,code,value,Result Status Disp\n"
+    rows = "7,2021-03-01 08:00,K,4.1,Auth (Verified)\n7,2021-03-01 09:00,K,9.9,In Error\n"
+    assert loaded(header + rows).events["numeric_value"].tolist() == pytest.approx([4.1])

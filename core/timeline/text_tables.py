@@ -29,6 +29,7 @@ MAX_TEXT_ROWS = 2_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old office files begin."""
 _HEAD_BYTES = 4096
+_NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 TextFile = pd.DataFrame | list[Resource]
@@ -147,7 +148,7 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
 
 def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
-    names = next(rows, [])
+    names = [_plain_cell(name) for name in next(rows, [])]
     refuse_same_names([name for name in names if name.strip()])
     columns: list[list[str]] = [[] for _ in names]
     known: dict[str, str] = {}
@@ -160,7 +161,7 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
             ragged += 1
             continue
         for column, text in zip(columns, row):
-            column.append(known.setdefault(text, text))
+            column.append(known[text] if text in known else known.setdefault(text, _plain_cell(text)))
     if ragged:
         raise UserFacingError(
             f"With another number of fields than the header: {count_of(ragged, 'row')}.",
@@ -174,6 +175,17 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     table = pd.DataFrame(dict(named), dtype=object)
     _refuse_repeated_header(table)
     return table
+
+
+def _plain_cell(text: str) -> str:
+    """A cell without the formula by which spreadsheets are made to keep its zeros, and without signs of no width.
+
+    >>> _plain_cell('="00409"'), _plain_cell("\u200b4.1"), _plain_cell("=4.1")
+    ('00409', '4.1', '=4.1')
+    """
+    if not text.isascii():
+        text = text.strip(_NO_WIDTH)
+    return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
 def _refuse_repeated_header(table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UserFacingError
 from core.records import Timeline
-from core.timeline import load_timeline
+from core.timeline import load_timeline, suggest_mapping
 
 Reader = Callable[[str], Timeline]
 BESIDE = "patient_id,time,code,numeric_value,text_value,unit\n"
@@ -324,3 +324,29 @@ def test_a_status_shown_in_words_leaves_out_what_it_withdraws() -> None:
     header = "patient_id,time,code,value,Result Status Disp\n"
     rows = "7,2021-03-01 08:00,K,4.1,Auth (Verified)\n7,2021-03-01 09:00,K,9.9,In Error\n"
     assert loaded(header + rows).events["numeric_value"].tolist() == pytest.approx([4.1])
+
+
+def test_results_of_epic_are_read_once_time_and_code_are_answered() -> None:
+    header = "PAT_ID,RESULT_TIME,SPECIMN_TAKEN_TIME,COMPONENT_NAME,ORD_VALUE,ORD_NUM_VALUE,REFERENCE_UNIT\n"
+    rows = (
+        "Z1,2021-03-01 11:00,2021-03-01 08:10,CREATININE,1.4,1.4,mg/dL\n"
+        "Z1,2021-03-01 11:00,2021-03-01 08:20,HIV,NON-REACTIVE,9999999,\n"
+        "Z1,2021-03-01 11:00,2021-03-01 08:30,TROPONIN,<0.01,9999999,ng/mL\n"
+    )
+    answers = {"time": "SPECIMN_TAKEN_TIME", "code": "COMPONENT_NAME", "unit": "REFERENCE_UNIT"}
+    answers["subject_id"] = "PAT_ID"
+    assert suggest_mapping([("r.csv", (header + rows).encode())]).guesses["value"].column == "ORD_VALUE"
+    timeline = loaded(header + rows, answers, "2021-03-01 12:00")
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([1.4, np.nan, np.nan], nan_ok=True)
+    assert timeline.events["text_value"].tolist()[1:] == ["NON-REACTIVE", "<0.01"]
+    assert loaded(header + rows, answers, "2021-03-01 11:00").events["code"].size == 3
+    with pytest.raises(UserFacingError, match="recorded after it"):
+        loaded(header + rows, answers, "2021-03-01 10:00")
+
+
+def test_bounds_of_eicu_stand_in_the_text_beside_the_number() -> None:
+    header = "patientunitstayid,drawn,labname,labresult,labresulttext,labmeasurenamesystem\n"
+    rows = "1,2021-03-01,TROPONIN,0.01,<0.01,ng/mL\n1,2021-03-02,K,4.1,4.1,mmol/L\n"
+    timeline = loaded(header + rows, {"subject_id": "patientunitstayid", "time": "drawn", "code": "labname"})
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([np.nan, 4.1], nan_ok=True)
+    assert timeline.events["unit"].tolist() == ["ng/mL", "mmol/L"]

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UserFacingError
 from core.records import Timeline
-from core.timeline import load_timeline
+from core.timeline import load_timeline, suggest_mapping
 
 Reader = Callable[[str], Timeline]
 BESIDE = "patient_id,time,code,numeric_value,text_value,unit\n"
@@ -247,3 +247,106 @@ def test_letters_that_were_read_in_a_wrong_encoding_are_said() -> None:
 def test_counts_and_hidden_dates_are_refused_by_name(time: str, words: str) -> None:
     with pytest.raises(UserFacingError, match=words):
         loaded(PLAIN + f"7,{time},HR,80,bpm\n7,2021-01-01,HR,81,bpm\n")
+
+
+SAS = b"\0" * 12 + b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00" + b"\0" * 80
+OUTCOME = b'{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"forbidden"}]}'
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"MSH|^~\\&|LAB|H|||202103010810||ORU^R01|1|P|2.5\rPID|1||7\r", "an HL7 version 2 message"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "a PDF document"),
+        (b"SQLite format 3\0" + b"\0" * 80, "an SQLite database"),
+        (b"<stata_dta><header>", "a Stata table"),
+        (b"ARROW1\0\0", "an Arrow or Feather file"),
+        (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!0000", "a SAS transport file"),
+        (SAS, "a SAS table"),
+        (b"\0" * 128 + b"DICM\x02\0", "a DICOM file"),
+        (b"ORC\x08\x03\x10\0", "an ORC file"),
+        (OUTCOME, "an error message of a FHIR server"),
+        (b'{"resourceType":"Bundle","type":"searchset","entry":[{"resource":' + OUTCOME + b"}]}", "a FHIR server"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused_by_what_they_are(data: bytes, words: str) -> None:
+    with pytest.raises(UserFacingError, match=words):
+        load_timeline([("export.dat", data)])
+
+
+@pytest.mark.parametrize(
+    "above", ["Befundbericht Station 3\nErstellt am 01.04.2021\n\n", "Lab report,,,,\n,,,,\n", "# of 2021\n"]
+)
+@pytest.mark.parametrize("sign", [",", ";"])
+def test_lines_above_the_header_are_named(above: str, sign: str) -> None:
+    table = (PLAIN + "7,2021-01-01 08:00,HR,80,bpm\n").replace(",", sign)
+    with pytest.raises(UserFacingError, match="a title or other lines stand above it"):
+        loaded(above.replace(",", sign) + table)
+    assert len(loaded("\n\n" + table).events) == 1
+    with pytest.raises(UserFacingError, match="The header stands among the rows again"):
+        loaded(table + table)
+
+
+def test_a_table_whose_first_name_begins_as_another_format_does_is_read() -> None:
+    assert len(loaded("ORC,time,code\n1,2021-01-01 08:00,HR\n").events) == 1
+
+
+def test_rows_that_all_differ_from_the_first_line_point_to_what_stands_above() -> None:
+    with pytest.raises(UserFacingError, match="Remove what stands above the header"):
+        loaded("Bericht\nPatNr,Datum,Test\n7,2021-01-01,HR\n")
+    with pytest.raises(UserFacingError, match=r"in every row\. Correct them"):
+        loaded(PLAIN + "7,2021-01-01,HR,80,bpm\n7,2021-01-01,HR,80\n")
+
+
+def test_cells_kept_from_a_spreadsheet_by_a_formula_are_read_without_it() -> None:
+    rows = '"=""007""","=""2021-03-01 08:00""","=""00409488734""","=""138""",\n'
+    events = loaded(PLAIN + rows).events
+    assert events.loc[0, ["subject_id", "code", "numeric_value"]].tolist() == [7, "00409488734", 138]
+    formula = loaded(PLAIN + "7,2021-03-01 08:00,K,=4.1,\n7,2021-03-01 08:00,SEX,=,\n")
+    assert formula.events["numeric_value"].isna().all()
+    assert "Kept as text, as a formula of a spreadsheet stands in place of the value: 1 value." in said(formula)
+
+
+def test_signs_of_no_width_around_a_cell_are_no_part_of_it() -> None:
+    timeline = loaded("\u200bpatient_id,time\u2060,code,value\n7,2021-03-01 08:00\u200e,K\u200b,\ufeff4.1\u200b\n")
+    assert timeline.events.loc[0, "code"] == "K"
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([4.1])
+    assert "names no patient" not in said(timeline)
+
+
+def test_whole_numbers_as_codes_lose_the_point_that_a_program_gave_them() -> None:
+    codes = ["50912.0", "401.0", "250.00", "4019.1"]
+    rows = "".join(f"7,2021-03-01 08:00,{code},1,\n" for code in codes)
+    assert sorted(loaded(PLAIN + rows).events["code"]) == sorted(["50912", "401.0", "250.00", "4019.1"])
+
+
+def test_a_status_shown_in_words_leaves_out_what_it_withdraws() -> None:
+    header = "patient_id,time,code,value,Result Status Disp\n"
+    rows = "7,2021-03-01 08:00,K,4.1,Auth (Verified)\n7,2021-03-01 09:00,K,9.9,In Error\n"
+    assert loaded(header + rows).events["numeric_value"].tolist() == pytest.approx([4.1])
+
+
+def test_results_of_epic_are_read_once_time_and_code_are_answered() -> None:
+    header = "PAT_ID,RESULT_TIME,SPECIMN_TAKEN_TIME,COMPONENT_NAME,ORD_VALUE,ORD_NUM_VALUE,REFERENCE_UNIT\n"
+    rows = (
+        "Z1,2021-03-01 11:00,2021-03-01 08:10,CREATININE,1.4,1.4,mg/dL\n"
+        "Z1,2021-03-01 11:00,2021-03-01 08:20,HIV,NON-REACTIVE,9999999,\n"
+        "Z1,2021-03-01 11:00,2021-03-01 08:30,TROPONIN,<0.01,9999999,ng/mL\n"
+    )
+    answers = {"time": "SPECIMN_TAKEN_TIME", "code": "COMPONENT_NAME", "unit": "REFERENCE_UNIT"}
+    answers["subject_id"] = "PAT_ID"
+    assert suggest_mapping([("r.csv", (header + rows).encode())]).guesses["value"].column == "ORD_VALUE"
+    timeline = loaded(header + rows, answers, "2021-03-01 12:00")
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([1.4, np.nan, np.nan], nan_ok=True)
+    assert timeline.events["text_value"].tolist()[1:] == ["NON-REACTIVE", "<0.01"]
+    assert loaded(header + rows, answers, "2021-03-01 11:00").events["code"].size == 3
+    with pytest.raises(UserFacingError, match="recorded after it"):
+        loaded(header + rows, answers, "2021-03-01 10:00")
+
+
+def test_bounds_of_eicu_stand_in_the_text_beside_the_number() -> None:
+    header = "patientunitstayid,drawn,labname,labresult,labresulttext,labmeasurenamesystem\n"
+    rows = "1,2021-03-01,TROPONIN,0.01,<0.01,ng/mL\n1,2021-03-02,K,4.1,4.1,mmol/L\n"
+    timeline = loaded(header + rows, {"subject_id": "patientunitstayid", "time": "drawn", "code": "labname"})
+    assert timeline.events["numeric_value"].tolist() == pytest.approx([np.nan, 4.1], nan_ok=True)
+    assert timeline.events["unit"].tolist() == ["ng/mL", "mmol/L"]

@@ -227,3 +227,23 @@ def test_the_list_of_files_and_empty_files_of_a_bulk_export_are_no_tables() -> N
     timeline = load_timeline(files)
     assert timeline.events["code"].tolist() == ["GENDER//F", "LOINC//2345-7"]
     assert "2 files (1 .json, 1 .ndjson)" in said(timeline)
+
+
+@pytest.mark.parametrize("name", ["notDone", "notGiven", "wasNotGiven"])
+def test_what_did_not_happen_by_an_earlier_version_is_left_out(name: str) -> None:
+    done = {"resourceType": "Procedure", "id": "x", "subject": SUBJECT, "status": "completed"}
+    done |= {"performedDateTime": "2020-01-03", "code": {"text": "Lysis"}}
+    assert added(loaded(done | {name: False})) == ["FHIR//Lysis"]
+    timeline = loaded(done | {name: True})
+    assert added(timeline) == []
+    assert "refuted or not done: 1 event" in said(timeline)
+
+
+def test_a_quantity_without_a_number_is_no_result() -> None:
+    empty = {"resourceType": "Observation", "id": "x", "subject": SUBJECT, "status": "final"}
+    empty |= {"effectiveDateTime": "2020-01-03", "code": {"text": "Mood"}}
+    without = loaded(empty | {"valueQuantity": {"unit": "mg/dL"}})
+    assert added(without) == []
+    assert "Left out, without a result: 1 event" in said(without)
+    for value in ({"valueQuantity": {"value": 0}}, {"valueCodeableConcept": {"text": "low"}}, {}):
+        assert added(loaded(empty | value)) == ["FHIR//Mood"]

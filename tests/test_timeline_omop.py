@@ -191,3 +191,22 @@ def test_the_time_of_day_of_a_measurement_stands_in_a_column_of_its_own() -> Non
     rows = f"{head},value_as_number\n1,1,3004501,2021-03-01,,14:30:00,105\n2,1,3004501,2021-03-02,,,106\n"
     events = load_timeline([("person.csv", person.encode()), ("measurement.csv", rows.encode())]).events
     assert events["time"].astype(str).tolist()[-2:] == ["2021-03-01 14:30:00", "2021-03-02 00:00:00"]
+
+
+@pytest.mark.parametrize("null", ["NULL", r"\N", "(null)", "NA"])
+def test_what_databases_write_for_nothing_is_nothing_in_omop(null: str) -> None:
+    person = f"person_id,gender_concept_id,year_of_birth,birth_datetime\n1,8532,1960,{null}\n"
+    head = "person_id,measurement_concept_id,measurement_date,measurement_datetime,operator_concept_id,value_as_number"
+    source = "NULL" if null == "NA" else null
+    rows = (
+        f"{head},value_as_concept_id,unit_source_value,measurement_source_value,value_source_value\n"
+        f"1,3004501,2021-03-01,{null},{null},105,{null},mg/dL,NA,{source}\n"
+        f"1,3004502,2021-03-02,{null},{null},{null},{null},{source},{source},NEG\n"
+    )
+    timeline = load_timeline([("person.csv", person.encode()), ("measurement.csv", rows.encode())])
+    last = timeline.events.tail(2)
+    assert last["code"].tolist() == ["MEASUREMENT//NA", "MEASUREMENT//3004502"]
+    assert last["time"].astype(str).tolist() == ["2021-03-01", "2021-03-02"]
+    assert last["text_value"].tolist() == [None, "NEG"]
+    assert last["unit"].tolist() == ["mg/dL", None]
+    assert last["numeric_value"].tolist() == pytest.approx([105, float("nan")], nan_ok=True)

@@ -90,12 +90,15 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         fecha hora heure"""
     ),
     "code": _names("code event event_code concept concept_code concept_cd"),
-    "numeric_value": _names("numeric_value value_numeric value_as_number number valuenum value_num nval_num"),
-    "value": _names("value result result_value val wert messwert ergebnis valeur valor"),
+    "numeric_value": _names(
+        "numeric_value value_numeric value_as_number number valuenum value_num nval_num ord_num_value labresult"
+    ),
+    "value": _names("value result result_value val wert messwert ergebnis valeur valor ord_value labresulttext"),
     "text_value": _names("text_value text value_text value_as_string tval_char"),
     "unit": _names(
         """unit units uom unit_source_value valueuom value_unit unit_of_measure units_of_measure result_unit lab_unit
-        measurement_unit ucum ucum_unit unit_ucum units_cd einheit einheiten einh unite unité unidad"""
+        measurement_unit ucum ucum_unit unit_ucum units_cd labmeasurenamesystem
+        einheit einheiten einh unite unité unidad"""
     ),
     "description": _names("description label display code_description"),
     "known_from": ("known_from", *_recorded_names()),

@@ -34,6 +34,8 @@ def note_contexts(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> 
     """Says what columns of `table` that are not read tell of its rows, whose fields `kept` holds."""
     specimens, relatives, taken_back = 0, 0, pd.Series(False, index=table.index)
     for name in unknown_names(table):
+        if not sets_apart(name, pd.Series(table[name].unique(), dtype=object)):
+            continue
         texts = plain_texts(table[name]).str.lower()
         specimens += _more_than_one(kept["code"], texts) if _is_specimen(name) else 0
         relatives += int((~texts.isin(_SELF | NULLS)).sum()) if _is_of_relatives(name) else 0

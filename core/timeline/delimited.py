@@ -13,7 +13,7 @@ DELIMITERS = ",;\t|"
 MAX_TEXT_BYTES = 256 * MIB
 """Of a delimited or JSON file."""
 csv.field_size_limit(MAX_TEXT_BYTES)  # a letter or a report in one field is longer than the reader's usual 128 KiB
-_NAMED = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+NAMED_DELIMITER = re.compile(r'"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 
 
 def delimiter_of(lines: TextIO) -> str:
@@ -28,7 +28,7 @@ def delimiter_of(lines: TextIO) -> str:
     ('|', 'time|code\\n')
     """
     header = next((line for line in iter(lines.readline, "") if line.strip()), "")
-    if named := _NAMED.fullmatch(header):
+    if named := NAMED_DELIMITER.fullmatch(header):
         return named[1]
     lines.seek(0)
     return max(DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)

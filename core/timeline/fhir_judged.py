@@ -10,6 +10,8 @@ from core.timeline.qualified import AWAITED, PLANNED, WITHDRAWN
 _MODIFIED = "as an extension or rule that is not read may change the meaning"
 _NO_RESULT = "without a result"
 _VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
+_NEGATIONS = ("doNotPerform", "notDone", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken")
+"""Elements that say of what did not happen; the later ones are of versions before R4."""
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
 _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 
@@ -17,7 +19,7 @@ _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
-    if states & _VOID or resource.get("doNotPerform") is True:
+    if states & _VOID or any(resource.get(name) is True for name in _NEGATIONS):
         return WITHDRAWN
     if (states | {str(resource.get("intent") or "")}) & _PLANNED:
         return PLANNED
@@ -52,12 +54,14 @@ def _is_modified(part: Resource) -> bool:
 
 
 def _lacks_value(part: Resource) -> bool:
-    """Whether an observation, or a component of one, says why it has no value, beside it or in its place."""
+    """Whether an observation, or a component of one, says why it has no value, beside it or in its place, or has a
+    quantity without a number."""
     values = [as_dict(value) for name, value in part.items() if re.fullmatch(r"value[A-Z]\w*", name)]
     if not values:
         return "dataAbsentReason" in part
     said = [str(as_dict(item).get("url")) for value in values for item in as_list(value.get("extension"))]
-    return "value" not in values[0] and any(url.endswith("/data-absent-reason") for url in said)
+    absent = any(url.endswith("/data-absent-reason") for url in said) or isinstance(part.get("valueQuantity"), dict)
+    return len(values) == 1 and values[0].get("value") is None and absent
 
 
 def _states(resource: Resource) -> set[str]:

@@ -43,6 +43,7 @@ _JOINED = "the unit stands in the cell of the number"
 _KEPT_AS = {
     "a space or another sign parts the digits": _PARTED_NUMBER,
     "a mark stands beside the number": _FLAGGED,
+    "a formula of a spreadsheet stands in place of the value": re.compile(r"=.*\d.*"),
     "a spreadsheet's error (#VALUE!, ####) stands in place of the value": _SHEET_ERROR,
 }
 """Why a text that seems to be a number stays text -> how it is written."""

@@ -20,7 +20,7 @@ from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
 from core.timeline.qualified import is_void
 from core.timeline.text_tables import read_text_file
-from core.timeline.texts import first_filled
+from core.timeline.texts import MISSING, NULLS, first_filled
 from core.timeline.times import ISO_DAY
 from core.timeline.vocabulary import standard_unit
 
@@ -50,6 +50,8 @@ _DIED = frozenset(("4216643", "died", "dead", "expired", "deceased", "patient di
 """The concept and source values of a discharge that say that the patient died."""
 _GAPPED = re.compile(r"(?<=\d)(?<!\.\d)\.0+$")
 _HEADER_BYTES = 4096
+_NO_WORDS = r"_(?:id|date|datetime|time|number|of_birth|low|high|supply|quantity)$"
+"""Names of columns that never hold words; elsewhere NA may be a word of the source, as the code of sodium."""
 _CLOCK = r"[0-2]\d:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 _BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
 _LEFT_OUT = ("visit_detail", "specimen", "note", "episode")
@@ -192,7 +194,21 @@ def _read_part(entry: Entry) -> pd.DataFrame:
         raise UserFacingError(
             "An OMOP table has no person_id column.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
-    return _whole_ids(table.fillna(""))
+    return _whole_ids(_without_nulls(table.fillna("")))
+
+
+def _without_nulls(table: pd.DataFrame) -> pd.DataFrame:
+    """Nothing where a database wrote NULL, and in columns of ids, times and numbers where a program wrote NA."""
+    emptied = {}
+    for name in table.columns:
+        nulls = [text for text in table[name].unique() if _is_null(text, bool(re.search(_NO_WORDS, name)))]
+        if nulls:
+            emptied[name] = table[name].mask(table[name].isin(nulls), "")
+    return table.assign(**emptied)
+
+
+def _is_null(text: str, is_exact: bool) -> bool:
+    return text != "" and text.strip().lower() in (MISSING if is_exact else NULLS)
 
 
 def _whole_ids(table: pd.DataFrame) -> pd.DataFrame:

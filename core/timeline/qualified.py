@@ -24,7 +24,7 @@ _ABOUT_EVENTS = frozenset(
     """event record row result results order observation obs test lab labor item entry data value admin administration
     med medication mar drug dose procedure proc condition diagnosis diag dx clinical encounter visit appointment
     specimen sample report document doc code flag text exam imaging immunization request befund auftrag leistung fhir
-    hl7 source name current final is""".split()  # noqa: SIM905
+    hl7 source name current final is disp display cd desc description""".split()  # noqa: SIM905
 )
 """Words that leave a column of states one of the event itself, and not, say, of consent or smoking."""
 _FLAG = re.compile(

@@ -22,11 +22,14 @@ from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir
 from core.timeline.fhir_values import Resource
+from core.timeline.foreign import refuse_foreign, refuse_title
 from core.words import count_of
 
 MAX_TEXT_ROWS = 2_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How old office files begin."""
+_HEAD_BYTES = 4096
+_NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 TextFile = pd.DataFrame | list[Resource]
@@ -48,10 +51,14 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
     data = bytes(entry.read(0, None))
     if data.startswith(_OLE):
         raise spreadsheet()
+    refuse_foreign(data)
     encoding = _encoding(data)
-    start = data[:4096].decode(encoding, errors="ignore").lstrip()[:1]
+    head = data[:_HEAD_BYTES].decode(encoding, errors="ignore")
+    start = head.lstrip()[:1]
     if start == "<":
         raise _markup()
+    if start not in ("{", "["):
+        refuse_title(head)
     table = _json_file(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
     if isinstance(table, pd.DataFrame) and table.empty and not empty:
         raise UserFacingError("The table holds no event.", "at least one row below the header", "Choose another file.")
@@ -141,7 +148,7 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
 
 def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
-    names = next(rows, [])
+    names = [_plain_cell(name) for name in next(rows, [])]
     refuse_same_names([name for name in names if name.strip()])
     columns: list[list[str]] = [[] for _ in names]
     known: dict[str, str] = {}
@@ -154,12 +161,12 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
             ragged += 1
             continue
         for column, text in zip(columns, row):
-            column.append(known.setdefault(text, text))
+            column.append(known[text] if text in known else known.setdefault(text, _plain_cell(text)))
     if ragged:
         raise UserFacingError(
             f"With another number of fields than the header: {count_of(ragged, 'row')}.",
             "the same fields in every row",
-            "Correct them.",
+            "Correct them." if ragged < size else "Remove what stands above the header, or correct the rows.",
         )
     if any("\0" in text for text in known):
         raise _nul()
@@ -168,6 +175,17 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     table = pd.DataFrame(dict(named), dtype=object)
     _refuse_repeated_header(table)
     return table
+
+
+def _plain_cell(text: str) -> str:
+    """A cell without the formula by which spreadsheets are made to keep its zeros, and without signs of no width.
+
+    >>> _plain_cell('="00409"'), _plain_cell("\u200b4.1"), _plain_cell("=4.1")
+    ('00409', '4.1', '=4.1')
+    """
+    if not text.isascii():
+        text = text.strip(_NO_WIDTH)
+    return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
 def _refuse_repeated_header(table: pd.DataFrame) -> None:
@@ -212,7 +230,20 @@ def _resources(items: list[Resource]) -> list[Resource]:
         raise UserFacingError(
             f"Among FHIR resources stand other rows: {others:,}.", "FHIR resources alone", "Split the file in two."
         )
+    if all(map(_is_outcome, items)):
+        raise UserFacingError(
+            "The file is an error message of a FHIR server (OperationOutcome), not a record.",
+            "a bundle of the patient's resources",
+            "Ask the server again; it may have refused the request or found nothing.",
+        )
     return items
+
+
+def _is_outcome(item: Resource) -> bool:
+    """Whether a resource is an error message, or a bundle of nothing else."""
+    entries = item.get("entry") if item.get("resourceType") == "Bundle" else [{"resource": item}]
+    held = [entry.get("resource") for entry in entries or () if isinstance(entry, dict)]
+    return bool(held) and all(isinstance(one, dict) and one.get("resourceType") == "OperationOutcome" for one in held)
 
 
 def _refuse_unwritable(texts: Iterable[str]) -> None:

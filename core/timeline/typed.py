@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ _REMARKS = {
 
 Column = Callable[[str], "pd.Series[Any] | None"]
 _NAMES_NONE = "The table names no patient; all its events were taken as one patient's."
+_WHOLE_CODE = re.compile(r"\d{4,}\.0")
 _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 """Programs write the whole numbers of a column with gaps as 7.0."""
 
@@ -114,7 +116,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
 
-    codes = clean_texts(table["code"], NULL_CODES)
+    codes = _whole_codes(clean_texts(table["code"], NULL_CODES))
     typed = _typed(codes, table.get, subject, reading)
     reading.zones |= zones_of(table["time"])
     _collect_kinds(codes, table.get("table"), reading.kinds)
@@ -124,6 +126,13 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
         reading.zones |= zones_of(table[KNOWN_FROM])
         typed[KNOWN_FROM] = parse_times(table[KNOWN_FROM], []).to_numpy()
     return typed
+
+
+def _whole_codes(codes: list[str | None]) -> list[str | None]:
+    """Programs write codes that are whole numbers as 50912.0 where a column has gaps; ICD-9 has no more than 3 digits
+    before the point."""
+    whole = {code: code.partition(".")[0] for code in set(codes) if code and _WHOLE_CODE.fullmatch(code)}
+    return [whole.get(code or "", code) for code in codes] if whole else codes
 
 
 def _typed(codes: list[str | None], column: Column, subject: int, reading: Reading) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fi
 from core.errors import UserFacingError
 from core.load.entry import memory_entry
 from core.timeline import load_timeline
-from core.timeline.cohort_scale import open_cohort
+from core.timeline.cohort_scale import _gaps_as_nan, open_cohort
 from core.timeline.parquet import read_subject
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -336,3 +336,34 @@ def test_a_number_that_its_text_takes_back_is_in_no_timeline_and_no_cohort(tmp_p
         loaded = load_timeline(path, subject_id=subject, prediction_time="2015-10-01")
         assert cohort.timeline(subject, "2015-10-01").digest == loaded.digest
         assert any("more than one specimen" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("gaps", ["some", "all", "none"])
+@pytest.mark.parametrize("start", [0, 3, 8])
+def test_gaps_among_numbers_become_nan_as_arrow_has_it(gaps: str, start: int) -> None:
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(0, 1e3, 101).astype(np.float32)
+    numbers[7] = -0.0
+    empty = {"some": rng.random(101) < 0.5, "all": np.ones(101, bool), "none": np.zeros(101, bool)}[gaps]
+    values = pa.array(numbers, mask=empty)[start:]
+    expected = np.array([np.nan if number is None else number for number in values.to_pylist()], np.float32)
+    filled = _gaps_as_nan(values)
+    np.testing.assert_array_equal(filled, expected)
+    np.testing.assert_array_equal(np.signbit(filled[~empty[start:]]), np.signbit(expected[~empty[start:]]))
+
+
+def test_an_empty_row_group_between_others_is_no_event(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "subject_id": np.array([1, 1, 2]),
+            "time": pa.array(np.array(["2020-01-01", "2020-01-02", "2020-01-01"], "datetime64[us]")),
+            "code": ["A", "B", "A"],
+            "numeric_value": pa.array([1.0, None, None], pa.float32()),
+        }
+    )
+    path = tmp_path / "events.parquet"
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for part in (table[:2], table[:0], table[2:]):
+            writer.write_table(part)
+    cohort = open_cohort(path)
+    np.testing.assert_array_equal(cohort.values, np.array([1.0, np.nan, np.nan], np.float32))

@@ -43,10 +43,10 @@ def settled_by_text(numbers: FloatColumn, texts: Sequence[str | None], notes: li
     return np.where(bounds | fillers, np.float32(np.nan), numbers)
 
 
-def settled_by_labels(numbers: FloatColumn, ids: npt.NDArray[np.int32], texts: Sequence[str]) -> FloatColumn:
-    """As `settled_by_text`, of many rows whose texts are numbered: ids (n,), -1 where there is none."""
+def taken_back(numbers: FloatColumn, ids: npt.NDArray[np.int32], texts: Sequence[str]) -> Flags:
+    """Which numbers `settled_by_text` takes out, of many rows whose texts are numbered: ids (n,), -1 for none."""
     bounds, fillers, _ = _judged(numbers, ids, texts)
-    return np.where(bounds | fillers, np.float32(np.nan), numbers)
+    return bounds | fillers
 
 
 def _judged(numbers: FloatColumn, ids: npt.NDArray[Any], texts: Sequence[str]) -> tuple[Flags, Flags, Flags]:

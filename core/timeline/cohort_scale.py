@@ -23,7 +23,7 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.beside import TAKEN_BACK, settled_by_labels
+from core.timeline.beside import TAKEN_BACK, taken_back
 from core.timeline.cut import KNOWN_FROM, may_tell_of_death, undated_outcomes
 from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
@@ -45,6 +45,7 @@ from core.words import count_of
 
 NO_TIME = np.iinfo(np.int64).min
 """Microseconds of a static fact (numpy's NaT)."""
+_NAN_BITS = np.float32(np.nan).view(np.uint32)
 _DICTIONARY = ("code", "unit", "text_value", "description")
 _SEQUENCE = ("subject_id", "time", "code", "numeric_value", "value", "unit")
 
@@ -68,7 +69,8 @@ class Cohort:
 
     subject_ids int64 (p,), increasing. offsets int64 (p + 1,): rows offsets[i] to offsets[i + 1] are patient i's.
     times_us int64 (n,): microseconds since 1970, `NO_TIME` for static facts. values float32 (n,), NaN where none.
-    labels: "code" and, where read, "unit", "text_value", "description". time_type: how the source stores the times.
+    labels: "code" and, where read, "unit", "text_value", "description". telling bool: for each text of "code", whether
+    its value may say that the patient died. time_type: how the source stores the times.
     notes: what of the source is not read; they go with every patient's timeline. undated_outcomes: subject -> events
     that tell of death without a time; they are left out of the rows, as nobody knows when they were known.
     """
@@ -78,6 +80,7 @@ class Cohort:
     times_us: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
     labels: Mapping[str, Labels]
+    telling: npt.NDArray[np.bool_]
     time_type: pa.DataType
     words: Mapping[str, str]
     virtual: bool
@@ -123,10 +126,12 @@ def open_cohort(source: Source, *, texts: bool = True) -> Cohort:
         columns = _joined(shards)
         if "text_value" in columns:
             _settle_values(columns, notes)
-        left_out = _leave_out_undated_outcomes(columns)
+        telling = may_tell_of_death(columns["texts"]["code"])
+        left_out = _leave_out_undated_outcomes(columns, telling)
         arrays = _sorted(columns)
         return Cohort(
             **arrays,
+            telling=telling,
             time_type=stored,
             words=files.words,
             virtual=files.virtual,
@@ -178,6 +183,10 @@ class _Shard:
                 "The times are not stored as times.", "MEDS parquet, its times of type timestamp", "Convert the column."
             )
         return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, stored)
+
+    def rows_of(self, group: int) -> int:
+        """Rows of one row group."""
+        return int(parquet_file(self.entry).metadata.row_group(group).num_rows)
 
     def read(self, group: int) -> dict[str, Any]:
         """One row group: field -> numpy array, or (ids, texts) for texts."""
@@ -237,9 +246,19 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         raise UserFacingError(
             "The values are not stored as numbers.", "a column numeric_value of type float32", "Convert it."
         )
-    if column.null_count and column.type in (pa.float32(), pa.float64()):
-        column = pc.fill_null(column, np.nan)
+    if column.null_count and column.type == pa.float32():
+        return finite32(np.concatenate([_gaps_as_nan(chunk) for chunk in column.chunks]))
     return finite32(np.asarray(column.to_numpy(), np.float64 if pa.types.is_null(column.type) else None))
+
+
+def _gaps_as_nan(values: pa.FloatArray) -> npt.NDArray[np.float32]:
+    """Null values as NaN without a branch for each, ten times as fast as arrow where gaps are frequent."""
+    validity, stored = values.buffers()
+    bits = np.frombuffer(stored, np.uint32)[values.offset :][: len(values)]
+    if validity is None:
+        return bits.view(np.float32)
+    filled = np.unpackbits(np.frombuffer(validity, np.uint8), count=values.offset + len(values), bitorder="little")
+    return (bits | (1 - filled[values.offset :]) * _NAN_BITS).view(np.float32)
 
 
 def _joined(shards: Sequence[_Shard]) -> dict[str, Any]:
@@ -270,24 +289,25 @@ def _renumbered(values: tuple[npt.NDArray[np.int32], list[str | None]], known: d
     ids, texts = values
     stripped = [text.strip() if text else "" for text in texts]
     common = np.array([known.setdefault(text, len(known)) if text else -1 for text in stripped] + [-1], np.int32)
-    return common[ids]
+    return np.take(common, ids)
 
 
 def _settle_values(columns: dict[str, Any], notes: list[str]) -> None:
-    """Take out the numbers that the text in their row takes back (`settled_by_labels`)."""
-    given = columns["numeric_value"]
-    settled = settled_by_labels(given, columns["text_value"], [*columns["texts"]["text_value"]])
-    if count := int((np.isnan(settled) & ~np.isnan(given)).sum()):
-        notes.append(f"{TAKEN_BACK}: {count_of(count, 'value')} of all patients.")
-    columns["numeric_value"] = settled
+    """Take out the numbers that the text in their row takes back."""
+    numbers, ids = columns["numeric_value"], columns["text_value"]
+    beside = np.flatnonzero(ids >= 0)
+    beside = beside[~np.isnan(numbers[beside])]
+    void = beside[taken_back(numbers[beside], ids[beside], [*columns["texts"]["text_value"]])]
+    numbers[void] = np.nan
+    if len(void):
+        notes.append(f"{TAKEN_BACK}: {count_of(len(void), 'value')} of all patients.")
 
 
-def _leave_out_undated_outcomes(columns: dict[str, Any]) -> dict[int, int]:
+def _leave_out_undated_outcomes(columns: dict[str, Any], telling: npt.NDArray[np.bool_]) -> dict[int, int]:
     """Take rows that tell of death without a time out of the columns; how many of each subject they were."""
-    asked = np.flatnonzero(may_tell_of_death(columns["texts"]["code"]))
-    if not len(asked):
+    if not telling.any():
         return {}
-    undated = (columns["time"] == NO_TIME) & np.isin(columns["code"], asked)
+    undated = (columns["time"] == NO_TIME) & np.append(telling, False)[columns["code"]]
     undated[undated] = undated_outcomes(_told(columns, np.flatnonzero(undated)))
     subjects, counts = np.unique(columns["subject_id"][undated], return_counts=True)
     for name in columns.keys() - {"texts"}:

@@ -64,3 +64,30 @@ def test_distances_of_slices_are_those_of_the_definition(slices: int, rows: int,
     three = list(zip(exact, exact[1:], exact[2:]))
     assert apart == pytest.approx([np.abs(a - c).mean() for a, _, c in three])
     assert off == pytest.approx([np.abs(b - (a + c) / 2).mean() for a, b, c in three])
+
+
+def averaged(*numbers: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Slices that are the mean of those beside them."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = hu.copy()
+        for number in numbers:
+            hu[:, :, number] = np.rint((hu[:, :, number - 1] + hu[:, :, number + 1]) / 2)
+        return hu
+
+    return change
+
+
+@pytest.mark.parametrize("make", [scan, volume])
+@pytest.mark.parametrize("numbers", [(11,), (5, 16), tuple(range(1, 23, 2))])
+def test_slices_that_were_calculated_from_those_beside_them_are_told(make, numbers: tuple[int, ...]) -> None:
+    words = "The mean of those beside it, and so calculated and not measured"
+    said = " ".join(load_study(make(averaged(*numbers))).notes)
+    assert f"{words}: {len(numbers)} slice" in said
+    assert words not in " ".join(load_study(make()).notes)
+
+
+def test_a_body_that_changes_evenly_was_measured() -> None:
+    hu = np.full((40, 40, 24), -1000, np.int16)
+    hu[8:32, 8:32] = 40 + 10 * np.arange(24)
+    assert not any("calculated" in note for note in refuse_outlier_slices(np.asfortranarray(hu), 2))

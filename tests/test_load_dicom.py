@@ -538,6 +538,15 @@ UNUSUAL = {
     "phantom": (setter(QualityControlSubject="YES"), "phantom"),
     "image of a phantom": (setter(QualityControlImage="YES"), "phantom"),
     "burned in": (setter(BurnedInAnnotation="YES"), "text is burned into the images"),
+    "map of iodine by its description": (
+        setter(SeriesDescription="Iodine Overlay"),
+        "calculated from several energies",
+    ),
+    "one energy by its description": (
+        setter(SeriesDescription="Thorax MonoE 40 keV"),
+        "calculated from several energies",
+    ),
+    "atomic number by its description": (setter(SeriesDescription="Z Eff"), "calculated from several energies"),
     "energies weighted": (setter(ImageType=["DERIVED", "PRIMARY", "VOLUME", "ENERGY_PROP_WT"]), "spectral"),
 }
 
@@ -553,7 +562,7 @@ def test_a_usual_scan_brings_none_of_these_notes():
         QualityControlSubject="NO",
         BurnedInAnnotation="NO",
         AcquisitionType="SPIRAL",
-        SeriesDescription="Conebeams no CBCTs",
+        SeriesDescription="Conebeams no CBCTs Monitoring Rhombus Zeffer 120 kV",
     )
     notes = load_study(dicom_files(edit=usual)).notes
     assert not [note for note in notes if any(words in note for _, words in UNUSUAL.values())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -332,3 +333,15 @@ def test_values_that_were_cut_off_above_bone_are_told(top: int | None, told: boo
     assert (cut == cut.max()).sum() < 0.005 * cut.size
     notes = load_study(("scan.nii", nifti_file(BODY, data=cut))).notes
     assert any("probably cut off there" in note for note in notes) == told
+
+
+def test_a_slope_that_turns_the_sign_is_said() -> None:
+    """The values are right all the same: stored with the sign that the slope takes back."""
+    plain = np.frombuffer(PLAIN, np.uint8)
+    stored = -plain[352:].view("<i2")
+    file = plain[:352].tobytes() + stored.astype("<i2").tobytes()
+    turned = file[:112] + struct.pack("<2f", -1, 0) + file[120:]
+    study = load_study([("scan.nii", turned)])
+    assert_right(study)
+    assert any("reverses the sign" in note for note in study.notes)
+    assert not any("reverses the sign" in note for note in load_study([("scan.nii", PLAIN)]).notes)

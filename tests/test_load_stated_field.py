@@ -52,3 +52,12 @@ def test_frames_that_do_not_fill_the_stated_field_are_told(stated: float, told: 
 
     notes = load_study(file(edit)).notes
     assert any(note.startswith(WORDS) for note in notes) == told
+
+
+@pytest.mark.parametrize(("stated", "told"), [("20", True), ("16", False), ("10", False), ("-1", False), ("", False)])
+def test_fewer_images_than_the_acquisition_has_are_told(stated: str, told: bool) -> None:
+    """As after a transfer that lost the last slices; a series may also hold several acquisitions or a part of one."""
+    study = load_study(dicom_files(GRID, edit=setter(ImagesInAcquisition=stated)))
+    assert_right(study, tolerance=1.01)
+    note = "The header counts 20 images of this acquisition, and 16 are here"
+    assert any(one.startswith(note) for one in study.notes) == told

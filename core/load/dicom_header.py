@@ -27,6 +27,12 @@ _TIMES = ("AcquisitionTime", "AcquisitionDateTime", "ContentTime", "InstanceCrea
 _OWN_TAGS = frozenset(TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPatient", "InstanceNumber", *_TIMES))
 """What differs between the slices of every series."""
 _CONE_BEAM = re.compile(r"(?i)(?<![a-z])(cbct|cone[ _-]?beam)(?![a-z])")
+_ENERGIES = re.compile(
+    r"(?i)(?<![a-z])(iodine|vnc|virtual(ly)?[ _-]?(non|unenhanced|mono)|mono[ _-]?e(nerget\w*)?|\d+[ _-]?kev"
+    r"|(eff(ective)?[ _-]?)?z[ _-]?eff(ective)?|effective[ _-]?(z|atomic)|rho|electron[ _-]?density|ca[ _-]?supp?"
+    r"|calcium[ _-]?suppress\w*|uric|pbv|perfused[ _-]?blood)(?![a-z])"
+)
+"""Names that makers give to what is calculated from several energies."""
 _MOST_FRAMES = 100_000
 
 
@@ -58,10 +64,12 @@ class ImageHeader:
     stack: which of several stacks of an enhanced file the frame belongs to.
     day: date of the acquisition; taken, made, created: times of it, of the contents and of the file; all as written.
     sex, age_years, dates_shifted: see `core.load.dicom_person`.
+    acquisition_images: how many images the acquisition has, as stated; None where it is not.
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
-    cone_beam, test_object, burned_in: whether the header tells of a cone-beam CT, a phantom, or text in the pixels.
+    cone_beam, energies, test_object, burned_in: whether the header tells of a cone-beam CT, a result calculated from
+    several energies, a phantom, or text in the pixels.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
@@ -82,6 +90,7 @@ class ImageHeader:
     series_uid: str
     frame_of_reference: str
     acquisition: str
+    acquisition_images: int | None
     temporal_position: str
     position_mm: Vector | None
     orientation: Vector | None
@@ -103,6 +112,7 @@ class ImageHeader:
     description: str
     virtual: bool
     cone_beam: bool
+    energies: bool
     test_object: bool
     burned_in: bool
     identity: tuple[str, ...]
@@ -213,6 +223,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
+        acquisition_images=_count(values.text("ImagesInAcquisition")),
         temporal_position=values.text("TemporalPositionIdentifier"),
         orientation=values.vector("ImageOrientationPatient", 6),
         spacing_mm=values.vector("PixelSpacing", 2), thickness_mm=positive(values.number("SliceThickness")),
@@ -229,6 +240,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=identity(values),
         cone_beam=bool(_CONE_BEAM.search(f"{description} {values.text('AcquisitionType')}")),
+        energies=bool(_ENERGIES.search(description)),
         test_object="YES" in (values.text("QualityControlSubject"), values.text("QualityControlImage")),
         burned_in=values.text("BurnedInAnnotation").upper() == "YES",
         protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),
@@ -280,6 +292,11 @@ def _frame_count(values: Values) -> int:
             EXPORT_AGAIN,
         )
     return int(text)
+
+
+def _count(text: str) -> int | None:
+    """A stated number of images; None where there is none or it is no such number."""
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else None
 
 
 def _names_agent(text: str) -> bool | None:

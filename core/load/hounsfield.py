@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.limits import workers
-from core.load.overflow import from_the_ends, refuse_overflow
+from core.load.overflow import from_the_ends, note_spots_in_metal, refuse_overflow
 from core.load.turning import write_turned
 
 AIR_HU = -1024
@@ -33,6 +33,7 @@ Counts = npt.NDArray[np.intp]
 _RANGE = (-32768, 32767)
 _SAMPLE = 1_000_000
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
+_INNER_SHARE, _PADDED_PLANES = 0.1, 8
 _FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
 """The highest top of a window in HU, the share of voxels cut off there, and, where a window was stretched over all
@@ -152,7 +153,7 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
         return
     if not (metal := bool(voxels.max() > _METAL_HU)):
         refuse_overflow(voxels, PADDING_BELOW_HU)
-    share = 0
+    share, inner = 0, 0 if metal else _inner_share(voxels)
     for plane in voxels.T:
         dark = plane < AIR_HU
         share += int(np.count_nonzero(dark))
@@ -163,6 +164,19 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
         else "Padding outside the field of view"
     )
     notes.append(f"{what} ({100 * share / voxels.size:.1f}% of voxels) was set to -1024 HU.")
+    if inner > _INNER_SHARE:
+        notes.append(
+            f"Of this padding, {100 * inner:.0f}% does not reach in from the edge: parts of the picture were cut out, "
+            "or their values are damaged."
+        )
+
+
+def _inner_share(voxels: Volume) -> float:
+    """The share of padding that lies within the picture, by a few of the planes."""
+    planes = [plane < PADDING_BELOW_HU for plane in voxels.T[:: max(1, voxels.shape[2] // _PADDED_PLANES), ::2, ::2]]
+    dark = sum(int(np.count_nonzero(plane)) for plane in planes)
+    outer = sum(int(np.count_nonzero(from_the_ends(plane) | from_the_ends(plane.T).T)) for plane in planes)
+    return 1 - outer / dark if dark else 0.0
 
 
 def extremes(voxels: Volume) -> Ends:
@@ -197,7 +211,7 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     span = f"The values run from {low} to {high}"
     _refuse_varied_padding(counts, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(counts, span)
-    odd = [*_even_spread(inside), *_disorder(voxels[:, :, voxels.shape[2] // 2])]
+    odd = [*_even_spread(inside), *_disorder(voxels[:, :, voxels.shape[2] // 2]), *note_spots_in_metal(voxels, high)]
     present = np.flatnonzero(inside)
     inside, levels = inside[present], present + PADDING_BELOW_HU
     if len(levels) < _FEWEST_LEVELS:

@@ -80,6 +80,10 @@ def read_nifti_header(entry: Entry, *, repairs: Collection[Repair] = (), limits:
     offset = _offset(raw)
     _check_length(entry, offset + math.prod(shape) * dtype.itemsize, limits)
     slope, intercept = _rescale(raw)
+    if slope < 0:
+        notes.append(
+            "The NIfTI header reverses the sign of the stored values (negative slope), which hardly any program does."
+        )
     _refuse_moved_voxels(entry, offset, dtype, slope)
     affine = _affine(raw, shape, repairs, notes)
     virtual = b"virtual patient" in raw.description.lower()

@@ -49,6 +49,11 @@ _UNUSUAL: tuple[tuple[Callable[[ImageHeader], bool], str], ...] = (
         "The slices weight the energies of a spectral scan; values of contrast agent and bone differ from a usual CT.",
     ),
     (
+        lambda image: image.energies and "ENERGY_PROP_WT" not in image.image_type,
+        "The description names a result calculated from several energies, as of iodine or at one energy; its values "
+        "differ from a usual CT.",
+    ),
+    (
         lambda image: image.cone_beam,
         "The header tells of a cone-beam CT, whose values are seldom true Hounsfield units.",
     ),

@@ -9,6 +9,7 @@ from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import plane_normal
 from core.load.words import EXPORT_AGAIN
+from core.words import count_of
 
 _FIELD_RATIO, _AXIAL = 1.25, 0.7
 _MOST_OVERLAP = 5.0
@@ -36,6 +37,12 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
             f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
         )
     notes += _field_note(images[0])
+    stated = {image.acquisition_images for image in images} - {None}
+    if len(stated) == 1 and (count := max(filter(None, stated))) > len(images):
+        notes.append(
+            f"The header counts {count_of(count, 'image')} of this acquisition, and {len(images)} are here: slices may "
+            "be missing at an end, or the others belong to another series."
+        )
     if any(image.lossy for image in images):
         notes.append("The images were compressed with loss at some point; fine detail may be altered.")
     if any(image.pixels.bits_stored <= 8 for image in images):

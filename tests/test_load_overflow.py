@@ -1,0 +1,74 @@
+"""Values that wrapped round, as dark spots within metal show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import corpus_doubts
+import numpy as np
+import pytest
+
+from core.load import load_study
+from core.load.overflow import note_spots_in_metal
+
+WORDS = "Dark and enclosed by what is as bright as metal"
+
+
+def screw(peak_hu: float, *, hole: bool = False) -> np.ndarray:
+    """Soft tissue with a screw across eight slices, brightest in its middle or with a hole there, reaching to air."""
+    i, j, k = np.indices((48, 48, 16))
+    from_middle = np.hypot(i - 24, j - 24)
+    metal = peak_hu * np.clip(1.5 - from_middle / 4, 0, 1) * ((k > 3) & (k < 12))
+    if hole:
+        metal[(from_middle < 2.5) | (j > 24) & (np.abs(i - 24) < 2)] = -600
+    return np.where(np.hypot(i - 24, j - 24) < 20, 40.0, -1000.0) + metal
+
+
+def wrapped(hu: np.ndarray, bits: int = 12) -> np.ndarray:
+    """Values as so many bits hold them, from -1024 on."""
+    return ((hu + 1024) % (1 << bits) - 1024).astype(np.int16)
+
+
+def test_metal_that_wrapped_round_is_told() -> None:
+    voxels = np.asfortranarray(wrapped(screw(4000)))
+    assert voxels.max() > 2000
+    assert note_spots_in_metal(voxels, int(voxels.max()))[0].startswith(WORDS)
+
+
+@pytest.mark.parametrize("hu", [np.minimum(screw(4000), 3071), screw(4000), screw(2500, hole=True), screw(0)])
+def test_metal_that_was_cut_off_or_throws_a_shadow_to_its_side_is_not(hu: np.ndarray) -> None:
+    voxels = np.asfortranarray(hu.astype(np.int16))
+    assert note_spots_in_metal(voxels, int(voxels.max())) == []
+
+
+def with_metal(hu: np.ndarray) -> np.ndarray:
+    """A chest with a metal rod whose values fade at its rim."""
+    i, j, _ = np.indices(hu.shape)
+    return hu + 3600 * np.clip(1.6 - np.hypot(i - 36, j - 40) / 4, 0, 1)
+
+
+def test_a_series_with_wrapped_metal_opens_with_a_note() -> None:
+    def notes(hu: np.ndarray) -> str:
+        return " ".join(load_study(corpus_doubts.scan(lambda _: hu)).notes)
+
+    body = with_metal(
+        corpus_doubts.body(corpus_doubts.positions(corpus_doubts.BODY.affine_ras, corpus_doubts.BODY.shape))
+    )
+    assert WORDS in notes(wrapped(body).astype(float))
+    assert WORDS not in notes(np.minimum(body, 3071))
+
+
+def test_padding_within_the_picture_is_told() -> None:
+    """As lungs that were cut out, or values that wrapped; padding around the field of view is as usual."""
+    words = "does not reach in from the edge"
+
+    def around(hu: np.ndarray) -> np.ndarray:
+        i, j, _ = np.indices(hu.shape)
+        return np.where(np.hypot(i - 35.5, j - 29.5) > 34, -2000.0, hu)
+
+    def notes(change: Callable[[np.ndarray], np.ndarray]) -> str:
+        return " ".join(load_study(corpus_doubts.scan(change)).notes)
+
+    assert words in notes(corpus_doubts.lungs_cut_out)
+    assert "Padding outside the field of view" in notes(around)
+    assert words not in notes(around)

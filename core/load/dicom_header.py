@@ -15,6 +15,7 @@ from core.load.dicom_values import TAGS, Values, Vector, positive, sortable
 from core.load.digests import PROTOCOL, RECONSTRUCTION, REMARKS, digest_text, digests, identity
 from core.load.entry import Entry, memory_entry
 from core.load.jpeg import ALWAYS_LOSSY
+from core.load.layout import Layout
 from core.load.limits import LIMITS, MIB, Limits, check_file_held
 from core.load.words import EXPORT_AGAIN, describe_series, safe_kernel
 
@@ -34,6 +35,8 @@ _ENERGIES = re.compile(
 )
 """Names that makers give to what is calculated from several energies."""
 _MOST_FRAMES = 100_000
+_MOST_LAYOUTS = 16
+"""Of one intake: where hardly two headers are alike, learning their layouts costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class HeaderReader:
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
         self._known: dict[Hashable, ImageHeader] = {}
+        self._layout: Layout | None = None
+        self._learned = 0
 
     def read(self, entry: Entry, head: memoryview) -> ImageHeader:
         """Header of one DICOM file whose first HEAD_BYTES are `head`.
@@ -179,6 +184,16 @@ class HeaderReader:
 
     def _scan(self, entry: Entry, head: memoryview) -> Scan:
         """The elements of the file, from no more of it than it takes."""
+        data = bytes(head)
+        if self._layout and (found := self._layout.read(data, _WANTED)):
+            return found
+        found = self._walked(entry, head)
+        if self._learned < _MOST_LAYOUTS:
+            self._layout = self._layout.widened(data, found) if self._layout else Layout.of(data, found)
+            self._learned += 1
+        return found
+
+    def _walked(self, entry: Entry, head: memoryview) -> Scan:
         for more in (_LONG_HEAD_BYTES, None):
             try:
                 return scan(head, _WANTED, complete=entry.size <= len(head), limits=self._limits)

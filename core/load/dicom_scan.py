@@ -22,7 +22,7 @@ SWAPPED_PIXELS = "1.2.840.113619.5.2"
 _IMPLICIT = frozenset((IMPLICIT_LITTLE, SWAPPED_PIXELS))
 
 MEDIA_CLASS = 0x00020002
-_SYNTAX = 0x00020010
+SYNTAX = 0x00020010
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"))
 _SHORT_VR = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"IS", b"LO", b"PN", b"SH", b"TM", b"UI", b"US"))
@@ -33,6 +33,10 @@ _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _EXPLICIT = {False: struct.Struct("<HH2sH").unpack_from, True: struct.Struct(">HH2sH").unpack_from}
 _LENGTH = {False: struct.Struct("<I").unpack_from, True: struct.Struct(">I").unpack_from}
+
+
+Place = tuple[int, int, int]
+"""Tag of an element, where it starts and where it ends."""
 
 
 class Malformed(Exception):
@@ -116,7 +120,7 @@ def _file_meta(data: bytes | memoryview) -> tuple[str, bytes, int, bool]:
         found[tag] = bytes(data[value : value + length])
         position = value + length
     media_class = found.get(MEDIA_CLASS, b"")
-    if syntax := found.get(_SYNTAX):
+    if syntax := found.get(SYNTAX):
         return syntax.rstrip(b"\0 ").decode("ascii", "replace"), media_class, position, bare
     vr = bytes(data[position + 4 : position + 6])
     return (EXPLICIT_LITTLE if vr.isalpha() and vr.isupper() else IMPLICIT_LITTLE), media_class, position, True
@@ -172,6 +176,37 @@ def _keep(values: dict[int, bytes], tag: int, value: bytes) -> None:
     """Raise Malformed for a second, different value of an element: each is there once (PS3.5 7.1)."""
     if values.setdefault(tag, value) != value:
         raise Malformed
+
+
+def element_places(data: bytes, found: Scan) -> tuple[Place, ...]:
+    """The elements that the walk passed over in little-endian `data` when it `found` pixels, theirs last and without
+    their value."""
+    places, position, meta = [], 132 if data[128:132] == b"DICM" else 0, True
+    pixels = struct.pack("<HH", found.pixel_tag >> 16, found.pixel_tag & 0xFFFF)
+    while not data.startswith(pixels, position):
+        meta = meta and data.startswith(b"\x02\x00", position)
+        tag, _, end = value_at(data, position, found, meta=meta)
+        places.append((tag, position, end))
+        position = end
+    return (*places, (found.pixel_tag, position, found.pixel_start))
+
+
+def value_at(data: bytes, position: int, found: Scan, *, meta: bool) -> tuple[int, bytes, int]:
+    """(tag, value, end) of the element at `position` of a little-endian file that is written as the `found` one is; no
+    value where its length is undefined.
+
+    meta: whether it belongs to the file meta information. Raises Malformed where it cannot be followed.
+    """
+    implicit = found.transfer_syntax in _IMPLICIT and not meta
+    try:
+        tag, vr, length, value = _element(data, position, implicit, big=False)
+        if length == _UNDEFINED:
+            return tag, b"", skip_undefined(data, value, implicit or vr == b"UN", big=False)
+    except struct.error as error:
+        raise Malformed from error
+    if value + length > len(data):
+        raise Malformed
+    return tag, data[value : value + length], value + length
 
 
 def skip_undefined(data: bytes | memoryview, position: int, implicit: bool, big: bool) -> int:

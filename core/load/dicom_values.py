@@ -67,7 +67,7 @@ class Values:
 
     def text(self, name: str) -> str:
         """First value as text."""
-        return self.texts(name)[0]
+        return self.raw(name).decode("latin-1").strip("\0 \t\r\n").partition("\\")[0].strip("\0 ")
 
     def texts(self, name: str) -> tuple[str, ...]:
         """All values as text; at least one."""

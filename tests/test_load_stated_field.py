@@ -61,3 +61,14 @@ def test_fewer_images_than_the_acquisition_has_are_told(stated: str, told: bool)
     assert_right(study, tolerance=1.01)
     note = "The header counts 20 images of this acquisition, and 16 are here"
     assert any(one.startswith(note) for one in study.notes) == told
+
+
+@pytest.mark.parametrize(
+    ("grid", "told"), [(GRID, True), (Grid((48, 40, 16), (0.7, 0.7, 2.0)), False), (CORONAL, False)]
+)
+def test_pixels_that_are_no_squares_are_told(grid: Grid, told: bool) -> None:
+    """As after their width and height were exchanged; those of a reformat may lie apart as the slices do."""
+    study = load_study(dicom_files(grid))
+    assert_right(study, tolerance=1.01)
+    note = "The pixels are 0.75 mm wide and 0.625 mm high"
+    assert any(one.startswith(note) for one in study.notes) == told

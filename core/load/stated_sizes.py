@@ -11,7 +11,7 @@ from core.load.geometry import plane_normal
 from core.load.words import EXPORT_AGAIN
 from core.words import count_of
 
-_FIELD_RATIO, _AXIAL = 1.25, 0.7
+_FIELD_RATIO, _AXIAL, _SQUARE = 1.25, 0.7, 0.02
 _MOST_OVERLAP = 5.0
 _CROPPED_PIXELS = 110
 """More pixels than a tenth of the largest usual matrix (1024) has."""
@@ -36,7 +36,7 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
         notes.append(
             f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
         )
-    notes += _field_note(images[0])
+    notes += [*_square_note(images[0]), *_field_note(images[0])]
     stated = {image.acquisition_images for image in images} - {None}
     if len(stated) == 1 and (count := max(filter(None, stated))) > len(images):
         notes.append(
@@ -52,14 +52,27 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
     return notes
 
 
+def _square_note(image: ImageHeader) -> list[str]:
+    """A doubt where axial pixels are no squares: their two sizes may have been exchanged, or only one was changed."""
+    if image.spacing_mm is None or not _is_axial(image) or math.isclose(*image.spacing_mm, rel_tol=_SQUARE):
+        return []
+    rows, columns = image.spacing_mm
+    return [
+        f"The pixels are {columns:.3g} mm wide and {rows:.3g} mm high, and those of CT scanners are square: the pixel "
+        "spacing may be wrong."
+    ]
+
+
+def _is_axial(image: ImageHeader) -> bool:
+    return image.orientation is not None and abs(plane_normal(image.orientation)[2]) >= _AXIAL
+
+
 def _field_note(image: ImageHeader) -> list[str]:
     """A doubt where axial pixels do not fill the field that was reconstructed, as after a change of their number.
 
     Raises where many of them fill a tenth of it: no crop leaves so many, and their size is in centimetres.
     """
-    if image.diameter_mm is None or image.spacing_mm is None or image.orientation is None:
-        return []
-    if abs(plane_normal(image.orientation)[2]) < _AXIAL:
+    if image.diameter_mm is None or image.spacing_mm is None or not _is_axial(image):
         return []
     width = max(image.pixels.rows * image.spacing_mm[0], image.pixels.columns * image.spacing_mm[1])
     if 1 / _FIELD_RATIO <= width / image.diameter_mm <= _FIELD_RATIO:

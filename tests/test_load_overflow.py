@@ -14,13 +14,13 @@ from core.load.overflow import note_spots_in_metal
 WORDS = "Dark and enclosed by what is as bright as metal"
 
 
-def screw(peak_hu: float, *, hole: bool = False) -> np.ndarray:
-    """Soft tissue with a screw across eight slices, brightest in its middle or with a hole there, reaching to air."""
+def screw(peak_hu: float, *, shadow: bool = False) -> np.ndarray:
+    """Soft tissue with a screw across eight slices, brightest in its middle, or with a shadow from there on."""
     i, j, k = np.indices((48, 48, 16))
     from_middle = np.hypot(i - 24, j - 24)
     metal = peak_hu * np.clip(1.5 - from_middle / 4, 0, 1) * ((k > 3) & (k < 12))
-    if hole:
-        metal[(from_middle < 2.5) | (j > 24) & (np.abs(i - 24) < 2)] = -600
+    if shadow:
+        metal[(np.abs(i - 24) < 2.5) & (j > 22) & (j < 32)] = -600
     return np.where(np.hypot(i - 24, j - 24) < 20, 40.0, -1000.0) + metal
 
 
@@ -35,7 +35,7 @@ def test_metal_that_wrapped_round_is_told() -> None:
     assert note_spots_in_metal(voxels, int(voxels.max()))[0].startswith(WORDS)
 
 
-@pytest.mark.parametrize("hu", [np.minimum(screw(4000), 3071), screw(4000), screw(2500, hole=True), screw(0)])
+@pytest.mark.parametrize("hu", [np.minimum(screw(4000), 3071), screw(4000), screw(2500, shadow=True), screw(0)])
 def test_metal_that_was_cut_off_or_throws_a_shadow_to_its_side_is_not(hu: np.ndarray) -> None:
     voxels = np.asfortranarray(hu.astype(np.int16))
     assert note_spots_in_metal(voxels, int(voxels.max())) == []

@@ -13,8 +13,8 @@ _BRIGHT_HU, _BRIGHT_SHARE, _FEWEST = 200, 0.5, 20
 """What surrounds true padding is air or a cut-off body, and a dark streak touches metal at its end alone; what wrapped
 has bone or metal all around it."""
 _METAL_HU, _RIM_HU, _SPOT_HU, _SPOTS_FEWEST, _LONGEST_SPOT, _METAL_SHARE = 2000, 1500, 0, 5, 40, 0.02
-"""In seven real scans no pixel darker than water lies between what is as bright as metal; of balls of metal added to
-four of them, which wrapped round at 12 bits, 4 to 62 do, but for one of 2 mm. More than metal fills is noise."""
+"""In seven real scans no pixel darker than water lies between what is as bright as metal; of metal balls of 4 to 8 mm
+that were added to four of them and wrapped round at 12 bits, up to 62 do. What fills more than metal does is noise."""
 
 
 def refuse_overflow(voxels: npt.NDArray[np.int16], padding_below_hu: int) -> None:

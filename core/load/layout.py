@@ -59,7 +59,7 @@ class Layout:
         """What the walk would find of the `wanted` elements in a file that begins with `data`; None where that differs
         in more than what stands apart."""
         found, values, position = self.found, dict(self.shared), self.places[0][1]
-        if position and data[128:132] != b"DICM":
+        if (data[128:132] == b"DICM") != (position > 0):
             return None
         try:
             for run, tag in zip(self.runs, self.apart):

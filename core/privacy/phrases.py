@@ -26,9 +26,9 @@ _STATES = (
 _PLACED = (
     rf"\b\d{{1,5}}\s+(?:{_NAME_PART}\s+){{1,3}}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Way|Court|Place|Square)\b",
-    r"(?:\b[A-ZÄÖÜ][\w-]*|\b[A-ZÄÖÜ][\w-]*\s(?=S))(?i:straße|strasse|str\.|platz|allee|gasse|chaussee|straat|laan|plein"
-    r"|gracht|kade|dijk)\s+\d{1,4}\b",
-    r"\b(?!Atem|Harn|Gallen|Luft)[A-ZÄÖÜ][\w-]+weg\s+\d{1,4}\b",
+    r"\b[A-ZÄÖÜ][\w-]{0,60}(?:\s(?=S))?(?i:straße|strasse|str\.|platz|allee|gasse|chaussee|straat|laan|plein|gracht|kade"
+    r"|dijk)\s+\d{1,4}\b",
+    r"\b(?!Atem|Harn|Gallen|Luft)[A-ZÄÖÜ][\w-]{1,60}weg\s+\d{1,4}\b",
     r"\b\d{1,4}(?:\s?(?:bis|ter))?,?\s+(?i:rue|avenue|boulevard|chemin|impasse|quai)\s+(?:d[eu]s?\b|d['’]|l['’]|[A-ZÀ-Þ])",
     rf"\b(?i:calle|avenida|avda\.|plaza|paseo)\s+(?:de(?:l| la)?\s+)?(?:{_TITLE_CASE}\s?){{1,3}},?\s*(?:n[.º°]+\s*)?"
     r"\d{1,4}\b",
@@ -37,7 +37,8 @@ _PLACED = (
     rf"\b{_TITLE_CASE},?\s+(?:{_STATES})\s+\d{{5}}(?:-\d{{4}})?\b",
     r"\b(?i:address|post ?code|lives (?:at|in))\b.{0,60}\b[A-Z]{1,2}\d[A-Z\d]?\s?\d[ABD-HJLNP-UW-Z]{2}\b",
 )
-"""Streets with their numbers, and postal codes with their towns."""
+"""Streets with their numbers, and postal codes with their towns. Words have an end, so that a long text of letters and
+hyphens is not read again from each of them."""
 _NUMBERED = (
     "case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten|accession"
     "|insurance|policy|member|passport|licen[cs]e|hospital|medicare|medicaid|versicherten|versicherungs"
@@ -45,7 +46,7 @@ _NUMBERED = (
 )
 """Whose "number" or "no" is somebody's."""
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)")),
+    ("contact", re.compile(r"[\w.+-]@[\w-]+\.\w+|https?://|www\.|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)")),
     ("unique identifier", re.compile(r"(?<![\d.])[012]\.(?!(?:2\.840\.10008|16\.840\.1\.113883)\.)\d+(?:\.\d+){5,}")),
     (
         "contact",
@@ -76,7 +77,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "name",
         re.compile(
-            r"[A-Za-z]{2,}\^[A-Za-z]+"
+            r"[A-Za-z]{2}\^[A-Za-z]"
             r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
             rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
             r"|(?i:\b(?:patient(?:'?s)?|pt) name|\bname of (?:the )?patient)\s*[:=]\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}"

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from core.quality.voxels import cell_strides
 from core.records import CtStudy, FloatArray
 
-_CELL_MM = 4.0
 _SMOOTH_CELLS = 1.5
 _AROUND = 7
 _LEAST_SLICES = 8
@@ -29,8 +29,8 @@ def largest_shift(study: CtStudy, planes: FloatArray) -> tuple[float, int]:
     """
     if study.shape[2] < _LEAST_SLICES or min(planes.shape[:2]) < 2:
         return float("nan"), 0
-    cells = [max(1, round(_CELL_MM / step)) * step for step in study.spacing_mm[:2]]
-    unshared = unshared_shifts_mm(planes, (cells[0], cells[1]))[_OUTERMOST:-_OUTERMOST]
+    (i, j), (x, y, _) = cell_strides(study), study.spacing_mm
+    unshared = unshared_shifts_mm(planes, (i * x, j * y))[_OUTERMOST:-_OUTERMOST]
     worst = int(np.argmax(unshared))
     return float(unshared[worst]), worst + _OUTERMOST
 

@@ -24,12 +24,18 @@ _SAME_HU, _BETWEEN_HU = 0.3, 1.0
 _PEAK_RANGES_HU = {"air": (-1100, -700), "fat": (-250, -40), "tissue": (-40, 250)}
 
 
+def cell_strides(study: CtStudy) -> tuple[int, int]:
+    """Voxels of a cell of about 4 mm along i and j."""
+    i, j = (max(1, round(_CELL_MM / step)) for step in study.spacing_mm[:2])
+    return i, j
+
+
 def planes_mm(study: CtStudy) -> FloatArray:
-    """Every plane of a study averaged over cells of about 4 mm, float32 (I, J, slices), clipped to -1100..300 HU.
+    """Every plane averaged over its cells (`cell_strides`), float32 (I, J, slices), clipped to -1100..300 HU.
 
     I or J is 0 where the planes are smaller than a cell.
     """
-    strides = [max(1, round(_CELL_MM / step)) for step in study.spacing_mm[:2]]
+    strides = cell_strides(study)
     sizes = [count // stride for count, stride in zip(study.shape[:2], strides, strict=True)]
     offsets = [(a, b) for a in {0, strides[0] // 2} for b in {0, strides[1] // 2}]
     total = np.zeros((*sizes, study.shape[2]), np.float32, order="F")
@@ -61,7 +67,7 @@ def made_up_slices(study: CtStudy) -> int:
 
     Judged on single voxels every 4 mm, where a scanned slice has its own noise; in the body for what lies between.
     """
-    i, j = (max(1, round(_CELL_MM / step)) for step in study.spacing_mm[:2])
+    i, j = cell_strides(study)
     points = study.voxels_hu[::i, ::j].astype(np.int32)
     made_up = np.zeros(study.shape[2], bool)
     made_up[1:] |= np.abs(np.diff(points, axis=2)).mean((0, 1)) < _SAME_HU

@@ -29,7 +29,7 @@ _OWN_TAGS = frozenset(TAGS[name] for name in ("SOPInstanceUID", "ImagePositionPa
 """What differs between the slices of every series."""
 _CONE_BEAM = re.compile(r"(?i)(?<![a-z])(cbct|cone[ _-]?beam)(?![a-z])")
 _ENERGIES = re.compile(
-    r"(?i)(?<![a-z])(iodine|vnc|virtual(ly)?[ _-]?(non|unenhanced|mono)|mono[ _-]?e(nerget\w*)?|\d+[ _-]?kev"
+    r"(?i)(?<![a-z])(iodine|vnc|virtual(ly)?[ _-]?(non|unenhanced|mono)|mono[ _-]?e(nerget\w*)?|\d{2,3}[ _-]?kev"
     r"|(eff(ective)?[ _-]?)?z[ _-]?eff(ective)?|effective[ _-]?(z|atomic)|rho|electron[ _-]?density|ca[ _-]?supp?"
     r"|calcium[ _-]?suppress\w*|uric|pbv|perfused[ _-]?blood)(?![a-z])"
 )

@@ -16,7 +16,7 @@ Vector = tuple[float, ...]
 
 _DELIMITERS = {ord(letter) for letter in "\\^=\r\n\t\f"}
 """What ends a change of character set within a value (PS3.5 6.1.2.5.3)."""
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 TAGS: Mapping[str, int] = {
     "MediaStorageSOPClassUID": 0x00020002, "SpecificCharacterSet": 0x00080005, "ImageType": 0x00080008,

@@ -25,18 +25,18 @@ DATE = re.compile(
     rf"|(?i:\b{_MONTH}(?:[. ]{{1,2}}|\sde\s){_YEAR})"
 )
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.")),
+    ("contact", re.compile(r"[\w.+-]{1,64}@[\w-]+\.\w+|https?://|www\.")),
     ("name", TITLED),
     ("date", DATE),
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )
-_CARET = re.compile(r"[A-Za-z]{2,}\^[A-Za-z]+")
+_CARET = re.compile(r"[A-Za-z]{2}\^[A-Za-z]")
 _HARMLESS_NUMBER = re.compile(
     r"(?<![\d.])(?:\d{1,2}\.\d|\d\.(?:00|25|50|60|75|80|90)|[01]\.\d{3})(?!\d|\.\d)"
     r"|\b0012,006[2-4]\b|(?<![A-Za-z\d])(?:10918_1|14495_1|15444_[12])(?!\d)"
 )
 """A decimal, a tag of PS3.15, a compression's ISO number."""
-_NUMBERS = re.compile(r"\d+(?:[^\w#]+\d+|_+\d+)+(?![\dA-Za-z%])")
+_NUMBERS = re.compile(r"(?<!\d)\d+(?:[^\w#]+\d+|_+\d+)+(?![\dA-Za-z%])")
 _DOTTED = re.compile(r"\d{1,3}(\.\d{1,3}){1,3}")
 WORDS = re.compile(r"[^\s_/\\,;:()\[\]^+=.-]+")
 

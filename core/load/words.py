@@ -45,6 +45,8 @@ _KERNEL_ALONE = re.compile(rf"{_KERNEL_CODE.pattern}|FC\d{{2}}-[A-Z]|\d{{2}}[A-Z
 _CONE_BEAM = re.compile(r"(?i)(?<![a-z])cone[ _-]?beam([ _-]?ct)?(?![a-z])")
 """Both words together; either alone is a surname."""
 _WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
+_LONGEST = 512
+"""More than the description (64, PS3.5 6.2) and the body part may have; what a hostile header adds is not read."""
 _SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
 _QUANTITY = re.compile(r"(?i)\d{1,3}(%|kvp?|kev|ms)")
 
@@ -57,6 +59,7 @@ def describe_series(text: str) -> str:
     >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101"), describe_series("Chest 12.05.45")
     ('Thorax Routine 8.0.0 B40f', 'Chest')
     """
+    text = text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0]
     spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", _CONE_BEAM.sub("CBCT", text))
     safe = _harmless_words(" ".join(word for word in _harmless_words(spaced) if is_safe_word(word)))
     return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"

@@ -184,10 +184,6 @@ class _Shard:
             )
         return cls(entry, fields, opened.metadata.num_row_groups, opened.metadata.num_rows, stored)
 
-    def rows_of(self, group: int) -> int:
-        """Rows of one row group."""
-        return int(parquet_file(self.entry).metadata.row_group(group).num_rows)
-
     def read(self, group: int) -> dict[str, Any]:
         """One row group: field -> numpy array, or (ids, texts) for texts."""
         texts = [name for field, name in self.fields.items() if field in _DICTIONARY]

@@ -17,7 +17,7 @@ from core.words import count_of
 FloatColumn = npt.NDArray[np.float32]
 LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 """What looks like a number, limits and commas included; what is read as one is narrower."""
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _COMMA_NUMBER = re.compile(r"[+-]?(\d+([., ]\d{3})*)?,\d+(\.\d+)?([eE][+-]?\d+)?")
 _MINUS = re.compile(r"^\u2212(?=[\d.,])")
 _NO_BREAK = "\u00a0\u2009\u202f"

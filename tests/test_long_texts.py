@@ -1,0 +1,32 @@
+"""Texts of hostile length: what is searched in them takes time in proportion to their length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.load.dicom_values import to_float
+from core.load.identifying import identifying
+from core.load.words import describe_series
+from core.timeline import load_timeline
+
+LENGTH = 100_000
+MOST_S = 5.0
+"""What an intake may take; a search whose time grows with the square of the length takes minutes."""
+PIECES = ("_", "a", "A", "Ab-", "1", "12.", "1-", "1 of ", "Dr ", "a@", ".", "Ш-")
+
+
+def table(text: str) -> None:
+    """A record with the text in each place that takes one."""
+    row = f'7,2021-01-01,"{text[:900]}","{text}","{text}"\n'
+    load_timeline([("events.csv", f"patient_id,time,code,value,unit\n{row}".encode())])
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("search", [identifying, describe_series, to_float, table], ids=lambda search: search.__name__)
+def test_a_long_text_is_read_in_a_moment(search: Callable[[str], object], piece: str) -> None:
+    started = time.process_time()
+    search(piece * (LENGTH // len(piece)) + "!x")
+    assert time.process_time() - started < MOST_S

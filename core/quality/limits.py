@@ -134,9 +134,10 @@ ORIENTATION_IN, ORIENTATION_OUTSIDE = 0.05, -0.25
 """Scores run from -1 (reversed) to 1 (upright); 126 upright scans gave at least 0.07 on every axis."""
 LEAST_LUNG_HEIGHT_MM = 60.0
 """Below this height of lung neither its tops nor the heart's side can be made out."""
-TWO_LUNGS = 0.2
+TWO_LUNGS, TURNED_LUNGS = 0.2, 0.45
 """Tissue between lung and lung along an axis, over the lungs: 0.29 to 1.8 from right to left where both lungs are in
-the scan (126 scans, upper and lower halves too), 0.05 to 0.16 in 14 with one lung."""
+the scan (126 scans, upper and lower halves too), 0.05 to 0.16 in 14 with one lung. Where another axis has more than the
+second number, two lungs lie along that one."""
 TURNED = 1.25
 """An axis with so many times the tissue between lungs that its rival has lies where the header says the other lies;
 upright scans have 1.4 to 3.3 times as much from right to left as from front to back."""

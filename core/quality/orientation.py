@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from core.quality.limits import TURNED, TWO_LUNGS
+from core.quality.limits import TURNED, TURNED_LUNGS, TWO_LUNGS
 from core.quality.thorax import TISSUE_HU, Thorax
 
 Couch = Literal["behind", "in front", "not seen"]
 _COUCH_LEAST_SHARE = 0.02
-_TURNED_LUNGS = 0.45
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def judge_orientation(thorax: Thorax) -> Orientation:
 
 def has_one_lung(thorax: Thorax) -> bool:
     """Whether no tissue worth the name lies between lung and lung, along no axis as a chest has it."""
-    return bool(thorax.separation[0] < TWO_LUNGS and thorax.separation.max() < _TURNED_LUNGS)
+    return bool(thorax.separation[0] < TWO_LUNGS and thorax.separation.max() < TURNED_LUNGS)
 
 
 def exchanged_axes(thorax: Thorax) -> str:

@@ -19,7 +19,7 @@ from core.timeline.qualified import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
 from core.timeline.texts import plain_texts
 from core.timeline.times import LATEST, is_iso_time, parse_times
-from core.timeline.typed import FIRST_DAY, Reading, read_events, subject_numbers
+from core.timeline.typed import Reading, read_events, subject_numbers
 from core.words import count_of
 
 
@@ -66,7 +66,7 @@ def cut_timeline(
             f"Without a code: {count_of(blank, 'event')}.", "a code for every event", "Correct or remove these rows."
         )
     notes = list(dict.fromkeys(reading.notes))
-    cut = _prediction_time(events, given, notes)
+    cut = _prediction_time(events, given, notes, in_utc=True in reading.zones)
     _refuse_future(events, cut, notes)
     _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
@@ -140,9 +140,12 @@ def _chosen_subject(subject_id: Any) -> int:
     return number
 
 
-def _prediction_time(events: pd.DataFrame, given: pd.Timestamp | str | None, notes: list[str]) -> pd.Timestamp:
+def _prediction_time(
+    events: pd.DataFrame, given: pd.Timestamp | str | None, notes: list[str], *, in_utc: bool
+) -> pd.Timestamp:
+    """The cut. in_utc: whether times of events named a time zone and were converted."""
     if given is not None:
-        return _given_time(given, notes)
+        return _given_time(given, notes, in_utc=in_utc)
     last, known = events["time"].max(), known_times(events).max()
     if pd.isna(last):
         raise UserFacingError("No event has a time.", "events with times", "Give a prediction time, or another file.")
@@ -167,8 +170,8 @@ def _note_cut(happened_later: int, unknown: int, notes: list[str]) -> None:
 def _none_known(events: pd.DataFrame, cut: pd.Timestamp, reading: Reading) -> UserFacingError:
     """The refusal where the cut leaves nothing: how many events are left out because they happened after it, because
     they were recorded after it, and otherwise."""
-    left_out, is_coarse = reading.undated_outcomes, any(note.startswith(FIRST_DAY) for note in reading.notes)
-    coarse = " or dated by a year or month that was not over" if is_coarse else ""
+    left_out = reading.undated_outcomes
+    coarse = " or dated by a year or month that was not over" if reading.first_days else ""
     happened, undated = int((events["time"] > cut).sum()), int(undated_outcomes(events).sum())
     of_the_day = int(deaths_of_the_day(events, cut).sum())
     found = "All events lie after the prediction time."
@@ -202,7 +205,7 @@ def _note_undated_outcomes(count: int, notes: list[str]) -> None:
         )
 
 
-def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:
+def _given_time(given: pd.Timestamp | str, notes: list[str], *, in_utc: bool) -> pd.Timestamp:
     try:
         if isinstance(given, str) and given.strip() and not is_iso_time(given):
             raise ValueError("day and month could be confused")
@@ -217,7 +220,6 @@ def _given_time(given: pd.Timestamp | str, notes: list[str]) -> pd.Timestamp:
         ) from error
     if pd.isna(stamp):
         raise UserFacingError("The prediction time is empty.", "a time such as 2024-03-15T13:45", "Enter one.")
-    in_utc = any("converted to UTC" in note for note in notes)
     if stamp.tzinfo:
         stamp = stamp.tz_convert("UTC").tz_localize(None)
         if not in_utc:

@@ -30,9 +30,9 @@ from core.timeline.times import check_times, parse_times, refuse_mixed_zones, wh
 from core.timeline.units import is_unit
 from core.words import count_of
 
-FIRST_DAY = "Given as a year or month only, counted from its first day"
+_FIRST_DAY = "first day"
 _REMARKS = {
-    "first day": FIRST_DAY,
+    _FIRST_DAY: "Given as a year or month only, counted from its first day",
     "period end": "Counted from the end of the time that they took",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
     "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",
@@ -57,14 +57,16 @@ _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
-    zones: whether times of day name a time zone, over all files read. undated_outcomes: how many events were left out
-    before they came here, as `core.timeline.cut.undated_outcomes`.
+    zones: whether times of day name a time zone, over all files read. first_days: how many events are dated by a year
+    or month only. undated_outcomes: how many were left out before they came here, as
+    `core.timeline.cut.undated_outcomes`.
     """
 
     notes: list[str] = field(default_factory=list)
     words: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     zones: set[bool] = field(default_factory=set)
+    first_days: int = 0
     undated_outcomes: int = 0
 
 
@@ -120,7 +122,7 @@ def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFr
     typed = _typed(codes, table.get, subject, reading)
     reading.zones |= zones_of(table["time"])
     _collect_kinds(codes, table.get("table"), reading.kinds)
-    _note_remarks(table.get("remarks"), reading.notes)
+    _note_remarks(table.get("remarks"), reading)
     typed.insert(1, "time", parse_times(table["time"], reading.notes).to_numpy())
     if KNOWN_FROM in table:
         reading.zones |= zones_of(table[KNOWN_FROM])
@@ -281,9 +283,10 @@ def _happened(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return table[happened].reset_index(drop=True)
 
 
-def _note_remarks(marks: pd.Series[Any] | None, notes: list[str]) -> None:
+def _note_remarks(marks: pd.Series[Any] | None, reading: Reading) -> None:
     given: Iterable[object] = () if marks is None else marks.dropna()
     counts = Counter(mark for text in given for mark in str(text).split(";"))
     for mark, words in _REMARKS.items():
         if counts[mark]:
-            notes.append(f"{words}: {count_of(counts[mark], 'event')}.")
+            reading.notes.append(f"{words}: {count_of(counts[mark], 'event')}.")
+    reading.first_days += counts[_FIRST_DAY]

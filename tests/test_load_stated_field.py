@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from corpus_enhanced import file, item, shared
 from ct_factory import Grid, assert_right, dicom_files, setter
+from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
 from core.load import load_study
@@ -72,3 +73,14 @@ def test_pixels_that_are_no_squares_are_told(grid: Grid, told: bool) -> None:
     assert_right(study, tolerance=1.01)
     note = "The pixels are 0.75 mm wide and 0.625 mm high"
     assert any(one.startswith(note) for one in study.notes) == told
+
+
+def test_images_that_are_left_out_belong_to_the_acquisition_all_the_same() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.ImagesInAcquisition = 16
+        if index == 0:
+            dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    notes = load_study(dicom_files(GRID, edit=edit)).notes
+    assert "Left out: 1 localizer image." in notes
+    assert not any("of this acquisition" in note for note in notes)

@@ -92,7 +92,7 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     affine = slice_affine_lps(orientation, _pixel_spacing(ordered), first, step)
     refuse_absurd_geometry(affine)
     slanted = _check_tilt(affine, ordered, repairs, notes)
-    notes += step_notes(float(np.linalg.norm(step)), ordered)
+    notes += step_notes(float(np.linalg.norm(step)), ordered, len(images))
     return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
 
 

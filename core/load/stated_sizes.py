@@ -17,10 +17,11 @@ _CROPPED_PIXELS = 110
 """More pixels than a tenth of the largest usual matrix (1024) has."""
 
 
-def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
+def step_notes(step_mm: float, images: Sequence[ImageHeader], given: int) -> list[str]:
     """Doubts about slice distance, field and pixels that the headers raise.
 
-    step_mm: from slice to slice. Raises UserFacingError where pixels are measured in centimetres.
+    step_mm: from slice to slice. given: images of the series, with those that are left out of the stack. Raises
+    UserFacingError where pixels are measured in centimetres.
     """
     notes = []
     thickness = {image.thickness_mm for image in images} - {None}
@@ -38,9 +39,9 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
         )
     notes += [*_square_note(images[0]), *_field_note(images[0])]
     stated = {image.acquisition_images for image in images} - {None}
-    if len(stated) == 1 and (count := max(filter(None, stated))) > len(images):
+    if len(stated) == 1 and (count := max(filter(None, stated))) > given:
         notes.append(
-            f"The header counts {count_of(count, 'image')} of this acquisition, and {len(images)} are here: slices may "
+            f"The header counts {count_of(count, 'image')} of this acquisition, and {given} are here: slices may "
             "be missing at an end, or the others belong to another series."
         )
     if any(image.lossy for image in images):

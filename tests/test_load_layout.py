@@ -113,3 +113,13 @@ def test_a_damaged_header_is_read_as_the_walk_reads_it_or_not_at_all(syntax: str
     except (Malformed, NeedMore) as error:
         raise AssertionError("read by a layout although the walk cannot follow it") from error
     assert same(found, expected)
+
+
+def test_what_a_header_says_of_a_person_is_in_no_representation() -> None:
+    def name(index: int, dataset: Dataset) -> None:
+        dataset.PatientName = "QUARTZSON^JANE"
+
+    head = dicom_files(edit=name)[0][1][:HEAD_BYTES]
+    layout = Layout.of(head, walked(head))
+    assert b"QUARTZSON" in head
+    assert "QUARTZSON" not in f"{layout!r} {walked(head)!r}"

@@ -38,7 +38,7 @@ _ALONG_THE_BODY, _END_TYPICAL, _AIR_BELOW_HU = 2, 2.5, -500
 _TAIL_HU, _TAIL_RATIO = 60.0, 3.0
 _MEAN_HU, _MEAN_APART_HU, _MEAN_SHARE = 1.0, 3.0, 2 / 3
 """A slice that was calculated as the mean of its neighbours leaves it by rounding alone, at most half a unit on
-average; those of real series by 3 HU or more. Where most do, the object itself changes evenly."""
+average; those of seven real series by 3 HU or more. Where most do, the object itself changes evenly."""
 
 
 def thinned(voxels: npt.NDArray[np.int16], slice_axis: int) -> Slices:

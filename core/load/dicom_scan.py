@@ -47,7 +47,7 @@ class NeedMore(Exception):
     """The bytes end before the pixel data; read more of the file."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # names and dates of a header belong in no log
 class Scan:
     """Wanted top-level elements of one file.
 

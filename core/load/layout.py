@@ -9,7 +9,7 @@ from itertools import pairwise
 from core.load.dicom_scan import MEDIA_CLASS, SYNTAX, Malformed, Place, Scan, element_places, value_at
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)  # names and dates of a header belong in no log
 class Layout:
     """The elements before the pixels of one file, to read others by that differ from it in a few of them.
 

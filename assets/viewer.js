@@ -27,6 +27,7 @@ const TOOLS = [
 ];
 const ACTIONS = [
   { id: "invert", key: "i", label: "Invert grey scale", icon: "M4 4h16v16H4zM12 4v16M12 4h8v16h-8z" },
+  { id: "focus", key: "g", label: "Go to the strongest place of the map", icon: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z" },
   { id: "reset", key: "Space", label: "Reset view", icon: "M4 12a8 8 0 1 0 2.6-5.9M4 4v4.5h4.5" },
   { id: "full", key: "f", label: "Full screen", icon: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5" },
   { id: "help", key: "?", label: "Keys and mouse", icon: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .9-1 1.7v.5M12 17.5v.5" },
@@ -53,6 +54,7 @@ const REPORT_DELAY_MS = 350;
 const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
 const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false };
 const DIMMED = 0.35; // share of its opacity that an earlier map keeps while the next one is computed
+const NARROW_PX = 660; // as in viewer.css
 const SETTLED_MS = 10000; // who has looked at the picture so long is not taken elsewhere by a map that comes late
 
 const overlays = new Map(); // viewer id -> overlay packet
@@ -62,6 +64,9 @@ const viewers = new Map(); // viewer id -> Viewer
 const remembered = new Map(); // volume digest -> place and window of this page visit (numbers only)
 const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
 const instances = new WeakMap(); // mount element -> Viewer
+let scrolled = false; // has the reader scrolled since the last click?
+for (const kind of ["wheel", "touchmove"]) window.addEventListener(kind, () => { scrolled = true; }, { passive: true });
+window.addEventListener("click", () => { scrolled = false; }, { capture: true });
 
 /** Streamlit's entry: called at mount and again whenever data or theme change. */
 export default function mount({ data, parentElement, setStateValue }) {
@@ -94,6 +99,7 @@ export default function mount({ data, parentElement, setStateValue }) {
   if (!viewer) {
     viewer = new Viewer(parentElement, id);
     instances.set(parentElement, viewer);
+    if (!scrolled) document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0); // Streamlit leaves it where the page before was
   }
   viewers.set(id, viewer);
   viewer.report = (state) => setStateValue("view", state);
@@ -258,7 +264,8 @@ class Pane {
   drawScale(context, r) {
     const mm = SCALE_MM.findLast((length) => length * r.scale <= this.canvas.width / 4) || SCALE_MM[0];
     const { ratio, canvas } = this;
-    const [right, y] = [canvas.width - 10 * ratio, canvas.height - (this.name === "axial" ? 32 : 12) * ratio];
+    const below = this.name === "axial" && !this.viewer.narrow; // there the place stands
+    const [right, y] = [canvas.width - 10 * ratio, canvas.height - (below ? 32 : 12) * ratio];
     const left = right - mm * r.scale;
     for (const [colour, width] of [["#000", 4], ["#e8edf2", 2]]) {
       context.strokeStyle = colour;
@@ -388,6 +395,7 @@ class Viewer {
     tools.append(...this.toolButtons);
     const actions = element("div", "group", { role: "group", "aria-label": "View" });
     actions.append(...ACTIONS.map((action) => iconButton(action, () => this.act(action.id))));
+    this.toFocus = actions.querySelector("[data-id=focus]");
     this.notice = element("span", "notice", { role: "note" });
     bar.append(presets, element("span", "grow"), this.notice, tools, actions);
     return bar;
@@ -543,6 +551,7 @@ class Viewer {
     this.legend.hidden = !has;
     this.sliders.hidden = !has || Boolean(awaited);
     this.switch.disabled = !has;
+    this.toFocus.disabled = !answer?.focus;
     this.caption.textContent = has && !awaited ? this.map.header.label : "Saliency";
     const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";
     const said = awaited ? `The map \u201c${awaited}\u201d is being computed.${before}` : has ? "" : answer?.reason;
@@ -587,6 +596,7 @@ class Viewer {
   // ---------------------------------------------------------------- drawing
 
   resize() {
+    this.narrow = this.root.clientWidth <= NARROW_PX;
     this.panes.forEach((pane) => pane.resize());
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     Object.assign(this.stripCanvas, { width: Math.max(1, this.strip.clientWidth * ratio), height: Math.max(1, this.strip.clientHeight * ratio) });

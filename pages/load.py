@@ -73,7 +73,8 @@ def _desk() -> None:
         record.draw(read)
     if read.complete:
         if read.quality is not None:
-            st.html(quality_html(read.quality))
+            with st.container(key="desk_quality"):
+                st.html(quality_html(read.quality))
         findings.draw(read)
     _actions(read)
 

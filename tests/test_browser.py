@@ -247,6 +247,15 @@ def test_keys_act_on_the_plane_in_focus(page):
     expect(page.locator(".viewer .slide output").first).to_have_text("35%")
 
 
+def test_the_strongest_place_of_the_map_has_a_button(page):
+    press(page, "g")
+    strongest = viewer(page, "slice")
+    press(page, "PageUp")
+    assert viewer(page, "slice") != strongest
+    page.get_by_role("button", name="Go to the strongest place of the map").click()
+    page.wait_for_function(f"(slice) => {{ {FIND} return v.dataset.slice === slice; }}", arg=strongest)
+
+
 def test_the_horizon_changes_curve_and_map_but_not_the_scan(page):
     press(page, "PageUp")
     place, volume, before = viewer(page, "slice"), viewer(page, "ready"), viewer(page, "overlay")

@@ -217,8 +217,12 @@ def test_a_zip_is_uploaded_repaired_searched_opened_and_exported(browser, addres
     expect(page.get_by_role("button", name="Open in case review")).to_be_disabled()
     page.locator(".st-key-repair_resample_evenly button").first.click()
     expect(page.get_by_text("Repaired: uneven slices")).to_be_visible()
+    page.locator(".quality summary").click()
+    verdicts, actions = measured(page, ".q-all"), measured(page, ".st-key-load_actions")
+    assert verdicts["y"] + verdicts["height"] <= actions["y"], "verdicts cover nothing that is to be decided"
     page.get_by_role("button", name="Open in case review").click()
     page.wait_for_selector(SHOWN)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0
     blocked = page.locator(".st-key-export_blocked")
     expect(blocked).to_contain_text("Export is blocked")
     assert page.locator("[data-testid=stDownloadButton]").count() == 0

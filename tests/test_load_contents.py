@@ -37,6 +37,21 @@ GRID = Grid()
 FINE = Grid(spacing_mm=(1.5, 1.25, 1.0), shape=(24, 20, 20))
 
 
+@pytest.mark.parametrize("name", ["labs.csv", "events.parquet", "bundle.JSON"])
+def test_a_record_in_the_place_of_the_ct_is_told_from_any_other_file(name: str) -> None:
+    with pytest.raises(UserFacingError, match="a kind that records come in") as refused:
+        load_study([(name, b"subject_id,time,code")])
+    assert "as the record" in refused.value.next_step
+    with pytest.raises(UserFacingError, match="holds no CT image") as refused:
+        load_study([("labs.md", b"subject_id,time,code")])
+    assert "record" not in str(refused.value)
+
+
+def test_a_table_beside_images_of_another_modality_hides_them_not() -> None:
+    with pytest.raises(UserFacingError, match="only images of: magnetic resonance"):
+        load_study([*dicom_files(edit=setter(Modality="MR")), ("labs.csv", b"code")])
+
+
 def watching(index: int, dataset: object) -> None:
     """Images that watch the contrast arrive: one place, an acquisition and a moment each."""
     setter(ImagePositionPatient=[0, 0, 5], AcquisitionNumber=index + 1, ContentTime=f"1014{index:02d}")(index, dataset)

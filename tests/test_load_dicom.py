@@ -368,6 +368,13 @@ def test_several_series_must_be_chosen() -> None:
         load_study(files, series="elsewhere")
 
 
+@pytest.mark.parametrize(("stated", "number"), [("701", 701), (None, None), ("", None), ("1234567", None)])
+def test_a_series_is_listed_by_its_number_in_the_archive(stated: str | None, number: int | None) -> None:
+    """None where there is none, and where it may be somebody's number."""
+    (item,) = list_series(dicom_files(edit=setter(SeriesNumber=stated) if stated is not None else None))
+    assert item.series_number == number
+
+
 def test_virtual_series_say_so() -> None:
     assert load_study(dicom_files(edit=setter(SeriesDescription="virtual patient"))).origin == "virtual"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ct_factory import dicom_files, nifti_file
 
 from core.errors import UserFacingError
 from core.load.limits import MIB, Limits
@@ -53,6 +54,26 @@ READ = {
     "licence_checks.csv": LABS,
     "part": LABS,
 }
+
+
+SCANS = {
+    "a series, with endings": dicom_files(),
+    "a series, without": [(name.removesuffix(".dcm"), data) for name, data in dicom_files()],
+    "one image": dicom_files()[:1],
+    "a volume": [("ct.nii.gz", nifti_file())],
+    "an archive": [("ct.zip", zipped(**{f"ct__{name}": data for name, data in dicom_files()}))],
+}
+
+
+@pytest.mark.parametrize("kind", SCANS)
+def test_a_scan_in_the_place_of_the_record_is_told_from_any_other_file(kind: str) -> None:
+    with pytest.raises(UserFacingError, match="but images of a scan") as refused:
+        load_timeline(SCANS[kind])
+    assert "as the CT" in refused.value.next_step
+    assert len(load_timeline([*SCANS[kind], ("labs.csv", LABS)]).events) == 1
+    with pytest.raises(UserFacingError) as refused:
+        load_timeline([("picture.png", b"\x89PNG"), ("report.docx", b"PK")])
+    assert "scan" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", READ)

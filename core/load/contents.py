@@ -40,6 +40,8 @@ _FOREIGN = {
 }
 _DISC = ("a disc image", _UNPACK)
 _NO_NIFTI = ("a file named .nii without the header of NIfTI-1 or NIfTI-2", "Convert the original CT again")
+_RECORDS = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+"""Endings of the files that records come in."""
 _KINDS_SHOWN = 4
 
 
@@ -51,7 +53,7 @@ class Contents:
     held: bytes in memory. stray, damaged, imageless: numbers of files; unopened: of links and the like that are named
     as DICOM files are. foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
-    directory: whether there is a DICOMDIR.
+    directory: whether there is a DICOMDIR. records: whether a file is of a kind that records come in.
     """
 
     series: dict[str, list[ImageHeader]] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Contents:
     flat: tuple[str, ...] = ()
     absent: str = ""
     directory: bool = False
+    records: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -88,6 +91,7 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
         elif not entry.absent:
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))
+            contents.records |= entry.name.lower().endswith(_RECORDS)
     contents.notes += missing_notes(entries)
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
@@ -231,6 +235,12 @@ def _nothing(contents: Contents) -> UserFacingError:
         step = next(iter(contents.foreign.values()))
         return UserFacingError(
             found, "a DICOM folder, a .zip or .tar archive of one, or a NIfTI file", f"{step} and choose the result."
+        )
+    if contents.records and not contents.others:
+        return UserFacingError(
+            "The source holds no CT, but a file of a kind that records come in.",
+            "a DICOM CT series or a CT volume as NIfTI",
+            "Give this file as the record, and choose the CT here.",
         )
     known = sorted({_MODALITIES.get(modality, "another modality") for modality in contents.others})
     found = (

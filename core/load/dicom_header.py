@@ -67,6 +67,7 @@ class ImageHeader:
     stack: which of several stacks of an enhanced file the frame belongs to.
     day: date of the acquisition; taken, made, created: times of it, of the contents and of the file; all as written.
     sex, age_years, dates_shifted: see `core.load.dicom_person`.
+    series_number: of the series in its study, as stated; None where it is not.
     acquisition_images: how many images the acquisition has, as stated; None where it is not.
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
@@ -91,6 +92,7 @@ class ImageHeader:
     sop_uid: str
     study_uid: str
     series_uid: str
+    series_number: int | None
     frame_of_reference: str
     acquisition: str
     acquisition_images: int | None
@@ -237,6 +239,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         modality=values.text("Modality"), image_type=_image_type(values),
         sop_class=values.text("SOPClassUID") or values.text("MediaStorageSOPClassUID"),
         study_uid=values.text("StudyInstanceUID"), series_uid=values.text("SeriesInstanceUID"),
+        series_number=_count(values.text("SeriesNumber")),
         frame_of_reference=values.text("FrameOfReferenceUID"), acquisition=values.text("AcquisitionNumber"),
         acquisition_images=_count(values.text("ImagesInAcquisition")),
         temporal_position=values.text("TemporalPositionIdentifier"),
@@ -310,7 +313,7 @@ def _frame_count(values: Values) -> int:
 
 
 def _count(text: str) -> int | None:
-    """A stated number of images; None where there is none or it is no such number."""
+    """A stated whole number of at most six digits; None where there is none or it is no such number."""
     return int(text) if re.fullmatch("[0-9]{1,6}", text) else None
 
 

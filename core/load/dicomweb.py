@@ -108,7 +108,13 @@ def list_series(
     _check_uids(study_uid)
 
     def ask(client: DICOMwebClient, offset: int) -> list[Any]:
-        fields = ["Modality", "SeriesDescription", "NumberOfSeriesRelatedInstances", "ConvolutionKernel"]
+        fields = [
+            "Modality",
+            "SeriesNumber",
+            "SeriesDescription",
+            "NumberOfSeriesRelatedInstances",
+            "ConvolutionKernel",
+        ]
         return client.search_for_series(study_uid, fields=fields, offset=offset or None)
 
     found = _pages(server, ask, "0020000E", LIMITS.entries, patience, cancelled)

@@ -35,13 +35,17 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class SeriesRow:
-    """One series of a study. description, kernel: only words known to be safe. instances: their count, or None."""
+    """One series of a study. description, kernel: only words known to be safe. instances: their count, or None.
+
+    number: as the archive numbers it in its study, None where it does not.
+    """
 
     series_uid: str = field(repr=False)
     modality: str
     description: str
     instances: int | None
     kernel: str
+    number: int | None = None
 
 
 def is_uid(text: str) -> bool:
@@ -73,6 +77,7 @@ def series_row(row: Row) -> SeriesRow:
         description=describe_series(text_in(row, "0008103E")),
         instances=number_in(row, "00201209"),
         kernel=safe_kernel(text_in(row, "00181210")),
+        number=number_in(row, "00200011"),
     )
 
 

@@ -43,6 +43,7 @@ class SeriesSummary:
     key: opaque, given to `load_study(series=key)`. shape: (columns, rows, slices). spacing_mm: the same order, None
     where the geometry is in doubt (loading will say why). kernel: reconstruction kernel or "".
     study: 1, 2, ... in the order met, so that series of several studies can be told apart.
+    series_number: as the scanner or archive numbers it in its study; None where the header does not.
     thumbnail: uint8 (rows, columns) of the middle slice as stored, where asked for and readable.
     """
 
@@ -54,6 +55,7 @@ class SeriesSummary:
     spacing_mm: tuple[float, float, float] | None
     kernel: str
     study: int = 1
+    series_number: int | None = None
     thumbnail: npt.NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
@@ -69,7 +71,9 @@ def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LI
     found = []
     for key, images in contents.series.items():
         number, picture = studies.index(images[0].study_uid) + 1, thumbnail(images, limits) if thumbnails else None
-        found.append(replace(_summarise_dicom(key, images), study=number, thumbnail=picture))
+        stated = images[0].series_number
+        summary = _summarise_dicom(key, images)
+        found.append(replace(summary, study=number, series_number=stated, thumbnail=picture))
     for number, (key, entry) in enumerate(contents.niftis.items(), len(studies) + 1):
         picture = nifti_thumbnail(entry, limits) if thumbnails else None
         found.append(replace(_summarise_nifti(key, entry, limits), study=number, thumbnail=picture))

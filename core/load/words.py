@@ -30,7 +30,7 @@ _TERMS = frozenset(
     esophagus oesophagus diaphragm pericardium pericardial atrium atrial ventricle ventricular valvular vascular
     hepatic renal adrenal adrenals pancreas pancreatic spleen splenic gallbladder bladder paranasal sinuses orbits
     petrous mastoid mandible maxilla maxillofacial dental lungenembolie nativphase portalvenöse
-    dual energy spectral protocol planning adult fov
+    dual energy spectral protocol planning adult fov hr res
     """.split()  # noqa: SIM905
 )
 _KERNELS = frozenset(

@@ -11,9 +11,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from core.errors import UserFacingError
+from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
 from core.load.entry import Entry
 from core.load.limits import LIMITS, too_many_bytes, too_many_entries
+from core.load.nifti import looks_like_nifti
 from core.words import count_of
 
 _TABLES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
@@ -30,6 +32,8 @@ _SHOWN = (
     ".rds", ".feather", ".arrow", ".orc", ".avro", ".db", ".sqlite", ".7z", ".rar", ".edf", ".hea", ".bin",
 )  # fmt: skip
 """Endings that a note may show, besides those of tables."""
+_HEAD_BYTES = 512
+"""By so many bytes a file is known; the header of NIfTI-1 has 348."""
 _BESIDE_EVENTS = frozenset(("images", "labels", "metadata", "masks"))
 _ABOUT = re.compile(r"(readme|licen[cs]e|changelog|copying|notice)([._-]\w+)*", re.IGNORECASE)
 
@@ -44,7 +48,10 @@ class SourceFiles:
 
 
 def source_files(source: Source) -> SourceFiles:
-    """The files of a source, archives and packed files opened. Raises UserFacingError beyond the limits."""
+    """The files of a source, archives and packed files opened.
+
+    Raises UserFacingError beyond the limits, and where there are images of a scan and nothing that may hold events.
+    """
     found: list[Entry] = []
     others: list[Any] = []
     for part in source if isinstance(source, list) else [source]:
@@ -59,14 +66,26 @@ def source_files(source: Source) -> SourceFiles:
     if missed and not entries:
         raise _no_file(missed)
     files = SourceFiles([], [], missed)
-    if len(entries) == 1:
+    if len(entries) == 1 and not _is_scan(entries[0]):
         files.tables.extend(entries)
         return files
     for entry in entries:
         place = _place(entry, files)
         if place is not None:
             place.append(entry)
+    if not files.tables and any(map(_is_scan, entries)):
+        raise UserFacingError(
+            "The source holds no table of events, but images of a scan.",
+            "MEDS parquet, OMOP tables, FHIR bundles, CSV or JSON lines of coded events",
+            "Give these images as the CT, and choose the record here.",
+        )
     return files
+
+
+def _is_scan(entry: Entry) -> bool:
+    """Whether a file is a DICOM or NIfTI file, by its first bytes."""
+    head = entry.read(0, _HEAD_BYTES)
+    return looks_like_dicom(head) or looks_like_nifti(head)
 
 
 def _no_file(missed: list[Entry]) -> UserFacingError:
@@ -132,7 +151,7 @@ def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
     path = PurePath(entry.name.replace("\\", "/"))
     if not _needs_word(path):
         return None
-    suffix, head = path.suffix.lower(), bytes(entry.read(0, 512))
+    suffix, head = path.suffix.lower(), bytes(entry.read(0, _HEAD_BYTES))
     is_table = suffix in _TABLES or head[:4] == b"PAR1" or (not suffix and b"\0" not in head)
     if (suffix in (".ndjson", ".jsonl") and not head.strip()) or (suffix == ".json" and b'"transactionTime"' in head):
         return files.unread  # an empty file and the list of files are usual in what FHIR servers export in bulk

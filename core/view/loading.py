@@ -79,12 +79,22 @@ def series_words(item: SeriesSummary, made: CtStudy | None = None) -> str:
 
 def series_html(item: SeriesSummary, number: int, studies: int, made: CtStudy | None = None) -> str:
     """One series: picture of its middle slice, description, facts; made: what was read of it."""
-    name = item.description or "CT series"
-    study = f"Study {item.study}, series {number}" if studies > 1 else f"Series {number}"
+    name, place = item.description or "CT series", series_name(item, number)
+    study = f"Study {item.study}, {place}" if studies > 1 else place.capitalize()
     return (
-        f'<div class="series">{picture_html(item.thumbnail, f"Middle slice of series {number}")}<div>'
+        f'<div class="series">{picture_html(item.thumbnail, f"Middle slice of {place}")}<div>'
         f"<p><b>{escape(name)}</b></p><p>{escape(series_words(item, made))}</p><p>{study}</p></div></div>"
     )
+
+
+def series_name(item: SeriesSummary, place: int) -> str:
+    """What a reader calls a series: its number in the archive, or its place in the list where it has none.
+
+    >>> item = SeriesSummary("k", "Thorax", "CT", 64, (512, 512, 64), None, "")
+    >>> series_name(item, 2), series_name(replace(item, series_number=701), 2)
+    ('number 2 of the list', 'series 701')
+    """
+    return f"number {place} of the list" if item.series_number is None else f"series {item.series_number}"
 
 
 def findings_html(findings: Sequence[Finding]) -> str:

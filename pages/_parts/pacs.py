@@ -220,6 +220,7 @@ def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
     table = pd.DataFrame(
         {
             "Series": [row.description for row in scans],
+            "Series number": pd.array([row.number for row in scans], dtype="Int64"),
             "Images": pd.array([row.instances for row in scans], dtype="Int64"),
             "Kernel": [row.kernel for row in scans],
         }

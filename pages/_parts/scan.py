@@ -10,7 +10,7 @@ from core import session
 from core.intake import Intake
 from core.load import REPAIRS, SeriesSummary
 from core.records import CtStudy
-from core.view.loading import by_study, facts_html, series_html
+from core.view.loading import by_study, facts_html, series_html, series_name
 from core.view.words import doubts_html, error_html
 
 
@@ -64,7 +64,7 @@ def _choice(read: Intake, item: SeriesSummary, number: int) -> None:
         "Chosen" if chosen else "Choose",
         key=f"choose_{number}",
         disabled=chosen,
-        help=f"Read series {number}",
+        help=f"Read {series_name(item, number)}",
         on_click=read.choose_series,
         args=(item.key,),
     )

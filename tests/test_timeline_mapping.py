@@ -46,6 +46,23 @@ def test_each_table_that_needs_it_is_asked_about_in_turn(order: tuple[tuple[str,
     assert sorted(events["numeric_value"].dropna()) == pytest.approx([1.2, 99.5, 2310.5])
 
 
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        (["mg/dl", "g/dl", "%"], True),
+        (["mmHg", "10*3/uL", "mmHg"], True),
+        (["m", "w", "m"], False),
+        (["Hb", "INR", "pH"], False),
+        (["mg/dl", "Station 3", "Station 4"], False),
+    ],
+)
+def test_a_column_of_units_is_known_by_what_it_holds(values: list[str], *, unit: bool) -> None:
+    rows = "".join(f"7,2020-03-0{day},Na,{day}.5,{value}\n" for day, value in enumerate(values, 1))
+    guesses = suggest_mapping([("labs.csv", f"mrn,wann,was,wert,dimension\n{rows}".encode())]).guesses
+    assert guesses["value"].column == "wert"
+    assert ("unit" in guesses) is unit
+
+
 def test_until_all_are_answered_the_rest_is_refused_not_left_out() -> None:
     source = [LABS, DRUGS]
     answers = answered(suggest_mapping([LABS]), LABS_ANSWER)

@@ -36,11 +36,14 @@ from core.timeline.tables import Part, event_files, flat_table, text_looks, text
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times, refuse_unsure_dates
+from core.timeline.units import is_unit
 from core.timeline.unread import VALUE_HINT
 
 REQUIRED: tuple[Role, ...] = ("time", "code")
 _SAMPLE_ROWS, _SAMPLES = 2000, 3
-Shape = Literal["empty", "date and time", "date", "time of day", "whole number", "number", "code", "word", "text"]
+Shape = Literal[
+    "empty", "date and time", "date", "time of day", "whole number", "number", "unit", "code", "word", "text"
+]
 _SHAPES: Sequence[tuple[Shape, str]] = (
     ("date and time", r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*"),
     ("date", r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}"),
@@ -56,6 +59,8 @@ _FITTING: Mapping[Role, tuple[Shape, ...]] = {
     "code": ("code", "word", "text"),
     "value": ("number", "whole number"),
 }
+"""Shapes that a column must have for a role its name hints at."""
+_TELLING: Mapping[Role, tuple[Shape, ...]] = {**_FITTING, "unit": ("unit",)}
 """Shapes that let a column be guessed for a role by its content alone, best first."""
 _HINTS: Mapping[Role, str] = {
     "subject_id": r"subj|patient|person|\bpid\b|mrn|wer|fall",
@@ -232,10 +237,19 @@ def _shape(given: pd.Series[str]) -> Shape:
     """The first shape that at least nine of ten values have."""
     if given.empty:
         return "empty"
+    if _are_units(given):
+        return "unit"
     for shape, pattern in _SHAPES:
         if given.str.fullmatch(pattern).mean() >= 0.9:
             return shape
     return "number" if given.str.fullmatch(LIKE_NUMBER).mean() >= 0.5 else "text"
+
+
+def _are_units(given: pd.Series[str]) -> bool:
+    """Whether nine of ten values are units, and one of them can be nothing else: "m" is a man, and "Hb" is a test."""
+    counts = given.value_counts()
+    units = counts[[is_unit(text) for text in counts.index]]
+    return units.sum() >= 0.9 * len(given) and any("/" in text or text == "%" for text in units.index)
 
 
 def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
@@ -245,7 +259,7 @@ def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
         _take(guesses, role, _by_name(columns, role))
     for role in ROLES:
         _take(guesses, role, _by_hint(_free(columns, guesses), role))
-    for role in _FITTING:
+    for role in _TELLING:
         if role != "value" or not guesses.keys() & {"value", "numeric_value"}:
             _take(guesses, role, _by_content(_free(columns, guesses), role))
     return guesses
@@ -284,7 +298,7 @@ def _is_numbered(column: ColumnFound) -> bool:
 
 
 def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
-    for shape in _FITTING[role]:
+    for shape in _TELLING[role]:
         same = [column for column in columns if column.shape == shape]
         if len(same) == 1:
             return Guess(same[0].name, f"the only column left whose values look like: {shape}", False)

@@ -16,6 +16,8 @@ _OTHERS = """
     ppm inr thousand million x e
 """
 _KNOWN = frozenset({"".join(pair) for pair in product(_PREFIXES, _METRIC)} - {"us"}) | frozenset(_OTHERS.split())
+_LONGEST = 64
+"""More letters than the name of a unit has: longer texts are none, and are not looked at."""
 _PIECE = re.compile(r"\d*(.*?)[-+]?\d*")
 
 
@@ -29,6 +31,8 @@ def is_unit(text: str) -> bool:
     >>> is_unit("SERUM"), is_unit("BLOOD"), is_unit("N/A"), is_unit("UNK"), is_unit("12"), is_unit("")
     (False, False, False, False, False, False)
     """
+    if len(text) > _LONGEST:
+        return False
     plain = re.sub(r"\{[^}]*\}", "", text.lower().replace("µ", "u").replace("μ", "u"))
     pieces = [piece for piece in re.split(r"[\s/.*·^()]+", plain) if piece]
     matches = [_PIECE.fullmatch(piece) for piece in pieces]

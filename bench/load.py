@@ -1,17 +1,20 @@
 """Time to read a CT series, as a multiple of reading its bytes, beside other readers in the same process.
 
     python -m bench.load [--slices 300] [--size 512] [--repeats 3]
+    python -m bench.load --folder DIR [--repeats 3]
 
 Writes a synthetic uncompressed DICOM series and a .nii.gz to a temporary folder, reads each alternately with every
 reader that is installed, and prints the best time of each and its ratio to reading the bytes into one array (at most 5
 for this loader). Processor time is the sum over all threads: beside other jobs it says more than wall time. Compressed
-series and memory have their own benches, bench.load_compressed and bench.load_memory.
+series and memory have their own benches, bench.load_compressed and bench.load_memory. With --folder a series of your
+own is read instead, one folder of files: what a check costs on the values of a real scan is not seen on a ramp.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,17 @@ def read_bytes(folder: Path, slices: int, size: int) -> np.ndarray:
         with open(path, "rb", buffering=0) as handle:
             handle.seek(path.stat().st_size - size * size * 2)
             handle.readinto(out[index])
+    return out
+
+
+def read_files(folder: Path) -> np.ndarray:
+    """The same where the place of the pixels is not known: every file, whole."""
+    paths = sorted(folder.iterdir())
+    places = np.cumsum([0, *(path.stat().st_size for path in paths)]).tolist()
+    out = np.empty(places[-1], np.uint8)
+    for path, start, stop in zip(paths, places, places[1:]):
+        with open(path, "rb", buffering=0) as handle:
+            handle.readinto(out[start:stop].data)
     return out
 
 
@@ -89,12 +103,25 @@ def show(title: str, times: dict[str, Seconds]) -> None:
         )
 
 
+def _readers(folder: Path) -> dict[str, Callable[[], object]]:
+    return {
+        "core.load.load_study": lambda: load_study(folder),
+        "pydicom loop": lambda: pydicom_loop(folder),
+        "SimpleITK series reader": lambda: simpleitk_series(folder),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="a DICOM series of your own")
     options = parser.parse_args()
+    if options.folder:
+        limit = {"read the files": lambda: read_files(options.folder)}
+        show("A series of your own", best({**limit, **_readers(options.folder)}, options.repeats))
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "series"
         folder.mkdir()
@@ -104,9 +131,7 @@ def main() -> None:
             best(
                 {
                     "read the bytes": lambda: read_bytes(folder, options.slices, options.size),
-                    "core.load.load_study": lambda: load_study(folder),
-                    "pydicom loop": lambda: pydicom_loop(folder),
-                    "SimpleITK series reader": lambda: simpleitk_series(folder),
+                    **_readers(folder),
                     "highdicom": lambda: highdicom_series(folder),
                     "MONAI PydicomReader": lambda: monai_series(folder),
                 },

@@ -21,7 +21,7 @@ from core.encode.ehr_cohort import CohortRecords
 from core.errors import UserFacingError
 from core.records import Task
 from core.timeline.cohort_scale import Cohort, Labels, open_cohort
-from core.timeline.typed import units_in_codes
+from core.timeline.typed_columns import units_in_codes
 from core.words import count_of
 
 SPLITS = ("train", "tuning", "held_out")

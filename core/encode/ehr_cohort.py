@@ -18,7 +18,7 @@ from core.errors import UserFacingError
 from core.records import BIRTH
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
 from core.timeline.cut import deaths_of_the_day
-from core.timeline.typed import units_in_codes
+from core.timeline.typed_columns import units_in_codes
 from core.timeline.vocabulary import standard_code
 
 _DAY_US = 86_400_000_000.0

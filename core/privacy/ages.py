@@ -11,7 +11,7 @@ from core.privacy.fields import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.privacy.finding import Finding
 from core.privacy.free_text import begins_with_date
 from core.records import BIRTH
-from core.timeline.columns import FIELDS
+from core.timeline.column_names import FIELDS
 from core.words import OLDEST_YEARS
 
 DAYS_90_YEARS = OLDEST_YEARS * 365.25

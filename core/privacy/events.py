@@ -13,7 +13,8 @@ from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text
 from core.records import Timeline
-from core.timeline.columns import FIELDS, Answers, plain_name, roles_of
+from core.timeline.column_names import FIELDS, plain_name
+from core.timeline.columns import Answers, roles_of
 from core.timeline.kinds import kind_of
 from core.words import count_of
 

@@ -45,7 +45,7 @@ from core.privacy.free_text import begins_with_date, in_free_text, is_public_add
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
 from core.records import BIRTH
-from core.timeline.columns import FIELDS
+from core.timeline.column_names import FIELDS
 from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
 
 _MOST_JSON = 256 * MIB

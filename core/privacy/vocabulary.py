@@ -75,7 +75,7 @@ _SCAN_WORDS = frozenset(
     intervention interventional drainage obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment
     interval overlap axials coronals sagittals volumes stack frame frames position index table start end first second
     third arms above below level top bottom mid middle entire all cranium vertex carina st nd rd th s secs seconds
-    minute minutes hr mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval
+    minute minutes mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval
     evaluation exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial
     in on to at by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes
     unteres collection lesion marked diagnosis diagnostic diagnostics

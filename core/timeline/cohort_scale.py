@@ -23,10 +23,9 @@ from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.records import Timeline
-from core.timeline.beside import TAKEN_BACK, taken_back
 from core.timeline.cut import KNOWN_FROM, may_tell_of_death, undated_outcomes
-from core.timeline.intake import cut_timeline
 from core.timeline.numbers import finite32
+from core.timeline.one_patient import cut_timeline
 from core.timeline.parquet import (
     OTHER_TIME,
     event_fields,
@@ -39,8 +38,9 @@ from core.timeline.parquet import (
 )
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.tables import event_files, no_events, no_such_patient
+from core.timeline.text_beside_numbers import TAKEN_BACK, taken_back
 from core.timeline.times import EARLIEST, LATEST, refuse_mixed_zones
-from core.timeline.typed import Reading, typed_rows
+from core.timeline.typed_columns import Reading, typed_rows
 from core.words import count_of
 
 NO_TIME = np.iinfo(np.int64).min

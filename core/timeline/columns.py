@@ -1,13 +1,12 @@
-"""What the columns of a table of events mean: by their names, and by what a reader answers."""
+"""Which column of a table holds what: by its name (`column_names`), or as a reader answers."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 from core.errors import UserFacingError
+from core.timeline.column_names import FIELDS, KNOWN_NAMES, plain_name
 from core.timeline.dates import ORDERS
 from core.timeline.encodings import ENCODINGS
 
@@ -54,64 +53,6 @@ WAYS: Mapping[str, tuple[str, ...]] = {
 the encoding of text that is not UTF-8."""
 ALL_FILES: tuple[str, ...] = ()
 """In place of the names of a table's columns, what is answered on all files: their names depend on the encoding."""
-
-
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(words.split())
-
-
-def _recorded_names() -> Iterator[str]:
-    """Names that say when an event was recorded: "entry_time", "date_filed", "storedate", "time_of_entry"."""
-    acts = _names(
-        """recorded recording record entered entry filed filing stored store documented documentation resulted result
-        reported report verified verification validated validation released release issued issue signed available
-        inserted insert saved registered registration"""
-    )
-    for act, moment in product(acts, ("time", "date", "datetime", "date_time", "timestamp", "at", "on", "dt")):
-        yield from (f"{act}_{moment}", f"{act}{moment}", f"{moment}_{act}", f"{moment}_of_{act}")
-    yield from (f"{act}{moment}" for act, moment in product(_names("eingabe erfassungs dokumentations befund freigabe "
-                "validierungs vidierungs eintrags"), _names("zeit datum zeitpunkt")))  # fmt: skip
-    yield from _names(
-        """recorded entered filed stored documented resulted reported verified validated released issued signed
-        available charted erfasst_am eingegeben_am dokumentiert_am freigegeben_am validiert_am vidiert_am gespeichert_am
-        date_saisie date_de_saisie saisi_le date_enregistrement enregistré_le fecha_registro fecha_de_registro
-        registrado_el"""
-    )
-
-
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "subject_id": _names(
-        """subject_id patient_id person_id subject patient subjectid patientid patient_identifier patient_number
-        patient_no patient_nr pat_id pat_no pat_nr patid patnr patientennummer patienten_id
-        patient_num"""
-    ),
-    "time": _names(
-        """time date datetime timestamp event_time start_time charttime date_time event_date datum uhrzeit zeitpunkt
-        fecha hora heure"""
-    ),
-    "code": _names("code event event_code concept concept_code concept_cd"),
-    "numeric_value": _names(
-        "numeric_value value_numeric value_as_number number valuenum value_num nval_num ord_num_value labresult"
-    ),
-    "value": _names("value result result_value val wert messwert ergebnis valeur valor ord_value labresulttext"),
-    "text_value": _names("text_value text value_text value_as_string tval_char"),
-    "unit": _names(
-        """unit units uom unit_source_value valueuom value_unit unit_of_measure units_of_measure result_unit lab_unit
-        measurement_unit ucum ucum_unit unit_ucum units_cd labmeasurenamesystem
-        einheit einheiten einh unite unité unidad"""
-    ),
-    "description": _names("description label display code_description"),
-    "known_from": ("known_from", *_recorded_names()),
-    "table": ("table",),
-    "sex": _names("sex gender geschlecht sexe sexo patient_sex patient_gender sex_at_birth gender_source_value"),
-    "birth_date": _names(
-        """birth_date birthdate date_of_birth dob birthday patient_birth_date patient_dob birth_datetime geburtsdatum
-        geb_datum gebdatum date_naissance date_de_naissance fecha_nacimiento fecha_de_nacimiento"""
-    ),
-    "age": _names("age age_years age_in_years age_at_event patient_age alter alter_jahre alter_in_jahren edad âge"),
-}
-"""Field -> column names that mean it (compared without case, spaces and points as underscores)."""
-KNOWN_NAMES = frozenset(name for names in FIELDS.values() for name in names)
 
 
 def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -195,29 +136,6 @@ def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
                 f"That is no answer on the {question}.", " or ".join(WAYS[question]), "Choose one of these."
             )
     return ways
-
-
-def plain_name(name: str) -> str:
-    """A column name in lower case with underscores, as names are compared.
-
-    >>> plain_name("Patient-ID"), plain_name("Date/Time"), plain_name(" Value ")
-    ('patient_id', 'date_time', 'value')
-    """
-    return re.sub(r"[\s./-]+", "_", name.strip().lower())
-
-
-def words_of_name(name: str) -> str:
-    """The words of a column name, in lower case, joined by underscores.
-
-    >>> words_of_name("Order Status (final)"), words_of_name("_Patient__ID")
-    ('order_status_final', 'patient_id')
-    """
-    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")
-
-
-def alike(names: Sequence[str], field: str) -> list[str]:
-    """The columns whose name means the field."""
-    return [name for name in names if plain_name(name) in FIELDS[field]]
 
 
 def refuse_same_names(names: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from core.timeline.fhir_values import Resource, as_dict, as_list, last_part
-from core.timeline.qualified import AWAITED, PLANNED, WITHDRAWN
+from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN
 
 _MODIFIED = "as an extension or rule that is not read may change the meaning"
 _NO_RESULT = "without a result"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise, ways_of
-from core.timeline.contexts import note_contexts
+from core.timeline.column_names import alike
+from core.timeline.columns import Answers, answer_for, columns_of, recognise, ways_of
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.i2b2 import plain_facts
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
 from core.timeline.people import PEOPLE
-from core.timeline.qualified import settle_qualified
-from core.timeline.recorded import RECORDED_AS_TIME, known_from, recorded_columns
+from core.timeline.recording_times import RECORDED_AS_TIME, known_from, recorded_columns
+from core.timeline.row_contexts import note_contexts
+from core.timeline.row_states import settle_qualified
 from core.timeline.texts import first_filled, plain_texts
 from core.timeline.times import joined_times
-from core.timeline.unread import VALUES, doubt_unread
+from core.timeline.unread_columns import VALUES, doubt_unread
 from core.words import count_of
 
 SECOND_TIME = (

@@ -66,26 +66,27 @@ def source_files(source: Source) -> SourceFiles:
     if missed and not entries:
         raise _no_file(missed)
     files = SourceFiles([], [], missed)
-    if len(entries) == 1 and not _is_scan(entries[0]):
+    if len(entries) == 1 and not _kind_of_scan(entries[0]):
         files.tables.extend(entries)
         return files
     for entry in entries:
         place = _place(entry, files)
         if place is not None:
             place.append(entry)
-    if not files.tables and any(map(_is_scan, entries)):
+    if not files.tables and (kinds := [kind for kind in map(_kind_of_scan, entries) if kind]):
+        what = f"a {kinds[0]} file" if len(kinds) == 1 else count_of(len(kinds), "DICOM or NIfTI file")
         raise UserFacingError(
-            "The source holds no table of events, but images of a scan.",
+            f"The source holds no table of events, but images of a scan: {what}.",
             "MEDS parquet, OMOP tables, FHIR bundles, CSV or JSON lines of coded events",
             "Give these images as the CT, and choose the record here.",
         )
     return files
 
 
-def _is_scan(entry: Entry) -> bool:
-    """Whether a file is a DICOM or NIfTI file, by its first bytes."""
+def _kind_of_scan(entry: Entry) -> str:
+    """What kind of scan a file is of, by its first bytes; "" where it is of none."""
     head = entry.read(0, _HEAD_BYTES)
-    return looks_like_dicom(head) or looks_like_nifti(head)
+    return "DICOM" if looks_like_dicom(head) else "NIfTI" if looks_like_nifti(head) else ""
 
 
 def _no_file(missed: list[Entry]) -> UserFacingError:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from core.timeline.columns import plain_name
+from core.timeline.column_names import plain_name
 from core.timeline.texts import plain_texts
 from core.words import count_of
 

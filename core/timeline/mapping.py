@@ -5,7 +5,6 @@ Sample values are masked by kind: digits become 9 and letters a or A, so no valu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,17 +14,8 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.columns import (
-    FIELDS,
-    ROLE_TITLES,
-    ROLES,
-    Answers,
-    Role,
-    answer_for,
-    columns_of,
-    encoding_of,
-    plain_name,
-)
+from core.timeline.column_names import FIELDS, hints_at, may_number_codes, plain_name
+from core.timeline.columns import ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, encoding_of
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.encodings import Look
 from core.timeline.fields import recognised, refuse_unsettled_numbers
@@ -37,7 +27,6 @@ from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times, refuse_unsure_dates
 from core.timeline.units import is_unit
-from core.timeline.unread import VALUE_HINT
 
 REQUIRED: tuple[Role, ...] = ("time", "code")
 _SAMPLE_ROWS, _SAMPLES = 2000, 3
@@ -62,16 +51,6 @@ _FITTING: Mapping[Role, tuple[Shape, ...]] = {
 """Shapes that a column must have for a role its name hints at."""
 _TELLING: Mapping[Role, tuple[Shape, ...]] = {**_FITTING, "unit": ("unit",)}
 """Shapes that let a column be guessed for a role by its content alone, best first."""
-_HINTS: Mapping[Role, str] = {
-    "subject_id": r"subj|patient|person|\bpid\b|mrn|wer|fall",
-    "time": r"time|date|datum|zeit|wann|when|day|stamp|\bdt\b|_dt",
-    "code": r"code|event(?!_?id)|concept|item|test|analy|icd|loinc|was|what|component|paramet|bezeichnung|diagnos|drug",
-    "value": rf"{VALUE_HINT.pattern}|number|qty",
-    "unit": r"unit|uom|einh|unidad",
-    "description": r"desc|label|name|display|bezeichnung",
-}
-_NUMBERED = re.compile(r"code|item_?id|concept_?id|loinc")
-"""Names of columns whose whole numbers are codes."""
 
 
 @dataclass(frozen=True)
@@ -286,15 +265,14 @@ def _by_name(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
 def _by_hint(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
     fitting = _FITTING.get(role)
     for column in columns:
-        name = column.name.lower()
         fits = not fitting or column.shape in fitting or (role == "code" and _is_numbered(column))
-        if role in _HINTS and re.search(_HINTS[role], name) and fits:
+        if fits and hints_at(role, column.name):
             return Guess(column.name, f"its name suggests it and its values look like: {column.shape}", False)
     return None
 
 
 def _is_numbered(column: ColumnFound) -> bool:
-    return column.shape == "whole number" and bool(_NUMBERED.search(column.name.lower()))
+    return column.shape == "whole number" and may_number_codes(column.name)
 
 
 def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:

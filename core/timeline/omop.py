@@ -18,7 +18,7 @@ from core.records import BIRTH
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
 from core.timeline.parquet import is_parquet, parquet_text
-from core.timeline.qualified import is_void
+from core.timeline.row_states import is_void
 from core.timeline.text_tables import read_text_file
 from core.timeline.texts import MISSING, NULLS, first_filled
 from core.timeline.times import ISO_DAY
@@ -162,7 +162,7 @@ def _settled(tables: Sequence[pd.DataFrame], notes: list[str]) -> pd.DataFrame:
 
 
 def _marked(rows: pd.DataFrame, where: pd.Series[bool], remark: str) -> pd.DataFrame:
-    """The rows with a remark (`core.timeline.typed`) more where it holds."""
+    """The rows with a remark (`core.timeline.typed_columns`) more where it holds."""
     marks = _column(rows, "remarks")
     return rows.assign(remarks=marks.where(~where, (marks + ";" + remark).str.removeprefix(";")))
 

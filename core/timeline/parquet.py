@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.records import BIRTH
-from core.timeline.columns import Answers, alike, answer_for, columns_of, recognise
+from core.timeline.column_names import alike
+from core.timeline.columns import Answers, answer_for, columns_of, recognise
 from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows

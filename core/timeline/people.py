@@ -8,11 +8,11 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.records import BIRTH, SEXES
-from core.timeline.columns import FIELDS, alike
+from core.timeline.column_names import FIELDS, alike
 from core.timeline.dates import ISO_TIME, iso_times
-from core.timeline.qualified import is_event
+from core.timeline.row_states import is_event
 from core.timeline.texts import MISSING, plain_texts
-from core.timeline.unread import say_unread
+from core.timeline.unread_columns import say_unread
 from core.timeline.vocabulary import standard_code
 from core.words import count_of
 

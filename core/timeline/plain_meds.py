@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.load.entry import Entry
-from core.timeline.columns import Answers, alike, columns_of, ways_of
-from core.timeline.contexts import sets_apart
+from core.timeline.column_names import alike, may_measure, suggests_units, suggests_values, unknown_names
+from core.timeline.columns import Answers, columns_of, ways_of
 from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
 from core.timeline.i2b2 import is_i2b2
@@ -28,19 +28,16 @@ from core.timeline.parquet import (
     translated,
 )
 from core.timeline.people import PEOPLE
-from core.timeline.qualified import are_bounds, speaks_of_states
-from core.timeline.recorded import RECORDED, RECORDED_AS_TIME, recorded_columns
+from core.timeline.recording_times import RECORDED, RECORDED_AS_TIME, recorded_columns
+from core.timeline.row_contexts import sets_apart
+from core.timeline.row_states import are_bounds, speaks_of_states
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
-from core.timeline.unread import (
-    UNIT_HINT,
-    VALUE_HINT,
+from core.timeline.unread_columns import (
     VALUES,
     holds_clocks,
     holds_units,
-    may_measure,
     names_patients,
-    unknown_names,
     unread_columns,
     unread_dates,
     unread_outcomes,
@@ -140,7 +137,7 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     unknown = unknown_names(name for name in spare if is_number(opened.schema_arrow.field(name).type))
     if any(field in fields for field in VALUES):
         unknown = [name for name in unknown if may_measure(name)]
-    elif not is_mapped and any(VALUE_HINT.search(name.lower()) for name in unknown):
+    elif not is_mapped and any(suggests_values(name) for name in unknown):
         raise unread_values()
     if unknown:
         notes.append(unread_columns(len(unknown)))
@@ -178,7 +175,7 @@ def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: lis
         name for name in flat if "subject_id" not in fields and names_patients(name, 2, opened.metadata.num_rows)
     ]
     measured = "unit" not in fields and any(field in fields for field in VALUES)
-    units = [name for name in flat if measured and UNIT_HINT.search(name.lower())]
+    units = [name for name in flat if measured and suggests_units(name)]
     with translated():
         table = opened.read(columns=patients) if patients else None
         if table is not None and any(

@@ -22,7 +22,7 @@ from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir
 from core.timeline.fhir_values import Resource
-from core.timeline.foreign import refuse_foreign, refuse_title
+from core.timeline.foreign_files import refuse_foreign, refuse_title
 from core.words import count_of
 
 MAX_TEXT_ROWS = 2_000_000

@@ -12,14 +12,14 @@ from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
 from core.timeline.describe import labels
-from core.timeline.doubts import note_doubts
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
-from core.timeline.qualified import is_event
+from core.timeline.record_doubts import note_doubts
+from core.timeline.row_states import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
 from core.timeline.texts import plain_texts
 from core.timeline.times import LATEST, is_iso_time, parse_times
-from core.timeline.typed import Reading, read_events, subject_numbers
+from core.timeline.typed_columns import Reading, read_events, subject_numbers
 from core.words import count_of
 
 

@@ -14,17 +14,17 @@ import pyarrow as pa
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
-from core.timeline.beside import settled_by_text
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
-from core.timeline.doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
-from core.timeline.qualified import is_event
+from core.timeline.record_doubts import ROUNDED, rounded_by_spreadsheet
+from core.timeline.row_states import is_event
 from core.timeline.tables import Part
+from core.timeline.text_beside_numbers import settled_by_text
 from core.timeline.texts import MISSING, NULL_CODES, NULLS, clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit

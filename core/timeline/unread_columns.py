@@ -6,12 +6,21 @@ Such a column is asked about where passing it over would change what the record 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.timeline.columns import KNOWN_NAMES, plain_name, words_of_name
+from core.timeline.column_names import (
+    may_measure,
+    may_number_patients,
+    suggests_another_moment,
+    suggests_patients,
+    suggests_units,
+    suggests_values,
+    suggests_zones,
+    unknown_names,
+)
 from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
@@ -21,42 +30,11 @@ from core.timeline.units import is_unit
 from core.words import count_of
 
 VALUES = ("numeric_value", "value")
-VALUE_HINT = re.compile(r"value|(?<![a-z])val(?![a-z])|result|wert|valor|valeur|amount|measure|reading|wieviel")
-"""Names of columns that probably hold what was measured: a table whose numbers stand there alone is asked about."""
-_PATIENT_HINT = re.compile(
-    r"(?:(?:subj|subject|pat|patient|patienten|person|case|fall|record|hospital|chart)_?(?:key|id|nr|no|num|number"
-    r"|nummer|identifier|code|ref|uuid)|mrn|pid|patient|person|subject|case|fall|hadm_?id"
-    r"|(?:medical_record|nhs|social_security|health_card)_(?:no|number)|ssn|empi|usubjid|pt_?id|unique_?pid"
-    r"|participant|(?:participant|individual|donor|respondent|beneficiary|bene|client|member|enrollee)_?(?:id|nr|no"
-    r"|number|code)|(?:subject|pat|patient|patienten|person)s?_?name|last_?name|family_?name|surname|nachname|familienname|nom_de_famille|apellidos?|cognome)"
-)
-"""Names of columns that probably tell patients, or their cases, apart."""
-_MAY_NUMBER = re.compile(r"id|study_?id|identifier|uuid")
-"""Names of columns that tell patients apart where many rows share a value, and rows or scans where they do not."""
 _SHARED_BY = 3
-UNIT_HINT = re.compile(r"unit|uom|einh|ucum|unidad|dimension")
+"""So many rows on average share a number that tells patients apart and not rows."""
 _AT_CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[T ](?!00:00(?::00(?:\.0+)?)?(?!\d)).+")
-_OTHER_MOMENT = re.compile(
-    r"creat|updat|modif|chang|extract|export|load|print|end|stop|until|due|plan|schedul|order|next|disch|expir|bis|geändert"
-)
-"""Names of columns whose times are hardly those of the events."""
-
-
-_NO_MEASURE = re.compile(
-    r"(?:^|_)(?:id|ids|key|nr|no|num|number|nummer|seq|sequence|idx|index|row|line|zeile|version|rank|order|sort|flag"
-    r"|code|concept|lower|low|upper|high|ref\w*|range|min|max|norm\w*|limit\w*|count|anzahl|priority|lfd|fall\w*|case"
-    r"|visit|encounter|stay|hadm\w*|warning|error|year|month|day|hour|jahr|monat|tag|age|unnamed|instance|group|level"
-    r"|batch|page|ward|station|bed|room|delta|zip|plz|phone|mrn|ssn|deleted|negated|cancell?ed)(?:_|$)|id$|^x\d*$"
-)
-"""Words in names of columns whose numbers are hardly measured: identifiers, limits, ranks, places and flags."""
-_ZONE_HINT = re.compile(r"(?<![a-z])tz|zone|offset")
 _ZONE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z_/+-]+\d*|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|[A-Z]{3,4}")
 UNREAD_ZONES = "Not read: a column of time zones; times were taken as they are written."
-
-
-def unknown_names(names: Iterable[object]) -> list[str]:
-    """Those of the names of columns that are not recognised."""
-    return [name for name in map(str, names) if plain_name(name) not in KNOWN_NAMES]
 
 
 def say_unread(table: pd.DataFrame, notes: list[str]) -> None:
@@ -93,9 +71,8 @@ def names_patients(name: str, distinct: int, rows: int) -> bool:
     >>> names_patients("id", 9, 9), names_patients("ID", 2, 9)
     (False, True)
     """
-    words = words_of_name(name)
-    shared = rows >= _SHARED_BY * distinct and bool(_MAY_NUMBER.fullmatch(words))
-    return distinct > 1 and (shared or bool(_PATIENT_HINT.fullmatch(words)))
+    shared = rows >= _SHARED_BY * distinct and may_number_patients(name)
+    return distinct > 1 and (shared or suggests_patients(name))
 
 
 def holds_units(name: str, values: pd.Series[str]) -> bool:
@@ -105,7 +82,7 @@ def holds_units(name: str, values: pd.Series[str]) -> bool:
     (True, False)
     """
     given = [text for text in plain_texts(values).unique() if text]
-    return bool(UNIT_HINT.search(name.lower())) and 2 * sum(map(is_unit, given)) > len(given)
+    return suggests_units(name) and 2 * sum(map(is_unit, given)) > len(given)
 
 
 def holds_zones(name: str, values: pd.Series[str]) -> bool:
@@ -115,7 +92,7 @@ def holds_zones(name: str, values: pd.Series[str]) -> bool:
     (True, False)
     """
     given = [text for text in plain_texts(values).unique() if text]
-    return bool(given and _ZONE_HINT.search(name.lower())) and all(map(_ZONE.fullmatch, given))
+    return bool(given) and suggests_zones(name) and all(map(_ZONE.fullmatch, given))
 
 
 def holds_clocks(values: pd.Series[str]) -> bool:
@@ -166,7 +143,7 @@ def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
 
 def _has_same_days(name: str, values: pd.Series[str], days: pd.Series[str]) -> bool:
     """Whether a column names the days of the events again, and times of day with them."""
-    if _OTHER_MOMENT.search(name.lower()) or not holds_dates(values):
+    if suggests_another_moment(name) or not holds_dates(values):
         return False
     moments = plain_texts(iso_times({name: values}, None, [])[name])
     given = moments != ""
@@ -189,20 +166,11 @@ def _doubt_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, not
     """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
     read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
     unread: Mapping[str, int] = {name: _count_numbers(table[name]) for name in unknown_names(table)}
-    if not is_mapped and any(count > read and VALUE_HINT.search(name.lower()) for name, count in unread.items()):
+    if not is_mapped and any(count > read and suggests_values(name) for name, count in unread.items()):
         raise unread_values()
     numeric = [name for name, count in unread.items() if count > 0 and (not read or may_measure(name))]
     if numeric:
         notes.append(unread_columns(len(numeric)))
-
-
-def may_measure(name: str) -> bool:
-    """Whether numbers in a column of that name, beside one of values, may be measured: no identifiers, limits or ranks.
-
-    >>> [may_measure(name) for name in ("spo2", "lactate", "nval", "ref_range_low", "labevent_id", "Unnamed: 0")]
-    [True, True, True, False, False, False]
-    """
-    return bool(words_of_name(name)) and not _NO_MEASURE.search(words_of_name(name))
 
 
 def _count_numbers(column: pd.Series[str]) -> int:

@@ -8,10 +8,10 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.records import BIRTH
-from core.timeline.beside import is_filler
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
+from core.timeline.text_beside_numbers import is_filler
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
 

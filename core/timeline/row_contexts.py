@@ -5,29 +5,20 @@ Nothing is left out for them, as they may mean something else; each is said.
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
-from core.timeline.columns import words_of_name
-from core.timeline.qualified import is_void, may_leave_out
+from core.timeline.column_names import (
+    may_leave_out,
+    names_persons,
+    names_relatives,
+    names_specimens,
+    unknown_names,
+)
+from core.timeline.row_states import is_void
 from core.timeline.texts import NO, NULLS, plain_texts
-from core.timeline.unread import unknown_names
 from core.words import count_of
 
-_SPECIMEN = re.compile(
-    r"(?:specimen|sample|fluid|body_site|matrix|material|probe|probenart|probenmaterial|untersuchungsmaterial)"
-    r"(?:_(?:type|source|site|name|text|desc|description|material|art))?"
-)
-_RELATIVE = re.compile(r"(?:relation|relationship|relative|family_member|verwandtschaft|angehöriger?)(?:_\w+)?")
-_FAMILY = re.compile(r"(?:is_)?(?:family_history|familienanamnese|fhx)(?:_flag)?")
 _SELF = NO | {"self", "patient", "own", "index", "selbst", "eigen", "patientin", "proband"}
-_PERSON = re.compile(
-    r"(?:(?:pat|patient|patienten|person|subject)s?_)?(?:mrn|name|nachname|last_name|family_name|surname|familienname"
-    r"|ssn|social_security_number|nhs_number|empi|usubjid|medical_record_number)"
-)
-_NO_PERSON = frozenset(("name",))
-"""Alone, the name of a test rather than of a person."""
 
 
 def note_contexts(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> None:
@@ -37,9 +28,9 @@ def note_contexts(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> 
         if not sets_apart(name, pd.Series(table[name].unique(), dtype=object)):
             continue
         texts = plain_texts(table[name]).str.lower()
-        specimens += _more_than_one(kept["code"], texts) if _is_specimen(name) else 0
-        relatives += int((~texts.isin(_SELF | NULLS)).sum()) if _is_of_relatives(name) else 0
-        if "subject_id" in kept and _is_of_persons(name) and (several := _more_than_one(kept["subject_id"], texts)):
+        specimens += _more_than_one(kept["code"], texts) if names_specimens(name) else 0
+        relatives += int((~texts.isin(_SELF | NULLS)).sum()) if names_relatives(name) else 0
+        if "subject_id" in kept and names_persons(name) and (several := _more_than_one(kept["subject_id"], texts)):
             notes.append(
                 "With more than one name or number of a person in a column that is not read, so that events may be of "
                 f"several: {count_of(several, 'patient')}."
@@ -64,23 +55,9 @@ def sets_apart(name: str, values: pd.Series[str]) -> bool:
     (True, False)
     """
     texts = plain_texts(values).str.lower()
-    several = texts[texts != ""].nunique() > 1 and (_is_specimen(name) or _is_of_persons(name))
-    relatives = _is_of_relatives(name) and bool((~texts.isin(_SELF | NULLS)).any())
+    several = texts[texts != ""].nunique() > 1 and (names_specimens(name) or names_persons(name))
+    relatives = names_relatives(name) and bool((~texts.isin(_SELF | NULLS)).any())
     return several or relatives or bool(is_void(texts).any())
-
-
-def _is_specimen(name: str) -> bool:
-    return bool(_SPECIMEN.fullmatch(words_of_name(name)))
-
-
-def _is_of_relatives(name: str) -> bool:
-    plain = words_of_name(name)
-    return bool(_RELATIVE.fullmatch(plain) or _FAMILY.fullmatch(plain))
-
-
-def _is_of_persons(name: str) -> bool:
-    plain = words_of_name(name)
-    return bool(_PERSON.fullmatch(plain)) and plain not in _NO_PERSON
 
 
 def _more_than_one(keys: pd.Series[str], texts: pd.Series[str]) -> int:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 
 from core.errors import UserFacingError
-from core.timeline.columns import FIELDS, plain_name
+from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.delimited import DELIMITERS, NAMED_DELIMITER
 
 _STARTS: tuple[tuple[int, bytes, str], ...] = (

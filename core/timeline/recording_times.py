@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.timeline.columns import alike
+from core.timeline.column_names import alike
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times
-from core.timeline.unread import count_dates, holds_clocks
+from core.timeline.unread_columns import count_dates, holds_clocks
 from core.words import count_of
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."

@@ -8,9 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.timeline.columns import words_of_name
+from core.timeline.column_names import (
+    is_of_events,
+    is_of_states,
+    may_leave_out,
+    says_done,
+    says_undone,
+    unknown_names,
+    words_of_name,
+)
 from core.timeline.texts import NO, YES, plain_texts
-from core.timeline.unread import VALUES, unknown_names
+from core.timeline.unread_columns import VALUES
 from core.words import count_of
 
 PLANNED = "as planned or proposed only"
@@ -19,21 +27,6 @@ WITHDRAWN = "as entered in error, cancelled, refuted or not done"
 _ODD_STATES = "Kept, though a column of states that are hardly the events' own says “refused” or the like"
 _BOUNDS = frozenset(("<", ">", "<=", ">=", "≤", "≥"))
 _SIGNS = _BOUNDS | {"=", "==", ""}
-_STATES = frozenset(("status", "state", "verification", "certainty", "validity", "diagnosesicherheit"))
-_ABOUT_EVENTS = frozenset(
-    """event record row result results order observation obs test lab labor item entry data value admin administration
-    med medication mar drug dose procedure proc condition diagnosis diag dx clinical encounter visit appointment
-    specimen sample report document doc code flag text exam imaging immunization request befund auftrag leistung fhir
-    hl7 source name current final is disp display cd desc description""".split()  # noqa: SIM905
-)
-"""Words that leave a column of states one of the event itself, and not, say, of consent or smoking."""
-_FLAG = re.compile(
-    r"(?:is_|was_|flag_)?(?:deleted|cancell?ed|voided|withdrawn|retracted|negated|negation|refuted|ruled_out"
-    r"|entered_in_error|in_error|not_done|storniert|storno|geloescht|gelöscht)(?:_flag)?"
-)
-_DONE = re.compile(
-    r"(?:is_|was_|flag_)?(?:done|performed|given|administered|taken|carried_out|durchgeführt|gegeben)(?:_flag)?"
-)
 _VOID = frozenset(
     (
         "entered in error", "in error", "error", "erroneous", "wrong patient", "cancelled", "canceled", "cancel",
@@ -135,34 +128,15 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
     none = pd.Series("", index=values.index, dtype=object)
     if not may_leave_out(name):
         return none
-    plain, states = words_of_name(name), _states(values)
-    if _is_flag(name):
-        if _DONE.fullmatch(plain) and not set(states.unique()) <= YES | NO | {""}:
+    states = _states(values)
+    if says_done(name) or says_undone(name):
+        if says_done(name) and not set(states.unique()) <= YES | NO | {""}:
             return none
-        return none.mask(states.isin(YES if _FLAG.fullmatch(plain) else NO), WITHDRAWN)
-    if not _are_states(plain, states):
+        return none.mask(states.isin(YES if says_undone(name) else NO), WITHDRAWN)
+    if not _are_states(name, states):
         return none
     reasons = none.mask(states.isin(_AWAITED) & bare, AWAITED).mask(states.isin(_PLANNED), PLANNED)
-    return reasons.mask(states.isin(_void(plain, states)), WITHDRAWN)
-
-
-def may_leave_out(name: str) -> bool:
-    """Whether a column's name says that it holds states, or a flag such as "deleted"."""
-    return _is_flag(name) or is_of_states(name)
-
-
-def _is_flag(name: str) -> bool:
-    plain = words_of_name(name)
-    return bool(_FLAG.fullmatch(plain) or _DONE.fullmatch(plain))
-
-
-def is_of_states(name: str) -> bool:
-    """Whether a column's name says that it holds states, of whatever.
-
-    >>> is_of_states("Record Status"), is_of_states("consent_status"), is_of_states("value")
-    (True, True, False)
-    """
-    return not _STATES.isdisjoint(words_of_name(name).split("_"))
+    return reasons.mask(states.isin(_void(words_of_name(name), states)), WITHDRAWN)
 
 
 def speaks_of_states(name: str, values: pd.Series[str]) -> bool:
@@ -191,13 +165,12 @@ def _state(text: str) -> str:
     return re.split(r"\s*[-–:;,(/]|\s+(?:by|due|per|because)\b", words)[0].strip()
 
 
-def _are_states(plain: str, states: pd.Series[str]) -> bool:
+def _are_states(name: str, states: pd.Series[str]) -> bool:
     """Whether a column holds states of the events themselves, by its name and at least half of its words."""
-    about = set(plain.split("_")) - _STATES
     found = {text for text in states.unique() if text}
     usual = found & (_VOID | _PLANNED | _AWAITED | _USUAL)
     lettered = found <= _RESULT_STATES
-    return about <= _ABOUT_EVENTS and bool(found) and (lettered or 2 * len(usual) >= len(found))
+    return is_of_events(name) and bool(found) and (lettered or 2 * len(usual) >= len(found))
 
 
 def _void(plain: str, states: pd.Series[str]) -> frozenset[str]:

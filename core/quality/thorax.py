@@ -118,14 +118,18 @@ def _median_index(weights: npt.NDArray[np.int64]) -> float:
 
 
 def thorax_of(study: CtStudy) -> Thorax | None:
-    """The chest of a study, None where no lungs were found; pockets of air outside the body are no lungs."""
+    """The chest of a study (`without_pockets`), None where no lungs were found."""
     lungs, strides, anchor = find_lungs(study)
     if anchor != "lungs":
         return None
     i, j, k = strides
     x, y, z = study.spacing_mm
-    found = Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k))
-    inside = lungs & ~_pockets(found)
+    return without_pockets(Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k)))
+
+
+def without_pockets(found: Thorax) -> Thorax | None:
+    """The chest with pockets of air outside the body taken from its lungs, None where nothing is left of these."""
+    inside = found.lungs & ~_pockets(found)
     return Thorax(found.hu, inside, found.step_mm) if inside.any() else None
 
 

@@ -1,0 +1,4 @@
+"""Words of the page that `bench.quality_constants` writes."""
+
+INTRODUCTION = ""
+READING = ""

@@ -50,7 +50,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Answer:
-    """A verdict; of orientation, unless axes are exchanged, which scores are above 0, and the least score (else NaN)."""
+    """A verdict; of orientation, unless axes are exchanged, which scores are above 0, and their least (else NaN)."""
 
     verdict: str
     signs: tuple[bool, ...] = ()

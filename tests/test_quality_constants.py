@@ -49,7 +49,7 @@ def test_a_changed_number_changes_an_answer_and_leaves_no_trace():
     (_, given), (_, mirrored) = list(cases.orientation_cases(scan))[:2]
     before = given()
     assert (before.verdict, mirrored().verdict) == ("in", "outside")
-    for name, to in (("BONE_HU", 1900), ("SPINE_SCALE", 4.0), ("BODY_HU", 4000)):
+    for name, to in (("BONE_HU", 1900), ("SPINE_SCALE", 4.0), ("LUNG_RANGE_PERCENT", 30.0)):
         with constants.changed(next(constants.constants((name,))), to):
             assert given() != before, name
         assert given() == before, name

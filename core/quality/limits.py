@@ -69,6 +69,10 @@ SMOOTHED_HU = 4
 """Noise below this does not come from a scanner: the image was filtered."""
 PADDED_HU = -1020
 """A peak of air down here is the fill value of what was not scanned, and says nothing of the scale."""
+FILLED_CORNERS = 0.9
+"""From this share of corner points with one value on, that is a fill value, as scanned air has noise; chosen."""
+LEAST_NEIGHBOURS = 8
+"""Slices below which what is usual between neighbours cannot be told: seven steps are what a median is taken over."""
 STREAKS = 1.5
 """Noise in the planes of metal over that elsewhere, from which on it is worth a word."""
 SHARP_KERNEL = 50

@@ -11,13 +11,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from core.quality.limits import LEAST_NEIGHBOURS
 from core.quality.voxels import cell_strides
 from core.records import CtStudy, FloatArray
 
 _SMOOTH_CELLS = 1.5
+"""Width of the Gaussian before gradients are taken, in cells of 4 mm: the method asks for shifts below it; chosen, see
+docs/results/quality_constants.md."""
 _AROUND = 7
-_LEAST_SLICES = 8
+"""Steps whose median is the usual shift: half of them hold a shift of up to three slices; chosen, see there."""
 _OUTERMOST = 2
+"""Steps left out at either end, chosen: resampled scans end in one or two partly filled slices."""
 
 
 def largest_shift(study: CtStudy, planes: FloatArray) -> tuple[float, int]:
@@ -27,7 +31,7 @@ def largest_shift(study: CtStudy, planes: FloatArray) -> tuple[float, int]:
     planes: of `voxels.planes_mm` for the same study. The two outermost pairs at either end are left out: resampled
     scans often end in partly filled slices.
     """
-    if study.shape[2] < _LEAST_SLICES or min(planes.shape[:2]) < 2:
+    if study.shape[2] < LEAST_NEIGHBOURS or min(planes.shape[:2]) < 2:
         return float("nan"), 0
     (i, j), (x, y, _) = cell_strides(study), study.spacing_mm
     unshared = unshared_shifts_mm(planes, (i * x, j * y))[_OUTERMOST:-_OUTERMOST]

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from core.quality import anatomy
 from core.quality.limits import TURNED, TURNED_LUNGS, TWO_LUNGS
-from core.quality.thorax import TISSUE_HU, Thorax
+from core.quality.thorax import Thorax
 
 Couch = Literal["behind", "in front", "not seen"]
-_COUCH_LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def exchanged_axes(thorax: Thorax) -> str:
         return "turned by a quarter: one lung lies in front of the other"
     if up > TURNED * right:
         return "turned on its side: one lung lies above the other"
-    through = [_through_both_faces(thorax.hu > TISSUE_HU, axis) for axis in (1, 2)]
+    through = [_through_both_faces(thorax.hu > anatomy.TISSUE_HU, axis) for axis in (1, 2)]
     if up > TURNED * front and through[0] > through[1]:
         return "head and feet lie in front and behind"
     return ""
@@ -83,41 +83,63 @@ def _mean_of(scores: list[tuple[float, float]]) -> float:
 def up_score(thorax: Thorax) -> float:
     """The gap between the lungs widens toward the diaphragm; the windpipe runs at the other end."""
     gap, height = thorax.between.sum((0, 1)), thorax.height
-    low, high = (height >= 0) & (height < 1 / 3), (height > 2 / 3) & (height <= 1)
+    low, high = (height >= 0) & (height < anatomy.GAP_HEIGHT), (height > 1 - anatomy.GAP_HEIGHT) & (height <= 1)
     widening = (gap[low].sum() - gap[high].sum()) / max(gap.sum(), 1)
-    pipe = _windpipe_share(thorax, height > 0.7) - _windpipe_share(thorax, height < 0.3)
-    return _mean_of([(widening / 0.2, 1.0), (pipe / 0.4, 1.0)])
+    upper, lower = height > 1 - anatomy.WINDPIPE_HEIGHT, height < anatomy.WINDPIPE_HEIGHT
+    pipe = _windpipe_share(thorax, upper) - _windpipe_share(thorax, lower)
+    return _mean_of(
+        [
+            (widening / anatomy.GAP_SCALE, anatomy.GAP_WEIGHT),
+            (pipe / anatomy.WINDPIPE_SCALE, anatomy.WINDPIPE_WEIGHT),
+        ]
+    )
 
 
 def _windpipe_share(thorax: Thorax, planes: npt.NDArray[np.bool_]) -> float:
-    """Share of planes with a round hole of air, 0.6 to 7 cm2, near the midline."""
+    """Share of planes with a hole of air of a windpipe's area near the midline."""
     x, y, _ = thorax.step_mm
     (low_i, low_j), (high_i, high_j) = thorax.range_ij
+    least, most = anatomy.WINDPIPE_MM2
     rows, columns = np.indices(thorax.hu.shape[:2])
     found = 0
     for plane in np.moveaxis(thorax.hu[:, :, planes], 2, 0):
-        labels = ndimage.label(plane < -850)[0].ravel()
+        labels = ndimage.label(plane < anatomy.WINDPIPE_HU)[0].ravel()
         areas = np.bincount(labels)
         i, j = (np.bincount(labels, index.ravel()) / np.maximum(areas, 1) for index in (rows, columns))
-        round_hole = (areas * x * y > 60) & (areas * x * y < 700)
-        round_hole &= (np.abs(i - (low_i + high_i) / 2) * x < 40) & (j > low_j) & (j < high_j)
-        found += bool(round_hole[1:].any())
+        hole = (areas * x * y > least) & (areas * x * y < most) & (j > low_j) & (j < high_j)
+        hole &= np.abs(i - (low_i + high_i) / 2) * x < anatomy.WINDPIPE_REACH_MM
+        found += bool(hole[1:].any())
     return found / max(int(planes.sum()), 1)
 
 
 def front_score(thorax: Thorax) -> float:
     """The spine is the dense bone of the midline; behind the diaphragm the lungs reach lower than in front of it."""
     (low_i, low_j), (high_i, high_j) = thorax.range_ij
-    midline = np.abs(np.arange(thorax.hu.shape[0]) - (low_i + high_i) / 2) * thorax.step_mm[0] < 30
+    aside_mm = np.abs(np.arange(thorax.hu.shape[0]) - (low_i + high_i) / 2) * thorax.step_mm[0]
     inside = (thorax.height >= 0) & (thorax.height <= 1)
-    bone = thorax.bone[midline][:, :, inside].sum((0, 2))
+    bone = thorax.bone[aside_mm < anatomy.SPINE_REACH_MM][:, :, inside].sum((0, 2))
     rows = (np.arange(len(bone)) - low_j) / max(high_j - low_j, 1)
-    behind, before = float(bone[rows < 0.2].sum()), float(bone[rows > 0.8].sum())
+    behind = float(bone[rows < anatomy.SPINE_DEPTH].sum())
+    before = float(bone[rows > 1 - anatomy.SPINE_DEPTH].sum())
     spine = (behind - before) / (behind + before + 1)
-    area = thorax.lungs.sum(0)
-    base, top = (thorax.height >= 0) & (thorax.height < 0.25), (thorax.height > 0.5) & (thorax.height < 0.9)
-    recess = (_mean_row(area[:, top]) - _mean_row(area[:, base])) * thorax.step_mm[1]
-    return _mean_of([(spine / 0.4, 1.5), (recess / 20, 0.5)])
+    return _mean_of(
+        [
+            (spine / anatomy.SPINE_SCALE, anatomy.SPINE_WEIGHT),
+            (_recess_mm(thorax) / anatomy.RECESS_SCALE_MM, anatomy.RECESS_WEIGHT),
+        ]
+    )
+
+
+def _recess_mm(thorax: Thorax) -> float:
+    """How far behind the rest of the lungs their base lies."""
+    area, height = thorax.lungs.sum(0), thorax.height
+    base, top = (height >= 0) & (height < anatomy.RECESS_BASE), _within(height, anatomy.RECESS_TOP)
+    return (_mean_row(area[:, top]) - _mean_row(area[:, base])) * thorax.step_mm[1]
+
+
+def _within(values: npt.NDArray[np.float64], ends: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Which values lie between two ends, neither included."""
+    return np.asarray((values > ends[0]) & (values < ends[1]), bool)
 
 
 def _mean_row(area: npt.NDArray[np.int64]) -> float:
@@ -135,9 +157,9 @@ def side_score(thorax: Thorax) -> float:
     front_mm = np.asarray((np.arange(thorax.hu.shape[1]) - spine_j) * thorax.step_mm[1], np.float64)
     return _mean_of(
         [
-            (_heart_shift_mm(thorax, right_mm) / 12, 0.5),
-            (_aorta_excess(thorax, right_mm, front_mm) / 0.3, 0.5),
-            (_liver_excess(thorax, right_mm, front_mm) / 0.15, 2.0),
+            (_heart_shift_mm(thorax, right_mm) / anatomy.HEART_SCALE_MM, anatomy.HEART_WEIGHT),
+            (_aorta_excess(thorax, right_mm, front_mm) / anatomy.AORTA_SCALE, anatomy.AORTA_WEIGHT),
+            (_liver_excess(thorax, right_mm, front_mm) / anatomy.LIVER_SCALE, anatomy.LIVER_WEIGHT),
         ]
     )
 
@@ -146,27 +168,27 @@ def _heart_shift_mm(thorax: Thorax, right_mm: npt.NDArray[np.float64]) -> float:
     """How far left of the spine the tissue between the lungs lies, in the front half at the heart's height."""
     low_j, high_j = thorax.range_ij[:, 1]
     front = np.arange(thorax.hu.shape[1]) > (low_j + high_j) / 2
-    planes, near = (thorax.height > 0.25) & (thorax.height < 0.6), np.abs(right_mm) < 110
-    heart = (thorax.between & (thorax.hu > TISSUE_HU))[near][:, front][:, :, planes].sum((1, 2))
+    planes, near = _within(thorax.height, anatomy.HEART_HEIGHTS), np.abs(right_mm) < anatomy.HEART_REACH_MM
+    heart = (thorax.between & (thorax.hu > anatomy.TISSUE_HU))[near][:, front][:, :, planes].sum((1, 2))
     return float(-(heart * right_mm[near]).sum() / max(heart.sum(), 1))
 
 
 def _aorta_excess(thorax: Thorax, right_mm: npt.NDArray[np.float64], front_mm: npt.NDArray[np.float64]) -> float:
     """Share of tissue left of and in front of the spine, less the share right of it, at mid-height."""
-    rows, planes = (front_mm > 5) & (front_mm < 45), (thorax.height > 0.35) & (thorax.height < 0.65)
-    return _left_less_right(thorax.hu > TISSUE_HU, right_mm, (12, 40), rows, planes)
+    rows, planes = _within(front_mm, anatomy.AORTA_BEFORE_MM), _within(thorax.height, anatomy.AORTA_HEIGHTS)
+    return _left_less_right(thorax.hu > anatomy.TISSUE_HU, right_mm, anatomy.AORTA_ASIDE_MM, rows, planes)
 
 
 def _liver_excess(thorax: Thorax, right_mm: npt.NDArray[np.float64], front_mm: npt.NDArray[np.float64]) -> float:
     """Solid tissue right less left, plus fat and gas left less right, in front at the diaphragm."""
-    rows, planes = front_mm > 10, (thorax.height > -0.3) & (thorax.height < 0.3)
-    size = [max(3, round(20 / step) | 1) for step in thorax.step_mm]
-    solid = ndimage.uniform_filter(((thorax.hu > 10) & (thorax.hu < 220)).astype(np.float32), size) > 0.97
-    loose = (thorax.hu < -20) & ~thorax.lungs
-    near = (thorax.height > -0.1) & (thorax.height < 0.2)
-    return _left_less_right(loose, right_mm, (25, 120), rows, near) - _left_less_right(
-        solid, right_mm, (25, 120), rows, planes
-    )
+    rows, aside_mm = front_mm > anatomy.LIVER_BEFORE_MM, anatomy.LIVER_ASIDE_MM
+    size = [max(3, round(anatomy.LIVER_LUMP_MM / step) | 1) for step in thorax.step_mm]
+    like_liver = (thorax.hu > anatomy.SOLID_HU[0]) & (thorax.hu < anatomy.SOLID_HU[1])
+    solid = ndimage.uniform_filter(like_liver.astype(np.float32), size) > anatomy.LIVER_FILLED
+    loose = (thorax.hu < anatomy.LOOSE_HU) & ~thorax.lungs
+    far, near = _within(thorax.height, anatomy.LIVER_HEIGHTS), _within(thorax.height, anatomy.LOOSE_HEIGHTS)
+    right = -_left_less_right(solid, right_mm, aside_mm, rows, far)
+    return _left_less_right(loose, right_mm, aside_mm, rows, near) + right
 
 
 def _left_less_right(
@@ -187,11 +209,12 @@ def _left_less_right(
 def _couch(thorax: Thorax) -> Couch:
     """Where dense points outside the body lie; a couch is wide, so it makes a good share of the plane's points."""
     body = thorax.body
-    outside = (thorax.hu > -700) & ~ndimage.binary_dilation(body, np.ones((3, 3, 1), bool), iterations=2)
+    patient = ndimage.binary_dilation(body, np.ones((3, 3, 1), bool), iterations=anatomy.CLEARANCE_STEPS)
+    outside = (thorax.hu > anatomy.COUCH_HU) & ~patient
     rows = np.flatnonzero(body.any((0, 2)))
     middle = (rows[0] + rows[-1]) // 2 if len(rows) else thorax.hu.shape[1] // 2
     behind, before = int(outside[:, :middle].sum()), int(outside[:, middle:].sum())
-    least = _COUCH_LEAST_SHARE * thorax.hu.shape[0] * thorax.hu.shape[2]
-    if max(behind, before) < least or max(behind, before) < 2 * min(behind, before):
+    least = anatomy.COUCH_LEAST_SHARE * thorax.hu.shape[0] * thorax.hu.shape[2]
+    if max(behind, before) < max(least, anatomy.COUCH_RATIO * min(behind, before)):
         return "not seen"
     return "behind" if behind > before else "in front"

@@ -13,6 +13,7 @@ from core.words import OLDEST_YEARS, days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
 _MOST_YEARS = 130.0
+"""Nobody has lived longer: the oldest person on record reached 122 years."""
 _SEX = {"F": "woman", "M": "man", None: "person"}
 
 

@@ -10,17 +10,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from core.encode.slices import find_lungs
+from core.quality import anatomy
+from core.quality.limits import FILLED_CORNERS
 from core.records import CtStudy
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-
-TISSUE_HU = -200
-_BODY_HU = -300
-_BONE_HU = (200, 2000)
-_EDGE_SHARE = 0.005
-_FILLED_SHARE = 0.9
-_PLAIN_AIR_HU = -890
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +34,16 @@ class Thorax:
     def height(self) -> Floats:
         """(K,) relative height of each plane in the lungs: 0 at their lower, 1 at their upper end."""
         share = np.cumsum(self.lungs.sum((0, 1))) / self.lungs.sum()
-        low, high = (int(np.searchsorted(share, edge)) for edge in (_EDGE_SHARE, 1 - _EDGE_SHARE))
+        low, high = (
+            int(np.searchsorted(share, edge)) for edge in (anatomy.LUNG_EDGE_SHARE, 1 - anatomy.LUNG_EDGE_SHARE)
+        )
         return (np.arange(self.lungs.shape[2]) - low) / max(high - low, 1)
 
     @cached_property
     def range_ij(self) -> Floats:
         """(2, 2) lattice index of the 2nd and 98th percentile of the lungs along i and j."""
-        i, j, _ = np.nonzero(self.lungs)
-        return np.stack([np.percentile(i, (2, 98)), np.percentile(j, (2, 98))], axis=1)
+        ends = (anatomy.LUNG_RANGE_PERCENT, 100 - anatomy.LUNG_RANGE_PERCENT)
+        return np.stack([np.percentile(index, ends) for index in np.nonzero(self.lungs)[:2]], axis=1)
 
     @cached_property
     def between(self) -> Bools:
@@ -57,7 +54,7 @@ class Thorax:
     @cached_property
     def bone(self) -> Bools:
         """Lattice points as dense as bone (contrast may be as dense; ask only where there is none)."""
-        return np.asarray((self.hu > _BONE_HU[0]) & (self.hu < _BONE_HU[1]), bool)
+        return np.asarray((self.hu > anatomy.BONE_HU[0]) & (self.hu < anatomy.BONE_HU[1]), bool)
 
     @cached_property
     def separation(self) -> Floats:
@@ -76,7 +73,7 @@ class Thorax:
         them. None where the corners are scanned air."""
         corners = self.hu[[0, 0, -1, -1], [0, -1, 0, -1]]
         fill = np.bincount(corners.ravel().astype(np.int64) + 32768).argmax() - 32768
-        if (corners == fill).mean() < _FILLED_SHARE:
+        if (corners == fill).mean() < FILLED_CORNERS:
             return np.zeros(self.hu.shape, bool)
         labels = ndimage.label(self.hu == fill)[0]
         found = np.setdiff1d(labels[[0, 0, -1, -1], [0, -1, 0, -1]], 0)
@@ -90,16 +87,18 @@ class Thorax:
     @cached_property
     def body_tissue(self) -> Bools:
         """The largest dense component, without the air in it."""
-        labels, count = ndimage.label(ndimage.binary_opening(self.hu > _BODY_HU, np.ones((3, 3, 1), bool)))
+        dense = ndimage.binary_opening(self.hu > anatomy.BODY_HU, np.ones((3, 3, 1), bool))
+        labels, count = ndimage.label(dense)
         return np.asarray(labels == (np.bincount(labels.ravel())[1:].argmax() + 1 if count else -1), bool)
 
     def spine_ij(self) -> tuple[float, float]:
         """Lattice (i, j) of the spine: medians of bone in the midline, in the third of the chest at low j."""
         (low_i, low_j), (high_i, high_j) = self.range_ij
         offset = np.abs(np.arange(self.hu.shape[0]) - (low_i + high_i) / 2) * self.step_mm[0]
-        behind = np.arange(self.hu.shape[1]) < low_j + 0.3 * (high_j - low_j)
+        behind = np.arange(self.hu.shape[1]) < low_j + anatomy.SPINE_SEARCH_DEPTH * (high_j - low_j)
         inside = (self.height >= 0) & (self.height <= 1)
-        spine = self.bone & (offset < 45)[:, None, None] & behind[None, :, None] & inside[None, None]
+        near = offset < anatomy.SPINE_SEARCH_MM
+        spine = self.bone & near[:, None, None] & behind[None, :, None] & inside[None, None]
         if not spine.any():
             return float((low_i + high_i) / 2), float(low_j)
         return _median_index(spine.sum((1, 2))), _median_index(spine.sum((0, 2)))
@@ -119,14 +118,18 @@ def _median_index(weights: npt.NDArray[np.int64]) -> float:
 
 
 def thorax_of(study: CtStudy) -> Thorax | None:
-    """The chest of a study, None where no lungs were found; pockets of air outside the body are no lungs."""
+    """The chest of a study (`without_pockets`), None where no lungs were found."""
     lungs, strides, anchor = find_lungs(study)
     if anchor != "lungs":
         return None
     i, j, k = strides
     x, y, z = study.spacing_mm
-    found = Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k))
-    inside = lungs & ~_pockets(found)
+    return without_pockets(Thorax(study.voxels_hu[::i, ::j, ::k], lungs, (x * i, y * j, z * k)))
+
+
+def without_pockets(found: Thorax) -> Thorax | None:
+    """The chest with pockets of air outside the body taken from its lungs, None where nothing is left of these."""
+    inside = found.lungs & ~_pockets(found)
     return Thorax(found.hu, inside, found.step_mm) if inside.any() else None
 
 
@@ -137,4 +140,4 @@ def _pockets(thorax: Thorax) -> Bools:
     if not count:
         return np.zeros(labels.shape, bool)
     medians = ndimage.median(thorax.hu, labels, np.arange(1, count + 1))
-    return np.isin(labels, 1 + np.flatnonzero(np.asarray(medians) < _PLAIN_AIR_HU))
+    return np.isin(labels, 1 + np.flatnonzero(np.asarray(medians) < anatomy.PLAIN_AIR_HU))

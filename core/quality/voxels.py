@@ -8,20 +8,50 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from core.quality.limits import CLIPPED_VOXELS, DARK_HU, METAL_HU, PADDED_HU
+from core.quality.limits import CLIPPED_VOXELS, DARK_HU, FILLED_CORNERS, LEAST_NEIGHBOURS, METAL_HU, PADDED_HU
 from core.quality.thorax import Thorax
 from core.records import CtStudy, FloatArray
 
-_BLOCK_MM = 12.0
-_LEAST_SHARE = {"air": 0.02, "fat": 0.002, "tissue": 0.002}
-_CUT_AIR_HU = -900
-_NARROW_SHARE = 0.55
-_NOISE_PLANES = 16
-_MANY_VOXELS = 100_000
+# Facts name their source; of what was "chosen", docs/results/quality_constants.md says how verdicts depend on it.
 _CELL_MM = 4.0
+"""Cells that planes are averaged over: above the width of noise, as fine as the lattice of the lungs; chosen."""
+_RANGE_HU = (-1100, 300)
+"""Air to soft tissue with contrast, and room for noise: what is denser (bone, metal) would outweigh it; chosen."""
+_AIR_HU = -1000
+"""By definition; what is below is noise or fill."""
+_STEPS_AROUND = 5
+"""Steps on either side whose median is the usual one; chosen."""
 _SAME_HU, _BETWEEN_HU = 0.3, 1.0
 """Mean differences below which a slice is another's copy, or lies between two up to rounding; scans: above 10 HU."""
+
+_BLOCK_MM = 12.0
+"""Side of the blocks that noise is measured in: small enough to lie within one organ; chosen."""
+_UNIFORM_HU = (0, 120)
+"""Mean of such a block: water is 0 HU by definition, muscle and liver 40 to 70, enhanced liver to 120."""
+_NOISE_PERCENT, _NOISE_BLOCKS, _NOISE_PLANES = 10, 10, 16
+"""Percentile of the blocks, as most hold an edge; fewest blocks, and planes looked at in a study; chosen."""
+
 _PEAK_RANGES_HU = {"air": (-1100, -700), "fat": (-250, -40), "tissue": (-40, 250)}
+"""Where peaks are sought: air -1000, fat -120 to -80, tissue 0 to 120 HU, with room for a wrong scale; chosen."""
+_PEAK_SMOOTH_HU = 6.0
+"""Width of the Gaussian over the histogram: below the noise of a scan, 10 to 30 HU; chosen."""
+_LEAST_SHARE = {"air": 0.02, "fat": 0.002, "tissue": 0.002}
+"""Points in a range, of all, below which it has no peak; the windpipe alone makes less than 2%; chosen."""
+_NARROW_HU, _NARROW_SHARE = (20, 60), 0.55
+"""A peak is narrow where this share of the points within the larger distance lies within the smaller; chosen."""
+_CUT_AIR_HU = -900
+"""A value of all corners below this may be air cut to a window and counts as scanned; chosen."""
+
+_MANY_VOXELS = 100_000
+"""So many voxels at the largest value are the end of the scale without a search for a piece; chosen for speed."""
+_STREAK_PLANES = 8
+"""Planes whose noise is compared, with and without metal; chosen for speed."""
+_BLOOD_HEIGHTS = (0.2, 0.7)
+"""Heights in the lungs at which heart and great vessels lie between them; chosen."""
+_BLOOD_HU = (-50, 1200)
+"""Around the heart lies fat (-120 to -80 HU); contrast as it enters reaches 1,000 HU and more; both chosen."""
+_BLOOD_POINTS = 100
+"""Fewest lattice points, 6 mL of a lattice of 4 mm; chosen."""
 
 
 def cell_strides(study: CtStudy) -> tuple[int, int]:
@@ -41,7 +71,7 @@ def planes_mm(study: CtStudy) -> FloatArray:
     total = np.zeros((*sizes, study.shape[2]), np.float32, order="F")
     for a, b in offsets:
         part = study.voxels_hu[a :: strides[0], b :: strides[1]][: sizes[0], : sizes[1]]
-        total += np.clip(part, -1100, 300)
+        total += np.clip(part, *_RANGE_HU)
     return np.asarray(total / len(offsets), np.float32)
 
 
@@ -51,12 +81,12 @@ def largest_step(planes: FloatArray) -> tuple[float, int]:
     planes: (I, J, slices). About 1 to 1.6 in an intact scan; a missing slice gives about 2. NaN below 8 slices, and
     where they are too small for a cell.
     """
-    if planes.shape[2] < 8 or not planes.size:
+    if planes.shape[2] < LEAST_NEIGHBOURS or not planes.size:
         return float("nan"), 0
-    change = np.abs(np.diff(np.maximum(planes, -1000), axis=2)).mean((0, 1))
+    change = np.abs(np.diff(np.maximum(planes, _AIR_HU), axis=2)).mean((0, 1))
     ratios = []
     for k, value in enumerate(change):
-        around = np.concatenate([change[max(0, k - 5) : k], change[k + 1 : k + 6]])
+        around = np.concatenate([change[max(0, k - _STEPS_AROUND) : k], change[k + 1 : k + 1 + _STEPS_AROUND]])
         ratios.append(float(value / max(float(np.median(around)), 1e-3)))
     worst = int(np.argmax(ratios))
     return ratios[worst], worst
@@ -91,9 +121,9 @@ def noise_hu(study: CtStudy, planes: npt.NDArray[np.int64] | None = None) -> flo
         plane = study.voxels_hu[: counts[0] * edges[0], : counts[1] * edges[1], k].astype(np.float32)
         blocks = plane.reshape(counts[0], edges[0], counts[1], edges[1]).swapaxes(1, 2)
         mean = blocks.mean((2, 3))
-        spread.append(blocks[(mean > 0) & (mean < 120)].std((1, 2)))
+        spread.append(blocks[(mean > _UNIFORM_HU[0]) & (mean < _UNIFORM_HU[1])].std((1, 2)))
     found = np.concatenate(spread)
-    return float(np.percentile(found, 10)) if len(found) >= 10 else float("nan")
+    return float(np.percentile(found, _NOISE_PERCENT)) if len(found) >= _NOISE_BLOCKS else float("nan")
 
 
 def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
@@ -105,9 +135,9 @@ def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
     """
     fill = _fill_value(planes)
     scanned = planes.ravel() if PADDED_HU < fill < _CUT_AIR_HU else planes[planes != fill]
-    counts = np.bincount(np.rint(scanned + 1100).astype(np.int16), minlength=1401)
-    centres = np.arange(-1100.0, 301.0)
-    smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), 6.0)
+    centres = np.arange(float(_RANGE_HU[0]), _RANGE_HU[1] + 1)
+    counts = np.bincount(np.rint(scanned - _RANGE_HU[0]).astype(np.int16), minlength=len(centres))
+    smooth = ndimage.gaussian_filter1d(counts.astype(np.float64), _PEAK_SMOOTH_HU)
     peaks = {}
     for name, (low, high) in _PEAK_RANGES_HU.items():
         inside = (centres > low) & (centres < high)
@@ -121,7 +151,7 @@ def hu_peaks(planes: FloatArray) -> Mapping[str, float]:
 
 def _is_narrow(counts: npt.NDArray[np.int64], distance_hu: npt.NDArray[np.float64]) -> bool:
     """Whether most of what lies within 60 HU of a peak lies within 20 HU."""
-    near, around = (int(counts[np.abs(distance_hu) <= reach].sum()) for reach in (20, 60))
+    near, around = (int(counts[np.abs(distance_hu) <= reach].sum()) for reach in _NARROW_HU)
     return near > _NARROW_SHARE * around
 
 
@@ -129,7 +159,11 @@ def _fill_value(planes: FloatArray) -> float:
     """The value that nearly all corners of the planes share exactly; NaN where there is none."""
     corners = planes[[0, 0, -1, -1], [0, -1, 0, -1]] if planes.size else np.empty(0, np.float32)
     values, counts = np.unique(corners, return_counts=True)
-    return float(values[counts.argmax()]) if len(values) and counts.max() >= 0.9 * corners.size else float("nan")
+    return (
+        float(values[counts.argmax()])
+        if len(values) and counts.max() >= FILLED_CORNERS * corners.size
+        else float("nan")
+    )
 
 
 def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
@@ -146,8 +180,8 @@ def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
     voxel_ml = abs(float(np.linalg.det(study.affine_mm[:3, :3]))) / 1000
     with_metal = np.unique(dense[:, 2])
     without = np.setdiff1d(np.arange(study.shape[2]), with_metal)
-    ratio = noise_hu(study, with_metal[:: max(1, len(with_metal) // 8)]) / noise_hu(
-        study, without[:: max(1, len(without) // 8)]
+    ratio = noise_hu(study, with_metal[:: max(1, len(with_metal) // _STREAK_PLANES)]) / noise_hu(
+        study, without[:: max(1, len(without) // _STREAK_PLANES)]
     )
     return largest * voxel_ml, float(ratio)
 
@@ -181,10 +215,10 @@ def blood_hu(thorax: Thorax) -> float:
 
     Heights 20% to 70% of the lungs; the rim (one lattice step) and whatever is fat or air is left out.
     """
-    heart = (thorax.height > 0.2) & (thorax.height < 0.7)
-    tissue = thorax.between & (thorax.hu > -50) & (thorax.hu < 1200) & heart[None, None]
+    heart = (thorax.height > _BLOOD_HEIGHTS[0]) & (thorax.height < _BLOOD_HEIGHTS[1])
+    tissue = thorax.between & (thorax.hu > _BLOOD_HU[0]) & (thorax.hu < _BLOOD_HU[1]) & heart[None, None]
     inner = ndimage.binary_erosion(tissue, np.ones((3, 3, 1), bool)) & (thorax.hu > 0)
-    return float(np.median(thorax.hu[inner])) if int(inner.sum()) >= 100 else float("nan")
+    return float(np.median(thorax.hu[inner])) if int(inner.sum()) >= _BLOOD_POINTS else float("nan")
 
 
 def lung_cuts(thorax: Thorax) -> Mapping[str, float]:

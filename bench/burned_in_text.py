@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.measured import write_measured
 from core.load import load_study
 from core.privacy.burned_in import TextBox, find_burned_in_text
 from core.records import CtStudy
@@ -150,40 +151,13 @@ def main() -> None:
         rows = pool.map(clean_row, [options.data / name for name in CLEAN])
         found, seconds = trials(study, pool)
         clean = list(rows)
-    options.page.write_text("\n".join(page(found, seconds, clean)) + "\n", encoding="utf-8")
-
-
-INTRODUCTION = """# Text burned into the pixels: what the search finds
-
-Made by `python -m bench.burned_in_text ../shared/data docs/results/burned_in_text.md`.
-
-One line ("DOE JOHN 1945", anti-aliased) is written into 24 slices (512 x 512, 3 mm) of a real contrast chest CT
-(NSCLC Radiogenomics R01-001, TCIA, CC BY 3.0), at six places in one run: in the air of a corner, across the skin, in
-the lung, from the lung into the mediastinum, and vertically: upwards at a lung's edge, downwards across the skin.
-"Found": more than half of the letters' pixels lie inside a reported box on the slices that hold them. Black text on air
-shows nothing, to people either, and counts as missed all the same.
-"""
-READING = """
-What this means: bright text, as scanners and viewers write it, is found at every size and place tried, upright and
-vertical, even on one slice; so is text of 300 HU, but for one line of 10 pixels. Black text is found on soft tissue,
-and in the lung where it stands on every slice; on few slices it is missed in the lung where it is small (its contrast
-there is that of the vessels around it). Vertical black text at the lung's edge is covered by half or less (by most of
-it only at 24 pixels on every slice), and of 24 pixels across the skin by a third. Cost: likely lines are sought on each
-slice, and 40 of them for 100 slices (at least 10) are enlarged and read; where text is found, the planes are read again
-with it taken away, at most three times in all. Text of one or two characters is not reported; nor is handwriting,
-slanted text, or text that crosses the slices of a volume that was resampled in another plane. Finding nothing is no
-proof that nothing is there.
-
-The figures are of finding alone, slice by slice. `deidentify` blanks a place where text was read on one slice on every
-slice of that size in the series, a letter longer at both ends: a faint name is often read on some slices and stays
-legible on others.
-"""
+    write_measured(options.page, page(found, seconds, clean))
 
 
 def page(found: list[Trial], seconds: float, clean: list[str]) -> list[str]:
-    """The lines of the results page."""
+    """The lines of the measured part of the results page."""
     slices = SLICES[1] - SLICES[0]
-    lines = [INTRODUCTION]
+    lines: list[str] = []
     for field, title in (("value", "brightness"), ("size", "font size in pixels"), ("place", "place")):
         lines += [f"## Found, by {title}", "", *table(found, field), ""]
     lines += [
@@ -194,7 +168,6 @@ def page(found: list[Trial], seconds: float, clean: list[str]) -> list[str]:
         "| scan | voxels | boxes (all false) | seconds of one core | for 100 slices |",
         "|---|---|---|---|---|",
         *clean,
-        READING,
     ]
     return lines
 

@@ -3,6 +3,7 @@
     python -m bench.quality_constants docs/results/quality_constants.md [--real ../shared/data/ct] [--seeds 77 78 79]
 
 One number at a time, on virtual chests and real scans, as given and with planted faults. Sixteen minutes of one core.
+Only the measured part of the page is written (`bench.measured`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from real_ct import SHARED_CT
 
 from bench import quality_cases as cases_of
 from bench.likeness import interval
+from bench.measured import write_measured
 from bench.quality_cases import Answer, Case, Cases, Scan, chest_of, scans
-from bench.quality_constants_words import INTRODUCTION, READING
 from core.quality import anatomy, limits, motion, thorax, voxels
 
 FACTORS = (0.75, 1.25)
@@ -201,7 +202,7 @@ def row(number: Number, cases: list[Case], before: list[Answer], of: int) -> str
 
 
 def main() -> None:
-    """Run every question and write the page."""
+    """Run every question and write the measured part of the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path)
     parser.add_argument("--real", type=Path, default=SHARED_CT, help="folder of the real scans")
@@ -218,7 +219,7 @@ def main() -> None:
         f"{len(found)} scans: {4 * len(options.seeds)} virtual chests, patient 0 of each task and site for the "
         f"seeds {seeds}; the others are real: {real}. The run took {minutes:.0f} minutes of one core."
     )
-    options.page.write_text("\n".join([INTRODUCTION, READING, took, *lines]) + "\n", encoding="utf-8")
+    write_measured(options.page, [took, *lines])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ import numpy.typing as npt
 import pytest
 from ct_factory import Grid, dicom_files, enhanced_file
 from real_ct import REAL_CT, SHARED_CT
+from scipy import ndimage
 
 from core.cohort.render import render_patient
 from core.cohort.sampling import sample_patient
 from core.load import load_study
 from core.quality import Factor, QualityReport, ScanMeasures, assess, measure_scan
+from core.quality.orientation import judge_orientation
 from core.quality.scan import scan_factors
+from core.quality.thorax import Thorax, thorax_of
 from core.records import AcquisitionFacts, CtStudy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +91,20 @@ def test_a_prone_patient_is_unusual_not_wrong() -> None:
     voxels[:, :26], voxels[20:-20, 160:164] = -1000, -200
     factor = judged(with_voxels(demo(), voxels))["orientation"]
     assert (factor.verdict, "prone" in factor.reason) == ("edge", True)
+
+
+def test_a_thin_wall_of_the_chest_is_no_couch() -> None:
+    """Of the wall in front of the left lung only what lies within 10 mm of it is left; nothing lies behind the back."""
+    chest = thorax_of(demo())
+    assert chest is not None
+    off_mm = ndimage.distance_transform_edt(~chest.lungs, sampling=chest.step_mm)
+    i, j, _ = np.indices(chest.hu.shape, sparse=True)
+    heights = (chest.height > 0.1) & (chest.height < 0.9)
+    hu = np.where((off_mm > 10) & (i < chest.range_ij[:, 0].mean()) & (j > 44) & heights, -1000, chest.hu)
+    thin = Thorax(np.where(chest.body | (off_mm < 30), hu, -1000).astype(np.int16), chest.lungs, chest.step_mm)
+    assert judge_orientation(thin).couch == "not seen"
+    with_couch = np.where((j == 84) & (np.abs(i - 45) < 30), -200, thin.hu).astype(np.int16)
+    assert judge_orientation(Thorax(with_couch, chest.lungs, chest.step_mm)).couch == "in front"
 
 
 @pytest.mark.parametrize(

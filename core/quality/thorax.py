@@ -81,8 +81,10 @@ class Thorax:
 
     @cached_property
     def body(self) -> Bools:
-        """The patient without couch and clothes: the largest dense component, holes between its edges filled."""
-        return _spanned(self.body_tissue, 0) & _spanned(self.body_tissue, 1)
+        """The patient without couch and clothes: the largest dense component and the lungs, which a thin wall may leave
+        open, with holes between their edges filled."""
+        patient = self.body_tissue | self.lungs
+        return _spanned(patient, 0) & _spanned(patient, 1)
 
     @cached_property
     def body_tissue(self) -> Bools:

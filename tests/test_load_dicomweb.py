@@ -48,6 +48,7 @@ STUDY, SERIES = "1.2.826.0.1.3680043.9.1.1", "1.2.826.0.1.3680043.9.1.2"
 def plant(index: int, dataset: pydicom.Dataset) -> None:
     dataset.PatientName, dataset.PatientID = NAME, NUMBER
     dataset.AccessionNumber, dataset.StudyDate, dataset.StudyDescription = ACCESSION, "20210304", f"Chest CT {NAME}"
+    dataset.SeriesNumber = 701
 
 
 def plant_other(index: int, dataset: pydicom.Dataset) -> None:
@@ -162,7 +163,7 @@ def test_search_finds_by_number_accession_and_date_and_nothing_else(orthanc):
 def test_series_are_listed_with_what_helps_to_choose(orthanc):
     (row,) = list_series(orthanc.server, STUDY)
     assert (row.series_uid, row.modality, row.instances) == (SERIES, "CT", len(FILES))
-    assert (row.description, row.kernel) == ("Thorax 2.0 B40f", "B40f")
+    assert (row.description, row.kernel, row.number) == ("Thorax 2.0 B40f", "B40f", 701)
     assert "no series" in refusal(lambda: list_series(orthanc.server, STUDY + ".9")).found
 
 

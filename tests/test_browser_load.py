@@ -178,6 +178,11 @@ def test_nothing_is_cut_off_on_a_narrow_or_enlarged_screen(browser, address, tmp
     for number in (1, 2):
         picture, choice = measured(page, f".st-key-series_{number} .thumb"), measured(page, f".st-key-choose_{number}")
         assert picture["y"] < choice["y"] < picture["y"] + picture["height"]
+    page.locator(".st-key-choose_1 button >> visible=true").click()
+    page.locator(".quality summary").click()
+    verdicts = page.locator(".q-all")
+    expect(verdicts).to_contain_text("like training")
+    assert verdicts.evaluate("part => part.scrollWidth <= part.clientWidth + 1")
     page.context.close()
 
 

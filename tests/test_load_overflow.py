@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.load import load_study
-from core.load.overflow import note_spots_in_metal
+from core.load.overflow import count_spots, note_spots_in_metal
 
 WORDS = "Dark and enclosed by what is as bright as metal"
 
@@ -32,13 +32,13 @@ def wrapped(hu: np.ndarray, bits: int = 12) -> np.ndarray:
 def test_metal_that_wrapped_round_is_told() -> None:
     voxels = np.asfortranarray(wrapped(screw(4000)))
     assert voxels.max() > 2000
-    assert note_spots_in_metal(voxels, int(voxels.max()))[0].startswith(WORDS)
+    assert note_spots_in_metal(count_spots(voxels, int(voxels.max())))[0].startswith(WORDS)
 
 
 @pytest.mark.parametrize("hu", [np.minimum(screw(4000), 3071), screw(4000), screw(2500, shadow=True), screw(0)])
 def test_metal_that_was_cut_off_or_throws_a_shadow_to_its_side_is_not(hu: np.ndarray) -> None:
     voxels = np.asfortranarray(hu.astype(np.int16))
-    assert note_spots_in_metal(voxels, int(voxels.max())) == []
+    assert note_spots_in_metal(count_spots(voxels, int(voxels.max()))) == []
 
 
 def with_metal(hu: np.ndarray) -> np.ndarray:

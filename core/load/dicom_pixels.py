@@ -19,6 +19,7 @@ from core.load.dicom_header import ImageHeader
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
+from core.load.overflow import spots_in_metal
 from core.load.stored_values import NATIVE, Split, split_multiframe, stored_values
 from core.load.words import EXPORT_AGAIN
 
@@ -28,12 +29,13 @@ _IN_A_ROW = 8
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, taken while
-    each slice was in the processor's cache."""
+    """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, spots: how
+    many `spots_in_metal` finds; both taken while each slice was in the processor's cache."""
 
     voxels: Volume
     ends: Ends
     stack: Volume
+    spots: int
 
 
 def read_stack(
@@ -57,18 +59,21 @@ def read_stack(
     parts = list(zip(images, planes, seen[in_order], stack[in_order], strict=True))
     split = split_multiframe(images)
     ends: list[Ends] = []
+    spots = 0
     pool = ThreadPoolExecutor(workers())
     try:
         width = pool.submit(_check_width, split, images)
         running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
         width.result()
         for run, decoded in running:
-            ends.append(decoded.result())
+            run_ends, run_spots = decoded.result()
+            ends.append(run_ends)
+            spots += run_spots
             if progress:
                 progress(run.stop / len(images), f"Reading slice {run.stop} of {len(images)}")
     finally:
         pool.shutdown(cancel_futures=True)
-    return Decoded(volume, joined(ends), stack)
+    return Decoded(volume, joined(ends), stack, spots)
 
 
 def _check_width(split: Split, images: Sequence[ImageHeader]) -> None:
@@ -132,13 +137,15 @@ def _not_plain(found: str) -> UserFacingError:
     )
 
 
-def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> Ends:
-    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes."""
-    ends = []
+def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> tuple[Ends, int]:
+    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes and
+    the number of `spots_in_metal`."""
+    ends, spots = [], 0
     for image, plane, seen, copy in parts:
         ends.append(_decode_into(split, image, plane))
         copy[:] = seen
-    return joined(ends)
+        spots += spots_in_metal(plane, ends[-1][1])
+    return joined(ends), spots
 
 
 def _decode_into(split: Split, image: ImageHeader, out: Volume) -> Ends:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.limits import workers
-from core.load.overflow import from_the_ends, note_spots_in_metal, refuse_overflow
+from core.load.overflow import from_the_ends, refuse_overflow
 from core.load.turning import write_turned
 
 AIR_HU = -1024
@@ -211,7 +211,7 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     span = f"The values run from {low} to {high}"
     _refuse_varied_padding(counts, span, _RIM_SHARE if resampled else _DARK_SHARE)
     _refuse_ranges(counts, span)
-    odd = [*_even_spread(inside), *_disorder(voxels[:, :, voxels.shape[2] // 2]), *note_spots_in_metal(voxels, high)]
+    odd = [*_even_spread(inside), *_disorder(voxels[:, :, voxels.shape[2] // 2])]
     present = np.flatnonzero(inside)
     inside, levels = inside[present], present + PADDING_BELOW_HU
     if len(levels) < _FEWEST_LEVELS:

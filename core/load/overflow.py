@@ -40,13 +40,16 @@ def refuse_overflow(voxels: npt.NDArray[np.int16], padding_below_hu: int) -> Non
         )
 
 
-def note_spots_in_metal(voxels: npt.NDArray[np.int16], high: int) -> list[str]:
-    """A doubt about pixels darker than water that metal encloses within their slice, as those that wrapped round are.
+def count_spots(voxels: npt.NDArray[np.int16], high: int) -> int:
+    """How many pixels darker than water metal encloses within their slice, as it does those that wrapped round.
 
-    voxels: int16 (i, j, k) HU. high: the largest of them. The shadows of metal reach away from it; those within a ring
-    of it are told too.
+    voxels: int16 (i, j, k) HU. high: the largest of them.
     """
-    found = sum(_enclosed(plane) for plane in voxels.T if plane.max() > _METAL_HU) if high > _METAL_HU else 0
+    return sum(spots_in_metal(plane, int(plane.max())) for plane in voxels.T) if high > _METAL_HU else 0
+
+
+def note_spots_in_metal(found: int) -> list[str]:
+    """A doubt about so many spots. The shadows of metal reach away from it; those within a ring of it are told too."""
     if found < _SPOTS_FEWEST:
         return []
     return [
@@ -55,8 +58,13 @@ def note_spots_in_metal(voxels: npt.NDArray[np.int16], high: int) -> list[str]:
     ]
 
 
-def _enclosed(plane: npt.NDArray[np.int16]) -> int:
-    """How many dark pixels lie between metal to their left and right, or above and below them if that is fewer."""
+def spots_in_metal(plane: npt.NDArray[np.int16], high: int) -> int:
+    """How many dark pixels lie between metal to their left and right, or above and below them if that is fewer.
+
+    plane: int16 (rows, columns) HU. high: the largest of them.
+    """
+    if high <= _METAL_HU:
+        return 0
     metal = np.flatnonzero(plane > _RIM_HU)
     if len(metal) > _METAL_SHARE * plane.size:
         return 0

@@ -38,6 +38,7 @@ from core.records import CtStudy, Tokens
 PLAIN = background(np.random.default_rng(5))
 BLOCK = with_block(PLAIN, BLOCK_PLANE, BLOCK_ROW, BLOCK_COLUMN)
 FAST = ("gradcam", "integrated_gradients")
+RANDOM_MODELS = 15
 
 
 def _share_in_block(maps: np.ndarray) -> float:
@@ -84,7 +85,8 @@ def test_signed_methods_say_that_the_block_raises_the_risk(method: str, with_ans
 @pytest.mark.parametrize("method", METHODS)
 def test_the_map_is_another_once_the_weights_are_random(method: str, with_answer: RiskReadout) -> None:
     trained, _ = slice_maps(with_answer, method, [BLOCK_PLANE])
-    random = [slice_maps(randomised(with_answer, seed), method, [BLOCK_PLANE])[0] for seed in range(3)]
+    # one random model's correlation lies within 0.3 of 0 in coarse maps: the median of three would stray as far itself
+    random = [slice_maps(randomised(with_answer, seed), method, [BLOCK_PLANE])[0] for seed in range(RANDOM_MODELS)]
     correlation = abs(float(np.median([rank_correlation(trained, maps) for maps in random])))
     # magnitudes of gradients share their zeros (HU outside the windows), so they never fall as far
     assert correlation < (0.3 if CARDS[method].signed else 0.6)

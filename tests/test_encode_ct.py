@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,6 @@ from core.encode.slices import (
     MAX_PLANES,
     PLANE_STEP_MM,
     ROWS,
-    SliceGrid,
     sample_labels,
     sample_slices,
     slice_grid,
@@ -247,18 +245,3 @@ def test_gradcam_layer_is_spatial(encoder: CompactSlices) -> None:
     maps = LayerGradCam(lambda x: encoder(x).sum(dim=1), encoder.gradcam_layer).attribute(hu)
     assert maps.shape == (2, 1, ROWS // 4, COLUMNS // 4)
     assert maps.abs().max() > 0
-
-
-def test_grid_and_sampling_are_fast_enough() -> None:
-    """Processor time on one thread, bounds generous: a virtual study and a full clinical one."""
-    for linear, shape, limit in (
-        (np.diag([2.0, 2.0, 5.0]), (150, 130, 50), 0.3),
-        (np.diag([0.7, 0.7, 1.0]), (512, 512, 100), 2.5),
-    ):
-        coarse = body_study(np.diag([4.0, 4.0, 5.0]), (65, 50, 40)).voxels_hu
-        zoom = [np.arange(n) * m // n for n, m in zip(shape, coarse.shape, strict=True)]
-        study = CtStudy(coarse[np.ix_(*zoom)], affine_of(linear, shape))
-        began = time.process_time()
-        grid: SliceGrid = slice_grid(study)
-        sample_slices(study, grid)
-        assert time.process_time() - began < limit

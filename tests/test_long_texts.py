@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
+from hang_support import no_hang
 
 from core.load.dicom_values import to_float
 from core.load.identifying import identifying
@@ -13,8 +13,7 @@ from core.load.words import describe_series
 from core.timeline import load_timeline
 
 LENGTH = 100_000
-MOST_S = 5.0
-"""What an intake may take; a search whose time grows with the square of the length takes minutes."""
+"""A search whose time grows with the square of the length takes minutes for it."""
 PIECES = ("_", "a", "A", "Ab-", "1", "12.", "1-", "1 of ", "Dr ", "a@", ".", "Ш-")
 
 
@@ -27,6 +26,5 @@ def table(text: str) -> None:
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("search", [identifying, describe_series, to_float, table], ids=lambda search: search.__name__)
 def test_a_long_text_is_read_in_a_moment(search: Callable[[str], object], piece: str) -> None:
-    started = time.process_time()
-    search(piece * (LENGTH // len(piece)) + "!x")
-    assert time.process_time() - started < MOST_S
+    with no_hang():
+        search(piece * (LENGTH // len(piece)) + "!x")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pydicom
 import pytest
 from ct_factory import Grid, dicom_slices, to_bytes
+from hang_support import no_hang
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -246,7 +246,6 @@ def test_terms_of_other_attributes_and_names_go(keyword: str, value: str) -> Non
 def test_a_long_text_without_spaces_is_searched_in_a_moment(piece: str) -> None:
     """Not every start is tried against all that follows; and what stands behind a long word is found."""
     text = piece * (100_000 // len(piece))
-    started = time.process_time()
-    found = in_free_text(f"{text} jane@example.org, Hauptstrasse 12")
-    assert time.process_time() - started < 5
+    with no_hang():
+        found = in_free_text(f"{text} jane@example.org, Hauptstrasse 12")
     assert "contact" in found

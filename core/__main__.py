@@ -182,6 +182,8 @@ def _simulate(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from core.fit import train_bundle
 
+    if (options.out / "config.json").exists():
+        raise UserFacingError("There is a model at --out already.", "a new folder", "Name another, or delete that one.")
     train_bundle(
         options.cohort,
         options.task,

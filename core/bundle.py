@@ -75,6 +75,23 @@ def shipped_bundles() -> dict[str, Path]:
     }
 
 
+def describe_bundle(path: Path) -> tuple[Task, str, str]:
+    """(task, fusion, SHA-256 of the manifest) as a bundle folder states them; nothing is verified.
+
+    Raises UserFacingError where it does not state them, or no bundle could be loaded from what is there.
+    """
+    try:
+        config, manifest = (
+            _json((path / "config.json").read_bytes(), "config.json"),
+            (path / "manifest.json").read_bytes(),
+        )
+        return task_from_config(config), str(config["model"]["fusion"]), hashlib.sha256(manifest).hexdigest()
+    except (OSError, KeyError, TypeError) as error:
+        raise UserFacingError(
+            "The model bundle is incomplete.", "a bundle that train wrote", "Train it again."
+        ) from error
+
+
 def load_bundle(path: Path | str) -> Bundle:
     """Open and verify a bundle folder.
 

@@ -32,11 +32,12 @@ def make_card(
     virtual: bool,
     description: str,
     performance: Sequence[Mapping[str, Any]] = (),
+    limitations: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A card that satisfies assets/card.schema.json.
 
     encoders: role ("image" or "ehr"), name, provenance. description: the training data in a sentence. performance: rows
-    measure, value, lower, upper, split, patients, events.
+    measure, value, lower, upper, split, patients, events. limitations: beside those of every model.
     """
     config = fitted.model.config
     return {
@@ -62,7 +63,7 @@ def make_card(
         "model": _model_words(fitted),
         "encoders": [dict(item) for item in encoders if item["role"] in fitted.model.reads],
         "performance": [dict(row) for row in performance],
-        "limitations": _limitations(virtual),
+        "limitations": [*_limitations(virtual), *limitations],
         "risks": [
             "A confident-looking curve for a patient unlike the training patients; read the notices beside it.",
             "Taking saliency or attention for a cause, or for proof that a finding is present.",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -42,6 +42,9 @@ from core.survive.train import (
 from core.words import count_of
 
 MIN_EVENTS = 10
+ENCODER_LIMITATION = (
+    "Its CT encoder was pretrained on virtual patients only; how well it sees real ones was not tested."
+)
 
 
 def resolve_device(device: str) -> tuple[torch.device, tuple[str, ...]]:
@@ -186,7 +189,9 @@ def train_bundle(
     where, notices = resolve_device(device)
     card_task = folder.task(task)
     check_enough(int(folder.labels(task, "train")["event"].sum()), len(folder.labels(task, "tuning")))
-    image_model, image_words = (None, "") if fusion == "ehr_only" else open_ct_encoder(ct_encoder, card_task)
+    image_model, image_words, saw_virtual_only = None, "", False
+    if fusion != "ehr_only":
+        image_model, image_words, saw_virtual_only = open_ct_encoder(ct_encoder, card_task)
     record_model, record_words = (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed)
 
     def encode(split: str) -> EncodedCohort:
@@ -214,6 +219,7 @@ def train_bundle(
         encoders=encoders,
         virtual=virtual,
         description=_cohort_words(folder, virtual),
+        limitations=(ENCODER_LIMITATION,) if saw_virtual_only and not virtual else (),
         performance=[tuning_performance(fitted, tuning, card_task)],
     )
     training = {"seed": seed, "config": config.to_json(), "histories": [asdict(item) for item in fitted.histories]}
@@ -223,8 +229,16 @@ def train_bundle(
     )  # fmt: skip
 
 
-def open_ct_encoder(name: str, task: Task) -> tuple[CompactSlices, str]:
-    """A frozen CT encoder, exact in float16, and where it comes from in words.
+class CtEncoder(NamedTuple):
+    """A frozen CT encoder, exact in float16; where it comes from, in words; whether it saw virtual patients only."""
+
+    encoder: CompactSlices
+    words: str
+    virtual: bool
+
+
+def open_ct_encoder(name: str, task: Task) -> CtEncoder:
+    """The CT encoder of a name.
 
     `compact_slices` takes the shipped encoder of the task (else of a task with the same HU window, else any); anything
     else is a bundle folder, or a folder with config.json and encoder.safetensors.
@@ -235,13 +249,15 @@ def open_ct_encoder(name: str, task: Task) -> tuple[CompactSlices, str]:
         fitting = sorted(shipped, key=lambda item: (item.task.name != task.name, item.task.hu_window != task.hu_window))
         if not fitting or fitting[0].ct_encoder is None:
             raise UserFacingError("No pretrained CT encoder is shipped", "a bundle in assets", "Name an encoder folder")
-        return fitting[0].ct_encoder, f"shipped encoder, pretrained on virtual patients for {fitting[0].task.title}"
+        words = f"shipped encoder, pretrained on virtual patients for {fitting[0].task.title}"
+        return CtEncoder(fitting[0].ct_encoder, words, True)
     folder = Path(name)
     if (folder / "manifest.json").is_file():
-        encoder = load_bundle(folder).ct_encoder
-        if encoder is None:
+        bundle = load_bundle(folder)
+        if bundle.ct_encoder is None:
             raise UserFacingError("That bundle has no CT encoder", "a bundle that reads images", "Choose another")
-        return encoder, "frozen encoder of another bundle"
+        inherited = bundle.virtual or ENCODER_LIMITATION in bundle.card["limitations"]
+        return CtEncoder(bundle.ct_encoder, "frozen encoder of another bundle", inherited)
     try:
         encoder = build_ct_encoder(json.loads((folder / "config.json").read_text("utf-8")))
         state = load_file(folder / "encoder.safetensors")
@@ -250,7 +266,7 @@ def open_ct_encoder(name: str, task: Task) -> tuple[CompactSlices, str]:
         expected = "compact_slices, or a folder with config.json and encoder.safetensors"
         raise UserFacingError("The CT encoder cannot be opened", expected, "Check the folder") from error
     round_to_half(encoder)
-    return encoder.eval().requires_grad_(False), "pretrained encoder given by the user"
+    return CtEncoder(encoder.eval().requires_grad_(False), "pretrained encoder given by the user", False)
 
 
 def refit(model: SurvivalModel, train: TokenSet, tuning: TokenSet) -> None:

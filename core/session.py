@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import runpy
 import secrets
 from collections.abc import Callable, Mapping
@@ -25,15 +26,15 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.answers import Answers
 from core.bundle import Bundle, load_bundle, shipped_bundles
-from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.fit import resolve_device
 from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo, set_imports_aside
 from core.kept import Kept
 from core.load.preview import study_thumbnail
+from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import CaseReview, CtStudy, Task, Timeline
 from core.underway import Zipping
-from core.view.choices import ModelChoice, in_display_order
+from core.view.choices import ModelChoice, in_display_order, own_choices
 from core.view.exporting import Exports
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
@@ -46,7 +47,7 @@ T = TypeVar("T")
 set_imports_aside()
 MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
-PACKETS_KEPT, CASES_KEPT = 6, 3
+PACKETS_KEPT, CASES_KEPT, OWN_MODELS_KEPT_S = 6, 3, 30
 INTAKE = "store:intake"
 ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
 
@@ -287,26 +288,29 @@ def close_case() -> None:
 # ---------------------------------------------------------------- models
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, ttl=OWN_MODELS_KEPT_S)
+def own_models() -> OwnModels:
+    """Models of the folder that whoever runs the app named; one put there is seen within half a minute."""
+    return find_own_models(os.environ.get(MODELS_FOLDER, ""))
+
+
 def model_choices() -> tuple[ModelChoice, ...]:
-    """Every shipped bundle, tasks and fusions in display order."""
-    return in_display_order(shipped_bundles())
-
-
-def choice_of(task: str, fusion: str) -> ModelChoice | None:
-    """The bundle of a task and fusion, or None."""
-    return next((choice for choice in model_choices() if (choice.task, choice.fusion) == (task, fusion)), None)
+    """Every shipped bundle, tasks and fusions in display order, then those of one's own."""
+    return (*in_display_order(shipped_bundles()), *own_choices(own_models().models))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def bundle(key: str) -> Bundle:
-    """A shipped bundle, verified and loaded once for all sessions (weights only, never a patient)."""
-    return load_bundle(shipped_bundles()[key])
+    """A bundle, verified and loaded once for all sessions (weights only, never a patient)."""
+    own = {model.key: model.path for model in own_models().models}
+    if (path := own.get(key) or shipped_bundles().get(key)) is None:
+        raise UserFacingError("This model is no longer in its folder.", "the model chosen", "Choose it again.")
+    return load_bundle(path)
 
 
 def task_card(choice: ModelChoice) -> Task:
-    """The task of a bundle."""
-    return TASKS[choice.task] if choice.task in TASKS else bundle(choice.key).task
+    """The task of a model."""
+    return choice.card or bundle(choice.key).task
 
 
 def answers() -> Answers:

@@ -9,7 +9,6 @@ import streamlit as st
 from core import session
 from core.bundle import Bundle
 from core.errors import UserFacingError
-from core.export.style import FUSION_TITLES
 from core.survive.card_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.view.card import card_html, performance_rows
 from core.view.layout import finish
@@ -26,14 +25,12 @@ def main() -> None:
     session.settle_intake()
     arriving.draw(None)
     models = session.model_choices()
+    _say_what_own_models_lack()
     if not models:
         lines = ("The app found no model bundle in assets/bundles.", "Build them with: make models")
         st.html(empty_html("panel", "No model is installed", lines))
         return
-    names = {
-        choice.key: f"{session.task_card(choice).title}: {FUSION_TITLES.get(choice.fusion, choice.fusion)}"
-        for choice in models
-    }
+    names = {choice.key: f"{choice.task_title}: {choice.title}" for choice in models}
     key = str(
         st.columns(2)[0].selectbox(
             "Model", list(names), format_func=names.__getitem__, key="card_model", persist_state="session"
@@ -51,18 +48,21 @@ def main() -> None:
     right.html(card_html({name: value for name, value in bundle.card.items() if name not in SHOWN_ELSEWHERE}))
 
 
+def _say_what_own_models_lack() -> None:
+    if problems := session.own_models().problems:
+        st.html(empty_html("panel", "Of your own models some cannot be offered", problems))
+
+
 def _performance(bundle: Bundle) -> None:
     evaluation = next(iter(bundle.metrics.get("models", {}).values()), None)
     who = "held-out virtual patients" if bundle.virtual else "held-out patients"
-    count = "" if evaluation is None else f"{bundle.metrics['patients']:,} "
-    st.html(f'<h2 class="section">How well it did on {count}{who}</h2>')
     if evaluation is not None:
+        st.html(f'<h2 class="section">How well it did on {bundle.metrics["patients"]:,} {who}</h2>')
         st.dataframe(training_rows(evaluation, events=bundle.metrics["events"]), hide_index=True, height="content")
         _calibration(bundle, evaluation["horizons"], who)
-    elif bundle.card.get("performance"):
-        st.dataframe(performance_rows(bundle.card["performance"]), hide_index=True)
     else:
-        st.caption("No evaluation is stored with this model.")
+        st.html('<h2 class="section">How well it did</h2>')
+        _stated_performance(bundle.card["performance"])
     st.html('<h2 class="section">Training cohort</h2>')
     columns = [bundle.baseline[name].tolist() for name in ("time_days", "survival", "lower", "upper")]
     figure = finish(
@@ -74,6 +74,16 @@ def _performance(bundle: Bundle) -> None:
         config=PLOT,
         key="baseline",
         alt="Event-free share of the training patients over time, Kaplan-Meier",
+    )
+
+
+def _stated_performance(rows: list[dict[str, Any]]) -> None:
+    """What the card states, where no evaluation on held-out patients is kept with the model."""
+    if rows:
+        st.dataframe(performance_rows(rows), hide_index=True, height="content")
+    st.caption(
+        "No evaluation on held-out patients is kept with this model. "
+        "To make one: `python -m core predict`, then `python -m core evaluate`."
     )
 
 

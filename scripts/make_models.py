@@ -251,7 +251,7 @@ def ship(
     """Write the bundle of a fusion into assets, with its held-out performance on the card, and open it once."""
     table = pd.read_parquet(options.build / "predictions" / f"{task}_balanced_internal" / f"{name}.parquet")
     report = evaluate_tables({name: table.drop(columns="mean_curve_error")}, resamples=options.resamples)
-    image, _ = open_ct_encoder(str(encoder_folder(options, task, "internal")), TASKS[task])
+    image, *_ = open_ct_encoder(str(encoder_folder(options, task, "internal")), TASKS[task])
     words = (
         "convolutions pretrained on the training patients' disease maps, the projection to tokens then on their "
         "outcomes, then frozen"

@@ -16,7 +16,7 @@ from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.export.style import OUTSIDE_MARK, curve_marks
 from core.intake import read_demo
 from core.quality import Factor, QualityReport, assess, population_notice
-from core.quality.embedding import distances, embedding_factor, input_factors, reference_embeddings
+from core.quality.embedding import embedding_factor, input_factors, placed, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import record_factors
 from core.records import CtStudy, Timeline
@@ -90,9 +90,23 @@ def test_likeness_follows_the_training_quantiles() -> None:
     table = pd.DataFrame(reference).add_prefix("embedding_")
     assert embedding_factor(np.zeros(6, np.float32), table).verdict == "in"
     assert embedding_factor(np.full(6, 9, np.float32), table).verdict == "outside"
-    shares = [distances(row, np.delete(reference, n, 0))[0] for n, row in enumerate(reference)]
+    shares = [placed(row, np.delete(reference, n, 0)).share for n, row in enumerate(reference)]
     assert np.mean(np.array(shares) > LIMITS["likeness"].usual[1]) == pytest.approx(0.05, abs=0.02)
     assert embedding_factor(np.zeros(6, np.float32), table[:10]).verdict == "unknown"
+
+
+@pytest.mark.parametrize("patients", [20, 28, 60, 150, 400])
+def test_a_small_cohort_calls_few_of_its_own_kind_unlike_it_and_still_tells_what_is_far_off(patients: int) -> None:
+    """With hardly more patients than axes, nobody new used to be like any of them."""
+    rng = np.random.default_rng(patients)
+    spread = 0.8 ** np.arange(16)
+    found = []
+    for _ in range(60):
+        known = pd.DataFrame((rng.normal(size=(patients, 16)) * spread).astype(np.float32)).add_prefix("embedding_")
+        found += [embedding_factor((rng.normal(size=16) * spread).astype(np.float32), known).verdict for _ in range(5)]
+        assert embedding_factor((30 * spread).astype(np.float32), known).verdict == "outside"
+    assert found.count("in") / len(found) > 0.88
+    assert found.count("outside") / len(found) < 0.05
 
 
 def test_likeness_is_said_in_words_that_can_be_understood() -> None:
@@ -100,7 +114,7 @@ def test_likeness_is_said_in_words_that_can_be_understood() -> None:
     factor = embedding_factor(np.full(6, 9, np.float32), table)
     times, _, rest = factor.found.partition(" times the usual distance, ")
     assert 10 < float(times) < 20
-    assert rest == "farther from its nearest neighbours than 99.9% of training patients are from theirs"
+    assert rest == "farther from its nearest neighbours than all 400 training patients are from theirs"
     assert "scan" not in factor.reason, "it is said of records without a scan, too"
     assert factor.limit == "usual at most 95% of training patients, edge at most 99.5%"
     alone = embedding_factor(np.full(6, 9, np.float32), table, ("CT",))

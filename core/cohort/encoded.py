@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
-from core.cohort.folder import CohortFolder
+from core.cohort.folder import IMAGE_INDEX, CohortFolder
 from core.encode.ct import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
 from core.encode.ehr import EhrEncoder, encode_records
 from core.errors import UserFacingError
@@ -49,7 +50,7 @@ def encode_cohort(
     """Encode every labelled patient of a split; an encoder of None leaves that modality out.
 
     A patient without a scan or without a known event lacks that modality. Raises `UserFacingError` where the split is
-    empty or a scan cannot be read.
+    empty, an image is not there (before any is read), or a scan cannot be read.
     """
     labels = cohort.labels(task, split)
     if labels.empty:
@@ -57,10 +58,11 @@ def encode_cohort(
     images: list[Tokens | None] = [None] * len(labels)
     kept: list[Slices | None] = [None] * len(labels)
     if ct_encoder is not None:
-        for row, (subject, time) in enumerate(zip(labels["subject_id"], labels["prediction_time"], strict=True)):
-            images[row], kept[row] = _encode_scan(cohort, int(subject), time, ct_encoder, device, keep_slices)
+        for number, (path, place) in enumerate(_scans(cohort, labels)):
+            if path is not None:
+                images[number], kept[number] = _encode_scan(path, place, ct_encoder, device, keep_slices)
             if progress:
-                progress((row + 1) / len(labels), f"scan {row + 1} of {len(labels)}")
+                progress((number + 1) / len(labels), f"scan {number + 1} of {len(labels)}")
     records: list[Tokens | None] = [None] * len(labels)
     if ehr_encoder is not None:
         records = list(encode_records(cohort.records(labels), ehr_encoder))
@@ -92,13 +94,19 @@ def retokenise(encoded: EncodedCohort, ct_encoder: CompactSlices, device: str) -
     )
 
 
-def _encode_scan(
-    cohort: CohortFolder, subject: int, time: pd.Timestamp, encoder: CompactSlices, device: str, keep: bool
-) -> tuple[Tokens | None, Slices | None]:
-    path = cohort.study_path(subject, time)
-    if path is None:
-        return None, None
-    study = load_study(path)
+def _scans(cohort: CohortFolder, labels: pd.DataFrame) -> list[tuple[Path | None, int]]:
+    """Of each patient the scan and its row in the image index; (None, 0) without one."""
+    people = zip(labels["subject_id"], labels["prediction_time"], strict=True)
+    rows = [cohort.image_row(int(subject), time) for subject, time in people]
+    return [(None, 0) if row is None else (cohort.image_path(row), row) for row in rows]
+
+
+def _encode_scan(path: Path, row: int, encoder: CompactSlices, device: str, keep: bool) -> tuple[Tokens, Slices | None]:
+    try:
+        study = load_study(path)
+    except UserFacingError as error:
+        found = f"The scan in row {row} of {IMAGE_INDEX} was refused. {error.found}"
+        raise UserFacingError(found, error.expected, error.next_step) from error
     grid = slice_grid(study)
     slices = sample_slices(study, grid)
     return encode_sampled(study, grid, slices, encoder, device), slices if keep else None

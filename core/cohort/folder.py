@@ -26,6 +26,7 @@ from core.words import count_of
 
 SPLITS = ("train", "tuning", "held_out")
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value")
+IMAGE_INDEX = "images/index.parquet"
 LABEL_COLUMNS = ("subject_id", "prediction_time", "time_to_event_days", "event")
 _NEXT = "Check it against docs/data-model.md (A cohort folder), or make one with `python -m core simulate`."
 
@@ -101,23 +102,32 @@ class CohortFolder:
         without events. Raises `UserFacingError` as `open_cohort` does."""
         return CohortRecords.up_to(self._events, labels["subject_id"], labels["prediction_time"])
 
-    def study_path(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> Path | None:
-        """File or folder of the subject's last study (up to `prediction_time` where given); None without one."""
+    def image_row(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> int | None:
+        """Row of the image index, from 1, with the subject's last study (up to `prediction_time` where given); None
+        without one."""
         rows = self._images[self._images["subject_id"] == int(subject_id)]
         if prediction_time is not None:
             rows = rows[rows["study_time"] <= pd.Timestamp(prediction_time)]
-        if rows.empty:
-            return None
-        path = (self.path / str(rows.sort_values("study_time")["path"].iloc[-1])).resolve()
+        return None if rows.empty else int(rows.sort_values("study_time").index[-1]) + 1
+
+    def image_path(self, row: int) -> Path:
+        """File or folder that a row of the image index, from 1, names; one that is not in the cohort folder raises."""
+        path = (self.path / str(self._images["path"].iloc[row - 1])).resolve()
         if self.path.resolve() not in path.parents or not path.exists():
-            raise UserFacingError("An image named in the image index is not there.", "its file in the folder", _NEXT)
+            found = f"The image in row {row} of {IMAGE_INDEX} is not there."
+            raise UserFacingError(found, "its file in the cohort folder", _NEXT)
         return path
+
+    def study_path(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> Path | None:
+        """File or folder of the study in `image_row`; None without one."""
+        row = self.image_row(subject_id, prediction_time)
+        return None if row is None else self.image_path(row)
 
     @cached_property
     def _images(self) -> pd.DataFrame:
-        if not (self.path / "images" / "index.parquet").is_file():
+        if not (self.path / IMAGE_INDEX).is_file():
             return pd.DataFrame({"subject_id": [], "study_time": pd.to_datetime([]), "path": []})
-        return self._table("images/index.parquet", ("subject_id", "study_time", "path"))
+        return self._table(IMAGE_INDEX, ("subject_id", "study_time", "path")).reset_index(drop=True)
 
     @cached_property
     def _events(self) -> Cohort:
@@ -149,10 +159,16 @@ class CohortFolder:
         if not (self.path / name).is_file():
             raise UserFacingError(f"The cohort folder has no file {name}.", "that file", _NEXT)
         with _readable(name):
-            found = pq.read_schema(self.path / name).names
-        if missing := [column for column in columns if column not in found]:
+            found = pq.read_schema(self.path / name)
+        if missing := [column for column in columns if column not in found.names]:
             lacking = f"The file {name} lacks {', '.join(missing)}."
             raise UserFacingError(lacking, f"columns {', '.join(columns)}", _NEXT)
+        if "subject_id" in columns and not _is_number(found.field("subject_id").type):
+            raise UserFacingError(
+                f"The subject_id in {name} is no number.",
+                "whole numbers (int64), as MEDS has them",
+                "Number the subjects.",
+            )
 
     def _json(self, file: Path) -> dict[str, Any]:
         try:
@@ -162,6 +178,10 @@ class CohortFolder:
         if not isinstance(data, dict):
             raise UserFacingError(f"The file {file.name} holds no JSON object.", "a JSON object", _NEXT)
         return data
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 @contextmanager
@@ -184,12 +204,12 @@ def _task_from_json(card: Mapping[str, Any], name: str) -> Task:
         raise UserFacingError("The task card has impossible numbers.", "days above 0 and a rising HU window", _NEXT)
     return Task(
         name=str(card.get("name", name)),
-        title=str(card.get("title", name.replace("_", " "))),
+        title=str(card.get("title", name.replace("_", " ").capitalize())),
         event_words=str(card.get("event_words", "the event")),
         horizons_days=horizons,
         hu_window=(low, high),
-        population=str(card.get("population", "not stated")),
-        time_zero=str(card.get("time_zero", "prediction time")),
+        population=str(card.get("population", "Not stated")),
+        time_zero=str(card.get("time_zero", "Time of each patient's prediction")),
     )
 
 

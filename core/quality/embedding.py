@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,26 +17,54 @@ from core.records import FloatArray
 
 NEIGHBOURS = 5
 LEAST_PATIENTS = 4 * NEIGHBOURS
+PATIENTS_PER_AXIS = 10
+"""Chosen. With hardly more patients than axes all of them lie equally far apart, and whoever is new lies farther."""
+FAR_BEYOND = 2.0
+"""Chosen: so many times as far as the farthest training patient is far, however few of them there are."""
 _AMONG = "what the model makes of this case lies among its training patients; what it does not look at may still differ"
 """A scan of nothing but noise may pass here, where the record decides; `input_factors` look at each input."""
 _MAIN_AXES = 32
 _INPUTS: dict[str, tuple[str, About]] = {"image": ("scan", "image"), "ehr": ("record", "ehr")}
 
 
-def distances(embedding: FloatArray, reference: FloatArray) -> tuple[float, float]:
-    """(share of training patients (n, d) that lie nearer to their neighbours than this case (d,), its distance over
-    their median distance).
+@dataclass(frozen=True)
+class Place:
+    """How far a case lies from its nearest training patients, by how far these lie from theirs.
+
+    patients: of training; nearer: how many of them lie nearer. usual, farthest: the case's distance over the patients'
+    median and largest one; NaN where too few patients are known.
+    """
+
+    patients: int
+    nearer: int = 0
+    usual: float = float("nan")
+    farthest: float = float("nan")
+
+    @property
+    def share(self) -> float:
+        """Rank of the case among all, itself included: nothing rarer than one in n + 1 can be told from n patients.
+        One that lies far beyond all of them counts as 1; NaN where too few patients are known."""
+        if self.patients < LEAST_PATIENTS:
+            return float("nan")
+        return 1.0 if self.farthest > FAR_BEYOND else self.nearer / (self.patients + 1)
+
+
+def placed(embedding: FloatArray, reference: FloatArray) -> Place:
+    """The place of a case (d,) among training patients (n, d), columns in order of their importance.
 
     Distance: mean Euclidean to the 5 nearest, columns scaled by their training standard deviation; a training patient's
-    own distance leaves itself out. NaN with fewer than 20 training patients.
+    own distance leaves itself out. Of few patients only the first n // 10 columns count.
     """
-    if len(reference) < LEAST_PATIENTS:
-        return float("nan"), float("nan")
-    scale = _spread(reference)
-    tree = cKDTree(reference / scale)
-    own = np.asarray(tree.query(reference / scale, NEIGHBOURS + 1)[0])[:, 1:].mean(axis=1)
-    distance = float(np.mean(tree.query(embedding / scale, NEIGHBOURS)[0]))
-    return float((own < distance).mean()), distance / max(float(np.median(own)), 1e-12)
+    patients = len(reference)
+    if patients < LEAST_PATIENTS:
+        return Place(patients)
+    axes = slice(patients // PATIENTS_PER_AXIS)
+    known = reference[:, axes] / _spread(reference[:, axes])
+    tree = cKDTree(known)
+    own = np.asarray(tree.query(known, NEIGHBOURS + 1)[0])[:, 1:].mean(axis=1)
+    distance = float(np.mean(tree.query(embedding[axes] / _spread(reference[:, axes]), NEIGHBOURS)[0]))
+    usual, farthest = (distance / max(float(of), 1e-12) for of in (np.median(own), own.max()))
+    return Place(patients, int((own < distance).sum()), usual, farthest)
 
 
 def _spread(reference: FloatArray) -> FloatArray:
@@ -52,8 +81,8 @@ def embedding_factor(embedding: FloatArray, reference: pd.DataFrame, missing: Co
     far = "the model saw few patients like this one in training, or none"
     if missing:
         far = f"the training patients compared with had a {' and a '.join(missing)}, which this case lacks"
-    placed = distances(embedding, reference_embeddings(reference))
-    return _factor("likeness", "fused", placed, {"in": _AMONG, "edge": far, "outside": far})
+    place = placed(embedding, reference_embeddings(reference))
+    return _factor("likeness", "fused", place, {"in": _AMONG, "edge": far, "outside": far})
 
 
 def input_factors(means: Mapping[str, FloatArray], reference: pd.DataFrame) -> tuple[Factor, ...]:
@@ -70,19 +99,19 @@ def _input_factor(name: str, mean: FloatArray, known: FloatArray) -> Factor:
     word, about = _INPUTS[name]
     seen = {"in": "lies among those", "edge": "is unlike nearly all", "outside": "is unlike those"}
     reasons = {verdict: f"to the encoder this {word} {place} of training" for verdict, place in seen.items()}
-    placed = distances(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))
-    return _factor(f"{word} likeness", about, placed, reasons)
+    place = placed(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))
+    return _factor(f"{word} likeness", about, place, reasons)
 
 
-def _factor(name: str, about: About, placed: tuple[float, float], reasons: Mapping[str, str]) -> Factor:
-    """The verdict on what `distances` gave, with the reason for it."""
-    share, times = placed
+def _factor(name: str, about: About, place: Place, reasons: Mapping[str, str]) -> Factor:
+    """The verdict on a place, with the reason for it."""
     limit = LIMITS["likeness"]
-    verdict = limit.judge(share)
+    verdict = limit.judge(place.share)
     if verdict == "unknown":
         return Factor(name, verdict, "too few training patients", f"{LEAST_PATIENTS} are needed to compare", about)
-    part = f"{min(100 * share, 99.9):.3g}% of training patients"
-    found = f"{times:.2g} times the usual distance, farther from its nearest neighbours than {part} are from theirs"
+    part = "all" if place.nearer == place.patients else f"{place.nearer:,} of"
+    found = f"{place.usual:.2g} times the usual distance, farther from its nearest neighbours than {part} "
+    found += f"{place.patients:,} training patients are from theirs"
     usual, edge = (f"{100 * most:g}%" for _, most in (limit.usual, limit.edge))
     compared = f"usual at most {usual} of training patients, edge at most {edge}"
     return Factor(name, verdict, found, reasons[verdict], about, compared)

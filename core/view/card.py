@@ -34,6 +34,8 @@ def _entries(values: Mapping[str, Any]) -> str:
 
 def _named(key: str, value: Any) -> Any:
     """Our own names of fusions and roles as the pages say them, and what day 0 is; whatever else as it is."""
+    if key == "watermark" and value is None:
+        return "none: its training patients were not virtual"
     if key == "population":
         return _TIME_ZERO.sub("Day 0: the time of ", str(value))
     if key == "last_supported_days" and isinstance(value, int | float):
@@ -101,6 +103,8 @@ def performance_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return "not defined: too few patients with the event"
     value = f"{row['value']:.3f}"
     known = row.get("lower") is not None and row.get("upper") is not None
     return f"{value} ({row['lower']:.3f} to {row['upper']:.3f})" if known else value

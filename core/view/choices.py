@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.cohort.tasks import TASKS
+from core.export.style import FUSION_TITLES
+from core.own_models import OwnModel
+from core.records import Task
 
 FUSION_ORDER = (
     "cross_attention",
@@ -16,6 +19,8 @@ FUSION_ORDER = (
     "image_only",
     "ehr_only",
 )
+
+SINGLE_MODALITY_FUSIONS = ("image_only", "ehr_only")
 
 FUSION_WORDS = {
     "cross_attention": "CT and record each look at the other for what matters.",
@@ -42,17 +47,57 @@ METHOD_WORDS = {
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """One shipped bundle: its key is "task/fusion"."""
+    """One model of a task. A shipped bundle has the key "task/fusion"; own: what one's own is called, else "".
+
+    card: of the task, None where only the bundle tells.
+    """
 
     key: str
     task: str
     fusion: str
+    card: Task | None = None
+    own: str = ""
+
+    @property
+    def task_title(self) -> str:
+        """What the task is called on the page."""
+        return self.card.title if self.card else self.task
+
+    @property
+    def name(self) -> str:
+        """What tells it from the task's other models."""
+        return f"own/{self.own}" if self.own else self.fusion
+
+    @property
+    def title(self) -> str:
+        """What it is called on the page."""
+        fusion = FUSION_TITLES.get(self.fusion, self.fusion)
+        return f"{self.own} (own, {fusion.lower()})" if self.own else fusion
+
+
+def own_choices(models: Iterable[OwnModel]) -> tuple[ModelChoice, ...]:
+    """Choices of models of one's own, in their order."""
+    return tuple(ModelChoice(own.key, own.task.name, own.fusion, own.task, own.name) for own in models)
+
+
+def single_modality(models: Iterable[ModelChoice], beside: ModelChoice) -> dict[str, ModelChoice | None]:
+    """The models of the same task that read one input only, by fusion, but for `beside` itself: shipped ones beside a
+    shipped model, the first of one's own beside one's own; None where there is none."""
+    alike = [
+        model for model in reversed(tuple(models)) if (model.task, bool(model.own)) == (beside.task, bool(beside.own))
+    ]
+    found = {model.fusion: model for model in alike}
+    return {fusion: found.get(fusion) for fusion in SINGLE_MODALITY_FUSIONS if fusion != beside.fusion}
 
 
 def in_display_order(keys: Iterable[str]) -> tuple[ModelChoice, ...]:
     """Choices of the bundles "task/fusion": tasks and fusions in display order, unknown ones last."""
-    found = (ModelChoice(key, *key.split("/", 1)) for key in keys)
+    found = (_shipped(key, *key.split("/", 1)) for key in keys)
     return tuple(sorted(found, key=lambda choice: (_place(choice.task, tuple(TASKS)), choice.task, _rank(choice))))
+
+
+def _shipped(key: str, task: str, fusion: str) -> ModelChoice:
+    return ModelChoice(key, task, fusion, TASKS.get(task))
 
 
 def _rank(choice: ModelChoice) -> int:

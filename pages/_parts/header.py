@@ -35,6 +35,7 @@ def draw(case: Case) -> Asked | None:
     """Case line and pickers; None where no model is installed."""
     models = session.model_choices()
     tasks = list(dict.fromkeys(choice.task for choice in models)) or list(TASKS)
+    titles = {choice.task: choice.task_title for choice in reversed(models)}
     task = _chosen_task(case, tasks)
     zero = time_zero(case.study, case.timeline, TASKS.get(case.task or ""))
     with st.container(key="header", gap="xsmall"):
@@ -42,8 +43,14 @@ def draw(case: Case) -> Asked | None:
         columns = st.columns([1.25, 1.9, 1.4, 1.15, 1.15], vertical_alignment="bottom", gap="small")
         with columns[0]:
             _pick_case()
-        columns[1].selectbox("Task", tasks, key=bound.of_case("task"), format_func=_task_title, persist_state="session")
-        fusion = _pick_model(columns[2], [choice for choice in models if choice.task == task])
+        columns[1].selectbox(
+            "Task",
+            tasks,
+            key=bound.of_case("task"),
+            format_func=lambda name: titles.get(name, name),
+            persist_state="session",
+        )
+        model = _pick_model(columns[2], [choice for choice in models if choice.task == task])
         method = columns[3].selectbox(
             "Explained by",
             list(CARDS),
@@ -60,7 +67,6 @@ def draw(case: Case) -> Asked | None:
             st.page_link(
                 "pages/load.py", label="Load your own", icon=":material/folder_open:", help="Your own CT and record"
             )
-    model = session.choice_of(task, fusion) if fusion else None
     return Asked(model, session.task_card(model), method) if model else None
 
 
@@ -77,10 +83,6 @@ def _chosen_task(case: Case, tasks: list[str]) -> str:
         st.session_state[key] = own if own in tasks else tasks[0]
     st.session_state["task"] = st.session_state[key]
     return str(st.session_state[key])
-
-
-def _task_title(task: str) -> str:
-    return TASKS[task].title if task in TASKS else task
 
 
 def _pick_case() -> None:
@@ -102,20 +104,19 @@ def _open_picked() -> None:
         session.choose_demo(name)
 
 
-def _pick_model(place: st.delta_generator.DeltaGenerator, models: list[ModelChoice]) -> str | None:
-    fusions = [choice.fusion for choice in models]
-    if not fusions:
+def _pick_model(place: st.delta_generator.DeltaGenerator, models: list[ModelChoice]) -> ModelChoice | None:
+    by_name = {choice.name: choice for choice in models}
+    if not by_name:
         place.selectbox("Model", ["none installed"], disabled=True)
         return None
-    if st.session_state.get("fusion") not in fusions:
-        st.session_state["fusion"] = fusions[0]
-    return str(
-        place.selectbox(
-            "Model",
-            fusions,
-            key="fusion",
-            format_func=lambda name: FUSION_TITLES.get(name, name),
-            help=MODELS_HELP,
-            persist_state="session",
-        )
+    if st.session_state.get("fusion") not in by_name:
+        st.session_state["fusion"] = models[0].name
+    name = place.selectbox(
+        "Model",
+        list(by_name),
+        key="fusion",
+        format_func=lambda name: by_name[name].title,
+        help=MODELS_HELP,
+        persist_state="session",
     )
+    return by_name[str(name)]

@@ -9,6 +9,7 @@ from core.errors import UserFacingError
 from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
+from core.view.choices import single_modality
 from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html
 from core.view.words import empty_html, error_html, notices_html
 from core.words import duration
@@ -79,10 +80,15 @@ def draw_error(error: UserFacingError, kind: str = "panel") -> None:
 
 
 def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:
-    fusions = [name for name in ("image_only", "ehr_only") if name != asked.model.fusion]
-    choices = {fusion: session.choice_of(asked.task.name, fusion) for fusion in fusions}
-    curves = session.answers().compared(case, {fusion: made.key for fusion, made in choices.items() if made})
-    missing = [FUSION_TITLES[name] for name in fusions if name not in curves]
-    if missing:
-        st.caption(f"No curve for {' and '.join(missing).lower()}: this case lacks that input.")
+    beside = single_modality(session.model_choices(), asked.model)
+    curves = session.answers().compared(case, {fusion: made.key for fusion, made in beside.items() if made})
+    without_input = [fusion for fusion, made in beside.items() if made and fusion not in curves]
+    without_model = [fusion for fusion, made in beside.items() if made is None]
+    for fusions, why in (
+        (without_input, "this case lacks that input"),
+        (without_model, "no such model beside this one"),
+    ):
+        if fusions:
+            names = " and ".join(FUSION_TITLES[fusion] for fusion in fusions).lower()
+            st.caption(f"No curve for {names}: {why}.")
     return list(curves.items())

@@ -205,3 +205,59 @@ def test_a_refusal_that_is_the_answer_itself_stays() -> None:
 
 def test_an_amount_that_was_given_is_no_flag() -> None:
     assert len(load_timeline(source("given", ["0", "5", "10"], "csv")).events) == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("comparator", ("lt", "", "eq")), ("operator", ("unter", "", "gleich")), ("qualifier", ("less than", "", "")),
+        ("flag", ("at least", "", "")),
+    ],
+)  # fmt: skip
+def test_a_number_beside_a_comparison_in_words_is_a_bound(name: str, cells: Sequence[str], form: str) -> None:
+    timeline = load_timeline(source(name, cells, form))
+    assert timeline.events["numeric_value"].notna().tolist() == [False, True, True]
+    assert timeline.events["text_value"].iloc[0] in ("<1.25", ">=1.25")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_above_and_below_in_other_columns_are_said_of_the_normal(form: str) -> None:
+    assert load_timeline(source("abnormal", ("below", "", "above"), form)).events["numeric_value"].notna().all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["op", "_change_type", "operation"])
+def test_a_log_of_changes_is_no_record(name: str, form: str) -> None:
+    for cells in (("I", "U", "D"), ("insert", "update_preimage", "update_postimage"), ("c", "r", "delete")):
+        with pytest.raises(UserFacingError, match="log of changes"):
+            load_timeline(source(name, cells, form))
+    for cells in (("I", "I", "U"), ("D", "biopsy", "resection")):
+        assert len(load_timeline(source(name, cells, form)).events) == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("valid", ("yes", "no", "yes")), ("ungueltig", ("nein", "ja", "nein")), ("assertion", ("", "absent", "present"))],
+)
+def test_rows_that_are_said_to_be_invalid_or_absent_are_left_out(name: str, cells: Sequence[str], form: str) -> None:
+    timeline = load_timeline(source(name, cells, form))
+    assert timeline.events["numeric_value"].round(2).tolist() == [1.25, 13.5]
+    assert "1 event" in said(timeline)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_that_no_longer_count_and_rows_of_relatives_are_said(form: str) -> None:
+    assert "Kept, though a column" in said(load_timeline(source("active", ("true", "false", "true"), form)))
+    assert "Kept, though" not in said(load_timeline(source("active", ("true", "true", "true"), form)))
+    assert "Of a relative" in said(load_timeline(source("person", ("patient", "mother", "patient"), form)))
+    assert "Of a relative" not in said(load_timeline(source("ward", ("patient", "mother and child", "ICU"), form)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_words_that_are_not_read_are_counted(form: str) -> None:
+    words = "With words but not read, as their names are not recognised: 1 column."
+    assert words in said(load_timeline(source("remark", ("", "haemolytic, disregard", ""), form)))
+    for cells in (("ICU", "ICU", "ICU"), ("", "", ""), ("1", "2.5", ""), ("2020-01-01", "", "2020-01-02")):
+        assert "With words" not in said(load_timeline(source("remark", cells, form)))

@@ -49,7 +49,13 @@ def refused(source: tuple[str, bytes], words: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["MRN", "pid", "Case", "Fallnummer", "hadm_id", "Chart No", "subjectkey"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MRN", "pid", "Case", "Fallnummer", "hadm_id", "Chart No", "subjectkey", "Pseudonym", "PSN", "ID_pat", "MPI",
+        "Versichertennummer", "screening_no", "Proband", "stay_id", "KIS-Nr", "donor", "Aufnahmenummer",
+    ],
+)  # fmt: skip
 def test_patients_under_an_unknown_name_are_asked_about_not_merged(name: str, form: str) -> None:
     refused(table((name, *HEADER[1:]), ROWS, form), "told apart by a column")
 

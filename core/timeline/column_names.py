@@ -114,7 +114,9 @@ _PATIENT = re.compile(
     r"(?:(?:subj|subject|pat|patient|patienten|person|case|fall|record|hospital|chart)_?(?:key|id|nr|no|num|number"
     r"|nummer|identifier|code|ref|uuid)|mrn|pid|patient|person|subject|case|fall|hadm_?id"
     r"|(?:medical_record|nhs|social_security|health_card)_(?:no|number)|ssn|empi|usubjid|pt_?id|unique_?pid"
-    r"|participant|(?:participant|individual|donor|respondent|beneficiary|bene|client|member|enrollee)_?(?:id|nr|no"
+    r"|(?:pat|patienten)?_?pseudonym|psn|id_?pat|mpi|ipp|kvnr|versicherten_?(?:id|nr|nummer)|screening_?(?:id|nr|no|number)"
+    r"|proband(?:en)?(?:_?(?:id|nr|nummer|code))?|(?:icu)?stay_?id|kis_?nr|sic|donor|individual|beneficiary"
+    r"|aufnahme_?(?:nr|nummer|id)|participant|(?:participant|individual|donor|respondent|beneficiary|bene|client|member|enrollee)_?(?:id|nr|no"
     r"|number|code)|(?:subject|pat|patient|patienten|person)s?_?name|last_?name|family_?name|surname|nachname|familienname|nom_de_famille|apellidos?|cognome)"
 )
 """Names of columns that probably tell patients, or their cases, apart."""
@@ -133,7 +135,7 @@ _NO_MEASURE = re.compile(
     r"|batch|page|ward|station|bed|room|delta|zip|plz|phone|mrn|ssn|deleted|negated|cancell?ed)(?:_|$)|id$|^x\d*$"
 )
 """Words in names of columns whose numbers are hardly measured: identifiers, limits, ranks, places and flags."""
-_STATES = frozenset(("status", "state", "verification", "certainty", "validity", "diagnosesicherheit"))
+_STATES = frozenset(("status", "state", "verification", "certainty", "validity", "assertion", "diagnosesicherheit"))
 _ABOUT_EVENTS = frozenset(
     """event record row result results order observation obs test lab labor item entry data value admin administration
     med medication mar drug dose procedure proc condition diagnosis diag dx clinical encounter visit appointment
@@ -143,11 +145,15 @@ _ABOUT_EVENTS = frozenset(
 """Words that leave a column of states one of the event itself, and not, say, of consent or smoking."""
 _FLAG = re.compile(
     r"(?:is_|was_|flag_)?(?:deleted|cancell?ed|voided|withdrawn|retracted|negated|negation|refuted|ruled_out"
-    r"|entered_in_error|in_error|not_done|storniert|storno|geloescht|gelöscht)(?:_flag)?"
+    r"|entered_in_error|in_error|not_done|invalid|storniert|storno|geloescht|gelöscht|ungueltig|ungültig)(?:_flag)?"
 )
 _DONE = re.compile(
-    r"(?:is_|was_|flag_)?(?:done|performed|given|administered|taken|carried_out|durchgeführt|gegeben)(?:_flag)?"
+    r"(?:is_|was_|flag_)?(?:done|performed|given|administered|taken|carried_out|durchgeführt|gegeben|valid|gueltig|gültig)"
+    r"(?:_flag)?"
 )
+_CURRENT = re.compile(r"(?:is_|flag_)?(?:active|current|aktiv|aktuell)(?:_flag)?")
+_CHANGE = re.compile(r"(?:cdc_)?(?:op|operation|change_type|row_kind|dml(?:_type)?)")
+_COMPARISON = re.compile(r"(?:\w+_)?(?:comparator|comparison|operator|qualifier|vergleich|vergleichszeichen)")
 _SPECIMEN = re.compile(
     r"(?:specimen|sample|fluid|body_site|matrix|material|probe|probenart|probenmaterial|untersuchungsmaterial)"
     r"(?:_(?:type|source|site|name|text|desc|description|material|art))?"
@@ -224,6 +230,21 @@ def says_undone(name: str) -> bool:
 def says_done(name: str) -> bool:
     """Whether a column's name says that what its rows tell took place, where it says yes."""
     return bool(_DONE.fullmatch(words_of_name(name)))
+
+
+def says_current(name: str) -> bool:
+    """Whether a column's name says that its rows still count, where it says yes."""
+    return bool(_CURRENT.fullmatch(words_of_name(name)))
+
+
+def logs_changes(name: str) -> bool:
+    """Whether a column's name may say what was done to its rows: inserted, updated, deleted."""
+    return bool(_CHANGE.fullmatch(words_of_name(name)))
+
+
+def compares(name: str) -> bool:
+    """Whether a column's name says that it holds comparisons."""
+    return bool(_COMPARISON.fullmatch(words_of_name(name)))
 
 
 def is_of_states(name: str) -> bool:

@@ -37,6 +37,7 @@ from core.timeline.unread_columns import (
     VALUES,
     holds_clocks,
     holds_units,
+    holds_words,
     names_patients,
     unread_columns,
     unread_dates,
@@ -44,6 +45,7 @@ from core.timeline.unread_columns import (
     unread_patient,
     unread_units,
     unread_values,
+    unread_words,
 )
 from core.words import count_of
 
@@ -96,7 +98,7 @@ def _is_qualified(opened: pq.ParquetFile, known: set[str], *, contexts: bool) ->
         by_name = speaks_of_states(name, _YES_AND_NO) or (contexts and sets_apart(name, _YES_AND_NO))
         if is_text(kind) or pa.types.is_boolean(kind) or (by_name and is_number(kind)):
             texts = plain_texts(_distinct_texts(opened, name))
-            if are_bounds(texts) or speaks_of_states(name, texts) or (contexts and sets_apart(name, texts)):
+            if are_bounds(name, texts) or speaks_of_states(name, texts) or (contexts and sets_apart(name, texts)):
                 return True
     return False
 
@@ -133,6 +135,9 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
         notes.append(f"Not read, as MEDS has none of sex, date of birth or age: {count_of(untold, 'column')}.")
     if telling := int(outcomes(unknown_names(spare)).sum()):
         notes.append(unread_outcomes(telling))
+    texts = [name for name in unknown_names(spare) if is_text(opened.schema_arrow.field(name).type)]
+    if worded := sum(holds_words(name, _distinct_texts(opened, name)) for name in texts):
+        notes.append(unread_words(worded))
     notes += _notes_on_times(opened, fields, spare)
     unknown = unknown_names(name for name in spare if is_number(opened.schema_arrow.field(name).type))
     if any(field in fields for field in VALUES):

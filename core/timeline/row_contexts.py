@@ -12,6 +12,7 @@ from core.timeline.column_names import (
     names_persons,
     names_relatives,
     names_specimens,
+    says_current,
     unknown_names,
 )
 from core.timeline.row_states import is_void
@@ -19,6 +20,12 @@ from core.timeline.texts import NO, NULLS, plain_texts
 from core.words import count_of
 
 _SELF = NO | {"self", "patient", "own", "index", "selbst", "eigen", "patientin", "proband"}
+_RELATIVES = frozenset(
+    """mother father parent sister brother sibling son daughter child baby newborn fetus foetus twin donor spouse
+    partner husband wife grandmother grandfather aunt uncle cousin relative mutter vater schwester bruder sohn
+    tochter kind neugeborenes fötus spender spenderin ehefrau ehemann mère père sœur frère fils fille enfant madre
+    padre hermana hermano hijo hija donante""".split()  # noqa: SIM905
+)
 
 
 def note_contexts(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> None:
@@ -29,14 +36,14 @@ def note_contexts(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> 
             continue
         texts = plain_texts(table[name]).str.lower()
         specimens += _more_than_one(kept["code"], texts) if names_specimens(name) else 0
-        relatives += int((~texts.isin(_SELF | NULLS)).sum()) if names_relatives(name) else 0
+        relatives += int((~texts.isin(_SELF | NULLS)).sum()) if _tells_relatives(name, texts) else 0
         if "subject_id" in kept and names_persons(name) and (several := _more_than_one(kept["subject_id"], texts)):
             notes.append(
                 "With more than one name or number of a person in a column that is not read, so that events may be of "
                 f"several: {count_of(several, 'patient')}."
             )
         if not may_leave_out(name):
-            taken_back |= is_void(texts)
+            taken_back |= is_void(texts) | (texts.isin(NO) if says_current(name) else False)
     if specimens:
         notes.append(f"Of more than one specimen or body site, which is not read: {count_of(specimens, 'code')}.")
     if relatives:
@@ -56,8 +63,14 @@ def sets_apart(name: str, values: pd.Series[str]) -> bool:
     """
     texts = plain_texts(values).str.lower()
     several = texts[texts != ""].nunique() > 1 and (names_specimens(name) or names_persons(name))
-    relatives = names_relatives(name) and bool((~texts.isin(_SELF | NULLS)).any())
-    return several or relatives or bool(is_void(texts).any())
+    relatives = _tells_relatives(name, texts) and bool((~texts.isin(_SELF | NULLS)).any())
+    past = says_current(name) and bool(texts.isin(NO).any())
+    return several or relatives or past or bool(is_void(texts).any())
+
+
+def _tells_relatives(name: str, texts: pd.Series[str]) -> bool:
+    """Whether a column tells of whom in a family an event is, by its name or by all of its words (lower case)."""
+    return names_relatives(name) or set(texts.unique()) <= _RELATIVES | _SELF | NULLS
 
 
 def _more_than_one(keys: pd.Series[str], texts: pd.Series[str]) -> int:

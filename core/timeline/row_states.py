@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.errors import UserFacingError
 from core.timeline.column_names import (
+    compares,
     is_of_events,
     is_of_states,
+    logs_changes,
     may_leave_out,
     says_done,
     says_undone,
@@ -27,18 +30,29 @@ WITHDRAWN = "as entered in error, cancelled, refuted or not done"
 _ODD_STATES = "Kept, though a column of states that are hardly the events' own says “refused” or the like"
 _BOUNDS = frozenset(("<", ">", "<=", ">=", "≤", "≥"))
 _SIGNS = _BOUNDS | {"=", "==", ""}
+_COMPARISONS = {
+    "lt": "<", "less than": "<", "kleiner als": "<", "gt": ">", "greater than": ">", "more than": ">",
+    "größer als": ">", "le": "<=", "lte": "<=", "at most": "<=", "höchstens": "<=", "ge": ">=", "gte": ">=",
+    "at least": ">=", "mindestens": ">=", "eq": "=", "equal": "=", "equals": "=", "equal to": "=", "gleich": "=",
+}  # fmt: skip
+_COMPARISONS_BY_NAME = {
+    "below": "<", "under": "<", "unter": "<", "kleiner": "<", "above": ">", "over": ">", "über": ">", "größer": ">",
+}  # fmt: skip
+"""Only in a column that is called so: in others they tell of values below or above the normal."""
 _VOID = frozenset(
     (
         "entered in error", "in error", "error", "erroneous", "wrong patient", "cancelled", "canceled", "cancel",
         "not done", "not given", "not administered", "not taken", "not performed", "not carried out", "not tested",
         "no show", "noshow", "missed", "omitted", "held", "withheld", "declined", "rejected", "refuted", "ruled out",
         "excluded", "deleted", "voided", "void", "invalid", "withdrawn", "retracted", "refused", "aborted", "abandoned",
-        "superseded", "duplicate", "storniert", "storno", "gelöscht", "ungültig", "ausgeschlossen", "nicht gegeben",
-        "nicht durchgeführt", "abgesagt", "annulé", "anulado", "cancelado",
+        "superseded", "duplicate", "absent", "not present", "negated", "denied", "storniert", "storno", "gelöscht",
+        "ungültig", "ausgeschlossen", "nicht gegeben", "nicht durchgeführt", "abgesagt", "annulé", "anulado",
+        "cancelado",
     )
 )  # fmt: skip
 _OF_OTHER_THINGS = frozenset(
-    "error held missed omitted excluded declined refused rejected duplicate invalid void cancel".split()  # noqa: SIM905
+    """error held missed omitted excluded declined refused rejected duplicate invalid void cancel absent
+    denied""".split()  # noqa: SIM905
 )
 """Words that take a row back in a column of states, but in any other may be said of something else."""
 _PLANNED = frozenset(
@@ -58,6 +72,10 @@ _USUAL = frozenset(
         "g", "v", "z", "a",
     )
 )  # fmt: skip
+_UNDONE = frozenset(("d", "delete", "deleted", "update_preimage", "before", "-d", "-u"))
+_CHANGES = _UNDONE | frozenset(
+    "i u r c insert inserted update updated update_postimage after create read +i +u".split()  # noqa: SIM905
+)
 _RESULT_STATES, _RESULT_VOID = frozenset("abcdfinoprsuvwx"), frozenset("dwx")
 """Letters of HL7 version 2 for the status of a result (table 0085): deleted, of a wrong patient, not obtainable."""
 _OF_WHAT = re.compile(
@@ -73,8 +91,10 @@ def settle_qualified(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) 
     """
     for name in unknown_names(table):
         texts = plain_texts(table[name])
-        if are_bounds(texts):
-            kept = _bounded(kept, texts, notes)
+        if _is_log(name, texts):
+            raise log_of_changes()
+        if are_bounds(name, texts):
+            kept = _bounded(kept, _as_signs(name, texts), notes)
         if not may_leave_out(name):
             continue
         reasons = why_left_out(name, texts, _is_bare(kept))
@@ -102,14 +122,38 @@ def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return (table["left_out"].fillna("") == "").to_numpy(bool)
 
 
-def are_bounds(values: pd.Series[str]) -> bool:
-    """Whether a column holds signs of comparison alone, and some that make a number a bound.
+def are_bounds(name: str, values: pd.Series[str]) -> bool:
+    """Whether a column holds signs or words of comparison alone, and some that make a number a bound.
 
-    >>> are_bounds(pd.Series(["<", "", "="])), are_bounds(pd.Series(["=", ""])), are_bounds(pd.Series(["<", "H"]))
-    (True, False, False)
+    >>> [are_bounds("x", pd.Series(signs)) for signs in (["<", "", "="], ["=", ""], ["<", "H"], ["lt"], ["under"])]
+    [True, False, False, True, False]
+    >>> are_bounds("comparator", pd.Series(["under"]))
+    True
     """
-    found = set(values.unique())
+    found = set(_as_signs(name, pd.Series(values.unique(), dtype=object)))
     return found <= _SIGNS and not _BOUNDS.isdisjoint(found)
+
+
+def _as_signs(name: str, values: pd.Series[str]) -> pd.Series[str]:
+    """Words of comparison as signs; other texts as they are."""
+    known = _COMPARISONS | _COMPARISONS_BY_NAME if compares(name) else _COMPARISONS
+    signs = {text: known.get(text.lower(), text) for text in values.unique()}
+    return values.map(signs)
+
+
+def _is_log(name: str, values: pd.Series[str]) -> bool:
+    """Whether a column says what was done to its rows, and of some that they were deleted or replaced."""
+    done = set(values.str.lower().unique()) - {""} if logs_changes(name) else set()
+    return done <= _CHANGES and not done.isdisjoint(_UNDONE)
+
+
+def log_of_changes() -> UserFacingError:
+    """The refusal for a log of changes: what it deletes or replaces would count beside what is left."""
+    return UserFacingError(
+        "The table is a log of changes: its rows were inserted, replaced or deleted.",
+        "the rows as they are now",
+        "Export the table itself and not its changes.",
+    )
 
 
 def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd.Series[str]:
@@ -140,7 +184,9 @@ def why_left_out(name: str, values: pd.Series[str], bare: pd.Series[bool]) -> pd
 
 
 def speaks_of_states(name: str, values: pd.Series[str]) -> bool:
-    """Whether a column leaves rows out, or seems to (`settle_qualified` says so)."""
+    """Whether a column leaves rows out, or seems to (`settle_qualified` says so), or makes the table no record."""
+    if _is_log(name, values):
+        return True
     reasons = why_left_out(name, values, pd.Series(True, index=values.index))
     return bool((reasons != "").any() or (is_of_states(name) and _states(values).isin(_VOID).any()))
 

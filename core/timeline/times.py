@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.timeline.dates import ISO_TIME, is_year_last
+from core.timeline.dates import ISO_TIME, LIKE_DATE, is_year_last
 from core.timeline.texts import MISSING, first_filled, plain_texts
 from core.words import count_of
 
@@ -15,8 +15,15 @@ _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
 """Midnight as the end of its day, which ISO 8601 knows."""
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _CLOCK = re.compile(r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?")
+_CLOCK_IN_WORDS = re.compile(
+    r"t?(?P<hour>\d{1,2})(?:(?P<sign>[:.]|h\s?)(?P<minute>\d{2}))?\s*(?P<end>uhr|h|hrs?|hours?|(?P<half>[ap])\.?m\.?)?",
+    re.IGNORECASE,
+)
+"""Times of day as people write them: "08:30 Uhr", "8h30", "8 pm"; "8.30" alone may be a number of hours."""
+_NO_CLOCK = re.compile(r"[-–—?._:\s]+")
 _CLOCK_ON_NO_DAY = re.compile(r"(?:1899-12-3[01]|1900-01-01|1970-01-01|0001-01-01)[T ](?=\d{2}:\d{2})")
 """A time of day as databases store it that have no type for one: on the day from which they count."""
+_ZONE_BY_NAME = re.compile(r"\d{4}-\d{2}-\d{2}[T ].*\d\s*(?:\[[\w/+-]+\]|[A-Z]{3,5}(?:[+-]\d{1,2}(?::?\d{2})?)?)")
 _AT_MIDNIGHT = re.compile(r"(?<=\d)[T ]00:00(?::00(?:\.0+)?)?")
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
@@ -24,16 +31,52 @@ EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 def joined_times(one: pd.Series[str], other: pd.Series[str]) -> tuple[pd.Series[str], bool]:
     """(the times of two columns, whether they were a date and a time of day, either way round).
 
-    Otherwise the first column counts, and where it is empty the other: a time that is given is never passed over.
+    One that repeats the days of the other with times of day counts as these. Otherwise the first column counts, and
+    where it is empty the other: a time that is given is never passed over.
+    Raises UserFacingError where days stand beside times of day of which some cannot be read.
     """
     texts = [plain_texts(column) for column in (one, other)]
     for dates, clocks in (texts, texts[::-1]):
-        clocks = _without_day(clocks)
+        clocks = _without_day(_clocks(clocks))
         given = clocks[clocks != ""]
         days = dates.str.replace(_AT_MIDNIGHT, "", regex=True)
-        if len(given) and given.str.fullmatch(_CLOCK).all() and days[clocks != ""].str.fullmatch(ISO_DAY).all():
+        given_days = days[clocks != ""]
+        if not len(given) or not given_days.str.fullmatch(ISO_DAY).all():
+            continue
+        if (given.str[:10] == given_days).all():
+            return first_filled(clocks, dates), True
+        if given.str.fullmatch(_CLOCK).any() or not given.str.match(LIKE_DATE).any():
+            _refuse_unless_clocks(given)
             return dates.where(clocks == "", days + "T" + clocks), True
     return first_filled(*texts), False
+
+
+def _clocks(texts: pd.Series[str]) -> pd.Series[str]:
+    """Times of day as ISO 8601 writes them where people's words mean one; "" where a cell says that it is not known."""
+    found = {text: _clock_in_words(text) for text in texts.unique()}
+    return texts.map(found)
+
+
+def _clock_in_words(text: str) -> str:
+    if text.lower() in MISSING or _NO_CLOCK.fullmatch(text):
+        return ""
+    match = _CLOCK_IN_WORDS.fullmatch(text)
+    if not match or not (match["end"] or (match["minute"] and match["sign"] != ".")):
+        return text
+    hour, half = int(match["hour"]), (match["half"] or "").lower()
+    if half and not 1 <= hour <= 12:
+        return text
+    hour = hour % 12 + 12 * (half == "p") if half else hour
+    return f"{hour:02d}:{match['minute'] or '00'}"
+
+
+def _refuse_unless_clocks(given: pd.Series[str]) -> None:
+    if unread := int((~given.str.fullmatch(_CLOCK)).sum()):
+        raise UserFacingError(
+            f"Not read, in the column beside the dates: {count_of(unread, 'time')} of day.",
+            "times of day such as 08:30, or empty cells where they are not known",
+            "Correct these cells; without its time of day an event would count from 00:00.",
+        )
 
 
 def _without_day(clocks: pd.Series[str]) -> pd.Series[str]:
@@ -86,6 +129,18 @@ def _refuse_no_dates(given: pd.Series[str]) -> None:
             "dates and times in full",
             "Widen the column in the spreadsheet, and save the table again.",
         )
+    if years := int(given.str.fullmatch(r"(?:18|19|20)\d{2}").sum()):
+        raise UserFacingError(
+            f"Years alone, without month and day: {count_of(years, 'time')}.",
+            "times such as 2024-03-15 or 2024-03-15T13:45",
+            "Add month and day; a year does not say what happened before day 0.",
+        )
+    if zoned := int(given.str.fullmatch(_ZONE_BY_NAME).sum()):
+        raise UserFacingError(
+            f"With a time zone that is not written as a difference to UTC: {count_of(zoned, 'time')}.",
+            "times such as 2024-03-15T13:45+01:00, or without a zone",
+            "Export the times with their difference to UTC.",
+        )
     if counted := int(given.str.fullmatch(r"-?\d+(?:[.,]\d+)?").sum()):
         raise UserFacingError(
             f"Not written as year-month-day, but as a count of days, minutes or seconds: {count_of(counted, 'time')}.",
@@ -136,8 +191,8 @@ def is_iso_time(text: str) -> bool:
 def _impossible(given: pd.Series[str]) -> UserFacingError:
     bad = int(pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").isna().sum())
     return UserFacingError(
-        f"Impossible, such as a 30th of February: {count_of(max(bad, 1), 'time')}.",
-        "dates of the calendar",
+        f"Impossible, such as a 30th of February or 25:10: {count_of(max(bad, 1), 'time')}.",
+        "dates of the calendar and times of the day",
         "Correct them.",
     )
 

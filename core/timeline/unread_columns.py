@@ -61,6 +61,8 @@ def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes
     if any(holds_zones(name, table[name]) for name in unknown_names(table)):
         notes.append(UNREAD_ZONES)
     say_unread(table, notes)
+    if worded := sum(holds_words(name, table[name]) for name in unknown_names(table)):
+        notes.append(unread_words(worded))
 
 
 def names_patients(name: str, distinct: int, rows: int) -> bool:
@@ -96,14 +98,29 @@ def holds_zones(name: str, values: pd.Series[str]) -> bool:
 
 
 def holds_clocks(values: pd.Series[str]) -> bool:
-    """Whether a column holds times of day alone.
+    """Whether at least half of the filled cells of a column are times of day.
 
-    >>> holds_clocks(pd.Series(["08:30", "", "9:05 pm"])), holds_clocks(pd.Series(["08:30", "late"]))
+    >>> holds_clocks(pd.Series(["08:30", "", "late"])), holds_clocks(pd.Series(["08:30", "late", "fasting"]))
     (True, False)
     """
     given = plain_texts(values)
     given = given[given != ""]
-    return len(given) > 0 and bool(given.str.fullmatch(LIKE_CLOCK).all())
+    return len(given) > 0 and 2 * int(given.str.fullmatch(LIKE_CLOCK).sum()) >= len(given)
+
+
+def holds_words(name: str, values: pd.Series[str]) -> bool:
+    """Whether a column holds words that may say more of its rows: no numbers, times, units or zones, and not one word
+    for all rows.
+
+    >>> holds_words("remark", pd.Series(["haemolytic", ""])), holds_words("ward", pd.Series(["ICU", "ICU"]))
+    (True, False)
+    """
+    texts = plain_texts(values)
+    distinct = [text for text in texts.unique() if text.lower() not in MISSING]
+    told_apart = len(distinct) > 1 or (len(distinct) == 1 and bool((texts == "").any()))
+    wordless = all(re.fullmatch(LIKE_NUMBER, text) or LIKE_CLOCK.fullmatch(text) for text in distinct)
+    other = holds_dates(values) or holds_zones(name, values) or holds_units(name, values)
+    return told_apart and not wordless and not other
 
 
 def holds_dates(values: pd.Series[str]) -> bool:
@@ -221,6 +238,11 @@ def unread_columns(count: int) -> str:
 def unread_outcomes(count: int) -> str:
     """The note on columns that may say whether the patient died."""
     return f"Not read, though their names say that they tell whether the patient died: {count_of(count, 'column')}."
+
+
+def unread_words(count: int) -> str:
+    """The note on columns of words that are not read."""
+    return f"With words but not read, as their names are not recognised: {count_of(count, 'column')}."
 
 
 def unread_dates(count: int) -> str:

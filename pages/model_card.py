@@ -62,7 +62,7 @@ def _performance(bundle: Bundle) -> None:
         _calibration(bundle, evaluation["horizons"], who)
     else:
         st.html('<h2 class="section">How well it did</h2>')
-        _stated_performance(bundle.card["performance"])
+        _stated_performance(bundle.card.get("performance", []))
     st.html('<h2 class="section">Training cohort</h2>')
     columns = [bundle.baseline[name].tolist() for name in ("time_days", "survival", "lower", "upper")]
     figure = finish(

@@ -18,6 +18,7 @@ from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
+from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
 from core.records import CaseReview
 from pages._parts import result
@@ -586,3 +587,32 @@ def test_an_own_case_marks_the_address_and_a_new_session_says_that_it_is_gone(wo
     fine(again.button(key="show_demo").click().run())
     assert "Demo 1" in html(again)
     assert dict(again.query_params) == {}
+
+
+def test_a_model_of_ones_own_is_offered_read_and_compared_with_its_own_kind(world, tmp_path, monkeypatch):
+    task = replace(TASKS["pe_mortality"], name="death_2y", title="Death within two years", horizons_days=(180, 730))
+    for name, fusion in (("mine", "concat"), ("scan alone", "image_only")):
+        view_support.described_bundle(tmp_path / name, task, fusion)
+    monkeypatch.setenv(MODELS_FOLDER, str(tmp_path))
+    monkeypatch.setattr(
+        session,
+        "load_bundle",
+        lambda path: view_support.ScreenBundle("concat", task if tmp_path in path.parents else TASKS["pe_mortality"]),
+    )
+    app = fine(opened())
+    picker = app.selectbox(key=of_case(app, "task"))
+    assert "Death within two years" in picker.options
+    app = fine(picker.set_value("death_2y").run())
+    assert app.selectbox(key="fusion").options == ["Own: mine · Concatenation", "Own: scan alone · CT only"]
+    assert app.segmented_control(key="horizon_death_2y").options == ["180 days", "2 years"]
+    assert world.asked[-1][1] == 730
+    app = fine(app.toggle(key="alone").set_value(True).run())
+    assert "no such model beside this one" in " ".join(caption.value for caption in app.caption)
+    card = fine(opened("pages/model_card.py"))
+    assert "Death within two years: Own: mine · Concatenation" in card.selectbox(key="card_model").options
+
+
+def test_models_of_ones_own_that_cannot_be_offered_are_said_on_the_model_card(world, tmp_path, monkeypatch):
+    monkeypatch.setenv(MODELS_FOLDER, str(tmp_path / "nowhere"))
+    assert "There is no folder at the path" in html(fine(opened("pages/model_card.py")))
+    assert "cannot be offered" not in html(fine(opened()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,3 +141,11 @@ class ScreenBundle:
     digest: str = "d" * 64
     metrics: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=lambda: {"name": "Box model", "limitations": ["Knows boxes only."]})
+
+
+def described_bundle(folder: Path, task: Task, fusion: str) -> Path:
+    """As much of a bundle as says what it is."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"task": asdict(task), "model": {"fusion": fusion}}))
+    (folder / "manifest.json").write_text("{}")
+    return folder

@@ -72,7 +72,7 @@ class ModelChoice:
     def title(self) -> str:
         """What it is called on the page."""
         fusion = FUSION_TITLES.get(self.fusion, self.fusion)
-        return f"{self.own} (own, {fusion.lower()})" if self.own else fusion
+        return f"Own: {self.own} · {fusion}" if self.own else fusion
 
 
 def own_choices(models: Iterable[OwnModel]) -> tuple[ModelChoice, ...]:

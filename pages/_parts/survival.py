@@ -86,9 +86,9 @@ def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:
     without_model = [fusion for fusion, made in beside.items() if made is None]
     for fusions, why in (
         (without_input, "this case lacks that input"),
-        (without_model, "no such model beside this one"),
+        (without_model, "there is no such model beside this one"),
     ):
         if fusions:
-            names = " and ".join(FUSION_TITLES[fusion] for fusion in fusions).lower()
-            st.caption(f"No curve for {names}: {why}.")
+            names = " and ".join(FUSION_TITLES[fusion] for fusion in fusions)
+            st.caption(f"{names}: no curve, as {why}.")
     return list(curves.items())

@@ -19,6 +19,7 @@ from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
 from core.timeline.fhir_bundles import is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
+from core.timeline.fhir_people import doubt_people, told_apart
 from core.timeline.fhir_values import (
     Resource,
     Row,
@@ -75,11 +76,14 @@ _NO_EVENTS = frozenset(
 def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     """Rows (`FHIR_FIELDS`) of the bundles and resources of a whole source: references lead from file to file.
 
-    notes: what bundles say is not here is added.
+    notes: what bundles say is not here, and what is in doubt of the patients, is added. Raises UserFacingError where
+    one id is that of several patients.
     """
     contents = taken_apart(items)
     notes += missing_pages(contents.bundles)
-    found = [pair for url, item in contents.resources for pair in _with_contained(url, item)]
+    resources = told_apart(contents.resources)
+    doubt_people(resources, notes)
+    found = [pair for url, item in resources for pair in _with_contained(url, item)]
     known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
     rows = [row for url, item in found for row in _rows_of(url, item, known)]
     outdated = [(item, reason) for item, reason in contents.outdated if item["resourceType"] in _TIMES]

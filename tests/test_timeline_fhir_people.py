@@ -70,6 +70,47 @@ def test_one_id_with_two_dates_of_birth_is_refused() -> None:
         load_timeline(two({"birthDate": "1950-01-02"}, {"birthDate": "1960-01-02"}))
 
 
+OUTCOME = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+WARNING = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "informational"}]}
+SHORT = dated(valueQuantity={"value": 9.0}, meta={"tag": [{"code": "SUBSETTED"}]})
+INCOMPLETE: dict[str, tuple[list[Resource], str]] = {
+    "an error beside the matches": ([{"resource": OUTCOME}], "tells of 1 error"),
+    "an answer of a batch": ([{"response": {"status": "404 Not Found", "outcome": OUTCOME}}], "tells of 1 error"),
+    "an answer without its status": ([{"response": {"outcome": OUTCOME}}], "tells of 1 error"),
+    "two answers": ([{"response": {"status": "500"}}, {"response": {"status": "403"}}], "tells of 2 errors"),
+    "a summary": ([{"resource": SHORT}], "left out elements of 1 resource"),
+}
+
+
+def entered(*entries: Resource, kind: str) -> tuple[str, bytes]:
+    """A bundle with a record and further entries."""
+    held = [{"resource": PATIENT}, {"resource": GLUCOSE, "response": {"status": "200 OK"}}, *entries]
+    return "bundle.json", json.dumps({"resourceType": "Bundle", "type": kind, "entry": held}).encode()
+
+
+@pytest.mark.parametrize("kind", ["searchset", "batch-response"])
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_what_a_server_could_not_give_is_told(case: str, kind: str) -> None:
+    entries, words = INCOMPLETE[case]
+    notes = said(load_timeline(entered(*entries, kind=kind)))
+    assert f"The record may be incomplete: the FHIR server {words}." in notes
+    assert notes.count("may be incomplete") == 1
+
+
+def test_warnings_of_a_server_are_no_errors() -> None:
+    assert "incomplete" not in said(load_timeline(entered({"resource": WARNING}, kind="searchset")))
+
+
+def test_errors_beside_a_bulk_export_are_told_and_the_rest_is_read() -> None:
+    lines = {"Patient.ndjson": PATIENT, "Observation.ndjson": GLUCOSE, "error.ndjson": OUTCOME}
+    files = [(name, json.dumps(item).encode() + b"\n") for name, item in lines.items()]
+    timeline = load_timeline(files)
+    assert timeline.events["code"].tolist() == ["GENDER//F", "LOINC//2345-7"]
+    assert "may be incomplete: the FHIR server tells of 1 error." in said(timeline)
+    with pytest.raises(UserFacingError, match="error message of a FHIR server"):
+        load_timeline(files[2:])
+
+
 def test_one_id_with_two_names_is_told() -> None:
     def name(given: str, family: str = "Smith") -> dict[str, Any]:
         return {"name": [{"family": family, "given": [given]}]}

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
-from core.timeline.fhir_bundles import is_fhir, missing_pages, taken_apart
+from core.timeline.fhir_bundles import failures, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
 from core.timeline.fhir_people import doubt_people, told_apart
 from core.timeline.fhir_values import (
@@ -80,7 +80,7 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     one id is that of several patients.
     """
     contents = taken_apart(items)
-    notes += missing_pages(contents.bundles)
+    notes += [*missing_pages(contents.bundles), *failures(contents)]
     resources = told_apart(contents.resources)
     doubt_people(resources, notes)
     found = [pair for url, item in resources for pair in _with_contained(url, item)]

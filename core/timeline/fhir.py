@@ -25,6 +25,8 @@ from core.timeline.fhir_values import (
     Row,
     as_dict,
     as_list,
+    is_reversed,
+    is_true,
     known_by,
     last_part,
     moments,
@@ -247,7 +249,7 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
         yield {**base, "code": BIRTH, **whole_date(text), "known_from": ""}
     if text := str(resource.get("deceasedDateTime") or ""):
         yield {**base, "code": "MEDS_DEATH", **whole_date(text)}
-    if resource.get("deceasedBoolean") is True:
+    if is_true(resource.get("deceasedBoolean")):
         yield _left_out(subject, "a death without a time")
 
 
@@ -267,7 +269,8 @@ def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | N
         start, end = moments(resource.get(field))
         first = (end or start) if at_end else (start or end)
         if first:
-            return _remarked(first, "period end" if first != start else "")
+            turned = "reversed" if is_reversed(resource[field]) else ""
+            return _remarked(first, turned or ("period end" if first != start else ""))
     visit = as_dict(resource.get("encounter") or resource.get("context")).get("reference")
     end = moments(_period(as_dict(encounters.get(last_part(visit)))))[1]
     return _remarked(end, "encounter end") if end else None

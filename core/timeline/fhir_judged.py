@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.timeline.fhir_values import Resource, as_dict, as_list, last_part
+from core.timeline.fhir_values import Resource, as_dict, as_list, is_true, last_part
 from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN
 
 _MODIFIED = "as an extension or rule that is not read may change the meaning"
@@ -19,7 +19,7 @@ _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
-    if states & _VOID or any(resource.get(name) is True for name in _NEGATIONS):
+    if states & _VOID or any(is_true(resource.get(name)) for name in _NEGATIONS):
         return WITHDRAWN
     if (states | {str(resource.get("intent") or "")}) & _PLANNED:
         return PLANNED

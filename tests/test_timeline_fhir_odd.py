@@ -1,0 +1,95 @@
+"""FHIR that breaks its own rules: what contradicts itself or has the wrong type is told, and never read as valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from test_timeline_fhir import ENCOUNTER, GLUCOSE, PATIENT, Resource, added, bundle, dated, loaded, observation, said
+
+from core.timeline import load_timeline
+from core.timeline.mapping import suggest_mapping
+
+VALUE = {"value": 7.5, "unit": "g/dL"}
+REASON = {"dataAbsentReason": {"coding": [{"code": "error"}]}}
+
+
+def value_of(*resources: Resource) -> tuple[float | None, str | None, str]:
+    """(number, text, notes) of the one event with the code of `dated`."""
+    timeline = loaded(*resources)
+    row = timeline.events.query("code == 'LOINC//718-7'").iloc[0]
+    number = None if pd.isna(row["numeric_value"]) else float(row["numeric_value"])
+    return number, row["text_value"], said(timeline)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [({"valueQuantity": VALUE}, None), ({"valueInteger": 7}, None), ({"valueRange": {"low": VALUE}}, None),
+     ({"valueQuantity": VALUE, "valueString": "clotted"}, "clotted")],
+)  # fmt: skip
+def test_an_amount_beside_a_reason_for_none_is_not_read(given: dict[str, Any], kept: str | None) -> None:
+    number, text, notes = value_of(dated(**given, **REASON))
+    assert (number, text) == (None, kept)
+    assert "beside a reason why there is no value, of which the amount is not read: 1 event" in notes
+    assert value_of(dated(valueString="clotted", **REASON))[:2] == (None, "clotted")
+
+
+def test_a_component_may_state_a_reason_beside_its_amount_too() -> None:
+    part = {"code": dated()["code"], "valueQuantity": VALUE, **REASON}
+    number, _, notes = value_of(dated(code={"text": "panel"}, component=[part]))
+    assert number is None
+    assert "why there is no value" in notes
+
+
+@pytest.mark.parametrize("sign", ["<", ">"])
+def test_a_number_off_the_scale_is_a_bound(sign: str) -> None:
+    coded = {"coding": [{"code": sign}]}
+    for given in ([coded], coded, [{"text": sign}], [{"coding": [{"code": "N"}]}, coded]):
+        assert value_of(dated(valueQuantity=VALUE, interpretation=given))[:2] == (None, f"{sign}7.5")
+    assert value_of(dated(valueQuantity=VALUE, interpretation=[{"coding": [{"code": "L"}]}]))[:2] == (7.5, None)
+
+
+@pytest.mark.parametrize("odd", [True, {"a": 1}, [7.5]])
+def test_a_number_of_the_wrong_type_is_told(odd: Any) -> None:
+    for given in ({"valueQuantity": {"value": odd}}, {"valueInteger": odd}):
+        number, _, notes = value_of(dated(**given))
+        assert number is None
+        assert "With a value of a kind that is not read: 1 event" in notes
+
+
+REVERSED = [
+    ("2020-01-03T00:00:00Z", "2020-01-01T00:00:00Z", "2020-01-03"),
+    ("2020-01-03", "2020-01-01", "2020-01-03"),
+    ("2020-01-03T01:00:00+01:00", "2020-01-02T23:59:59Z", "2020-01-03"),
+]
+
+
+@pytest.mark.parametrize(("start", "end", "time"), REVERSED)
+def test_a_start_after_its_end_is_told_and_the_later_counts(start: str, end: str, time: str) -> None:
+    period = {"start": start, "end": end}
+    for resource in (observation(effectivePeriod=period), {**ENCOUNTER, "period": period}):
+        timeline = loaded(resource)
+        assert timeline.events["time"].max() == pd.Timestamp(time)
+        assert "start after their end, counted from the later of the two: 1 event" in said(timeline)
+        assert "end of the time that they took" not in said(timeline)
+    later = loaded({**ENCOUNTER, "period": period}, observation(encounter={"reference": "Encounter/e"}))
+    assert later.events.query("code == 'LOINC//718-7'")["time"].tolist() == [pd.Timestamp(time)]
+
+
+def test_a_day_that_holds_the_start_is_no_end_before_it() -> None:
+    period = {"start": "2020-01-03T08:00:00Z", "end": "2020-01-03"}
+    assert "start after their end" not in said(loaded(observation(effectivePeriod=period)))
+
+
+def test_true_as_text_is_true() -> None:
+    died = load_timeline(bundle({**PATIENT, "deceasedBoolean": "true"}, GLUCOSE))
+    assert "Left out, a death without a time: 1 event" in said(died)
+    refused = loaded(dated(doNotPerform="True"))
+    assert added(refused) == []
+    assert added(loaded(dated(doNotPerform="false"))) == ["LOINC//718-7"]
+
+
+def test_an_error_file_is_not_what_is_asked_about() -> None:
+    outcome = b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}'
+    assert not suggest_mapping([("a.json", outcome), bundle(PATIENT, GLUCOSE)]).is_needed

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pandas as pd
 import pytest
 from test_timeline_fhir import ENCOUNTER, GLUCOSE, PATIENT, Resource, added, bundle, dated, loaded, observation, said
 
-from core.timeline import load_timeline
+from core.errors import UserFacingError
+from core.timeline import list_subjects, load_timeline
 from core.timeline.mapping import suggest_mapping
 
 VALUE = {"value": 7.5, "unit": "g/dL"}
@@ -93,3 +95,62 @@ def test_true_as_text_is_true() -> None:
 def test_an_error_file_is_not_what_is_asked_about() -> None:
     outcome = b'{"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}'
     assert not suggest_mapping([("a.json", outcome), bundle(PATIENT, GLUCOSE)]).is_needed
+
+
+@pytest.mark.parametrize(
+    "status", ["entered in error", "Entered In Error", " entered-in-error ", "Cancelled", "canceled"]
+)
+def test_a_status_in_words_takes_an_event_back(status: str) -> None:
+    timeline = loaded(dated(valueQuantity=VALUE, status=status))
+    assert added(timeline) == []
+    assert "refuted or not done: 1 event" in said(timeline)
+
+
+def test_spaces_around_a_code_are_no_part_of_it() -> None:
+    loinc = {"coding": [{"system": " http://loinc.org ", "code": " 718-7 "}]}
+    assert added(loaded(dated(code=loinc))) == ["LOINC//718-7"]
+    assert added(loaded(dated(code={"coding": [{"code": " "}], "text": "Hb"}))) == ["FHIR//Hb"]
+    period = {"start": "2020-01-01T08:00:00Z"}
+    assert added(loaded({**ENCOUNTER, "class": {"code": " EMER"}, "period": period})) == ["VISIT//ED"]
+
+
+def test_values_without_a_code_are_counted() -> None:
+    coded = {"code": {"text": "systolic"}, "valueQuantity": VALUE}
+    timeline = loaded(dated(code={"text": "panel"}, component=[{"valueQuantity": VALUE}, coded]))
+    assert added(timeline) == ["FHIR//panel", "FHIR//systolic"]
+    assert "Left out, without a code: 1 event" in said(timeline)
+    own = loaded(dated(code=None, valueQuantity=VALUE, component=[coded]))
+    assert "Left out, without a code: 1 event" in said(own)
+    grouped = loaded(dated(code=None, component=[coded]))
+    assert "without a code" not in said(grouped)
+    assert "Left out, without a code: 1 event" in said(loaded(dated(code=None, valueQuantity=VALUE)))
+
+
+@pytest.mark.parametrize("kind", ["collection", "searchset", "history"])
+def test_a_resource_without_its_type_is_counted(kind: str) -> None:
+    untyped = {name: value for name, value in dated().items() if name != "resourceType"}
+    entries = [{"resource": item} for item in (PATIENT, GLUCOSE, untyped, "text")]
+    data = json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
+    timeline = load_timeline(("bundle.json", data))
+    assert timeline.events["code"].tolist() == ["GENDER//F", "LOINC//2345-7"]
+    assert "Left out, without the type of resource that it is: 2 events" in said(timeline)
+
+
+NAMELESS = [None, {"type": "Patient", "display": "ZZMARK"}, {}]
+
+
+@pytest.mark.parametrize("subject", NAMELESS)
+def test_an_event_that_names_no_patient_is_none_of_another(subject: Any) -> None:
+    with pytest.raises(UserFacingError, match="Naming no patient: 1 event"):
+        loaded(dated(subject=subject))
+    with pytest.raises(UserFacingError, match="Naming no patient: 1 event"):
+        list_subjects(bundle(PATIENT, GLUCOSE, dated(subject=subject)))
+    assert added(load_timeline(bundle(dated(subject=subject)))) == ["LOINC//718-7"]
+
+
+def test_what_is_left_out_and_names_no_patient_refuses_nothing() -> None:
+    void = dated(subject=None, status="cancelled")
+    assert "refuted or not done: 1 event" in said(loaded(void))
+    files = bundle(PATIENT, GLUCOSE, {**GLUCOSE, "subject": {"reference": "Patient/q"}}, void)
+    number = int(list_subjects(files)["subject_id"].iloc[0])
+    assert "naming no patient and as entered in error" in said(load_timeline(files, subject_id=number))

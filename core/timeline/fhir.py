@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
-from core.timeline.fhir_bundles import failures, is_fhir, missing_pages, taken_apart
+from core.timeline.fhir_bundles import UNTYPED, failures, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
 from core.timeline.fhir_people import doubt_people, told_apart
 from core.timeline.fhir_values import (
@@ -25,6 +25,7 @@ from core.timeline.fhir_values import (
     Row,
     as_dict,
     as_list,
+    code_of,
     is_reversed,
     is_true,
     known_by,
@@ -33,6 +34,7 @@ from core.timeline.fhir_values import (
     value_of,
     whole_date,
 )
+from core.words import count_of
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
                "table", "remarks", "left_out")  # fmt: skip
@@ -48,6 +50,8 @@ _OIDS = {
     "6.3": "ICD10", "6.103": "ICD9CM", "6.73": "ATC", "6.12": "CPT", "6.69": "NDC",
 }  # fmt: skip
 """Below urn:oid:2.16.840.1.113883, the object identifiers that HL7 registered for vocabularies."""
+_NAMELESS = "patient"
+"""The id of a patient without one, and of the only patient of a record that names none."""
 _VISITS = {"AMB": "OUTPATIENT", "EMER": "ED", "IMP": "INPATIENT", "ACUTE": "INPATIENT", "NONAC": "INPATIENT"}
 _TIMES: Mapping[str, Sequence[str]] = {
     "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
@@ -88,8 +92,9 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     found = [pair for url, item in resources for pair in _with_contained(url, item)]
     known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
     rows = [row for url, item in found for row in _rows_of(url, item, known)]
-    outdated = [(item, reason) for item, reason in contents.outdated if item["resourceType"] in _TIMES]
-    return [*rows, *(_left_out(known.subject(item), reason) for item, reason in outdated)]
+    outdated = [pair for pair in contents.outdated if pair[1] == UNTYPED or pair[0]["resourceType"] in _TIMES]
+    rows += [_left_out(known.subject(item), reason) for item, reason in outdated]
+    return _of_patients(rows, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +108,14 @@ class _Known:
     encounters: Mapping[str, Resource]
 
     def subject(self, resource: Resource) -> str:
-        """The patient whom a resource names, or beside whose record it stands where it is of something else."""
+        """The patient whom a resource names, or beside whose record it stands where it is of something else; "" where
+        it names none."""
         if not names_patient(resource) and len(everyone := set(self.patients.values())) == 1:
             return everyone.pop()
         person = as_dict(resource.get("subject") or resource.get("patient"))
         if number := _identifier_of(person):
             return self.numbers.get(number, number)
-        named = last_part(person.get("reference") or "patient")
+        named = last_part(person.get("reference"))
         return self.patients.get(named, named)
 
 
@@ -156,7 +162,7 @@ def _names(url: str, resource: Resource) -> set[str]:
 
 
 def _patient_id(url: str, resource: Resource) -> str:
-    return str(resource.get("id") or last_part(url) or "patient")
+    return str(resource.get("id") or last_part(url) or _NAMELESS)
 
 
 def _patients(found: Sequence[tuple[str, Resource]]) -> dict[str, str]:
@@ -187,6 +193,19 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
 
+def _of_patients(rows: Sequence[Row], notes: list[str]) -> list[Row]:
+    """The rows, of which those that name no patient are of the only one where all do; else they are refused where they
+    are events, and counted for the only patient, or a note, where they are left out."""
+    people = {row["subject_id"] for row in rows if "left_out" not in row} or {row["subject_id"] for row in rows}
+    if people <= {"", _NAMELESS}:
+        return [{**row, "subject_id": row["subject_id"] or _NAMELESS} for row in rows]
+    only = next(iter(people - {""})) if len(people - {""}) == 1 else ""
+    own = [row | {"subject_id": only} if "left_out" in row and not row["subject_id"] else row for row in rows]
+    lost = Counter(row["left_out"] for row in own if "left_out" in row and not row["subject_id"])
+    notes += [f"Left out, naming no patient and {reason}: {count_of(n, 'event')}." for reason, n in lost.items()]
+    return [row for row in own if row["subject_id"] or "left_out" not in row]
+
+
 def _left_out(subject: str, reason: str) -> Row:
     return {"subject_id": subject, "left_out": reason}
 
@@ -210,13 +229,24 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
         else:
             row = {"subject_id": subject, "table": _table(resource), "code": code, "description": words}
             yield row | _joined(when, value_of(value))
+    for _ in range(_uncoded(resource)):
+        yield _left_out(subject, "without a code")
+
+
+def _uncoded(resource: Resource) -> int:
+    """How many values of an observation, its own and those of its components, have no code."""
+    own = [resource] if any(re.fullmatch(r"value[A-Z]\w*", name) for name in resource) else []
+    parts = [*own, *map(as_dict, as_list(resource.get("component")))]
+    if resource["resourceType"] != "Observation":
+        return 0
+    return sum(bool(part) and next(_concept(as_dict(part.get("code")), part), None) is None for part in parts)
 
 
 def _death_at_discharge(resource: Resource, known: _Known) -> Iterator[Row]:
     """The death with which an encounter ended, at its end, in R4 or in R5."""
     stay = as_dict(resource.get("hospitalization") or resource.get("admission"))
     codings = as_list(as_dict(stay.get("dischargeDisposition")).get("coding"))
-    if resource["resourceType"] != "Encounter" or not _DIED.intersection(str(as_dict(c).get("code")) for c in codings):
+    if resource["resourceType"] != "Encounter" or not _DIED.intersection(map(code_of, codings)):
         return
     subject, end = known.subject(resource), moments(_period(resource))[1]
     if not end:
@@ -235,7 +265,7 @@ def _table(resource: Resource) -> str:
     for category in as_list(resource.get("category")):
         for coding in as_list(as_dict(category).get("coding"))[:1]:
             if resource["resourceType"] == "Observation":
-                return f"Observation/{as_dict(coding).get('code')}"
+                return f"Observation/{code_of(coding)}"
     return str(resource["resourceType"])
 
 
@@ -295,7 +325,7 @@ def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[
     if kind == "ImagingStudy":
         for modality in as_list(resource.get("modality")):
             coding = next(map(as_dict, as_list(as_dict(modality).get("coding"))), as_dict(modality))
-            yield f"IMAGING//{coding.get('code')}", str(coding.get("display") or ""), {}
+            yield f"IMAGING//{code_of(coding)}", str(coding.get("display") or ""), {}
         return
     newer = as_dict(resource.get("medication")).get("concept")
     given = (resource.get("code"), resource.get("medicationCodeableConcept"), newer, resource.get("vaccineCode"))
@@ -314,7 +344,7 @@ def _visit(resource: Resource) -> str:
     given = resource.get("class")
     first = as_dict(next(iter(as_list(given)), None))
     coding = as_dict(given) or as_dict(next(iter(as_list(first.get("coding"))), None))
-    visit = str(coding.get("code") or "").upper()
+    visit = code_of(coding).upper()
     return f"VISIT//{_VISITS.get(visit, visit or 'OTHER')}"
 
 
@@ -345,18 +375,19 @@ def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[
     """The first coding of a public vocabulary, else the first that has a code, else the words alone as the code;
     nothing for an empty concept."""
     codings = [as_dict(coding) for coding in as_list(concept.get("coding"))]
-    given = [coding for coding in codings if coding.get("code")]
+    given = [coding for coding in codings if code_of(coding)]
     public = (coding for coding in given if _vocabulary(str(coding.get("system") or "")) != "FHIR")
     coded = next(public, given[0] if given else {})
     shown = next((coding["display"] for coding in codings if coding.get("display")), "")
     words = str(coded.get("display") or concept.get("text") or shown).strip()
     if coded:
-        yield f"{_vocabulary(str(coded.get('system') or ''))}//{coded['code']}", words, holder
+        yield f"{_vocabulary(str(coded.get('system') or ''))}//{code_of(coded)}", words, holder
     elif words:
         yield f"FHIR//{words}", words, holder
 
 
 def _vocabulary(system: str) -> str:
+    system = system.strip()
     if system.startswith("urn:oid:2.16.840.1.113883."):
         return _OIDS.get(system.removeprefix("urn:oid:2.16.840.1.113883."), "FHIR")
     return next((name for part, name in _SYSTEMS if part in system.lower()), "FHIR")

@@ -14,6 +14,7 @@ from typing import Any
 from core.timeline.fhir_values import Resource, as_dict, as_list
 from core.words import count_of
 
+UNTYPED = "without the type of resource that it is"
 DELETED = "as deleted by a request of a transaction"
 
 
@@ -65,6 +66,8 @@ def taken_apart(items: Iterable[Resource]) -> Contents:
             held = [entry for entry in entries if is_fhir(entry.get("resource"))]
             waiting += [_held(entry) for entry in held[::-1] if not _is_deletion(entry)]
             contents.outdated.extend((entry["resource"], DELETED) for entry in held if _is_deletion(entry))
+        untyped = (entry["resource"] for entry in entries if entry.get("resource") and not is_fhir(entry["resource"]))
+        contents.outdated.extend((as_dict(resource), UNTYPED) for resource in untyped)
     for versions in histories.values():
         _settle(versions, contents)
     return _each_once(_without_deleted(contents))

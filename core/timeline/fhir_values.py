@@ -28,6 +28,12 @@ def as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def code_of(coding: Any) -> str:
+    """The code of a coding, without spaces around it; "" where it has none."""
+    code = as_dict(coding).get("code")
+    return "" if code is None or isinstance(code, (dict, list)) else str(code).strip()
+
+
 def last_part(reference: Any) -> str:
     """The id that a reference ends with: of Patient/x, urn:uuid:x, #x."""
     return re.split(r"[/:#]", str(reference or "").split("/_history/")[0])[-1]
@@ -70,7 +76,7 @@ def _off_scale(holder: dict[str, Any]) -> str:
     a list of concepts, before R4 one."""
     given = holder.get("interpretation")
     concepts = [as_dict(concept) for concept in as_list(given) or [given]]
-    codes = [as_dict(coding).get("code") for concept in concepts for coding in as_list(concept.get("coding"))]
+    codes = [code_of(coding) for concept in concepts for coding in as_list(concept.get("coding"))]
     said = [str(text or "").strip() for text in (*codes, *(concept.get("text") for concept in concepts))]
     return next((text for text in said if text in ("<", ">")), "")
 

@@ -7,7 +7,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from test_timeline_fhir import ENCOUNTER, GLUCOSE, PATIENT, Resource, added, bundle, dated, loaded, observation, said
+from test_timeline_fhir import (
+    ENCOUNTER,
+    GLUCOSE,
+    PATIENT,
+    SUBJECT,
+    Resource,
+    added,
+    bundle,
+    dated,
+    loaded,
+    observation,
+    said,
+)
 
 from core.errors import UserFacingError
 from core.timeline import list_subjects, load_timeline
@@ -154,3 +166,23 @@ def test_what_is_left_out_and_names_no_patient_refuses_nothing() -> None:
     files = bundle(PATIENT, GLUCOSE, {**GLUCOSE, "subject": {"reference": "Patient/q"}}, void)
     number = int(list_subjects(files)["subject_id"].iloc[0])
     assert "naming no patient and as entered in error" in said(load_timeline(files, subject_id=number))
+
+
+def test_only_real_types_of_resources_are_named() -> None:
+    notes = said(
+        loaded({"resourceType": "ZZMARKSmith", "subject": SUBJECT}, {"resourceType": "Goal", "subject": SUBJECT})
+    )
+    assert "ZZMARK" not in notes
+    assert "of a kind that is not read (unknown): 1 event" in notes
+    assert "of a kind that is not read (Goal): 1 event" in notes
+
+
+def test_an_appointment_is_counted_for_the_patient_who_takes_part() -> None:
+    meeting = {"resourceType": "Appointment", "start": "2031-02-01T10:00:00Z", "participant": [
+        {"actor": {"reference": "Practitioner/x"}}, {"actor": SUBJECT}]}  # fmt: skip
+    files = bundle({**PATIENT, "id": "1"}, {**GLUCOSE, "subject": {"reference": "Patient/1"}},
+                   {**GLUCOSE, "subject": {"reference": "Patient/2"}},
+                   {**meeting, "participant": [{"actor": {"reference": "Patient/2"}}]})  # fmt: skip
+    assert "not read (Appointment): 1 event" in said(loaded(meeting))
+    assert "Appointment" in said(load_timeline(files, subject_id=2))
+    assert "Appointment" not in said(load_timeline(files, subject_id=1))

@@ -19,7 +19,8 @@ from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
 from core.timeline.fhir_bundles import UNTYPED, failures, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
-from core.timeline.fhir_people import doubt_people, told_apart
+from core.timeline.fhir_kinds import NO_EVENTS, unread_kind
+from core.timeline.fhir_people import doubt_people, person_of, told_apart
 from core.timeline.fhir_values import (
     Resource,
     Row,
@@ -71,12 +72,6 @@ _RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
 """When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
 """What is measured over a period is known at its end."""
-_NO_EVENTS = frozenset(
-    ("Account", "AuditEvent", "Basic", "ChargeItem", "Claim", "ClaimResponse", "Coverage", "Device", "Endpoint",
-     "ExplanationOfBenefit", "Group", "HealthcareService", "Invoice", "List", "Location", "Medication", "MessageHeader",
-     "OperationOutcome", "Organization", "Parameters", "PaymentNotice", "PaymentReconciliation", "Person",
-     "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Substance")
-)  # fmt: skip
 
 
 def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
@@ -112,7 +107,7 @@ class _Known:
         it names none."""
         if not names_patient(resource) and len(everyone := set(self.patients.values())) == 1:
             return everyone.pop()
-        person = as_dict(resource.get("subject") or resource.get("patient"))
+        person = person_of(resource)
         if number := _identifier_of(person):
             return self.numbers.get(number, number)
         named = last_part(person.get("reference"))
@@ -187,8 +182,8 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
     kind = str(resource["resourceType"])
     if kind == "Patient":
         yield from _patient(url, resource)
-    elif kind not in _NO_EVENTS:
-        reason = _unread_kind(kind) or why_not(resource)
+    elif kind not in NO_EVENTS:
+        reason = why_not(resource) if kind in _TIMES else unread_kind(kind)
         rows = [] if reason else [*_events(resource, known), *_death_at_discharge(resource, known)]
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
@@ -208,12 +203,6 @@ def _of_patients(rows: Sequence[Row], notes: list[str]) -> list[Row]:
 
 def _left_out(subject: str, reason: str) -> Row:
     return {"subject_id": subject, "left_out": reason}
-
-
-def _unread_kind(kind: str) -> str:
-    """Why a resource of a kind without events is none, or ""."""
-    shown = kind if re.fullmatch(r"[A-Z][A-Za-z]{2,40}", kind) else "unknown"
-    return "" if kind in _TIMES else f"of a kind that is not read ({shown})"
 
 
 def _events(resource: Resource, known: _Known) -> Iterator[Row]:

@@ -19,6 +19,13 @@ _OF_A_STAY = frozenset(("VN", "AN", "MB"))
 """Types of identifiers of which a patient gets new ones: of visits, accounts and memberships (HL7 table 0203)."""
 
 
+def person_of(resource: Resource) -> Resource:
+    """The reference to the patient of a resource; of an appointment, that among those who take part."""
+    actors = [as_dict(as_dict(one).get("actor")) for one in as_list(resource.get("participant"))]
+    patients = [actor for actor in actors if "Patient/" in str(actor.get("reference"))]
+    return as_dict(resource.get("subject") or resource.get("patient") or next(iter(patients), None))
+
+
 def told_apart(found: Sequence[Found]) -> list[Found]:
     """The resources, whose patients and references to them have an id of their own for each server, where one id is
     that of patients on several servers."""

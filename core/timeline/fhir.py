@@ -17,19 +17,25 @@ from urllib.parse import parse_qs
 
 from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
-from core.timeline.fhir_bundles import is_fhir, missing_pages, taken_apart
+from core.timeline.fhir_bundles import UNTYPED, failures, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
+from core.timeline.fhir_kinds import NO_EVENTS, unread_kind
+from core.timeline.fhir_people import doubt_people, person_of, told_apart
 from core.timeline.fhir_values import (
     Resource,
     Row,
     as_dict,
     as_list,
+    code_of,
+    is_reversed,
+    is_true,
     known_by,
     last_part,
     moments,
     value_of,
     whole_date,
 )
+from core.words import count_of
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
                "table", "remarks", "left_out")  # fmt: skip
@@ -45,6 +51,8 @@ _OIDS = {
     "6.3": "ICD10", "6.103": "ICD9CM", "6.73": "ATC", "6.12": "CPT", "6.69": "NDC",
 }  # fmt: skip
 """Below urn:oid:2.16.840.1.113883, the object identifiers that HL7 registered for vocabularies."""
+_NAMELESS = "patient"
+"""The id of a patient without one, and of the only patient of a record that names none."""
 _VISITS = {"AMB": "OUTPATIENT", "EMER": "ED", "IMP": "INPATIENT", "ACUTE": "INPATIENT", "NONAC": "INPATIENT"}
 _TIMES: Mapping[str, Sequence[str]] = {
     "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
@@ -64,26 +72,24 @@ _RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
 """When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
 """What is measured over a period is known at its end."""
-_NO_EVENTS = frozenset(
-    ("Account", "AuditEvent", "Basic", "ChargeItem", "Claim", "ClaimResponse", "Coverage", "Device", "Endpoint",
-     "ExplanationOfBenefit", "Group", "HealthcareService", "Invoice", "List", "Location", "Medication", "MessageHeader",
-     "OperationOutcome", "Organization", "Parameters", "PaymentNotice", "PaymentReconciliation", "Person",
-     "Practitioner", "PractitionerRole", "Provenance", "RelatedPerson", "Subscription", "Substance")
-)  # fmt: skip
 
 
 def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     """Rows (`FHIR_FIELDS`) of the bundles and resources of a whole source: references lead from file to file.
 
-    notes: what bundles say is not here is added.
+    notes: what bundles say is not here, and what is in doubt of the patients, is added. Raises UserFacingError where
+    one id is that of several patients.
     """
     contents = taken_apart(items)
-    notes += missing_pages(contents.bundles)
-    found = [pair for url, item in contents.resources for pair in _with_contained(url, item)]
+    notes += [*missing_pages(contents.bundles), *failures(contents)]
+    resources = told_apart(contents.resources)
+    doubt_people(resources, notes)
+    found = [pair for url, item in resources for pair in _with_contained(url, item)]
     known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
     rows = [row for url, item in found for row in _rows_of(url, item, known)]
-    outdated = [(item, reason) for item, reason in contents.outdated if item["resourceType"] in _TIMES]
-    return [*rows, *(_left_out(known.subject(item), reason) for item, reason in outdated)]
+    outdated = [pair for pair in contents.outdated if pair[1] == UNTYPED or pair[0]["resourceType"] in _TIMES]
+    rows += [_left_out(known.subject(item), reason) for item, reason in outdated]
+    return _of_patients(rows, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +103,14 @@ class _Known:
     encounters: Mapping[str, Resource]
 
     def subject(self, resource: Resource) -> str:
-        """The patient whom a resource names, or beside whose record it stands where it is of something else."""
+        """The patient whom a resource names, or beside whose record it stands where it is of something else; "" where
+        it names none."""
         if not names_patient(resource) and len(everyone := set(self.patients.values())) == 1:
             return everyone.pop()
-        person = as_dict(resource.get("subject") or resource.get("patient"))
+        person = person_of(resource)
         if number := _identifier_of(person):
             return self.numbers.get(number, number)
-        named = last_part(person.get("reference") or "patient")
+        named = last_part(person.get("reference"))
         return self.patients.get(named, named)
 
 
@@ -150,7 +157,7 @@ def _names(url: str, resource: Resource) -> set[str]:
 
 
 def _patient_id(url: str, resource: Resource) -> str:
-    return str(resource.get("id") or last_part(url) or "patient")
+    return str(resource.get("id") or last_part(url) or _NAMELESS)
 
 
 def _patients(found: Sequence[tuple[str, Resource]]) -> dict[str, str]:
@@ -175,20 +182,27 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
     kind = str(resource["resourceType"])
     if kind == "Patient":
         yield from _patient(url, resource)
-    elif kind not in _NO_EVENTS:
-        reason = _unread_kind(kind) or why_not(resource)
+    elif kind not in NO_EVENTS:
+        reason = why_not(resource) if kind in _TIMES else unread_kind(kind)
         rows = [] if reason else [*_events(resource, known), *_death_at_discharge(resource, known)]
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
 
+def _of_patients(rows: Sequence[Row], notes: list[str]) -> list[Row]:
+    """The rows, of which those that name no patient are of the only one where all do; else they are refused where they
+    are events, and counted for the only patient, or a note, where they are left out."""
+    people = {row["subject_id"] for row in rows if "left_out" not in row} or {row["subject_id"] for row in rows}
+    if people <= {"", _NAMELESS}:
+        return [{**row, "subject_id": row["subject_id"] or _NAMELESS} for row in rows]
+    only = next(iter(people - {""})) if len(people - {""}) == 1 else ""
+    own = [row | {"subject_id": only} if "left_out" in row and not row["subject_id"] else row for row in rows]
+    lost = Counter(row["left_out"] for row in own if "left_out" in row and not row["subject_id"])
+    notes += [f"Left out, naming no patient and {reason}: {count_of(n, 'event')}." for reason, n in lost.items()]
+    return [row for row in own if row["subject_id"] or "left_out" not in row]
+
+
 def _left_out(subject: str, reason: str) -> Row:
     return {"subject_id": subject, "left_out": reason}
-
-
-def _unread_kind(kind: str) -> str:
-    """Why a resource of a kind without events is none, or ""."""
-    shown = kind if re.fullmatch(r"[A-Z][A-Za-z]{2,40}", kind) else "unknown"
-    return "" if kind in _TIMES else f"of a kind that is not read ({shown})"
 
 
 def _events(resource: Resource, known: _Known) -> Iterator[Row]:
@@ -204,13 +218,24 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
         else:
             row = {"subject_id": subject, "table": _table(resource), "code": code, "description": words}
             yield row | _joined(when, value_of(value))
+    for _ in range(_uncoded(resource)):
+        yield _left_out(subject, "without a code")
+
+
+def _uncoded(resource: Resource) -> int:
+    """How many values of an observation, its own and those of its components, have no code."""
+    own = [resource] if any(re.fullmatch(r"value[A-Z]\w*", name) for name in resource) else []
+    parts = [*own, *map(as_dict, as_list(resource.get("component")))]
+    if resource["resourceType"] != "Observation":
+        return 0
+    return sum(bool(part) and next(_concept(as_dict(part.get("code")), part), None) is None for part in parts)
 
 
 def _death_at_discharge(resource: Resource, known: _Known) -> Iterator[Row]:
     """The death with which an encounter ended, at its end, in R4 or in R5."""
     stay = as_dict(resource.get("hospitalization") or resource.get("admission"))
     codings = as_list(as_dict(stay.get("dischargeDisposition")).get("coding"))
-    if resource["resourceType"] != "Encounter" or not _DIED.intersection(str(as_dict(c).get("code")) for c in codings):
+    if resource["resourceType"] != "Encounter" or not _DIED.intersection(map(code_of, codings)):
         return
     subject, end = known.subject(resource), moments(_period(resource))[1]
     if not end:
@@ -229,7 +254,7 @@ def _table(resource: Resource) -> str:
     for category in as_list(resource.get("category")):
         for coding in as_list(as_dict(category).get("coding"))[:1]:
             if resource["resourceType"] == "Observation":
-                return f"Observation/{as_dict(coding).get('code')}"
+                return f"Observation/{code_of(coding)}"
     return str(resource["resourceType"])
 
 
@@ -243,7 +268,7 @@ def _patient(url: str, resource: Resource) -> Iterator[Row]:
         yield {**base, "code": BIRTH, **whole_date(text), "known_from": ""}
     if text := str(resource.get("deceasedDateTime") or ""):
         yield {**base, "code": "MEDS_DEATH", **whole_date(text)}
-    if resource.get("deceasedBoolean") is True:
+    if is_true(resource.get("deceasedBoolean")):
         yield _left_out(subject, "a death without a time")
 
 
@@ -263,7 +288,8 @@ def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | N
         start, end = moments(resource.get(field))
         first = (end or start) if at_end else (start or end)
         if first:
-            return _remarked(first, "period end" if first != start else "")
+            turned = "reversed" if is_reversed(resource[field]) else ""
+            return _remarked(first, turned or ("period end" if first != start else ""))
     visit = as_dict(resource.get("encounter") or resource.get("context")).get("reference")
     end = moments(_period(as_dict(encounters.get(last_part(visit)))))[1]
     return _remarked(end, "encounter end") if end else None
@@ -288,7 +314,7 @@ def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[
     if kind == "ImagingStudy":
         for modality in as_list(resource.get("modality")):
             coding = next(map(as_dict, as_list(as_dict(modality).get("coding"))), as_dict(modality))
-            yield f"IMAGING//{coding.get('code')}", str(coding.get("display") or ""), {}
+            yield f"IMAGING//{code_of(coding)}", str(coding.get("display") or ""), {}
         return
     newer = as_dict(resource.get("medication")).get("concept")
     given = (resource.get("code"), resource.get("medicationCodeableConcept"), newer, resource.get("vaccineCode"))
@@ -307,7 +333,7 @@ def _visit(resource: Resource) -> str:
     given = resource.get("class")
     first = as_dict(next(iter(as_list(given)), None))
     coding = as_dict(given) or as_dict(next(iter(as_list(first.get("coding"))), None))
-    visit = str(coding.get("code") or "").upper()
+    visit = code_of(coding).upper()
     return f"VISIT//{_VISITS.get(visit, visit or 'OTHER')}"
 
 
@@ -338,18 +364,19 @@ def _concept(concept: dict[str, Any], holder: dict[str, Any]) -> Iterator[tuple[
     """The first coding of a public vocabulary, else the first that has a code, else the words alone as the code;
     nothing for an empty concept."""
     codings = [as_dict(coding) for coding in as_list(concept.get("coding"))]
-    given = [coding for coding in codings if coding.get("code")]
+    given = [coding for coding in codings if code_of(coding)]
     public = (coding for coding in given if _vocabulary(str(coding.get("system") or "")) != "FHIR")
     coded = next(public, given[0] if given else {})
     shown = next((coding["display"] for coding in codings if coding.get("display")), "")
     words = str(coded.get("display") or concept.get("text") or shown).strip()
     if coded:
-        yield f"{_vocabulary(str(coded.get('system') or ''))}//{coded['code']}", words, holder
+        yield f"{_vocabulary(str(coded.get('system') or ''))}//{code_of(coded)}", words, holder
     elif words:
         yield f"FHIR//{words}", words, holder
 
 
 def _vocabulary(system: str) -> str:
+    system = system.strip()
     if system.startswith("urn:oid:2.16.840.1.113883."):
         return _OIDS.get(system.removeprefix("urn:oid:2.16.840.1.113883."), "FHIR")
     return next((name for part, name in _SYSTEMS if part in system.lower()), "FHIR")

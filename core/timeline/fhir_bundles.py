@@ -14,6 +14,7 @@ from typing import Any
 from core.timeline.fhir_values import Resource, as_dict, as_list
 from core.words import count_of
 
+UNTYPED = "without the type of resource that it is"
 DELETED = "as deleted by a request of a transaction"
 
 
@@ -65,6 +66,8 @@ def taken_apart(items: Iterable[Resource]) -> Contents:
             held = [entry for entry in entries if is_fhir(entry.get("resource"))]
             waiting += [_held(entry) for entry in held[::-1] if not _is_deletion(entry)]
             contents.outdated.extend((entry["resource"], DELETED) for entry in held if _is_deletion(entry))
+        untyped = (entry["resource"] for entry in entries if entry.get("resource") and not is_fhir(entry["resource"]))
+        contents.outdated.extend((as_dict(resource), UNTYPED) for resource in untyped)
     for versions in histories.values():
         _settle(versions, contents)
     return _each_once(_without_deleted(contents))
@@ -203,6 +206,48 @@ def missing_pages(bundles: Sequence[Resource]) -> list[str]:
     if following := sum(not here.issuperset(_links(page, "next")) for page in unsure):
         notes.append(f"The record is incomplete: not here, of a FHIR search: {count_of(following, 'further page')}.")
     return notes
+
+
+def failures(contents: Contents) -> list[str]:
+    """What is said of errors that the server tells of beside the resources, and of resources that it shortened."""
+    answers = [
+        as_dict(as_dict(entry).get("response"))
+        for bundle in contents.bundles
+        for entry in as_list(bundle.get("entry"))
+        if bundle.get("type") != "history"
+    ]
+    kinds = [item for _, item in contents.resources]
+    errors = sum(map(_has_failed, answers)) + sum(map(_is_error, kinds))
+    shortened = sum(map(_is_shortened, [*kinds, *contents.bundles]))
+    told = {
+        f"the FHIR server tells of {count_of(errors, 'error')}": errors,
+        f"the FHIR server left out elements of {count_of(shortened, 'resource')}": shortened,
+    }
+    return [f"The record may be incomplete: {words}." for words, count in told.items() if count]
+
+
+def is_outcome(item: Resource) -> bool:
+    """Whether a resource is an error message, or a bundle of nothing else."""
+    entries = as_list(item.get("entry")) if item.get("resourceType") == "Bundle" else [{"resource": item}]
+    held = [as_dict(as_dict(entry).get("resource")) for entry in entries if isinstance(entry, dict)]
+    return bool(held) and all(one.get("resourceType") == "OperationOutcome" for one in held)
+
+
+def _has_failed(answer: Mapping[str, Any]) -> bool:
+    """Whether the answer to a request of a batch is an error."""
+    failed = re.match(r"\s*[45][0-9]{2}\b", str(answer.get("status") or ""))
+    return failed is not None or _is_error(as_dict(answer.get("outcome")))
+
+
+def _is_error(item: Resource) -> bool:
+    """Whether a resource tells that something went wrong, rather than warning or informing."""
+    issues = as_list(item.get("issue")) if item.get("resourceType") == "OperationOutcome" else []
+    return any(as_dict(issue).get("severity") in ("error", "fatal") for issue in issues)
+
+
+def _is_shortened(item: Resource) -> bool:
+    tags = as_list(as_dict(item.get("meta")).get("tag"))
+    return any(as_dict(tag).get("code") == "SUBSETTED" for tag in tags)
 
 
 def _total(page: Resource) -> int | None:

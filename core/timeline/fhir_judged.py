@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from core.timeline.fhir_values import Resource, as_dict, as_list, last_part
+from core.timeline.fhir_values import Resource, as_dict, as_list, is_true, last_part
 from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN
 
 _MODIFIED = "as an extension or rule that is not read may change the meaning"
 _NO_RESULT = "without a result"
-_VOID = frozenset(("entered-in-error", "cancelled", "not-done", "refuted", "not-taken"))
+_VOID = frozenset(("entered-in-error", "cancelled", "canceled", "not-done", "refuted", "not-taken"))
 _NEGATIONS = ("doNotPerform", "notDone", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken")
 """Elements that say of what did not happen; the later ones are of versions before R4."""
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
@@ -19,9 +20,9 @@ _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
-    if states & _VOID or any(resource.get(name) is True for name in _NEGATIONS):
+    if states & _VOID or any(is_true(resource.get(name)) for name in _NEGATIONS):
         return WITHDRAWN
-    if (states | {str(resource.get("intent") or "")}) & _PLANNED:
+    if (states | {_as_code(resource.get("intent"))}) & _PLANNED:
         return PLANNED
     if "registered" in states:
         return AWAITED
@@ -65,10 +66,15 @@ def _lacks_value(part: Resource) -> bool:
 
 
 def _states(resource: Resource) -> set[str]:
+    """Codes of the status and the verification, or their words written as codes ("Entered in error")."""
     checked = resource.get("verificationStatus")
-    codes = [str(as_dict(coding).get("code")) for coding in as_list(as_dict(checked).get("coding"))]
-    words = [str(checked or ""), str(as_dict(checked).get("text") or "")]
-    return {str(resource.get("status") or "").lower(), *codes, *(word.strip().lower() for word in words)}
+    given = [resource.get("status"), checked, as_dict(checked).get("text")]
+    given += [as_dict(coding).get("code") for coding in as_list(as_dict(checked).get("coding"))]
+    return {_as_code(text) for text in given}
+
+
+def _as_code(text: Any) -> str:
+    return re.sub(r"[\s_-]+", "-", str(text or "").strip().lower())
 
 
 def names_patient(resource: Resource) -> bool:

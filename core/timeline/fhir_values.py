@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 Row = dict[str, str]
@@ -11,6 +13,8 @@ Resource = dict[str, Any]
 _SIMPLE = ("valueString", "valueBoolean", "valueDateTime", "valueTime", "valueDate")
 _OBJECTS = ("valueQuantity", "valueCodeableConcept", "valueRatio", "valueRange", "valuePeriod", "valueSampledData")
 _CONCENTRATION = re.compile(r"([kdcmunpf]?)(g|mol|eq)/([dcmunpf]?)l")
+_IN_WORDS = ("valueString", "valueCodeableConcept")
+_DATED = re.compile(r"[0-9]{4}(?:-[0-9]{2}){0,2}(?:T|$)")
 _READ = frozenset((*_SIMPLE, *_OBJECTS, "valueInteger"))
 
 
@@ -24,23 +28,34 @@ def as_dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def code_of(coding: Any) -> str:
+    """The code of a coding, without spaces around it; "" where it has none."""
+    code = as_dict(coding).get("code")
+    return "" if code is None or isinstance(code, (dict, list)) else str(code).strip()
+
+
 def last_part(reference: Any) -> str:
     """The id that a reference ends with: of Patient/x, urn:uuid:x, #x."""
     return re.split(r"[/:#]", str(reference or "").split("/_history/")[0])[-1]
 
 
 def value_of(holder: dict[str, Any]) -> Row:
-    """Number, text, unit and remarks; a number with a comparator ("<5") is a bound and stays text.
+    """Number, text, unit and remarks; a number with a comparator ("<5"), or off the scale, is a bound and stays text.
 
-    Ratios, ranges, periods and sampled data are text, as they are no single number.
+    Ratios, ranges, periods and sampled data are text, as they are no single number. Of a value beside which a reason
+    says that there is none, only words are kept.
     """
+    if holder.get("dataAbsentReason") and (amounts := [name for name in holder if _is_value(name, _IN_WORDS)]):
+        words = value_of({name: value for name, value in holder.items() if name not in (*amounts, "dataAbsentReason")})
+        return words | {"remarks": ";".join(filter(None, ("absent", words["remarks"])))}
     quantity = as_dict(holder.get("valueQuantity"))
     number = quantity.get("value", holder.get("valueInteger"))
     shown = _number(number)
-    bound = _amount(quantity) if quantity.get("comparator") else ""
+    sign = quantity.get("comparator") or _off_scale(holder)
+    bound = f"{sign}{shown}" if sign and shown else ""
     said = bound or next((text for text in _texts(holder) if text), "")
     unit = _unit(quantity) or _range_unit(as_dict(holder.get("valueRange")))
-    unread = any(re.fullmatch(r"value[A-Z]\w*", name) and name not in _READ for name in holder)
+    unread = any(_is_value(name, _READ) for name in holder) or (number is not None and not shown)
     unread = unread or any(name in holder and not isinstance(holder[name], dict) for name in _OBJECTS)
     remarks = ("value" if unread else "", "unit" if shown and _units_differ(quantity) else "")
     return {
@@ -49,6 +64,26 @@ def value_of(holder: dict[str, Any]) -> Row:
         "unit": unit,
         "remarks": ";".join(filter(None, remarks)),
     }
+
+
+def _is_value(name: str, others: Collection[str]) -> bool:
+    """Whether an element holds a value, of a type that is none of the others."""
+    return re.fullmatch(r"value[A-Z]\w*", name) is not None and name not in others
+
+
+def _off_scale(holder: dict[str, Any]) -> str:
+    """ "<" or ">" where the interpretation says that a number is the end of the scale (HL7 ObservationInterpretation);
+    a list of concepts, before R4 one."""
+    given = holder.get("interpretation")
+    concepts = [as_dict(concept) for concept in as_list(given) or [given]]
+    codes = [code_of(coding) for concept in concepts for coding in as_list(concept.get("coding"))]
+    said = [str(text or "").strip() for text in (*codes, *(concept.get("text") for concept in concepts))]
+    return next((text for text in said if text in ("<", ">")), "")
+
+
+def is_true(value: Any) -> bool:
+    """Whether a boolean is true, or written as text, which programs do by mistake."""
+    return value is True or str(value).strip().lower() == "true"
 
 
 def _number(value: Any) -> str:
@@ -146,13 +181,49 @@ def _period_end(text: str) -> str:
 
 
 def moments(value: Any) -> tuple[str, str]:
-    """(start, end) of a dateTime, Period or Timing, "" where it does not say."""
+    """(start, end) of a dateTime, Period or Timing, "" where it does not say.
+
+    Where the start lies after the end, the later of the two stands for both, as it was over by then in any case.
+    """
     if isinstance(value, str):
         return value, value
-    timing = as_dict(value)
-    bounds = as_dict(as_dict(timing.get("repeat")).get("boundsPeriod"))
-    events = sorted(str(event) for event in as_list(timing.get("event")))
+    events = sorted(str(event) for event in as_list(as_dict(value).get("event")))
     if events:
         return events[-1], events[-1]
-    period = bounds or timing
+    start, end = _ends(value)
+    return (start, start) if _is_after(start, end) else (start, end)
+
+
+def is_reversed(value: Any) -> bool:
+    """Whether the start of a Period, or of the bounds of a Timing, lies after its end."""
+    return _is_after(*_ends(value)) and not as_list(as_dict(value).get("event"))
+
+
+def _ends(value: Any) -> tuple[str, str]:
+    timing = as_dict(value)
+    period = as_dict(as_dict(timing.get("repeat")).get("boundsPeriod")) or timing
     return str(period.get("start") or ""), str(period.get("end") or "")
+
+
+def _is_after(start: str, end: str) -> bool:
+    """Whether one time is later than another, as far as both say.
+
+    >>> _is_after("2020-01-03", "2020-01-01T08:00"), _is_after("2020-01-03T08:00", "2020-01-03")
+    (True, False)
+    >>> _is_after("2020-01-03T08:00+05:00", "2020-01-03T04:00Z"), _is_after("2020-05", "2020"), _is_after("x", "2020")
+    (False, False, False)
+    """
+    if not (_DATED.match(start) and _DATED.match(end)):
+        return False
+    shorter = min(len(start), len(end))
+    if shorter <= 10:
+        return start[:shorter] > end[:shorter]
+    try:
+        first, last = (datetime.fromisoformat(text) for text in (start, end))
+    except ValueError:
+        return False
+    return _in_utc(first) > _in_utc(last)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

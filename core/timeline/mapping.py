@@ -22,7 +22,7 @@ from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
 from core.timeline.people import is_of_people
-from core.timeline.tables import Part, event_files, flat_table, text_looks, text_table
+from core.timeline.tables import Part, event_files, fhir_events, flat_table, text_looks
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times, refuse_unsure_dates
@@ -127,11 +127,11 @@ def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> Mappin
 
 
 def _tables(source: Source, mapping: Answers | None) -> list[pd.DataFrame]:
-    """Tables that are not FHIR, as text; where all are, the first as a table of events."""
+    """Tables that are not FHIR, as text; where all are, these as a table of events."""
     parts = event_files(source, mapping).entries
     tables = [table for part in parts if (table := _whole(part)) is not None]
     of_events = [table for table in tables if not is_of_people(table)]
-    return of_events or tables or [text_table(parts[0])]
+    return of_events or tables or [fhir_events(parts)]
 
 
 def _question(table: pd.DataFrame, answer: Mapping[str, str] | None, required: tuple[Role, ...]) -> MappingQuestion:

@@ -181,10 +181,10 @@ def flat_table(part: Part) -> pd.DataFrame | None:
     return content if isinstance(content, pd.DataFrame) else None
 
 
-def text_table(part: Part) -> pd.DataFrame:
-    """Any part as a table of text with the columns of its file."""
-    content = part if isinstance(part, pd.DataFrame) else _content(part)
-    return fhir_table([content], []) if isinstance(content, list) else content
+def fhir_events(parts: Sequence[Part]) -> pd.DataFrame:
+    """The events of those parts that are FHIR files, as one table."""
+    contents = (_content(part) for part in parts if isinstance(part, Entry))
+    return fhir_table([content for content in contents if isinstance(content, list)], [])
 
 
 def _words(entries: Sequence[Entry]) -> dict[str, str]:

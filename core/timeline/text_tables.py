@@ -20,7 +20,7 @@ from core.timeline.columns import refuse_changing_names, refuse_same_names
 from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, filled_rows
 from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
-from core.timeline.fhir_bundles import is_fhir
+from core.timeline.fhir_bundles import is_fhir, is_outcome
 from core.timeline.fhir_values import Resource
 from core.timeline.foreign_files import refuse_foreign, refuse_title
 from core.words import count_of
@@ -68,9 +68,17 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
 def fhir_table(files: Iterable[list[Resource]], notes: list[str]) -> pd.DataFrame:
     """The events of all FHIR files of a source, columns named by field; no rows where none is coded.
 
-    notes: what the files say is not in them is added.
+    notes: what the files say is not in them is added. Raises UserFacingError where they hold nothing but error
+    messages; a bulk export holds them beside the record.
     """
-    rows = fhir_rows((item for resources in files for item in resources), notes)
+    items = [item for resources in files for item in resources]
+    if all(map(is_outcome, items)):
+        raise UserFacingError(
+            "The file is an error message of a FHIR server (OperationOutcome), not a record.",
+            "a bundle of the patient's resources",
+            "Ask the server again; it may have refused the request or found nothing.",
+        )
+    rows = fhir_rows(items, notes)
     _refuse_unwritable(text for row in rows for text in row.values())
     return pd.DataFrame(rows, columns=list(FHIR_FIELDS), dtype=object)
 
@@ -230,20 +238,7 @@ def _resources(items: list[Resource]) -> list[Resource]:
         raise UserFacingError(
             f"Among FHIR resources stand other rows: {others:,}.", "FHIR resources alone", "Split the file in two."
         )
-    if all(map(_is_outcome, items)):
-        raise UserFacingError(
-            "The file is an error message of a FHIR server (OperationOutcome), not a record.",
-            "a bundle of the patient's resources",
-            "Ask the server again; it may have refused the request or found nothing.",
-        )
     return items
-
-
-def _is_outcome(item: Resource) -> bool:
-    """Whether a resource is an error message, or a bundle of nothing else."""
-    entries = item.get("entry") if item.get("resourceType") == "Bundle" else [{"resource": item}]
-    held = [entry.get("resource") for entry in entries or () if isinstance(entry, dict)]
-    return bool(held) and all(isinstance(one, dict) and one.get("resourceType") == "OperationOutcome" for one in held)
 
 
 def _refuse_unwritable(texts: Iterable[str]) -> None:

@@ -38,6 +38,8 @@ _REMARKS = {
     "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",
     "unconfirmed": "Suspected only, as provisional, differential or not confirmed",
     "value": "With a value of a kind that is not read",
+    "absent": "With an amount beside a reason why there is no value, of which the amount is not read",
+    "reversed": "With a start after their end, counted from the later of the two",
     "two days": "With a date and a time that name different days, of which the time counts",
     "two births": "With a year of birth and a time of birth that differ, of which the time counts",
     "two units": "With a unit as recorded that is not the one of its concept; as recorded it counts",

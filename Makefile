@@ -1,6 +1,7 @@
 # Two commands: `make app` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PORT ?= $(or $(STREAMLIT_SERVER_PORT),8501)
+MODELS ?= $(CT_SURVIVAL_MODELS)
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
@@ -21,9 +22,9 @@ $(VENV)/.dev: requirements-dev.txt requirements.txt constraints.txt | $(BIN)/pyt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@ $(VENV)/.runtime
 
-app: $(VENV)/.runtime  ## start the app on 127.0.0.1, port 8501 or PORT
+app: $(VENV)/.runtime  ## start the app on 127.0.0.1, port 8501 or PORT, with own models of the folder MODELS
 	@$(BIN)/python -m scripts.check_port '$(PORT)'
-	$(BIN)/streamlit run app.py --server.port='$(PORT)'
+	CT_SURVIVAL_MODELS='$(MODELS)' $(BIN)/streamlit run app.py --server.port='$(PORT)'
 
 test: $(VENV)/.dev  ## every test but the slow ones, browser tests included
 	$(BIN)/python -m scripts.ensure_chromium

@@ -7,6 +7,7 @@ Research use only. Not a medical device.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -101,15 +102,19 @@ def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "train", "train a fusion model on a cohort folder")
-    parser.add_argument("--cohort", type=_path, required=True)
-    parser.add_argument("--task", required=True)
-    parser.add_argument("--fusion", required=True, choices=FUSION_NAMES)
-    parser.add_argument("--ct-encoder", default="compact_slices")
-    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=EHR_ENCODER_NAMES)
-    parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES)
-    parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too")
-    parser.add_argument("--epochs", type=_count, default=None)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cohort", type=_path, required=True, help="cohort folder (docs/data-model.md)")
+    parser.add_argument("--task", required=True, help="name of a label file of the cohort, without .parquet")
+    parser.add_argument("--fusion", required=True, choices=FUSION_NAMES, help="how CT and record are put together")
+    words = "shipped weights, pretrained on virtual patients, or a bundle or encoder folder; default: %(default)s"
+    parser.add_argument("--ct-encoder", default="compact_slices", help=words)
+    words = "fitted on the training split; default: %(default)s"
+    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=EHR_ENCODER_NAMES, help=words)
+    words = "form of the hazard over time; default: %(default)s"
+    parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES, help=words)
+    parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")
+    words = "of each of five members; default: until tuning patients no longer profit"
+    parser.add_argument("--epochs", type=_count, default=None, help=words)
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order; default: %(default)s")
     _add_device(parser)
     parser.add_argument("--out", type=_path, required=True, help="bundle folder to write")
     parser.set_defaults(run=_train)
@@ -117,9 +122,10 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "predict", "score the patients of a cohort folder")
-    parser.add_argument("--cohort", type=_path, required=True)
-    parser.add_argument("--bundle", type=_path, required=True)
-    parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"))
+    parser.add_argument("--cohort", type=_path, required=True, help="cohort folder with the bundle's task")
+    parser.add_argument("--bundle", type=_path, required=True, help="folder that train wrote, or a shipped one")
+    words = "patients to score; default: %(default)s"
+    parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"), help=words)
     _add_device(parser)
     parser.add_argument("--out", type=_path, required=True, help="predictions.parquet to write")
     parser.set_defaults(run=_predict)
@@ -184,7 +190,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if (options.out / "config.json").exists():
         raise UserFacingError("There is a model at --out already.", "a new folder", "Name another, or delete that one.")
-    train_bundle(
+    written = train_bundle(
         options.cohort,
         options.task,
         options.fusion,
@@ -198,6 +204,13 @@ def _train(options: argparse.Namespace) -> None:
         device=options.device,
         progress=_show_progress,
     )
+    card = json.loads((written / "card.json").read_text("utf-8"))
+    of, (row, *_) = card["training_data"], card["performance"]
+    value = "not defined" if row["value"] is None else f"{row['value']:.3f}"
+    print(f"Trained on {of['patients_train']:,} patients, {of['events_train']:,} with the event.")
+    print(f"{row['measure']}: {value}, {row['patients']:,} tuning patients.")
+    for caveat in (*card["limitations"], *card["caveats"]):
+        print(f"- {caveat}")
     print(f"bundle written. {RESEARCH_NOTICE}")
 
 

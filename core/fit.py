@@ -96,7 +96,8 @@ def check_fit(train: TokenSet, tuning: TokenSet, fusion: str, head: str) -> None
     check_enough(int(train.events.sum()), len(tuning))
     lacking = [name for name, side in (("image", train.ct), ("ehr", train.ehr)) if not len(side.values)]
     if {"image_only": "image", "ehr_only": "ehr"}.get(fusion, "") in lacking or len(lacking) == 2:
-        raise UserFacingError("No training patient has the data this fusion reads", "CT studies or events", "Add them")
+        expected = {"image_only": "CT studies", "ehr_only": "events"}.get(fusion, "CT studies or events")
+        raise UserFacingError("No training patient has the data this fusion reads", expected, "Add them")
 
 
 def check_enough(events: int, tuning_patients: int) -> None:
@@ -212,7 +213,7 @@ def train_bundle(
         {"role": "ehr", "name": ehr_encoder, "provenance": record_words},
     ]
     card = make_card(
-        replace(fitted, notices=(*fitted.notices, *notices)),
+        replace(fitted, notices=(*fitted.notices, *notices, *_beyond_follow_up(fitted.model, card_task))),
         card_task,
         train,
         tuning,
@@ -227,6 +228,14 @@ def train_bundle(
         out, model=fitted.model, task=card_task, train=train, card=card, metrics={},
         ct_encoder=image_model, ehr_encoder=record_model, training=training,
     )  # fmt: skip
+
+
+def _beyond_follow_up(model: SurvivalModel, task: Task) -> tuple[str, ...]:
+    """A sentence on the horizons for which the model can give no risk."""
+    last = model.last_supported_days
+    beyond = [f"{days:,}" for days in task.horizons_days if days > last + 1e-6]
+    words = f"Training follow-up supports {last:,.0f} days; for {' and '.join(beyond)} days there is no risk."
+    return (words,) if beyond else ()
 
 
 class CtEncoder(NamedTuple):

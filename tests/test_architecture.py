@@ -16,7 +16,7 @@ CORE, PAGES = ROOT / "core", ROOT / "pages"
 SOURCES = sorted([*CORE.rglob("*.py"), *PAGES.rglob("*.py"), ROOT / "app.py"])
 LONGEST_FILE = 400
 # What may be shared by every session of the process: model weights, code, and what ships with the app.
-SHARED_BY_ALL = {"bundle", "model_choices", "demo_cases", "_component"}
+SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
 
 
 def stage_order() -> list[str]:

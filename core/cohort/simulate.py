@@ -186,8 +186,9 @@ def _render_one(job: tuple[VirtualPatient, Path, Path]) -> None:
 
 
 def write_nifti(path: Path, voxels: npt.NDArray[np.generic], affine_mm: npt.NDArray[np.float64]) -> None:
-    """Write .nii.gz at compression level 1 without a time stamp, so that equal volumes give equal bytes."""
+    """Write .nii.gz, marked as a virtual patient's; without a time stamp, so that equal volumes give equal bytes."""
     image = nib.Nifti1Image(np.asarray(voxels), affine_mm)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
+    image.header["descrip"] = b"virtual patient"
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
         packed.write(image.to_bytes())

@@ -61,7 +61,7 @@ def _origin(study: CtStudy, bundle: Bundle | None) -> tuple[Factor, ...]:
         return ()
     if study.origin == "virtual":
         return (Factor("training population", "in", "a virtual patient's scan", "the model learned from such scans"),)
-    reason = "the model has only seen virtual patients, and this scan is not one of them"
+    reason = "the model has only seen virtual patients, and this scan is not marked as one of them"
     return (Factor("training population", "outside", "not a virtual patient's scan", reason),)
 
 

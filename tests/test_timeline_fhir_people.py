@@ -116,7 +116,19 @@ def test_one_id_with_two_names_is_told() -> None:
         return {"name": [{"family": family, "given": [given]}]}
 
     notes = said(load_timeline(two(name("Anna"), name("Berta"))))
-    assert "more than one name of a person, so that events may be of several: 1 patient" in notes
+    assert "more than one name or number of a person, so that events may be of several: 1 patient" in notes
     assert "Berta" not in notes
     for other in (name("ANNA"), {"name": [{"text": "Anna M. Smith"}]}, {}):
-        assert "more than one name" not in said(load_timeline(two(name("Anna"), other)))
+        assert "more than one name or number" not in said(load_timeline(two(name("Anna"), other)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({"birthDate": "1950-01-02"}, {"birthDate": "1960-01-02"}), ({"identifier": [MRN]}, {"identifier": [
+        {**MRN, "value": "2"}]}), ({"name": [{"family": "Smith"}]}, {"name": [{"family": "Jones"}]})],
+)  # fmt: skip
+def test_a_patient_whose_earlier_version_was_someone_else_is_told(first: Resource, second: Resource) -> None:
+    older, newer = ({**PATIENT, "meta": {"versionId": number}} for number in "12")
+    notes = said(load_timeline(two(older | first, newer | second)))
+    assert "name or number of a person, so that events may be of several: 1 patient" in notes
+    assert "may be of several" not in said(load_timeline(two(older | first, newer | first)))

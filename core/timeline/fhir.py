@@ -83,7 +83,7 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     contents = taken_apart(items)
     notes += [*missing_pages(contents.bundles), *failures(contents)]
     resources = told_apart(contents.resources)
-    doubt_people(resources, notes)
+    doubt_people(resources, [item for item, _ in contents.outdated], notes)
     found = [pair for url, item in resources for pair in _with_contained(url, item)]
     known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
     rows = [row for url, item in found for row in _rows_of(url, item, known)]

@@ -22,7 +22,7 @@ _OTHERS = frozenset(
     FormularyItem GenomicStudy Goal GraphDefinition GuidanceResponse ImagingManifest ImagingSelection
     ImmunizationEvaluation ImmunizationRecommendation ImplementationGuide Ingredient InsurancePlan InventoryItem
     InventoryReport Library Linkage ManufacturedItemDefinition Measure MeasureReport Media MedicationDispense
-    MedicationKnowledge MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication
+    MedicationKnowledge MedicationUsage MedicinalProduct MedicinalProductAuthorization MedicinalProductContraindication
     MedicinalProductDefinition MedicinalProductIndication MedicinalProductIngredient MedicinalProductInteraction
     MedicinalProductManufactured MedicinalProductPackaged MedicinalProductPharmaceutical
     MedicinalProductUndesirableEffect MessageDefinition MolecularSequence NamingSystem NutritionIntake NutritionOrder

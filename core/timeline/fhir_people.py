@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.errors import UserFacingError
@@ -13,6 +13,7 @@ from core.words import count_of
 Found = tuple[str, Resource]
 """Full URL and resource."""
 _ABSOLUTE = re.compile(r"https?://(.+?)/+([A-Z][A-Za-z]+)/([^/]+)(?:/_history/[^/]*)?/?", re.IGNORECASE)
+_LONGEST_URL = 2048
 _RELATIVE = re.compile(r"/?Patient/([^/?#]+)(?:/_history/[^/]*)?")
 _ROLES: tuple[str, ...] = ("subject", "patient")
 _OF_A_STAY = frozenset(("VN", "AN", "MB"))
@@ -33,22 +34,36 @@ def told_apart(found: Sequence[Found]) -> list[Found]:
     return [(url, _renamed(url, item, several)) for url, item in found] if several else [*found]
 
 
-def doubt_people(found: Sequence[Found], notes: list[str]) -> None:
-    """Says how many patients bear several names. Raises UserFacingError where one id has two identifiers of one
-    system."""
-    same: dict[str, list[Resource]] = {}
-    for _, item in found:
-        if item["resourceType"] == "Patient" and item.get("id"):
-            same.setdefault(str(item["id"]), []).append(item)
+def doubt_people(found: Sequence[Found], replaced: Sequence[Resource], notes: list[str]) -> None:
+    """Says how many patients bear several names, or had other identifiers or births in versions that were replaced.
+
+    Raises UserFacingError where one id has two identifiers of one system.
+    """
+    same, former = _by_id(item for _, item in found), _by_id(replaced)
     if any(_differ([_identifiers(person) for person in people]) for people in same.values()):
         raise UserFacingError(
             "The source holds events of several patients under one FHIR id: their identifiers differ.",
             "events of one patient",
             "Check whose events these are.",
         )
-    if count := sum(_are_named_otherwise(people) for people in same.values()):
+    if count := sum(_may_be_several([*people, *former.get(name, [])]) for name, people in same.items()):
         told = count_of(count, "patient")
-        notes.append(f"With more than one name of a person, so that events may be of several: {told}.")
+        notes.append(f"With more than one name or number of a person, so that events may be of several: {told}.")
+
+
+def _by_id(items: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """Those that are patients with an id."""
+    same: dict[str, list[Resource]] = {}
+    for item in items:
+        if item.get("resourceType") == "Patient" and item.get("id"):
+            same.setdefault(str(item["id"]), []).append(item)
+    return same
+
+
+def _may_be_several(people: Sequence[Resource]) -> bool:
+    days = [str(person.get("birthDate") or "")[:10] for person in people]
+    births = [{"birth": {day}} for day in days if len(day) == len("1950-01-02")]
+    return _differ(births) or _differ([_identifiers(person) for person in people]) or _are_named_otherwise(people)
 
 
 def _on_several_servers(found: Sequence[Found]) -> dict[str, set[str]]:
@@ -79,16 +94,21 @@ def _on_several_servers(found: Sequence[Found]) -> dict[str, set[str]]:
 
 def _base(url: str, kind: str) -> str:
     """The server of a full URL, "" where it names none."""
-    match = _ABSOLUTE.fullmatch(url)
-    return match[1].lower() if match and match[2] == kind else ""
+    server, named, _ = _absolute(url)
+    return server if named == kind else ""
 
 
 def _place(reference: str) -> tuple[str, str]:
     """(server, id) of a reference to a patient, "" for what it does not say."""
-    if match := _ABSOLUTE.fullmatch(reference):
-        return (match[1].lower(), match[3]) if match[2] == "Patient" else ("", "")
+    server, kind, name = _absolute(reference)
     relative = _RELATIVE.fullmatch(reference)
-    return "", relative[1] if relative else ""
+    return (server, name) if kind == "Patient" else ("", relative[1] if relative else "")
+
+
+def _absolute(url: str) -> tuple[str, str, str]:
+    """(server, type, id) of a full URL, "" where it is none; what is longer than any server takes is not looked at."""
+    match = _ABSOLUTE.fullmatch(url) if len(url) <= _LONGEST_URL else None
+    return (match[1].lower(), match[2], match[3]) if match else ("", "", "")
 
 
 def _references(item: Resource) -> Iterator[str]:

@@ -20,6 +20,7 @@ BOUND = "the text beside the number says that it is a bound"
 FILLER = "the number beside the text is of nines alone"
 OTHER = "another number in the text beside it"
 NINES = "Of nines alone"
+FAR = "Far from every other value of its code"
 UNKNOWN_DAY = "On a day that systems write for an unknown one"
 
 
@@ -66,6 +67,47 @@ def test_a_filler_without_a_text_is_said() -> None:
     assert "a value that is not there, and read as a number: 2 values." in said(loaded(PLAIN + rows))
     real = "7,2021-03-01 08:00,FERRITIN,999,ng/mL\n7,2021-03-01 09:00,BNP,9999,pg/mL\n"
     assert NINES not in said(loaded(PLAIN + real))
+
+
+@pytest.mark.parametrize(
+    ("usual", "suspect", "is_said"),
+    [
+        (71, 9999, True), (36.6, 99.99, True), (36.6, -99.99, True), (71, 65535, True), (-2.5, -999.9, True),
+        (4.1, -99, True), (71, 2147483647, True),
+        (97, 99.9, False), (850, 999, False), (5200, 9999, False), (40000, 65535, False), (-2.5, 99.5, False),
+    ],
+)  # fmt: skip
+def test_a_number_far_from_all_others_that_systems_write_for_none_is_said(
+    usual: float, suspect: float, is_said: bool
+) -> None:
+    rows = f"7,2021-03-01 08:00,X,{usual},\n7,2021-03-02 08:00,X,{suspect},\n7,2021-03-03 08:00,Y,3,\n"
+    timeline = loaded(PLAIN + rows)
+    assert (FAR in said(timeline)) == is_said
+    assert timeline.events["numeric_value"].iloc[1] == np.float32(suspect)
+
+
+def test_the_ends_of_whole_numbers_are_said_alone_and_other_numbers_are_not() -> None:
+    assert "yet read as a number: 1 value." in said(loaded(PLAIN + "7,2021-03-01 08:00,X,2147483647,\n"))
+    assert FAR not in said(loaded(PLAIN + "7,2021-03-01 08:00,X,9999,\n7,2021-03-01 08:00,Y,2,\n"))
+
+
+@pytest.mark.parametrize("unit", ["4.1", "3,9", "3.5-5.1", "3.5 – 5.1", "2021-03-01", "2021-03-01 08:00", "1.3.2021"])
+def test_a_number_a_range_or_a_date_in_place_of_a_unit_is_refused(unit: str) -> None:
+    with pytest.raises(UserFacingError, match="in place of the unit: 1 value"):
+        loaded(PLAIN + f'7,2021-03-01 08:00,K,4.1,mmol/L\n7,2021-03-02 08:00,K,4.1,"{unit}"\n')
+
+
+@pytest.mark.parametrize("unit", ["10*3/uL", "10^9/L", "x10E9/L", "m2", "mL/min/1.73m2", "1", "%", "1:2"])
+def test_units_with_numbers_are_units(unit: str) -> None:
+    assert loaded(PLAIN + f"7,2021-03-01 08:00,X,4.1,{unit}\n").events["unit"].tolist() == [unit]
+
+
+@pytest.mark.parametrize("code", ["7-Mar", "07-Mar", "2-Sep", "1-Mrz", "01. Mrz", "7-Mar-20", "5-Okt", "Mar-07"])
+def test_a_code_that_a_spreadsheet_made_a_date_is_said(code: str) -> None:
+    words = "With a code that looks like a date"
+    assert words in said(loaded(PLAIN + f"7,2021-03-01 08:00,{code},4.1,\n"))
+    plain = "".join(f"7,2021-03-01 08:00,{name},4.1,\n" for name in ("March", "2951-2", "MAR", "B7-Mar", "44-Mar"))
+    assert words not in said(loaded(PLAIN + plain))
 
 
 def test_words_and_the_same_number_beside_a_number_are_no_doubt() -> None:

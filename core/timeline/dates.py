@@ -48,7 +48,7 @@ _COMPACT = re.compile(
 )
 _MONTHS = (
     ("jan", "january", "januar", "janvier", "enero"), ("feb", "february", "februar", "février", "febrero"),
-    ("mar", "march", "märz", "mrz", "mars", "marzo"), ("apr", "april", "avril", "abril"),
+    ("mar", "march", "märz", "mär", "mrz", "mars", "marzo"), ("apr", "april", "avril", "abril"),
     ("may", "mai", "mayo"), ("jun", "june", "juni", "juin", "junio"), ("jul", "july", "juli", "juillet", "julio"),
     ("aug", "august", "août", "agosto"), ("sep", "sept", "september", "septembre", "septiembre"),
     ("oct", "okt", "october", "oktober", "octobre", "octubre"), ("nov", "november", "novembre", "noviembre"),

@@ -133,13 +133,25 @@ def decimal_comma(count: int) -> UserFacingError:
     )
 
 
+_NO_UNIT = re.compile(
+    r"[+-]?\d+[.,]\d+|[+-]?\d+(?:[.,]\d+)?\s*[-\u2013]\s*\d+(?:[.,]\d+)?|\d{4}-\d{2}-\d{2}.*|\d{1,2}[./]\d{1,2}[./]\d{4}.*"
+)
+
+
 def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes: list[str]) -> None:
-    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator.
+    """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator; or a
+    number, date, clock or range, so that the columns of value and unit were probably exchanged or shifted.
 
     The UCUM unit 1, of plain numbers, is none where it is the only such number; without a decimal point beside it, it
     is said.
     """
     given = plain_texts(units)
+    if odd := int(given.str.fullmatch(_NO_UNIT).sum()):
+        raise UserFacingError(
+            f"With a number, a range or a date in place of the unit: {count_of(odd, 'value')}.",
+            "units such as mg/dL in the column of units",
+            "Check whether columns were exchanged or shifted, or say where the Load page asks which column is which.",
+        )
     bare, unity = given.str.fullmatch(r"\d+"), given == "1"
     whole = unity & ~plain_texts(values).str.contains(".", regex=False)
     if not (bare & ~unity).any():

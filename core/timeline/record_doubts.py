@@ -11,14 +11,15 @@ from core.records import BIRTH
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
-from core.timeline.text_beside_numbers import is_filler
+from core.timeline.text_beside_numbers import is_far_suspect, is_filler
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
 
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
 """A long number as spreadsheets, and programs that take it for a measured one, write it."""
 _LIKE_DATED_CODE = re.compile(
-    rf"(?:{MONTH_NAME})[-. ]\d{{2,4}}|(?:0?\d|1[0-2])\.\d{{4}}|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
+    rf"(?:{MONTH_NAME})[-. ]\d{{2,4}}|(?:[0-2]?\d|3[01])\.?[-. ]+(?:{MONTH_NAME})(?:[-. ]\d{{2,4}})?"
+    rf"|(?:0?\d|1[0-2])\.\d{{4}}|(?:{LIKE_DATE.pattern})(?:[T ]\d{{2}}:\d{{2}}.*)?",
     re.IGNORECASE,
 )
 _DAMAGED = {
@@ -149,10 +150,17 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
 
 def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
     """Values and days that systems write where there is none: shown as recorded, and said."""
-    if fillers := int(is_filler(events["numeric_value"].to_numpy()).sum()):
+    numbers = events["numeric_value"].to_numpy()
+    if fillers := int(is_filler(numbers).sum()):
         notes.append(
             "Of nines alone (99999, 9999999, -999), as systems write for a value that is not there, and read as a "
             f"number: {count_of(fillers, 'value')}."
+        )
+    far = events["numeric_value"].groupby(events["code"]).transform(lambda one: is_far_suspect(one.to_numpy()))
+    if suspects := int((far.to_numpy(bool) & ~is_filler(numbers)).sum()):
+        notes.append(
+            "Far from every other value of its code, and such as systems write for one that is not there (9999, 99.99, "
+            f"65535), yet read as a number: {count_of(suspects, 'value')}."
         )
     times = events.loc[events["code"] != BIRTH, "time"]
     if unknown := int((times.dt.normalize().isin(_UNKNOWN_DAYS) | times.isin(_UNKNOWN_TIMES)).sum()):

@@ -23,6 +23,15 @@ _FILLERS = np.array(
 """Numbers of nines alone that hardly anything measures: 99999 to 9999999, -999 to -9999999."""
 
 
+_SUSPECTS = np.array(
+    [*(sign * number for sign in (1, -1) for number in (99, 99.9, 99.99, 999, 999.9, 999.99, 9999, 9999.9)),
+     32767, -32768, 65535, 2147483647, -2147483648], np.float32,
+)  # fmt: skip
+"""Numbers that systems write where there is none, but that may be measured: what lies far from all others is none."""
+_FAR = 2.0
+"""Chosen: so many times as large as any other value of the code; 99.9 beside 98 is a saturation."""
+
+
 TAKEN_BACK = "Kept as text, as the text beside the number says that it is a bound, or is there in place of one"
 """The note on numbers of a cohort that are taken out."""
 
@@ -69,3 +78,19 @@ def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     [True, True, False, False, False, False]
     """
     return np.isin(numbers, _FILLERS)
+
+
+def is_far_suspect(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which numbers of one code are of nines or the ends of a computer's whole numbers, and far from all others.
+
+    >>> is_far_suspect(np.array([71, 9999, 68], np.float32)).tolist()
+    [False, True, False]
+    >>> is_far_suspect(np.array([97, 99.9, 99], np.float32)).tolist()
+    [False, False, False]
+    """
+    suspect = np.isin(numbers, _SUSPECTS)
+    others = numbers[~suspect & ~is_filler(numbers) & ~np.isnan(numbers)]
+    if not len(others):
+        return np.isin(numbers, _SUSPECTS[-2:])
+    below_zero = (numbers < 0) & (others.min() >= 0)
+    return suspect & ((np.abs(numbers) >= _FAR * np.abs(others).max()) | below_zero)

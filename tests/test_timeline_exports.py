@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -108,6 +109,95 @@ def test_a_code_that_a_spreadsheet_made_a_date_is_said(code: str) -> None:
     assert words in said(loaded(PLAIN + f"7,2021-03-01 08:00,{code},4.1,\n"))
     plain = "".join(f"7,2021-03-01 08:00,{name},4.1,\n" for name in ("March", "2951-2", "MAR", "B7-Mar", "44-Mar"))
     assert words not in said(loaded(PLAIN + plain))
+
+
+@pytest.mark.parametrize("text", ["less than 5", "Unter 5", "greater than 5 ng/L", "at least 5", "below 5", "über 5"])
+def test_a_bound_in_words_beside_a_number_is_no_measured_value(text: str) -> None:
+    timeline = loaded(BESIDE + f"7,2021-03-01 08:00,TNT,5,{text},\n7,2021-03-01 08:00,GCS,5,le 5 mai,\n")
+    assert timeline.events["numeric_value"].isna().tolist() == [True, False]
+    assert f"{BOUND}: 1 value." in said(timeline)
+
+
+@pytest.mark.parametrize(
+    ("units", "is_mixed"),
+    [
+        (("mmol / L", "mmol/L"), False), (("1/min", "bpm"), False), (("°C", "deg C"), False), (("G/L", "10^9/L"), True),
+        (("G/L", "g/L"), True), (("mU/L", "MU/L"), True), (("MG/DL", "mg/dL"), False), (("g/L", "g/L"), False),
+    ],
+)  # fmt: skip
+def test_spellings_of_one_unit_are_one_but_a_capital_may_make_another(units: tuple[str, str], is_mixed: bool) -> None:
+    timeline = loaded(PLAIN + "".join(f"7,2021-03-0{day} 08:00,X,4.1,{unit}\n" for day, unit in enumerate(units, 1)))
+    assert ("With more than one unit: 1 code" in said(timeline)) == is_mixed
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "is_said"),
+    [
+        ("Glucose [mg/dL]", "mmol/L", True), ("Hematocrit (%)", "g/L", True), ("Glucose [mg/dL]", "MG/DL", False),
+        ("Potassium (K)", "mmol/L", False), ("Glucose [Mass/volume]", "mg/dL", False), ("BMI (kg/m2)", "kg/m^2", False),
+    ],
+)  # fmt: skip
+def test_a_unit_that_is_not_the_one_in_the_name_of_its_code_is_said(code: str, unit: str, is_said: bool) -> None:
+    timeline = loaded(PLAIN + f"7,2021-03-01 08:00,{code},4.1,{unit}\n")
+    assert ("not the one in the name of the code: 1 code" in said(timeline)) == is_said
+
+
+@pytest.mark.parametrize(
+    ("days", "is_said"),
+    [
+        (("1970-01-19 06:19:12", "1970-01-19 06:19:15"), True),
+        (("1970-01-19 06:19:12", "2020-01-19 06:19:15"), False),
+        (("1970-01-01", "1970-01-03"), False),
+    ],
+)
+def test_times_that_all_lie_in_the_first_month_of_a_computers_calendar_are_said(
+    days: tuple[str, str], is_said: bool
+) -> None:
+    timeline = loaded(PLAIN + "".join(f"7,{day},X,4.1,\n" for day in days))
+    assert ("All times lie in January 1970" in said(timeline)) == is_said
+
+
+@pytest.mark.parametrize("number", ["1e-400", "-3.2E-330", "0.5e-999"])
+def test_a_number_of_json_that_would_become_zero_is_refused(number: str) -> None:
+    row = '{"subject_id": 7, "time": "2020-01-02", "code": "K", "numeric_value": %s}\n'
+    with pytest.raises(UserFacingError, match="Too small to be told from 0"):
+        load_timeline([("rows.jsonl", (row % number).encode())])
+    assert load_timeline([("rows.jsonl", (row % "0.0e-5").encode())]).events["numeric_value"].tolist() == [0]
+
+
+def test_a_remark_that_stands_in_all_rows_is_said() -> None:
+    head, words = PLAIN.replace("unit", "remark"), "With words but not read"
+    assert words in said(loaded(head + "7,2021-03-01 08:00,K,9.1,haemolytic - disregard\n"))
+    assert words not in said(loaded(head.replace("remark", "ward") + "7,2021-03-01 08:00,K,9.1,Ward 3 West\n"))
+
+
+def test_files_that_office_programs_leave_beside_a_table_are_passed_over() -> None:
+    table = (PLAIN + "7,2021-03-01 08:00,K,4.1,\n").encode()
+    assert len(load_timeline([("a.csv", table), ("~$a.csv", b"\x04owner" + b" " * 50)]).events) == 1
+
+
+def test_a_spreadsheet_of_openoffice_is_refused_by_what_it_is() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", "<office:document-content/>")
+    with pytest.raises(UserFacingError, match="is a spreadsheet"):
+        load_timeline([("a.ods", out.getvalue())])
+
+
+def test_tables_of_parquet_in_folders_of_patients_are_not_taken_as_one_patients() -> None:
+    frame = pd.DataFrame({"time": pd.to_datetime(["2020-01-02"]), "code": ["K"], "numeric_value": [4.1]})
+    out = io.BytesIO()
+    frame.to_parquet(out)
+    folders = [(f"subject_id={number}/0.parquet", out.getvalue()) for number in (7, 8)]
+    with pytest.raises(UserFacingError, match="One of several tables names no patient"):
+        load_timeline(folders)
+    assert len(load_timeline(folders[:1]).events) == 1
+
+
+def test_a_patient_of_a_number_beyond_all_is_none_of_the_source() -> None:
+    with pytest.raises(UserFacingError, match="no events of the chosen patient"):
+        load_timeline([("a.csv", (PLAIN + "7,2021-03-01 08:00,K,4.1,\n").encode())], subject_id=10**30)
 
 
 def test_words_and_the_same_number_beside_a_number_are_no_doubt() -> None:

@@ -160,6 +160,7 @@ _SPECIMEN = re.compile(
 )
 _RELATIVE = re.compile(r"(?:relation|relationship|relative|family_member|verwandtschaft|angehöriger?)(?:_\w+)?")
 _FAMILY = re.compile(r"(?:is_)?(?:family_history|familienanamnese|fhx)(?:_flag)?")
+_REMARK = re.compile(r"(?:\w+_)?(?:remarks?|comments?|notes?|annotations?|bemerkung(?:en)?|kommentare?|commentaires?)")
 _PERSON = re.compile(
     r"(?:(?:pat|patient|patienten|person|subject)s?_)?(?:mrn|name|nachname|last_name|family_name|surname|familienname"
     r"|ssn|social_security_number|nhs_number|empi|usubjid|medical_record_number)"
@@ -270,6 +271,11 @@ def names_relatives(name: str) -> bool:
     """Whether a column's name says that it tells of whom in a family the event is."""
     plain = words_of_name(name)
     return bool(_RELATIVE.fullmatch(plain) or _FAMILY.fullmatch(plain))
+
+
+def names_remarks(name: str) -> bool:
+    """Whether a column's name says that it holds remarks on its rows."""
+    return bool(_REMARK.fullmatch(words_of_name(name)))
 
 
 def names_persons(name: str) -> bool:

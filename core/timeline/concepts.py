@@ -11,6 +11,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.timeline.parquet import is_parquet, parquet_text
+from core.words import count_of
 
 _VOCABULARY = {"CPT4": "CPT"}
 _COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")
@@ -20,13 +21,21 @@ _ROWS = 200_000
 def read_concepts(entries: Sequence[Entry], wanted: frozenset[str] | None = None) -> pd.DataFrame:
     """Columns code (VOCABULARY//code) and words, by concept id; empty without a file.
 
-    wanted: the concept ids to keep; None keeps all. Raises UserFacingError for a damaged table.
+    wanted: the concept ids to keep; None keeps all. Raises UserFacingError for a damaged table, and for one that gives
+    a concept two codes.
     """
     kept = [_kept(piece, wanted) for entry in entries for piece in _pieces(entry)]
     table = pd.concat(kept) if kept else pd.DataFrame({name: [] for name in _COLUMNS}, dtype=object)
     vocabulary = table["vocabulary_id"].replace(_VOCABULARY)
     codes = pd.DataFrame({"code": vocabulary + "//" + table["concept_code"], "words": table["concept_name"]})
     codes.index = pd.Index(table["concept_id"], dtype=object)
+    repeated = codes.loc[codes.index.duplicated(keep=False), "code"]
+    if differing := int((repeated.groupby(level=0).nunique() > 1).sum()):
+        raise UserFacingError(
+            f"With one number and different codes in the OMOP CONCEPT table: {count_of(differing, 'concept')}.",
+            "one row for each concept_id",
+            "Export the vocabulary again.",
+        )
     return pd.DataFrame(codes[~codes.index.duplicated()])
 
 

@@ -139,7 +139,7 @@ def _read_where_they_lie(entries: list[Entry], root: Path) -> Iterator[Entry]:
 def _needs_word(path: PurePath) -> bool:
     """Whether a file is more than a picture, documentation, or what an operating system leaves beside."""
     about = _ABOUT.fullmatch(path.stem) and path.suffix.lower() in ("", ".txt")
-    system = path.name.lower() in ("thumbs.db", "desktop.ini")
+    system = path.name.lower() in ("thumbs.db", "desktop.ini") or path.name.startswith("~$")
     return not (_is_hidden(path) or about or system or path.name.lower().endswith(_NO_TABLES))
 
 
@@ -154,6 +154,8 @@ def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
         return None
     suffix, head = path.suffix.lower(), bytes(entry.read(0, _HEAD_BYTES))
     is_table = suffix in _TABLES or head[:4] == b"PAR1" or (not suffix and b"\0" not in head)
+    if path.name == "mimetype":
+        return files.unread  # the first entry of an office document
     if (suffix in (".ndjson", ".jsonl") and not head.strip()) or (suffix == ".json" and b'"transactionTime"' in head):
         return files.unread  # an empty file and the list of files are usual in what FHIR servers export in bulk
     if _BESIDE_EVENTS & {part.lower() for part in path.parts[:-1]}:

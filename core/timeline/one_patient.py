@@ -137,6 +137,8 @@ def _chosen_subject(subject_id: Any) -> int:
             "the number by which the list of patients names one",
             "Choose one from the list.",
         )
+    if abs(number) >= 2**63:
+        raise no_such_patient()
     return number
 
 
@@ -243,7 +245,7 @@ def _refuse_future(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
         raise UserFacingError(
             f"In the future: {future} of {len(timed)} events.",
             "events up to today",
-            "Correct these times, or give a prediction time.",
+            "Correct these times, or give a prediction time that lies before them.",
         )
     if future:
         notes.append("All times lie in the future: the record's dates were probably shifted.")

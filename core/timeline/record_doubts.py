@@ -12,6 +12,7 @@ from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
 from core.timeline.text_beside_numbers import is_far_suspect, is_filler
+from core.timeline.units import unit_in_brackets
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
 
@@ -32,6 +33,9 @@ _DAMAGED = {
 _UNKNOWN_DAYS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01"])
 _UNKNOWN_TIMES = pd.to_datetime(["1970-01-01"])
 """Days from which databases and spreadsheets count, written where none is known; of 1970 the first moment alone."""
+_FIRST_MONTH = pd.Timestamp("1970-01-01"), pd.Timestamp("1970-02-01")
+_TOLD_BY_CASE = frozenset(("g/l", "mu/l"))
+"""Units of which a capital makes another: G/L, 10^9 per litre, beside g/L; MU/L beside mU/L."""
 OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
@@ -135,7 +139,16 @@ def _note_repeats(events: pd.DataFrame, notes: list[str]) -> None:
 def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
     with_unit = events.loc[events["unit"].notna() & events["numeric_value"].notna(), ["code", "unit"]]
     pairs = with_unit.drop_duplicates()
-    spelled = [standard_unit(unit, standard_code(code)) for code, unit in zip(pairs["code"], pairs["unit"])]
+    spelled = [
+        unit if unit.lower() in _TOLD_BY_CASE else standard_unit(unit, standard_code(code))
+        for code, unit in zip(pairs["code"], pairs["unit"])
+    ]
+    named = {code: unit_in_brackets(code) for code in pairs["code"].unique()}
+    if others := sum(
+        bool(named[code]) and standard_unit(named[code]) != standard_unit(unit)
+        for code, unit in zip(pairs["code"], pairs["unit"])
+    ):
+        notes.append(f"With a unit that is not the one in the name of the code: {count_of(others, 'code')}.")
     distinct = pairs.assign(unit=spelled).drop_duplicates()
     if mixed := int((distinct["code"].value_counts() > 1).sum()):
         notes.append(
@@ -162,7 +175,12 @@ def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
             "Far from every other value of its code, and such as systems write for one that is not there (9999, 99.99, "
             f"65535), yet read as a number: {count_of(suspects, 'value')}."
         )
-    times = events.loc[events["code"] != BIRTH, "time"]
+    times = events.loc[events["code"] != BIRTH, "time"].dropna()
+    if len(times) and _FIRST_MONTH[0] < times.min() and times.max() < _FIRST_MONTH[1]:
+        notes.append(
+            "All times lie in January 1970, as they do where seconds or milliseconds were read as something shorter; "
+            "check the years."
+        )
     if unknown := int((times.dt.normalize().isin(_UNKNOWN_DAYS) | times.isin(_UNKNOWN_TIMES)).sum()):
         notes.append(
             "On a day that systems write for an unknown one (1 January 1900, 30 December 1899, 1 January 1970): "

@@ -20,6 +20,7 @@ from core.timeline.column_names import (
     unknown_names,
     words_of_name,
 )
+from core.timeline.text_beside_numbers import COMPARISONS, COMPARISONS_BY_PLACE
 from core.timeline.texts import NO, YES, plain_texts
 from core.timeline.unread_columns import VALUES
 from core.words import count_of
@@ -30,15 +31,6 @@ WITHDRAWN = "as entered in error, cancelled, refuted or not done"
 _ODD_STATES = "Kept, though a column of states that are hardly the events' own says “refused” or the like"
 _BOUNDS = frozenset(("<", ">", "<=", ">=", "≤", "≥"))
 _SIGNS = _BOUNDS | {"=", "==", ""}
-_COMPARISONS = {
-    "lt": "<", "less than": "<", "kleiner als": "<", "gt": ">", "greater than": ">", "more than": ">",
-    "größer als": ">", "le": "<=", "lte": "<=", "at most": "<=", "höchstens": "<=", "ge": ">=", "gte": ">=",
-    "at least": ">=", "mindestens": ">=", "eq": "=", "equal": "=", "equals": "=", "equal to": "=", "gleich": "=",
-}  # fmt: skip
-_COMPARISONS_BY_NAME = {
-    "below": "<", "under": "<", "unter": "<", "kleiner": "<", "above": ">", "over": ">", "über": ">", "größer": ">",
-}  # fmt: skip
-"""Only in a column that is called so: in others they tell of values below or above the normal."""
 _VOID = frozenset(
     (
         "entered in error", "in error", "error", "erroneous", "wrong patient", "cancelled", "canceled", "cancel",
@@ -136,7 +128,7 @@ def are_bounds(name: str, values: pd.Series[str]) -> bool:
 
 def _as_signs(name: str, values: pd.Series[str]) -> pd.Series[str]:
     """Words of comparison as signs; other texts as they are."""
-    known = _COMPARISONS | _COMPARISONS_BY_NAME if compares(name) else _COMPARISONS
+    known = COMPARISONS | COMPARISONS_BY_PLACE if compares(name) else COMPARISONS
     signs = {text: known.get(text.lower(), text) for text in values.unique()}
     return values.map(signs)
 

@@ -19,8 +19,9 @@ from core.timeline.concepts import concept_words
 from core.timeline.encodings import Look, looks, utf8_entries
 from core.timeline.fields import recognised
 from core.timeline.files import SourceFiles, of_one_kind, source_files, unread_note
-from core.timeline.omop import OmopFiles, omop_events, omop_tables
-from core.timeline.parquet import is_parquet, parquet_file, parquet_text, translated
+from core.timeline.omop import omop_events
+from core.timeline.omop_tables import OmopFiles, omop_tables
+from core.timeline.parquet import event_fields, is_parquet, parquet_file, parquet_text, translated
 from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
@@ -94,7 +95,7 @@ def _describes(entry: Entry) -> bool:
 def _is_of_spreadsheet(entry: Entry) -> bool:
     """Whether an entry is a spreadsheet, or a part of one, which is an archive itself."""
     path = entry.name.lower().replace("\\", "/")
-    return path.endswith((".xlsx", ".xls", ".xlsm", ".ods", "xl/workbook.xml"))
+    return path.endswith((".xlsx", ".xls", ".xlsm", ".ods", "xl/workbook.xml", "content.xml"))
 
 
 def _name(entry: Entry) -> str:
@@ -128,6 +129,8 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
     if len(plain) == len(entries):
         for part in plain:
             doubt_columns(part, mapping, notes)
+        if len(plain) > 1 and not all("subject_id" in event_fields(parquet_file(part), mapping) for part in plain):
+            raise _one_names_nobody()
         return [*plain]
     if plain and len(parquet) < len(entries):
         raise UserFacingError(
@@ -137,10 +140,14 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
     if not tables:
         raise no_events()
     if len(tables) > 1 and not all("subject_id" in table.columns for table in tables):
-        raise UserFacingError(
-            "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
-        )
+        raise _one_names_nobody()
     return [with_people(beside_events(pd.concat(tables, ignore_index=True), people, notes), notes)]
+
+
+def _one_names_nobody() -> UserFacingError:
+    return UserFacingError(
+        "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
+    )
 
 
 def _text_tables(

@@ -14,15 +14,24 @@ from core.timeline.numbers import FloatColumn
 from core.words import count_of
 
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?"
-_BOUND = re.compile(rf"(?:<=?|>=?|≤|≥|&lt;|&gt;)\s*{_NUMBER}\s*(?:[^\d\s].*)?")
+COMPARISONS = {
+    "lt": "<", "less than": "<", "kleiner als": "<", "gt": ">", "greater than": ">", "more than": ">",
+    "größer als": ">", "le": "<=", "lte": "<=", "at most": "<=", "höchstens": "<=", "ge": ">=", "gte": ">=",
+    "at least": ">=", "mindestens": ">=", "eq": "=", "equal": "=", "equals": "=", "equal to": "=", "gleich": "=",
+}  # fmt: skip
+"""Words for the signs that compare a value with a number."""
+COMPARISONS_BY_PLACE = {
+    "below": "<", "under": "<", "unter": "<", "kleiner": "<", "above": ">", "over": ">", "über": ">", "größer": ">",
+}  # fmt: skip
+"""Only before a number, or in a column that is called so: elsewhere they tell of values below or above the normal."""
+_WORDS = "|".join(word for word, sign in (COMPARISONS | COMPARISONS_BY_PLACE).items() if sign != "=" and len(word) > 3)
+_BOUND = re.compile(rf"(?:<=?|>=?|≤|≥|&lt;|&gt;|(?:{_WORDS})\b)\s*{_NUMBER}\s*(?:[^\d\s].*)?", re.IGNORECASE)
 _PLAIN = re.compile(_NUMBER)
 Flags = npt.NDArray[np.bool_]
 _FILLERS = np.array(
     [*(10**digits - 1 for digits in (5, 6, 7)), *(-(10**digits) + 1 for digits in (3, 4, 5, 6, 7))], np.float32
 )
 """Numbers of nines alone that hardly anything measures: 99999 to 9999999, -999 to -9999999."""
-
-
 _SUSPECTS = np.array(
     [*(sign * number for sign in (1, -1) for number in (99, 99.9, 99.99, 999, 999.9, 999.99, 9999, 9999.9)),
      32767, -32768, 65535, 2147483647, -2147483648], np.float32,
@@ -30,8 +39,6 @@ _SUSPECTS = np.array(
 """Numbers that systems write where there is none, but that may be measured: what lies far from all others is none."""
 _FAR = 2.0
 """Chosen: so many times as large as any other value of the code; 99.9 beside 98 is a saturation."""
-
-
 TAKEN_BACK = "Kept as text, as the text beside the number says that it is a bound, or is there in place of one"
 """The note on numbers of a cohort that are taken out."""
 
@@ -71,6 +78,12 @@ def _judged(numbers: FloatColumn, ids: npt.NDArray[Any], texts: Sequence[str]) -
     return given & bounds, fillers, given & others & ~fillers
 
 
+def names_another(numbers: FloatColumn, texts: pd.Series[str]) -> Flags:
+    """Which texts beside numbers name another number, by more than 1 %."""
+    ids, distinct = pd.factorize(texts)
+    return _judged(numbers, ids, [str(text) for text in distinct])[2]
+
+
 def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which numbers are of nines alone, as systems write where there is no number.
 
@@ -93,4 +106,5 @@ def is_far_suspect(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if not len(others):
         return np.isin(numbers, _SUSPECTS[-2:])
     below_zero = (numbers < 0) & (others.min() >= 0)
-    return suspect & ((np.abs(numbers) >= _FAR * np.abs(others).max()) | below_zero)
+    is_far: Flags = (np.abs(numbers) >= _FAR * np.abs(others).max()) | below_zero
+    return suspect & is_far

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir, is_outcome
 from core.timeline.fhir_values import Resource
 from core.timeline.foreign_files import refuse_foreign, refuse_title
+from core.timeline.numbers import too_small
 from core.words import count_of
 
 MAX_TEXT_ROWS = 2_000_000
@@ -32,6 +34,7 @@ _HEAD_BYTES = 4096
 _NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 TextFile = pd.DataFrame | list[Resource]
 
 
@@ -265,7 +268,14 @@ def _json_items(text: str) -> list[Any]:
 
 
 def _parsed(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_measured)
+
+
+def _measured(text: str) -> float:
+    number = float(text)
+    if number == 0 and _NOT_ZERO.match(text):
+        raise too_small(1)
+    return number
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

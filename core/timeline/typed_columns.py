@@ -42,6 +42,8 @@ _REMARKS = {
     "reversed": "With a start after their end, counted from the later of the two",
     "two days": "With a date and a time that name different days, of which the time counts",
     "two births": "With a year of birth and a time of birth that differ, of which the time counts",
+    "two sexes": "With a sex that differs from the one of the source, which does not count",
+    "zero for none": "Zero, where the source has no value, so perhaps never measured",
     "two units": "With a unit as recorded that is not the one of its concept; as recorded it counts",
     "qualifier": "With a qualifier that is not read, though it may change what is meant",
     "concept number": "With a result or unit known by its concept's number only, as there is no CONCEPT table",

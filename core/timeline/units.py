@@ -21,6 +21,19 @@ _LONGEST = 64
 _PIECE = re.compile(r"\d*(.*?)[-+]?\d*")
 
 
+_IN_BRACKETS = re.compile(r"[^\[(]*[\[(]([^\[\]()]{1,32}[/%][^\[\]()]{0,32}|%)[\])]\s*")
+
+
+def unit_in_brackets(name: str) -> str:
+    """The unit in brackets at the end of a name, if it has a slash or is a percentage; "" where there is none.
+
+    >>> unit_in_brackets("Glucose [mg/dL]"), unit_in_brackets("Hematocrit (%)"), unit_in_brackets("Potassium (K)")
+    ('mg/dL', '%', '')
+    """
+    match = _IN_BRACKETS.fullmatch(name)
+    return match[1] if match and is_unit(match[1]) else ""
+
+
 def is_unit(text: str) -> bool:
     """Whether every part of a text is the name of a unit, with powers, numbers and {annotations} beside.
 

@@ -14,6 +14,7 @@ from core.errors import UserFacingError
 from core.timeline.column_names import (
     may_measure,
     may_number_patients,
+    names_remarks,
     suggests_another_moment,
     suggests_patients,
     suggests_units,
@@ -110,14 +111,15 @@ def holds_clocks(values: pd.Series[str]) -> bool:
 
 def holds_words(name: str, values: pd.Series[str]) -> bool:
     """Whether a column holds words that may say more of its rows: no numbers, times, units or zones, and not one word
-    for all rows.
+    for all rows; a remark of several words may stand in all.
 
     >>> holds_words("remark", pd.Series(["haemolytic", ""])), holds_words("ward", pd.Series(["ICU", "ICU"]))
     (True, False)
     """
     texts = plain_texts(values)
     distinct = [text for text in texts.unique() if text.lower() not in MISSING]
-    told_apart = len(distinct) > 1 or (len(distinct) == 1 and bool((texts == "").any()))
+    remarked = names_remarks(name) and any(" " in text for text in distinct)
+    told_apart = remarked or len(distinct) > 1 or (len(distinct) == 1 and bool((texts == "").any()))
     wordless = all(re.fullmatch(LIKE_NUMBER, text) or LIKE_CLOCK.fullmatch(text) for text in distinct)
     other = holds_dates(values) or holds_zones(name, values) or holds_units(name, values)
     return told_apart and not wordless and not other

@@ -24,9 +24,11 @@ _MIMIC_ITEMS: Mapping[str, str] = {
 _WHOLE: Mapping[str, str] = {"ED_REGISTRATION": "VISIT//ED", "BMI (kg/m2)": "LOINC//39156-5"}
 _UNITS: Mapping[str, str] = {
     "k/ul": "10*3/ul", "10^3/ul": "10*3/ul", "x10^3/ul": "10*3/ul", "10*9/l": "10*3/ul", "10^9/l": "10*3/ul",
-    "mmhg": "mm[hg]", "bpm": "/min", "insp/min": "/min", "beats/min": "/min", "{beats}/min": "/min",
-    "breaths/min": "/min", "{breaths}/min": "/min", "°c": "cel", "degc": "cel", "°f": "[degf]", "degf": "[degf]",
-    "percent": "%", "kg/m^2": "kg/m2", "kg/m²": "kg/m2", "x10*3/ul": "10*3/ul",
+    "x10*3/ul": "10*3/ul", "x10^9/l": "10*3/ul", "x10e9/l": "10*3/ul", "mmhg": "mm[hg]", "mm hg": "mm[hg]",
+    "1/min": "/min", "bpm": "/min", "insp/min": "/min", "beats/min": "/min", "{beats}/min": "/min",
+    "breaths/min": "/min", "{breaths}/min": "/min", "°c": "cel", "degc": "cel", "deg c": "cel", "celsius": "cel",
+    "°f": "[degf]", "degf": "[degf]", "deg f": "[degf]", "in": "[in_i]", "inch": "[in_i]", "inches": "[in_i]",
+    "lb": "[lb_av]", "lbs": "[lb_av]", "percent": "%", "kg/m^2": "kg/m2", "kg/m²": "kg/m2",
 }  # fmt: skip
 _MONOVALENT = frozenset(("LOINC//2823-3", "LOINC//2951-2", "LOINC//2075-0", "LOINC//1963-8", "LOINC//6298-4"))
 """Sodium, potassium, chloride, bicarbonate: for ions of one charge 1 mEq/L is 1 mmol/L."""
@@ -96,10 +98,12 @@ def standard_unit(unit: str, code: str = "") -> str:
 
     >>> standard_unit("K/uL"), standard_unit("mEq/L", "LOINC//2951-2"), standard_unit("mEq/L")
     ('10*3/ul', 'mmol/l', 'meq/l')
+    >>> standard_unit("mmol / L"), standard_unit("1/min"), standard_unit("mm Hg")
+    ('mmol/l', '/min', 'mm[hg]')
     >>> standard_unit("{ratio}"), standard_unit("1"), standard_unit("{beats}/min")
     ('1', '1', '/min')
     """
-    plain = unit.strip().lower().replace("µ", "u").replace("μ", "u")
+    plain = re.sub(r"\s*/\s*", "/", unit.strip().lower()).replace("µ", "u").replace("μ", "u")
     if plain == "meq/l" and code in _MONOVALENT:
         return "mmol/l"
     if re.fullmatch(r"\{[^{}]*\}", plain):

@@ -10,6 +10,7 @@ import intake_support as files
 import pandas as pd
 import pytest
 
+from core.errors import UserFacingError
 from core.intake import Intake
 from core.intake.search import Found, search
 from core.intake.strip import strip
@@ -25,7 +26,8 @@ PLAIN = "7,2020-01-02,LOINC//2160-0,1.1,mg/dL,,\n"
 REFERRED = "Referred by Dr. Jane Doe, 555-010-1234"
 IDENTIFYING = {
     "a name and a number": "Mr John Smith tel 555-010-1234", "a title": "Dr.Smith", "a signature": "Signed Doe, Jane",
-    "capitals": "DOE, JANE", "a date": "12.05.1945", "an id": "MRN 4711234", "an address": "jane@doe.org",
+    "capitals": "DOE, JANE", "a date": "12.05.1945", "a date in words": "since 12.05.1945",
+    "an id": "MRN 4711234", "an address": "jane@doe.org",
     "an age": "woman aged 94", "a month in words": "12 May 1945", "a title in German": "Frau Müller",
     "a telephone": "call 030-1234567", "a sentence": "she walks with her daughter every day",
 }  # fmt: skip
@@ -70,8 +72,10 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("part", ROWS)
-@pytest.mark.parametrize("kind", IDENTIFYING)
+READ = [(part, kind) for part in ROWS for kind in IDENTIFYING if (part, kind) != ("unit", "a date")]
+
+
+@pytest.mark.parametrize(("part", "kind"), READ)
 def test_what_is_shown_is_gone_and_counted(part: str, kind: str) -> None:
     row, where, note = ROWS[part]
     found, study, timeline = looked_at(table(row.format(IDENTIFYING[kind])))
@@ -82,6 +86,12 @@ def test_what_is_shown_is_gone_and_counted(part: str, kind: str) -> None:
     assert len(after.events) == len(timeline.events)
     assert "LOINC//2160-0" in set(after.events["code"])
     assert looked_again(found, after) == set(), "a second search finds nothing to strip"
+
+
+def test_a_date_alone_in_place_of_a_unit_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UserFacingError, match="date in place of the unit") as told:
+        looked_at(table(ROWS["unit"][0].format(IDENTIFYING["a date"])))
+    assert "1945" not in str(told.value)
 
 
 def looked_again(found: Found, after: Timeline) -> set[str]:
@@ -255,7 +265,7 @@ def test_a_name_that_is_a_word_of_terms_takes_no_code_away() -> None:
 
 
 def test_what_is_left_of_a_record_shows_the_search_its_number_and_its_times_only() -> None:
-    rows = [row.format(text) for row, _, _ in ROWS.values() for text in IDENTIFYING.values()]
+    rows = [ROWS[part][0].format(IDENTIFYING[kind]) for part, kind in READ]
     found, study, timeline = looked_at(table(*rows))
     _, after = stripped(found, study, timeline)
     described = after.events.assign(description=after.events["code"].map(after.code_descriptions))

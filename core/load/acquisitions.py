@@ -13,12 +13,16 @@ from core.errors import UserFacingError
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_person import time_taken
 from core.load.digests import RECONSTRUCTION
+from core.words import count_of
 
 _PAUSE_S = 10.0
 """Images taken with such a pause between them are of two acquisitions; a scan has none, a row of scans one at each."""
+_LONG_PAUSE_S = 60.0
+"""No breath is held so long: what was scanned after it is another moment."""
 _JOINT_RETURNS = 4
 """Acquisitions in a row may overlap by two slices where they meet, which puts them in turns four times."""
 _FEWEST_OF_ONE = 3
+_FEW_SKIPS = 0.1
 _CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d+)?)")
 
 Labels = list[Hashable]
@@ -72,6 +76,7 @@ def refuse_mixed_acquisitions(images: Sequence[ImageHeader]) -> list[str]:
     if len(set(agents)) > 1 and (several or _take_turns([*agents])):
         raise _several("Slices of several acquisitions differ in the contrast agent that they name, if any.")
     notes = _refuse_mixed_reconstructions(images) + _notes_of_joined(len(set(files)), days)
+    notes += [*_pause_note(images), *_skipped_note(images)]
     count = len(set(numbers) - {None})
     how = ", in turns; they were read as one scan because their images are counted through" if counted else ""
     return [f"The slices were taken in {count} acquisitions{how}.", *notes] if count > 1 else notes
@@ -100,6 +105,33 @@ def _notes_of_joined(files: int, days: Labels) -> list[str]:
             f"The slices were taken on {len(dates)} days, up to {apart} days apart, as those of two scans are."
         )
     return notes
+
+
+def _pause_note(images: Sequence[ImageHeader]) -> list[str]:
+    """A doubt where the scan stood still for long between two slices of one day."""
+    clocks = [clock for image in images if (clock := seconds(image.taken)) is not None]
+    pause = float(np.diff(np.sort(clocks)).max(initial=0))
+    if pause < _LONG_PAUSE_S or len({image.day for image in images}) > 1:
+        return []
+    return [
+        f"Between two slices the scan paused for {pause / 60:.0f} min: the patient may have moved meanwhile, or the "
+        "contrast agent gone on."
+    ]
+
+
+def _skipped_note(images: Sequence[ImageHeader]) -> list[str]:
+    """A doubt where image numbers count through the slices of one acquisition but for a few that are left out.
+
+    Positions that are evenly spaced all the same may have been written anew.
+    """
+    if not _counted_through(images) or len({image.acquisition for image in images}) > 1:
+        return []
+    steps = np.abs(np.diff([_number(image.instance) or 0.0 for image in images]))
+    usual = float(np.median(steps))
+    skipped = (steps[steps > usual] / usual - 1).sum()
+    if not 0 < np.count_nonzero(steps != usual) <= _FEW_SKIPS * len(steps):
+        return []
+    return [f"The image numbers leave out {count_of(round(skipped), 'image')} between the slices: some may be missing."]
 
 
 def _several(found: str) -> UserFacingError:

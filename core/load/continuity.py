@@ -93,6 +93,7 @@ def _doubts_of_slices(
     notes = [doubt.found for doubt in doubts]
     _refuse_blank(stack, blank)
     _refuse_lost_tails(whole)
+    _refuse_lost_rows(stack)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     notes += _calculated(off, nearer)
     if compressed:
@@ -208,6 +209,38 @@ def _refuse_lost_tails(whole: npt.NDArray[np.int16]) -> None:
         )
 
 
+def _refuse_lost_rows(stack: Slices) -> None:
+    """Raise where rows of a slice are one value from edge to edge, unlike the rows around and those beside."""
+    ends = stack[:, :, 0]
+    filled = (ends == stack[:, :, -1]) & (ends == stack[:, :, stack.shape[2] // 2])
+    filled[filled] = (stack[filled] == ends[filled][:, None]).all(axis=1)
+    lost = sum(_has_lost_row(stack, filled, int(k)) for k in np.flatnonzero(filled.any(axis=1)))
+    if lost:
+        raise UserFacingError(
+            f"Filled with one value between rows that show the body: {count_of(lost, 'slice')}.",
+            "contents in every row",
+            "Copy or export the series again; a part of it was probably lost.",
+        )
+
+
+def _has_lost_row(stack: Slices, filled: npt.NDArray[np.bool_], k: int) -> bool:
+    """Whether a filled row of slice k lies far from the next rows that are not, and from the same row of a neighbour.
+
+    filled: (slices, rows). Air between a phantom and its table is filled in the neighbours too.
+    """
+    plane, shown = stack[k], np.flatnonzero(~filled[k])
+    gaps = [(above, above + 1, below) for above, below in pairwise(shown.tolist()) if below > above + 1]
+    return any(
+        min(_distance(plane[row], plane[end]) for end in (above, below)) > _TAIL_HU
+        and any(not filled[n, row] and _distance(plane[row], stack[n, row]) > _TAIL_HU for n in _beside(k, len(stack)))
+        for above, row, below in gaps
+    )
+
+
+def _beside(k: int, count: int) -> list[int]:
+    return [n for n in (k - 1, k + 1) if 0 <= n < count]
+
+
 def _with_lost_tail(slices: npt.NDArray[np.int16]) -> list[int]:
     """Slices whose first rows are one value, unlike the same rows of a neighbour that continues the others."""
     line = slices[:, max(2, slices.shape[1] // 32)] if slices.shape[1] > 8 else slices[:, 0]
@@ -215,7 +248,7 @@ def _with_lost_tail(slices: npt.NDArray[np.int16]) -> list[int]:
     even[even] = np.ptp(line[even], axis=1) == 0
     found = []
     for k in np.flatnonzero(even):
-        beside = [n for n in (k - 1, k + 1) if 0 <= n < len(slices) and not even[n]]
+        beside = [n for n in _beside(int(k), len(slices)) if not even[n]]
         filled = (slices[k] == line[k, 0]).all(axis=1)
         rows = int(np.argmin(filled)) if not filled.all() else 0
         if rows < 2 or not beside:

@@ -30,12 +30,14 @@ _IN_A_ROW = 8
 @dataclass(frozen=True, eq=False)
 class Decoded:
     """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, spots: how
-    many `spots_in_metal` finds; both taken while each slice was in the processor's cache."""
+    many `spots_in_metal` finds; both taken while each slice was in the processor's cache. clipped: of how many slices
+    bits above the declared ones were cut off that no header explains."""
 
     voxels: Volume
     ends: Ends
     stack: Volume
     spots: int
+    clipped: int
 
 
 def read_stack(
@@ -59,21 +61,22 @@ def read_stack(
     parts = list(zip(images, planes, seen[in_order], stack[in_order], strict=True))
     split = split_multiframe(images)
     ends: list[Ends] = []
-    spots = 0
+    spots = clipped = 0
     pool = ThreadPoolExecutor(workers())
     try:
         width = pool.submit(_check_width, split, images)
         running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
         width.result()
         for run, decoded in running:
-            run_ends, run_spots = decoded.result()
+            run_ends, run_spots, run_clipped = decoded.result()
             ends.append(run_ends)
             spots += run_spots
+            clipped += run_clipped
             if progress:
                 progress(run.stop / len(images), f"Reading slice {run.stop} of {len(images)}")
     finally:
         pool.shutdown(cancel_futures=True)
-    return Decoded(volume, joined(ends), stack, spots)
+    return Decoded(volume, joined(ends), stack, spots, clipped)
 
 
 def _check_width(split: Split, images: Sequence[ImageHeader]) -> None:
@@ -137,40 +140,45 @@ def _not_plain(found: str) -> UserFacingError:
     )
 
 
-def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> tuple[Ends, int]:
-    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes and
-    the number of `spots_in_metal`."""
-    ends, spots = [], 0
+def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> tuple[Ends, int, int]:
+    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes, the
+    number of `spots_in_metal`, and that of images whose bits were clipped."""
+    ends, spots, clipped = [], 0, 0
     for image, plane, seen, copy in parts:
-        ends.append(_decode_into(split, image, plane))
+        found, is_clipped = _decode_into(split, image, plane)
+        ends.append(found)
         copy[:] = seen
-        spots += spots_in_metal(plane, ends[-1][1])
-    return joined(ends), spots
+        spots += spots_in_metal(plane, found[1])
+        clipped += is_clipped
+    return joined(ends), spots, clipped
 
 
-def _decode_into(split: Split, image: ImageHeader, out: Volume) -> Ends:
-    """Decode one image and write its HU into `out` (rows, columns); returns its extremes."""
+def _decode_into(split: Split, image: ImageHeader, out: Volume) -> tuple[Ends, bool]:
+    """Decode one image and write its HU into `out` (rows, columns); returns its extremes, and whether bits were cut
+    off that nothing explains."""
     stored = stored_values(image, split)
     ends = int(stored.min()), int(stored.max())
-    inside = _significant_bits(stored, ends, image)
+    inside, is_clipped = _significant_bits(stored, ends, image)
     if image.slope is None or image.intercept is None:
         raise bad_rescale()
     lifted = lift_padding(inside, image.padding, image.slope, image.intercept, limit=image.padding_limit)
-    return rescale_into(lifted, image.slope, image.intercept, out, stored_ends=ends if lifted is stored else None)
+    own_ends = ends if lifted is stored else None
+    return rescale_into(lifted, image.slope, image.intercept, out, stored_ends=own_ends), is_clipped
 
 
-def _significant_bits(stored: Stored, ends: Ends, image: ImageHeader) -> Stored:
-    """Stored values without what lies above the declared bits (PS3.5 8.1.1); refuses values that do not fit.
+def _significant_bits(stored: Stored, ends: Ends, image: ImageHeader) -> tuple[Stored, bool]:
+    """Stored values without what lies above the declared bits (PS3.5 8.1.1), and whether that is neither declared an
+    overlay nor the missing sign; refuses values that do not fit.
 
     ends: the lowest and highest of them.
     """
     bits, signed = image.pixels.bits_stored, image.pixels.signed
     width = 8 * stored.dtype.itemsize
     if bits == width:
-        return stored
+        return stored, False
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     if ends[0] >= low and ends[1] <= high:
-        return stored
+        return stored, False
     native = stored.astype(f"={stored.dtype.kind}{stored.dtype.itemsize}")
     upper = np.unique(native.view(f"=u{stored.dtype.itemsize}") >> bits)
     shift = width - bits
@@ -185,7 +193,7 @@ def _significant_bits(stored: Stored, ends: Ends, image: ImageHeader) -> Stored:
         raise UserFacingError(
             f"Stored values do not fit the declared {bits} bits.", "values within the declared bits", EXPORT_AGAIN
         )
-    return inside
+    return inside, not declared
 
 
 def _roughness(plane: npt.NDArray[Any]) -> float:

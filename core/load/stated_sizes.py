@@ -37,6 +37,7 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader], given: int) -> lis
         notes.append(
             f"The header states another slice distance than the positions; the positions ({step_mm:.2f} mm) count."
         )
+    notes += _counted_note(step_mm, images)
     notes += [*_square_note(images[0]), *_field_note(images[0])]
     stated = {image.acquisition_images for image in images} - {None}
     if len(stated) == 1 and (count := max(filter(None, stated))) > given:
@@ -51,6 +52,18 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader], given: int) -> lis
     if not all(image.frame_of_reference for image in images):
         notes.append("The images name no frame of reference.")
     return notes
+
+
+def _counted_note(step_mm: float, images: Sequence[ImageHeader]) -> list[str]:
+    """A doubt where positions run 0, 1, 2 or 1, 2, 3 though the slices are not 1 mm thick: slice numbers, no places."""
+    heights = [image.position_mm[2] for image in images if image.position_mm]
+    lowest, thickness = min(heights, default=math.nan), {image.thickness_mm for image in images}
+    if lowest not in (0, 1) or step_mm != 1 or 1.0 in thickness or not all(height.is_integer() for height in heights):
+        return []
+    return [
+        f"The positions count from {lowest:.0f} up by 1, as slice numbers do: they may be none in millimetres, and the "
+        "slice distance another."
+    ]
 
 
 def _square_note(image: ImageHeader) -> list[str]:

@@ -20,11 +20,12 @@ from core.load.dicom_series import Stack, stack_series
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.load.geometry import Canonical, Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
-from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, refuse_unless_hounsfield, replace_padding
+from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, replace_padding
 from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.overflow import count_spots, note_spots_in_metal
+from core.load.plausible_hu import refuse_unless_hounsfield
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
 from core.load.rescale_fit import refuse_misfit_rescale
@@ -157,13 +158,14 @@ def _load_dicom(
     axes, affine = canonical_axes(lps_to_ras(stack.affine_lps), shape)
     check_volume_beside(contents.held, shape, limits)
     compressed = any(image.pixels.transfer_syntax not in NATIVE for image in stack.images)
-    read: Callable[[], Decoded] = partial(_read_checked, stack.images, axes, progress, limits)
-    check = partial(refuse_outlier_slices, compressed=compressed)
     doubts: list[str] = []
+    read: Callable[[], Decoded] = partial(_read_checked, stack.images, axes, progress, limits, doubts)
+    check = partial(refuse_outlier_slices, compressed=compressed)
     continuity: Callable[[], list[str]] | None = None
     spots: int | None = None
     if stack.heights_mm is not None or stack.slanted:
-        voxels, affine, doubts = _regridded(stack, lambda: source_view(read().voxels, axes), check)
+        voxels, affine, on_slices = _regridded(stack, lambda: source_view(read().voxels, axes), check)
+        doubts += on_slices
         ends = extremes(voxels)
     else:
         decoded = read()
@@ -175,9 +177,16 @@ def _load_dicom(
     return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity, spots)
 
 
-def _read_checked(images: Sequence[ImageHeader], axes: Canonical, progress: Progress | None, limits: Limits) -> Decoded:
-    """`read_stack`, once each slice is shown to fit its own rescale."""
+def _read_checked(
+    images: Sequence[ImageHeader], axes: Canonical, progress: Progress | None, limits: Limits, doubts: list[str]
+) -> Decoded:
+    """`read_stack`, once each slice is shown to fit its own rescale. doubts: what was cut off is added."""
     decoded = read_stack(images, axes, progress=progress, limits=limits)
+    if decoded.clipped:
+        doubts.append(
+            f"With bits set above the declared ones, which were cut off: {count_of(decoded.clipped, 'slice')}. They "
+            "may be an overlay's, or the data damaged."
+        )
     in_order = slice(None, None, -1 if axes.flipped[axes.order.index(2)] else 1)
     refuse_misfit_rescale(decoded.stack[in_order], [(image.slope, image.intercept) for image in images])
     return decoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import streamlit as st
@@ -31,6 +32,7 @@ def main() -> None:
         st.html(empty_html("panel", "No model is installed", lines))
         return
     names = {choice.key: f"{choice.task_title}: {choice.title}" for choice in models}
+    _follow_case_review(names)
     key = str(
         st.columns(2)[0].selectbox(
             "Model", list(names), format_func=names.__getitem__, key="card_model", persist_state="session"
@@ -46,6 +48,13 @@ def main() -> None:
     with left:
         _performance(bundle)
     right.html(card_html({name: value for name, value in bundle.card.items() if name not in SHOWN_ELSEWHERE}))
+
+
+def _follow_case_review(names: Collection[str]) -> None:
+    """The card of the model that Case review showed last, until another one is picked here."""
+    reviewed = st.session_state.get("model_reviewed")
+    if reviewed in names and st.session_state.get("card_follows") != reviewed:
+        st.session_state["card_model"] = st.session_state["card_follows"] = reviewed
 
 
 def _say_what_own_models_lack() -> None:

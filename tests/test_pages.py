@@ -495,6 +495,22 @@ def test_the_model_card_shows_card_and_cohort(world):
     assert "Mortality after suspected pulmonary embolism" in html(app)
 
 
+def test_the_model_card_is_that_of_the_model_under_review_until_another_is_picked_there(world):
+    def card(app: AppTest) -> str:
+        return str(fine(app.switch_page("pages/model_card.py").run()).selectbox(key="card_model").value)
+
+    app = fine(opened())
+    reviewed = [app.session_state["model_reviewed"]]
+    assert card(app) == reviewed[0]
+    fine(app.switch_page("pages/case_review.py").run())
+    fine(app.selectbox(key=of_case(app, "task")).set_value("mace").run())
+    reviewed.append(app.session_state["model_reviewed"])
+    assert card(app) == reviewed[1] != reviewed[0]
+    fine(app.selectbox(key="card_model").set_value(reviewed[0]).run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert card(app) == reviewed[0], "what was picked here stays while the review does"
+
+
 @pytest.mark.parametrize(("virtual", "who"), [(True, "held-out virtual patients"), (False, "held-out patients")])
 def test_the_model_card_says_everywhere_on_whom_it_did_well(world, monkeypatch, virtual, who):
     calibration = {

@@ -67,7 +67,10 @@ def draw(case: Case) -> Asked | None:
             st.page_link(
                 "pages/load.py", label="Load your own", icon=":material/folder_open:", help="Your own CT and record"
             )
-    return Asked(model, session.task_card(model), method) if model else None
+    if model is None:
+        return None
+    st.session_state["model_reviewed"] = model.key
+    return Asked(model, session.task_card(model), method)
 
 
 def _about(case: Case) -> None:

@@ -105,12 +105,18 @@ def _settled(read: Intake) -> str:
 def _actions(read: Intake) -> None:
     """Open, as soon as everything is read, or start over."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="load_actions"):
-        if st.button("Open in case review", type="primary", disabled=not read.complete, key="open_case"):
+        undecided = read.complete and not read.released
+        if st.button(
+            "Open in case review",
+            type="secondary" if undecided else "primary",
+            disabled=not read.complete,
+            key="open_case",
+        ):
             session.open_intake()
             session.forget_fragments()
             st.switch_page("pages/case_review.py")
         st.button("Start over", key="start_over", on_click=_start_over, args=(read,))
-        if read.complete and not read.released:
+        if undecided:
             st.caption(f"{LOOK}{_until(read)}")
 
 

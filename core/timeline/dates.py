@@ -7,10 +7,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from core.timeline.texts import plain_texts
+from core.timeline.texts import plain_texts, shapes
 
+Shaped = dict[str, list[str]]
 ORDERS = ("day first", "month first")
-ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
+ISO_TIME = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?P<clock>[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?\s*(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+)
 """What ISO 8601 writes, and is read as it stands."""
 
 _CLOCK_PARTS = (
@@ -73,37 +76,38 @@ def iso_times(
     order gives dates of the calendar; a note says so. A column that mixes such dates with others that begin with the
     year is left alone: spreadsheets turn some dates of the wrong order round and leave the rest.
     """
-    found = {order for column in columns.values() for order in _only_order(column)}
+    shaped = {name: _by_shape(column) for name, column in columns.items()}
+    possible = {name: _orders(texts) for name, texts in shaped.items()}
+    found = {orders[0] for orders in possible.values() if len(orders) == 1}
     order = answered or (found.pop() if len(found) == 1 else None)
-    told = [] if order is None else [name for name, column in columns.items() if order in _orders(column)]
+    told = [] if order is None else [name for name, orders in possible.items() if order in orders]
     if told:
         why = "as answered." if answered else "as only so all of them are in the calendar."
         notes.append(f"Dates that end with the year were read {order}, {why}")
-    return {name: _turned(column, order if name in told else None) for name, column in columns.items()}
+    return {name: _turned(column, shaped[name], order if name in told else None) for name, column in columns.items()}
 
 
-def _only_order(column: pd.Series[str]) -> tuple[str, ...]:
-    """The order of a column's days and months where it can only be one."""
-    orders = _orders(column)
-    return orders if len(orders) == 1 else ()
+def _by_shape(column: pd.Series[str]) -> Shaped:
+    """The distinct texts of a column, by their shape. All patterns here ask of a digit only that it is one."""
+    texts = pd.Series(plain_texts(column).unique(), dtype=object)
+    found: Shaped = {}
+    for shape, text in zip(shapes(texts), texts):
+        found.setdefault(shape, []).append(text)
+    return found
 
 
-def _orders(column: pd.Series[str]) -> tuple[str, ...]:
+def _orders(shaped: Shaped) -> tuple[str, ...]:
     """Orders that put a column's dates that end with a year in the calendar; none where there are none, or it mixes."""
-    texts = _distinct(column)
+    texts = [text for shape, some in shaped.items() if _YEAR_LAST.fullmatch(shape) for text in some]
     matches = [match for text in texts if (match := _YEAR_LAST.fullmatch(text))]
     one_way = len({match["sign"] for match in matches}) == 1
-    if not one_way or any(_YEAR_FIRST.fullmatch(text) or _COMPACT.fullmatch(text) for text in texts):
+    if not one_way or any(_YEAR_FIRST.fullmatch(shape) or _COMPACT.fullmatch(shape) for shape in shaped):
         return ()
     return tuple(order for order in ORDERS if all(_month_of(match, order) <= 12 for match in matches))
 
 
-def _distinct(column: pd.Series[str]) -> list[str]:
-    return [text for text in plain_texts(column).unique() if text]
-
-
-def _turned(column: pd.Series[str], order: str | None) -> pd.Series[str]:
-    odd = [text for text in _distinct(column) if not ISO_TIME.fullmatch(text)]
+def _turned(column: pd.Series[str], shaped: Shaped, order: str | None) -> pd.Series[str]:
+    odd = [text for shape, some in shaped.items() if not ISO_TIME.fullmatch(shape) for text in some]
     isos = {text: _iso(text) for text in odd}
     if order is not None:
         isos |= {text: _year_last(match, order) for text in odd if (match := _YEAR_LAST.fullmatch(text))}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.timeline.texts import MISSING, plain_texts
+from core.timeline.texts import MISSING, by_distinct, matching, plain_texts
 from core.timeline.units import is_unit
 from core.words import count_of
 
@@ -47,6 +47,7 @@ _KEPT_AS = {
     "a spreadsheet's error (#VALUE!, ####) stands in place of the value": _SHEET_ERROR,
 }
 """Why a text that seems to be a number stays text -> how it is written."""
+_INFINITE = ("inf", "-inf", "+inf", "infinity", "-infinity")
 _NO_RESULT = MISSING - {"none"}
 """What stands for an absent value. "None" is a result where it means that nothing was found (bacteria: None)."""
 
@@ -63,23 +64,23 @@ def parse_values(
     given = plain_texts(texts)
     plain = plain_numbers(given)
     refuse_commas(plain)
-    if plain.str.lower().isin(("inf", "-inf", "+inf", "infinity", "-infinity")).any():
+    if by_distinct(plain, lambda some: some.str.lower().isin(_INFINITE)).any():
         raise infinite()
-    clean = plain.str.fullmatch(_NUMBER)
+    clean = matching(plain, _NUMBER)
     numbers = np.full(len(plain), np.nan, np.float64)
     numbers[clean.to_numpy(bool)] = plain[clean].astype(float)
     small = finite32(numbers)
-    if vanished := int(((small == 0) & plain.str.contains(r"^[^eE]*[1-9]").to_numpy(bool)).sum()):
+    if vanished := int(plain[small == 0].str.contains(r"^[^eE]*[1-9]").sum()):
         raise too_small(vanished)
     if notes is not None:
         notes += _on_notation(plain[~clean], plain[clean])
-    missing = plain.str.lower().isin(MISSING if numeric else _NO_RESULT)
+    missing = by_distinct(plain, lambda some: some.str.lower().isin(MISSING if numeric else _NO_RESULT))
     return small, [None if skip else text for skip, text in zip(clean | missing, given)]
 
 
 def _on_notation(kept: pd.Series[str], read: pd.Series[str]) -> list[str]:
     """What is said of texts that seem to be numbers, and of numbers that may be others."""
-    counts = {why: int(kept.str.fullmatch(pattern).sum()) for why, pattern in _KEPT_AS.items()}
+    counts = {why: int(matching(kept, pattern).sum()) for why, pattern in _KEPT_AS.items()}
     counts[_JOINED] = int(kept.isin(_with_units(kept)).sum())
     said = [f"Kept as text, as {why}: {count_of(count, 'value')}." for why, count in counts.items() if count]
     pointed = read[read.str.contains(".", regex=False)]
@@ -120,7 +121,7 @@ def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Seri
 
 def refuse_commas(texts: pd.Series[str]) -> None:
     """Raises UserFacingError where numbers are written with commas."""
-    if commas := int(texts.str.fullmatch(_COMMA_NUMBER).sum()):
+    if commas := int(matching(texts, _COMMA_NUMBER).sum()):
         raise decimal_comma(commas)
 
 
@@ -146,13 +147,13 @@ def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes
     is said.
     """
     given = plain_texts(units)
-    if odd := int(given.str.fullmatch(_NO_UNIT).sum()):
+    if odd := int(matching(given, _NO_UNIT).sum()):
         raise UserFacingError(
             f"With a number, a range or a date in place of the unit: {count_of(odd, 'value')}.",
             "units such as mg/dL in the column of units",
             "Check whether columns were exchanged or shifted, or say where the Load page asks which column is which.",
         )
-    bare, unity = given.str.fullmatch(r"\d+"), given == "1"
+    bare, unity = matching(given, r"\d+"), given == "1"
     whole = unity & ~plain_texts(values).str.contains(".", regex=False)
     if not (bare & ~unity).any():
         if whole.any():

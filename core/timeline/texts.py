@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
 
 NULLS = frozenset(("", "null", "(null)", "[null]", "<null>", "\\n", "nan", "<na>", "#n/a"))
@@ -12,11 +16,44 @@ MISSING = NULLS | frozenset(("na", "n/a", "nat", "none", "unk"))
 """What stands for an absent time, value or unit."""
 YES = frozenset(("1", "1.0", "yes", "y", "true", "t", "x", "ja", "j", "oui", "si", "sí"))
 NO = frozenset(("0", "0.0", "no", "n", "false", "f", "nein", "non", "nicht"))
+_APART = "\x1f"
+_ZEROS = str.maketrans("123456789", "000000000")
+
+
+def by_distinct(texts: pd.Series[str], judge: Callable[[pd.Series[str]], pd.Series[Any]]) -> pd.Series[Any]:
+    """What `judge` makes of each text of a column without gaps; each is asked for once where most are repeated.
+
+    >>> by_distinct(pd.Series(["mg", "g", "mg", "mg"]), lambda some: some.str.len()).tolist()
+    [2, 1, 2, 2]
+    """
+    codes, distinct = pd.factorize(texts, use_na_sentinel=False)
+    if 2 * len(distinct) > len(texts):
+        return judge(texts)
+    told = judge(pd.Series(distinct, dtype=texts.dtype))
+    return pd.Series(told.array.take(codes), index=texts.index, name=texts.name)
+
+
+def matching(texts: pd.Series[str], pattern: str | re.Pattern[str]) -> pd.Series[bool]:
+    """Which texts of a column without gaps match a pattern as a whole."""
+    return by_distinct(texts, lambda some: some.str.fullmatch(pattern))
+
+
+def shapes(texts: pd.Series[str]) -> pd.Series[str]:
+    """Texts with 0 for every digit, of which there are few among thousands of dates or times.
+
+    >>> shapes(pd.Series(["2024-03-15", "2019-12-31 08:30"])).tolist()
+    ['0000-00-00', '0000-00-00 00:00']
+    """
+    found = _APART.join(texts).translate(_ZEROS).split(_APART)  # eight times as fast as text by text
+    if len(found) != len(texts):
+        found = [text.translate(_ZEROS) for text in texts]
+    return pd.Series(found, index=texts.index, dtype=object)
 
 
 def plain_texts(column: pd.Series[str]) -> pd.Series[str]:
     """A column as stripped texts, "" where empty."""
-    return column.fillna("").astype(str).str.strip()
+    texts = column.fillna("").astype(str)
+    return pd.Series([text.strip() for text in texts], index=column.index, dtype=texts.dtype, name=column.name)
 
 
 def clean_texts(texts: pd.Series[str], missing: frozenset[str] = frozenset()) -> list[str | None]:

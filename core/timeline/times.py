@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.timeline.dates import ISO_TIME, LIKE_DATE, is_year_last
-from core.timeline.texts import MISSING, first_filled, plain_texts
+from core.timeline.texts import MISSING, by_distinct, first_filled, matching, plain_texts, shapes
 from core.words import count_of
 
 _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
@@ -92,8 +92,10 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     Raises UserFacingError for other notations, impossible dates, and a mixture of times with and without a time zone.
     """
     plain = plain_texts(texts)
-    given = plain[~plain.str.lower().isin(MISSING)]
-    matches = given.str.fullmatch(ISO_TIME)
+    shaped = shapes(plain)
+    is_given = ~by_distinct(shaped, lambda some: some.str.lower().isin(MISSING))
+    given, shaped = plain[is_given], shaped[is_given]
+    matches = matching(shaped, ISO_TIME)
     if not matches.all():
         refuse_unsure_dates(given)
         _refuse_no_dates(given)
@@ -102,11 +104,12 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
             "times such as 2024-03-15 or 2024-03-15T13:45",
             "Write dates in this order, so that day and month cannot be confused.",
         )
-    zones = zones_of(given)
+    zones = _zones(shaped)
     refuse_mixed_zones(zones)
     years = given.str[:4].astype(int)
     _refuse_years(int(((years < EARLIEST.year) | (years >= LATEST.year)).sum()))
-    midnight = given.str.contains(_END_OF_DAY)
+    midnight = given.str[11:13] == "24"
+    midnight[midnight] = given[midnight].str.contains(_END_OF_DAY)
     given = given.str.replace(_END_OF_DAY, "00", regex=True) if midnight.any() else given
     try:
         stamps = pd.to_datetime(given, format="ISO8601", utc=True).dt.tz_localize(None)
@@ -115,7 +118,7 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     stamps += pd.to_timedelta(midnight.astype(int), unit="D")
     if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
-    if dates := int(given.str.fullmatch(ISO_DAY).sum()):
+    if dates := int(matching(shaped, ISO_DAY).sum()):
         notes.append(whole_days(dates, len(given)))
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
 
@@ -166,9 +169,12 @@ def whole_days(days: int, times: int) -> str:
 
 def zones_of(texts: pd.Series[str]) -> set[bool]:
     """Whether the times of day among these texts name a time zone: {True}, {False}, both, or neither without any."""
-    plain = plain_texts(texts)
-    with_clock = plain[plain.str.fullmatch(ISO_TIME) & ~plain.str.fullmatch(ISO_DAY)]
-    return set(with_clock.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").tolist())
+    return _zones(shapes(plain_texts(texts)))
+
+
+def _zones(shaped: pd.Series[str]) -> set[bool]:
+    matches = (ISO_TIME.fullmatch(shape) for shape in shaped.unique())
+    return {match["zone"] is not None for match in matches if match and (match["clock"] or match["zone"])}
 
 
 def refuse_mixed_zones(zones: set[bool]) -> None:

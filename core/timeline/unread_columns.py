@@ -25,7 +25,7 @@ from core.timeline.column_names import (
 from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
-from core.timeline.texts import MISSING, plain_texts
+from core.timeline.texts import MISSING, matching, plain_texts, shapes
 from core.timeline.times import ISO_DAY
 from core.timeline.units import is_unit
 from core.words import count_of
@@ -106,7 +106,7 @@ def holds_clocks(values: pd.Series[str]) -> bool:
     """
     given = plain_texts(values)
     given = given[given != ""]
-    return len(given) > 0 and 2 * int(given.str.fullmatch(LIKE_CLOCK).sum()) >= len(given)
+    return len(given) > 0 and 2 * int(matching(given, LIKE_CLOCK).sum()) >= len(given)
 
 
 def holds_words(name: str, values: pd.Series[str]) -> bool:
@@ -154,7 +154,7 @@ def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
 
 def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     """A date without its time of day would count from 00:00, before the prediction time of that day."""
-    days = plain_texts(kept["time"]).str.fullmatch(ISO_DAY)
+    days = matching(shapes(plain_texts(kept["time"])), ISO_DAY)
     for name in unknown_names(table) if days.any() else ():
         if holds_clocks(table.loc[days, name]) or _has_same_days(name, table.loc[days, name], kept.loc[days, "time"]):
             raise unread_clock()
@@ -175,7 +175,7 @@ def _doubt_unit(table: pd.DataFrame, kept: pd.DataFrame) -> None:
     measured = pd.Series(False, index=table.index)
     for field in VALUES if "unit" not in kept else ():
         if field in kept:
-            measured |= plain_texts(kept[field]).str.fullmatch(LIKE_NUMBER)
+            measured |= matching(plain_texts(kept[field]), LIKE_NUMBER)
     for name in unknown_names(table) if measured.any() else ():
         if holds_units(name, table.loc[measured, name]):
             raise unread_units()
@@ -196,7 +196,7 @@ def _count_numbers(column: pd.Series[str]) -> int:
     """How many cells are numbers where most of the filled ones are, else 0."""
     given = plain_texts(column)
     given = given[given != ""]
-    numbers = int(given.str.fullmatch(LIKE_NUMBER).sum())
+    numbers = int(matching(given, LIKE_NUMBER).sum())
     return numbers if 2 * numbers > len(given) else 0
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Collection
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-TITLED = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?)\b\.?\s*[A-ZÀ-ÖØ-Þ]\w*")
+TITLED = re.compile(
+    r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?|Hr(?=\.)|Sig\.ra)\b\.?\s*[A-ZÀ-ÖØ-Þ]\w*"
+)
 _MONTH = (
     r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
     r"|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from core.load.identifying import WORDS
@@ -27,6 +28,12 @@ _TELLING = frozenset(
     """.split()  # noqa: SIM905
 )
 """Words that tell of a person or a day, which hardly any name of a code holds."""
+_UNJUDGED = re.compile(
+    "[\u0370-\u03ff]{3}|[\u0530-\u058f]{2}|[\u0590-\u05ff]{2}|[\u0600-\u06ff]{2}|[\u0900-\u0dff]{2}|[\u0e00-\u0e7f]{2}"
+    "|[\u10a0-\u10ff]{2}"
+)
+"""Words in scripts in which no name is told from other words here: Greek, Armenian, Hebrew, Arabic, those of India,
+Thai, Georgian. A single Greek letter is a sign."""
 _ALONE = re.compile(r"(?<![\w.-])(?<!//)\d+(?![\w-]|\.\d)")
 _MOST_VALUE_DIGITS = 4
 
@@ -59,15 +66,23 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     ({'free text'}, set())
     """
     text = _PUBLIC_HOST.sub("", text) if ":" in text or "www." in text else text
+    text = _as_read(text)
     found = forms_in(text)
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
     named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text))
     if named or _holds_own_word(text, tokens, is_term):
         found.add("name")
-    if _is_sentence(text, words, is_term) or (found and len(words) > 2):
+    if _UNJUDGED.search(text) or _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")
     return found
+
+
+def _as_read(text: str) -> str:
+    """A text as it looks: letters of full width as usual ones, accents joined to their letters, none without width."""
+    if text.isascii():
+        return text
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
 
 
 def _is_sentence(text: str, words: Sequence[str], is_term: bool) -> bool:

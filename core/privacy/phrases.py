@@ -39,6 +39,22 @@ _PLACED = (
 )
 """Streets with their numbers, and postal codes with their towns. Words have an end, so that a long text of letters and
 hyphens is not read again from each of them."""
+_MACHINES = (
+    r"\\\\[\w.-]{2,40}\\\w|\b[a-z]:\\users\\\w|(?<![\w/])/(?:home|users)/\w",
+    r"(?<![\da-f:])(?:[\da-f]{2}:){5}[\da-f]{2}(?![\da-f:])|(?<![\da-f:])[\da-f]{1,4}:(?:[\da-f]{0,4}:){2,6}[\da-f]{4}(?![\da-f:])",
+    r"\b(?:pager|ext\.)[:# ]{1,2}\d{4,6}\b|\bP\.? ?O\.? ?box:? \d{2,6}\b|\bZIP(?: code)?[: ]{1,2}\d{5}\b",
+)
+"""Folders of people, addresses of machines, extensions and boxes."""
+_SERIALS = (
+    r"\b(?:SN|S/N|serial)[:# ]{1,2}(?=[A-Z/-]{0,5}\d)[\w/-]{5,}",
+    r"\bpassport[:# ]{1,2}(?=\w{0,6}\d)\w{6,}|\bCPF[:# ]{1,2}\d{3}\.\d{3}|\bmed(?:ical)? rec(?:ord)? ?# ?[\d-]{5,}",
+)
+_OTHER_DATES = (
+    r"\d{1,4}年\d{1,2}月\d{1,2}日",
+    r"(?<!\w)\d{1,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:18|19|20)\d{2}(?!\d)",
+    r"\bb\. ?(?:18|19|20)\d{2}(?!\d)|\bon (?:january|february|march|april|may|june|july|august|september"
+    r"|october|november|december) \d{1,2}(?:st|nd|rd|th)\b",
+)
 _NUMBERED = (
     "case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten|accession"
     "|insurance|policy|member|passport|licen[cs]e|hospital|medicare|medicaid|versicherten|versicherungs"
@@ -53,6 +69,9 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"(?<![\w-])(?:\+\d{1,3}[ .-]?)?\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])|\+\d[\d ().-]{7,}\d"),
     ),
     ("contact", re.compile("|".join(_PLACED))),
+    ("contact", re.compile("|".join(_MACHINES), re.IGNORECASE)),
+    ("identifier", re.compile("|".join(_SERIALS), re.IGNORECASE)),
+    ("date", re.compile("|".join(_OTHER_DATES), re.IGNORECASE)),
     (
         "contact",
         re.compile(
@@ -80,29 +99,35 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"[A-Za-z]{2}\^[A-Za-z]"
             r"|\b(?:[Pp]atient|[Pp]t)[\s:]+(?!Health\b)[A-Z][a-z]+\s+[A-Z][a-z]+"
             rf"|\b{_LABEL}[.:]{{0,2}}\s+{_NAME_PART},\s?{_NAME_PART}"
-            r"|(?i:\b(?:patient(?:'?s)?|pt) name|\bname of (?:the )?patient)\s*[:=]\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}"
+            r"|(?i:\b(?:patient(?:'?s)?|pt) name|\bname of (?:the )?patient)\s*[:=]\s*"
+            r"[^\W\d_][\w'’-]{1,40},?\s+[^\W\d_]{2,}"
             rf"|\b(?i:name is)\s+{_TITLE_CASE}\s+{_TITLE_CASE}"
         ),
     ),
     (
         "age over 89",
         re.compile(
-            rf"{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
+            r"\bninety-?\w{0,6}[ -]years?\b|\bnonagenarian\b|\bcentenarian\b|(?<![\w.])(?:09\d|1[0-2]\d)Y\b"
+            rf"|{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
             r"|\baged?:?\s+(?:9\d|1[0-2]\d)\b"
             r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d)[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
             re.IGNORECASE,
         ),
     ),
 )
-_WITHOUT_DIGITS = tuple(form for form in _FORMS if form[0] == "name" or form is _FORMS[0])
-"""Names and addresses on the net; all others need digits, which most texts have not."""
+_WITHOUT_DIGITS = (
+    *(form for form in _FORMS if form[0] in ("name", "age over 89") or form is _FORMS[0]),
+    ("contact", re.compile(_MACHINES[0], re.IGNORECASE)),
+)
+"""Names, ages, folders and addresses on the net; all others need digits, which most texts have not."""
 _DIGIT = re.compile(r"\d")
 _BESIDE: tuple[re.Pattern[str], ...] = (
     re.compile(r"\b(?:mrs|frau|herrn?|mme|mlle|madame|monsieur|sra|signora?)\b\.?\s+([a-zà-öø-ÿ][\w'’-]{2,})"),
-    re.compile(
-        r"(?:^|\b(?:by|with|to|for|from|told|saw|notified|paged|called) )(?:mr|dr|ms)\b\.?\s+([a-z][\w'’-]{2,})"
-    ),
+    re.compile(r"(?:^|\b(?:by|with|to|for|from|told|saw|notified|paged|called) )(?:mr|dr|ms)\b\.?\s+([a-z][\w'’-]+)"),
     re.compile(r"\b(?:DR|MRS|PROF|FRAU|HERRN?|MME)\b\.?\s+([A-ZÀ-ÖØ-Þ'’-]{3,})"),
+    re.compile(
+        rf"\b(?i:nurse|attending|ordering (?:MD|physician)|schwester|pfleger|vater|mutter)[.:]?\s+({_TITLE_CASE})\b"
+    ),
     re.compile(rf"\b({_TITLE_CASE}),?\s+(?:M\.?D|Ph\.?D|MBBS|RN)\b"),
     re.compile(rf"\b(?i:{_BY})[.:]{{0,2}}\s+(?:(?:[A-Z]\.\s*){{1,3}}|{_TITLE_CASE}\s+)({_TITLE_CASE})"),
     re.compile(

@@ -1,0 +1,86 @@
+"""Forms of identifiers that an outsider's corpus brought past the search, and everyday texts most like them."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.privacy.free_text import in_free_text
+
+FOUND = {
+    "Hr. Müller stellte sich vor": "name",
+    "Sig.ra Rossi": "name",
+    "patient name: o'brien, sean": "name",
+    "attending Okonkwo": "name",
+    "Ordering MD: Patel": "name",
+    "Vater: Heinz Kowalski": "name",
+    "told by dr ng": "name",
+    "Ｍｒ Ｓｍｉｔｈ": "name",
+    "M\u200br Smi\u200bth": "name",
+    "anna_b＠example.org": "contact",
+    "pager 5521": "contact",
+    "ext. 4411": "contact",
+    "P.O. Box 1234": "contact",
+    "ZIP 02139": "contact",
+    "2001:db8::ff00:42:8329": "contact",
+    "MAC 00:1B:44:11:3A:B7": "contact",
+    "\\\\server\\share\\gonzalez_m\\ct.dcm": "contact",
+    "/home/mgonzalez/scan": "contact",
+    "C:\\Users\\mgonzalez\\scan.csv": "contact",
+    "CPF 123.456.789-09": "identifier",
+    "passport C01X00T47": "identifier",
+    "pacemaker SN 8837-22-1A": "identifier",
+    "med rec # 48-29-13": "identifier",
+    "生年月日 1952年3月14日": "date",
+    "昭和27年3月14日": "date",
+    "14MAR1952": "date",
+    "b. 1952/3/14": "date",
+    "on March 14th": "date",
+    "ninety-four year old": "age over 89",
+    "nonagenarian": "age over 89",
+    "094Y": "age over 89",
+    "محمد الأحمد": "free text",
+    "Παπαδόπουλος Γεώργιος": "free text",
+    "כהן דוד": "free text",
+    "राजेश कुमार": "free text",
+    "นายสมชาย ใจดี": "free text",
+}
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_what_an_outsider_brought_past_is_found(text: str) -> None:
+    assert FOUND[text] in in_free_text(text)
+
+
+EVERYDAY = [
+    "24 Hr Urine",
+    "24 hr. urine",
+    "attending physician",
+    "Nurse visit",
+    "visit in ext. wards 12",
+    "10:15:30",
+    "1:160:3",
+    "α-fetoprotein",
+    "β2 microglobulin",
+    "µg/L",
+    "MAY 5",
+    "trial b. 12",
+    "SNR 8.8",
+    "serial troponins 3",
+    "in home/garden",
+    "CPF positive",
+    "64Y",
+    "085Y",
+    "3 years",
+    "box 12",
+    "12 mars",
+    "S/N 12",
+    "ZIP",
+    "Users of tobacco",
+    "1/2",
+    "E:10:20",
+]
+
+
+@pytest.mark.parametrize("text", EVERYDAY)
+def test_everyday_texts_that_look_like_them_stay(text: str) -> None:
+    assert in_free_text(text) == set()

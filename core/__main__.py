@@ -156,8 +156,11 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--columns", nargs="+", default=[], metavar="ROLE=COLUMN", help=words)
     parser.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
     parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
-    words = "what a search of the files, the record and the pictures finds; default: strip (needs the text reader)"
-    parser.add_argument("--identifiers", choices=("strip", "keep"), default="strip", help=words)
+    words = (
+        "strip: what a search of the files, the record and the pictures finds, and texts with words that no vocabulary"
+    )
+    words += " knows (default; needs the text reader); strip-found: only what it finds"
+    parser.add_argument("--identifiers", choices=("strip", "strip-found", "keep"), default="strip", help=words)
     _add_device(parser)
     parser.set_defaults(run=_review)
 
@@ -240,7 +243,7 @@ def _review(options: argparse.Namespace) -> None:
     timeline = None
     if options.timeline is not None:
         timeline = named_record(options.timeline, options.prediction_time, options.subject_id, columns)
-    if options.identifiers == "strip":
+    if options.identifiers != "keep":
         study, timeline = _stripped(options, study, timeline, columns)
     explain = None if options.explain == "none" else options.explain
     how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
@@ -266,7 +269,8 @@ def _stripped(
     found = search(named, study, lambda share, words: None, timeline, columns)
     places, texts = count_of(len(found.findings), "place"), count_of(len(found.boxes), "place")
     print(f"Identifiers: {places} may identify a person and go no further; text blanked in pixels: {texts}.")
-    return strip(study, timeline, found.boxes, found.words)
+    keeps = options.identifiers == "strip-found"
+    return strip(study, timeline, found.boxes, found.words, found.columns, keeps_unknown=keeps)
 
 
 def _deidentify(options: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ from core.explain.methods import METHODS
 from core.fuse import FUSIONS, TokenSet
 from core.fuse.batch import TokenBatch
 from core.load import REPAIRS
-from core.records import CtStudy, Tokens
+from core.records import CtStudy, Timeline, Tokens
 from core.review import encode_case
 from core.survive.heads import HEADS
 from core.survive.train import FitConfig, FittedModel
@@ -122,6 +122,19 @@ def test_review_shows_no_text_of_the_pixels_unless_asked_to(
     assert cli.main(["review", *named, "--explain", "none", "--identifiers", choice]) == 0
     assert (shown[0].voxels_hu.max() > 2000) == legible
     assert ("blanked in pixels: 1 place" in capsys.readouterr().out) != legible
+
+
+@pytest.mark.parametrize(("choice", "stays"), [("strip", False), ("strip-found", True), ("keep", True)])
+def test_review_takes_texts_along_that_no_vocabulary_knows_only_where_asked_to(
+    choice: str, stays: bool, inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "events.csv"
+    record.write_text("subject_id,time,code,numeric_value,text_value\n7,2020-01-03,LAB//1,5,Oluwaseun Adeyemi\n")
+    shown: list[Timeline] = []
+    monkeypatch.setattr(export, "export_review", lambda study, timeline, *rest, **more: shown.append(timeline) or [])
+    named = ["--timeline", str(record), "--bundle", str(inputs["bundle"]), "--out", str(tmp_path / "out")]
+    assert cli.main(["review", *named, "--explain", "none", "--identifiers", choice]) == 0
+    assert ("Oluwaseun" in shown[0].events.to_csv()) == stays
 
 
 def test_two_files_named_side_by_side_need_not_be_of_one_patient(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -101,6 +101,21 @@ def test_export_stays_blocked_until_decided(world, jane):
     assert app.get("download_button")
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_texts_that_no_vocabulary_knows_are_asked_about(world, tmp_path, keeps):
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv("LAB//1").replace(b"LAB//1 seen", b"Oluwaseun"))
+    app = read(load_page(), record=record)
+    assert "words no vocabulary knows" in html(app)
+    assert "Oluwaseun" not in everything(app), "masked"
+    fine(app.toggle(key="keep_unknown").set_value(keeps).run())
+    fine(app.button(key="strip").click().run())
+    fine(app.button(key="open_case").click().run())
+    timeline = app.session_state["case"].timeline
+    assert ("Oluwaseun" in timeline.events.to_csv()) == keeps
+    assert sum(note.startswith(("Removed", "Kept by choice")) for note in timeline.notes) == 1
+
+
 @pytest.fixture
 def may_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The search for identifiers ends no sooner than this is set; after the test it leaves its turn to the next one."""

@@ -35,6 +35,7 @@ class Intake:
     scan, record: the sources, None where there is none; scan_words, record_words say what they are. scan_doubts: what
     speaks against the scan before it is read; it stays with the study as notes.
     series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
+    keeps_unknown: the reader wants texts to stay whose words no vocabulary knows.
     Nothing of it reaches the session's case before `open_parts`.
     """
 
@@ -49,6 +50,7 @@ class Intake:
     day_zero: pd.Timestamp | None = None
     columns: Answers | None = None
     decided: bool = False
+    keeps_unknown: bool = False
     _jobs: dict[str, Job[Any]] = field(default_factory=dict, repr=False)
 
     # ------------------------------------------------------------ what is known
@@ -202,7 +204,7 @@ class Intake:
         for step in steps:
             if job := self._jobs.pop(step, None):
                 job.cancel()
-        self.decided = False
+        self.decided = self.keeps_unknown = False
 
     def answer_on(self, layout: tuple[str, ...], answer: Mapping[str, str]) -> None:
         """Read the record again with what was answered on the tables with these columns."""
@@ -284,7 +286,8 @@ class Intake:
         found = cast("Found | None", self._result("findings"))
         if found is None or not self.released:
             return self.study, self.timeline
-        return strip(self.study, self.timeline, found.boxes, found.words, found.columns)
+        keeps = self.keeps_unknown
+        return strip(self.study, self.timeline, found.boxes, found.words, found.columns, keeps_unknown=keeps)
 
 
 def _study_reader(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
-from core.privacy.events import NO_COLUMNS, clean_timeline, doubts_of
+from core.privacy.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
 from core.records import CtStudy, Timeline
 from core.timeline.columns import Answers
 from core.words import count_of
@@ -18,11 +18,14 @@ def strip(
     boxes: Sequence[TextBox] = (),
     words: Collection[str] = (),
     columns: Answers = NO_COLUMNS,
+    *,
+    keeps_unknown: bool = False,
 ) -> tuple[CtStudy | None, Timeline | None]:
     """The case without residual identifiers.
 
     boxes: where text was found in the voxels; these places are blanked as air on every slice. words, columns: as in
-    `core.intake.search.Found`.
+    `core.intake.search.Found`. keeps_unknown: leave texts in which nothing was found but words that no vocabulary
+    knows.
 
     A `CtStudy` is voxels, affine and allow-listed words already: headers, names and bytes around the pixels stay behind
     with the files, and the patient's own words leave its description. Of a timeline, codes, units, texts and
@@ -31,8 +34,15 @@ def strip(
     if study is not None:
         study = _without_own_words(blank_text(study, on_every_slice(study, boxes)), words)
     if timeline is not None:
-        timeline = clean_timeline(timeline, doubts_of(timeline, words, columns))
+        timeline = _without_doubts(timeline, doubts_of(timeline, words, columns), keeps_unknown)
     return study, timeline
+
+
+def _without_doubts(timeline: Timeline, doubts: Doubts, keeps_unknown: bool) -> Timeline:
+    if not keeps_unknown:
+        return clean_timeline(timeline, doubts)
+    kept, cleaned = kept_note(timeline, doubts), clean_timeline(timeline, doubts.without(UNKNOWN_WORDS))
+    return replace(cleaned, notes=(*cleaned.notes, kept), digest="") if kept else cleaned
 
 
 def _without_own_words(study: CtStudy, words: Collection[str]) -> CtStudy:

@@ -60,7 +60,9 @@ _DRUG = re.compile(
     r"|amine|azine|pine|pam|lam|barbital|caine|dronate|fenac|profen|oxetine|triptan|setron|thiazide|semide|terol|sone"
     r"|solone|lone|phylline|thyroxine|formin|glinide|mide|toin|caftor|platin|taxel|rubicin|trexate|statine|zepam|azepam"
     r"|amide|actam|bactam|penem|quine|zine|dopa|nitrate|phosphate|chloride|sulfate|sodium|potassium|calcium|acetate"
-    r"|citrate|tartrate|succinate|fumarate|maleate|mesylate|besylate|hydrochloride|gluconate|bromide|carbonate)",
+    r"|citrate|tartrate|succinate|fumarate|maleate|mesylate|besylate|hydrochloride|gluconate|bromide|carbonate|vudine"
+    r"|tabine|nosine|virenz|niazid|butol|fampin|fampicin|clavulanate|proxil|lukast|trexed|setamol|butamol|glargine|degludec"
+    r"|lispro|poetin|grastim|plase|prazan|ciclib|lisib|degib|rafenib|metinib|conazole|fungin|vaptan|grelor|gatran)",
     re.IGNORECASE,
 )
 _BINOMIAL = re.compile(
@@ -77,7 +79,25 @@ def is_bare_name(text: str) -> bool:
     [True, True, False, False, False]
     """
     words = _words_of_name(text)
-    return any(_is_given(word) for word in words) and _are_no_terms(words)
+    return any(is_given_name(word) for word in words) and _are_no_terms(words)
+
+
+def is_given_name(word: str) -> bool:
+    """Whether a word is a usual given name, or two with a hyphen.
+
+    >>> is_given_name("Karl-Heinz"), is_given_name("Lung")
+    (True, False)
+    """
+    return not _GIVEN.isdisjoint((word.casefold(), *word.casefold().split("-")))
+
+
+def has_drug_ending(word: str) -> bool:
+    """Whether a word ends as names of substances do (stems of the WHO's INN, salts).
+
+    >>> has_drug_ending("Lamivudine"), has_drug_ending("Malone")
+    (True, True)
+    """
+    return bool(_DRUG.fullmatch(word))
 
 
 def says_nothing(name: str) -> bool:
@@ -118,14 +138,10 @@ def _words_of_name(text: str) -> list[str]:
     return [part for part in parts if len(part.strip(".")) > 1 and part.casefold() not in _PARTICLES]
 
 
-def _is_given(word: str) -> bool:
-    return not _GIVEN.isdisjoint((word.casefold(), *word.casefold().split("-")))
-
-
 def _are_no_terms(words: Collection[str]) -> bool:
     """Whether words may all be a person's; a given name and a common surname may be terms as well."""
-    return all(_is_given(word) or is_surname_too(word) or _is_no_term(word) for word in words)
+    return all(is_given_name(word) or is_surname_too(word) or _is_no_term(word) for word in words)
 
 
 def _is_no_term(word: str) -> bool:
-    return not (are_terms([word]) or is_plain_word(word) or _DRUG.fullmatch(word))
+    return not (are_terms([word]) or is_plain_word(word) or has_drug_ending(word))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ from core.load.identifying import identifying
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text
+from core.privacy.known_words import are_known_words
 from core.records import Timeline
 from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.columns import Answers, roles_of
@@ -21,10 +23,19 @@ from core.words import count_of
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
 """A unit is never left empty: its number would then count as one in the usual unit."""
 _PARTS: Mapping[str, str] = {"code": "code", "text_value": "text", "unit": "unit"}
+_TEXTS: Mapping[str, str] = {"text_value": "free text", "code": "words in place of codes"}
 _READ_FROM = {"value": "text_value", "text_value": "text_value", "unit": "unit", "description": "description"}
 """Role of a column -> the part of a timeline that it becomes; what the reader takes for a code is judged one by one."""
-_WORDS_ALONE = frozenset(("FHIR", "CONDITION", "DRUG", "PROCEDURE", "MEASUREMENT", "OBSERVATION", "DEVICE", "VISIT"))
+UNKNOWN_WORDS = "words no vocabulary knows"
+"""Category of texts in which nothing was found, and which may name someone all the same."""
+_WORDS_ALONE = frozenset(
+    """
+    FHIR CONDITION DRUG PROCEDURE MEASUREMENT OBSERVATION DEVICE VISIT NOTE NOTES TEXT COMMENT REMARK
+    """.split()  # noqa: SIM905
+)
 """Before what stands in place of a code where none was given, so that it may be whatever someone wrote."""
+_WRITTEN = re.compile(r"[^\W\d_]{4,}|\S+[\s_].+")
+"""A word or several, as codes are none."""
 Judged = Mapping[str, frozenset[str]]
 NO_COLUMNS: Answers = MappingProxyType({})
 
@@ -39,12 +50,29 @@ class Doubts:
     def __bool__(self) -> bool:
         return bool(self.words) or any(self.fields.values())
 
+    def without(self, category: str) -> Doubts:
+        """The doubts for other reasons than this one."""
+        return self._each(lambda categories: categories - {category})
+
+    def only(self, category: str) -> Doubts:
+        """The doubts for no other reason than this one."""
+        alone = frozenset((category,))
+        return self._each(lambda categories: alone if categories == alone else frozenset())
+
+    def _each(self, change: Callable[[frozenset[str]], frozenset[str]]) -> Doubts:
+        def changed(judged: Judged) -> Judged:
+            return _in_doubt({value: change(categories) for value, categories in judged.items()})
+
+        return Doubts({part: changed(judged) for part, judged in self.fields.items()}, changed(self.words))
+
 
 def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers = NO_COLUMNS) -> Doubts:
     """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too.
 
     tokens: words of the patient's name and id. columns: role -> column, as the reader mapped them; where one is called
-    like an identifier ("note"), each of its values is one.
+    like an identifier ("note"), each of its values is one. Where nothing speaks against a text, its words may still be
+    such that no vocabulary knows them: `UNKNOWN_WORDS`. Codes and units are not judged so, nor what describes codes:
+    a model goes by them, and they are shared by many patients; but for words that stand in place of a code.
     """
     pairs = roles_of(columns)
     named = [(_READ_FROM[role], field_name(name)) for role, name in pairs if role in _READ_FROM]
@@ -52,7 +80,8 @@ def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers
 
     def judged(text: str, part: str) -> frozenset[str]:
         by_name = frozenset(FIELD_CATEGORIES[n] for place, n in named if place == part and n in FIELD_CATEGORIES)
-        return by_name | _categories(text, part, tokens, part in unusual)
+        found = by_name | _categories(text, part, tokens, part in unusual)
+        return found or _unknown(text, part, part in unusual)
 
     fields = {
         part: _in_doubt({value: judged(value, part) for value in timeline.events[part].dropna().unique()})
@@ -80,6 +109,17 @@ def _categories(text: str, part: str, tokens: Collection[str], is_unusual: bool)
         numbers = (_number(piece) for piece in pieces if " " in piece and not is_term)
         return _found(text, tokens, True).union(*(_found(piece, tokens, is_term) for piece in pieces), *numbers)
     return _number(text) | _found(text, tokens, part == "description" and not is_unusual)
+
+
+def _unknown(text: str, part: str, is_unusual: bool) -> frozenset[str]:
+    """The category of a text written for one patient, where no vocabulary knows all its words."""
+    prefix, *pieces = text.split("//")
+    if part == "text_value" or (part == "description" and is_unusual):
+        judged = [text]
+    else:
+        alone = part == "code" and prefix in _WORDS_ALONE
+        judged = [piece.replace("_", " ") for piece in pieces if alone and _WRITTEN.fullmatch(piece)]
+    return frozenset() if all(map(are_known_words, judged)) else frozenset((UNKNOWN_WORDS,))
 
 
 def _number(text: str) -> set[str]:
@@ -124,7 +164,9 @@ def clean_timeline(timeline: Timeline, doubts: Doubts) -> Timeline:
     words = {code: text for code, text in timeline.code_descriptions.items() if code not in doubts.words}
     kinds = {code: kind for code, kind in timeline.code_kinds.items() if code not in codes}
     kinds |= {new: kind_of(old, timeline.code_kinds) for old, new in codes.items()}
-    notes = (*timeline.notes, *_notes(timeline, doubts))
+    found = _notes(timeline, doubts.without(UNKNOWN_WORDS), "it looked identifying")
+    unknown = _notes(timeline, doubts.only(UNKNOWN_WORDS), "no vocabulary knows all its words")
+    notes = (*timeline.notes, *found, *unknown)
     return replace(timeline, events=kept, notes=notes, code_descriptions=words, code_kinds=kinds, digest="")
 
 
@@ -132,15 +174,27 @@ def _replaced(values: pd.Series[str], new: Mapping[str, str | None]) -> pd.Serie
     return pd.Series([new.get(value, value) for value in values], values.index, dtype=object)
 
 
-def _notes(timeline: Timeline, doubts: Doubts) -> Iterator[str]:
-    """What was taken out, and of how many."""
-    counts = {name: int(timeline.events[name].isin(list(judged)).sum()) for name, judged in doubts.fields.items()}
+def kept_note(timeline: Timeline, doubts: Doubts) -> str:
+    """What stays by the reader's choice, and of how many events; nothing where there is none."""
+    counts = _counts(timeline, doubts.only(UNKNOWN_WORDS))
+    kept = [f"the {words} of {count_of(counts[part], 'event')}" for part, words in _TEXTS.items() if counts[part]]
+    return f"Kept by choice, though no vocabulary knows all words: {' and '.join(kept)}." if kept else ""
+
+
+def _counts(timeline: Timeline, doubts: Doubts) -> Mapping[str, int]:
+    """Events in which a part is in doubt, by the part."""
+    return {part: int(timeline.events[part].isin(list(judged)).sum()) for part, judged in doubts.fields.items()}
+
+
+def _notes(timeline: Timeline, doubts: Doubts, why: str) -> Iterator[str]:
+    """What was taken out, why, and of how many."""
+    counts = _counts(timeline, doubts)
     texts, codes, units = (count_of(counts[name], "event") for name in ("text_value", "code", "unit"))
     if counts["text_value"]:
-        yield f"Removed, as it looked identifying: the free text of {texts}."
+        yield f"Removed, as {why}: the free text of {texts}."
     if counts["code"]:
-        yield f"Replaced by {REMOVED_CODE} and a number, as it looked identifying: the code of {codes}."
+        yield f"Replaced by {REMOVED_CODE} and a number, as {why}: the code of {codes}."
     if counts["unit"]:
-        yield f"Replaced by “{REMOVED_UNIT}”, as it looked identifying: the unit of {units}."
+        yield f"Replaced by “{REMOVED_UNIT}”, as {why}: the unit of {units}."
     if doubts.words:
-        yield f"Removed, as it looked identifying: the description of {count_of(len(doubts.words), 'code')}."
+        yield f"Removed, as {why}: the description of {count_of(len(doubts.words), 'code')}."

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from core.load.identifying import WORDS
-from core.privacy.bare_names import is_bare_name
+from core.privacy.bare_names import is_bare_name, is_given_name
 from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
-from core.privacy.surnames import is_surname_too
+from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_diagnosis
 
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
@@ -70,7 +71,7 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     found = forms_in(text)
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
-    named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text))
+    named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text)) or _holds_full_name(text)
     if named or _holds_own_word(text, tokens, is_term):
         found.add("name")
     if _UNJUDGED.search(text) or _is_sentence(text, words, is_term) or (found and len(words) > 2):
@@ -103,6 +104,16 @@ def _name_in_capitals(text: str, is_term: bool) -> bool:
     return any(
         is_surname_too(pair[1]) or not (are_terms(pair.groups()) or _among_terms(pair, is_term)) for pair in pairs
     )
+
+
+def _holds_full_name(text: str) -> bool:
+    """Whether a usual given name stands beside a common surname, both with a capital, in either order."""
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    return any(_are_full_name(*pair) or _are_full_name(*reversed(pair)) for pair in pairwise(words))
+
+
+def _are_full_name(given: str, family: str) -> bool:
+    return given[0].isupper() and is_given_name(given) and is_common_surname(family)
 
 
 def _among_terms(pair: re.Match[str], is_term: bool) -> bool:

@@ -83,7 +83,8 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "identifier",
         re.compile(
-            r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d"
+            r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)|(?<![\da-f-])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?![\da-f-])"
+            r"|(?<![A-Z])MRN\b\W{0,3}\w*\d|(?<![A-Z])MRN_?\d|\bSSN\W{0,3}\d"
             r"|\bACC(?:ESSION)?[ :#.-]{0,3}\d{5,}"
             rf"|\b(?:{_NUMBERED})[ -]?(?:#|(?:no|nr|number|nummer|id)\b)[.:#\s]{{0,3}}(?=[A-Z/-]*\d)[\w/-]{{3,}}"
             r"|\blicen[cs]e[:#\s]{1,3}(?=[A-Z]{0,3}-?\d{5})"
@@ -109,7 +110,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"\bninety-?\w{0,6}[ -]years?\b|\bnonagenarian\b|\bcentenarian\b|(?<![\w.])(?:09\d|1[0-2]\d)Y\b"
             rf"|{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
-            r"|\baged?:?\s+(?:9\d|1[0-2]\d)\b"
+            r"|\baged?(?::?\s+|//)(?:9\d|1[0-2]\d)\b"
             r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d)[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
             re.IGNORECASE,
         ),

@@ -6,7 +6,7 @@ import html
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -30,14 +30,28 @@ def icd10_descriptions() -> Mapping[str, str]:
 
     The package itself builds a tree and takes seconds to import, so its data file is read directly.
     """
-    spec = importlib.util.find_spec("simple_icd_10_cm")
-    if spec is None or spec.origin is None:
-        return {}
     found: dict[str, str] = {}
-    for path in sorted((Path(spec.origin).parent / "data").glob("*tabular*.xml")):
-        for name, words in _DIAGNOSIS.findall(path.read_text("utf-8")):
+    for text in _icd10_texts():
+        for name, words in _DIAGNOSIS.findall(text):
             found[name.replace(".", "")] = html.unescape(words).strip()
     return found
+
+
+def _icd10_texts() -> Iterator[str]:
+    """The tabular list, as XML."""
+    spec = importlib.util.find_spec("simple_icd_10_cm")
+    if spec is None or spec.origin is None:
+        return
+    for path in sorted((Path(spec.origin).parent / "data").glob("*tabular*.xml")):
+        yield path.read_text("utf-8")
+
+
+@cache
+def icd10_words() -> frozenset[str]:
+    """Case-folded words of ICD-10-CM: those of its descriptions, and those that its notes write in lower case."""
+    described = re.findall(r"[^\W\d_]{2,}", " ".join(icd10_descriptions().values()).casefold())
+    noted = [word for text in _icd10_texts() for word in re.findall(r"(?<![\w'</])[a-z]{2,}(?![\w>])", text)]
+    return frozenset(described) | frozenset(noted)
 
 
 def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:

@@ -6,12 +6,15 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
+from core.privacy import Finding
+from core.privacy.events import UNKNOWN_WORDS
 from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
 from core.words import count_of
 from pages._parts import arriving
 
 STRIPPED = "What was found has been stripped from your own case; it may be exported now."
+KEPT = "Your own case is open, its texts kept as you decided; it may be exported now."
 STOPPED = "Stopped. Nothing was kept of the files."
 
 
@@ -33,24 +36,43 @@ def draw(read: Intake) -> None:
         return
     words = count_of(len(found), "place")
     if read.decided:
-        st.caption(f"{words} found; the case is opened without what was found, and may be exported.")
+        st.caption(f"{words} found; the case is opened as you decided, and may be exported.")
     st.html(scroll_html(findings_html(found), "Identifiers in the files", 260))
     if not read.decided:
-        _decide(words)
+        _ask_about_unknown_words(read)
+        _decide(words, nothing_to_strip=read.keeps_unknown and all(_is_unknown(item) for item in found))
 
 
 def _strip() -> None:
     """Where the case was opened before, nothing is left to be shown here: say what became of it."""
+    read = session.intake()
     session.decide_intake()
     if session.intake() is None:
-        st.session_state[arriving.SAID] = STRIPPED
+        st.session_state[arriving.SAID] = KEPT if read is not None and read.keeps_unknown else STRIPPED
 
 
-def _decide(words: str) -> None:
+def _is_unknown(found: Finding) -> bool:
+    return found.category == UNKNOWN_WORDS
+
+
+def _ask_about_unknown_words(read: Intake) -> None:
+    """Whether texts stay in which nothing speaks for a name but that no vocabulary knows all their words."""
+    if any(_is_unknown(item) for item in read.findings or ()):
+        read.keeps_unknown = st.toggle(
+            "Keep texts with words that no vocabulary knows",
+            value=read.keeps_unknown,
+            key="keep_unknown",
+            help="Nothing speaks for an identifier in them but words that neither ICD-10-CM, SNOMED CT, LOINC, RadLex "
+            "nor an English dictionary has: a brand, a word of another language, a typing error, or somebody's name. "
+            "No model reads them. Keep them only if you know who wrote what.",
+        )
+
+
+def _decide(words: str, *, nothing_to_strip: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(f"<p>{words} may identify a person. Exports are blocked until you decide.</p>", width="content")
         st.button(
-            "Strip and go on",
+            "Keep and go on" if nothing_to_strip else "Strip and go on",
             key="strip",
             type="primary",
             on_click=_strip,

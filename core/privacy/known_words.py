@@ -1,0 +1,141 @@
+"""Texts whose words a vocabulary knows; any other text may name somebody, in a form that no pattern tells."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+
+from core.privacy.bare_names import has_drug_ending, is_given_name
+from core.privacy.surnames import is_common_surname, is_surname_too
+from core.privacy.vocabulary import are_terms, is_plain_word, known_codes
+from core.timeline.describe import icd10_words
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")
+_EPONYM = re.compile(
+    r"\b[A-Z][a-z]{2,}(?:[-–][A-Z][a-z]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
+    r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|phenomenon|reflex"
+    r"|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
+)
+"""What diseases, signs and devices are called after: one name before one of these words."""
+_NAMES_TOO = frozenset(
+    """
+    amber april art bill bob carol chase chuck crystal daisy dale dawn dean drew earl faith frank gene glen grace grant
+    hazel heather heath holly hope iris ivy jack jade jasmine jean joy june lance lily mark mason may mercy myrtle
+    olive pat patience pearl peg penny ray reed rich robin rose ruby rusty sandy sue summer terry violet wade will
+    """.split()  # noqa: SIM905
+)
+"""Given names that are everyday words as well."""
+_PEOPLE = frozenset(
+    """
+    nurse doctor dr mr mrs ms miss sister brother prof professor attending son daughter wife husband uncle aunt mother
+    father neighbour neighbor friend cousin by
+    """.split()  # noqa: SIM905
+)
+"""What a name stands behind."""
+_INSTITUTIONS = frozenset(
+    """
+    hospital clinic school college university church infirmary hospice practice surgery pharmacy prison hotel
+    """.split()  # noqa: SIM905
+)
+"""What the name of a place stands before, where it is no word of medicine ("Pain Clinic")."""
+_KINDS_OF_THEM = frozenset("high primary middle memorial community county regional elementary grammar city".split())  # noqa: SIM905
+_MEDICAL = re.compile(
+    r"\w{3,}(?:itis|osis|aemia|emia|uria|plasty|ectomy|ostomy|otomy|scopy|graphy|gram|metry|pathy|algia|penia|cytes?|cytosis"
+    r"|megaly|genic|plegia|paresis|trophy|rrhage|rrhagic|rrhoea|rrhea|sclerosis|stenosis|lysis|ectasis|ectasia|carcinoma|sarcoma"
+    r"|adenoma|viral|coccus|bacter|virus|nitrite|assay|ase|aemic|emic|otic|itic|emesis|ptysis|pnoea|pnea|phagia|phasia|tropin"
+    r"|globin|globulin|protein|lipid|phobia|ectopy|osal|idal|oid|uric)"
+)
+"""Endings that diseases, findings, methods and organisms have in common; for words of eight letters and more."""
+_PREFIX = re.compile(
+    r"(?:anti|arthro|broncho?|cardio|cerebro|electro|endo|gastro|haemo?|hemo?|hepato|hyper|hypo|immuno|infra|inter|intra|micro"
+    r"|myo|nephro|neuro|non|osteo|para|peri|pneumo|poly|post|pre|pseudo|retro|sub|supra|thoraco|thrombo|trans|ultra|uni|vaso)"
+    r"(?=\w{4})"
+)
+_OWN = frozenset(
+    """
+    ammoniacal dipstick nitrite reagin umol mmol nmol pmol ug mcg prn bid tid qid neg pos ref antiretroviral afb aki
+    als ards asa bipap cabg cad cll copd cpap crrt cvvh dvt ecmo ecog ercp fev gcs gerd hfref hfpef hla icu mrsa
+    mssa vre esbl cre iabp imv inr itu kras egfr lvef micu nicu nstemi nyha osa pcr pea picc picu poc rass rsv sicu
+    sofa stemi tee tia tte uti vap apache apgar ashman barthel billroth bishop blatchford borg braden cha ds vasc
+    charlson duke fontaine framingham gleason grace has bled hestia karnofsky killip kdigo mallampati mayo meld
+    morbus nihss norton ranson rockall romhilt rutherford sgarbossa wells wexler cormack lehane tanner pugh spesi
+    pesi timi actrapid adalat aldactone ativan augmentin avelox benadryl bactrim brilinta cipro clexane coumadin
+    crestor cymbalta depakote diflucan digoxin dilantin dilaudid eliquis entresto epogen farxiga flagyl flomax
+    forxiga fragmin glucophage haldol humalog humira invanz jardiance keppra keytruda klonopin lantus lasix levaquin
+    levemir levophed lipitor lopressor lovenox lyrica marcumar motrin neurontin nexium norvasc novolog nurofen
+    opdivo ozempic pantozol pepcid percocet plavix pradaxa precedex prilosec protonix prozac remicade risperdal
+    rocephin senokot seroquel solumedrol singulair synthroid tamiflu toradol trulicity tylenol valium vancocin
+    ventolin versed xanax xarelto zantac zestril zithromax zocor zofran zoloft zosyn zyprexa
+    """.split()  # noqa: SIM905
+)
+"""Abbreviations, units, scores by the name of their authors, and brands of drugs, that no vocabulary above has."""
+_SHORT_FORM = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{3,5}")
+"""Capitals without a vowel, which no name has ("VDRL"); shorter ones are initials."""
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[ .‑–—-]{1,2}(?=\d)")
+_RANGE = re.compile(r"(?<![\w.-])\d{1,3}(?:[.,]\d+)?\s?[-–]\s?\d{1,3}(?:[.,]\d+)?(?![\w-])")
+_LONG_NUMBER = re.compile(r"\d{6,}")
+_DECIMAL = re.compile(r"[<>=~≤≥]?\s?[-+−]?(?:\d{1,6}|\d+[.,]\d+)")
+_SHORTEST_DRUG = 7
+
+
+@lru_cache(1 << 14)
+def are_known_words(text: str) -> bool:
+    """Whether all words of a text are those of medicine or of an English dictionary, and none is a name, and whether
+    its numbers are too short to be somebody's.
+
+    Vocabularies: ICD-10-CM, DICOM's context groups (SNOMED CT, LOINC, RadLex), endings of substances (INN), and the
+    SPECIALIST Lexicon's common words as lemminflect carries them. Other languages than English are not known.
+
+    >>> [are_known_words(text) for text in ("Urine nitrite negative (finding)", "Foley catheter", "120/80")]
+    [True, True, True]
+    >>> [are_known_words(text) for text in ("Nguyen Van An", "Rose Wood", "HZ-482-913 encounter")]
+    [False, False, False]
+    """
+    text = _POSSESSIVE.sub("", text.strip())
+    if _LONG_NUMBER.search(_BETWEEN_DIGITS.sub("", _RANGE.sub(" ", text))) and not _DECIMAL.fullmatch(text):
+        return False
+    words = _WORD.findall(_EPONYM.sub("", text))
+    apart = [word for word in words if word.casefold() not in _KINDS_OF_THEM]
+    return all(map(_is_known, words)) and not any(_name_together(*pair) for pair in pairwise(apart))
+
+
+def _name_together(first: str, second: str) -> bool:
+    """Whether two neighbours that are words of every day name someone together ("Rose Wood", "Nurse Brown"), or some
+    place ("Lincoln School")."""
+    before, behind = first.casefold(), second.casefold()
+    if not first[0].isupper() and before not in _PEOPLE:
+        return False
+    if behind in _INSTITUTIONS:
+        return not (are_terms((first,)) or is_plain_word(first))
+    may_be_name = second[0].isupper() and (is_surname_too(second) or behind in _NAMES_TOO)
+    return may_be_name and (before in _PEOPLE or before in _NAMES_TOO)
+
+
+@lru_cache(1 << 16)
+def _is_known(word: str) -> bool:
+    folded = word.casefold()
+    if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in _NAMES_TOO):
+        return False
+    known = are_terms((word,)) or is_plain_word(word) or folded in icd10_words() or folded in _words_of_codes()
+    known = known or folded in _OWN or _has_medical_form(folded) or bool(_SHORT_FORM.fullmatch(word))
+    return known or _is_english(folded) or _is_english(_PREFIX.sub("", folded))
+
+
+def _has_medical_form(word: str) -> bool:
+    if len(word) < _SHORTEST_DRUG:
+        return False
+    return has_drug_ending(word) or (len(word) > _SHORTEST_DRUG and bool(_MEDICAL.fullmatch(word)))
+
+
+@lru_cache(maxsize=1)
+def _words_of_codes() -> frozenset[str]:
+    return frozenset(word for meaning in known_codes()[1] for word in _WORD.findall(meaning))
+
+
+def _is_english(word: str) -> bool:
+    """Whether a case-folded word is a common one, in any of its forms; proper names are capitalised in the lexicon."""
+    from lemminflect import getAllLemmas
+
+    return bool(getAllLemmas(word))

@@ -23,7 +23,7 @@ from core.words import count_of
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
 """A unit is never left empty: its number would then count as one in the usual unit."""
 _PARTS: Mapping[str, str] = {"code": "code", "text_value": "text", "unit": "unit"}
-_TEXTS: Mapping[str, str] = {"text_value": "free text", "code": "words in place of codes"}
+_TEXTS: Mapping[str, str] = {"text_value": "free text", "code": "words in place of codes", "unit": "unit"}
 _READ_FROM = {"value": "text_value", "text_value": "text_value", "unit": "unit", "description": "description"}
 """Role of a column -> the part of a timeline that it becomes; what the reader takes for a code is judged one by one."""
 UNKNOWN_WORDS = "words no vocabulary knows"
@@ -36,6 +36,8 @@ _WORDS_ALONE = frozenset(
 """Before what stands in place of a code where none was given, so that it may be whatever someone wrote."""
 _WRITTEN = re.compile(r"[^\W\d_]{4,}|\S+[\s_].+")
 """A word or several, as codes are none."""
+_LONG_WORD = re.compile(r"[^\W\d_]{5,}|[\u3041-\u9fff\uac00-\ud7a3]{2,}")
+"""What short signs of units are not."""
 Judged = Mapping[str, frozenset[str]]
 NO_COLUMNS: Answers = MappingProxyType({})
 
@@ -71,8 +73,8 @@ def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers
 
     tokens: words of the patient's name and id. columns: role -> column, as the reader mapped them; where one is called
     like an identifier ("note"), each of its values is one. Where nothing speaks against a text, its words may still be
-    such that no vocabulary knows them: `UNKNOWN_WORDS`. Codes and units are not judged so, nor what describes codes:
-    a model goes by them, and they are shared by many patients; but for words that stand in place of a code.
+    such that no vocabulary knows them: `UNKNOWN_WORDS`. Codes are not judged so, nor what describes them: a model goes
+    by them, and they are shared by many patients; but for words that stand in place of a code.
     """
     pairs = roles_of(columns)
     named = [(_READ_FROM[role], field_name(name)) for role, name in pairs if role in _READ_FROM]
@@ -116,6 +118,8 @@ def _unknown(text: str, part: str, is_unusual: bool) -> frozenset[str]:
     prefix, *pieces = text.split("//")
     if part == "text_value" or (part == "description" and is_unusual):
         judged = [text]
+    elif part == "unit":
+        judged = _LONG_WORD.findall(text)
     else:
         alone = part == "code" and prefix in _WORDS_ALONE
         judged = [piece.replace("_", " ") for piece in pieces if alone and _WRITTEN.fullmatch(piece)]

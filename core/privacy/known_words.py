@@ -8,14 +8,14 @@ from itertools import pairwise
 
 from core.privacy.bare_names import has_drug_ending, is_given_name
 from core.privacy.surnames import is_common_surname, is_surname_too
-from core.privacy.vocabulary import are_terms, is_plain_word, known_codes
-from core.timeline.describe import icd10_words
+from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
+from core.timeline.describe import icd10_descriptions, icd10_notes
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(r"[\u3041-\u9fff\uac00-\ud7a3]|[^\W\d_]{2,}")
 _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")
 _EPONYM = re.compile(
     r"\b[A-Z][a-z]{2,}(?:[-–][A-Z][a-z]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
-    r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|phenomenon|reflex"
+    r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|granulomatosis|arteritis|factor|unit|cell|body|bodies|neuropathy|dystrophy|anemia|anaemia|phenomenon|reflex"
     r"|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
 )
 """What diseases, signs and devices are called after: one name before one of these words."""
@@ -67,10 +67,15 @@ _OWN = frozenset(
     levemir levophed lipitor lopressor lovenox lyrica marcumar motrin neurontin nexium norvasc novolog nurofen
     opdivo ozempic pantozol pepcid percocet plavix pradaxa precedex prilosec protonix prozac remicade risperdal
     rocephin senokot seroquel solumedrol singulair synthroid tamiflu toradol trulicity tylenol valium vancocin
-    ventolin versed xanax xarelto zantac zestril zithromax zocor zofran zoloft zosyn zyprexa
+    ventolin versed xanax xarelto zantac zestril zithromax zocor zofran zoloft zosyn zyprexa dynes millimol tropfen
+    stück tablette tabletten einheit einheiten schläge atemzüge hübe kapsel kapseln ampulle ampullen beutel gouttes
+    comprimé comprimés unités battements gotas comprimidos unidades latidos compresse gocce unità druppels eenheden
+    propcounts wetweight ii iia iib iic iii iiia iiib iiic iv iva ivb vi vii viii ix xi xii english german french
+    spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi
     """.split()  # noqa: SIM905
 )
-"""Abbreviations, units, scores by the name of their authors, and brands of drugs, that no vocabulary above has."""
+"""Abbreviations, units, grades, languages, scores by the name of their authors, and brands of drugs, that no vocabulary
+above has."""
 _SHORT_FORM = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{3,5}")
 """Capitals without a vowel, which no name has ("VDRL"); shorter ones are initials."""
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[ .‑–—-]{1,2}(?=\d)")
@@ -118,7 +123,7 @@ def _is_known(word: str) -> bool:
     folded = word.casefold()
     if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in _NAMES_TOO):
         return False
-    known = are_terms((word,)) or is_plain_word(word) or folded in icd10_words() or folded in _words_of_codes()
+    known = are_terms((word,)) or is_plain_word(word) or folded in _words_of_medicine()
     known = known or folded in _OWN or _has_medical_form(folded) or bool(_SHORT_FORM.fullmatch(word))
     return known or _is_english(folded) or _is_english(_PREFIX.sub("", folded))
 
@@ -130,8 +135,14 @@ def _has_medical_form(word: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _words_of_codes() -> frozenset[str]:
-    return frozenset(word for meaning in known_codes()[1] for word in _WORD.findall(meaning))
+def _words_of_medicine() -> frozenset[str]:
+    """Case-folded words of ICD-10-CM and of DICOM's context groups that are nobody's name: those in lower case, and
+    first words of a description that stand within no other one with a capital."""
+    described = (*icd10_descriptions().values(), *meanings_of_codes())
+    lower = {word for text in (*described, *icd10_notes()) for word in re.findall(r"(?<![\w'])[a-z]{2,}(?!\w)", text)}
+    first = {match[0].casefold() for text in described if (match := _WORD.match(text))}
+    within = {word.casefold() for text in described for word in re.findall(r"(?<=\s)[A-Z][a-z]+", text)}
+    return frozenset(lower | (first - within))
 
 
 def _is_english(word: str) -> bool:

@@ -6,10 +6,11 @@ The search reports what `kept_value` would take out of an attribute, so that sea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 from pydicom.sr.codedict import Collection as CodeCollection
+from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
@@ -132,8 +133,17 @@ _MAKER_CLASS = re.compile(
 @lru_cache(maxsize=1)
 def known_codes() -> tuple[frozenset[str], frozenset[str]]:
     """(values, case-folded meanings) of the coding schemes that DICOM's context groups use (PS3.16)."""
-    concepts = [code for scheme in _SCHEMES for code in CodeCollection(scheme).concepts.values()]
+    concepts = list(_concepts())
     return frozenset(str(code.value) for code in concepts), frozenset(str(code.meaning).casefold() for code in concepts)
+
+
+def meanings_of_codes() -> Iterator[str]:
+    """Meanings of these codes as they are written."""
+    return (str(code.meaning) for code in _concepts())
+
+
+def _concepts() -> Iterator[Code]:
+    return (code for scheme in _SCHEMES for code in CodeCollection(scheme).concepts.values())
 
 
 def is_known_code(value: str) -> bool:

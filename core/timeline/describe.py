@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+_TAG = re.compile(r"<[^>]*>")
 _DIAGNOSIS = re.compile(r"<diag>\s*<name>([^<]+)</name>\s*<desc>([^<]*)</desc>")
 _ICD10CM = re.compile(r"(?:ICD10CM|DIAGNOSIS//ICD//10)//([A-Z]\d[0-9A-Z]\.?[0-9A-Z]*)")
 _ICD10 = re.compile(r"ICD10(?:GM)?//((?P<category>[A-T]\d\d)\.?[0-9A-Z]*)")
@@ -46,12 +47,9 @@ def _icd10_texts() -> Iterator[str]:
         yield path.read_text("utf-8")
 
 
-@cache
-def icd10_words() -> frozenset[str]:
-    """Case-folded words of ICD-10-CM: those of its descriptions, and those that its notes write in lower case."""
-    described = re.findall(r"[^\W\d_]{2,}", " ".join(icd10_descriptions().values()).casefold())
-    noted = [word for text in _icd10_texts() for word in re.findall(r"(?<![\w'</])[a-z]{2,}(?![\w>])", text)]
-    return frozenset(described) | frozenset(noted)
+def icd10_notes() -> Iterator[str]:
+    """What ICD-10-CM's tabular list says around its codes and descriptions, a text a file."""
+    return (_TAG.sub(" ", text) for text in _icd10_texts())
 
 
 def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:

@@ -322,6 +322,7 @@ def open_own(page: Page, person: Person) -> None:
     read(page)
     strip = page.get_by_role("button", name="Strip and go on")
     strip.wait_for()
+    page.get_by_text("Keep texts with words that no vocabulary knows").click()
     strip.click()
     page.get_by_role("button", name="Open in case review").click()
     page.wait_for_selector(SHOWN)

@@ -163,7 +163,7 @@ def test_pretraining_of_the_ct_encoder_on_the_device(device: torch.device) -> No
     cache, settings = planted_cache(12, 0), replace(SMALL, epochs=1, augment=True)
     expected = pretrain_encoder(cache, (-1350, 150), settings)
     found = pretrain_encoder(cache, (-1350, 150), settings, device=device.type)
-    assert weights_differ(found, expected) < 1e-2
+    assert weights_differ(found, expected) < 1e-4
     for there, here in zip(encoded(cache, expected, device.type), encoded(cache, expected), strict=True):
         np.testing.assert_allclose(there, here, atol=1e-4)
 
@@ -183,24 +183,15 @@ def test_an_encoder_that_was_on_the_device_can_still_be_asked_for_gradients(devi
 
 def full_and_mixed(method: str, monkeypatch: pytest.MonkeyPatch) -> float:
     """Correlation of a map in full with the one in mixed precision; the CPU's bfloat16 rounds as the GPU's does."""
-    full = ask("concat", method, planes=4).saliency
+    full = ask("concat", method, planes=2).saliency
     monkeypatch.setattr(RiskReadout, "autocast", lambda _: torch.autocast("cpu", torch.bfloat16))
-    mixed = ask("concat", method, planes=4).saliency
+    mixed = ask("concat", method, planes=2).saliency
     assert full is not None
     assert mixed is not None
     assert not np.array_equal(full.values, mixed.values)
     return float(np.corrcoef(full.values.ravel(), mixed.values.ravel())[0, 1])
 
 
-@pytest.mark.parametrize(("method", "least"), [("gradcam", 0.95), ("integrated_gradients", 0.8), ("occlusion", 0.95)])
-def test_maps_in_mixed_precision_are_like_the_maps_in_full(
-    method: str, least: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As shipped. Integrated gradients have not converged on this scan, and rounding moves the map until they have."""
-    assert full_and_mixed(method, monkeypatch) > least
-
-
-def test_integrated_gradients_that_have_converged_hardly_feel_mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = CARDS["integrated_gradients"]
-    monkeypatch.setitem(CARDS, "integrated_gradients", replace(card, parameters={**card.parameters, "steps": 128}))
-    assert full_and_mixed("integrated_gradients", monkeypatch) > 0.95
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "occlusion"])
+def test_maps_in_mixed_precision_are_like_the_maps_in_full(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert full_and_mixed(method, monkeypatch) > 0.95

@@ -76,13 +76,13 @@ def labels_of(cache: SliceCache, row: int) -> npt.NDArray[np.uint8]:
 
 
 SMALL = PretrainSettings(
-    epochs=9,
+    epochs=14,
     patients=6,
     spread=3,
     lesion=2,
     widths=(8, 16, 16),
     augment=False,
-    learning_rate=1e-2,
+    learning_rate=6e-3,
 )
 
 

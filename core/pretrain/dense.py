@@ -223,7 +223,7 @@ class _Trainer:
     def _losses(self, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(4,) dense, slice areas, calibre, patient facts; and (10,) dense loss of each class."""
         counts, facts = batch.counts.to(self.device), self.facts[batch.rows].to(self.device)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             pooled, logits, calibre_cm = self.model.pooled_and_maps(batch.hu.to(self.device))
         tokens = self.model.tokens_from_pooled(pooled.float())
         classes = self.dense_loss.per_class(logits.float(), dense_targets(counts))

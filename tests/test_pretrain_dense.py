@@ -82,6 +82,7 @@ SMALL = PretrainSettings(
     lesion=2,
     widths=(8, 16, 16),
     augment=False,
+    mixed_precision=False,
     learning_rate=6e-3,
 )
 

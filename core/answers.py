@@ -44,7 +44,8 @@ class Answers:
             return before
         if (kept := self._kept.get("explained", question)) is not None:
             return cast("CaseReview", kept)
-        job = self.underway.start(partial(with_saliency, self._asked(case, question), before, question.method))
+        work = partial(with_saliency, self._asked(case, question), before, question.method)
+        job = self.underway.start(question, work)
         if (made := job.result) is None:
             return job
         return self._kept.of("explained", question, _maps_kept(case), lambda: made)

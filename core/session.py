@@ -387,6 +387,8 @@ def expect_overlay(question: str, label: str) -> None:
 
 def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:
     """Send saliency and slice strip, the answer to `question`, to the mounted viewer; words: as `pack_overlay`'s."""
+    if result is not None:
+        result.check_of(study)
     saliency, attention = (result.saliency, result.attention) if result else (None, None)
     digest = hashlib.sha256(repr((study.digest, question, words)).encode()).hexdigest()[:24]
     make = partial(pack_overlay, study, saliency, attention, digest=digest, question=question, **words)

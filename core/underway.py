@@ -3,6 +3,7 @@ another question."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,18 +95,24 @@ class Underway(_OneJob[CaseReview]):
         super().__init__()
         self._question: Question | None = None
         self._stopped: Question | None = None
+        self._asking = threading.Lock()
+        """Streamlit ends a run of the page at its next drawing only: until then two runs ask in turns."""
 
     def turn_to(self, question: Question) -> Question:
         """This is asked now: what another question had under way is cancelled, and its stop forgotten.
 
         Returns the question, without its method where the reader stopped just this.
         """
-        if self._stopped != question:
-            self._stopped = None
+        with self._asking:
+            if self._stopped != question:
+                self._stopped = None
+            self._turn_to(question)
+            return question if self._stopped is None else replace(question, method=None)
+
+    def _turn_to(self, question: Question) -> None:
         if self._question != question:
             self.drop()
             self._question = question
-        return question if self._stopped is None else replace(question, method=None)
 
     @property
     def stopped(self) -> bool:
@@ -116,11 +123,13 @@ class Underway(_OneJob[CaseReview]):
         """The reader wants it after all."""
         self._stopped = None
 
-    def start(self, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
-        """The work that answers the question asked now, begun once."""
-        if self._job is None:
-            self._job = Job(WORDS, work, unforeseen=FAILED, turns=TURNS)
-        return self._job
+    def start(self, question: Question, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
+        """The work that answers this question, begun once; never what another one has under way, which is cancelled."""
+        with self._asking:
+            self._turn_to(question)
+            if self._job is None:
+                self._job = Job(WORDS, work, unforeseen=FAILED, turns=TURNS)
+            return self._job
 
     def stop(self, job: Job[CaseReview]) -> None:
         """The reader does without this saliency until she asks something else."""

@@ -21,7 +21,12 @@ from core.privacy.known_words import are_known_words
 
 
 def texts_with_names(each: int, seed: int) -> Iterator[tuple[str, str]]:
-    """(form, text) with `each` people of every locale that Faker has names for."""
+    """(form, text) with `each` people of every locale of Faker, every text once: locales without names of their own
+    have those of the United States, the same for the same seed."""
+    return iter(dict.fromkeys(_drawn(each, seed)))
+
+
+def _drawn(each: int, seed: int) -> Iterator[tuple[str, str]]:
     for locale in sorted(AVAILABLE_LOCALES):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

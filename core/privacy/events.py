@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -144,10 +145,12 @@ def search_timeline(timeline: Timeline, doubts: Doubts) -> Iterator[Finding]:
 
 
 def _findings(values: Iterable[tuple[str, str]], judged: Judged, part: str, owner: str) -> Iterator[Finding]:
-    """Findings in pairs of what was judged and its text."""
+    """Findings in pairs of what was judged and its text; one for each text where the reader is asked about texts."""
     for category in sorted(frozenset[str]().union(*judged.values())):
         hits = [text for value, text in values if category in judged.get(value, ())]
-        yield Finding(category, f"record, {part} of {count_of(len(hits), owner)}", mask(hits[0]))
+        groups = Counter(hits) if category == UNKNOWN_WORDS else {hits[0]: len(hits)}
+        for text, count in groups.items():
+            yield Finding(category, f"record, {part} of {count_of(count, owner)}", mask(text))
 
 
 def clean_timeline(timeline: Timeline, doubts: Doubts) -> Timeline:

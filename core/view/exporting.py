@@ -40,6 +40,9 @@ class Exports:
     """What was made last of each name, with the look it was made of."""
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
 
+    def __post_init__(self) -> None:
+        self.review.check_of(self.study)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Files that can be made."""

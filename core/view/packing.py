@@ -127,6 +127,8 @@ def pack_overlay(
     }
     if saliency is None:
         return pack(header)
+    if saliency.values.shape != study.shape:
+        raise ValueError("the saliency is one of another study")
     grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
     values = block_mean(saliency.values, grid)
     limit = saliency.scale_limit

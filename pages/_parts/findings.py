@@ -37,7 +37,11 @@ def draw(read: Intake) -> None:
     words = count_of(len(found), "place")
     if read.decided:
         st.caption(f"{words} found; the case is opened as you decided, and may be exported.")
-    st.html(scroll_html(findings_html(found), "Identifiers in the files", 260))
+    unknown = [item for item in found if _is_unknown(item)]
+    if others := [item for item in found if not _is_unknown(item)]:
+        st.html(scroll_html(findings_html(others), "Identifiers in the files", 260))
+    if unknown:
+        st.html(scroll_html(findings_html(unknown), "Texts with words that no vocabulary knows", 180))
     if not read.decided:
         _ask_about_unknown_words(read)
         _decide(words, nothing_to_strip=read.keeps_unknown and all(_is_unknown(item) for item in found))
@@ -46,9 +50,10 @@ def draw(read: Intake) -> None:
 def _strip() -> None:
     """Where the case was opened before, nothing is left to be shown here: say what became of it."""
     read = session.intake()
+    said = KEPT if read is not None and read.keeps_unknown else STRIPPED
     session.decide_intake()
     if session.intake() is None:
-        st.session_state[arriving.SAID] = KEPT if read is not None and read.keeps_unknown else STRIPPED
+        st.session_state[arriving.SAID] = said
 
 
 def _is_unknown(found: Finding) -> bool:

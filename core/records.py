@@ -398,8 +398,3 @@ class CaseReview:
     timeline_digest: str | None
     bundle_digest: str
     horizon_risks: Mapping[int, float] = field(default_factory=dict)
-
-    def check_of(self, study: CtStudy | None) -> None:
-        """Raise ValueError where this answers for another scan: it must never be shown or exported with this one."""
-        if self.study_digest != (None if study is None else study.digest):
-            raise ValueError("the review is one of another study")

@@ -35,7 +35,7 @@ from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import CaseReview, CtStudy, Task, Timeline
 from core.underway import Zipping
 from core.view.choices import ModelChoice, in_display_order, own_choices
-from core.view.exporting import Exports
+from core.view.exporting import Exports, check_same_scan
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
 from core.view.packing import pack_expected, pack_overlay, pack_volume
@@ -388,7 +388,7 @@ def expect_overlay(question: str, label: str) -> None:
 def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:
     """Send saliency and slice strip, the answer to `question`, to the mounted viewer; words: as `pack_overlay`'s."""
     if result is not None:
-        result.check_of(study)
+        check_same_scan(result, study)
     saliency, attention = (result.saliency, result.attention) if result else (None, None)
     digest = hashlib.sha256(repr((study.digest, question, words)).encode()).hexdigest()[:24]
     make = partial(pack_overlay, study, saliency, attention, digest=digest, question=question, **words)

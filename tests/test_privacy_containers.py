@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import struct
 import tarfile
 import zipfile
@@ -18,6 +19,7 @@ from test_load_tar_members import DAMAGED, END, LONG, SPARSE
 from core.errors import UserFacingError
 from core.load.limits import MIB
 from core.privacy import Finding, find_identifiers, search
+from core.privacy.containers import search_names
 
 REFUSED = {**LONG, **DAMAGED, **SPARSE}
 
@@ -149,3 +151,21 @@ def test_bytes_before_and_behind_a_zip_archive(rest: bytes) -> None:
     before = b"PK\3\4" + rest
     assert ("archive comment", "before the entries of the zip archive") in said(found("a.zip", before + plain))
     assert not found("a.zip", plain)
+
+
+@pytest.mark.parametrize(
+    "name", ["kowalski.dcm", "Jovanovic/IM0001.dcm", "sub-Kuzminski_ct.nii.gz", "UKE_Hamburg", "王小东", "Иванова.nii",
+             "jsmith"]
+)  # fmt: skip
+def test_a_word_in_a_files_name_that_no_vocabulary_knows_is_told(name: str) -> None:
+    (found,) = search_names([name], ())
+    assert found.category in ("file name (words no vocabulary knows)", "file name (name)")
+    assert not any(len(word) > 2 and word in found.masked for word in re.findall(r"\w+", name))
+
+
+@pytest.mark.parametrize(
+    "name", ["IM0001.dcm", "DICOMDIR", "sub-01_ses-02_ct.nii.gz", "chest_ct_with_contrast.nii.gz", "slice_0001.dcm",
+             "condition_occurrence.csv", "anonymized_scan.zip", "ThoraxRoutine", "data/train/0.parquet", "New folder"]
+)  # fmt: skip
+def test_what_files_are_called_everywhere_is_not(name: str) -> None:
+    assert not list(search_names([name], ()))

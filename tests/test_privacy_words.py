@@ -249,3 +249,22 @@ def test_a_long_text_without_spaces_is_searched_in_a_moment(piece: str) -> None:
     with no_hang():
         found = in_free_text(f"{text} jane@example.org, Hauptstrasse 12")
     assert "contact" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Gray^Jolanta", ""), ("Gray, J.", ""), ("Sharp, Agnieszka Thorax", "Thorax"), ("Small Brunhilde 1.0", ""),
+     ("Pat. Hand", ""), ("Kowalski^Max", ""), ("Head Sharp 1.0", "Head Sharp 1.0"), ("Hand 2.0", "Hand 2.0")],
+)  # fmt: skip
+def test_a_surname_that_is_a_word_goes_with_the_name_beside_it(text: str, kept: str) -> None:
+    """The negative controls: beside words of the examination it is a word itself."""
+    assert vocabulary.plain_text(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["Scanner thoracique", "TDM thoraco-abdomino-pelvienne", "TC torax sin contraste", "Lungenfenster 1mm",
+             "Weichteilfenster", "Columna cervical", "Polytrauma-Spirale", "Tissus mous",
+             "AngioTC de arterias pulmonares"]
+)  # fmt: skip
+def test_everyday_words_of_french_spanish_and_german_protocols_stay(text: str) -> None:
+    assert vocabulary.plain_text(text) == text

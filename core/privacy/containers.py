@@ -17,8 +17,10 @@ from core.load.inflate import packing_of
 from core.load.limits import MIB, Limits
 from core.load.tar_members import tar_headers
 from core.load.zip_members import open_zip
+from core.privacy.events import UNKNOWN_WORDS
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text
+from core.privacy.known_words import are_known_words
 from core.privacy.patterns import printable_runs
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
@@ -36,6 +38,19 @@ _COUNTER = re.compile(r"(?<!\d)0{2,}\d{1,4}(?!\d)")
 _ENDINGS = re.compile(
     r"(?i)(\.(nii|gz|tgz|bz2|xz|zip|tar|dcm|dicom|ima|img|hdr|parquet|csv|tsv|txt|jsonl?|ndjson|pdf))+$"
 )
+_OF_FILES = frozenset(
+    """
+    dicom dicomdir dicoms dcm nii nifti niftis img imgs images anon anonymised anonymized deid deidentified pat pats
+    std ser ses sub subj acq bids raw tmp temp export exports exported upload uploads download downloads desktop
+    documents untitled unnamed backup copy kopie kopia cropped resampled segmentation segmentations labels masks mip
+    tcia lidc idri multiframe timepoint timepoints dataset datasets nsclc luna totalseg totalsegmentator radiogenomics
+    synthea mimic meds omop fhir cdm csv ndjson events vocab concept ctpa hrct cta xxx pacs cd dvd usb viewer jre
+    autorun readme license licence index study series pid mrn uid
+    """.split()  # noqa: SIM905
+)
+"""What files and folders are called everywhere, and public collections."""
+_SHORTEST_NAME = 4
+"""Letters of a part of a file's name that may be somebody's; shorter ones are signs of programs mostly."""
 _NOBODY = frozenset(("", "root", "wheel", "users", "staff", "nobody", "user"))
 
 
@@ -90,23 +105,27 @@ def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Fi
     """File and entry names that look identifying; counters with zeros in front ("IM_000123") do not."""
     for name in names:
         for part in PurePath(name).parts:
-            category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens)
-            if category or _holds_name(part):
-                yield Finding(f"file name ({category or 'name'})", "file or folder name", mask(part))
+            category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens) or _by_words(part)
+            if category:
+                yield Finding(f"file name ({category})", "file or folder name", mask(part))
 
 
 @lru_cache(1 << 12)
-def _holds_name(part: str) -> bool:
-    """Whether a file's or folder's name is, beside numbers and words of the examination, a person's: a usual given name
-    with another, a common surname, a name in another script.
+def _by_words(part: str) -> str | None:
+    """What a file's or folder's name seems to hold beside numbers and words of the examination: a person's name (a
+    usual given name with another, a common surname), or words that no vocabulary knows, which may be one.
 
-    >>> [_holds_name(name) for name in ("Zorblat.Kim.nii.gz", "CT-chest SMITH 2", "IM_0001.dcm", "brown_fat")]
-    [True, True, False, False]
+    >>> [_by_words(name) for name in ("Zorblat.Kim.nii.gz", "CT-chest SMITH 2", "IM_0001.dcm", "brown_fat", "zorblat")]
+    ['name', 'name', None, None, 'words no vocabulary knows']
     """
     stem = _ENDINGS.sub("", unicodedata.normalize("NFC", part))
     words = [word for word in WORDS.findall(stem) if not any(letter.isdigit() for letter in word)]
-    own = " ".join(word for word in words if is_surname_too(word) or not (is_plain_word(word) or are_terms([word])))
-    return any("name" in in_free_text(text) or is_common_surname(text) for text in {" ".join(words), own})
+    other = [word for word in words if is_surname_too(word) or not (is_plain_word(word) or are_terms([word]))]
+    if any("name" in in_free_text(text) or is_common_surname(text) for text in {" ".join(words), " ".join(other)}):
+        return "name"
+    apart = {piece for word in other for piece in re.split(r"(?<=[a-z])(?=[A-Z])", word)}
+    long = [piece for piece in apart if len(piece) >= _SHORTEST_NAME or not piece.isascii()]
+    return None if all(piece.casefold() in _OF_FILES or are_known_words(piece) for piece in long) else UNKNOWN_WORDS
 
 
 def _gzip_header(member: memoryview, file_name: str) -> Iterator[Finding]:

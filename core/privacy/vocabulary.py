@@ -79,7 +79,13 @@ _SCAN_WORDS = frozenset(
     minute minutes mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval
     evaluation exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial
     in on to at by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes
-    unteres collection lesion marked diagnosis diagnostic diagnostics
+    unteres collection lesion marked diagnosis diagnostic diagnostics scanner angioscanner tdm tc tac angiotc angiotac
+    pelvienne cérébral cérébrale cerebral cérebro parenchyme médiastin mediastin tissus mous protocole bassin
+    rachis lombaire lumbaire cervicale dorsale osseux arterias pulmonares craneo cráneo alta resolución resolucion
+    mediastino hueso óseo oseo partes blandas columna encefalo encéfalo polmonare lungenfenster
+    weichteilfenster knochenfenster mediastinalfenster halsweichteile weichteilkern knochenkern lungenkern ganzkörper
+    ganzkoerper körperstamm angiographie polytrauma spirale bauchlage rückenlage rueckenlage schulter expirium
+    inspirium exspirium oberschenkel thigh thighs hi de des du vol prep summary highpitch pitch biped plus
     """.split()  # noqa: SIM905
 )
 _MAKERS = frozenset(
@@ -111,6 +117,13 @@ _MEASURED = frozenset(
     release tablet capsule solution injection injectable oral suspension dose vaccine flush
     """.split()  # noqa: SIM905
 )
+_NAMES_TOO = frozenset(
+    """
+    abd arm art best black bone brown carter foot gray green grey hand hals head high hill king kopf lang little long
+    low max may rein rose sharp short small stone strong weich white wood young
+    """.split()  # noqa: SIM905
+)
+"""Of the words that stay: what people are called as well, so that none stays beside a word that goes."""
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
@@ -263,13 +276,21 @@ def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False)
     ('Thorax 2.0 B40f', 'Thorax', 'Chest')
     >>> plain_text("lung", {"lung"}), plain_text("Chest^Routine")
     ('', 'Chest^Routine')
+    >>> plain_text("Sharp, Agnieszka Thorax"), plain_text("Sharp kernel")
+    ('Thorax', 'Sharp kernel')
     """
     text = text.strip()
     barred = spans_of_identifiers(text, versions=device)
     words = [(found[0], _is_kept(found, tokens, barred, device)) for found in WORDS.finditer(text)]
     if not barred and all(kept for _, kept in words):
         return text
-    rest = " ".join(word for word, kept in words if kept and word.isalpha() and len(word) > 1)
+    gone = [False, *(word.isalpha() and not kept for word, kept in words), False]
+    beside = [before or behind for before, behind in zip(gone, gone[2:], strict=False)]
+    rest = " ".join(
+        word
+        for (word, kept), doubted in zip(words, beside, strict=True)
+        if kept and word.isalpha() and len(word) > 1 and not (doubted and word.casefold() in _NAMES_TOO)
+    )
     return "" if identifying(rest) else rest
 
 

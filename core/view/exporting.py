@@ -22,6 +22,12 @@ NUMBERS = count(1)
 SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json")
 
 
+def check_same_scan(review: CaseReview, study: CtStudy | None) -> None:
+    """Raise ValueError where the review is one of another scan: it is never shown or exported with this one."""
+    if review.study_digest != (None if study is None else study.digest):
+        raise ValueError("the review is one of another study")
+
+
 @dataclass(frozen=True, eq=False)
 class Exports:
     """Makes export files when asked, in any thread.
@@ -41,7 +47,7 @@ class Exports:
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self.review.check_of(self.study)
+        check_same_scan(self.review, self.study)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -232,3 +233,11 @@ def test_where_there_are_masks_only_one_of_them_can_be_chosen() -> None:
     mask = nifti_file(dtype="u1", data=np.ones(GRID.shape, np.uint8))
     with pytest.raises(UserFacingError, match="2 CT series"):
         load_study([("a.nii", mask), ("b.nii", mask)])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"%PDF-1.7 report", "a PDF document"), (b"\xff\xd8\xff\xe0 photo", "a picture (JPEG)")]
+)
+def test_a_document_or_a_photo_given_as_the_ct_is_called_what_it_is(data: bytes, words: str) -> None:
+    with pytest.raises(UserFacingError, match=re.escape(words)):
+        load_study([("x", data)])

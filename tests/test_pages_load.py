@@ -101,6 +101,20 @@ def test_export_stays_blocked_until_decided(world, jane):
     assert app.get("download_button")
 
 
+@pytest.mark.parametrize(("keeps", "said"), [(False, "has been stripped"), (True, "its texts kept as you decided")])
+def test_what_became_of_the_texts_of_an_open_case_is_said(world, tmp_path, keeps, said):
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv("LAB//1").replace(b"LAB//1 seen", b"Oluwaseun"))
+    app = read(load_page(), record=record)
+    fine(app.button(key="open_case").click().run())
+    fine(app.switch_page("pages/load.py").run())
+    settled(app)
+    fine(app.toggle(key="keep_unknown").set_value(keeps).run())
+    fine(app.button(key="strip").click().run())
+    assert said in html(app)
+    assert ("Oluwaseun" in app.session_state["case"].timeline.events.to_csv()) == keeps
+
+
 @pytest.mark.parametrize("keeps", [False, True])
 def test_texts_that_no_vocabulary_knows_are_asked_about(world, tmp_path, keeps):
     record = tmp_path / "events.csv"

@@ -21,6 +21,7 @@ from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import record_factors
 from core.records import CtStudy, Timeline
 from core.review import assess_case, encode_case, review_case
+from core.timeline import load_timeline
 from core.view.quality import quality_html
 
 CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
@@ -254,7 +255,7 @@ def test_the_panel_shows_icon_word_and_escaped_reason_worst_first() -> None:
 def test_a_case_is_assessed_without_a_model_too() -> None:
     record = demo(DEMOS[0])[1]
     names = set(verdicts(assess(None, record).factors))
-    assert names == {"events", "record length", "last event"}
+    assert names == {"events", "record length", "last event", "vocabularies"}
     assert assess(None, None).factors == ()
 
 
@@ -291,3 +292,14 @@ def test_measures_are_taken_once_and_never_for_another_scan(monkeypatch: pytest.
     other = replace(study, voxels_hu=study.voxels_hu[:, :, 1:])
     encode_case(other, record, bundle, reuse=first)
     assert calls == [other.digest]
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "found"), [("ICD10CM//I26.99", "in", "100% of events"), ("I26.99", "edge", "0% of events")]
+)
+def test_codes_without_a_vocabulary_are_told_before_a_model_is_chosen(code: str, verdict: str, found: str) -> None:
+    rows = "".join(f"7,2020-01-0{day},{code}\n" for day in range(1, 6))
+    record = load_timeline([("events.csv", f"subject_id,time,code\n{rows}".encode())])
+    (factor,) = [factor for factor in assess(None, record).factors if factor.name == "vocabularies"]
+    assert (factor.verdict, factor.found) == (verdict, found)
+    assert ("ICD10CM//" in factor.reason) == (verdict == "edge")

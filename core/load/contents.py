@@ -31,12 +31,16 @@ _MODALITIES = {
 }  # fmt: skip
 
 _UNPACK, _SAVE_AS_NIFTI = "Unpack it", "Save it as NIfTI"
+_IMAGES_THEMSELVES = "Export the CT from the archive as DICOM"
 _FOREIGN = {
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", _UNPACK),
     b"Rar!\x1a\x07": ("a rar archive", _UNPACK),
     b"\x28\xb5\x2f\xfd": ("a zst file", _UNPACK),
     b"NRRD": ("an NRRD file (.nrrd)", _SAVE_AS_NIFTI),
     b"ObjectTy": ("a MetaImage file (.mha, .mhd)", _SAVE_AS_NIFTI),
+    b"%PDF": ("a PDF document", _IMAGES_THEMSELVES),
+    b"\xff\xd8\xff": ("a picture (JPEG)", _IMAGES_THEMSELVES),
+    b"\x89PNG": ("a picture (PNG)", _IMAGES_THEMSELVES),
 }
 _DISC = ("a disc image", _UNPACK)
 _NO_NIFTI = ("a file named .nii without the header of NIfTI-1 or NIfTI-2", "Convert the original CT again")
@@ -230,7 +234,7 @@ def _nothing(contents: Contents) -> UserFacingError:
             "the images themselves",
             "Choose the folder in which it lies, or an archive of that folder.",
         )
-    if contents.foreign:
+    if contents.foreign and not contents.others:
         found = f"The source holds no CT that this app can open, but {', '.join(sorted(contents.foreign))}."
         step = next(iter(contents.foreign.values()))
         return UserFacingError(

@@ -7,6 +7,7 @@ import numpy as np
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
 from core.records import BIRTH, Timeline
+from core.timeline import kind_of
 from core.words import count_of, span_words
 
 
@@ -14,7 +15,7 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     """Every factor of a record.
 
     virtual_model: compare with the virtual training records. known_share: events whose code the model's vocabulary
-    holds, 0 to 1; None where no model that reads records was chosen.
+    holds, 0 to 1; None where no model that reads records was chosen: then what the codes say of their vocabulary.
     """
     limits = VIRTUAL_RECORD if virtual_model else ANY_RECORD
     days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != BIRTH]
@@ -25,7 +26,7 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     like = "like the training records" if virtual_model else "enough to speak of a history"
     reason = like if verdict == "in" else _apart(count, virtual_model)
     events = Factor("events", verdict, count_of(count, "event"), reason, "ehr", limits["events"].words("events"))
-    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share, count))
+    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share, timeline))
 
 
 def _apart(count: int, virtual_model: bool) -> str:
@@ -60,9 +61,25 @@ def _last(last: float, virtual_model: bool) -> Factor:
     return Factor("last event", verdict, found, reason, "ehr", limit.words("days"))
 
 
-def _known(share: float | None, count: int) -> tuple[Factor, ...]:
+def _vocabularies(timeline: Timeline) -> Factor:
+    """How many events have a code that names a vocabulary, or come from a table that says their kind."""
+    codes = timeline.events["code"]
+    known = {code for code in codes.unique() if code in timeline.code_kinds or kind_of(code) != "other"}
+    if codes.empty:
+        return Factor("vocabularies", "unknown", "no event", "there is no code to look up", "ehr")
+    share = float(codes.isin(known).mean())
+    found = f"{100 * share:.0f}% of events"
+    if share >= LIMITS["known_codes"].usual[0]:
+        told = "nearly all codes name their vocabulary, or a table names their kind"
+        return Factor("vocabularies", "in", found, told, "ehr")
+    told = "the other codes name no vocabulary, as ICD10CM//I26.99 or LOINC//718-7 do; no model will know them"
+    return Factor("vocabularies", "edge", found, told, "ehr")
+
+
+def _known(share: float | None, timeline: Timeline) -> tuple[Factor, ...]:
+    count = len(timeline.events)
     if share is None:
-        return ()
+        return (_vocabularies(timeline),)
     if not count:
         return (Factor("known codes", "unknown", "no event", "there is no code to look up", "ehr"),)
     verdict = LIMITS["known_codes"].judge(share)

@@ -80,6 +80,7 @@ def _ask_day_zero(known: pd.Timestamp | None, changed: Callable[[], None]) -> No
         max_value=LATEST,
         format="YYYY-MM-DD",
         key="day_zero",
+        help="A day that is typed counts once the calendar is closed: by Escape, or a click elsewhere.",
         on_change=changed,
     )
     clock.time_input(

@@ -128,7 +128,7 @@ def test_a_stream_is_complete_only_with_its_end_marker() -> None:
 
 
 def highest_copies(task: Callable[[], object], size: int) -> float:
-    """The least of two runs: what another thread of the process, or a first import, takes meanwhile is not the task's."""
+    """The least of two runs: what another thread of the process or a first import takes is not the task's."""
     return min(_peak_bytes(task), _peak_bytes(task)) / size
 
 

@@ -2,8 +2,8 @@
 
     python -m scripts.measure_names [--each 40] [--seed 7]
 
-Names come from Faker's lists for every country and language that has its own; none of them was used in making the
-vocabulary. A name passes where a text with it would stay in a record after "Strip and go on".
+Names come from Faker's lists for every country and language that has its own. A
+name passes where a text with it would stay in a record after "Strip and go on".
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def test_codes_their_names_and_signs_of_units_are_shared_by_many_and_stay(row: s
 
 @pytest.mark.parametrize("seed", [3, 11])
 def test_hardly_any_name_of_the_world_passes(seed: int) -> None:
-    """Names of many countries, from lists that the vocabulary knows nothing of; single family names are words
+    """Names of many countries, from lists of another package; single family names are words
     of every day most often ("Wells", "Moss"). The negative controls are the everyday texts above."""
     passed = {form: count / total for form, (count, total) in shares(each=10, seed=seed).items()}
     limits = {"family name alone": 0.05, "given name alone": 0.05, "town": 0.03}

@@ -146,7 +146,14 @@ def test_each_place_is_reported_once_for_a_series() -> None:
 def test_captures_are_suspected_of_burned_in_text() -> None:
     dataset = dicom_slices(Grid())[0]
     dataset.ImageType = ["DERIVED", "SECONDARY"]
+    del dataset.ImagePositionPatient
     assert any(finding.category == "burned-in text" for finding in find_identifiers(("a.dcm", to_bytes(dataset))))
+
+
+def test_a_reformatted_slice_with_its_place_is_no_capture() -> None:
+    dataset = dicom_slices(Grid())[0]
+    dataset.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
+    assert not any(finding.category == "burned-in text" for finding in find_identifiers(("a.dcm", to_bytes(dataset))))
 
 
 def test_nifti_texts_extensions_and_gzip_headers_are_found() -> None:

@@ -9,6 +9,7 @@ import pytest
 from ct_factory import to_bytes
 from privacy_support import ct_slice
 
+from core.privacy import find_identifiers
 from core.privacy.ages import Ages
 from core.privacy.burned_in import slice_axis
 from core.privacy.deidentify import deidentify
@@ -71,6 +72,33 @@ def test_two_spellings_of_one_id_share_a_name_and_the_words_that_are_taken_out(t
     written = list((tmp_path / "out").rglob("*.dcm"))
     assert (report.patients, len(written)) == (1, 2)
     assert not any(b"Quillon" in path.read_bytes() for path in written)
+
+
+def test_a_name_in_one_file_goes_from_the_description_of_another_of_its_study(tmp_path: Path) -> None:
+    """The word is one of anatomy, so that only the name tells that it is somebody's; another study keeps it."""
+    (tmp_path / "in").mkdir()
+    for index, (number, name, study) in enumerate((("A1", "Hand^Jane", "1.5"), ("A2", "", "1.5"), ("A3", "", "1.6"))):
+        dataset = ct_slice(index, 48)
+        dataset.PatientID, dataset.PatientName, dataset.StudyInstanceUID = number, name, study
+        dataset.SeriesInstanceUID = f"{study}.{index}"
+        dataset.SeriesDescription = "Thorax hand"
+        (tmp_path / "in" / f"{index}").write_bytes(to_bytes(dataset))
+    deidentify(tmp_path / "in", tmp_path / "out")
+    sets = [pydicom.dcmread(path) for path in (tmp_path / "out").rglob("*.dcm")]
+    assert sorted(item.SeriesDescription for item in sets) == ["Thorax", "Thorax", "Thorax hand"]
+
+
+def test_a_name_is_told_in_a_file_that_was_searched_before_the_one_that_gives_it() -> None:
+    files = []
+    for name in ("", "Hand^Jane"):
+        dataset = ct_slice(0, 48)
+        dataset.PatientName, dataset.SeriesDescription = name, "Thorax" if name else "Thorax hand"
+        files.append((f"{len(files)}.dcm", to_bytes(dataset)))
+    for order in (files, files[::-1]):
+        found = find_identifiers(order, pixels=False)
+        assert ("name", "SeriesDescription") in {(item.category, item.where.split()[-1]) for item in found}
+    alone = find_identifiers(files[:1], pixels=False)
+    assert not any(item.where.endswith("SeriesDescription") for item in alone)
 
 
 def test_two_people_under_one_id_get_two_names_two_shifts_and_a_line_in_the_report(tmp_path: Path) -> None:

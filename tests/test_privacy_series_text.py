@@ -80,7 +80,7 @@ def test_a_box_in_a_volume_grows_like_a_place_in_a_picture_and_through_all_slice
     start, stop = [10, 20], [20, 100]
     start.insert(along, 4)
     stop.insert(along, 6)
-    (box,) = on_every_slice(study, [TextBox((*start,), (*stop,), 0.9, "")])
+    (box,) = on_every_slice(study, [TextBox((*start,), (*stop,), 0.9, "", along)])
     assert [*np.delete(box.start, along), *np.delete(box.stop, along)] == [10, 10, 20, 110]
     assert (box.start[along], box.stop[along]) == (0, 12)
 
@@ -119,6 +119,29 @@ def test_text_in_coronal_and_sagittal_slices_of_a_nifti_volume_is_blanked(along:
     assert blanked
     assert np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(rebuilt)).dataobj).max() < 1500
     shown, _ = strip(study, None, find_burned_in_text(study))
+    assert shown is not None
+    assert shown.voxels_hu.max() < 1500
+
+
+@pytest.mark.parametrize("along", [0, 1])
+def test_text_across_other_planes_than_those_of_the_file_is_blanked_in_voxels_of_one_size(along: int) -> None:
+    """A volume acquired in coronal or sagittal slices and stored anew: the order in the file says axial."""
+    stack = np.stack([ct_plane(index, 192) for index in range(COUNT)])
+    clean = np.moveaxis(stack[:, ::-1, ::-1].transpose(0, 2, 1), 0, along).astype(np.int16)
+    for plane in stack:
+        draw(plane, BURNED, 8, 20, 14, 2500)
+    volume = np.moveaxis(stack[:, ::-1, ::-1].transpose(0, 2, 1), 0, along).astype(np.int16)
+    data, plain = (nib.Nifti1Image(voxels, np.eye(4)).to_bytes() for voxels in (volume, clean))
+    assert any(item.category == "burned-in text" for item in find_identifiers(("volume.nii", data)))
+    assert not any(item.category == "burned-in text" for item in find_identifiers(("volume.nii", plain)))
+    rebuilt, blanked = rebuild_nifti(data)
+    assert blanked
+    assert np.asarray(nib.Nifti1Image.from_bytes(gzip.decompress(rebuilt)).dataobj).max() < 1500
+    study = CtStudy(volume, np.eye(4), (), "", "virtual")
+    assert study.facts.slice_axis == 2
+    boxes = find_burned_in_text(study)
+    assert {box.axis for box in boxes} == {along}
+    shown, _ = strip(study, None, boxes)
     assert shown is not None
     assert shown.voxels_hu.max() < 1500
 

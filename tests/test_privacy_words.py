@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from ct_factory import Grid, dicom_slices, to_bytes
 from hang_support import no_hang
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -28,13 +29,16 @@ DESCRIBING = [
     "HEAD^NECK", "Lungs 1.0 Br59 Q3", "CHEST/ABD/PEL", "CT Angio Chest PE", "Recon 2: LUNG", "5.0 STD",
     "STANDARD AXIAL", "CAP w IV", "Cor 70% diast", "Topogram 0.6 T20f", "ThorRoutine 5.0 B31f", "CT THORAX W CONTRAST",
     "Mediastinum", "LUNG INSP", "LUNG EXP", "90 sec delay", "CT Thorax+Abd ven. Phase", "Thorax 8.0.0 B40f",
-    "Cor 30-80%", "Lung 0.625", "THX 1.0 0.75",
+    "Cor 30-80%", "Lung 0.625", "THX 1.0 0.75", "Abd, art", "Head art", "Max MIP", "胸部CT平扫+增强",
+    "КТ органов грудной клетки", "胸部 造影 動脈相 1.0", "흉부 조영", "Toraks kontrastlı", "Foot Hand",
+    "Klatka piersiowa faza tętnicza",
 ]  # fmt: skip
 IDENTIFYING = {
     "CT Chest 48-15-23": "CT Chest", "CT Chest 482 931": "CT Chest", "Thorax 02-03-57": "Thorax",
     "Thorax 14 11 48": "Thorax", "Thorax 02.03.57": "Thorax", "Chest 2 3 57": "Chest", "CT 48/15/23": "CT",
     "Thorax 12-34-56-78": "Thorax", "CT 1.2.840.113": "CT", "Chest Quillfeather": "Chest", "Chest room 12": "Chest",
     "Chest Mr Bright": "Chest", "CT Dr. Flash": "CT", "Thorax 1.5 48_15_23": "Thorax", "Chest^Quillfeather": "Chest",
+    "Rose Green Chest": "Chest", "Thorax Hand, Max": "Thorax", "STONE ART": "",
     "Thorax 3.11 57": "Thorax", "lung 1957-03-02": "lung", "ThoraxQuill": "", "BRIGHT^LIGHT": "",
 }  # fmt: skip
 
@@ -73,12 +77,34 @@ def test_frequent_names_are_no_technical_words() -> None:
         ("Lung_Dx-A0001", "Lung_Dx-A0001", "Lung 1.25mm", "Lung 1.25mm"),
         ("Doe^Jane", "Lung-551", "Lung 551", "Lung"),
         ("Doe^Jane", "4711-AX", "Thorax 2.0 B40f", "Thorax 2.0 B40f"),
+        ("", "31-07", "Lung 31-07", "Lung"),
+        ("", "31/07", "Lung 31/07 B40f", "Lung"),
+        ("", "31-07", "Lung 31-08", "Lung 31-08"),
     ],
 )
 def test_the_patients_own_words_go_however_plain_and_parts_of_ids_that_are_plain_stay(
     name: str, number: str, text: str, kept: str
 ) -> None:
     assert kept_value("SeriesDescription", "LO", text, own_words(name, number)) == kept
+
+
+NUMBERS = [
+    ("PatientWeight", "4711", "112.5"), ("PatientSize", "19520302", "1.83"), ("KVP", "52811", "140"),
+    ("SeriesNumber", "604417", "20301"), ("InstanceNumber", "771204", "1204"), ("ExposureTime", "19520302", "1200"),
+    ("XRayTubeCurrent", "60441", "650"), ("WindowCenter", "60441712", "-600"), ("SpiralPitchFactor", "1957", "1.2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("keyword", "implausible", "usual"), NUMBERS)
+def test_numbers_that_the_attribute_cannot_have_are_told_and_go(keyword: str, implausible: str, usual: str) -> None:
+    for value, expected in ((implausible, True), (usual, False)):
+        dataset = dicom_slices(Grid((4, 4, 1)))[0]
+        dataset.add_new(keyword, dictionary_VR(keyword), "0")
+        dataset[keyword]._value = value
+        found = find_identifiers(("a.dcm", to_bytes(dataset)), pixels=False)
+        assert any(item.where.endswith(f" {keyword}") for item in found) == expected
+        clean_dataset(dataset, Rules(Pseudonyms(b"a key of the test"), "P1", -40, ()))
+        assert (str(dataset.get(keyword) or "") != value) == expected
 
 
 def test_defined_terms_stay_whatever_the_patient_is_called() -> None:

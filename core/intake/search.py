@@ -61,5 +61,6 @@ def _says_code(item: Finding, columns: Answers) -> bool:
 
 
 def _place(box: TextBox) -> str:
-    first, last = box.start[2] + 1, box.stop[2]
-    return f"slice {first}" if first == last else f"slices {first} to {last}"
+    first, last = box.start[box.axis] + 1, box.stop[box.axis]
+    plane = ("sagittal ", "coronal ", "")[box.axis]
+    return f"{plane}slice {first}" if first == last else f"{plane}slices {first} to {last}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
 from core.privacy.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
+from core.privacy.vocabulary import plain_text
 from core.records import CtStudy, Timeline
 from core.timeline.columns import Answers
 from core.words import count_of
@@ -47,9 +48,9 @@ def _without_doubts(timeline: Timeline, doubts: Doubts, keeps_unknown: bool) -> 
 
 def _without_own_words(study: CtStudy, words: Collection[str]) -> CtStudy:
     """The study without words of the patient's name, which may be those of anatomy, in its description."""
-    given = study.description.split()
-    kept = [word for word in given if word.casefold() not in words]
-    if len(kept) == len(given):
+    plain, kept = (plain_text(study.description, barred) for barred in ((), words))
+    if kept == plain:
         return study
-    note = f"Removed from the series description, as in the patient's name: {count_of(len(given) - len(kept), 'word')}."
-    return replace(study, description=" ".join(kept) or "CT series", notes=(*study.notes, note))
+    gone = count_of(len(plain.split()) - len(kept.split()), "word")
+    note = f"Removed from the series description, as in the patient's name or beside it: {gone}."
+    return replace(study, description=kept or "CT series", notes=(*study.notes, note))

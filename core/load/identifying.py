@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 TITLED = re.compile(
@@ -54,21 +54,33 @@ def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
     for category, pattern in (*_PATTERNS, ("name", _CARET)):
         if pattern.search(text):
             return category
-    folded = set(WORDS.findall(text.casefold()))
-    return "name" if folded & set(tokens) else None
+    folded = text.casefold()
+    return "name" if set(WORDS.findall(folded)) & set(tokens) or any(_spans_of_ids(folded, tokens)) else None
 
 
-def spans_of_identifiers(text: str, *, versions: bool = False) -> list[tuple[int, int]]:
-    """(start, stop) of what would identify though every word of it is plain: titles, dates, numbers in groups.
+def _spans_of_ids(folded: str, tokens: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where an id of several parts ("77-12") stands whole, which words alone do not tell."""
+    for token in tokens:
+        if not token.isalnum():
+            found = re.finditer(rf"(?<!\w){re.escape(token)}(?!\w)", folded)
+            yield from (match.span() for match in found)
 
-    versions: whether dotted numbers ("6.50.018") are versions and so not reported.
+
+def spans_of_identifiers(text: str, tokens: Collection[str] = (), *, versions: bool = False) -> list[tuple[int, int]]:
+    """(start, stop) of what would identify though every word of it is plain: titles, dates, numbers in groups, the
+    patient's id.
+
+    tokens: as for `identifying`. versions: whether dotted numbers ("6.50.018") are versions and so not reported.
 
     >>> spans_of_identifiers("Thorax 8.0.0 1.25 B40f"), spans_of_identifiers("CT 48-15-23")
     ([], [(3, 11)])
+    >>> spans_of_identifiers("Thorax 77-12", {"77-12"})
+    [(7, 12)]
     """
     found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
     for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
         groups = re.findall(r"\d+", match[0])
         if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):
             found.append(match)
-    return [match.span() for match in found if not (versions and _DOTTED.fullmatch(match[0]))]
+    spans = [match.span() for match in found if not (versions and _DOTTED.fullmatch(match[0]))]
+    return [*spans, *_spans_of_ids(text.casefold(), tokens)]

@@ -43,19 +43,23 @@ LEAST_SIDE = 32
 """Pixels along the shorter side; smaller pictures cannot hold three legible letters."""
 LEAST_CHARACTERS = 3
 LEAST_CONFIDENCE = 0.6
+_ALIKE = 1.5
+"""Ratio of voxel sizes up to which slices may lie along any axis."""
 
 
 @dataclass(frozen=True)
 class TextBox:
     """Text in a volume: half-open voxel box, confidence of the reading in [0, 1], and its length only.
 
-    start, stop: voxel indices (i, j, k). masked: dots and a number of characters, never the text.
+    start, stop: voxel indices (i, j, k). masked: dots and a number of characters, never the text. axis: across the
+    planes in which the text stands.
     """
 
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
     confidence: float
     masked: str
+    axis: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,18 +84,23 @@ class _Line:
 
 
 def find_burned_in_text(
-    study: CtStudy | npt.NDArray[np.int16], *, axis: int = 2, step: Callable[[], None] | None = None
+    study: CtStudy | npt.NDArray[np.int16], *, axes: Sequence[int] = (2,), step: Callable[[], None] | None = None
 ) -> tuple[TextBox, ...]:
     """Text burned into a CT volume.
 
-    study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes, whose slices lie along `axis`. Planes
-    are read in display order (patient's right on the left). Text of one or two characters (side markers) is not
-    reported.
+    study: CtStudy, or int16 (i, j, k) HU on closest-canonical RAS+ axes, read along `axes` as `reading_axes` gives them
+    for a study. Planes are read in display order (patient's right on the left). Text of one or two characters (side
+    markers) is not reported.
     step: called before each picture is read; may raise, to stop. Raises NoTextReader (`core.privacy.ocr`).
     """
     voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
-    axis = slice_axis(study.spacing_mm, study.facts.slice_axis) if isinstance(study, CtStudy) else axis
-    return tuple(_to_voxels(box, axis, voxels.shape) for box in find_all_text(displayed(voxels, axis), step))
+    if isinstance(study, CtStudy):
+        axes = reading_axes(study.spacing_mm, study.facts.slice_axis, stored_anew=study.facts.thickness_mm is None)
+    return tuple(
+        _to_voxels(box, axis, voxels.shape)
+        for axis in axes
+        for box in find_all_text(displayed(voxels, axis), step, briefly=axis != axes[0])
+    )
 
 
 def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:
@@ -112,11 +121,11 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
 
     A name is written into every slice; where the reader fails it is often legible still, as are its first letters.
     """
-    along = slice_axis(study.spacing_mm, study.facts.slice_axis)
-    one, other = (axis for axis in range(3) if axis != along)
-    size = study.shape[one], study.shape[other]
     found = []
     for box in boxes:
+        along = box.axis
+        one, other = (axis for axis in range(3) if axis != along)
+        size = study.shape[one], study.shape[other]
         start, stop = list(box.start), list(box.stop)
         place = start[one], start[other], stop[one], stop[other]
         start[one], start[other], stop[one], stop[other] = lengthened(place, 1, size)
@@ -125,14 +134,14 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
     return tuple(found)
 
 
-def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
+def find_all_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly: bool = False) -> list[PlaneBox]:
     """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds).
 
     Raises NoTextReader.
     """
     found: list[PlaneBox] = []
     for _ in range(ROUNDS):
-        boxes = find_text(planes, step)
+        boxes = find_text(planes, step, briefly=briefly)
         if not boxes:
             break
         found += boxes
@@ -142,24 +151,25 @@ def find_all_text(planes: Planes, step: Callable[[], None] | None = None) -> lis
     return found
 
 
-def find_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
+def find_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly: bool = False) -> list[PlaneBox]:
     """Text in a stack of planes (n, rows, columns) of any grey values, each plane as it is displayed.
 
-    Neighbouring boxes of one run of planes stay apart; the same place is reported once per run of planes.
-    Raises NoTextReader.
+    Neighbouring boxes of one run of planes stay apart; the same place is reported once per run of planes. briefly: read
+    the means of stacks and the planes with flat strokes only, not small and faint lines. Raises NoTextReader.
     """
     if min(planes.shape[1:]) < LEAST_SIDE:
         return []
     found: list[PlaneBox] = []
-    for line in itertools.chain(_read_views(planes, step), _read_places(planes, step)):
+    places = () if briefly else _read_places(planes, step)
+    for line in itertools.chain(_read_views(planes, step, blocks=not briefly), places):
         if sum(letter.isalnum() for letter in line.reading.text) >= LEAST_CHARACTERS:
             found += locate(planes, line.source, (line.first, line.last), line.reading, doubtful=line.doubtful)
     return merged(found)
 
 
-def _read_views(planes: Planes, step: Callable[[], None] | None) -> Iterator[_Line]:
+def _read_views(planes: Planes, step: Callable[[], None] | None, *, blocks: bool) -> Iterator[_Line]:
     """What is read in whole pictures."""
-    for view in _views(planes):
+    for view in _views(planes, blocks=blocks):
         if step:
             step()
         for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
@@ -189,7 +199,20 @@ def slice_axis(spacing: tuple[float, float, float], stored: int) -> int:
     for a volume may have been stored anew, else the one along which slices follow each other in the file."""
     thickest = int(np.argmax(spacing))
     rest = [size for axis, size in enumerate(spacing) if axis != thickest]
-    return thickest if spacing[thickest] > 1.5 * max(rest) else stored
+    return thickest if spacing[thickest] > _ALIKE * max(rest) else stored
+
+
+def reading_axes(spacing: tuple[float, float, float], stored: int, *, stored_anew: bool) -> tuple[int, ...]:
+    """The axes across whose planes text is looked for: that of the slices, then, where voxels are of about one size and
+    may have been stored anew, the two others (briefly), for any of them may be the one that was acquired.
+
+    >>> reading_axes((1.0, 1.0, 1.2), 2, stored_anew=True), reading_axes((0.7, 0.7, 5.0), 2, stored_anew=True)
+    ((2, 0, 1), (2,))
+    """
+    first = slice_axis(spacing, stored)
+    if not stored_anew or max(spacing) > _ALIKE * min(spacing):
+        return (first,)
+    return (first, *(axis for axis in range(3) if axis != first))
 
 
 def displayed(voxels: npt.NDArray[Any], axis: int = 2) -> npt.NDArray[Any]:
@@ -204,11 +227,11 @@ def _to_voxels(box: PlaneBox, axis: int, shape: tuple[int, ...]) -> TextBox:
     start, stop = [across - box.right, down - box.bottom], [across - box.left, down - box.top]
     start.insert(axis, box.first)
     stop.insert(axis, box.last + 1)
-    return TextBox((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]), box.confidence, box.masked)
+    return TextBox((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]), box.confidence, box.masked, axis)
 
 
-def _views(planes: Planes) -> Iterator[_View]:
-    """Pictures worth reading."""
+def _views(planes: Planes, *, blocks: bool) -> Iterator[_View]:
+    """Pictures worth reading. blocks: also what changes within short stacks."""
     count = len(planes)
     scores = np.array([_flat_strokes(plane) for plane in planes])
     alone = range(count) if count <= EACH_BELOW else _suspects(scores)
@@ -219,7 +242,7 @@ def _views(planes: Planes) -> Iterator[_View]:
     for first, last, mean in _means(planes):
         yield from _pictures(mean, first, last)
         yield _View(flattened_picture(mean), mean, first, last)
-    for first, stop in pairwise(_cuts(count, BLOCK)):
+    for first, stop in pairwise(_cuts(count, BLOCK)) if blocks else ():
         changes = _changes(np.asarray(planes[first:stop], np.float32))
         for limit in _limits(np.abs(changes)):
             yield _View(_window(changes, -limit, limit), changes, first, stop - 1)

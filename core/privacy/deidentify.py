@@ -77,6 +77,7 @@ class Report:
             lines.append(f"{ids} shared by different people, who were kept apart by name and birth date")
         lines.append(f"text blanked in pixels: {count_of(self.blanked, 'place')}")
         lines.append("Every written file was searched again: only shifted dates and replaced UIDs and names remain.")
+        lines.append("Dates moved by one number of days for each patient; times of day are as they were.")
         lines.append(
             "Text in pixels is found by a reader that can miss some; look at the images before you share them."
         )
@@ -208,11 +209,18 @@ def _told_apart(images: list[_Image]) -> tuple[list[_Image], int]:
 
 
 def _words_of_patients(images: Iterable[_Image]) -> dict[str, frozenset[str]]:
-    """By patient, the words of all names and ids that the files give them."""
+    """By patient, the words of all names and ids that the files of their studies and series give, whoever they are
+    said to belong to: a description of one file may hold the name of another."""
     words: dict[str, frozenset[str]] = defaultdict(frozenset)
+    shared: dict[str, frozenset[str]] = defaultdict(frozenset)
+    groups: dict[str, set[str]] = defaultdict(set)
     for image in images:
-        words[image.patient] |= own_words(image.person.name, image.person.number)
-    return words
+        own = own_words(image.person.name, image.person.number)
+        words[image.patient] |= own
+        for uid in filter(None, (image.person.study, image.series)):
+            shared[uid] |= own
+            groups[image.patient].add(uid)
+    return {patient: own.union(*(shared[uid] for uid in groups[patient])) for patient, own in words.items()}
 
 
 def _place(dataset: Dataset) -> tuple[float, float]:

@@ -51,7 +51,11 @@ TECHNICAL_TEXT = frozenset(
     """.split()  # noqa: SIM905
 )
 _NAMES_OF_THINGS = frozenset(("CodeValue", "CodingSchemeDesignator", "Manufacturer"))
-"""Local codes and makers have names that no list holds."""
+"""Local codes and makers have names that no list holds; cleaning takes them out nevertheless."""
+_INSTITUTION = re.compile(
+    r"(?i)klini|clini|spital|h[oô]pital|ospedal|krankenhaus|praxis|centre\b|universi|radiolog|ziekenhuis|sjukhus|sykehus"
+)
+"""What a name in the place of a maker's is not."""
 _CODES_OF_SOMEBODY = re.compile(
     r"(?:PersonIdentification|InsurancePlan|Institution\w*|OperatorIdentification)CodeSequence"
 )
@@ -70,6 +74,7 @@ REMOVED = "REMOVED"
 TIME_VRS = frozenset(("DA", "DT", "TM"))
 _TEXT_VRS = TIME_VRS | {"PN", "LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "CS", "AS", "UI"}
 BINARY_VRS = frozenset(("OB", "OW", "UN", "OF", "OD", "OL", "OV"))
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PIXELS = frozenset(("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
 _TABLES = ("LUTData", "LookupTableData")
 _TRAILING = "behind the pixel data"
@@ -197,6 +202,8 @@ def _category(element: Any, text: str, tokens: Collection[str]) -> str | None:
         public = keyword.endswith(_UID_KEPT) or all(is_public_uid(keyword, value) for value in text.split("\\"))
         return None if public else "unique identifier"
     if keyword in _NAMES_OF_THINGS:
+        if keyword == "Manufacturer" and _INSTITUTION.search(text):
+            return "institution"
         return None if is_known_code(text) else identifying(text, tokens)
     if keyword in TECHNICAL_TEXT or vr == "CS" or is_descriptor(keyword):
         values = text.split("\\")
@@ -269,7 +276,9 @@ def _pictures(dataset: Any) -> list[Finding]:
     """Signs that text may be burned into the pixels; no detector of pixels is run."""
     kind = [str(part).upper() for part in (dataset.get("ImageType") or [])]
     burned = str(dataset.get("BurnedInAnnotation") or "").upper() == "YES"
-    captured = "SECONDARY" in kind[:2] or str(dataset.get("SOPClassUID") or "").startswith("1.2.840.10008.5.1.4.1.1.7")
+    reformatted = "ImagePositionPatient" in dataset or "PerFrameFunctionalGroupsSequence" in dataset
+    is_capture = str(dataset.get("SOPClassUID") or "").startswith(_CAPTURE)
+    captured = is_capture or ("SECONDARY" in kind[:2] and not reformatted)
     if burned or captured or "SCREEN SAVE" in kind:
         return [Finding("burned-in text", "pixels", "possible: the image is a capture or says so")]
     return []

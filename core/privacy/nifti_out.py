@@ -16,7 +16,7 @@ from core.load.geometry import canonical_axes
 from core.load.hounsfield import AIR_HU
 from core.load.limits import LIMITS, Limits, check_grid
 from core.load.nifti_fields import layout
-from core.privacy.burned_in import displayed, find_all_text, slice_axis
+from core.privacy.burned_in import displayed, find_all_text, reading_axes
 from core.privacy.series_text import on_every_picture
 
 _NUMBERS = (
@@ -53,15 +53,15 @@ def _offset(header: Any) -> int:
     return int(offset)
 
 
-def canonical_voxels(voxels: npt.NDArray[Any], header: Any) -> Iterator[tuple[npt.NDArray[Any], int]]:
-    """Views of the volume, or of each volume of a series, on closest-canonical axes, with the axis of their slices.
+def canonical_voxels(voxels: npt.NDArray[Any], header: Any) -> Iterator[tuple[npt.NDArray[Any], tuple[int, ...]]]:
+    """Views of the volume, or of each volume of a series, on closest-canonical axes, with the axes to read them along.
 
     Writing to them writes through.
     """
     first, second, third = voxels.shape[:3]
     axes, affine = canonical_axes(np.asarray(header.get_best_affine(), np.float64), (first, second, third))
     x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
-    along = slice_axis((float(x), float(y), float(z)), axes.order.index(2))
+    along = reading_axes((float(x), float(y), float(z)), axes.order.index(2), stored_anew=True)
     flat = voxels.reshape(first, second, third, -1, order="F")
     for index in range(flat.shape[3]):
         yield axes.apply(flat[..., index]), along
@@ -88,12 +88,14 @@ def rebuild_nifti(data: memoryview | bytes) -> tuple[bytes, int]:
     old, voxels = open_nifti(data)
     blanked = 0
     for view, along in canonical_voxels(voxels, old):
-        planes = displayed(view, along)
-        places = on_every_picture(find_all_text(displayed(as_readable(view), along)), planes.shape[1:])
         air = _air(view, old)
-        for place in places:
-            planes[:, place.top : place.bottom, place.left : place.right] = air
-        blanked += len(places)
+        for axis in along:
+            planes, readable = displayed(view, axis), displayed(as_readable(view), axis)
+            boxes = find_all_text(readable, briefly=axis != along[0])
+            places = on_every_picture(boxes, planes.shape[1:])
+            for place in places:
+                planes[:, place.top : place.bottom, place.left : place.right] = air
+            blanked += len(places)
     header = type(old)(endianness="<")
     for name in _NUMBERS:
         header[name] = old[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from typing import Any
@@ -13,6 +14,19 @@ NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 _LEAST_ID_DIGITS = 5
 """Shorter ids are found among exposures and sizes by chance."""
 _MOST_COUNT_DIGITS = 6
+_FEWER_DIGITS = frozenset(("SeriesNumber", "InstanceNumber"))
+"""Counts of which no study has a hundred thousand."""
+_MOST_DIGITS = 7
+"""Of a whole number that measures something; eight are a date or an id."""
+_DOSES = ("Dose", "Activity")
+"""Given in Bq, with as many digits as there are."""
+_LARGEST = {
+    "PatientWeight": 700, "PatientSize": 300, "KVP": 1000, "XRayTubeCurrent": 10_000, "SliceThickness": 1000,
+    "SpacingBetweenSlices": 1000, "GantryDetectorTilt": 180, "DataCollectionDiameter": 5000,
+    "ReconstructionDiameter": 5000, "SpiralPitchFactor": 100, "HeartRate": 1000, "ContrastBolusVolume": 10_000,
+    "EchoTime": 100_000, "DistanceSourceToDetector": 100_000, "DistanceSourceToPatient": 100_000, "FocalSpots": 100,
+}  # fmt: skip
+"""What no scanner and no patient exceeds, in the attribute's unit or the next smaller one that is written there."""
 _NUMPY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "UV": "u8", "SV": "i8"}
 _NUMPY |= {"OF": "f4", "OD": "f8", "OL": "u4", "OV": "u8"}
 _LEAST_MEASURE, _MOST_MEASURE = 1e-9, 1e7
@@ -49,16 +63,26 @@ def printable_runs(data: bytes | memoryview, shortest: int = 4) -> list[bytes]:
     return [run.replace(b"\0", b"") for part in candidates for run in re.findall(pattern, part)]
 
 
-def is_measured(keyword: str, text: str, tokens: Collection[str]) -> bool:
-    """Whether a decimal string is a number, with no more digits than a count has where it is one, and not the patient's
-    id. tokens: case-folded words of the patient's name and id.
+def is_measured(keyword: str, text: str, tokens: Collection[str] = ()) -> bool:
+    """Whether a decimal string is a number of a size that its attribute can have, and not the patient's id.
+
+    tokens: case-folded words of the patient's name and id.
 
     >>> is_measured("ExposureTime", "1000", ("84417",)), is_measured("ExposureTime", "84417", ("84417",))
     (True, False)
+    >>> is_measured("PatientWeight", "81.5"), is_measured("PatientWeight", "5512"), is_measured("KVP", "19450312")
+    (True, False, False)
     """
-    own = len(text.strip()) >= _LEAST_ID_DIGITS and text.strip() in tokens
-    long = keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > _MOST_COUNT_DIGITS
-    return bool(NUMBER.fullmatch(text)) and not long and not own
+    text = text.strip()
+    if not NUMBER.fullmatch(text) or (len(text) >= _LEAST_ID_DIGITS and text in tokens):
+        return False
+    most = _MOST_COUNT_DIGITS - (keyword in _FEWER_DIGITS)
+    if keyword.endswith("Number") and sum(letter.isdigit() for letter in text) > most:
+        return False
+    whole = text.lstrip("+-").partition(".")[0]
+    if whole.isdecimal() and len(whole) > _MOST_DIGITS and not any(word in keyword for word in _DOSES):
+        return False
+    return abs(float(text)) <= _LARGEST.get(keyword, math.inf)
 
 
 def is_ramp(run: bytes) -> bool:

@@ -44,8 +44,8 @@ class PixelSearch:
         """Read one NIfTI volume. Raises NoTextReader."""
         try:
             header, voxels = open_nifti(entry.read(0, None), limits=self._limits)
-            for view, along in canonical_voxels(voxels, header):
-                boxes = find_burned_in_text(as_readable(view), axis=along)
+            for view, axes in canonical_voxels(voxels, header):
+                boxes = find_burned_in_text(as_readable(view), axes=axes)
                 for box in boxes:
                     self._keep("a volume", box.masked)
         except NoTextReader:

@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 
 from core.privacy.dicom import BINARY_VRS, PIXELS, REMOVED, TECHNICAL_TEXT, TIME_VRS
 from core.privacy.fields import OLDEST_SHOWN
-from core.privacy.patterns import NUMBER, is_measured, packed_letters, values_of
+from core.privacy.patterns import is_measured, packed_letters, values_of
 from core.privacy.pseudonyms import Pseudonyms, shifted
 from core.privacy.vocabulary import is_descriptor, is_public_uid, kept_value
 
@@ -118,7 +118,7 @@ def _cleaned(element: Any, rules: Rules) -> Any:
     if keyword in ("PatientID", "PatientName"):
         return rules.patient
     if keyword in _CHARACTERISTICS:
-        return _characteristic(keyword, element)
+        return _characteristic(keyword, element, rules)
     if element.VR in TIME_VRS:
         return _temporal(keyword, element, rules)
     if element.VR == "UI":
@@ -179,8 +179,8 @@ def _described(keyword: str, code: str, element: Any, rules: Rules) -> Any:
     return _DUMMIES.get(keyword, REMOVED if code == "D" else None)
 
 
-def _characteristic(keyword: str, element: Any) -> Any:
-    """Sex, size and weight stay; an age above 89 years goes (45 CFR 164.514(b)(2)(i)(C))."""
+def _characteristic(keyword: str, element: Any, rules: Rules) -> Any:
+    """Sex, sizes and weights as people have stay; an age above 89 years goes (45 CFR 164.514(b)(2)(i)(C))."""
     text = str(element.value or "").strip()
     if keyword == "PatientSex":
         return text if text in _SEX else ""
@@ -190,7 +190,7 @@ def _characteristic(keyword: str, element: Any) -> Any:
         return None if text.endswith("Y") and int(text[:3]) > OLDEST_SHOWN else text
     if keyword in _CHOICES:
         return text if text in _CHOICES[keyword] else None
-    return element.value if NUMBER.fullmatch(text) else None
+    return element.value if is_measured(keyword, text, rules.tokens) else None
 
 
 def _temporal(keyword: str, element: Any, rules: Rules) -> Any:

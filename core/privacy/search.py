@@ -67,9 +67,9 @@ def search_sources(
 ) -> Searched:
     """One search over several sources of one patient: the names that one gives are looked for in all others.
 
-    Files that were searched before a name was known are searched again. step: called before each file; may raise, to
-    stop. encoding: in which a reader said that tables are which are not UTF-8, so that names are looked for as they
-    were read. Raises UserFacingError as `find_identifiers`.
+    Files that were searched before a name was known are searched again, but for their pixels. step: called before each
+    file; may raise, to stop. encoding: in which a reader said that tables are which are not UTF-8, so that names are
+    looked for as they were read. Raises UserFacingError as `find_identifiers`.
     """
     search = _Search(PixelSearch(limits) if pixels else None, encoding=encoding)
     names = list[str]()
@@ -118,11 +118,10 @@ class _Search:
     def __init__(
         self, pixels: PixelSearch | None, tokens: frozenset[str] | None = None, encoding: str | None = None
     ) -> None:
-        """tokens: all words of the patient, where they are known; scans were then searched before."""
+        """tokens: all words of the patient, where they are known."""
         self.pixels, self._encoding = pixels, encoding
         self.found: dict[tuple[str, str], Finding] = {}
         self.tokens = tokens or frozenset()
-        self._scans = tokens is None
         self._fewest: frozenset[str] | None = None
         self._seen: set[Seen] = set()
         self._left = _MOST_OTHERS
@@ -134,15 +133,14 @@ class _Search:
 
     @property
     def missed_words(self) -> bool:
-        """Was a file searched that is no DICOM file, before all words of the patient were known?"""
+        """Was a file searched before all words of the patient were known?"""
         return self._fewest is not None and self._fewest != self.tokens
 
     def entry(self, entry: Entry) -> None:
         """Search one file by what it is."""
         head = entry.read(0, 1024)
         if looks_like_dicom(head) and not looks_like_nifti(head):
-            if self._scans:
-                self._dicom(entry)
+            self._dicom(entry)
             return
         self._fewest = self.tokens if self._fewest is None else self._fewest
         if looks_like_nifti(head):
@@ -166,6 +164,7 @@ class _Search:
     def _dicom(self, entry: Entry) -> None:
         findings, own = search_dicom(entry, self.tokens, self._seen)
         self.tokens |= {word for word in own if len(word) > 2}
+        self._fewest = self.tokens if self._fewest is None else self._fewest
         self.add(findings)
         if self.pixels:
             self.pixels.add_dicom(entry)

@@ -1,6 +1,7 @@
 """Words of DICOM text that identify nobody: defined terms, anatomy, protocol, makers and models. All others go.
 
-The search reports what `kept_value` would take out of an attribute, so that searching and cleaning never disagree.
+The search reports what `kept_value` would take out of an attribute, but for makers and local codes, whose names no list
+holds: cleaning takes these out, and the search tells only those that look like somebody's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from core.load.one_scan import word_for_no_slice
 from core.load.words import is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.patterns import name_parts
+from core.privacy.protocol_words import is_protocol_word
 from core.timeline.describe import icd10_descriptions, labels
 
 _DEFINED = frozenset(
@@ -124,6 +126,18 @@ _NAMES_TOO = frozenset(
     """.split()  # noqa: SIM905
 )
 """Of the words that stay: what people are called as well, so that none stays beside a word that goes."""
+_GIVEN_TOO = "art|max|may|rose"
+_SURNAMES_TOO = (
+    "best|black|brown|carter|gray|green|grey|hill|king|lang|little|long|low|sharp|short|small|stone|strong|weich|white"
+    "|wood|young"
+)
+_LISTED = "|".join(sorted(_NAMES_TOO - {"abd"}))
+_WHOLE_NAME = re.compile(
+    rf"\b(?:{_GIVEN_TOO})[\s_]+(?:{_SURNAMES_TOO})\b|\b(?:{_SURNAMES_TOO})[\s_]+(?:{_GIVEN_TOO})\b"
+    rf"|\b(?:{_LISTED})\s?[,^]\s?(?:{_GIVEN_TOO})\b",
+    re.IGNORECASE,
+)
+"""A given name and a surname that are both such words: "Max Gray", "Foot, Art"."""
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
@@ -136,6 +150,8 @@ _DEVICE = frozenset(
     """.split()  # noqa: SIM905
 )
 _MOST_VERSION_DIGITS = 5
+_SHORTEST_ID = 4
+"""Characters of an id that is looked for whole; shorter ones stand in descriptions by chance."""
 _MAKER_CLASS = re.compile(
     r"(?:1\.3\.12\.2\.1107|1\.2\.840\.113619|1\.3\.46\.670589|1\.2\.840\.113704|1\.2\.392\.200036\.\d{4})"
     r"(?:\.\d{1,4}){1,6}"
@@ -210,15 +226,21 @@ def own_words(name: str, number: str) -> frozenset[str]:
     """Case-folded words that would give this patient away, however technical they look.
 
     name, number: PatientName and PatientID. Of a name, every part of two characters; of an id, and of a name that is
-    one (it has digits, or repeats the id), parts of three characters that are not plain words, as "Lung" is.
+    one (it has digits, or repeats the id), parts of three characters that are not plain words, as "Lung" is, and the
+    whole where it has several parts with digits in them.
 
     >>> sorted(own_words("MA^LI", "Q12")), sorted(own_words("Lung_Dx-A0001", "Lung_Dx-A0001"))
-    (['li', 'ma', 'q12'], ['a0001'])
+    (['li', 'ma', 'q12'], ['a0001', 'lung_dx-a0001'])
+    >>> sorted(own_words("", "77-12"))
+    ['77-12']
     """
     is_code = any(letter.isdigit() for letter in name) or name.casefold() == number.casefold()
     codes = name_parts(f"{number} {name}" if is_code else number, 3)
     parts = frozenset() if is_code else name_parts(name, 2)
-    return parts | {part for part in codes if not (part.isalpha() and is_plain_word(part))}
+    own = parts | {part for part in codes if not (part.isalpha() and is_plain_word(part))}
+    whole = number.strip().casefold()
+    of_parts = not whole.isalnum() and len(whole) >= _SHORTEST_ID and any(map(str.isdigit, whole))
+    return own | {whole} if of_parts else own
 
 
 def is_plain_word(word: str) -> bool:
@@ -232,7 +254,7 @@ def is_plain_word(word: str) -> bool:
 def _is_term(word: str) -> bool:
     folded = word.casefold()
     stem = re.sub(r"(?<=[a-z]{4})\d{1,2}$", "", folded)
-    if stem in _DEFINED or stem in _SCAN_WORDS or is_safe_word(stem) or is_safe_word(word):
+    if stem in _DEFINED or stem in _SCAN_WORDS or is_safe_word(stem) or is_safe_word(word) or is_protocol_word(folded):
         return True
     return bool(_MEASURE.fullmatch(word) or _LEVEL.fullmatch(word))
 
@@ -278,9 +300,14 @@ def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False)
     ('', 'Chest^Routine')
     >>> plain_text("Sharp, Agnieszka Thorax"), plain_text("Sharp kernel")
     ('Thorax', 'Sharp kernel')
+    >>> plain_text("Gray, Max Thorax"), plain_text("MAX GRAY"), plain_text("Abd art Thorax 77-12", {"77-12"})
+    ('Thorax', '', 'Abd art Thorax')
     """
     text = text.strip()
-    barred = spans_of_identifiers(text, versions=device)
+    barred = [
+        *spans_of_identifiers(text, tokens, versions=device),
+        *(found.span() for found in _WHOLE_NAME.finditer(text)),
+    ]
     words = [(found[0], _is_kept(found, tokens, barred, device)) for found in WORDS.finditer(text)]
     if not barred and all(kept for _, kept in words):
         return text

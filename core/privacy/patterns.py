@@ -23,7 +23,7 @@ _DOSES = ("Dose", "Activity")
 _LARGEST = {
     "PatientWeight": 700, "PatientSize": 300, "KVP": 1000, "XRayTubeCurrent": 10_000, "SliceThickness": 1000,
     "SpacingBetweenSlices": 1000, "GantryDetectorTilt": 180, "DataCollectionDiameter": 5000,
-    "ReconstructionDiameter": 5000, "SpiralPitchFactor": 100, "HeartRate": 1000, "ContrastBolusVolume": 10_000,
+    "ReconstructionDiameter": 5000, "HeartRate": 1000, "ContrastBolusVolume": 10_000,
     "EchoTime": 100_000, "DistanceSourceToDetector": 100_000, "DistanceSourceToPatient": 100_000, "FocalSpots": 100,
 }  # fmt: skip
 """What no scanner and no patient exceeds, in the attribute's unit or the next smaller one that is written there."""

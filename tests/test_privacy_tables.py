@@ -60,6 +60,26 @@ def test_json_lines_and_fhir_bundles_are_walked() -> None:
         assert "Zqx" not in str(found)
 
 
+def test_places_are_named_by_resource_of_fhir_and_table_of_omop() -> None:
+    patient = {"resourceType": "Patient", "birthDate": "1945-01-01"}
+    other = {"resourceType": "Zqxberg", "onset": "2011-02-03", "birthDate": "1945-01-01"}
+    entry = [
+        {"fullUrl": "x", "resource": patient},
+        {"resource": other},
+        {"resource": "call 555-010-1234"},
+        "2011-02-03",
+    ]
+    found = find_identifiers(("b.json", json.dumps({"resourceType": "Bundle", "entry": entry}).encode()))
+    places = {(item.category, item.where) for item in found}
+    assert {("date", "Patient, field birth_date"), ("date", "field birth_date")} <= places
+    assert {("contact", "a field of a record"), ("date", "a field of a record")} <= places
+    assert "Zqx" not in str(found)
+    table = b"person_id,condition_concept_id,condition_source_value\n1,19080128,19080128\n"
+    found = find_identifiers(("out/condition_occurrence_2.csv", table))
+    dates = {item.where for item in found if item.category == "date"}
+    assert dates == {'condition_occurrence, column 3, "condition_source_value"'}
+
+
 def test_meds_parquet_with_a_patient_over_89() -> None:
     times = pd.to_datetime(["1920-01-01", "2015-01-01"]).astype("datetime64[us]")
     table = pd.DataFrame({"subject_id": [1, 1], "time": times, "code": ["MEDS_BIRTH", "LAB//1"]})

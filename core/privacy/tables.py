@@ -9,6 +9,7 @@ import operator
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +48,8 @@ from core.privacy.patterns import name_parts
 from core.records import BIRTH
 from core.timeline.column_names import FIELDS
 from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
+from core.timeline.fhir_kinds import is_kind
+from core.timeline.omop_tables import table_of
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
@@ -90,16 +93,19 @@ def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Findi
     """(findings of one table, words of its patient's name for searching other places).
 
     Columns or fields are judged by their names, and values by what they look like; each place once. Columns are
-    numbered, and named where every word of their header is usual (`core.privacy.headers`). tokens: parts of known
-    patients' names and ids. Where many patients are named, their words would be met everywhere, so that none is given.
-    What cannot be parsed is reported as not searched, beside what was found before.
+    numbered, and named where every word of their header is usual (`core.privacy.headers`), behind the table of OMOP or
+    the resource of FHIR. tokens: parts of known patients' names and ids. Where many patients are named, their words
+    would be met everywhere, so that none is given. What cannot be parsed is reported as not searched, beside what was
+    found before.
     """
     found: dict[tuple[str, str], Finding] = {}
     names: set[str] = set()
+    table = table_of(entry.name)
     try:
         for item in _searched(entry, tokens):
             if isinstance(item, Finding):
-                found.setdefault((item.category, item.where), item)
+                where = f"{table}, {item.where}" if table else item.where
+                found.setdefault((item.category, where), replace(item, where=where))
             elif len(names) <= _MOST_NAMES:
                 names.add(item)
     except Exception:  # whatever a parser says may repeat content
@@ -207,6 +213,8 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
         yield Finding("age over 89", where, "90 years or more")
     if in_free_text(name) - {"free text"} or _is_number(name):
         yield Finding("free text", f"name of column {number + 1}", mask(name))
+    if plain.endswith("concept_id"):
+        values = [value for value in values if not str(value).isdecimal()]  # many read as days: 19080128
     texts: dict[str, str] = {}
     if says_nothing(name) and (found := identifies([str(value) for value in values if isinstance(value, (str, int))])):
         texts[found] = str(values[0])
@@ -236,9 +244,32 @@ def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
             watch_record(record, ages)
             for resource in _resources(record):
                 watch_resource(resource, ages)
-        for path, value in _leaves(document):
-            yield from _field(path, value, tokens)
+        for kind, part in _parts(document):
+            for path, value in _leaves(part):
+                for item in _field(path, value, tokens):
+                    yield replace(item, where=f"{kind}, {item.where}") if kind else item
     yield from ages.findings()
+
+
+def _parts(document: Any) -> Iterator[tuple[str, Any]]:
+    """(type of FHIR resource or "", object) of what a document holds: a bundle, and each of its resources."""
+    for item in document if isinstance(document, list) else [document]:
+        if not isinstance(item, dict):
+            yield "", item
+            continue
+        whole, *inner = _resources(item)
+        if inner:
+            whole = {**whole, "entry": [_around(entry) for entry in whole["entry"]]}
+        for resource in (whole, *inner):
+            kind = resource.get("resourceType")
+            yield kind if isinstance(kind, str) and is_kind(kind) else "", resource
+
+
+def _around(entry: Any) -> Any:
+    """An entry of a bundle without its resource."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
+        return entry
+    return {key: value for key, value in entry.items() if key != "resource"}
 
 
 def _documents(text: str) -> Iterable[Any]:
@@ -302,7 +333,7 @@ def _extension(value: dict[str, Any]) -> tuple[str, ...]:
     return (field_name(re.split(r"[/#-]", url)[-1]),)
 
 
-def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Met]:
+def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding]:
     known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
     where = f"field {'.'.join(known)}" if known else "a field of a record"
     named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)

@@ -37,6 +37,20 @@ _OTHERS = frozenset(
     VisionPrescription""".split()  # noqa: SIM905
 )
 
+_READ = frozenset(
+    """Condition DiagnosticReport Encounter ImagingStudy Immunization MedicationAdministration MedicationRequest
+    MedicationStatement Observation Patient Procedure""".split()  # noqa: SIM905
+)
+
+
+def is_kind(kind: str) -> bool:
+    """Whether FHIR has resources of this type.
+
+    >>> is_kind("Patient"), is_kind("Goal"), is_kind("Smith")
+    (True, True, False)
+    """
+    return kind in _READ or kind in _OTHERS or kind in NO_EVENTS
+
 
 def unread_kind(kind: str) -> str:
     """Why a resource whose type is not read is no event; a type that is none of FHIR may be anybody's name.

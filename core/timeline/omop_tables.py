@@ -111,6 +111,16 @@ def _has_columns(file: Entry, *wanted: str) -> bool:
     return all(any(name.startswith(one) for name in names) for one in wanted)
 
 
+def table_of(path: str) -> str:
+    """The table of the data model that a file's name says it is, "" for others.
+
+    >>> table_of("export/measurement_2.csv"), table_of("smith.csv")
+    ('measurement', '')
+    """
+    name = _table_name(path)
+    return name if name in _WANTED | _NO_EVENTS else ""
+
+
 def _table_name(path: str) -> str:
     """measurement of measurement.csv, measurement_1.csv and measurement/part-00000.csv."""
     file = PurePath(path.lower())

@@ -22,6 +22,8 @@ from core.timeline.mapping import ColumnFound
 from core.words import count_of
 
 PLACES_SHOWN = 400
+_FIRST = ("name", "contact", "identifier", "age over 89", "burned-in text", "institution", "free text", "private")
+_LAST = ("unique identifier", "date")
 
 
 def picture_html(grey: npt.NDArray[np.uint8] | None, words: str) -> str:
@@ -99,12 +101,18 @@ def series_name(item: SeriesSummary, place: int) -> str:
 
 def findings_html(findings: Sequence[Finding]) -> str:
     """Table of category, place and masked value."""
-    found = sorted((_kind(f), f.where, f.masked) for f in findings)[:PLACES_SHOWN]
+    first = sorted(findings, key=lambda f: (_weight(f), _kind(f), f.where, f.masked))[:PLACES_SHOWN]
+    found = [(_kind(f), f.where, f.masked) for f in first]
     rows = "".join(f"<tr>{''.join(f'<td>{escape(word)}</td>' for word in words)}</tr>" for words in found)
     more = len(findings) - PLACES_SHOWN
     rest = f"<p>and {more:,} more places</p>" if more > 0 else ""
     head = "<tr><th>What</th><th>Where</th><th>Value, masked</th></tr>"
     return f'<table class="found"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
+
+
+def _weight(finding: Finding) -> int:
+    """What tells most of somebody comes first; UIDs, and dates that the case shows as days, last."""
+    return _FIRST.index(finding.category) if finding.category in _FIRST else len(_FIRST) + (finding.category in _LAST)
 
 
 def _kind(finding: Finding) -> str:

@@ -196,7 +196,7 @@ def test_the_quality_gate_is_judged_once_and_stands_before_any_prediction(world,
         monkeypatch.setattr(part, "draw", noted(part.__name__.rpartition(".")[2], part.draw))
     app = fine(opened("pages/case_review.py"))
     assert drawn[:2] == ["quality", "survival"]
-    assert "2 checks: 1 outside, 1 like training" in html(app)
+    assert "2 checks: 1 outside, 1 in range" in html(app)
     assert world.judged == 1
 
 
@@ -210,7 +210,7 @@ def test_an_answer_without_any_notice_is_drawn(world, monkeypatch):
 
 def test_quality_verdicts_stand_under_the_header_worst_first(world):
     shown = html(fine(opened()))
-    assert "1 outside, 1 like training" in shown
+    assert "1 outside, 1 in range" in shown
     assert shown.index("left and right are exchanged") < shown.index("like the training scans")
 
 

@@ -246,7 +246,7 @@ def test_only_what_the_model_reads_marks_its_prediction() -> None:
 
 def test_the_panel_shows_icon_word_and_escaped_reason_worst_first() -> None:
     shown = quality_html(REPORT)
-    assert "1 outside, 1 at the edge, 1 not known, 1 like training" in shown
+    assert "1 outside, 1 at the edge, 1 not known, 1 in range" in shown
     assert "<b>LUNG" not in shown
     assert shown.index("too few") < shown.index("sharp") < shown.index("fine")
     assert shown.count('aria-label="outside"') == 2

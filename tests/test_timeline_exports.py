@@ -309,7 +309,7 @@ def test_points_that_may_part_thousands_are_said(values: tuple[str, str], is_sai
 def test_measurements_in_columns_of_their_own_beside_a_value_are_said(read: Reader) -> None:
     header = "patient_id,time,code,numeric_value,unit,{},{}\n"
     rows = "7,2021-01-01 08:00,T,37.2,Cel,97,1.2\n7,2021-01-01 09:00,T,37.3,Cel,96,1.3\n"
-    unread = "With numbers but not read, as their names are not recognised: 2 columns."
+    unread = "With numbers but not read, as they are neither mapped nor known by name: 2 columns."
     assert unread in said(read(header.format("spo2", "lactate") + rows))
     assert "not read" not in said(read(header.format("encounter_id", "ref_range_low") + rows))
 

@@ -58,7 +58,7 @@ def test_of_several_times_of_recording_the_latest_counts(form: str) -> None:
 def test_other_times_leave_the_events_where_they_are_and_are_said(name: str, form: str) -> None:
     timeline = load_timeline(source(name, ("2020-01-03 08:00", "2020-01-02 09:00"), form), prediction_time=CUT)
     assert len(timeline.events) == 2
-    assert "With dates but not read, as their names are not recognised: 1 column" in said(timeline)
+    assert "With dates but not read, as they are neither mapped nor known by name: 1 column" in said(timeline)
 
 
 def test_a_column_of_people_who_recorded_is_no_time() -> None:

@@ -14,8 +14,10 @@ from core.cohort.tasks import TASKS
 from core.export.figure import build_figure, caption
 from core.export.style import figure_style
 from core.intake import Cancelled
+from core.privacy import Finding
 from core.view import exporting
 from core.view.exporting import Exports
+from core.view.loading import findings_html
 
 SCAN, RECORD = study(), timeline()
 RESULT = review(SCAN, RECORD)
@@ -141,3 +143,10 @@ def test_an_archive_says_which_file_it_makes_and_stops_between_files(monkeypatch
         (1 / 6, "All in one zip: file 2 of 6, figure.svg"),
     ]
     assert drawn == ["png"]
+
+
+def test_findings_that_tell_most_of_somebody_come_first() -> None:
+    kinds = ("date", "unique identifier", "free text", "preamble", "name")
+    html = findings_html([Finding(kind, f"place of {kind}", "•••") for kind in kinds])
+    order = sorted(kinds, key=lambda kind: html.index(f"place of {kind}"))
+    assert order == ["name", "free text", "preamble", "date", "unique identifier"]

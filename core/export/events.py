@@ -36,16 +36,28 @@ def unit_words(unit: str) -> str:
 
 
 def value_words(value: float, text: object, unit: object) -> str:
-    """Number with unit, or text, or nothing.
+    """Number with unit, beside it a text that says more than the number; or text, or nothing.
 
     >>> value_words(2310.0, None, "pg/mL"), value_words(float("nan"), "Ever smoker", None), value_words(-2.5, None, "")
     ('2,310 pg/mL', 'Ever smoker', '−2.5')
+    >>> value_words(5.0, "<5", "mg/L"), value_words(5.0, "5.0 mg/L", "mg/L"), value_words(6.1, "hemolysed", None)
+    ('5 mg/L (<5)', '5 mg/L', '6.1 (hemolysed)')
     """
-    suffix = f" {unit_words(unit)}" if isinstance(unit, str) and unit else ""
-    if np.isfinite(value):
-        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
-        return true_minus(digits) + suffix
-    return text if isinstance(text, str) else ""
+    said = text.strip() if isinstance(text, str) else ""
+    if not np.isfinite(value):
+        return said
+    suffix = unit if isinstance(unit, str) else ""
+    digits = true_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}")
+    number = f"{digits} {unit_words(suffix)}" if suffix else digits
+    return f"{number} ({said})" if said and not _repeats(said, value, suffix) else number
+
+
+def _repeats(text: str, value: float, unit: str) -> bool:
+    """Whether a text is the number itself, with or without its unit."""
+    try:
+        return bool(np.isclose(float(text.removesuffix(unit).strip().replace(",", "")), value))
+    except ValueError:
+        return False
 
 
 def day_words(day: float) -> str:

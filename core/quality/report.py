@@ -26,7 +26,7 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 class Factor:
     """One thing an expert checks.
 
-    name: what is checked. verdict: in (like training), edge (unusual), outside (not comparable), unknown (cannot be
+    name: what is checked. verdict: in (as in training), edge (unusual), outside (not comparable), unknown (cannot be
     judged). found: what was measured or read, with unit. reason: a clause that says why the verdict is what it is.
     limit: what the number was compared with, with unit; "" where no number decides.
     about: "image", "ehr", "fused", or "pair" (scan and record held against each other); a factor about an input that a

@@ -234,7 +234,7 @@ def _unread(what: str, expected: str, where: str = "") -> UserFacingError:
 
 def unread_columns(count: int) -> str:
     """The note on columns of numbers that are not read."""
-    return f"With numbers but not read, as their names are not recognised: {count_of(count, 'column')}."
+    return f"With numbers but not read, as they are neither mapped nor known by name: {count_of(count, 'column')}."
 
 
 def unread_outcomes(count: int) -> str:
@@ -244,12 +244,12 @@ def unread_outcomes(count: int) -> str:
 
 def unread_words(count: int) -> str:
     """The note on columns of words that are not read."""
-    return f"With words but not read, as their names are not recognised: {count_of(count, 'column')}."
+    return f"With words but not read, as they are neither mapped nor known by name: {count_of(count, 'column')}."
 
 
 def unread_dates(count: int) -> str:
     """The note on columns of dates that are not read."""
     return (
-        f"With dates but not read, as their names are not recognised: {count_of(count, 'column')}; the time of an "
-        "event is that of the column with the usual name, or of the one chosen."
+        f"With dates but not read, as they are neither mapped nor known by name: {count_of(count, 'column')}; the time "
+        "of an event is that of the column with the usual name, or of the one chosen."
     )

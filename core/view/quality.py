@@ -11,7 +11,7 @@ VERDICT_WORDS: dict[Verdict, str] = {
     "outside": "outside",
     "edge": "at the edge",
     "unknown": "not known",
-    "in": "like training",
+    "in": "in range",
 }
 SHOWN_CHIPS = 4
 CHECKING_HTML = (
@@ -41,7 +41,7 @@ def summary_words(report: QualityReport) -> str:
     """How many factors have each verdict, in words.
 
     >>> summary_words(QualityReport((Factor("noise", "in", "20 HU", "fine"), Factor("kernel", "edge", "LUNG", "x"))))
-    '2 checks: 1 at the edge, 1 like training'
+    '2 checks: 1 at the edge, 1 in range'
     """
     counts = [(len(report.of(verdict)), words) for verdict, words in VERDICT_WORDS.items()]
     told = ", ".join(f"{count} {words}" for count, words in counts if count)

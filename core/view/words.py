@@ -188,7 +188,7 @@ def scroll_html(body: str, name: str, most_px: int) -> str:
 
 EFFECT_HELP = "by how much the event multiplies the model's hazard, added up to the horizon; above 1 it raises the risk"
 
-SLIGHT, TIMES = "< 1%", "\u00d7 "
+TIMES = "\u00d7 "
 
 
 def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
@@ -232,13 +232,13 @@ def hazard_factor(change: float) -> str:
     """By what a change of the log cumulative hazard multiplies that hazard; "" for NaN.
 
     >>> hazard_factor(0.693), hazard_factor(-0.357), hazard_factor(0.001), hazard_factor(4.0), hazard_factor(0.0)
-    ('× 2.00', '× 0.70', '< 1% more', '× 54.6', 'none')
+    ('× 2.00', '× 0.70', '× 1.001', '× 54.6', 'none')
     """
     if np.isnan(change) or not change:
         return "" if np.isnan(change) else "none"
     factor = float(np.exp(change))
     if abs(factor - 1) < 0.01:
-        return f"{SLIGHT} {'more' if change > 0 else 'less'}"
+        return f"{TIMES}{factor:.3f}"
     return f"{TIMES}{factor:.2f}" if factor < 10 else f"{TIMES}{factor:.3g}"
 
 
@@ -246,9 +246,7 @@ def _effect(value: float) -> str:
     if np.isnan(value):
         return "not given by this model"
     side = "raises it" if value > 0 else "lowers it" if value < 0 else "does not change it"
-    factor = hazard_factor(value)
     if not value:
         return side
-    if factor.startswith(SLIGHT):
-        return f"{side} by less than 1%"
-    return f"{side}: the hazard added up to the horizon is {factor.removeprefix(TIMES)} times that without the event"
+    factor = hazard_factor(value).removeprefix(TIMES)
+    return f"{side}: the hazard added up to the horizon is {factor} times that without the event"

@@ -241,3 +241,13 @@ def test_where_there_are_masks_only_one_of_them_can_be_chosen() -> None:
 def test_a_document_or_a_photo_given_as_the_ct_is_called_what_it_is(data: bytes, words: str) -> None:
     with pytest.raises(UserFacingError, match=re.escape(words)):
         load_study([("x", data)])
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.nii.gz", "a.zip", "a"])
+def test_files_without_a_byte_are_called_empty(name: str) -> None:
+    with pytest.raises(UserFacingError, match=r"^The file is empty\."):
+        load_study((name, b""))
+    with pytest.raises(UserFacingError, match="All 2 files are empty"):
+        load_study([(name, b""), ("b", b"")])
+    with pytest.raises(UserFacingError, match="1 DICOM file, 1 of them empty"):
+        load_study([*dicom_files(), ("empty.dcm", b"")])

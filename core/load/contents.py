@@ -54,8 +54,8 @@ class Contents:
     """What a source holds, sorted.
 
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
-    held: bytes in memory. stray, damaged, imageless: numbers of files; unopened: of links and the like that are named
-    as DICOM files are. foreign: what some are -> what to do.
+    held: bytes in memory. stray, damaged, imageless: numbers of files; empty: of the damaged ones, those without a
+    byte; unopened: of links and the like that are named as DICOM files are. foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
     directory: whether there is a DICOMDIR. records: whether a file is of a kind that records come in.
     """
@@ -67,6 +67,7 @@ class Contents:
     held: int = 0
     stray: int = 0
     damaged: int = 0
+    empty: int = 0
     unopened: int = 0
     imageless: int = 0
     foreign: dict[str, str] = field(default_factory=dict)
@@ -81,6 +82,7 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
     """Every file of a source, sorted by its header. Raises UserFacingError where one cannot be, or of two patients."""
     limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
     entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
+    _refuse_empty([entry for entry in entries if not entry.absent])
     contents, images, headers = Contents(absent=absent_words(entries)), [], HeaderReader(limits)
     for entry in entries:
         contents.held += entry.held
@@ -91,6 +93,7 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
             images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
             contents.damaged += not entry.absent
+            contents.empty += not entry.absent and not entry.size
             contents.unopened += bool(entry.absent)
         elif not entry.absent:
             contents.stray += 1
@@ -106,6 +109,17 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
     if contents.absent:
         contents.notes.append(not_followed(contents).strip())
     return contents
+
+
+def _refuse_empty(entries: Sequence[Entry]) -> None:
+    """Raise where files are there and none of them holds a byte."""
+    if entries and not any(entry.size for entry in entries):
+        one = len(entries) == 1
+        raise UserFacingError(
+            "The file is empty." if one else f"All {len(entries):,} files are empty.",
+            "a file with content" if one else "files with content",
+            f"Copy or export {'it' if one else 'them'} again: a transfer may have been cut off, or a disk full.",
+        )
 
 
 def not_followed(contents: Contents) -> str:

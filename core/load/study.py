@@ -104,7 +104,8 @@ def load_study(
     contents = sort_entries(source, limits)
     if contents.damaged:
         raise UserFacingError(
-            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}.{not_followed(contents)}",
+            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}{_empty_words(contents)}."
+            f"{not_followed(contents)}",
             "intact DICOM files",
             "Copy or export them again; leave out what is only named as DICOM.",
         )
@@ -124,6 +125,10 @@ def load_study(
     if key in contents.niftis:
         return _load_nifti(contents, key, repairs, progress, limits)
     return _load_dicom(contents, key, repairs, progress, limits)
+
+
+def _empty_words(contents: Contents) -> str:
+    return f", {contents.empty:,} of them empty" if contents.empty else ""
 
 
 def _summarise_dicom(key: str, images: Sequence[ImageHeader]) -> SeriesSummary:

@@ -400,7 +400,7 @@ def test_plain_descriptions_stay_and_makers_are_kept() -> None:
 @pytest.mark.parametrize(
     ("written", "kept"),
     [
-        (["DERIVED", "PRIMARY", "AXIAL", "DET_IODINE"], "IODINE"),
+        (["DERIVED", "PRIMARY", "AXIAL", "QET_IODINE"], "IODINE"),
         (["DERIVED", "PRIMARY", "AXIAL", "DE_PBV_ZQX"], "PBV"),
         (["DERIVED", "SECONDARY", "OTHER", "STD_DEVIATION"], "STD_DEVIATION"),
         (["DERIVED", "PRIMARY", "AXIAL", "ZQX MIP"], "MIP"),

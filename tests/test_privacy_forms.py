@@ -51,7 +51,50 @@ def test_what_an_outsider_brought_past_is_found(text: str) -> None:
     assert FOUND[text] in in_free_text(text)
 
 
+CARE = {
+    "seen 21 November": "date", "Nov 21st": "date", "2 févr": "date", "3. Dez": "date", "OP am 09.08": "date",
+    "follow-up 28/02": "date", "geb. 1944": "date", "née 1939": "date", "*1928": "date", "97y f": "age over 89",
+    "92 J. alt": "age over 89", "rm 214": "institution", "Bett 3": "institution", "SICU 4": "institution",
+    "Florence ward": "institution", "12 East": "institution", "chambre 118": "institution",
+    "111.444.777-35": "identifier", "MRTMTT91D08F205J": "identifier", "AB 12 34 56 C": "identifier",
+    "110105194912310025": "identifier", "case 55123": "identifier", "#90412": "identifier", "N° 51207": "identifier",
+    "01 42 68 53 00": "contact", "bleep 2214": "contact", "sister Grace, Sr. Hope": "name", "W. Moss": "name",
+    "HUNTER, B.": "name", "Nurse Sharp": "name",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CARE)
+def test_notes_of_wards_are_found(text: str) -> None:
+    assert CARE[text] in in_free_text(text)
+
+
 EVERYDAY = [
+    "ICU 3 days",
+    "PT 12.5",
+    "Pt 1200 ml",
+    "10 x 1000",
+    "pH 7.35",
+    "K 7.03 mmol/L",
+    "Mar 5 mg",
+    "room air",
+    "bed rest",
+    "ward round",
+    "Medical Ward",
+    "120/80",
+    "24/7",
+    "case 3",
+    "patient 12",
+    "ID 5",
+    "T12/L1",
+    "Vitamin K",
+    "E. coli",
+    "S. aureus",
+    "T Wave",
+    "Hepatitis B Surface",
+    "94%",
+    "94 mg/dL",
+    "stage 3/4",
+    "B. Cell",
     "24 Hr Urine",
     "24 hr. urine",
     "attending physician",
@@ -72,7 +115,7 @@ EVERYDAY = [
     "085Y",
     "3 years",
     "box 12",
-    "12 mars",
+    "12 marks",
     "S/N 12",
     "ZIP",
     "Users of tobacco",

@@ -20,7 +20,7 @@ NAMED = (
     "Rajesh Venkataraman", "sukran oztürk", "Kwame", "Iris Young", "Nurse Black", "Wladyslaw Szpil", "kwabena called",
     "at Oxley Manor", "Lyceum Alpina", "Kettering School", "Penny Wood", "plate HH-KX 482913", "ref 48 29 13 7",
     "HZ-482-913", "王小明 复查", "daughter Joy", "fell in Aberystwyth", "wohnt in Bottrop",
-    "at Lincoln High School",
+    "at Lincoln High School", "Ruby called", "Penny Lane", "told Mark", "spoke with Grace", "Daisy Meadows",
 )  # fmt: skip
 EVERYDAY = (
     "Never smoker", "Gram stain negative", "Frank hematuria", "Hodgkin lymphoma", "Trendelenburg sign positive",
@@ -28,7 +28,8 @@ EVERYDAY = (
     "walks unaided", "patient's own supply", "Pain Clinic", "Skilled nursing facility", "grade 2", "135-145", "L4/L5",
     "1:160", "<0.01", "123.4567", "Staphylococcus aureus", "APACHE II", "NSTEMI", "VDRL", "cloudy, yellow",
     "MRSA screen", "", "mild cardiomegaly", "pneumomediastinum", "thrombocytopenia", "Crohn's disease", "light brown",
-    "range 0.5 - 120.25",
+    "range 0.5 - 120.25", "every 8 hours", "BI-RADS 4", "HH", "hemolyzed", "Klebsiella pneumoniae", "FOLFIRI",
+    "A Rh negative", "Guillain-Barré syndrome", "May require repeat", "with brown sputum", "will follow up",
 )  # fmt: skip
 
 

@@ -31,6 +31,9 @@ DESCRIBING = [
     "Mediastinum", "LUNG INSP", "LUNG EXP", "90 sec delay", "CT Thorax+Abd ven. Phase", "Thorax 8.0.0 B40f",
     "Cor 30-80%", "Lung 0.625", "THX 1.0 0.75", "Abd, art", "Head art", "Max MIP", "胸部CT平扫+增强",
     "КТ органов грудной клетки", "胸部 造影 動脈相 1.0", "흉부 조영", "Toraks kontrastlı", "Foot Hand",
+    "KEIN KM", "ohne KM", "TC senza mdc", "TAC sin contraste", "zonder contrast", "KLP bez kontrastu", "uden kontrast",
+    "Thorax^Lunge (Erwachsener)", "COR MPR 3x3", "GSI 65 keV", "BestSyst 40%", "ASiR-V 50%", "Кости", "Lung PBV",
+    "Head, Neck", "Chest, Abdomen",
     "Klatka piersiowa faza tętnicza",
 ]  # fmt: skip
 IDENTIFYING = {
@@ -38,7 +41,10 @@ IDENTIFYING = {
     "Thorax 14 11 48": "Thorax", "Thorax 02.03.57": "Thorax", "Chest 2 3 57": "Chest", "CT 48/15/23": "CT",
     "Thorax 12-34-56-78": "Thorax", "CT 1.2.840.113": "CT", "Chest Quillfeather": "Chest", "Chest room 12": "Chest",
     "Chest Mr Bright": "Chest", "CT Dr. Flash": "CT", "Thorax 1.5 48_15_23": "Thorax", "Chest^Quillfeather": "Chest",
-    "Rose Green Chest": "Chest", "Thorax Hand, Max": "Thorax", "STONE ART": "",
+    "Rose Green Chest": "Chest", "Herr Hals Thorax": "Thorax", "Sra. Mama TAC": "TAC",
+    "Sig. Collo torace": "torace", "Liver, Agnes Chest": "Chest", "Heart^Ruby": "", "pt Sharp chest": "chest",
+    "14-Feb chest": "chest", "Dez 3 Thorax": "Thorax", "5.11. Thorax": "Thorax", "09.02 Thorax": "Thorax",
+    "Thorax Hand, Max": "Thorax", "STONE ART": "",
     "Thorax 3.11 57": "Thorax", "lung 1957-03-02": "lung", "ThoraxQuill": "", "BRIGHT^LIGHT": "",
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 TITLED = re.compile(
-    r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?|Hr(?=\.)|Sig\.ra)\b\.?\s*[A-ZÀ-ÖØ-Þ]\w*"
+    r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?|Hr(?=\.)|Sig\.ra|Sr|Sig(?=\.)|pani"
+    r"|M(?=\.)|Mevr|Dhr|Fr(?=\.)|[Pp]a[zc](?=\.))\b\.?\s*[A-ZÀ-ÖØ-Þ][\w'’-]+"
 )
 _MONTH = (
     r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
@@ -26,12 +27,28 @@ DATE = re.compile(
     rf"|(?i:\b{_MONTH}[. ]{{1,2}}{_DAY}{_NTH}[, ]{{1,2}}{_YEAR})"
     rf"|(?i:\b{_MONTH}(?:[. ]{{1,2}}|\sde\s){_YEAR})"
 )
+_MONTHS = (
+    r"(?:Jan(?:uary|uar|vier)?|Feb(?:ruary|ruar)?|F[ée]vr?(?:ier)?|M[aä]r(?:ch|s|z|zo)?|Apr(?:il|ile)?|Avr(?:il)?|Ma[iy]"
+    r"|June?|Juni|Juin|July?|Juli|Juillet|Aug(?:ust)?|Ao[uû]t|Sept?(?:ember|embre)?|O[ck]t(?:ober|obre)?"
+    r"|Nov(?:ember|embre)?|De[cz](?:ember|embre)?|Enero|Febrero|Abril|Mayo|Junio|Julio|Agosto|Septiembre|Octubre"
+    r"|Noviembre|Diciembre)"
+)
+DAY_OF_YEAR = "|".join(
+    (
+        rf"(?<![\w.,/-]){_DAY}(?:st|nd|rd|th|er|\.)?[ -](?:of )?(?:{_MONTHS}|{_MONTHS.lower()})\b(?![-/]\d)",
+        rf"\b{_MONTHS}\.?[ -]{_DAY}(?:st|nd|rd|th)?"
+        r"(?![\w%/]|[.,]\d| ?(?:m|u|g|I?U|h|x|min|sec)\w{0,3}\b)",
+        r"(?<![\w/.-])(?:0[1-9]/(?:0[1-9]|1[0-2])|[12]\d/0[1-9]|3[01]/0[1-9]|0[1-9]\.0[1-9])(?![\w/%]|[.-]\d)",
+    )
+)
+"""Days and months without a year (45 CFR 164.514(b)(2)(i)(C)): with the month's name, or both with a leading zero."""
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]{1,64}@[\w-]+\.\w+|https?://|www\.")),
     ("name", TITLED),
     ("date", DATE),
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )
+_DAYS = re.compile(DAY_OF_YEAR + r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.(?=\s|$)")
 _CARET = re.compile(r"[A-Za-z]{2}\^[A-Za-z]")
 _HARMLESS_NUMBER = re.compile(
     r"(?<![\d.])(?:\d{1,2}\.\d|\d\.(?:00|25|50|60|75|80|90)|[01]\.\d{3})(?!\d|\.\d)"
@@ -78,6 +95,7 @@ def spans_of_identifiers(text: str, tokens: Collection[str] = (), *, versions: b
     [(7, 12)]
     """
     found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
+    found += _DAYS.finditer(text)
     for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
         groups = re.findall(r"\d+", match[0])
         if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):

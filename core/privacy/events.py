@@ -39,6 +39,8 @@ _WRITTEN = re.compile(r"[^\W\d_]{4,}|\S+[\s_].+")
 """A word or several, as codes are none."""
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}|[\u3041-\u9fff\uac00-\ud7a3]{2,}")
 """What short signs of units are not."""
+_OF_SOMEBODY = frozenset(("name", "contact"))
+"""What a code's prefix may say it is ("PHONE//..."), other than of whom and when."""
 Judged = Mapping[str, frozenset[str]]
 NO_COLUMNS: Answers = MappingProxyType({})
 
@@ -110,7 +112,9 @@ def _categories(text: str, part: str, tokens: Collection[str], is_unusual: bool)
         is_term = not is_unusual and marked != "" and prefix not in _WORDS_ALONE
         pieces = text.split("//")
         numbers = (_number(piece) for piece in pieces if " " in piece and not is_term)
-        return _found(text, tokens, True).union(*(_found(piece, tokens, is_term) for piece in pieces), *numbers)
+        owner = {FIELD_CATEGORIES.get(field_name(prefix), "")} & _OF_SOMEBODY if marked else set()
+        read = (_found(piece.replace("_", " "), tokens, is_term) for piece in pieces)
+        return (_found(text, tokens, True) | owner).union(*read, *numbers)
     return _number(text) | _found(text, tokens, part == "description" and not is_unusual)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from core.load.identifying import WORDS
-from core.privacy.bare_names import is_bare_name, is_given_name
+from core.privacy.bare_names import is_bare_name
+from core.privacy.given_names import is_given_name
 from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
 from core.privacy.surnames import is_common_surname, is_surname_too

@@ -6,7 +6,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from core.privacy.bare_names import has_drug_ending, is_given_name
+from core.privacy.bare_names import has_drug_ending
+from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
 from core.timeline.describe import icd10_descriptions, icd10_notes
@@ -14,19 +15,15 @@ from core.timeline.describe import icd10_descriptions, icd10_notes
 _WORD = re.compile(r"[\u3041-\u9fff\uac00-\ud7a3]|[^\W\d_]{2,}")
 _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")
 _EPONYM = re.compile(
-    r"\b[A-Z][a-z]{2,}(?:[-–][A-Z][a-z]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
-    r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|granulomatosis|arteritis|factor|unit|cell|body|bodies|neuropathy|dystrophy|anemia|anaemia|phenomenon|reflex"
+    r"\b[A-Z][a-zà-ÿ]{2,}(?:[-–][A-Z][a-zà-ÿ]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
+    r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|granulomatosis|arteritis|factor|unit|cell|body|bodies|neuropathy|dystrophy|anemia|anaemia|phenomenon|reflex|paralysis|equation|criterion"
     r"|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
 )
 """What diseases, signs and devices are called after: one name before one of these words."""
-_NAMES_TOO = frozenset(
-    """
-    amber april art bill bob carol chase chuck crystal daisy dale dawn dean drew earl faith frank gene glen grace grant
-    hazel heather heath holly hope iris ivy jack jade jasmine jean joy june lance lily mark mason may mercy myrtle
-    olive pat patience pearl peg penny ray reed rich robin rose ruby rusty sandy sue summer terry violet wade will
-    """.split()  # noqa: SIM905
+_GIVEN_ONLY = GIVEN_TOO - frozenset(
+    "amber art bill chase crystal drew gene grant heath hope lance mark mason may olive sue summer wade will".split()  # noqa: SIM905
 )
-"""Given names that are everyday words as well."""
+"""Those of them with which texts in capitals hardly begin ("May Require", "Gene Panel")."""
 _PEOPLE = frozenset(
     """
     nurse doctor dr mr mrs ms miss sister brother prof professor attending son daughter wife husband uncle aunt mother
@@ -34,6 +31,10 @@ _PEOPLE = frozenset(
     """.split()  # noqa: SIM905
 )
 """What a name stands behind."""
+_DOING = frozenset("called phoned rang visited said says reports reported informed asked came arrived agreed".split())  # noqa: SIM905
+"""What people do, and hardly things."""
+_TO_WHOM = frozenset("call called phoned told informed notified asked saw to with".split())  # noqa: SIM905
+"""In lower case, what a capitalised word stands behind that is somebody."""
 _INSTITUTIONS = frozenset(
     """
     hospital clinic school college university church infirmary hospice practice surgery pharmacy prison hotel
@@ -70,8 +71,15 @@ _OWN = frozenset(
     ventolin versed xanax xarelto zantac zestril zithromax zocor zofran zoloft zosyn zyprexa dynes millimol tropfen
     stück tablette tabletten einheit einheiten schläge atemzüge hübe kapsel kapseln ampulle ampullen beutel gouttes
     comprimé comprimés unités battements gotas comprimidos unidades latidos compresse gocce unità druppels eenheden
-    propcounts wetweight ii iia iib iic iii iiia iiib iiic iv iva ivb vi vii viii ix xi xii english german french
-    spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi
+    every because unless until upon whereas per via versus despite amongst oneself onto hemolyzed hemolysed
+    haemolysed hemolysis icteric lipemic lipaemic hh rh rads epi unt od bd tds qds om mane nocte auc emer neb nebs supp
+    folfox folfiri folfirinox flot abvd beacopp rchop capox xelox escherichia klebsiella acinetobacter clostridium
+    clostridioides candida aspergillus haemophilus moraxella neisseria salmonella shigella listeria legionella
+    mycoplasma mycobacterium chlamydia proteus serratia stenotrophomonas bacteroides pneumocystis corynebacterium
+    burkholderia cutibacterium morganella providencia bordetella borrelia brucella rickettsia
+    toxoplasma plasmodium trichomonas giardia cryptosporidium coli omeprazol pantoprazol prednisolon metoprolol
+    simvastatin propcounts wetweight ii iia iib iic iii iiia iiib iiic iv iva ivb vi vii viii ix xi xii english german
+    french spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi
     """.split()  # noqa: SIM905
 )
 """Abbreviations, units, grades, languages, scores by the name of their authors, and brands of drugs, that no vocabulary
@@ -110,18 +118,22 @@ def _name_together(first: str, second: str) -> bool:
     """Whether two neighbours that are words of every day name someone together ("Rose Wood", "Nurse Brown"), or some
     place ("Lincoln School")."""
     before, behind = first.casefold(), second.casefold()
+    may_be_name = second[0].isupper() and (is_surname_too(second) or behind in GIVEN_TOO)
     if not first[0].isupper() and before not in _PEOPLE:
-        return False
+        return may_be_name and before in _TO_WHOM
     if behind in _INSTITUTIONS:
         return not (are_terms((first,)) or is_plain_word(first))
-    may_be_name = second[0].isupper() and (is_surname_too(second) or behind in _NAMES_TOO)
-    return may_be_name and (before in _PEOPLE or before in _NAMES_TOO)
+    if behind in _DOING and before in GIVEN_TOO:
+        return True
+    if before in _GIVEN_ONLY and second[0].isupper() and not (are_terms((second,)) or is_plain_word(second)):
+        return True
+    return may_be_name and (before in _PEOPLE or before in GIVEN_TOO)
 
 
 @lru_cache(1 << 16)
 def _is_known(word: str) -> bool:
     folded = word.casefold()
-    if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in _NAMES_TOO):
+    if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in GIVEN_TOO):
         return False
     known = are_terms((word,)) or is_plain_word(word) or folded in _words_of_medicine()
     known = known or folded in _OWN or _has_medical_form(folded) or bool(_SHORT_FORM.fullmatch(word))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from core.load.identifying import DATE, TITLED
-from core.privacy.vocabulary import are_terms, is_plain_word
+from core.load.identifying import DATE, DAY_OF_YEAR, TITLED
+from core.privacy.surnames import is_surname_too
+from core.privacy.vocabulary import are_terms, is_name_too, is_plain_word
 
 _NAME_PART = r"[A-ZÀ-ÖØ-Þ][\w'’-]+"
 _TITLE_CASE = r"[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ'’-]{2,}"
@@ -55,6 +56,38 @@ _OTHER_DATES = (
     r"\bb\. ?(?:18|19|20)\d{2}(?!\d)|\bon (?:january|february|march|april|may|june|july|august|september"
     r"|october|november|december) \d{1,2}(?:st|nd|rd|th)\b",
 )
+_YEARS_OF_BIRTH = (
+    r"(?i:\b(?:born|geb\.?|geboren|née?|nato|nata|nacid[oa]|dob)[ :]{1,2}(?:in )?|\*\s?)(?:18|19|20)\d{2}(?!\d)"
+)
+_PLACES_OF_CARE = (
+    r"\b(?i:room|bed|bay|ward|rm|zimmer|zi\.|bett|chambre|habitaci[oó]n|stanza|kamer)\s?(?i:no\.?\s?|nr\.?\s?|#\s?)?"
+    r"\d{1,4}[A-Z]?\b"
+    r"|\b(?:ICU|CCU|MICU|SICU|NICU|Station|[Tt]heatre)\s\d{1,2}[A-Z]?\b"
+    r"(?!\s?(?:[-x/]|days?|d\b|h\b|hours?|nights?|weeks?|Tage?))"
+    r"|(?<!\w)\d{1,2}\s(?:West|East|North|South)\b"
+)
+_NAMED_WARDS = (
+    rf"\b[Ww]ard\s(?!Round|Clerk|Visit|Transfer|Based){_TITLE_CASE}"
+    rf"|\b(?!The|This|Medical|Surgical|General|Acute|Stroke|Isolation|Maternity|Open|Closed|Day){_TITLE_CASE}\s[Ww]ard\b"
+)
+"""Where in a house somebody lay."""
+_OF_COUNTRIES = (
+    r"(?<!\d)\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)|\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b"
+    r"|\b(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d{2}[-+A]\d{3}[\dA-Y]\b|(?<!\d)\d{17}[\dX](?!\w)"
+    r"|\b[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b"
+)
+"""Numbers of persons: Brazil, Italy, Finland, China, United Kingdom."""
+_TELEPHONES = (
+    r"(?<![\w.])0\d{2,4} \d{3,4} \d{3,4}(?!\w)|(?<![\w.])0[1-9](?:[ .]\d{2}){4}(?!\w)"
+    r"|\b(?i:ext|dial|bleep|pager)\.?[: ]{1,2}\d{4,5}\b|(?<!\S)x\d{4}(?!\w)"
+)
+_LABELLED = (
+    r"\b(?i:pid|mr|patient|pat|pt|case|ref|claim|policy)\.?[ :#]{1,2}[A-Z]{0,4}-?\d{4,}\b"
+    r"(?![.,]\d| ?(?:%|[mµu]?[gl]\b|U))"
+    r"|\b(?:ID|N[°º])[ :#]{1,2}[A-Z]{0,3}\d{4,}\b|(?<!\w)#\s?\d{4,}\b"
+    r"|\b(?i:policy)[ :#]{1,2}(?=\S*\d{3})[A-Z]{1,4}-[\d-]{4,}"
+)
+"""Numbers of four digits and more behind what says whose they are."""
 _NUMBERED = (
     "case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten|accession"
     "|insurance|policy|member|passport|licen[cs]e|hospital|medicare|medicaid|versicherten|versicherungs"
@@ -72,6 +105,10 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile("|".join(_MACHINES), re.IGNORECASE)),
     ("identifier", re.compile("|".join(_SERIALS), re.IGNORECASE)),
     ("date", re.compile("|".join(_OTHER_DATES), re.IGNORECASE)),
+    ("date", re.compile("|".join((DAY_OF_YEAR, _YEARS_OF_BIRTH)))),
+    ("contact", re.compile(_TELEPHONES)),
+    ("identifier", re.compile(f"{_OF_COUNTRIES}|{_LABELLED}")),
+    ("institution", re.compile(f"{_PLACES_OF_CARE}|{_NAMED_WARDS}")),
     (
         "contact",
         re.compile(
@@ -109,7 +146,8 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "age over 89",
         re.compile(
             r"\bninety-?\w{0,6}[ -]years?\b|\bnonagenarian\b|\bcentenarian\b|(?<![\w.])(?:09\d|1[0-2]\d)Y\b"
-            rf"|{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
+            rf"|{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|y|y old|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
+            rf"|{_OVER_89}\s?J\."
             r"|\baged?(?::?\s+|//)(?:9\d|1[0-2]\d)\b"
             r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d)[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
             re.IGNORECASE,
@@ -119,6 +157,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _WITHOUT_DIGITS = (
     *(form for form in _FORMS if form[0] in ("name", "age over 89") or form is _FORMS[0]),
     ("contact", re.compile(_MACHINES[0], re.IGNORECASE)),
+    ("institution", re.compile(_NAMED_WARDS)),
 )
 """Names, ages, folders and addresses on the net; all others need digits, which most texts have not."""
 _DIGIT = re.compile(r"\d")
@@ -164,10 +203,17 @@ def names_someone(text: str, *, is_term: bool = False) -> bool:
     >>> names_someone("her husband Karl"), names_someone("Zorblat, Kim"), names_someone("Sodium, Urine")
     (True, True, False)
     """
-    if any(_may_be_name(found[1]) for pattern in _BESIDE for found in pattern.finditer(text)):
+    beside = (found[1] for pattern in _BESIDE for found in pattern.finditer(text))
+    if any(_may_be_name(word) or is_name_too(word) for word in beside):
+        return True
+    if any(is_surname_too(found[1] or found[2]) for found in _WITH_INITIAL.finditer(text)):
         return True
     alone = None if is_term else _ALONE.fullmatch(text)
     return alone is not None and all(map(_may_be_name, alone.groups()))
+
+
+_WITH_INITIAL = re.compile(rf"\b[A-Z]\. ?({_TITLE_CASE}|[A-Z]{{4,}})\b|\b({_TITLE_CASE}|[A-Z]{{4,}}), ?[A-Z]\.(?!\w)")
+"""An initial beside what may be a surname ("A. Stone", "Cook, A.")."""
 
 
 def _may_be_name(word: str) -> bool:

@@ -18,7 +18,8 @@ _SPACED = """
     венозная портальная отсроченная паренхиматозная экскреторная нативная фаза фазы фазу контраст контрастом контраста
     контрастирование контрастированием болюсное усиление усилением костный костное мягкотканный легочный лёгочный режим
     исследование ангиография средостение средостения низкодозовая аксиальная корональная сагиттальная топограмма вдох
-    выдох без toraks akciğer akciger kontrastlı kontrastsız kontrastli kontrastsiz batın batin beyin boyun arteriyel
+    выдох без мягкие ткани кости toraks akciğer akciger kontrastlı kontrastsız kontrastli kontrastsiz batın batin beyin
+    boyun arteriyel
     venöz klatki klatka piersiowej piersiowa płuca pluca brzuch brzucha miednica miednicy jama jamy brzusznej tętnicza
     tetnicza żylna zylna faza kontrastem pulmão pulmao abdome arterial venosa contrastado hrudník hrudnik plíce plice
     břicho bricho mellkas hasi thoraxe borstkas buik longen brystkasse lunger mage

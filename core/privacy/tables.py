@@ -45,6 +45,7 @@ from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text, is_public_address
 from core.privacy.headers import column_words
 from core.privacy.patterns import name_parts
+from core.privacy.vocabulary import own_words
 from core.records import BIRTH
 from core.timeline.column_names import FIELDS
 from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
@@ -68,8 +69,19 @@ _TERM_PLACES = frozenset(
     (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
 )
 """Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
-Met = Finding | str
-"""What a search comes upon: a finding, or a name that the table gives its patient."""
+_PATIENT_NUMBERS = frozenset(
+    """
+    mrn medical_record_number medical_record_no ssn social_security_number nhs_number patient_id patient_identifier
+    person_source_value hospital_number national_id patient_number patient_no pat_no pat_nr patno patnr pat_id pid
+    patientennummer patienten_nr versichertennummer numero_patient nip ipp insurance_id member_id policy_number
+    """.split()  # noqa: SIM905
+)
+_SHORTEST_NUMBER = 5
+"""Digits of a patient's number that is looked for in texts; shorter ones stand there by chance."""
+Owned = tuple[str, str]
+"""(name, number) that a table gives its patient, one of them empty."""
+Met = Finding | Owned
+"""What a search comes upon."""
 
 
 def looks_like_table(entry: Entry) -> bool:
@@ -99,7 +111,7 @@ def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Findi
     found before.
     """
     found: dict[tuple[str, str], Finding] = {}
-    names: set[str] = set()
+    names: set[Owned] = set()
     table = table_of(entry.name)
     try:
         for item in _searched(entry, tokens):
@@ -110,8 +122,14 @@ def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Findi
                 names.add(item)
     except Exception:  # whatever a parser says may repeat content
         found["unreadable", "table"] = Finding("unreadable", "table", "not searched to the end")
-    words = name_parts(" ".join(names), 3) if len(names) <= _MOST_NAMES else frozenset[str]()
+    words = frozenset[str]().union(*(_own_words(*one) for one in names)) if len(names) <= _MOST_NAMES else frozenset()
     return list(found.values()), words
+
+
+def _own_words(name: str, number: str) -> frozenset[str]:
+    """Words of a patient's name and number, but for digits so few that they are met by chance."""
+    own = name_parts(name, 3) | own_words("", number)
+    return frozenset(word for word in own if not word.isdigit() or len(word) >= _SHORTEST_NUMBER)
 
 
 def _searched(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
@@ -201,7 +219,9 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
         return
     plain = field_name(name)
     if plain in _PATIENT_NAMES:
-        yield from (str(value) for value in values[: _MOST_NAMES + 1])
+        yield from ((str(value), "") for value in values[: _MOST_NAMES + 1])
+    if plain in _PATIENT_NUMBERS:
+        yield from (("", str(value)) for value in values[: _MOST_NAMES + 1])
     shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
     where = f"column {plain}" if shown else column_words(number + 1, name, tokens)
     example = mask(str(values[0]))
@@ -279,10 +299,14 @@ def _documents(text: str) -> Iterable[Any]:
         return (json.loads(line) for line in text.split("\n") if line.strip())
 
 
-def _names_of_patients(document: Any) -> Iterator[str]:
-    """Names that rows give their patient, or a FHIR bundle or resource; those of its staff are left out."""
+def _names_of_patients(document: Any) -> Iterator[Owned]:
+    """Names and numbers that rows give their patient, or a FHIR bundle or resource; those of its staff are left out."""
     for item in _objects(document):
-        yield from (str(value) for key, value in item.items() if field_name(str(key)) in _PATIENT_NAMES)
+        for key, value in item.items():
+            if field_name(str(key)) in _PATIENT_NAMES:
+                yield str(value), ""
+            elif field_name(str(key)) in _PATIENT_NUMBERS:
+                yield "", str(value)
         yield from _names_in_fhir(item)
 
 
@@ -298,11 +322,13 @@ def _resources(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [resource for resource in (item, *inner) if isinstance(resource, dict)]
 
 
-def _names_in_fhir(item: dict[str, Any]) -> Iterator[str]:
+def _names_in_fhir(item: dict[str, Any]) -> Iterator[Owned]:
     for resource in _resources(item):
         if resource.get("resourceType") == "Patient":
             parts = _leaves(resource.get("name"))
-            yield from (str(value) for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
+            yield from ((str(value), "") for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
+            numbers = _leaves(resource.get("identifier"))
+            yield from (("", str(value)) for path, value in numbers if path == ("value",))
 
 
 def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

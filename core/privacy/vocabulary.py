@@ -18,6 +18,7 @@ from core.load.identifying import WORDS, identifying, spans_of_identifiers
 from core.load.one_scan import word_for_no_slice
 from core.load.words import is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
+from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.patterns import name_parts
 from core.privacy.protocol_words import is_protocol_word
 from core.timeline.describe import icd10_descriptions, labels
@@ -51,7 +52,7 @@ _DEFINED = frozenset(
     manufacturer private retired dcanon dcdtchg change changes dicom basic application confidentiality profile clean
     retain option options temporal information omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin
     telebrix gadovist applied gtv ptv oar cord mips imar wb loc cont cleaned 0012 0062 0063 0064 isovue omniscan
-    optiray xenetix gastrografin oral intravenous iv ml nacl saline
+    spr det gsi prop wt material specific multi optiray xenetix gastrografin oral intravenous iv ml nacl saline
     """.split()  # noqa: SIM905
 )
 _SCAN_WORDS = frozenset(
@@ -78,32 +79,37 @@ _SCAN_WORDS = frozenset(
     intervention interventional drainage obl oblique mpvr vrt vr ssd rendering rendered thickness spacing increment
     interval overlap axials coronals sagittals volumes stack frame frames position index table start end first second
     third arms above below level top bottom mid middle entire all cranium vertex carina st nd rd th s secs seconds
-    minute minutes mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval
-    evaluation exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial
-    in on to at by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes
-    unteres collection lesion marked diagnosis diagnostic diagnostics scanner angioscanner tdm tc tac angiotc angiotac
-    pelvienne cérébral cérébrale cerebral cérebro parenchyme médiastin mediastin tissus mous protocole bassin
-    rachis lombaire lumbaire cervicale dorsale osseux arterias pulmonares craneo cráneo alta resolución resolucion
-    mediastino hueso óseo oseo partes blandas columna encefalo encéfalo polmonare lungenfenster
-    weichteilfenster knochenfenster mediastinalfenster halsweichteile weichteilkern knochenkern lungenkern ganzkörper
-    ganzkoerper körperstamm angiographie polytrauma spirale bauchlage rückenlage rueckenlage schulter expirium
-    inspirium exspirium oberschenkel thigh thighs hi de des du vol prep summary highpitch pitch biped plus
+    minute minutes mgi fc decub decubitus emergency ed er icu portable inpatient outpatient rule out ro eval evaluation
+    exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial in on to at
+    by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes unteres
+    collection lesion marked diagnosis diagnostic diagnostics scanner angioscanner tdm tc tac angiotc angiotac
+    pelvienne cérébral cérébrale cerebral cérebro parenchyme médiastin mediastin tissus mous protocole bassin rachis
+    lombaire lumbaire cervicale dorsale osseux arterias pulmonares craneo cráneo alta resolución resolucion mediastino
+    hueso óseo oseo partes blandas columna encefalo encéfalo polmonare lungenfenster weichteilfenster knochenfenster
+    mediastinalfenster halsweichteile weichteilkern knochenkern lungenkern ganzkörper ganzkoerper körperstamm
+    angiographie polytrauma spirale bauchlage rückenlage rueckenlage schulter expirium kein keine keinen sem zonder bez
+    utan uden uten geen met kontrastu kontrastem kontrastiem mdc kontrastmiddel kontrastmedel osso osseo osos ossos
+    kości kosci tkanki miękkie miekkie hígado higado parénquima parenquima temps bt tk tkanek nasennebenhöhlen
+    nasennebenhoehlen verlaufskontrolle kontrolle pbv cad monoe ex bestphase cascseq casc v erwachsener erwachsene kind
+    kinder klp aorte inspirium exspirium oberschenkel thigh thighs hi de des du vol prep summary highpitch pitch biped
+    plus
     """.split()  # noqa: SIM905
 )
 _MAKERS = frozenset(
     """
     siemens healthineers healthcare ge medical systems system philips toshiba canon hitachi shimadzu neusoft united
     imaging uih samsung neurologica fujifilm fuji hologic agfa carestream kodak konica minolta picker marconi elscint
-    imatron accuray varian elekta gmbh corporation corp co ltd inc ag the company technologies electronics
-    somatom definition flash emotion force drive go up top all now sensation perspective scope spirit balance edge plus
-    as confidence biograph mct vision horizon truepoint symbia intevo naeotom alpha esprit open volumezoom zoom
-    access lightspeed light speed vct ultra pro qx qxi brightspeed bright discovery revolution optima evo
-    frontier hispeed prospeed genesis ct750 hd brilliance ingenuity iqon icon big bore mx mx8000 gemini precedence tf
-    vereos aquilion one prime lightning cx rxl asteion alexion activion scenaria supria eclos pronto radix presto uct
-    umi neuviz naviscan incisive spectral cte idt syngo elite eclipse express advantage workstation aw server
-    pydicom highdicom dcmqi offis dcmtk dcm4che dcm4chee mergecom merge gdcm itk simpleitk fo dicom fodicom rsna ctp
-    tcia mec lightspeedapps apps coreload dctool version software dummy gems iden acqu parm relm stdy coad ori
-    elscint1 geiis header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
+    imatron accuray varian elekta gmbh corporation corp co ltd inc ag the company technologies electronics somatom
+    definition flash emotion force drive go up top all now sensation perspective scope spirit balance edge plus as
+    confidence biograph mct vision horizon truepoint symbia intevo naeotom alpha esprit open volumezoom zoom access
+    lightspeed light speed vct ultra pro qx qxi brightspeed bright discovery revolution optima evo frontier hispeed
+    prospeed genesis ct750 hd brilliance ingenuity iqon icon big bore mx mx8000 gemini precedence tf vereos aquilion
+    one prime lightning cx rxl asteion alexion activion scenaria supria eclos pronto radix presto uct umi neuviz
+    naviscan incisive spectral cte idt syngo elite eclipse express advantage workstation aw server pydicom highdicom
+    dcmqi offis dcmtk dcm4che dcm4chee mergecom merge gdcm itk simpleitk fo dicom fodicom rsna ctp tcia mec
+    lightspeedapps apps coreload dctool version software dummy gems iden acqu parm relm stdy coad ori x i cite
+    precision mi tof anatom ceretom bodytom cartesion celesteion gmp sles hde revo 16bb qin via rev elscint1 geiis
+    header posda clearcanvas osirix horos weasis efilm mirc xnat ctn dcmobj dicomobjects
     """.split()  # noqa: SIM905
 )
 _MEASURED = frozenset(
@@ -134,14 +140,16 @@ _SURNAMES_TOO = (
 _LISTED = "|".join(sorted(_NAMES_TOO - {"abd"}))
 _WHOLE_NAME = re.compile(
     rf"\b(?:{_GIVEN_TOO})[\s_]+(?:{_SURNAMES_TOO})\b|\b(?:{_SURNAMES_TOO})[\s_]+(?:{_GIVEN_TOO})\b"
-    rf"|\b(?:{_LISTED})\s?[,^]\s?(?:{_GIVEN_TOO})\b",
+    rf"|\b(?:{_LISTED})\s?[,^]\s?(?:{_GIVEN_TOO})\b|\b(?:pt|pat|by)[.:]?\s(?:{_SURNAMES_TOO})\b",
     re.IGNORECASE,
 )
-"""A given name and a surname that are both such words: "Max Gray", "Foot, Art"."""
+"""A given name and a surname that are both such words ("Max Gray", "Foot, Art"), or one of them behind "pt" or "by"."""
+_SURNAME_FIRST = re.compile(r"\b[^\W\d_]{2,}\s?[,^]\s?([^\W\d_]{2,})\b")
+"""The first may be anatomy and somebody all the same, where the second is a given name: "Brain, Agnes"."""
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
-_MEASURE = re.compile(r"\d{1,3}(%|s|sec|min|ml|mm|cm|kvp?|kev|mas?|hu|st|nd|rd|th)?", re.IGNORECASE)
+_MEASURE = re.compile(r"\d{1,2}x\d{1,2}|\d{1,3}(%|s|hr|sec|min|ml|mm|cm|kvp?|kev|mas?|hu|st|nd|rd|th)?", re.IGNORECASE)
 _LEVEL = re.compile(r"[A-Za-z]{1,2}\d{1,2}[a-z]?")
 _CHARACTER_SET = re.compile(r"ISO[_ ]IR \d{1,3}|ISO 2022 IR \d{1,3}|GB18030|GBK|")
 _DEVICE = frozenset(
@@ -214,6 +222,11 @@ def is_diagnosis(text: str) -> bool:
     (True, False)
     """
     return text.strip().casefold() in _diagnoses()
+
+
+def is_name_too(word: str) -> bool:
+    """Whether a word of anatomy or protocol is what people are called as well ("Best", "Hand")."""
+    return word.casefold() in _NAMES_TOO
 
 
 def is_descriptor(keyword: str) -> bool:
@@ -304,10 +317,7 @@ def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False)
     ('Thorax', '', 'Abd art Thorax')
     """
     text = text.strip()
-    barred = [
-        *spans_of_identifiers(text, tokens, versions=device),
-        *(found.span() for found in _WHOLE_NAME.finditer(text)),
-    ]
+    barred = [*spans_of_identifiers(text, tokens, versions=device), *_spans_of_names(text)]
     words = [(found[0], _is_kept(found, tokens, barred, device)) for found in WORDS.finditer(text)]
     if not barred and all(kept for _, kept in words):
         return text
@@ -319,6 +329,14 @@ def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False)
         if kept and word.isalpha() and len(word) > 1 and not (doubted and word.casefold() in _NAMES_TOO)
     )
     return "" if identifying(rest) else rest
+
+
+def _spans_of_names(text: str) -> Iterator[tuple[int, int]]:
+    """Where words that may stay one by one name somebody together."""
+    yield from (found.span() for found in _WHOLE_NAME.finditer(text))
+    for found in _SURNAME_FIRST.finditer(text):
+        if is_given_name(found[1]) or (found[1].casefold() in GIVEN_TOO and not is_plain_word(found[1])):
+            yield found.span()
 
 
 def _is_kept(found: re.Match[str], tokens: Collection[str], barred: Collection[tuple[int, int]], device: bool) -> bool:

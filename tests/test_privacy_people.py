@@ -134,3 +134,15 @@ def test_dates_always_move_and_by_ten_years_at_most() -> None:
 def test_slices_lie_along_the_thickest_axis_only_where_it_is_much_thicker() -> None:
     assert slice_axis((0.7, 0.7, 0.8), 0) == 0
     assert slice_axis((0.7, 0.7, 2.5), 0) == 2
+
+
+def test_numbers_and_names_beside_the_patients_own_go_from_descriptions(tmp_path: Path) -> None:
+    dataset = ct_slice(0, 48)
+    dataset.AccessionNumber, dataset.OtherPatientIDs, dataset.PatientBirthName = "88-31", ["Q7/12"], "Hand"
+    for text, kept in (("Thorax 88-31", "Thorax"), ("Thorax Q7/12", "Thorax"), ("Thorax hand", "Thorax")):
+        dataset.SeriesDescription = text
+        assert any(item.where.endswith("SeriesDescription") for item in find_identifiers(("a", to_bytes(dataset))))
+        (tmp_path / "in").write_bytes(to_bytes(dataset))
+        deidentify(tmp_path / "in", tmp_path / kept / text.replace("/", ""))
+        written = next((tmp_path / kept / text.replace("/", "")).rglob("*.dcm"))
+        assert pydicom.dcmread(written).SeriesDescription == kept

@@ -18,7 +18,7 @@ from core.load.dicom_scan import looks_like_dicom
 from core.load.entries import open_entries
 from core.load.entry import Entry, memory_entry
 from core.load.nifti import looks_like_nifti
-from core.privacy.dicom import TIME_VRS, search_dicom
+from core.privacy.dicom import TIME_VRS, search_dicom, words_of_patient
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
 from core.privacy.nifti import search_nifti
@@ -30,7 +30,6 @@ from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
 from core.privacy.series_text import STACK, SeriesText, text_of_series
-from core.privacy.vocabulary import own_words
 from core.words import count_of
 
 Progress = Callable[[float, str], None]
@@ -86,10 +85,14 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class _Image:
-    """One DICOM file of the source, before it is cleaned. patient: what tells patients apart."""
+    """One DICOM file of the source, before it is cleaned.
+
+    words: of its patient's names and numbers. patient: what tells patients apart.
+    """
 
     entry: Entry
     person: Person
+    words: frozenset[str]
     patient: str
     series: str
     place: tuple[float, float]
@@ -199,7 +202,8 @@ def _grouped(entry: Entry) -> _Image:
     number, name, birth = (
         str(dataset.get(key) or "").strip() for key in ("PatientID", "PatientName", "PatientBirthDate")
     )
-    return _Image(entry, Person(number, name, birth, study), "", series, _place(dataset))
+    person, words = Person(number, name, birth, study), words_of_patient(dataset)
+    return _Image(entry, person, words, "", series, _place(dataset))
 
 
 def _told_apart(images: list[_Image]) -> tuple[list[_Image], int]:
@@ -215,10 +219,9 @@ def _words_of_patients(images: Iterable[_Image]) -> dict[str, frozenset[str]]:
     shared: dict[str, frozenset[str]] = defaultdict(frozenset)
     groups: dict[str, set[str]] = defaultdict(set)
     for image in images:
-        own = own_words(image.person.name, image.person.number)
-        words[image.patient] |= own
+        words[image.patient] |= image.words
         for uid in filter(None, (image.person.study, image.series)):
-            shared[uid] |= own
+            shared[uid] |= image.words
             groups[image.patient].add(uid)
     return {patient: own.union(*(shared[uid] for uid in groups[patient])) for patient, own in words.items()}
 

@@ -80,6 +80,10 @@ _TABLES = ("LUTData", "LookupTableData")
 _TRAILING = "behind the pixel data"
 _TIFF = re.compile(rb"II\*\0(.{4})|MM\0\*(.{4})|II\+\0\x08\0\0\0(.{8})|MM\0\+\0\x08\0\0(.{8})", re.DOTALL)
 """The head of a file that is a TIFF too (PS3.10, 7.1), with the place of its directory."""
+_OTHER_NAMES = ("OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
+_OTHER_NUMBERS = ("AccessionNumber", "OtherPatientIDs", "AdmissionID", "IssuerOfPatientID")
+_SHORTEST_NUMBER = 4
+"""Characters of a number that is looked for elsewhere; shorter parts stand there by chance."""
 _AGE = re.compile(r"\s*(\d+)\s*([DWMYdwmy]?)\s*")
 _PER_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
@@ -98,7 +102,7 @@ def search_dicom(
     seen = set() if seen is None else seen
     try:
         dataset = read_bounded(data)
-        own = own_words(*(str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")))
+        own = words_of_patient(dataset)
         tokens = own | frozenset(tokens)
         for part, prefix in ((dataset.file_meta, "file meta, "), (dataset, "")):
             for path, element in _walk(part, prefix, seen, hash(tokens)):
@@ -108,6 +112,18 @@ def search_dicom(
     except Exception:  # pydicom may raise anything on a damaged file
         found.append(Finding("unreadable", "data set", "not searched to the end"))
     return found + _trailing(data), own
+
+
+def words_of_patient(dataset: Any) -> frozenset[str]:
+    """Case-folded words of the names and numbers that a data set gives its patient, and of its accession number."""
+    own = own_words(*(str(dataset.get(name, "") or "") for name in ("PatientName", "PatientID")))
+    for keyword in _OTHER_NAMES:
+        for name in values_of(dataset[keyword]) if keyword in dataset else ():
+            own |= own_words(str(name), "")
+    for keyword in _OTHER_NUMBERS:
+        for number in values_of(dataset[keyword]) if keyword in dataset else ():
+            own |= frozenset(word for word in own_words("", str(number)) if len(word) >= _SHORTEST_NUMBER)
+    return own
 
 
 def _preamble(data: memoryview) -> list[Finding]:

@@ -593,6 +593,18 @@ def test_a_page_within_a_series_is_left_out_and_a_projection_with_a_place_is_not
         load_study(dicom_files(edit=at(3, ImagePositionPatient=None)))
 
 
+@pytest.mark.parametrize("words", ["Thorax MIP ax 10/2", "MinIP 5mm cor", "Chest ray-sum", "AIP Lung", "Max IP 8/4"])
+def test_a_projection_that_only_the_description_names_is_told_and_refused_where_it_is_derived(words: str) -> None:
+    told = load_study(dicom_files(edit=setter(SeriesDescription=words)))
+    assert any(note.startswith("The description names a projection") for note in told.notes)
+    with pytest.raises(UserFacingError, match="projections, renderings, maps or distorted: 16 images"):
+        load_study(dicom_files(edit=setter(SeriesDescription=words, ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])))
+    with pytest.raises(UserFacingError, match="projections"):
+        load_study(dicom_files(edit=setter(ImageType=["DERIVED", "PRIMARY", "AXIAL", "MIP_10"])))
+    usual = load_study(dicom_files(edit=setter(SeriesDescription="Thorax tulip Amiplex")))
+    assert not any("projection" in note for note in usual.notes)
+
+
 def test_bits_that_are_not_stated_are_named_as_such():
     with pytest.raises(UserFacingError, match="do not say how many of the 16 bits"):
         load_study(dicom_files(edit=setter(BitsStored=None, HighBit=None)))

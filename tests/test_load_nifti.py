@@ -275,6 +275,19 @@ def test_a_slight_turn_of_a_wide_volume_agrees_with_its_own_quaternion(seed: int
         read_nifti_header(memory_entry("a.nii", image.to_bytes()))
 
 
+def test_a_slanted_stack_is_not_offered_the_form_that_cannot_say_so() -> None:
+    """As dcm2niix writes a tilted gantry: the slant stands in the sform alone."""
+    image = nib.Nifti1Image(GRID.hu().astype(np.int16), None)
+    straight, slanted = np.array(GRID.affine_ras), np.array(GRID.affine_ras)
+    slanted[1, 2] += 0.3 * np.linalg.norm(slanted[:3, 2])
+    image.set_qform(straight, 1)
+    for code, offered in ((1, None), (2, ("use_qform",))):
+        image.set_sform(slanted, code)
+        with pytest.raises(UserFacingError, match="right angles" if offered is None else "contradict") as caught:
+            load_study(("a.nii", image.to_bytes()))
+        assert (getattr(caught.value, "repairs", None) is None) == (offered is None)
+
+
 def test_a_masked_background_is_told() -> None:
     """0 HU is water: what was cut away with it reads as tissue."""
     hu = body(positions(BODY.affine_ras, BODY.shape))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import corpus_doubts
 import numpy as np
 import pytest
 
+from core.errors import UserFacingError
 from core.load import load_study
 from core.load.overflow import count_spots, note_spots_in_metal
 
@@ -56,6 +58,31 @@ def test_a_series_with_wrapped_metal_opens_with_a_note() -> None:
     )
     assert WORDS in notes(wrapped(body).astype(float))
     assert WORDS not in notes(np.minimum(body, 3071))
+
+
+def test_air_that_wrapped_round_is_refused_and_metal_is_not() -> None:
+    """Air of -1005 HU under noise of 25 HU, in 12 bits from -1024 on."""
+
+    def noisy(hu: np.ndarray) -> np.ndarray:
+        air = np.random.default_rng(0).normal(-1005, 25, hu.shape)
+        return np.where(hu < -990, air, hu)
+
+    with pytest.raises(UserFacingError, match="lie above 2500, as where air wrapped round"):
+        load_study(corpus_doubts.scan(lambda hu: wrapped(np.rint(noisy(hu))).astype(float)))
+    load_study(corpus_doubts.scan(lambda hu: np.rint(np.maximum(noisy(hu), -1024))))
+    load_study(corpus_doubts.scan(lambda hu: np.minimum(with_metal(hu), 3071)))
+
+
+@pytest.mark.parametrize("fill", [-2000, -3024, -1040, 300, 1000, -500])
+def test_one_value_other_than_airs_around_the_picture_is_told(fill: int) -> None:
+    """The darker ones wrap round at 12 bits, as a conversion does that knows no padding."""
+
+    def filled(hu: np.ndarray) -> np.ndarray:
+        i, j, _ = np.indices(hu.shape)
+        return wrapped(np.where(np.hypot(i - 35.5, j - 29.5) > 30, fill, hu)).astype(float)
+
+    notes = " ".join(load_study(corpus_doubts.scan(filled)).notes)
+    assert re.search(r"% of voxels are exactly -?\d+ HU, as no air is", notes)
 
 
 def test_padding_within_the_picture_is_told() -> None:

@@ -34,6 +34,8 @@ _ENERGIES = re.compile(
     r"|calcium[ _-]?suppress\w*|uric|pbv|perfused[ _-]?blood)(?![a-z])"
 )
 """Names that makers give to what is calculated from several energies."""
+_PROJECTED = re.compile(r"(?i)(?<![a-z])(mip|min[ _-]?ip|max[ _-]?ip|ray[ _-]?sum|aip|average[ _-]?ip|vrt)s?(?![a-z])")
+"""Names of projections through several slices; of the largest, the smallest or the mean value, and of renderings."""
 _MOST_FRAMES = 100_000
 _MOST_LAYOUTS = 16
 """Of one intake: where hardly two headers are alike, learning their layouts costs more than it saves."""
@@ -72,8 +74,8 @@ class ImageHeader:
     trigger_ms: time since the heart beat, None where absent.
     reconstruction: digests of what all images of one reconstruction share, for telling scans apart only.
     remarks: digests of contrast agent, comments and derivation, for telling acquisitions apart only.
-    cone_beam, energies, test_object, burned_in: whether the header tells of a cone-beam CT, a result calculated from
-    several energies, a phantom, or text in the pixels.
+    cone_beam, energies, projected, test_object, burned_in: whether the header tells of a cone-beam CT, a result
+    calculated from several energies, a projection through several slices, a phantom, or text in the pixels.
     part: (digest of the concatenation, number of this part, number of all parts or 0), ("", 1, 1) where it is whole.
     frame, pixel_start, pixel_length: where the pixels lie in the entry; pixel_length None means encapsulated.
     """
@@ -118,6 +120,7 @@ class ImageHeader:
     virtual: bool
     cone_beam: bool
     energies: bool
+    projected: bool
     test_object: bool
     burned_in: bool
     identity: tuple[str, ...]
@@ -258,7 +261,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         description=describe_series(f"{description} {body_part}"),
         virtual="virtual patient" in description.lower(), identity=identity(values),
         cone_beam=bool(_CONE_BEAM.search(f"{description} {values.text('AcquisitionType')}")),
-        energies=bool(_ENERGIES.search(description)),
+        energies=bool(_ENERGIES.search(description)), projected=bool(_PROJECTED.search(description)),
         test_object="YES" in (values.text("QualityControlSubject"), values.text("QualityControlImage")),
         burned_in=values.text("BurnedInAnnotation").upper() == "YES",
         protocol=digests(values, PROTOCOL), reconstruction=digests(values, RECONSTRUCTION),

@@ -25,7 +25,7 @@ _NUMBERS = {
 _COLOURS_AND_COMPLEX = {32: "complex", 128: "colour", 1792: "complex", 2304: "colour", 1536: "extended-precision",
                         2048: "complex", 1: "one-bit"}  # fmt: skip
 _ALIKE_HU, _PROBED, _TINY_64, _JUNK_MM, _HALF_TURN = 100.0, 32 * 8, 1e-100, 1e-6, 1e-7
-_SCANNER_CODES, _LAST_CODE, _ROUNDED = 2, 5, 1.2e-7
+_SCANNER, _SCANNER_CODES, _LAST_CODE, _ROUNDED = 1, 2, 5, 1.2e-7
 _UNITS = {0: ("", 1.0), 1: ("metres", 1000.0), 2: ("mm", 1.0), 3: ("micrometres", 0.001)}
 
 
@@ -224,6 +224,8 @@ def _affine(raw: RawHeader, shape: tuple[int, int, int], repairs: Collection[Rep
     if sform is not None and qform is not None:
         allowed_mm = _tolerance(sform) + _rounding_mm(raw.quaternion, sform, shape)
         if _corner_distance(sform, qform, shape) > allowed_mm:
+            if raw.sform == _SCANNER:  # a tilted gantry, which a qform cannot express: it would be wrong
+                _check_right_angles(sform)
             chosen = _chosen_form(sform, qform, repairs, notes)
     if (raw.sform if chosen is sform else raw.qform) > _SCANNER_CODES:
         notes.append("The orientation in the NIfTI header is that of a template, not of the scanner.")
@@ -273,6 +275,16 @@ def _millimetres(raw: RawHeader, repairs: Collection[Repair], notes: list[str]) 
         f"The NIfTI header measures space in {unit}.", "millimetres",
         "Correct the unit in the header.", ("convert_units",) if lifted else (),
     )  # fmt: skip
+
+
+def _check_right_angles(affine: Matrix) -> None:
+    if (shear := shear_degrees(affine)) > 0.5:
+        raise _refuse(
+            f"The volume's axes are {shear:.1f} degrees away from right angles (tilted gantry or skewed registration)",
+            "axes at right angles",
+            "Resample the volume to a regular grid first; a converter may have written one beside it. The DICOM files "
+            "themselves can be straightened here.",
+        )
 
 
 def _chosen_form(sform: Matrix, qform: Matrix, repairs: Collection[Repair], notes: list[str]) -> Matrix:
@@ -364,8 +376,4 @@ def _check_affine(affine: Matrix, raw: RawHeader, scale: float, repairs: Collect
     declared = np.array(raw.pixdim[1:4], np.float64)
     if "use_sform" not in repairs and not (np.abs(declared - sizes) <= 0.01 * sizes).all():
         raise _refuse("The NIfTI header contradicts itself about the voxel size", "one voxel size")
-    if (shear := shear_degrees(affine)) > 0.5:
-        raise _refuse(
-            f"The volume's axes are {shear:.1f} degrees away from right angles (tilted gantry or skewed registration)",
-            "axes at right angles", "Resample the volume to a regular grid first.",
-        )  # fmt: skip
+    _check_right_angles(affine)

@@ -54,6 +54,11 @@ _UNUSUAL: tuple[tuple[Callable[[ImageHeader], bool], str], ...] = (
         "differ from a usual CT.",
     ),
     (
+        lambda image: image.projected,
+        "The description names a projection (MIP, MinIP, ray sum, rendering): if the pixels are one, each shows many "
+        "slices at once, and no tissue has its own value.",
+    ),
+    (
         lambda image: image.cone_beam,
         "The header tells of a cone-beam CT, whose values are seldom true Hounsfield units.",
     ),
@@ -152,6 +157,7 @@ def _is_page(image: ImageHeader) -> bool:
 
 def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
     rendered = sum(count for kind, count in Counter(image.image_type for image in images).items() if _is_rendered(kind))
+    rendered = rendered or sum(image.projected and image.image_type[0] == "DERIVED" for image in images)
     distorted = sum(image.volumetric in ("SAMPLED", "DISTORTED") for image in images)
     if rendered or distorted:
         raise UserFacingError(
@@ -168,10 +174,10 @@ def _is_rendered(image_type: Sequence[str]) -> bool:
 def word_for_no_slice(value: str) -> str:
     """The word of an image type's value that makes it one of pixels that are no slice in HU; "" where there is none.
 
-    >>> word_for_no_slice("CT_SOM5 MIP"), word_for_no_slice("DET_IODINE"), word_for_no_slice("AXIAL")
-    ('MIP', 'IODINE', '')
+    >>> [word_for_no_slice(value) for value in ("CT_SOM5 MIP", "MIP_10", "DET_IODINE", "AXIAL")]
+    ['MIP', 'MIP', 'IODINE', '']
     """
-    words = re.split(r"[ \\]", value)
+    words = [word.rstrip("_0123456789") or word for word in re.split(r"[ \\]", value)]
     maps = (found[0] for found in map(_MAPS.search, words) if found)
     return next((word for word in words if word in _RENDERED), "") or next(maps, "")
 

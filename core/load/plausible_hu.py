@@ -33,8 +33,11 @@ _MODE_HU, _MODE_SHARE, _FAT_HU, _MODE_SPREAD = 60, 0.2, -150, 0.5
 value holds half of them."""
 _ORGANS_HU = 150
 """The fullest 60 HU of six real scans lie at -103 to 63; enhanced liver and spleen reach about 120 HU."""
-_SOFT_HU, _MASKED_SHARE, _MASKED_RATIO = 200, 0.05, 5
-"""In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it."""
+_SOFT_HU, _MASKED_SHARE, _MASKED_RATIO, _FILLED_HU = 200, 0.05, 5, -780
+"""In real scans one value of soft tissue holds at most 0.4 % of the voxels, and hardly more than those beside it; what
+is as dark as air may be one value everywhere."""
+_WRAPPED_HU, _WRAPPED_SHARE = 2500, 0.01
+"""Real scans have at most .05 % of such voxels, of metal; air that wrapped at 12 bits lies there."""
 _PEAK_HU, _PEAK_SHARE = 100, 0.06
 """The fullest 100 HU hold 16 % or more of a real scan's voxels, be it cropped to the heart and under 60 HU of noise; of
 equalised or random values 2 to 4 %."""
@@ -128,6 +131,9 @@ def _refuse_ranges(counts: Counts, span: str) -> None:
         raise _not_hu(f"{span}, without air or lung (below -300 HU)")
     if counts[_at(-199) : _at(400)].sum() < 0.01 * total:
         raise _not_hu(f"{span}, almost without soft tissue (-200 to 400 HU)")
+    bright = counts[_at(_WRAPPED_HU + 1) :]
+    if bright.sum() - bright.max() > _WRAPPED_SHARE * total:
+        raise _not_hu(f"{span}; {100 * bright.sum() / total:.0f}% lie above {_WRAPPED_HU}, as where air wrapped round")
     if counts[_at(4001) :].sum() > 0.01 * total:
         raise _not_hu(f"{span}; more than 1% lie above 4000, which no tissue reaches")
 
@@ -238,18 +244,19 @@ def _is_too_dark(levels: Counts, counts: Counts) -> bool:
 
 
 def _masked(levels: Counts, counts: Counts) -> str:
-    """A doubt for one value of soft tissue that fills what was cut away; "" where there is none."""
-    soft = np.abs(levels) <= _SOFT_HU
-    if not soft.any():
+    """A doubt for one value other than air's that fills what was cut away; "" where there is none."""
+    filled = levels > _FILLED_HU
+    if not filled.any():
         return ""
-    most = int(np.argmax(np.where(soft, counts, 0)))
+    most = int(np.argmax(np.where(filled, counts, 0)))
     share = counts[most] / counts.sum()
     around = counts[[place for place in (most - 1, most + 1) if 0 <= place < len(counts)]]
     if share < _MASKED_SHARE or counts[most] < _MASKED_RATIO * around.max():
         return ""
+    kind = "soft tissue" if abs(levels[most]) <= _SOFT_HU else "no air"
     return (
-        f"{100 * share:.0f}% of voxels are exactly {levels[most]} HU, as soft tissue is: the background was probably "
-        "masked with this value, and reads as tissue."
+        f"{100 * share:.0f}% of voxels are exactly {levels[most]} HU, as {kind} is: the background was probably filled "
+        "with this value, or its padding wrapped round, and reads as tissue."
     )
 
 

@@ -210,3 +210,12 @@ def test_a_repair_does_not_lift_another_refusal() -> None:
 
     with pytest.raises(UserFacingError, match="different patient"):
         load_study(named(dicom_slices(GRID, edit=edit)), repairs=list(REPAIRS))
+
+
+def test_two_acquisitions_at_almost_the_same_places_are_called_so() -> None:
+    """Every second slice 0.1 mm behind the one before, as of two phases whose positions were rounded apart."""
+
+    files = at_positions(lambda index, place: place - [0, 0, 1.9 * (index % 2)])
+    with pytest.raises(UserFacingError, match=r"lie in pairs, 0\.10 mm apart and 3\.90 mm to the next pair") as caught:
+        load_study(files)
+    assert not getattr(caught.value, "repairs", ())

@@ -13,7 +13,7 @@ from core.timeline import load_timeline
 from core.timeline.dates import iso_times
 from core.timeline.describe import describe
 
-DIED = "The record says that the patient had died by the prediction time."
+DIED = "The record says that the patient had died by the prediction time; set an earlier one to predict."
 PERSON = {"resourceType": "Patient", "id": "1"}
 BASE = {"subject": {"reference": "Patient/1"}, "status": "final"}
 RESULT = {**BASE, "resourceType": "Observation", "id": "o1", "effectiveDateTime": "2020-01-01",

@@ -29,6 +29,8 @@ STEP_TOLERANCE_MM = 0.06
 SIDEWAYS_TOLERANCE_MM = 0.1
 _EXACT_MM = 0.02
 MAX_SHEAR_DEGREES = 0.5
+_FEWEST_IN_PAIRS = 5
+"""Distances that alternate by chance hardly ever are so many."""
 SMALLEST_MM, LARGEST_MM = 0.02, 30.0
 MAX_PIXEL_RATIO = 2.001
 MAX_PIXEL_MM = 10.0
@@ -308,8 +310,21 @@ def _repeats(heights: npt.NDArray[np.float64]) -> int:
     return int((gaps <= max(0.01, 0.1 * float(np.median(gaps)))).sum())
 
 
+def _in_pairs(gaps: npt.NDArray[np.float64]) -> bool:
+    """Whether every second distance is far smaller than all others."""
+    one, other = gaps[::2], gaps[1::2]
+    return len(gaps) >= _FEWEST_IN_PAIRS and bool(one.max() < other.min() / 4 or other.max() < one.min() / 4)
+
+
 def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> UserFacingError:
     """The refusal for slices that lie up to off_mm away from even steps."""
+    if _in_pairs(gaps):
+        return UserFacingError(
+            f"The slices lie in pairs, {gaps.min():.2f} mm apart and {gaps.max():.2f} mm to the next pair, as two "
+            "acquisitions at almost the same places do.",
+            "evenly spaced slices of one acquisition",
+            "Export one of the acquisitions.",
+        )
     wide = gaps[gaps - typical > _tolerance_mm(typical)]
     missing = int(np.rint(wide / typical - 1).sum())
     whole = len(wide) and (np.abs(wide / typical - np.rint(wide / typical)) < 0.1).all() and len(wide) < 0.5 * len(gaps)

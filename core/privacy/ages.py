@@ -15,8 +15,8 @@ from core.timeline.column_names import FIELDS
 from core.words import OLDEST_YEARS
 
 DAYS_90_YEARS = OLDEST_YEARS * 365.25
-OVER_89 = Finding("age over 89", "birth and events", "90 years or more")
-CODED = Finding("age over 89", "value of an event", "90 years or more")
+OVER_89 = Finding("age over 89", "birth and events of a patient in the file", "90 years or more")
+CODED = Finding("age over 89", "value of an event in the file", "90 years or more")
 _PARTS = ("subject_id", "time", "code")
 _VALUES = ((*FIELDS["numeric_value"], *FIELDS["value"]), FIELDS["unit"])
 _AGE_CODES = frozenset(("30525-0", "21611-9", "21612-7", "29553-5", "63900-5", "397669002", "424144002"))

@@ -111,7 +111,7 @@ def _note_lifetime(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) ->
     died = events.loc[says_died(events), "time"]
     if not len(died):
         return
-    notes.append("The record says that the patient had died by the prediction time.")
+    notes.append("The record says that the patient had died by the prediction time; set an earlier one to predict.")
     if died.dt.normalize().nunique() > 1:
         notes.append("The record holds more than one date of death.")
     last = died.dt.normalize().max()

@@ -32,6 +32,7 @@ FUSION_NAMES = (
 METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient_shap", "smoothgrad", "occlusion")
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
 REPAIR_NAMES = (
+    "leave_out_unreadable",
     "first_of_repeats",
     "longest_run",
     "resample_evenly",

@@ -31,7 +31,7 @@ from pydicom.fileset import FileSet
 from pydicom.tag import Tag
 
 from core.errors import UserFacingError
-from core.load import list_series, load_study
+from core.load import RepairableError, list_series, load_study
 from core.timeline import load_timeline
 
 GRID = Grid()
@@ -251,3 +251,25 @@ def test_files_without_a_byte_are_called_empty(name: str) -> None:
         load_study([(name, b""), ("b", b"")])
     with pytest.raises(UserFacingError, match="1 DICOM file, 1 of them empty"):
         load_study([*dicom_files(), ("empty.dcm", b"")])
+
+
+def test_files_that_cannot_be_read_are_placed_and_left_out_where_the_reader_says_so() -> None:
+    source = [*dicom_files(), ("zz.dcm", b""), ("aa.dcm", b"junk" * 100)]
+    with pytest.raises(
+        RepairableError, match=r"2 DICOM files, 1 of them empty .by name, number 1 and 18 of 18\)"
+    ) as seen:
+        load_study(source)
+    assert seen.value.repairs == ("leave_out_unreadable",)
+    study = load_study(source, repairs=["leave_out_unreadable"])
+    assert_right(study)
+    assert any(note.startswith("Repaired: left out, as damaged and unreadable: 2") for note in study.notes)
+
+
+def test_a_damaged_slice_that_is_left_out_leaves_a_gap_that_is_refused() -> None:
+    files = dicom_files()
+    files[5] = (files[5][0] + ".dcm", files[5][1][:200])
+    with pytest.raises(RepairableError, match="1 slice is missing"):
+        load_study(files, repairs=["leave_out_unreadable"])
+    with pytest.raises(RepairableError) as caught:
+        load_study([("a.dcm", b"junk" * 100)], repairs=["leave_out_unreadable"])
+    assert caught.value.repairs == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.errors import UserFacingError
@@ -19,6 +19,7 @@ from core.load.limits import Limits
 from core.load.nifti import looks_like_nifti, readable_in_order
 from core.load.nifti_volume import is_mask
 from core.load.one_scan import refuse_two_patients, why_no_volume
+from core.load.repairs import Repair, RepairableError
 from core.words import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
@@ -46,7 +47,7 @@ _DISC = ("a disc image", _UNPACK)
 _NO_NIFTI = ("a file named .nii without the header of NIfTI-1 or NIfTI-2", "Convert the original CT again")
 _RECORDS = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 """Endings of the files that records come in."""
-_KINDS_SHOWN = 4
+_KINDS_SHOWN, _PLACES_NAMED = 4, 3
 
 
 @dataclass(eq=False)
@@ -54,8 +55,9 @@ class Contents:
     """What a source holds, sorted.
 
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
-    held: bytes in memory. stray, damaged, imageless: numbers of files; empty: of the damaged ones, those without a
-    byte; unopened: of links and the like that are named as DICOM files are. foreign: what some are -> what to do.
+    held: bytes in memory. stray, imageless: numbers of files; unopened: of links and the like that are named as DICOM
+    files are. damaged: files of DICOM that cannot be read. places: of each file in the order of names, from 1 on.
+    foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
     directory: whether there is a DICOMDIR. records: whether a file is of a kind that records come in.
     """
@@ -66,8 +68,8 @@ class Contents:
     without_pixels: list[ImageHeader] = field(default_factory=list)
     held: int = 0
     stray: int = 0
-    damaged: int = 0
-    empty: int = 0
+    damaged: list[Entry] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
     unopened: int = 0
     imageless: int = 0
     foreign: dict[str, str] = field(default_factory=dict)
@@ -92,13 +94,14 @@ def sort_entries(source: Source, limits: Limits) -> Contents:
         elif looks_like_dicom(head):
             images += _read_images(headers, entry, head, contents)
         elif _named_dicom(entry.name):
-            contents.damaged += not entry.absent
-            contents.empty += not entry.absent and not entry.size
+            contents.damaged += [] if entry.absent else [entry]
             contents.unopened += bool(entry.absent)
         elif not entry.absent:
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))
             contents.records |= entry.name.lower().endswith(_RECORDS)
+    names = sorted((entry.name for entry in entries if not entry.absent), key=str.casefold)
+    contents.places = {name: place for place, name in enumerate(names, 1)}
     contents.notes += missing_notes(entries)
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
@@ -120,6 +123,33 @@ def _refuse_empty(entries: Sequence[Entry]) -> None:
             "a file with content" if one else "files with content",
             f"Copy or export {'it' if one else 'them'} again: a transfer may have been cut off, or a disk full.",
         )
+
+
+def refuse_damaged(contents: Contents, repairs: Collection[Repair]) -> None:
+    """Raise where files of DICOM cannot be read, unless the reader leaves them out, which is noted."""
+    if not contents.damaged:
+        return
+    words = _damaged_words(contents)
+    if "leave_out_unreadable" in repairs and (contents.series or contents.niftis):
+        contents.notes.append(f"Repaired: left out, as damaged and unreadable: {words}.")
+        return
+    raise RepairableError(
+        f"Damaged and unreadable: {words}.{not_followed(contents)}",
+        "intact DICOM files",
+        "Copy or export them again; leave out what is only named as DICOM.",
+        ("leave_out_unreadable",) if contents.series or contents.niftis else (),
+    )
+
+
+def _damaged_words(contents: Contents) -> str:
+    """How many files, and, of a few, where they stand among all: their names may be somebody's."""
+    files, count = contents.damaged, len(contents.places)
+    empty = sum(not entry.size for entry in files)
+    words = count_of(len(files), "DICOM file") + (f", {empty:,} of them empty" if empty else "")
+    if len(files) > _PLACES_NAMED or count == 1 or len(files) == count:
+        return words
+    places = sorted(contents.places[entry.name] for entry in files)
+    return f"{words} (by name, number {' and '.join(f'{place:,}' for place in places)} of {count:,})"
 
 
 def not_followed(contents: Contents) -> str:
@@ -160,7 +190,7 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
         return split_frames(header) if in_frames and header.modality == "CT" else [header]
     except Malformed:
         contents.stray += is_directory
-        contents.damaged += not is_directory
+        contents.damaged += [] if is_directory else [entry]
         return []
 
 

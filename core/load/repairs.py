@@ -13,10 +13,18 @@ from core.load.geometry import Matrix
 from core.load.hounsfield import AIR_HU, Volume
 
 Repair = Literal[
-    "first_of_repeats", "longest_run", "resample_evenly", "straighten_tilt", "use_sform", "use_qform", "convert_units"
+    "leave_out_unreadable",
+    "first_of_repeats",
+    "longest_run",
+    "resample_evenly",
+    "straighten_tilt",
+    "use_sform",
+    "use_qform",
+    "convert_units",
 ]
 
 REPAIRS: Mapping[Repair, str] = {
+    "leave_out_unreadable": "Leave out the files that cannot be read",
     "first_of_repeats": "Where several images lie at one place, keep the first acquisition",
     "longest_run": "Keep the longest run of evenly spaced slices, drop the rest",
     "resample_evenly": "Interpolate between slices to an even distance",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.contents import Contents, choose_series, not_followed, refuse_flat, sort_entries
+from core.load.contents import Contents, choose_series, refuse_damaged, refuse_flat, sort_entries
 from core.load.continuity import refuse_outlier_slices
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_person import time_taken
@@ -102,13 +102,7 @@ def load_study(
     """
     check_repairs(repairs)
     contents = sort_entries(source, limits)
-    if contents.damaged:
-        raise UserFacingError(
-            f"Damaged and unreadable: {count_of(contents.damaged, 'DICOM file')}{_empty_words(contents)}."
-            f"{not_followed(contents)}",
-            "intact DICOM files",
-            "Copy or export them again; leave out what is only named as DICOM.",
-        )
+    refuse_damaged(contents, repairs)
     if contents.unopened:
         raise UserFacingError(
             f"Named as DICOM files, but never followed or opened: {contents.absent}.",
@@ -125,10 +119,6 @@ def load_study(
     if key in contents.niftis:
         return _load_nifti(contents, key, repairs, progress, limits)
     return _load_dicom(contents, key, repairs, progress, limits)
-
-
-def _empty_words(contents: Contents) -> str:
-    return f", {contents.empty:,} of them empty" if contents.empty else ""
 
 
 def _summarise_dicom(key: str, images: Sequence[ImageHeader]) -> SeriesSummary:

@@ -593,7 +593,7 @@ def test_a_page_within_a_series_is_left_out_and_a_projection_with_a_place_is_not
         load_study(dicom_files(edit=at(3, ImagePositionPatient=None)))
 
 
-@pytest.mark.parametrize("words", ["Thorax MIP ax 10/2", "MinIP 5mm cor", "Chest ray-sum", "AIP Lung", "Max IP 8/4"])
+@pytest.mark.parametrize("words", ["Thorax MIP ax 10/2", "MinIP 5mm cor", "Chest ray-sum", "VRT Lung", "Max IP 8/4"])
 def test_a_projection_that_only_the_description_names_is_told_and_refused_where_it_is_derived(words: str) -> None:
     told = load_study(dicom_files(edit=setter(SeriesDescription=words)))
     assert any(note.startswith("The description names a projection") for note in told.notes)

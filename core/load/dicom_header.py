@@ -34,8 +34,8 @@ _ENERGIES = re.compile(
     r"|calcium[ _-]?suppress\w*|uric|pbv|perfused[ _-]?blood)(?![a-z])"
 )
 """Names that makers give to what is calculated from several energies."""
-_PROJECTED = re.compile(r"(?i)(?<![a-z])(mip|min[ _-]?ip|max[ _-]?ip|ray[ _-]?sum|aip|average[ _-]?ip|vrt)s?(?![a-z])")
-"""Names of projections through several slices; of the largest, the smallest or the mean value, and of renderings."""
+_PROJECTED = re.compile(r"(?i)(?<![a-z])(mip|min[ _-]?ip|max[ _-]?ip|ray[ _-]?sum|vrt)s?(?![a-z])")
+"""Names of projections of the largest, the smallest or the summed value through several slices, and of renderings."""
 _MOST_FRAMES = 100_000
 _MOST_LAYOUTS = 16
 """Of one intake: where hardly two headers are alike, learning their layouts costs more than it saves."""

@@ -49,7 +49,7 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT, OWN_MODELS_KEPT_S = 6, 3, 30
 INTAKE = "store:intake"
-ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view")
+ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view", "leaving_for")
 
 
 def ensure_router() -> None:

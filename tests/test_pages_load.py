@@ -530,6 +530,13 @@ def test_a_demo_takes_the_own_case_and_its_files_away(world, jane, may_end):
     before = {name: app.session_state[name] for name in OF_A_PATIENT[:3]}
     app.session_state["picked_events"] = [3]
     fine(app.selectbox(key="case_pick").set_value("scan").run())
+    assert "drops your own case" in html(app)
+    fine(app.button(key="stay_in_case").click().run())
+    assert "drops your own case" not in html(app)
+    assert app.selectbox(key="case_pick").value == "own"
+    assert app.session_state["picked_events"] == [3], "nothing was lost by asking"
+    fine(app.selectbox(key="case_pick").set_value("scan").run())
+    fine(app.button(key="leave_case").click().run())
     may_end.set()
     assert "Scan only" in html(fine(app.run()))
     assert app.selectbox(key="case_pick").options == [card["title"] for card in DEMOS.values()]
@@ -543,6 +550,7 @@ def test_a_demo_takes_a_released_case_away_and_leaves_files_being_read(world, ja
     fine(app.switch_page("pages/case_review.py").run())
     kept, read = app.session_state["store:kept"], app.session_state[session.INTAKE]
     fine(app.selectbox(key="case_pick").set_value("scan").run())
+    fine(app.button(key="leave_case").click().run())
     assert "Scan only" in html(app)
     assert app.session_state["store:kept"] is not kept
     assert app.session_state[session.INTAKE] is read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 
 import streamlit as st
 
@@ -18,6 +19,8 @@ from core.view.words import case_line, time_zero
 from pages._parts import bound
 
 OWN = "own"
+LEAVING = "leaving_for"
+"""The demonstration that was picked while the reader's own case is open."""
 MODELS_HELP = "\n".join(f"- **{FUSION_TITLES[name]}**: {words}" for name, words in FUSION_WORDS.items())
 METHODS_HELP = "\n".join(f"- **{CARDS[name].title}**: {words}" for name, words in METHOD_WORDS.items())
 
@@ -67,6 +70,7 @@ def draw(case: Case) -> Asked | None:
             st.page_link(
                 "pages/load.py", label="Load your own", icon=":material/folder_open:", help="Your own CT and record"
             )
+        _ask_before_leaving()
     if model is None:
         return None
     st.session_state["model_reviewed"] = model.key
@@ -102,9 +106,38 @@ def _pick_case() -> None:
 
 
 def _open_picked() -> None:
+    """Show the picked demonstration; where the reader's own case would be dropped for it, ask before."""
     name = st.session_state["case_pick"]
-    if name in session.demo_cases():
+    if name not in session.demo_cases():
+        return
+    if session.has_own_case():
+        st.session_state[LEAVING] = name
+    else:
         session.choose_demo(name)
+
+
+def _ask_before_leaving() -> None:
+    name = st.session_state.get(LEAVING)
+    if name is None or not session.has_own_case():
+        return
+    title = str(session.demo_cases()[name].get("title", name))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="leaving"):
+        st.html(
+            f'<p role="alert">Opening “{escape(title)}” drops your own case from memory; to see it again, it must be '
+            "loaded again.</p>",
+            width="content",
+        )
+        st.button("Drop it and open", key="leave_case", on_click=_leave, args=(name,))
+        st.button("Stay", key="stay_in_case", type="primary", on_click=_stay)
+
+
+def _leave(name: str) -> None:
+    _stay()
+    session.choose_demo(name)
+
+
+def _stay() -> None:
+    st.session_state.pop(LEAVING, None)
 
 
 def _pick_model(place: st.delta_generator.DeltaGenerator, models: list[ModelChoice]) -> ModelChoice | None:

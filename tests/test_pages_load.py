@@ -349,6 +349,18 @@ def test_each_of_two_unknown_tables_is_mapped_by_the_reader(world, tmp_path):
     assert "Record: 3 events" in html(app)
 
 
+def test_a_sole_column_of_dates_is_preset_as_the_time(world, tmp_path):
+    path = tmp_path / "labs.csv"
+    path.write_bytes(b"patient_id,result_date,test,result\n1,2020-03-01,BNP,2310\n")
+    app = read(load_page(), record=path)
+    assert app.selectbox(key="column_time").value == "result_date"
+    assert app.selectbox(key="column_known_from").value is None
+    assert "Still needed" not in html(app)
+    app.button(key="map_columns").click()
+    settled(app)
+    assert "Record: 1 event" in html(app)
+
+
 def test_numbers_under_an_unknown_name_are_asked_for(world, tmp_path):
     path = tmp_path / "labs.csv"
     path.write_bytes(b"subject_id,time,code,lab_reading\n1,2020-03-01T08:00,BNP,2310\n")

@@ -178,3 +178,52 @@ def test_patients_are_not_mixed_by_saying_that_no_column_names_them(form: str) -
 def test_what_is_needed_cannot_be_answered_with_none() -> None:
     with pytest.raises(UserFacingError, match="no column for the code"):
         load_timeline([PLAIN], mapping={"code": NO_COLUMN})
+
+
+RECORDED = "that of when events were recorded"
+RESULTS = {
+    "German": ("MRN;Befunddatum;LabCode;Ergebnis;Einheit", "12;2020-03-0{};NA;140.5;mmol/L", "Befunddatum"),
+    "clock": ("MRN;Befundzeit;LabCode;Ergebnis", "12;1{}.03.2020 08:30;NA;140.5", "Befundzeit"),
+    "English": ("patient_id,result_date,test,result", "1,2020-03-0{},Sodium,140", "result_date"),
+    "birth": ("patient_id,dob,test,result,result_date", "1,1960-02-02,Sodium,140,2020-03-0{}", "result_date"),
+    "collected": ("patient_id,drawn_date,test,result,result_date", "1,2020-03-0{0},Na,140,2020-03-0{0}", "drawn_date"),
+}
+
+
+@pytest.mark.parametrize("case", RESULTS)
+def test_a_sole_column_of_dates_is_guessed_to_be_the_time(case: str) -> None:
+    """Though its name says when results were recorded; beside another, it is that of the recording."""
+    header, row, column = RESULTS[case]
+    table = ("results.csv", "\n".join((header, *(row.format(day) for day in (3, 4)))).encode())
+    question = suggest_mapping([table])
+    assert question.is_needed
+    assert question.guesses["time"].column == column
+    assert ("known_from" in question.guesses) is (case == "collected")
+    assert any(RECORDED in doubt for doubt in question.doubts) is (case != "collected")
+    guessed = {role: guess.column for role, guess in question.guesses.items()}
+    notes = " ".join(load_timeline([table], mapping=answered(question, guessed)).notes)
+    assert (RECORDED in notes) is (case != "collected")
+    assert "as answered" not in notes
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (
+            "patient_id,result_date,test,result",
+            "no column for the time, only one for when events were recorded; the co",
+        ),
+        (
+            "patient_id,result_date,thing",
+            "no column for the time and the code, only one for when events were recorded.",
+        ),
+        ("patient_id,wann,was", "^The time and the code may stand in columns whose names are not recognised"),
+        ("patient_id,time,test", "^The code may stand in a column whose name is not recognised"),
+        ("patient_id,test_date,x", "^The table has no column for the code; the time may stand in a column"),
+        ("patient_id,time,description", "^The table has no column for the code. Expected"),
+    ],
+)
+def test_only_what_has_no_column_at_all_is_called_missing(header: str, words: str) -> None:
+    row = ",".join("2020-03-01" for _ in header.split(","))
+    with pytest.raises(UserFacingError, match=words):
+        load_timeline([("t.csv", f"{header}\n{row}\n".encode())])

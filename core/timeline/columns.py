@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 from core.errors import UserFacingError
-from core.timeline.column_names import FIELDS, KNOWN_NAMES, plain_name
+from core.timeline.column_names import FIELDS, KNOWN_NAMES, hints_at, plain_name, suggests_patients, unknown_names
 from core.timeline.dates import ORDERS
 from core.timeline.encodings import ENCODINGS
 
@@ -80,16 +80,47 @@ def recognise(names: Sequence[str], mapping: Mapping[str, str] | None = None) ->
     missing = [field for field in ("time", "code") if field not in chosen]
     if missing:
         raise UserFacingError(
-            f"The table has no column for the {' and the '.join(missing)}{_but_recorded(chosen, missing)}.",
+            _missing_words(missing, chosen, [name for name in names if name not in chosen.values()], mapping or {}),
             "columns subject_id, time, code, numeric_value (or value), text_value and unit, recognised by these names",
             "Rename the columns, or map them where the Load page asks.",
         )
     return chosen
 
 
-def _but_recorded(chosen: Mapping[str, str], missing: Sequence[str]) -> str:
-    """When an event was recorded is not taken for when it happened unless a reader says so."""
-    return ", only one for when events were recorded" if "time" in missing and "known_from" in chosen else ""
+def _missing_words(
+    missing: Sequence[str], chosen: Mapping[str, str], spare: Sequence[str], mapping: Mapping[str, str]
+) -> str:
+    """What the table lacks, apart from what it may hold under names that are only hints, if no reader has denied it.
+
+    When an event was recorded is not taken for when it happened unless a reader says so.
+
+    >>> _missing_words(["time", "code"], {"known_from": "result_date"}, ["test"], {})
+    'The table has no column for the time, only one for when events were recorded; the code may stand in a column whose \
+name is not recognised.'
+    >>> _missing_words(["time", "code"], {}, ["test", "wann"], {})
+    'The time and the code may stand in columns whose names are not recognised.'
+    """
+    hinted = _hinted([field for field in missing if field not in mapping], spare)
+    lacking = [field for field in missing if field not in hinted]
+    recorded = ", only one for when events were recorded" if "time" in lacking and "known_from" in chosen else ""
+    several = "columns whose names are" if len(hinted) > 1 else "a column whose name is"
+    parts = (
+        f"the table has no column for the {' and the '.join(lacking)}{recorded}" if lacking else "",
+        f"the {' and the '.join(hinted)} may stand in {several} not recognised" if hinted else "",
+    )
+    words = "; ".join(filter(None, parts))
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _hinted(fields: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The fields that a column with an unknown name may hold, each another one."""
+    left = [name for name in unknown_names(names) if not suggests_patients(name)]
+    found = []
+    for field in fields:
+        if name := next((name for name in left if hints_at(field, name)), None):
+            left.remove(name)
+            found.append(field)
+    return found
 
 
 def answer_for(names: Iterable[str], answers: Answers | None) -> Mapping[str, str] | None:

@@ -14,14 +14,15 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry
-from core.timeline.column_names import FIELDS, hints_at, may_number_codes, plain_name
+from core.timeline.column_names import FIELDS, alike, hints_at, may_number_codes, plain_name
 from core.timeline.columns import ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, encoding_of
+from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.encodings import Look
 from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
-from core.timeline.people import is_of_people
+from core.timeline.people import PEOPLE, is_of_people
 from core.timeline.tables import Part, event_files, fhir_events, flat_table, text_looks
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
@@ -30,12 +31,13 @@ from core.timeline.units import is_unit
 
 REQUIRED: tuple[Role, ...] = ("time", "code")
 _SAMPLE_ROWS, _SAMPLES = 2000, 3
+_DATE = r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}"
 Shape = Literal[
     "empty", "date and time", "date", "time of day", "whole number", "number", "unit", "code", "word", "text"
 ]
 _SHAPES: Sequence[tuple[Shape, str]] = (
-    ("date and time", r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*"),
-    ("date", r"\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}"),
+    ("date and time", rf"(?:{_DATE})(?:[T ]|,\s*)\d{{1,2}}:\d{{2}}.*"),
+    ("date", _DATE),
     ("time of day", r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"),
     ("whole number", r"[+-]?\d+"),
     ("number", LIKE_NUMBER),
@@ -232,7 +234,11 @@ def _are_units(given: pd.Series[str]) -> bool:
 
 
 def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
-    """By recognised name first, then by a hint in the name with a fitting content, then by content alone."""
+    """By recognised name first, then by a hint in the name with a fitting content, then by content alone.
+
+    Where no other column may hold the time, that of when events were recorded is guessed to be it: a table of results
+    often has no other.
+    """
     guesses: dict[Role, Guess] = {}
     for role in ROLES:
         _take(guesses, role, _by_name(columns, role))
@@ -241,7 +247,15 @@ def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
     for role in _TELLING:
         if role != "value" or not guesses.keys() & {"value", "numeric_value"}:
             _take(guesses, role, _by_content(_free(columns, guesses), role))
-    return guesses
+    recorded = guesses.get("known_from")
+    if recorded is None or "time" in guesses or not _is_dated(columns, recorded.column):
+        return guesses
+    others: dict[Role, Guess] = {role: guess for role, guess in guesses.items() if role != "known_from"}
+    return {**others, "time": Guess(recorded.column, "the only column left that holds dates", False)}
+
+
+def _is_dated(columns: Sequence[ColumnFound], name: str) -> bool:
+    return any(column.name == name and column.shape in _FITTING["time"] for column in columns)
 
 
 def _take(guesses: dict[Role, Guess], role: Role, guess: Guess | None) -> None:
@@ -250,8 +264,14 @@ def _take(guesses: dict[Role, Guess], role: Role, guess: Guess | None) -> None:
 
 
 def _free(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess]) -> list[ColumnFound]:
-    taken = {guess.column for guess in guesses.values()}
+    taken = {guess.column for guess in guesses.values()} | _of_people(columns)
     return [column for column in columns if column.name not in taken and column.shape != "empty"]
+
+
+def _of_people(columns: Sequence[ColumnFound]) -> set[str]:
+    """The columns whose names are those of sex, birth and age: a date of birth is no time of an event."""
+    names = [column.name for column in columns]
+    return {name for field in PEOPLE for name in alike(names, field)}
 
 
 def _by_name(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
@@ -287,7 +307,9 @@ def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess], requi
     doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in required if role not in guesses]
     if "subject_id" not in (*guesses, *required):
         doubts.append("No column names the patient; all rows would count as one patient's.")
-    dated = [column.name for column in columns if column.shape in ("date", "date and time")]
+    if "time" in guesses and alike([guesses["time"].column], KNOWN_FROM):
+        doubts.append("The column guessed for the time is, by its name, that of when events were recorded.")
+    dated = {column.name for column in columns if column.shape in _FITTING["time"]} - _of_people(columns)
     if len(dated) > 1:
         doubts.append(f"{len(dated)} columns hold dates; the one that says when the event happened is wanted.")
     return doubts

@@ -16,7 +16,9 @@ from core.words import count_of
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."
 SEVERAL_RECORDED = "Several columns say when an event was recorded; it is known from the latest of them."
-RECORDED_AS_TIME = "The time of the events is that of their recording, as answered; they may have happened earlier."
+RECORDED_AS_TIME = (
+    "The column chosen for the time is, by its name, that of when events were recorded; they may have happened earlier."
+)
 _NO_DATES = "Not read, as they hold no dates, though their names say when events were recorded"
 
 

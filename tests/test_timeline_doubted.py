@@ -156,3 +156,48 @@ def observed(quantity: object) -> Timeline:
         "effectiveDateTime": "2020-01-01T10:00:00Z", "valueQuantity": quantity,
     }  # fmt: skip
     return load_timeline([("o.json", json.dumps(resource).encode())])
+
+
+WORDED = "Words where other rows have numbers"
+COLUMNS = ("numeric_value", "value")
+
+
+def worded(column: str, values: list[str], code: str = "LAB//{}", form: str = "csv") -> str:
+    """The notes on a table of one patient's values, of three codes in turn."""
+    days = pd.date_range("2020-01-01 08:00", periods=len(values), freq="h").astype(str)
+    codes = [code.format(row % 3) for row in range(len(values))]
+    table, out = pd.DataFrame({"subject_id": 7, "time": days, "code": codes, column: values}), io.BytesIO()
+    table.to_csv(out, index=False) if form == "csv" else table.to_parquet(out)
+    return " ".join(load_timeline([(f"t.{form}", out.getvalue())]).notes)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("word", ["high", "positive", "see note 5", "haemolysed", "12 foo"])
+def test_a_word_in_a_column_of_numbers_is_counted(column: str, word: str, form: str) -> None:
+    values = [word if row == 250 else f"{row}.5" for row in range(500)]
+    assert f"{WORDED}: 1 of 500 values; kept as text." in worded(column, values, form=form)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("word", ["", "n/a", "NULL", "None", "<5", "≤ 5", "less than 5", "5.5*", "5 mg", "-", "1:40"])
+def test_null_words_bounds_and_what_is_said_otherwise_are_no_words(column: str, word: str) -> None:
+    assert WORDED not in worded(column, [word if row == 25 else f"{row}.5" for row in range(50)])
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_where_most_values_are_words_none_is_odd(column: str) -> None:
+    assert WORDED not in worded(column, ["positive", "negative", "4.1", "negative"] * 9)
+    assert WORDED not in worded(column, ["positive"] * 9)
+
+
+def test_results_in_words_are_usual_for_their_own_code() -> None:
+    """Every third value is of a code that is told in words; a word of another code is odd."""
+    usual = ["4.1", "3.9", "negative"] * 20
+    assert WORDED not in worded("value", usual)
+    assert f"{WORDED}: 1 of 60 values" in worded("value", ["4.1", "high", "negative", *usual[3:]])
+    assert f"{WORDED}: 20 of 60 values" in worded("numeric_value", usual)
+
+
+def test_the_sex_is_a_word_in_any_column() -> None:
+    assert WORDED not in worded("value", ["F", *(f"{row}.5" for row in range(40))], code="GENDER//{}")

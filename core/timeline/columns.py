@@ -94,9 +94,8 @@ def _missing_words(
 
     When an event was recorded is not taken for when it happened unless a reader says so.
 
-    >>> _missing_words(["time", "code"], {"known_from": "result_date"}, ["test"], {})
-    'The table has no column for the time, only one for when events were recorded; the code may stand in a column whose \
-name is not recognised.'
+    >>> _missing_words(["time", "code"], {"known_from": "result_date"}, ["x"], {})
+    'The table has no column for the time and the code, only one for when events were recorded.'
     >>> _missing_words(["time", "code"], {}, ["test", "wann"], {})
     'The time and the code may stand in columns whose names are not recognised.'
     """

@@ -92,10 +92,23 @@ def _on_notation(kept: pd.Series[str], read: pd.Series[str]) -> list[str]:
     return said
 
 
+def has_own_note(text: str) -> bool:
+    """Whether a text that is no number seems to be one, so that `parse_values` says why it is kept.
+
+    >>> has_own_note("5 mg"), has_own_note("5.5*"), has_own_note("high")
+    (True, True, False)
+    """
+    return any(pattern.fullmatch(text) for pattern in _KEPT_AS.values()) or _is_with_unit(text)
+
+
+def _is_with_unit(text: str) -> bool:
+    """Whether a text is a number and its unit ("5 mg")."""
+    match = _WITH_UNIT.fullmatch(text)
+    return match is not None and is_unit(match[1])
+
+
 def _with_units(texts: pd.Series[str]) -> list[str]:
-    """The distinct texts that are a number and its unit ("5 mg")."""
-    found = [match for text in texts.unique() if (match := _WITH_UNIT.fullmatch(text))]
-    return [match[0] for match in found if is_unit(match[1])]
+    return [text for text in texts.unique() if _is_with_unit(text)]
 
 
 def plain_numbers(texts: pd.Series[str], decimals: str | None = None) -> pd.Series[str]:

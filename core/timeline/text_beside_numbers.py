@@ -68,7 +68,7 @@ def taken_back(numbers: FloatColumn, ids: npt.NDArray[np.int32], texts: Sequence
 def _judged(numbers: FloatColumn, ids: npt.NDArray[Any], texts: Sequence[str]) -> tuple[Flags, Flags, Flags]:
     """Which numbers are bounds, which fillers, and which differ from the number in their text."""
     plain = [bool(_PLAIN.fullmatch(text)) for text in texts]
-    bounds = np.array([*(bool(_BOUND.fullmatch(text)) for text in texts), False], bool)[ids]
+    bounds = np.array([*map(is_bound, texts), False], bool)[ids]
     worded = np.array([*(not is_plain for is_plain in plain), False], bool)[ids]
     given, others = ~np.isnan(numbers), ~worded & (ids >= 0)
     for sign in (".", ""):
@@ -82,6 +82,15 @@ def names_another(numbers: FloatColumn, texts: pd.Series[str]) -> Flags:
     """Which texts beside numbers name another number, by more than 1 %."""
     ids, distinct = pd.factorize(texts)
     return _judged(numbers, ids, [str(text) for text in distinct])[2]
+
+
+def is_bound(text: str) -> bool:
+    """Whether a text is a number with a sign or word of comparison before it.
+
+    >>> is_bound("<0.01"), is_bound("less than 5 mg/L"), is_bound("low")
+    (True, True, False)
+    """
+    return bool(_BOUND.fullmatch(text))
 
 
 def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

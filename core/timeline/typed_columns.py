@@ -28,6 +28,7 @@ from core.timeline.text_beside_numbers import settled_by_text
 from core.timeline.texts import MISSING, NULL_CODES, NULLS, clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import is_unit
+from core.timeline.words_among_numbers import words_among_numbers
 from core.words import count_of
 
 _FIRST_DAY = "first day"
@@ -143,7 +144,7 @@ def _whole_codes(codes: list[str | None]) -> list[str | None]:
 
 def _typed(codes: list[str | None], column: Column, subject: int, reading: Reading) -> pd.DataFrame:
     """The columns of events but for their times; `column` gives what the source has for a field, or None."""
-    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), len(codes), reading)
+    numbers, texts = _values(column("numeric_value"), column("value"), column("text_value"), codes, reading)
     _collect_words(codes, column("description"), reading)
     unit = column("unit")
     return pd.DataFrame(
@@ -201,7 +202,7 @@ def _values(
     numeric: pd.Series[Any] | None,
     mixed: pd.Series[Any] | None,
     own_text: pd.Series[Any] | None,
-    size: int,
+    codes: list[str | None],
     reading: Reading,
 ) -> tuple[FloatColumn, list[str | None]]:
     """(numbers, texts) of the numeric column, of the one that may hold either, and of the text column; a number that a
@@ -209,28 +210,31 @@ def _values(
 
     Raises UserFacingError where the first two name different numbers.
     """
-    numbers, texts = _parsed(numeric, size, reading, numeric=True)
-    others, more = _parsed(mixed, size, reading)
+    numbers, texts = _parsed(numeric, codes, reading, numeric=True)
+    others, more = _parsed(mixed, codes, reading)
     if int(((numbers != others) & ~np.isnan(numbers) & ~np.isnan(others)).sum()):
         raise UserFacingError(
             "Two columns give different numbers for the same event.",
             "one value for each event",
             "Leave one column out.",
         )
-    own = clean_texts(own_text, NULLS) if own_text is not None else [None] * size
+    own = clean_texts(own_text, NULLS) if own_text is not None else [None] * len(codes)
     joined = ["; ".join(dict.fromkeys(filter(None, parts))) or None for parts in zip(own, texts, more)]
     found = np.where(np.isnan(numbers), others, numbers).astype(np.float32)
     return settled_by_text(found, joined, reading.notes), joined
 
 
 def _parsed(
-    column: pd.Series[Any] | None, size: int, reading: Reading, *, numeric: bool = False
+    column: pd.Series[Any] | None, codes: list[str | None], reading: Reading, *, numeric: bool = False
 ) -> tuple[FloatColumn, list[str | None]]:
     if column is None:
-        return np.full(size, np.nan, np.float32), [None] * size
+        return np.full(len(codes), np.nan, np.float32), [None] * len(codes)
     if column.dtype.kind in "iuf":
-        return finite32(column.to_numpy(np.float64)), [None] * size
-    return parse_values(column, numeric=numeric, notes=reading.notes)
+        return finite32(column.to_numpy(np.float64)), [None] * len(codes)
+    numbers, texts = parse_values(column, numeric=numeric, notes=reading.notes)
+    if said := words_among_numbers(numbers, texts, codes, numeric=numeric):
+        reading.notes.append(said)
+    return numbers, texts
 
 
 def _event_times(table: pa.Table, fields: Mapping[str, str], reading: Reading) -> pd.Series[pd.Timestamp]:

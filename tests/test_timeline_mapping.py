@@ -92,7 +92,7 @@ def test_an_answer_that_does_not_do_is_asked_again_with_the_reason() -> None:
     question = suggest_mapping([LABS], mapping=answers)
     assert question.guesses["time"].column == "was"
     assert question.is_needed
-    assert question.doubts == ("Not written as year-month-day: 2 times.",)
+    assert question.doubts == ("Not written as year-month-day: 2 times, in lines 2 and 3.",)
     with pytest.raises(UserFacingError):
         load_timeline([LABS], mapping=answers)
 

@@ -34,6 +34,21 @@ def delimiter_of(lines: TextIO) -> str:
     return max(DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
 
 
+def lines_before(lines: TextIO) -> int:
+    """How many lines of a text stand before the place to which it was read (`delimiter_of`).
+
+    >>> from io import StringIO
+    >>> stream = StringIO("\\nsep=|\\ntime|code\\n")
+    >>> delimiter_of(stream), lines_before(stream), stream.readline()
+    ('|', 2, 'time|code\\n')
+    """
+    place, count = lines.tell(), 0
+    lines.seek(0)
+    while lines.tell() != place and lines.readline():
+        count += 1
+    return count
+
+
 def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:
     """The rows of a delimited text without those whose fields are all blank, as spreadsheets write below a table.
 

@@ -13,6 +13,7 @@ from core.timeline.i2b2 import plain_facts
 from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
 from core.timeline.people import PEOPLE
+from core.timeline.places import places_of
 from core.timeline.recording_times import RECORDED_AS_TIME, known_from, recorded_columns
 from core.timeline.row_contexts import note_contexts
 from core.timeline.row_states import settle_qualified
@@ -32,10 +33,13 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     Times are written as ISO 8601 does, numbers with a decimal point, where they can only mean one thing or the mapping
     says how they are written.
 
+    Where the rows stand in their file is kept in a column of its own (`core.timeline.places`), if it is known.
+
     Raises UserFacingError where columns of one meaning disagree, and where the numbers seem to stand in a column that
     is not recognised.
     """
-    table = plain_facts(table, notes)
+    places = places_of(table)
+    table = plain_facts(table.reset_index(drop=True), notes)
     names = [str(name) for name in table.columns]
     answer = answer_for(names, answers)
     ways, mapping = ways_of(answer), columns_of(answer)
@@ -67,8 +71,9 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     if "unit" in kept:
         values = [plain_texts(kept[field]) for field in VALUES if field in kept]
         none = pd.Series("", index=kept.index, dtype=object)
-        refuse_numbers_as_units(kept["unit"], first_filled(none, *values), notes)
-    return settle_qualified(others, kept, notes)
+        refuse_numbers_as_units(kept["unit"], first_filled(none, *values), notes, places)
+    kept = settle_qualified(others, kept, notes)
+    return kept if places is None else kept.assign(**{str(places.name): places})
 
 
 def _plainly_written(kept: pd.DataFrame, decimals: str, notes: list[str]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from core.timeline.fields import recognised, refuse_unsettled_numbers
 from core.timeline.numbers import LIKE_NUMBER, refuse_commas
 from core.timeline.parquet import flat_names, is_parquet, parquet_file, translated
 from core.timeline.people import PEOPLE, is_of_people
+from core.timeline.places import places_of
 from core.timeline.tables import Part, event_files, fhir_events, flat_table, text_looks
 from core.timeline.text_tables import MAX_TEXT_ROWS
 from core.timeline.texts import plain_texts
@@ -131,7 +132,7 @@ def suggest_mapping(source: Source, *, mapping: Answers | None = None) -> Mappin
 def _tables(source: Source, mapping: Answers | None) -> list[pd.DataFrame]:
     """Tables that are not FHIR, as text; where all are, these as a table of events."""
     parts = event_files(source, mapping).entries
-    tables = [table for part in parts if (table := _whole(part)) is not None]
+    tables = [table for part in parts if (table := _whole(part, alone=len(parts) == 1)) is not None]
     of_events = [table for table in tables if not is_of_people(table)]
     return of_events or tables or [fhir_events(parts)]
 
@@ -176,7 +177,7 @@ def _refusal(table: pd.DataFrame, answer: Mapping[str, str] | None) -> list[str]
         named = recognised(table, answer, [])
         refuse_unsure_dates(named["time"])
         if answer:
-            parse_times(named["time"], [])
+            parse_times(named["time"], [], places_of(named))
         refuse_unsettled_numbers(named)
     except UserFacingError as error:
         return [error.found]
@@ -195,7 +196,7 @@ def masked(text: str) -> str:
     return upper[:24]
 
 
-def _whole(part: Part) -> pd.DataFrame | None:
+def _whole(part: Part, *, alone: bool) -> pd.DataFrame | None:
     """A part as text, None for FHIR; of a large parquet file the first rows."""
     if isinstance(part, Entry) and is_parquet(part):
         opened = parquet_file(part)
@@ -203,7 +204,7 @@ def _whole(part: Part) -> pd.DataFrame | None:
             with translated():
                 batch = next(opened.iter_batches(batch_size=_SAMPLE_ROWS, columns=flat_names(opened)))
                 return pd.DataFrame(batch.to_pandas().astype(object).astype(str))
-    return flat_table(part)
+    return flat_table(part, alone=alone)
 
 
 def _look_at(name: str, values: pd.Series[str]) -> ColumnFound:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.timeline.places import Places, at
 from core.timeline.texts import MISSING, by_distinct, matching, plain_texts
 from core.timeline.units import is_unit
 from core.words import count_of
@@ -53,25 +54,28 @@ _NO_RESULT = MISSING - {"none"}
 
 
 def parse_values(
-    texts: pd.Series[str], *, numeric: bool = False, notes: list[str] | None = None
+    texts: pd.Series[str], *, numeric: bool = False, notes: list[str] | None = None, places: Places | None = None
 ) -> tuple[FloatColumn, list[str | None]]:
     """(numeric values, text values): a clean number becomes numeric, anything else stays text, never both.
 
     numeric: the column is for numbers alone, so that "None" in it means an absent one. notes: what seems to be a number
-    and stays text is said.
+    and stays text is said. places: where the rows stand, for refusals.
     Raises UserFacingError for decimal signs in doubt, for infinities, and for numbers that would become 0.
     """
     given = plain_texts(texts)
     plain = plain_numbers(given)
     refuse_commas(plain)
-    if by_distinct(plain, lambda some: some.str.lower().isin(_INFINITE)).any():
-        raise infinite()
+    if (endless := by_distinct(plain, lambda some: some.str.lower().isin(_INFINITE))).any():
+        raise infinite(at(places, endless))
     clean = matching(plain, _NUMBER)
     numbers = np.full(len(plain), np.nan, np.float64)
     numbers[clean.to_numpy(bool)] = plain[clean].astype(float)
-    small = finite32(numbers)
-    if vanished := int(plain[small == 0].str.contains(r"^[^eE]*[1-9]").sum()):
-        raise too_small(vanished)
+    small = _as_float32(numbers)
+    if np.isinf(small).any():
+        raise infinite(at(places, pd.Series(np.isinf(small), index=plain.index, dtype=bool)))
+    gone = plain[small == 0].str.contains(r"^[^eE]*[1-9]")
+    if gone.any():
+        raise too_small(int(gone.sum()), at(places, gone))
     if notes is not None:
         notes += _on_notation(plain[~clean], plain[clean])
     missing = by_distinct(plain, lambda some: some.str.lower().isin(MISSING if numeric else _NO_RESULT))
@@ -152,7 +156,9 @@ _NO_UNIT = re.compile(
 )
 
 
-def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes: list[str]) -> None:
+def refuse_numbers_as_units(
+    units: pd.Series[str], values: pd.Series[str], notes: list[str], places: Places | None = None
+) -> None:
     """Raises where a unit is a bare number: the rest of a value whose decimal comma was taken for a separator; or a
     number, date, clock or range, so that the columns of value and unit were probably exchanged or shifted.
 
@@ -160,9 +166,9 @@ def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes
     is said.
     """
     given = plain_texts(units)
-    if odd := int(matching(given, _NO_UNIT).sum()):
+    if odd := int((is_odd := matching(given, _NO_UNIT)).sum()):
         raise UserFacingError(
-            f"With a number, a range or a date in place of the unit: {count_of(odd, 'value')}.",
+            f"With a number, a range or a date in place of the unit: {count_of(odd, 'value')}{at(places, is_odd)}.",
             "units such as mg/dL in the column of units",
             "Check whether columns were exchanged or shifted, or say where the Load page asks which column is which.",
         )
@@ -172,18 +178,24 @@ def refuse_numbers_as_units(units: pd.Series[str], values: pd.Series[str], notes
         if whole.any():
             notes.append(f"With the unit 1, read as that of plain numbers: {count_of(int(whole.sum()), 'value')}.")
         return
-    if wrong := int((bare & (whole | ~unity)).sum()):
+    is_wrong = bare & (whole | ~unity)
+    if wrong := int(is_wrong.sum()):
         raise UserFacingError(
-            f"With a number in place of the unit: {count_of(wrong, 'value')}, perhaps a decimal comma that split it.",
+            f"With a number in place of the unit, perhaps after a decimal comma that split it: "
+            f"{count_of(wrong, 'value')}{at(places, is_wrong)}.",
             "units such as mg/dL",
             "Export with decimal points, or correct these rows.",
         )
 
 
+def _as_float32(numbers: npt.NDArray[Any]) -> FloatColumn:
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32, copy=False)
+
+
 def finite32(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Values as float32; raises UserFacingError where one is infinite, too large, or would become 0."""
-    with np.errstate(over="ignore"):
-        small = numbers.astype(np.float32, copy=False)
+    small = _as_float32(numbers)
     if np.isinf(small).any():
         raise infinite()
     if small is not numbers and (vanished := int(((small == 0) & (numbers != 0)).sum())):
@@ -191,13 +203,13 @@ def finite32(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return small
 
 
-def too_small(count: int) -> UserFacingError:
-    """The refusal for numbers that are none in the precision of a timeline, single floats."""
+def too_small(count: int, where: str = "") -> UserFacingError:
+    """The refusal for numbers that are none in the precision of a timeline, single floats. where: as `at` says it."""
     return UserFacingError(
-        f"Too small to be told from 0: {count_of(count, 'value')}.", "measured numbers", "Correct them."
+        f"Too small to be told from 0: {count_of(count, 'value')}{where}.", "measured numbers", "Correct them."
     )
 
 
-def infinite() -> UserFacingError:
-    """The refusal for infinite values."""
-    return UserFacingError("Some numeric values are infinite.", "finite numbers", "Leave unknown values empty.")
+def infinite(where: str = "") -> UserFacingError:
+    """The refusal for infinite values. where: as `at` says it."""
+    return UserFacingError(f"Some numeric values are infinite{where}.", "finite numbers", "Leave unknown values empty.")

@@ -14,6 +14,7 @@ from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times
 from core.timeline.describe import labels
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
+from core.timeline.places import Places, at, places_of
 from core.timeline.record_doubts import note_doubts
 from core.timeline.row_states import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
@@ -62,12 +63,15 @@ def cut_timeline(
     where no event lies before the prediction time.
     """
     if blank := int(events["code"].isna().sum()):
+        where = at(reading.places, events["code"].isna())
         raise UserFacingError(
-            f"Without a code: {count_of(blank, 'event')}.", "a code for every event", "Correct or remove these rows."
+            f"Without a code: {count_of(blank, 'event')}{where}.",
+            "a code for every event",
+            "Correct or remove these rows.",
         )
     notes = list(dict.fromkeys(reading.notes))
     cut = _prediction_time(events, given, notes, in_utc=True in reading.zones)
-    _refuse_future(events, cut, notes)
+    _refuse_future(events, cut, notes, reading.places)
     _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
     if kept.empty:
@@ -102,7 +106,7 @@ def _subjects_of(part: Part, mapping: Answers | None) -> pd.DataFrame:
         with translated():
             return count_subjects(part, mapping)
     typed = pd.DataFrame({"subject_id": subject_numbers(part, []), "time": part["time"]})[is_event(part)]
-    times = parse_times(typed["time"], [])
+    times = parse_times(typed["time"], [], places_of(part))
     if "remarks" not in part:
         refuse_unsettled_numbers(part)
     typed["time"] = times.where(plain_texts(part.loc[typed.index, "code"]) != BIRTH)
@@ -237,13 +241,14 @@ def _given_time(given: pd.Timestamp | str, notes: list[str], *, in_utc: bool) ->
     return stamp
 
 
-def _refuse_future(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
+def _refuse_future(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str], places: Places | None) -> None:
     """Some events up to the cut in the future is an error; all of them is a date-shifted record, which a note says."""
     timed = events.loc[events["time"].notna() & (events["code"] != BIRTH) & (events["time"] <= cut), "time"]
-    future = int((timed > pd.Timestamp.now() + pd.Timedelta(days=2)).sum())
+    later = timed > pd.Timestamp.now() + pd.Timedelta(days=2)
+    future = int(later.sum())
     if future and future < len(timed):
         raise UserFacingError(
-            f"In the future: {future} of {len(timed)} events.",
+            f"In the future: {future} of {len(timed)} events{at(places, later)}.",
             "events up to today",
             "Correct these times, or give a prediction time that lies before them.",
         )

@@ -20,6 +20,7 @@ from core.timeline.column_names import alike
 from core.timeline.columns import Answers, answer_for, columns_of, recognise
 from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
+from core.timeline.places import ROW, numbered
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 from core.words import count_of
 
@@ -59,9 +60,10 @@ def parquet_file(entry: Entry, dictionary: tuple[str, ...] = ()) -> pq.ParquetFi
         return pq.ParquetFile(where, read_dictionary=list(dictionary) or None)
 
 
-def parquet_text(entry: Entry) -> pd.DataFrame:
+def parquet_text(entry: Entry, *, places: bool = False) -> pd.DataFrame:
     """A parquet table as text, None where empty; nested columns are left out.
 
+    places: whether its index says which row of the file each is (`core.timeline.places`).
     Raises UserFacingError where it is damaged or has too many rows.
     """
     opened = parquet_file(entry)
@@ -70,7 +72,8 @@ def parquet_text(entry: Entry) -> pd.DataFrame:
     flat = flat_names(opened)
     with translated():
         table = opened.read(columns=flat)
-        return pd.DataFrame({name: column_texts(table[name]) for name in table.column_names}, dtype=object)
+        texts = pd.DataFrame({name: column_texts(table[name]) for name in table.column_names}, dtype=object)
+    return numbered(texts, ROW, range(1, len(texts) + 1)) if places else texts
 
 
 def flat_names(opened: pq.ParquetFile) -> list[str]:
@@ -256,9 +259,9 @@ def _slice(opened: pq.ParquetFile, group: int, names: list[str], start: int, sto
     return pa.Table.from_batches(pieces)
 
 
-def no_patient(rows: int) -> UserFacingError:
-    """The refusal for rows without a patient."""
-    found = f"Naming no patient: {count_of(rows, 'event')}."
+def no_patient(rows: int, where: str = "") -> UserFacingError:
+    """The refusal for rows without a patient. where: as `core.timeline.places.at` says it."""
+    found = f"Naming no patient: {count_of(rows, 'event')}{where}."
     return UserFacingError(found, "a patient for every event", "Correct these rows.")
 
 

@@ -157,7 +157,7 @@ def _text_tables(
 
     OMOP and FHIR tables are named by field already.
     """
-    files = [_content(part) for part in entries if isinstance(part, Entry)]
+    files = [_content(part, alone=len(entries) == 1) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
     people = [file for file in filled if is_of_people(file)]
     people = people if len(people) < len(filled) else []
@@ -178,13 +178,14 @@ def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count
         raise error.where(f"One of {count} tables") from error
 
 
-def _content(entry: Entry) -> TextFile:
-    return parquet_text(entry) if is_parquet(entry) else read_text_file(entry)
+def _content(entry: Entry, *, alone: bool = False) -> TextFile:
+    """The table of a file. alone: whether it is the only one, so that its lines or rows can be told."""
+    return parquet_text(entry, places=alone) if is_parquet(entry) else read_text_file(entry, places=alone)
 
 
-def flat_table(part: Part) -> pd.DataFrame | None:
-    """Any part but FHIR as a table of text with the columns of its file; None for FHIR."""
-    content = part if isinstance(part, pd.DataFrame) else _content(part)
+def flat_table(part: Part, *, alone: bool = False) -> pd.DataFrame | None:
+    """Any part but FHIR as a table of text with the columns of its file; None for FHIR. alone: as the only one."""
+    content = part if isinstance(part, pd.DataFrame) else _content(part, alone=alone)
     return content if isinstance(content, pd.DataFrame) else None
 
 

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,13 +19,14 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.limits import MIB
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, filled_rows
+from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, lines_before
 from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir, is_outcome
 from core.timeline.fhir_values import Resource
 from core.timeline.foreign_files import refuse_foreign, refuse_title
 from core.timeline.numbers import too_small
+from core.timeline.places import FIRST, LINE, at, at_numbers, numbered, places_of
 from core.words import count_of
 
 MAX_TEXT_ROWS = 2_000_000
@@ -38,10 +40,11 @@ _NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 TextFile = pd.DataFrame | list[Resource]
 
 
-def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
+def read_text_file(entry: Entry, *, empty: bool = False, places: bool = False) -> TextFile:
     """A CSV, TSV, JSON lines or JSON array file as a table of text, columns named as in the file; FHIR as resources.
 
-    empty: whether a header without rows will do.
+    empty: whether a header without rows will do. places: whether the lines of the file are told, by the index of the
+    table (`core.timeline.places`) and in refusals: where no other file could be meant.
     Raises UserFacingError for empty and oversized files, wrong encodings, NUL bytes, ragged rows, doubled columns or
     keys, and nested values.
     """
@@ -62,7 +65,8 @@ def read_text_file(entry: Entry, *, empty: bool = False) -> TextFile:
         raise _markup()
     if start not in ("{", "["):
         refuse_title(head)
-    table = _json_file(_decoded(data, encoding)) if start in ("{", "[") else _csv_table(data, encoding)
+    is_json = start in ("{", "[")
+    table = _json_file(_decoded(data, encoding), places) if is_json else _csv_table(data, encoding, places)
     if isinstance(table, pd.DataFrame) and table.empty and not empty:
         raise UserFacingError("The table holds no event.", "at least one row below the header", "Choose another file.")
     return table
@@ -143,12 +147,14 @@ def _decoded(data: bytes, encoding: str) -> str:
     return text
 
 
-def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
+def _csv_table(data: bytes, encoding: str, places: bool) -> pd.DataFrame:
     """Columns of a delimited table (`delimiter_of`). Rows are read one by one, so that limits hold while reading."""
     try:
         lines = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
         delimiter = delimiter_of(lines)
-        return _columns(filled_rows(csv.reader(lines, delimiter=delimiter, strict=True)))
+        before = lines_before(lines)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+        return _columns(_with_lines(rows, before), places)
     except UnicodeDecodeError as error:
         raise _undecodable(data, encoding) from error
     except csv.Error as error:
@@ -157,25 +163,40 @@ def _csv_table(data: bytes, encoding: str) -> pd.DataFrame:
         ) from error
 
 
-def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
+def _with_lines(rows: Any, before: int) -> Iterator[tuple[int, list[str]]]:
+    """(line in which a row begins, its cells) of what a csv.reader reads, so many lines after the text's first; rows
+    whose cells are all blank, as spreadsheets write below a table, are left out."""
+    line = before + 1
+    for row in rows:
+        if any(map(str.strip, row)):
+            yield line, row
+        line = before + rows.line_num + 1
+
+
+def _columns(rows: Iterator[tuple[int, list[str]]], places: bool) -> pd.DataFrame:
     """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
-    names = [_plain_cell(name) for name in next(rows, [])]
+    names = [_plain_cell(name) for name in next(rows, (1, []))[1]]
     refuse_same_names([name for name in names if name.strip()])
     columns: list[list[str]] = [[] for _ in names]
     known: dict[str, str] = {}
+    lines, odd_lines = array("i"), []
     ragged = size = 0
-    for row in rows:
+    for line, row in rows:
         size += 1
         if size > MAX_TEXT_ROWS:
             raise too_many_rows()
         if len(row) != len(names):
             ragged += 1
+            if ragged <= FIRST + 1:
+                odd_lines.append(line)
             continue
+        lines.append(line)
         for column, text in zip(columns, row):
             column.append(known[text] if text in known else known.setdefault(text, _plain_cell(text)))
     if ragged:
         raise UserFacingError(
-            f"With another number of fields than the header: {count_of(ragged, 'row')}.",
+            f"With another number of fields than the header: {count_of(ragged, 'row')}"
+            f"{at_numbers(LINE, odd_lines if places else ())}.",
             "the same fields in every row",
             "Correct them." if ragged < size else "Remove what stands above the header, or correct the rows.",
         )
@@ -184,6 +205,8 @@ def _columns(rows: Iterator[list[str]]) -> pd.DataFrame:
     named = [(name, column) for name, column in zip(names, columns) if name.strip() or any(map(str.strip, column))]
     refuse_same_names([name for name, _ in named])
     table = pd.DataFrame(dict(named), dtype=object)
+    if places and len(table) == len(lines):  # not where the header names no column
+        table = numbered(table, LINE, lines)
     _refuse_repeated_header(table)
     return table
 
@@ -202,19 +225,21 @@ def _plain_cell(text: str) -> str:
 def _refuse_repeated_header(table: pd.DataFrame) -> None:
     if not len(table.columns):
         return
-    alike = table[table.iloc[:, 0] == table.columns[0]]
-    if headers := int((alike == table.columns).all(axis=1).sum()):
+    plain = table.reset_index(drop=True)
+    alike = plain[plain.iloc[:, 0] == table.columns[0]]
+    repeated = (alike == table.columns).all(axis=1)
+    if headers := int(repeated.sum()):
         raise UserFacingError(
-            f"The header stands among the rows again: {count_of(headers, 'time')}.",
+            f"The header stands among the rows again: {count_of(headers, 'time')}{at(places_of(table), repeated)}.",
             "one header, above all rows",
             "Remove the others, or give the tables that were joined as files of their own.",
         )
 
 
-def _json_file(text: str) -> TextFile:
+def _json_file(text: str, places: bool) -> TextFile:
     """FHIR resources, or rows of JSON lines or of one JSON array of flat objects."""
     try:
-        items = _json_items(text)
+        items, lines = _json_items(text)
     except RecursionError as error:
         raise UserFacingError("The JSON file is nested too deeply.", "flat JSON lines", "Export it again.") from error
     except ValueError as error:
@@ -233,7 +258,8 @@ def _json_file(text: str) -> TextFile:
     refuse_changing_names(layouts)
     rows = [{key: _flat(value) for key, value in item.items()} for item in items]
     _refuse_unwritable(text for row in rows for pair in row.items() for text in pair)
-    return pd.DataFrame(rows, dtype=object)
+    table = pd.DataFrame(rows, dtype=object)
+    return numbered(table, LINE, lines) if places and lines and len(table) == len(lines) else table
 
 
 def _resources(items: list[Resource]) -> list[Resource]:
@@ -253,18 +279,19 @@ def _refuse_unwritable(texts: Iterable[str]) -> None:
             raise UserFacingError("The file holds half a character.", "whole Unicode text", "Export the file again.")
 
 
-def _json_items(text: str) -> list[Any]:
-    """One item a line where the first line is complete, else the items of the single value."""
-    lines = [line for line in text.split("\n") if line.strip()]
+def _json_items(text: str) -> tuple[list[Any], list[int]]:
+    """One item a line where the first line is complete, with the lines; else the items of the single value."""
+    lines = {number: line for number, line in enumerate(text.split("\n"), 1) if line.strip()}
+    first = next(iter(lines.values()))
     try:
-        json.loads(lines[0])
-        whole = lines[0].lstrip()[0] == "["
+        json.loads(first)
+        whole = first.lstrip()[0] == "["
     except ValueError:
         whole = True
     if not whole:
-        return [_parsed(line) for line in lines]
+        return [_parsed(line) for line in lines.values()], list(lines)
     value = _parsed(text)
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [value], []
 
 
 def _parsed(text: str) -> Any:

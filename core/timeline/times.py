@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.timeline.dates import ISO_TIME, LIKE_DATE, is_year_last
+from core.timeline.places import Places, at
 from core.timeline.texts import MISSING, by_distinct, first_filled, matching, plain_texts, shapes
 from core.words import count_of
 
@@ -86,9 +87,10 @@ def _without_day(clocks: pd.Series[str]) -> pd.Series[str]:
     return clocks.str.replace(_CLOCK_ON_NO_DAY, "", regex=True) if alone else clocks
 
 
-def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timestamp]:
+def parse_times(texts: pd.Series[str], notes: list[str], places: Places | None = None) -> pd.Series[pd.Timestamp]:
     """ISO 8601 dates and times as datetime64[us]; empty ones are static facts (NaT).
 
+    places: where the rows stand in their file, for refusals.
     Raises UserFacingError for other notations, impossible dates, and a mixture of times with and without a time zone.
     """
     plain = plain_texts(texts)
@@ -98,55 +100,56 @@ def parse_times(texts: pd.Series[str], notes: list[str]) -> pd.Series[pd.Timesta
     matches = matching(shaped, ISO_TIME)
     if not matches.all():
         refuse_unsure_dates(given)
-        _refuse_no_dates(given)
+        _refuse_no_dates(given, places)
         raise UserFacingError(
-            f"Not written as year-month-day: {count_of(int((~matches).sum()), 'time')}.",
+            f"Not written as year-month-day: {count_of(int((~matches).sum()), 'time')}{at(places, ~matches)}.",
             "times such as 2024-03-15 or 2024-03-15T13:45",
             "Write dates in this order, so that day and month cannot be confused.",
         )
     zones = _zones(shaped)
     refuse_mixed_zones(zones)
     years = given.str[:4].astype(int)
-    _refuse_years(int(((years < EARLIEST.year) | (years >= LATEST.year)).sum()))
+    _refuse_years((years < EARLIEST.year) | (years >= LATEST.year), places)
     midnight = given.str[11:13] == "24"
     midnight[midnight] = given[midnight].str.contains(_END_OF_DAY)
     given = given.str.replace(_END_OF_DAY, "00", regex=True) if midnight.any() else given
     try:
         stamps = pd.to_datetime(given, format="ISO8601", utc=True).dt.tz_localize(None)
     except (ValueError, OverflowError) as error:
-        raise _impossible(given) from error
+        raise _impossible(given, places) from error
     stamps += pd.to_timedelta(midnight.astype(int), unit="D")
     if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
     if dates := int(matching(shaped, ISO_DAY).sum()):
         notes.append(whole_days(dates, len(given)))
-    return check_times(stamps.reindex(texts.index).astype("datetime64[us]"))
+    return check_times(stamps.reindex(texts.index).astype("datetime64[us]"), places)
 
 
-def _refuse_no_dates(given: pd.Series[str]) -> None:
+def _refuse_no_dates(given: pd.Series[str], places: Places | None) -> None:
     """Raises UserFacingError for what spreadsheets and programs write in place of dates: counts, and ####."""
-    if narrow := int(given.str.fullmatch("#{3,}").sum()):
+    if narrow := int((odd := given.str.fullmatch("#{3,}")).sum()):
         raise UserFacingError(
             f"Not written as year-month-day, but hidden (####), as the spreadsheet's column was too narrow: "
-            f"{count_of(narrow, 'time')}.",
+            f"{count_of(narrow, 'time')}{at(places, odd)}.",
             "dates and times in full",
             "Widen the column in the spreadsheet, and save the table again.",
         )
-    if years := int(given.str.fullmatch(r"(?:18|19|20)\d{2}").sum()):
+    if years := int((odd := given.str.fullmatch(r"(?:18|19|20)\d{2}")).sum()):
         raise UserFacingError(
-            f"Years alone, without month and day: {count_of(years, 'time')}.",
+            f"Years alone, without month and day: {count_of(years, 'time')}{at(places, odd)}.",
             "times such as 2024-03-15 or 2024-03-15T13:45",
             "Add month and day; a year does not say what happened before day 0.",
         )
-    if zoned := int(given.str.fullmatch(_ZONE_BY_NAME).sum()):
+    if zoned := int((odd := given.str.fullmatch(_ZONE_BY_NAME)).sum()):
         raise UserFacingError(
-            f"With a time zone that is not written as a difference to UTC: {count_of(zoned, 'time')}.",
+            f"With a time zone that is not written as a difference to UTC: {count_of(zoned, 'time')}{at(places, odd)}.",
             "times such as 2024-03-15T13:45+01:00, or without a zone",
             "Export the times with their difference to UTC.",
         )
-    if counted := int(given.str.fullmatch(r"-?\d+(?:[.,]\d+)?").sum()):
+    if counted := int((odd := given.str.fullmatch(r"-?\d+(?:[.,]\d+)?")).sum()):
         raise UserFacingError(
-            f"Not written as year-month-day, but as a count of days, minutes or seconds: {count_of(counted, 'time')}.",
+            f"Not written as year-month-day, but as a count of days, minutes or seconds: {count_of(counted, 'time')}"
+            f"{at(places, odd)}.",
             "times such as 2024-03-15 or 2024-03-15T13:45",
             "Write them as dates; in a spreadsheet, format the column as a date before it is saved.",
         )
@@ -194,25 +197,26 @@ def is_iso_time(text: str) -> bool:
     return bool(ISO_TIME.fullmatch(text.strip()))
 
 
-def _impossible(given: pd.Series[str]) -> UserFacingError:
-    bad = int(pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").isna().sum())
+def _impossible(given: pd.Series[str], places: Places | None) -> UserFacingError:
+    odd = pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").isna()
     return UserFacingError(
-        f"Impossible, such as a 30th of February or 25:10: {count_of(max(bad, 1), 'time')}.",
+        f"Impossible, such as a 30th of February or 25:10: {count_of(max(int(odd.sum()), 1), 'time')}"
+        f"{at(places, odd)}.",
         "dates of the calendar and times of the day",
         "Correct them.",
     )
 
 
-def check_times(times: pd.Series[pd.Timestamp]) -> pd.Series[pd.Timestamp]:
+def check_times(times: pd.Series[pd.Timestamp], places: Places | None = None) -> pd.Series[pd.Timestamp]:
     """The times, once they lie in a plausible span (years 1850 to 2261; records may be shifted)."""
-    _refuse_years(int(((times < EARLIEST) | (times > LATEST)).sum()))
+    _refuse_years((times < EARLIEST) | (times > LATEST), places)
     return times
 
 
-def _refuse_years(outside: int) -> None:
-    if outside:
+def _refuse_years(outside: pd.Series[bool], places: Places | None) -> None:
+    if outside.any():
         raise UserFacingError(
-            f"Before 1850 or after 2261: {count_of(outside, 'time')}.",
+            f"Before 1850 or after 2261: {count_of(int(outside.sum()), 'time')}{at(places, outside)}.",
             "times of a patient's life",
             "Correct or remove them.",
         )

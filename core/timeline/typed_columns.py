@@ -21,6 +21,7 @@ from core.timeline.fields import SECOND_TIME
 from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
+from core.timeline.places import Places, at, places_of
 from core.timeline.record_doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.row_states import is_event
 from core.timeline.tables import Part
@@ -63,7 +64,8 @@ class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
     zones: whether times of day name a time zone, over all files read. first_days: how many events are dated by a year
-    or month only. undated_outcomes: how many were left out before they came here, as
+    or month only. places: where the rows of the events stand in their file, None where that is not known.
+    undated_outcomes: how many were left out before they came here, as
     `core.timeline.cut.undated_outcomes`.
     """
 
@@ -73,6 +75,7 @@ class Reading:
     zones: set[bool] = field(default_factory=set)
     first_days: int = 0
     undated_outcomes: int = 0
+    places: Places | None = None
 
 
 def read_events(parts: list[Part], subject: int, mapping: Answers | None, reading: Reading) -> pd.DataFrame | None:
@@ -122,16 +125,16 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
 def typed_text(table: pd.DataFrame, subject: int, reading: Reading) -> pd.DataFrame:
     """The subject's rows of a text table whose columns are named by field; columns as `typed_rows` gives them."""
     table = _happened(table[subject_numbers(table, reading.notes) == subject], reading.notes)
-
+    reading.places = places_of(table)
     codes = _whole_codes(clean_texts(table["code"], NULL_CODES))
     typed = _typed(codes, table.get, subject, reading)
     reading.zones |= zones_of(table["time"])
     _collect_kinds(codes, table.get("table"), reading.kinds)
     _note_remarks(table.get("remarks"), reading)
-    typed.insert(1, "time", parse_times(table["time"], reading.notes).to_numpy())
+    typed.insert(1, "time", parse_times(table["time"], reading.notes, reading.places).to_numpy())
     if KNOWN_FROM in table:
         reading.zones |= zones_of(table[KNOWN_FROM])
-        typed[KNOWN_FROM] = parse_times(table[KNOWN_FROM], []).to_numpy()
+        typed[KNOWN_FROM] = parse_times(table[KNOWN_FROM], [], reading.places).to_numpy()
     return typed
 
 
@@ -169,7 +172,7 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
     texts = plain_texts(table["subject_id"])
     texts = texts.replace({name: "" for name in texts.unique() if name.lower() in NULLS})
     if (texts == "").any():
-        raise no_patient(int((texts == "").sum()))
+        raise no_patient(int((texts == "").sum()), at(places_of(table), texts == ""))
     names = pd.Series(texts.unique())
     if (rounded := names[names.str.fullmatch(ROUNDED)]).any():
         raise rounded_by_spreadsheet("patient identifiers", int(texts.isin(rounded).sum()))
@@ -231,7 +234,7 @@ def _parsed(
         return np.full(len(codes), np.nan, np.float32), [None] * len(codes)
     if column.dtype.kind in "iuf":
         return finite32(column.to_numpy(np.float64)), [None] * len(codes)
-    numbers, texts = parse_values(column, numeric=numeric, notes=reading.notes)
+    numbers, texts = parse_values(column, numeric=numeric, notes=reading.notes, places=reading.places)
     if said := words_among_numbers(numbers, texts, codes, numeric=numeric):
         reading.notes.append(said)
     return numbers, texts

@@ -418,3 +418,13 @@ def test_a_medicine_without_a_dose_has_no_value_that_is_not_read(dosage: dict[st
     given = {"resourceType": "MedicationAdministration", "subject": SUBJECT, "effectiveDateTime": EARLY}
     timeline = loaded(given | {"medicationCodeableConcept": {"text": "Heparin"}} | dosage)
     assert any("a value of a kind that is not read" in note for note in timeline.notes) == is_said
+
+
+def test_events_without_a_time_are_told_apart_where_dates_are_counted() -> None:
+    """The sex is an event of the record, and has no time: the counts of page and note differ by it."""
+    timeline = load_timeline(bundle({**PATIENT, "birthDate": "1950-01-02"}, GLUCOSE))
+    note = "A date without a time of day counts from 00:00 that day: {}"
+    assert len(timeline.events) == 3
+    assert note.format("1 of the 2 events that have a time.") in timeline.notes
+    unknown = load_timeline(bundle({"resourceType": "Patient", "id": "p", "birthDate": "1950-01-02"}, GLUCOSE))
+    assert note.format("1 of 2 events.") in unknown.notes

@@ -329,7 +329,7 @@ def test_days_without_a_time_of_day_are_counted_in_every_format() -> None:
     days = table.assign(time=[*given[:9], None], known_from=[*given[:9], None])
     for source in (csv_file(days.to_csv(index=False)), ("a.parquet", parquet_bytes(days))):
         notes = load_timeline(source).notes
-        assert [note for note in notes if "00:00" in note] == [whole_days(9, 9)]
+        assert [note for note in notes if "00:00" in note] == [whole_days(9, 9, 10)]
     second = table.assign(time=[*given[:9], None], date=given)
     assert whole_days(1, 1) in load_timeline(("a.parquet", parquet_bytes(second))).notes
 

@@ -121,7 +121,7 @@ def parse_times(texts: pd.Series[str], notes: list[str], places: Places | None =
     if True in zones:
         notes.append("Times with a time zone were converted to UTC.")
     if dates := int(matching(shaped, ISO_DAY).sum()):
-        notes.append(whole_days(dates, len(given)))
+        notes.append(whole_days(dates, len(given), len(texts)))
     return check_times(stamps.reindex(texts.index).astype("datetime64[us]"), places)
 
 
@@ -165,9 +165,16 @@ def refuse_unsure_dates(times: pd.Series[str]) -> None:
         )
 
 
-def whole_days(days: int, times: int) -> str:
-    """The note on events that have a day and no time of day, of those that have a time."""
-    return f"A date without a time of day counts from 00:00 that day: {days} of {times} events."
+def whole_days(days: int, times: int, events: int) -> str:
+    """The note on events that have a day and no time of day, of those that have a time; others, such as the sex of the
+    patient, are events of the record too.
+
+    >>> whole_days(1, 267, 268)
+    'A date without a time of day counts from 00:00 that day: 1 of the 267 events that have a time.'
+    """
+    timed = "that has a time" if times == 1 else "that have a time"
+    of_all = f"{times} events" if times == events else f"the {count_of(times, 'event')} {timed}"
+    return f"A date without a time of day counts from 00:00 that day: {days} of {of_all}."
 
 
 def zones_of(texts: pd.Series[str]) -> set[bool]:

@@ -259,7 +259,7 @@ def _parquet_times(times: pa.ChunkedArray, reading: Reading, notes: list[str]) -
         return parse_times(texts, notes)
     count = len(times) - times.null_count
     if count and pa.types.is_date(times.type):
-        notes.append(whole_days(count, count))
+        notes.append(whole_days(count, count, len(times)))
     elif count:
         reading.zones.add(times.type.tz is not None)
     if getattr(times.type, "tz", None):

@@ -331,7 +331,7 @@ def test_days_without_a_time_of_day_are_counted_in_every_format() -> None:
         notes = load_timeline(source).notes
         assert [note for note in notes if "00:00" in note] == [whole_days(9, 9, 10)]
     second = table.assign(time=[*given[:9], None], date=given)
-    assert whole_days(1, 1) in load_timeline(("a.parquet", parquet_bytes(second))).notes
+    assert whole_days(1, 1, 1) in load_timeline(("a.parquet", parquet_bytes(second))).notes
 
 
 def test_units_in_codes_are_units() -> None:

@@ -11,7 +11,7 @@ from core.records import BIRTH
 from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
-from core.timeline.text_beside_numbers import is_far_suspect, is_filler
+from core.timeline.text_beside_numbers import is_far_suspect, is_filler, may_be_suspect
 from core.timeline.units import unit_in_brackets
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
@@ -161,6 +161,18 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
         notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
 
 
+def _far_suspects(events: pd.DataFrame) -> int:
+    """How many values are far from every other one of their code, and such as systems write for none; each code is
+    looked at only where it has one of these, which hardly any has."""
+    codes = events.loc[may_be_suspect(events["numeric_value"].to_numpy()), "code"].unique()
+    judged = events.loc[events["code"].isin(codes), ["code", "numeric_value"]]
+    found = 0
+    for _, values in judged.groupby("code")["numeric_value"]:
+        numbers = values.to_numpy()
+        found += int((is_far_suspect(numbers) & ~is_filler(numbers)).sum())
+    return found
+
+
 def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
     """Values and days that systems write where there is none: shown as recorded, and said."""
     numbers = events["numeric_value"].to_numpy()
@@ -169,8 +181,7 @@ def _note_fillers(events: pd.DataFrame, notes: list[str]) -> None:
             "Of nines alone (99999, 9999999, -999), as systems write for a value that is not there, and read as a "
             f"number: {count_of(fillers, 'value')}."
         )
-    far = events["numeric_value"].groupby(events["code"]).transform(lambda one: is_far_suspect(one.to_numpy()))
-    if suspects := int((far.to_numpy(bool) & ~is_filler(numbers)).sum()):
+    if suspects := _far_suspects(events):
         notes.append(
             "Far from every other value of its code, and such as systems write for one that is not there (9999, 99.99, "
             f"65535), yet read as a number: {count_of(suspects, 'value')}."

@@ -102,6 +102,11 @@ def is_filler(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.isin(numbers, _FILLERS)
 
 
+def may_be_suspect(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which numbers are of nines or the ends of a computer's whole numbers, near others or not."""
+    return np.isin(numbers, _SUSPECTS)
+
+
 def is_far_suspect(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which numbers of one code are of nines or the ends of a computer's whole numbers, and far from all others.
 
@@ -110,7 +115,7 @@ def is_far_suspect(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     >>> is_far_suspect(np.array([97, 99.9, 99], np.float32)).tolist()
     [False, False, False]
     """
-    suspect = np.isin(numbers, _SUSPECTS)
+    suspect = may_be_suspect(numbers)
     others = numbers[~suspect & ~is_filler(numbers) & ~np.isnan(numbers)]
     if not len(others):
         return np.isin(numbers, _SUSPECTS[-2:])

@@ -33,7 +33,7 @@ from core.kept import Kept
 from core.load.preview import study_thumbnail
 from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import CaseReview, CtStudy, Task, Timeline
-from core.underway import Zipping
+from core.underway import Asking, Zipping
 from core.view.choices import ModelChoice, in_display_order, own_choices
 from core.view.exporting import Exports, check_same_scan
 from core.view.lanes import event_rows
@@ -81,6 +81,7 @@ def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
 
 def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
+    _end_asking()
     for name in [name for name in st.session_state if str(name).startswith("store:")]:
         del st.session_state[name]
     _clear_screen()
@@ -201,6 +202,7 @@ def _end_intake(read: Intake | None) -> None:
     """Files, results and uploads go; the case on screen stays."""
     if read:
         read.cancel()
+    _end_asking()
     for name in (INTAKE, "case_from", "store:pacs"):
         st.session_state.pop(name, None)
     st.session_state["upload_round"] = upload_round() + 1
@@ -208,6 +210,17 @@ def _end_intake(read: Intake | None) -> None:
     if context is not None:
         context.uploaded_file_mgr.remove_session_files(context.session_id)
     give_back_memory()
+
+
+def asking() -> Asking:
+    """What this session asks a DICOMweb server now."""
+    return cast("Asking", st.session_state.setdefault("store:asking", Asking()))
+
+
+def _end_asking() -> None:
+    """At once: the page on screen may hold what is asked until it is drawn anew."""
+    asking().drop()
+    del st.session_state["store:asking"]
 
 
 def upload_round() -> int:

@@ -1,5 +1,5 @@
-"""What a reader waits for, the saliency and the zip of all files: made in the background, watched, stopped, dropped for
-another question."""
+"""What a reader waits for, the saliency, the zip of all files, a server's answers: made in the background, watched,
+stopped, dropped for another question."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from core.errors import UserFacingError
 from core.intake import Job, Tell
@@ -158,3 +158,42 @@ class Zipping(_OneJob[bytes]):
         self.drop()
         self._files = files
         self._job = Job(ZIP_WORDS, partial(files.archive, files.inputs()), unforeseen=NO_ZIP, turns=ZIP_TURNS)
+
+
+ASKING_TURNS = Turns(8)
+"""Waiting for a server costs this machine little, and one that is silent keeps few others waiting."""
+NO_ANSWER = UserFacingError(
+    "What the server sent could not be used, for a reason that nobody foresaw.",
+    "a DICOMweb service",
+    "Try again; if it stays so, ask the people who run the server.",
+)
+
+
+class Asking(_OneJob[Any]):
+    """What a DICOMweb server is asked now, named by whoever asks; it ends when something else is asked, or it is
+    dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._question: tuple[str, ...] = ()
+        self._stopped = False
+
+    def start(self, question: tuple[str, ...], words: str, work: Callable[[Tell], Any]) -> None:
+        """Ask this, in the place of what was asked before."""
+        self.drop()
+        self._question, self._stopped = question, False
+        self._job = Job(words, work, unforeseen=NO_ANSWER, turns=ASKING_TURNS)
+
+    def about(self, question: tuple[str, ...]) -> Job[Any] | None:
+        """The job of this question, under way or over; never another one's."""
+        return self._job if question == self._question else None
+
+    def stopped(self, question: tuple[str, ...]) -> bool:
+        """Did the reader stop just this?"""
+        return self._stopped and question == self._question
+
+    def stop(self, job: Job[Any]) -> None:
+        """The reader does without this job: nothing of it is shown, were it over meanwhile."""
+        if self._job is job:
+            self.drop()
+            self._stopped = True

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
 import intake_support as files
 import pytest
 from orthanc_support import Front, front
 from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
+from test_pages import ROOT
 
+from core import session
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow
 from core.load.dicomweb_words import dead
-from pages._parts import pacs
+from pages._parts import arriving, pacs, sources
 
 STUDIES = (
     StudyRow("1.2.1", "DOE^JANE", "A1234567", "ACC1", "20200101", "Chest <b>", ("CT",), 3),
@@ -28,6 +38,16 @@ def page() -> None:
 
 def html(app: AppTest) -> str:
     return " ".join(str(getattr(item, "body", "") or item.proto.body) for item in app.get("html"))
+
+
+def answered(app: AppTest) -> AppTest:
+    """Runs the page until the server has answered."""
+    end = time.monotonic() + 60
+    while can_stop(app):
+        assert time.monotonic() < end, "no answer"
+        time.sleep(0.05)
+        app.run()
+    return app
 
 
 @pytest.fixture
@@ -64,7 +84,7 @@ def test_a_lookup_that_failed_can_be_tried_again(app, monkeypatch):
     assert "cannot be reached" in html(app)
     assert {"pacs_again", "pacs_receive"} & {button.key for button in app.button} == {"pacs_again"}
     monkeypatch.setattr(pacs, "list_series", working)
-    app.button(key="pacs_again").click().run()
+    answered(app.button(key="pacs_again").click().run())
     assert not app.exception
     assert "Lung kernel" in html(app)
     assert not any(button.key == "pacs_again" for button in app.button)
@@ -103,13 +123,14 @@ def test_images_of_another_patient_than_the_row_names_are_said_at_once(app, monk
         made = files.series(edit=files.patient(name, "A1234567"))
         monkeypatch.setattr(pacs, "fetch_series", lambda *_, made=made, **__: made)
         next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
-        app.button(key="pacs_receive").click().run()
+        answered(app.button(key="pacs_receive").click().run())
         assert not app.exception
         assert ("The images state another patient name" in html(app)) == said
         assert "ROE" not in html(app)
         assert any("Received whole" in item.value for item in app.caption)
 
 
+ASKING = "store:asking"
 TOKEN = "s3cr3t.t0ken-Xyz"
 
 
@@ -132,7 +153,7 @@ def test_a_token_is_a_secret_of_the_form_and_of_one_header(status, words, caplog
         app.text_input(key="pacs_url").set_value(running.server.url)
         app.text_input(key="pacs_number").set_value("A1234567")
         field.set_value(f"Bearer {TOKEN}")
-        app.button(key="pacs_search").click().run()
+        answered(app.button(key="pacs_search").click().run())
     assert not app.exception
     assert words in html(app)
     assert [header for _, header in sent] == [f"Bearer {TOKEN}"]
@@ -150,31 +171,165 @@ def test_a_token_beside_a_user_is_refused(app):
     assert TOKEN not in html(app)
 
 
-@pytest.mark.parametrize("asks", ["list_series", "find_studies", "fetch_series"])
-def test_waiting_for_a_silent_server_draws_so_that_the_page_can_be_left(asks, monkeypatch):
-    """A page ends where it draws: whatever waits must do so, or Stop and any other button wait as well."""
-    drawn = []
+ASKS = ("find_studies", "list_series", "fetch_series")
 
-    class Slot:
-        def __getattr__(self, name: str) -> object:
-            return lambda *_, **__: drawn.append(name) or self
 
-        def columns(self, *_: object, **__: object) -> list[Slot]:
-            return [self, self]
+def stop(app: AppTest) -> AppTest:
+    """Presses the button that stops what is asked."""
+    return next(button for button in app.button if str(button.key).startswith("pacs_cancel")).click().run()
+
+
+def can_stop(app: AppTest) -> bool:
+    return any(str(button.key).startswith("pacs_cancel") for button in app.button)
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, threading.Event]]:
+    """A server that accepts one connection and says nothing: its address, and whether the other side has hung up."""
+    hung_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def keep() -> None:
+            with listening.accept()[0] as connection:
+                while connection.recv(4096):
+                    pass
+            hung_up.set()
+
+        threading.Thread(target=keep, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/rs", hung_up
+
+
+def load_page() -> AppTest:
+    """Load with the form of a server."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    app.switch_page("pages/load.py").run()
+    return app.segmented_control(key="ct_how").set_value("DICOMweb").run()
+
+
+def search(app: AppTest, url: str) -> AppTest:
+    app.text_input(key="pacs_url").set_value(url)
+    app.text_input(key="pacs_number").set_value("A1234567")
+    return app.button(key="pacs_search").click().run()
+
+
+def test_a_search_of_a_silent_server_is_watched_and_cancelled_at_once():
+    app = load_page()
+    with silent() as (url, hung_up):
+        began = time.monotonic()
+        search(app, url)
+        assert time.monotonic() - began < 20, "the page does not wait for the server"
+        assert not app.exception
+        assert re.fullmatch(r"Searching, \d+ s", app.get("progress")[0].proto.text)
+        assert "A1234567" not in html(app)
+        job = app.session_state[ASKING].job
+        stop(app)
+        assert not app.exception
+        assert arriving.CANCELLED in html(app)
+        assert not app.get("progress")
+        assert not can_stop(app)
+        assert hung_up.wait(10), "the connection ends, not only the page's waiting for it"
+        assert job.wait(10)
+        assert job.result is job.error is None
+        assert app.session_state[ASKING].job is None
+        assert app.session_state[pacs.STORE] == pacs.Kept()
+    app.run()
+    assert not app.exception
+    assert 'role="alert"' not in html(app), "that the server hung up afterwards is no refusal"
+
+
+@pytest.mark.parametrize("leaves", ["reading a record", "another case"])
+def test_a_search_ends_with_what_it_is_for(leaves, tmp_path, monkeypatch):
+    """Whatever drops what is kept of the server ends what it is asked."""
+    app = load_page()
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv())
+    app.segmented_control(key="record_how").set_value("Path on the server").run()
+    app.text_input(key="record_path").set_value(str(record)).run()
+    with silent() as (url, hung_up):
+        search(app, url)
+        assert can_stop(app)
+        if leaves == "reading a record":
+            app.button(key="read").click().run()
+        else:
+            monkeypatch.setattr(sources, "pick", session.close_case)
+            app.run()
+        assert not [name for name in (pacs.STORE, ASKING) if name in app.session_state]
+        assert hung_up.wait(20)
+    assert not app.exception
+
+
+def test_what_a_cancelled_search_found_is_not_shown_later(monkeypatch):
+    """Nor what was found at the very moment of the click."""
+    app = AppTest.from_function(page, default_timeout=60).run()
+    may_end = threading.Event()
+    monkeypatch.setattr(pacs, "find_studies", lambda *_, **__: may_end.wait(60) and STUDIES)
+    for over in (False, True):
+        search(app, SERVER.url)
+        job = app.session_state[ASKING].job
+        if over:
+            may_end.set()
+            assert job.wait(10)
+        stop(app)
+        may_end.set()
+        assert job.wait(10)
+        app.run()
+        assert not app.exception
+        assert "studies found" not in " ".join(item.value for item in app.caption)
+        assert app.session_state[pacs.STORE] == pacs.Kept()
+        may_end.clear()
+
+
+def test_another_search_takes_the_place_of_one_under_way(monkeypatch):
+    app = AppTest.from_function(page, default_timeout=60).run()
+    monkeypatch.setattr(pacs, "find_studies", lambda *_, cancelled, **__: [cancelled() for _ in iter(int, 1)])
+    search(app, SERVER.url)
+    first = app.session_state[ASKING].job
+    monkeypatch.setattr(pacs, "find_studies", lambda *_, **__: STUDIES)
+    answered(search(app, SERVER.url))
+    assert first.wait(10)
+    assert "2 studies found" in " ".join(item.value for item in app.caption)
+
+
+def test_a_lookup_that_was_cancelled_can_be_tried_again(app, monkeypatch):
+    working = pacs.list_series
+    monkeypatch.setattr(pacs, "list_series", lambda *_, cancelled, **__: [cancelled() for _ in iter(int, 1)])
+    next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
+    assert not any(button.key == "pacs_again" for button in app.button)
+    stop(app)
+    assert arriving.CANCELLED in html(app)
+    monkeypatch.setattr(pacs, "list_series", working)
+    answered(app.button(key="pacs_again").click().run())
+    assert not app.exception
+    assert "Lung kernel" in html(app)
+
+
+def test_receiving_is_stopped_and_keeps_nothing(app, monkeypatch):
+    monkeypatch.setattr(pacs, "fetch_series", lambda *_, cancelled, **__: [cancelled() for _ in iter(int, 1)])
+    next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
+    app.button(key="pacs_receive").click().run()
+    job = app.session_state[ASKING].job
+    assert app.button(key="pacs_receive").disabled
+    assert re.fullmatch(r"Receiving the series: 0%, \d+ s", app.get("progress")[0].proto.text)
+    stop(app)
+    assert job.wait(10)
+    assert app.session_state[pacs.STORE].files is None
+    assert not app.button(key="pacs_receive").disabled
+
+
+@pytest.mark.parametrize("asks", ASKS)
+def test_whatever_waits_for_a_server_asks_whether_it_is_still_wanted(asks, monkeypatch):
+    """A job ends where it tells of itself, and so it must also while nothing comes."""
+    told = []
 
     def wait(*_: object, cancelled, **__: object) -> tuple[()]:
-        before = len(drawn)
         assert not any(cancelled() for _ in range(3))
-        assert len(drawn) == before + 3
         return ()
 
-    monkeypatch.setattr(pacs.st, "empty", Slot)
     monkeypatch.setattr(pacs, asks, wait)
-    study = STUDIES[0]
-    asked = pacs.Asked(SERVER, "A", "", (None, None))
     calls = {
-        "find_studies": lambda: pacs._search(asked),
-        "list_series": lambda: pacs._series_of(SERVER, study),
-        "fetch_series": lambda: pacs._receive(SERVER, study, SERIES["1.2.2"][0]),
+        "find_studies": partial(pacs._search, pacs.Asked(SERVER, "A", "", (None, None))),
+        "list_series": partial(pacs._series_of, SERVER, STUDIES[0]),
+        "fetch_series": partial(pacs._receive, SERVER, STUDIES[0], SERIES["1.2.2"][0]),
     }
-    assert calls[asks]() == ()
+    calls[asks](lambda share, words: told.append(words))
+    assert len(told) == 3

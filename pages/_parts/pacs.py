@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import streamlit as st
 
+from core import session
 from core.errors import UserFacingError
+from core.intake import Tell
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.dicomweb_patient import other_patient
 from core.load.entries import NamedBytes, Source
 from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html
 from core.words import count_of
+from pages._parts import arriving, watching
 
 MOST_STUDIES = 50
 TALL = 300
@@ -30,6 +33,11 @@ AUTHORITY = (
     "Empty: the environment's REQUESTS_CA_BUNDLE, else the public authorities."
 )
 STORE = "store:pacs"
+SEARCHING, LISTING, RECEIVING = "Searching", "Looking up the series", "Receiving the series"
+STUDIES = ("studies",)
+"""What the server is asked for by a search; series and images are asked for with the UID of what holds them."""
+AT_ONCE_S = 0.3
+"""An answer that takes no longer is shown without a bar before it."""
 Row = TypeVar("Row")
 
 
@@ -54,7 +62,7 @@ class Asked:
 @dataclass
 class Kept:
     """What this session knows of the server, dropped with the patient: of the last search, of the study whose series
-    were listed, and of the series whose images were received. None: not asked for yet, or refused."""
+    were listed, and of the series whose images were received. None: not asked for yet, refused or stopped."""
 
     server: DicomWebServer | None = None
     studies: tuple[StudyRow, ...] | None = None
@@ -70,28 +78,75 @@ def draw() -> Picked | None:
     kept: Kept = st.session_state.setdefault(STORE, Kept())
     if asked := _form():
         kept = st.session_state[STORE] = Kept()
-        with _refusal_shown():
-            kept.studies, kept.server = _search(asked), asked.server
+        session.asking().start(STUDIES, SEARCHING, partial(_search, asked))
+    if kept.studies is None and (answer := _answer(STUDIES)):
+        kept.server, kept.studies = answer
     study, server = _pick_study(kept.studies), kept.server
     if study is None or server is None:
         return None
+    series = _pick_series(_series(kept, server, study))
+    return None if series is None else _images(kept, server, study, series)
+
+
+def _answer(question: tuple[str, ...], told: str = "{words}") -> Any:
+    """What came of a question; None where it was not asked, is under way (shown, with a way to stop it), was stopped or
+    refused (said)."""
+    asking = session.asking()
+    if asking.stopped(question):
+        st.html(f'<p class="dim" role="status">{arriving.CANCELLED}</p>')
+    job = asking.about(question)
+    if job is None:
+        return None
+    if not job.wait(max(0.0, job.started + AT_ONCE_S - time.monotonic())):
+        watching.draw(
+            job, lambda: asking.about(question) is job, asking.stop, key="pacs_cancel", label="Cancel", told=told
+        )
+        return None
+    if job.error is not None:
+        st.html(error_html(job.error))
+        return None
+    asking.drop()  # the page keeps it from here
+    return job.result
+
+
+def _series(kept: Kept, server: DicomWebServer, study: StudyRow) -> tuple[SeriesRow, ...] | None:
+    """Series of the study, asked for as soon as it is chosen."""
+    question = ("series", study.study_uid)
     if kept.study_uid != study.study_uid:
-        kept.study_uid, kept.series, kept.files = "", None, None
-        with _refusal_shown():
-            kept.series = _series_of(server, study)
-            kept.study_uid = study.study_uid
+        kept.study_uid, kept.series, kept.files = study.study_uid, None, None
+        session.asking().start(question, LISTING, partial(_series_of, server, study))
     if kept.series is None:
-        st.button("Try again", key="pacs_again", icon=":material/refresh:", help="Look up the series once more")
-        return None
-    series = _pick_series(kept.series)
-    if series is None:
-        return None
-    if st.button("Receive this series", key="pacs_receive", icon=":material/download:"):
-        kept.files = None
-        with _refusal_shown():
-            kept.files = _receive(server, study, series)
-            kept.series_uid, kept.doubts = series.series_uid, other_patient(study, kept.files)
+        kept.series = _answer(question)
+    job = session.asking().about(question)
+    if kept.series is None and not (job and job.running):
+        again = partial(session.asking().start, question, LISTING, partial(_series_of, server, study))
+        icon, words = ":material/refresh:", "Look up the series once more"
+        st.button("Try again", key="pacs_again", icon=icon, help=words, on_click=again)
+    return kept.series
+
+
+def _images(kept: Kept, server: DicomWebServer, study: StudyRow, series: SeriesRow) -> Picked | None:
+    """Images of the series, once the reader asks for them and they are there."""
+    question = ("images", series.series_uid)
+    job = session.asking().about(question)
+    if job is None:
+        session.asking().drop()  # another series was being received
+    st.button(
+        "Receive this series",
+        key="pacs_receive",
+        icon=":material/download:",
+        disabled=job is not None and job.running,
+        on_click=_begin_to_receive,
+        args=(kept, server, study, series),
+    )
+    if answer := _answer(question, "{words}: {share:.0%}"):
+        kept.files, kept.doubts = answer
     return _received(kept.files, kept.doubts) if kept.series_uid == series.series_uid else None
+
+
+def _begin_to_receive(kept: Kept, server: DicomWebServer, study: StudyRow, series: SeriesRow) -> None:
+    kept.series_uid, kept.files, kept.doubts = series.series_uid, None, ()
+    session.asking().start(("images", series.series_uid), RECEIVING, partial(_receive, server, study, series))
 
 
 def _received(files: list[NamedBytes] | None, doubts: tuple[str, ...]) -> Picked | None:
@@ -103,15 +158,6 @@ def _received(files: list[NamedBytes] | None, doubts: tuple[str, ...]) -> Picked
     if doubts:
         st.html(doubts_html(doubts))
     return Picked(files, words, doubts)
-
-
-@contextmanager
-def _refusal_shown() -> Iterator[None]:
-    """A refusal is shown, and ends what is done here."""
-    try:
-        yield
-    except UserFacingError as error:
-        st.html(error_html(error))
 
 
 def _form() -> Asked | None:
@@ -148,24 +194,24 @@ def _form() -> Asked | None:
     return Asked(server, number, accession, (first, last))
 
 
-def _search(asked: Asked) -> tuple[StudyRow, ...]:
-    with st.spinner("Searching", show_time=True):
-        return find_studies(
-            asked.server,
-            patient_id=asked.patient_id,
-            accession=asked.accession,
-            study_date=asked.dates,
-            limit=MOST_STUDIES,
-            cancelled=_pulse(),
-        )
+def _search(asked: Asked, tell: Tell) -> tuple[DicomWebServer, tuple[StudyRow, ...]]:
+    """Where it was searched, and what was found."""
+    found = find_studies(
+        asked.server,
+        patient_id=asked.patient_id,
+        accession=asked.accession,
+        study_date=asked.dates,
+        limit=MOST_STUDIES,
+        cancelled=_beat(tell, SEARCHING),
+    )
+    return asked.server, found
 
 
-def _pulse() -> Callable[[], bool]:
-    """To be called while waiting: never says stop, but lets a page that is left or run again end the wait."""
-    slot = st.empty()
+def _beat(tell: Tell, words: str) -> Callable[[], bool]:
+    """To be called while waiting: never says stop itself, but `tell` ends a job that was cancelled."""
 
     def beat() -> bool:
-        slot.empty()
+        tell(0.0, words)
         return False
 
     return beat
@@ -204,12 +250,13 @@ def _back(days: pd.Series[pd.Timestamp]) -> pd.Series[int]:
     return (days.max() - days).dt.days.astype("Int64")
 
 
-def _series_of(server: DicomWebServer, study: StudyRow) -> tuple[SeriesRow, ...]:
-    with st.spinner("Looking up the series", show_time=True):
-        return list_series(server, study.study_uid, cancelled=_pulse())
+def _series_of(server: DicomWebServer, study: StudyRow, tell: Tell) -> tuple[SeriesRow, ...]:
+    return list_series(server, study.study_uid, cancelled=_beat(tell, LISTING))
 
 
-def _pick_series(series: Sequence[SeriesRow]) -> SeriesRow | None:
+def _pick_series(series: Sequence[SeriesRow] | None) -> SeriesRow | None:
+    if series is None:
+        return None
     scans = [row for row in series if row.modality == "CT"]
     others = len(series) - len(scans)
     if series:
@@ -245,24 +292,19 @@ def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
     return rows[number - 1] if number else None
 
 
-def _receive(server: DicomWebServer, study: StudyRow, series: SeriesRow) -> list[NamedBytes]:
-    """All images, with a bar and a way to stop; leaving or stopping keeps nothing."""
-    slot, words, started = st.empty(), "Receiving the series", time.monotonic()
-    line, button = slot.columns([5, 1], vertical_alignment="center", gap="small")
-    bar = line.progress(0.0, words)
-    button.button("Stop", key="pacs_stop")
-
+def _receive(
+    server: DicomWebServer, study: StudyRow, series: SeriesRow, tell: Tell
+) -> tuple[list[NamedBytes], tuple[str, ...]]:
+    """All images, and what speaks against them."""
     share = 0.0
 
-    def tell(done: float) -> None:
+    def keep(done: float) -> None:
         nonlocal share
         share = done
 
-    def beat() -> bool:  # each drawing lets the page end here, while the server is silent too
-        bar.progress(share, f"{words}: {share:.0%}, {time.monotonic() - started:.0f} s")
+    def beat() -> bool:  # while the server is silent too
+        tell(share, RECEIVING)
         return False
 
-    try:
-        return fetch_series(server, study.study_uid, series.series_uid, progress=tell, cancelled=beat)
-    finally:
-        slot.empty()
+    files = fetch_series(server, study.study_uid, series.series_uid, progress=keep, cancelled=beat)
+    return files, other_patient(study, files)

@@ -81,15 +81,19 @@ def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
 
 def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
-    _end_asking()
-    for name in [name for name in st.session_state if str(name).startswith("store:")]:
-        del st.session_state[name]
+    _drop(*(str(name) for name in st.session_state if str(name).startswith("store:")))
     _clear_screen()
 
 
 def _clear_screen() -> None:
-    for name in ON_SCREEN:
-        st.session_state.pop(name, None)
+    _drop(*ON_SCREEN)
+
+
+def _drop(*names: str) -> None:
+    """Forget these; what a server is asked ends at once, though the page on screen holds it until it is drawn anew."""
+    for name in names:
+        if isinstance(kept := st.session_state.pop(name, None), Asking):
+            kept.drop()
 
 
 # ---------------------------------------------------------------- cases
@@ -202,25 +206,12 @@ def _end_intake(read: Intake | None) -> None:
     """Files, results and uploads go; the case on screen stays."""
     if read:
         read.cancel()
-    _end_asking()
-    for name in (INTAKE, "case_from", "store:pacs"):
-        st.session_state.pop(name, None)
+    _drop(INTAKE, "case_from", "store:pacs", "store:asking")
     st.session_state["upload_round"] = upload_round() + 1
     context = get_script_run_ctx()
     if context is not None:
         context.uploaded_file_mgr.remove_session_files(context.session_id)
     give_back_memory()
-
-
-def asking() -> Asking:
-    """What this session asks a DICOMweb server now."""
-    return cast("Asking", st.session_state.setdefault("store:asking", Asking()))
-
-
-def _end_asking() -> None:
-    """At once: the page on screen may hold what is asked until it is drawn anew."""
-    asking().drop()
-    del st.session_state["store:asking"]
 
 
 def upload_round() -> int:

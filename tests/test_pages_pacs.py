@@ -130,7 +130,6 @@ def test_images_of_another_patient_than_the_row_names_are_said_at_once(app, monk
         assert any("Received whole" in item.value for item in app.caption)
 
 
-ASKING = "store:asking"
 TOKEN = "s3cr3t.t0ken-Xyz"
 
 
@@ -221,7 +220,7 @@ def test_a_search_of_a_silent_server_is_watched_and_cancelled_at_once():
         assert not app.exception
         assert re.fullmatch(r"Searching, \d+ s", app.get("progress")[0].proto.text)
         assert "A1234567" not in html(app)
-        job = app.session_state[ASKING].job
+        job = app.session_state[pacs.ASKING].job
         stop(app)
         assert not app.exception
         assert arriving.CANCELLED in html(app)
@@ -230,7 +229,7 @@ def test_a_search_of_a_silent_server_is_watched_and_cancelled_at_once():
         assert hung_up.wait(10), "the connection ends, not only the page's waiting for it"
         assert job.wait(10)
         assert job.result is job.error is None
-        assert app.session_state[ASKING].job is None
+        assert app.session_state[pacs.ASKING].job is None
         assert app.session_state[pacs.STORE] == pacs.Kept()
     app.run()
     assert not app.exception
@@ -253,7 +252,7 @@ def test_a_search_ends_with_what_it_is_for(leaves, tmp_path, monkeypatch):
         else:
             monkeypatch.setattr(sources, "pick", session.close_case)
             app.run()
-        assert not [name for name in (pacs.STORE, ASKING) if name in app.session_state]
+        assert not [name for name in (pacs.STORE, pacs.ASKING) if name in app.session_state]
         assert hung_up.wait(20)
     assert not app.exception
 
@@ -265,7 +264,7 @@ def test_what_a_cancelled_search_found_is_not_shown_later(monkeypatch):
     monkeypatch.setattr(pacs, "find_studies", lambda *_, **__: may_end.wait(60) and STUDIES)
     for over in (False, True):
         search(app, SERVER.url)
-        job = app.session_state[ASKING].job
+        job = app.session_state[pacs.ASKING].job
         if over:
             may_end.set()
             assert job.wait(10)
@@ -283,7 +282,7 @@ def test_another_search_takes_the_place_of_one_under_way(monkeypatch):
     app = AppTest.from_function(page, default_timeout=60).run()
     monkeypatch.setattr(pacs, "find_studies", lambda *_, cancelled, **__: [cancelled() for _ in iter(int, 1)])
     search(app, SERVER.url)
-    first = app.session_state[ASKING].job
+    first = app.session_state[pacs.ASKING].job
     monkeypatch.setattr(pacs, "find_studies", lambda *_, **__: STUDIES)
     answered(search(app, SERVER.url))
     assert first.wait(10)
@@ -307,7 +306,7 @@ def test_receiving_is_stopped_and_keeps_nothing(app, monkeypatch):
     monkeypatch.setattr(pacs, "fetch_series", lambda *_, cancelled, **__: [cancelled() for _ in iter(int, 1)])
     next(item for item in app.get("button_group") if item.key.startswith("pacs_studies")).set_value(2).run()
     app.button(key="pacs_receive").click().run()
-    job = app.session_state[ASKING].job
+    job = app.session_state[pacs.ASKING].job
     assert app.button(key="pacs_receive").disabled
     assert re.fullmatch(r"Receiving the series: 0%, \d+ s", app.get("progress")[0].proto.text)
     stop(app)

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 import pandas as pd
 import streamlit as st
 
-from core import session
 from core.errors import UserFacingError
 from core.intake import Tell
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.dicomweb_patient import other_patient
 from core.load.entries import NamedBytes, Source
+from core.underway import Asking
 from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html
 from core.words import count_of
@@ -32,7 +32,7 @@ AUTHORITY = (
     "A path on the machine that runs this app; only for https with a certificate of your own authority. "
     "Empty: the environment's REQUESTS_CA_BUNDLE, else the public authorities."
 )
-STORE = "store:pacs"
+STORE, ASKING = "store:pacs", "store:asking"
 SEARCHING, LISTING, RECEIVING = "Searching", "Looking up the series", "Receiving the series"
 STUDIES = ("studies",)
 """What the server is asked for by a search; series and images are asked for with the UID of what holds them."""
@@ -78,7 +78,7 @@ def draw() -> Picked | None:
     kept: Kept = st.session_state.setdefault(STORE, Kept())
     if asked := _form():
         kept = st.session_state[STORE] = Kept()
-        session.asking().start(STUDIES, SEARCHING, partial(_search, asked))
+        _asking().start(STUDIES, SEARCHING, partial(_search, asked))
     if kept.studies is None and (answer := _answer(STUDIES)):
         kept.server, kept.studies = answer
     study, server = _pick_study(kept.studies), kept.server
@@ -88,10 +88,16 @@ def draw() -> Picked | None:
     return None if series is None else _images(kept, server, study, series)
 
 
+def _asking() -> Asking:
+    """What this session asks a server now; dropped with what it knows of one."""
+    asking: Asking = st.session_state.setdefault(ASKING, Asking())
+    return asking
+
+
 def _answer(question: tuple[str, ...], told: str = "{words}") -> Any:
     """What came of a question; None where it was not asked, is under way (shown, with a way to stop it), was stopped or
     refused (said)."""
-    asking = session.asking()
+    asking = _asking()
     if asking.stopped(question):
         st.html(f'<p class="dim" role="status">{arriving.CANCELLED}</p>')
     job = asking.about(question)
@@ -114,12 +120,12 @@ def _series(kept: Kept, server: DicomWebServer, study: StudyRow) -> tuple[Series
     question = ("series", study.study_uid)
     if kept.study_uid != study.study_uid:
         kept.study_uid, kept.series, kept.files = study.study_uid, None, None
-        session.asking().start(question, LISTING, partial(_series_of, server, study))
+        _asking().start(question, LISTING, partial(_series_of, server, study))
     if kept.series is None:
         kept.series = _answer(question)
-    job = session.asking().about(question)
+    job = _asking().about(question)
     if kept.series is None and not (job and job.running):
-        again = partial(session.asking().start, question, LISTING, partial(_series_of, server, study))
+        again = partial(_asking().start, question, LISTING, partial(_series_of, server, study))
         icon, words = ":material/refresh:", "Look up the series once more"
         st.button("Try again", key="pacs_again", icon=icon, help=words, on_click=again)
     return kept.series
@@ -128,9 +134,9 @@ def _series(kept: Kept, server: DicomWebServer, study: StudyRow) -> tuple[Series
 def _images(kept: Kept, server: DicomWebServer, study: StudyRow, series: SeriesRow) -> Picked | None:
     """Images of the series, once the reader asks for them and they are there."""
     question = ("images", series.series_uid)
-    job = session.asking().about(question)
+    job = _asking().about(question)
     if job is None:
-        session.asking().drop()  # another series was being received
+        _asking().drop()  # another series was being received
     st.button(
         "Receive this series",
         key="pacs_receive",
@@ -146,7 +152,7 @@ def _images(kept: Kept, server: DicomWebServer, study: StudyRow, series: SeriesR
 
 def _begin_to_receive(kept: Kept, server: DicomWebServer, study: StudyRow, series: SeriesRow) -> None:
     kept.series_uid, kept.files, kept.doubts = series.series_uid, None, ()
-    session.asking().start(("images", series.series_uid), RECEIVING, partial(_receive, server, study, series))
+    _asking().start(("images", series.series_uid), RECEIVING, partial(_receive, server, study, series))
 
 
 def _received(files: list[NamedBytes] | None, doubts: tuple[str, ...]) -> Picked | None:

@@ -287,9 +287,12 @@ def test_the_desk_opens_what_is_left() -> None:
     assert before is not None
     assert "Quartzson fell" in set(before.events["code"])
     read.decided = True
+    while read.advance():
+        assert all(job.wait(60) for job in read.running)
     study, after = read.open_parts()
     assert study is not None
     assert after is not None
     assert after.events["code"].tolist() == ["Acute pulmonary embolism", "REMOVED//1"]
     assert "walks well" not in said(after)
     assert sum("1 event" in note and "identifying" in note for note in after.notes) == 2
+    assert read.changes == after.notes[-2:], "the CT is left as it was"

@@ -23,6 +23,7 @@ from core.errors import UserFacingError
 from core.intake import Case, Intake, Job, desk, strip
 from core.intake.job import Turns
 from core.privacy.burned_in import TextBox
+from pages._parts import findings
 
 __all__ = ["World", "world"]
 SECONDS = 120
@@ -99,6 +100,47 @@ def test_export_stays_blocked_until_decided(world, jane):
     fine(app.switch_page("pages/case_review.py").run())
     assert "Export is blocked" not in html(app)
     assert app.get("download_button")
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(item.value for item in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps", "said"),
+    [
+        (b"Quartzson fell", False, "Removed, as it looked identifying: the free text of 1 event."),
+        (b"Oluwaseun", False, "Removed, as no vocabulary knows all its words: the free text of 1 event."),
+        (b"Oluwaseun", True, "Kept by choice, though no vocabulary knows all words: the free text of 1 event."),
+    ],
+)
+def test_what_stripping_did_is_said_before_the_case_is_opened(world, tmp_path, text, keeps, said):
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv("LAB//1").replace(b"LAB//1 seen", text))
+    app = read(load_page(), files.written(tmp_path / "ct", files.series(edit=named)), record)
+    if keeps:
+        fine(app.toggle(key="keep_unknown").set_value(True).run())
+    app.button(key="strip").click()
+    settled(app)
+    assert re.search(
+        r"places found; stripped as you decided. Open the case to look at it; it may be exported then.", captions(app)
+    )
+    assert said in captions(app)
+    assert "is opened" not in captions(app)
+    fine(app.button(key="open_case").click().run())
+    notes = app.session_state["case"].timeline.notes
+    assert said in notes, "the same words as the case has"
+
+
+def test_findings_of_the_files_alone_are_said_to_stay_behind(world, jane):
+    app = read(load_page(), jane)
+    app.button(key="strip").click()
+    settled(app)
+    assert findings.IN_FILES_ALONE in captions(app)
+
+
+def named(index: int, dataset: object) -> None:
+    files.patient("QUARTZSON^JANE", "A1234567")(index, dataset)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("keeps", "said"), [(False, "has been stripped"), (True, "its texts kept as you decided")])

@@ -11,7 +11,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.intake.job import Job, Tell, Turns
 from core.intake.search import Found, search
-from core.intake.strip import strip
+from core.intake.strip import changes, strip
 from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
 from core.load.entries import Source
 from core.privacy import Finding
@@ -23,7 +23,7 @@ from core.timeline.columns import Answers
 State = Literal["reading", "read", "asks", "refused"]
 _SCAN_STEPS = ("series", "study")
 _RECORD_STEPS = ("subjects", "columns", "timeline")
-_LAST_STEPS = ("findings", "quality")
+_LAST_STEPS = ("findings", "quality", "changes")
 _READING, _SEARCHING = Turns(2), Turns(2)
 """A search of pictures takes minutes, and nobody looks at it: no other reader's files wait for it."""
 
@@ -103,6 +103,11 @@ class Intake:
         """Residual identifiers, None while the search is not over."""
         found = cast("Found | None", self._result("findings"))
         return None if found is None else found.findings
+
+    @property
+    def changes(self) -> tuple[str, ...] | None:
+        """What stripping changes, in sentences with counts; None before that is decided and known."""
+        return cast("tuple[str, ...] | None", self._result("changes"))
 
     @property
     def quality(self) -> QualityReport | None:
@@ -269,6 +274,9 @@ class Intake:
             "findings", "Searching for identifiers", lambda tell: search(sources, study, tell, timeline, columns)
         )
         self._start("quality", "Judging the quality", lambda tell: assess(study, timeline))
+        if self.decided and self.findings is not None:
+            before, after = (study, timeline), self.open_parts
+            self._start("changes", "Stripping what was found", lambda tell: changes(before, after()))
 
     def _start(self, step: str, words: str, work: Callable[[Tell], Any]) -> None:
         if step not in self._jobs:

@@ -39,6 +39,14 @@ def strip(
     return study, timeline
 
 
+def changes(
+    before: tuple[CtStudy | None, Timeline | None], after: tuple[CtStudy | None, Timeline | None]
+) -> tuple[str, ...]:
+    """The notes that stripping left on the parts of a case, the CT's first."""
+    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old is not None and new is not None]
+    return tuple(note for old, new in pairs for note in new.notes[len(old.notes) :])
+
+
 def _without_doubts(timeline: Timeline, doubts: Doubts, keeps_unknown: bool) -> Timeline:
     if not keeps_unknown:
         return clean_timeline(timeline, doubts)

@@ -15,6 +15,7 @@ from pages._parts import arriving
 
 STRIPPED = "What was found has been stripped from your own case; it may be exported now."
 KEPT = "Your own case is open, its texts kept as you decided; it may be exported now."
+IN_FILES_ALONE = "What was found stands in the files alone, and they are not kept with the case."
 STOPPED = "Stopped. Nothing was kept of the files."
 
 
@@ -35,16 +36,24 @@ def draw(read: Intake) -> None:
         st.caption("The search found nothing. It is a search, not a proof: look for text in the pictures yourself.")
         return
     words = count_of(len(found), "place")
-    if read.decided:
-        st.caption(f"{words} found; the case is opened as you decided, and may be exported.")
     unknown = [item for item in found if _is_unknown(item)]
+    keeps_all = read.keeps_unknown and len(unknown) == len(found)
+    if read.decided:
+        _say_what_was_done(read, f"{words} found; {'kept' if keeps_all else 'stripped'} as you decided.")
     if others := [item for item in found if not _is_unknown(item)]:
         st.html(scroll_html(findings_html(others), "Identifiers in the files", 260))
     if unknown:
         st.html(scroll_html(findings_html(unknown), "Texts with words that no vocabulary knows", 180))
     if not read.decided:
         _ask_about_unknown_words(read)
-        _decide(words, nothing_to_strip=read.keeps_unknown and all(_is_unknown(item) for item in found))
+        _decide(words, nothing_to_strip=keeps_all)
+
+
+def _say_what_was_done(read: Intake, decided: str) -> None:
+    """What was decided, what comes next, and how much of the CT and the record it changed."""
+    st.caption(f"{decided} Open the case to look at it; it may be exported then.")
+    if read.changes is not None:
+        st.caption(" ".join(read.changes) or IN_FILES_ALONE)
 
 
 def _strip() -> None:

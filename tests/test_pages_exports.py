@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import fine, html, opened, settled, starting, until, world
 
 from core.view.exporting import Exports
+from pages._parts import export
 
 __all__ = ["world"]
 
@@ -67,3 +69,11 @@ def test_a_zip_that_fails_says_so_and_leaves_the_files(world, monkeypatch):
     fine(starting(app, "make_zip")[0].click().run())
     until(app, lambda: "The zip could not be made" in html(app))
     assert not any(button.proto.disabled for button in app.get("download_button"))
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_without_a_ct_no_slice_is_spoken_of(made):
+    with_ct, without = (export._words(made=made, with_ct=shown) for shown in (True, False))
+    assert "slice" in with_ct
+    assert "slice" not in without
+    assert "window" not in without

@@ -303,3 +303,14 @@ def test_codes_without_a_vocabulary_are_told_before_a_model_is_chosen(code: str,
     (factor,) = [factor for factor in assess(None, record).factors if factor.name == "vocabularies"]
     assert (factor.verdict, factor.found) == (verdict, found)
     assert ("ICD10CM//" in factor.reason) == (verdict == "edge")
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [(0.0, "knows none of"), (0.004, "knows fewer than 1% of"), (0.2, "knows only 20% of")],
+)
+def test_how_few_codes_a_model_knows_is_said_in_words(share, told):
+    factors = record_factors(demo(DEMOS[0])[1], virtual_model=True, known_share=share)
+    reason = next(factor.reason for factor in factors if factor.name == "known codes")
+    assert told in reason
+    assert "0%" not in reason.replace("20%", "")

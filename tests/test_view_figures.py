@@ -17,7 +17,7 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.cohort import free_place
-from core.export.events import value_words
+from core.export.events import value_words, words_of
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
@@ -431,10 +431,29 @@ def test_several_notices_are_a_line_that_opens_to_all_of_them():
     closed, opened = html.split("</summary>")
     words = re.sub(r"<[^>]+>", "", closed)
     order = ("died by day 0", "outside the training population", "trained on virtual patients", "Something &lt;new")
-    assert words == f"4 warnings, 1 caution: {'; '.join(order)}&gt;"
+    assert words == f"4 warnings, 1 caution: {'; '.join(order)}&gt;; and 1 more"
+    assert "more" not in notices_html([notices[0], notices[2]]).split("</summary>")[0], "all of them are named"
     assert opened.count('class="note"') == len(notices)
     assert all(text in opened for text in ("There is no CT.", "<li>noise: high</li>", "died by day 0"))
     assert "<details" not in notices_html(notices[:1])
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("ICD10/I26.99", "ICD10/I26.99"),
+        ("LOINC/2160-0", "LOINC/2160-0"),
+        ("HEART_RATE", "Heart rate"),
+        ("icd10/i26.99", "icd10/i26.99"),
+    ],
+)
+def test_a_code_that_nothing_describes_stands_as_it_is_written(code, words):
+    assert words_of(RECORD, code) == words
+
+
+def test_a_code_with_a_description_is_shown_in_its_words():
+    described = replace(RECORD, code_descriptions={"LOINC/2160-0": "Creatinine"}, digest="")
+    assert words_of(described, "LOINC/2160-0") == "Creatinine"
 
 
 def test_what_was_loaded_is_described_back():

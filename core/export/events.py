@@ -97,7 +97,18 @@ def words_of(timeline: Timeline, code: str) -> str:
     """What a code means for this patient; birth reads as the age on day 0."""
     if code == BIRTH and timeline.age_years is not None:
         return "Age 90 or more" if timeline.age_years >= OLDEST_YEARS else f"Age {int(timeline.age_years)}"
-    return describe(code, timeline.code_descriptions)
+    words = describe(code, timeline.code_descriptions)
+    return code if _is_recased(words, code) else words
+
+
+def _is_recased(words: str, code: str) -> bool:
+    """Are these words but the code in other letters? One that is no word by itself stands as it is written.
+
+    >>> _is_recased("Icd10/i26.99", "ICD10/I26.99"), _is_recased("Heart rate", "HEART_RATE")
+    (True, False)
+    """
+    is_word = code.replace("_", "").replace(" ", "").isalpha()
+    return not is_word and words.casefold() == code.replace("_", " ").strip("/ ").casefold()
 
 
 def event_name(timeline: Timeline, event_id: int) -> str:

@@ -84,7 +84,18 @@ def _known(share: float | None, timeline: Timeline) -> tuple[Factor, ...]:
         return (Factor("known codes", "unknown", "no event", "there is no code to look up", "ehr"),)
     verdict = LIMITS["known_codes"].judge(share)
     usual, edge = (f"{100 * ends[0]:.0f}%" for ends in (LIMITS["known_codes"].usual, LIMITS["known_codes"].edge))
-    known = f"the model knows only {100 * share:.0f}% of this record's events; it ignores the others"
-    reason = "the model's vocabulary holds them" if verdict == "in" else known
+    reason = "the model's vocabulary holds them" if verdict == "in" else _known_words(share)
     compared = f"usual at least {usual}, edge at least {edge}"
     return (Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr", compared),)
+
+
+def _known_words(share: float) -> str:
+    """How many of a record's events a model knows, where these are few.
+
+    >>> _known_words(0.0), _known_words(0.38)[:27]
+    ("the model knows none of this record's events", 'the model knows only 38% of')
+    """
+    if share == 0:
+        return "the model knows none of this record's events"
+    known = "fewer than 1%" if share < 0.005 else f"only {100 * share:.0f}%"
+    return f"the model knows {known} of this record's events; it ignores the others"

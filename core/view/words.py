@@ -116,18 +116,19 @@ def notices_html(notices: Iterable[Notice]) -> str:
 
 
 def _notices_in_short(ordered: Sequence[Notice]) -> str:
-    """How many notices of each level, and each of the most serious level in a few words.
+    """How many notices of each level, and each of the most serious level in a few words; how many are not named.
 
     >>> _notices_in_short([Notice("virtual_weights", "warning", ""), Notice("missing_ct", "caution", "")])
-    '<b>1 warning, 1 caution:</b> trained on virtual patients'
+    '<b>1 warning, 1 caution:</b> trained on virtual patients; and 1 more'
     """
     levels = [notice.level for notice in ordered]
     counts = ", ".join(count_of(levels.count(level), _LEVEL_WORDS[level].lower()) for level in dict.fromkeys(levels))
     worst = [notice for notice in ordered if notice.level == levels[0]]
     rank = {key: place for place, key in enumerate(_SHORT)}
     worst.sort(key=lambda notice: rank.get(notice.key, len(rank)))
-    short = "; ".join(_SHORT.get(notice.key, notice.text.rstrip(".")) for notice in worst)
-    return f"<b>{counts}:</b> {escape(short)}"
+    named = [_SHORT.get(notice.key, notice.text.rstrip(".")) for notice in worst]
+    others = [f"and {len(ordered) - len(worst)} more"] if len(worst) < len(ordered) else []
+    return f"<b>{counts}:</b> {escape('; '.join(named + others))}"
 
 
 def doubts_html(doubts: Iterable[str]) -> str:

@@ -26,14 +26,16 @@ KINDS = {
     "saliency.nii.gz": ("Saliency, NIfTI", "application/gzip"),
     "provenance.json": ("Sidecar, JSON", "application/json"),
 }
-BURNED_IN = "At the slice and window on screen; notice, model, method and versions are burned in."
+ON_SCREEN = "At the slice and window on screen; notice, model, method and versions are burned in."
+WITHOUT_CT = "Notice, model and versions are burned in."
 WAITING = "Ready once the saliency is computed, or stopped."
 READY = "The zip shows the slice and window that were on screen when it was asked for."
+READY_WITHOUT_CT = "The zip is ready to be saved."
 
 
 @st.fragment
 def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None:
-    """One row of buttons; files are made on the click, at the slice and window on screen.
+    """One row of buttons; files are made on the click, of a CT at the slice and window on screen.
 
     waiting: the saliency is still being computed; nothing is made without it before that is over or stopped.
     """
@@ -53,9 +55,17 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
         if job is not None and busy:
             _under_way(job)
         else:
-            st.caption(WAITING if waiting else READY if job and job.result else BURNED_IN)
+            made = job is not None and job.result is not None
+            st.caption(WAITING if waiting else _words(made=made, with_ct=case.study is not None))
     if job is not None and not busy and job.error:
         st.html(error_html(job.error))
+
+
+def _words(*, made: bool, with_ct: bool) -> str:
+    """What the files show."""
+    if made:
+        return READY if with_ct else READY_WITHOUT_CT
+    return ON_SCREEN if with_ct else WITHOUT_CT
 
 
 def _zip(files: Exports, job: Job[bytes] | None, closed: bool) -> None:

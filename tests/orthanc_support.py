@@ -235,3 +235,19 @@ def front(
     finally:
         running.http.shutdown()
         running.http.server_close()
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, threading.Event]]:
+    """A server that accepts one connection and says nothing: its address, and whether the other side has hung up."""
+    hung_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def keep() -> None:
+            with listening.accept()[0] as connection:
+                while connection.recv(4096):
+                    pass
+            hung_up.set()
+
+        threading.Thread(target=keep, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/rs", hung_up

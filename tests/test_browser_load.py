@@ -18,7 +18,7 @@ if reason := why_skipped():
 
 import intake_support as files
 from browser_support import SHOWN, browser, open_page, running_app
-from orthanc_support import PASSWORD, USER, running_orthanc
+from orthanc_support import PASSWORD, USER, running_orthanc, silent
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
@@ -467,4 +467,22 @@ def test_a_series_comes_from_a_pacs(browser, address, tmp_path):
         page.wait_for_selector(SHOWN)
         assert "A1234567" not in page.url
         expect(page.locator(".st-key-export_blocked")).to_contain_text("Export is blocked")
+        page.context.close()
+
+
+def test_a_search_of_a_silent_server_is_cancelled(browser, address):
+    """Its seconds are whole ones, the page stays usable, and after Cancel nothing of it comes."""
+    with silent() as (url, hung_up):
+        page = loading(browser, address)
+        page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
+        page.get_by_label("Address of the DICOMweb service").fill(url)
+        page.get_by_label("Patient number").fill("A1234567")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_text(re.compile(r"^Searching, [2-9] s$"))).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_text("Cancelled. Nothing was kept.")).to_be_visible()
+        assert hung_up.wait(10)
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+        page.wait_for_timeout(1000)
+        expect(page.get_by_text("Expected:")).to_have_count(0)
         page.context.close()

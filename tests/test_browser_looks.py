@@ -8,7 +8,7 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import address, browser
+from browser_support import SHOWN, address, browser, open_page
 from browser_support import session_page as page
 from playwright.sync_api import expect
 
@@ -94,3 +94,34 @@ def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
     page.get_by_label("Patient number").focus()
     page.keyboard.press("Tab")
     expect(page.get_by_label("Accession number")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [480, 600, 700, 768])
+def test_on_a_narrow_window_no_risk_is_scrolled_out_of_sight(browser, address, width):
+    """The sentence speaks of a range: its numbers stand between the curve and the sentence, whole."""
+    page = open_page(browser, address, size=(width, 900))
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    expect(page.locator(".icons figcaption")).to_be_attached(timeout=SLOW_MS)
+    hidden, last, sentence = page.evaluate(
+        """() => {
+            const box = document.querySelector(".st-key-answer");
+            const edge = name => document.querySelector(name).getBoundingClientRect();
+            return [box.scrollHeight - box.clientHeight, edge(".risks").bottom, edge(".risk-words").top];
+        }"""
+    )
+    assert hidden <= 1
+    assert last <= sentence
+    page.context.close()
+
+
+def test_the_open_menu_leaves_the_notice_free(browser, address):
+    page = open_page(browser, address, size=(480, 900))
+    page.get_by_test_id("stExpandSidebarButton").click(timeout=SLOW_MS)
+    close, notice = page.get_by_test_id("stSidebarCollapseButton"), page.locator(".notice-bar .mark")
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "false")
+    expect(close).to_be_visible()
+    assert close.bounding_box()["y"] >= notice.bounding_box()["y"] + notice.bounding_box()["height"]
+    assert int(page.locator(".notice-bar").evaluate("e => getComputedStyle(e).zIndex")) > int(
+        page.get_by_test_id("stSidebar").evaluate("e => getComputedStyle(e).zIndex")
+    )
+    page.context.close()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import intake_support as files
 import pytest
-from orthanc_support import Front, front
+from orthanc_support import Front, front, silent
 from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT
@@ -180,22 +177,6 @@ def stop(app: AppTest) -> AppTest:
 
 def can_stop(app: AppTest) -> bool:
     return any(str(button.key).startswith("pacs_cancel") for button in app.button)
-
-
-@contextmanager
-def silent() -> Iterator[tuple[str, threading.Event]]:
-    """A server that accepts one connection and says nothing: its address, and whether the other side has hung up."""
-    hung_up = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def keep() -> None:
-            with listening.accept()[0] as connection:
-                while connection.recv(4096):
-                    pass
-            hung_up.set()
-
-        threading.Thread(target=keep, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/rs", hung_up
 
 
 def load_page() -> AppTest:

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 TITLED = re.compile(
-    r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?|Hr(?=\.)|Sig\.ra|Sr|Sig(?=\.)|pani"
-    r"|M(?=\.)|Mevr|Dhr|Fr(?=\.)|[Pp]a[zc](?=\.))\b\.?\s*[A-ZÀ-ÖØ-Þ][\w'’-]+"
+    r"\b(?:Dr|Mr|Mrs|Ms|Prof|Herrn?|Frau|Mme|Mlle|Madame|Monsieur|Sra|Signora?|Hr(?=\.)|Sig\.ra|Mevr|Dhr)\b\.?\s*"
+    r"[A-ZÀ-ÖØ-Þ][\w'’-]*"
 )
+_TITLED_TOO = re.compile(r"\b(?:Sr|Sig(?=\.)|pani|M(?=\.)|Fr(?=\.)|[Pp]a[zc](?=\.))\b\.?\s*[A-ZÀ-ÖØ-Þ][\w'’-]+")
+"""Titles in the description of a scan; in other texts they are serum, French, a prescription, Morbus as well."""
 _MONTH = (
     r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
     r"|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio"
@@ -95,7 +97,7 @@ def spans_of_identifiers(text: str, tokens: Collection[str] = (), *, versions: b
     [(7, 12)]
     """
     found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
-    found += _DAYS.finditer(text)
+    found += [*_DAYS.finditer(text), *_TITLED_TOO.finditer(text)]
     for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
         groups = re.findall(r"\d+", match[0])
         if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):

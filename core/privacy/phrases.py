@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from core.load.identifying import DATE, DAY_OF_YEAR, TITLED
+from core.privacy.given_names import GIVEN_TOO
+from core.privacy.known_words import are_known_words
 from core.privacy.surnames import is_surname_too
 from core.privacy.vocabulary import are_terms, is_name_too, is_plain_word
 
@@ -60,20 +62,19 @@ _YEARS_OF_BIRTH = (
     r"(?i:\b(?:born|geb\.?|geboren|née?|nato|nata|nacid[oa]|dob)[ :]{1,2}(?:in )?|\*\s?)(?:18|19|20)\d{2}(?!\d)"
 )
 _PLACES_OF_CARE = (
-    r"\b(?i:room|bed|bay|ward|rm|zimmer|zi\.|bett|chambre|habitaci[oó]n|stanza|kamer)\s?(?i:no\.?\s?|nr\.?\s?|#\s?)?"
-    r"\d{1,4}[A-Z]?\b"
-    r"|\b(?:ICU|CCU|MICU|SICU|NICU|Station|[Tt]heatre)\s\d{1,2}[A-Z]?\b"
+    r"\b(?:(?i:room|bed|bay|ward|zimmer|zi\.|bett|chambre|habitaci[oó]n|stanza|kamer)|[Rr]m)\s?"
+    r"(?i:no\.?\s?|nr\.?\s?|#\s?)?\d{1,4}[A-Z]?\b"
+    r"|\b(?:ICU|CCU|MICU|SICU|NICU|[Tt]heatre)\s\d{1,2}[A-Z]?\b"
     r"(?!\s?(?:[-x/]|days?|d\b|h\b|hours?|nights?|weeks?|Tage?))"
     r"|(?<!\w)\d{1,2}\s(?:West|East|North|South)\b"
 )
-_NAMED_WARDS = (
-    rf"\b[Ww]ard\s(?!Round|Clerk|Visit|Transfer|Based){_TITLE_CASE}"
-    rf"|\b(?!The|This|Medical|Surgical|General|Acute|Stroke|Isolation|Maternity|Open|Closed|Day){_TITLE_CASE}\s[Ww]ard\b"
-)
 """Where in a house somebody lay."""
+_WARD = re.compile(rf"\b[Ww]ard\s({_TITLE_CASE})|\b({_TITLE_CASE})\s[Ww]ard\b")
+"""A ward by its name, which is that of somebody or some place."""
 _OF_COUNTRIES = (
     r"(?<!\d)\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)|\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b"
-    r"|\b(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d{2}[-+A]\d{3}[\dA-Y]\b|(?<!\d)\d{17}[\dX](?!\w)"
+    r"|\b(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d{2}[-+A]\d{3}[\dA-Y]\b"
+    r"|(?<!\d)[1-8]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dX](?!\w)"
     r"|\b[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b"
 )
 """Numbers of persons: Brazil, Italy, Finland, China, United Kingdom."""
@@ -108,7 +109,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("date", re.compile("|".join((DAY_OF_YEAR, _YEARS_OF_BIRTH)))),
     ("contact", re.compile(_TELEPHONES)),
     ("identifier", re.compile(f"{_OF_COUNTRIES}|{_LABELLED}")),
-    ("institution", re.compile(f"{_PLACES_OF_CARE}|{_NAMED_WARDS}")),
+    ("institution", re.compile(_PLACES_OF_CARE)),
     (
         "contact",
         re.compile(
@@ -157,7 +158,6 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
 _WITHOUT_DIGITS = (
     *(form for form in _FORMS if form[0] in ("name", "age over 89") or form is _FORMS[0]),
     ("contact", re.compile(_MACHINES[0], re.IGNORECASE)),
-    ("institution", re.compile(_NAMED_WARDS)),
 )
 """Names, ages, folders and addresses on the net; all others need digits, which most texts have not."""
 _DIGIT = re.compile(r"\d")
@@ -192,7 +192,13 @@ def forms_in(text: str) -> set[str]:
     (['contact'], {'date'}, set())
     """
     forms = _FORMS if _DIGIT.search(text) else _WITHOUT_DIGITS
-    return {category for category, pattern in forms if pattern.search(text)}
+    found = {category for category, pattern in forms if pattern.search(text)}
+    return found | {"institution"} if any(_is_named(ward[1] or ward[2]) for ward in _WARD.finditer(text)) else found
+
+
+def _is_named(word: str) -> bool:
+    """Whether a ward is called so after somebody or some place, not after what is done there."""
+    return word.casefold() in GIVEN_TOO or not are_known_words(word)
 
 
 def names_someone(text: str, *, is_term: bool = False) -> bool:

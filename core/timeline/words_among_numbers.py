@@ -29,9 +29,8 @@ def words_among_numbers(
     'Words where other rows have numbers: 1 of 3 values; kept as text.'
     """
     is_number = ~np.isnan(numbers)
-    odd = pd.Series(list(texts), dtype=object)
-    told = {text: _is_word(str(text)) for text in odd.dropna().unique()}
-    is_word = odd.map(told).fillna(False).to_numpy(bool) & ~is_number
+    told = {text: text is not None and _is_word(text) for text in set(texts)}
+    is_word = np.array([told[text] for text in texts], bool) & ~is_number
     if not is_word.any() or 2 * is_word.sum() >= is_word.sum() + is_number.sum():
         return None
     coded = pd.Series(list(codes), dtype=object)
@@ -40,7 +39,7 @@ def words_among_numbers(
         is_word &= by_code["number"].transform("sum").to_numpy() > by_code["word"].transform("sum").to_numpy()
     static = {code for code in set(codes) if code and kind_of(code) == "demographics"}
     is_word &= ~coded.isin(list(static)).to_numpy(bool)
-    given = int(is_number.sum() + odd.notna().to_numpy()[~is_number].sum())
+    given = int(is_number.sum()) + sum(text is not None for text in texts)
     words = int(is_word.sum())
     return f"Words where other rows have numbers: {words:,} of {given:,} values; kept as text." if words else None
 

@@ -69,12 +69,17 @@ def identifying(text: str, tokens: Collection[str] = ()) -> str | None:
 
     >>> identifying("JOHN.DOE@EXAMPLE.ORG"), identifying("Thorax 1.0 B45f"), identifying("scan of doe", {"doe"})
     ('contact', None, 'name')
+    >>> identifying("scan q12", {"q12"}), identifying("scan 77-12", {"77-12"})
+    ('identifier', 'identifier')
     """
     for category, pattern in (*_PATTERNS, ("name", _CARET)):
         if pattern.search(text):
             return category
     folded = text.casefold()
-    return "name" if set(WORDS.findall(folded)) & set(tokens) or any(_spans_of_ids(folded, tokens)) else None
+    met = set(WORDS.findall(folded)) & set(tokens)
+    if any(not any(map(str.isdigit, token)) for token in met):
+        return "name"
+    return "identifier" if met or any(_spans_of_ids(folded, tokens)) else None
 
 
 def _spans_of_ids(folded: str, tokens: Collection[str]) -> Iterator[tuple[int, int]]:

@@ -73,8 +73,9 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
     named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text)) or _holds_full_name(text)
-    if named or _holds_own_word(text, tokens, is_term):
+    if named:
         found.add("name")
+    found |= _of_own_words(text, tokens, is_term)
     if _UNJUDGED.search(text) or _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")
     return found
@@ -127,12 +128,13 @@ def _among_terms(pair: re.Match[str], is_term: bool) -> bool:
     return is_term and any(are_terms([word]) for word in pair.groups()) and any(are_terms([word]) for word in around)
 
 
-def _holds_own_word(text: str, tokens: Collection[str], is_term: bool) -> bool:
-    """Whether a word is one of the patient's own; a code's or a value's digits are not a patient id by chance, and in
-    a code or its name a word of terms is itself ("White blood cells" of a patient called White)."""
+def _of_own_words(text: str, tokens: Collection[str], is_term: bool) -> set[str]:
+    """Categories of words that are the patient's own; a code's or a value's digits are not a patient id by chance, and
+    in a code or its name a word of terms is itself ("White blood cells" of a patient called White)."""
     if not tokens:
-        return False
+        return set()
     folded = text.casefold()
     numbers = {number for number in _ALONE.findall(folded) if len(number) > _MOST_VALUE_DIGITS or number != folded}
     met = {token for token in set(WORDS.findall(folded)) & set(tokens) if not token.isdigit()}
-    return bool(numbers & set(tokens)) or any(not (is_term and are_terms([token])) for token in met)
+    own = (numbers & set(tokens)) | {token for token in met if not (is_term and are_terms([token]))}
+    return {"identifier" if any(map(str.isdigit, token)) else "name" for token in own}

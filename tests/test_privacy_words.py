@@ -43,7 +43,8 @@ IDENTIFYING = {
     "Chest Mr Bright": "Chest", "CT Dr. Flash": "CT", "Thorax 1.5 48_15_23": "Thorax", "Chest^Quillfeather": "Chest",
     "Rose Green Chest": "Chest", "Herr Hals Thorax": "Thorax", "Sra. Mama TAC": "TAC",
     "Sig. Collo torace": "torace", "Liver, Agnes Chest": "Chest", "Heart^Ruby": "", "pt Sharp chest": "chest",
-    "14-Feb chest": "chest", "Dez 3 Thorax": "Thorax", "5.11. Thorax": "Thorax", "09.02 Thorax": "Thorax",
+    "14-Feb chest": "chest", "room 31 chest": "chest", "ICU 5 Thorax": "Thorax", "lit 7 thorax": "thorax",
+     "Dez 3 Thorax": "Thorax", "5.11. Thorax": "Thorax", "09.02 Thorax": "Thorax",
     "Thorax Hand, Max": "Thorax", "STONE ART": "",
     "Thorax 3.11 57": "Thorax", "lung 1957-03-02": "lung", "ThoraxQuill": "", "BRIGHT^LIGHT": "",
 }  # fmt: skip

@@ -44,12 +44,21 @@ DAY_OF_YEAR = "|".join(
     )
 )
 """Days and months without a year (45 CFR 164.514(b)(2)(i)(C)): with the month's name, or both with a leading zero."""
+PLACE_OF_CARE = (
+    r"\b(?:(?i:room|bed|bay|ward|zimmer|zi\.|bett|lit|letto|chambre|habitaci[oó]n|stanza|kamer)|[Rr]m)\s?"
+    r"(?i:no\.?\s?|nr\.?\s?|#\s?)?\d{1,4}[A-Z]?\b"
+    r"|\b(?:ICU|CCU|MICU|SICU|NICU|ITS|Intensiv|[Tt]heatre)\s\d{1,2}[A-Z]?\b"
+    r"(?!\s?(?:[-x/]|days?|d\b|h\b|hours?|nights?|weeks?|Tage?))"
+    r"|(?<!\w)\d{1,2}\s(?:West|East|North|South)\b"
+)
+"""Where in a house somebody lay."""
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]{1,64}@[\w-]+\.\w+|https?://|www\.")),
     ("name", TITLED),
     ("date", DATE),
     ("number", re.compile(r"\b\d{3}-\d{2}-\d{4}\b|\+?\d[\d ()-]{8,}\d|\b[A-Z]{0,3}\d{6,}\b")),
 )
+_PLACES = re.compile(PLACE_OF_CARE)
 _DAYS = re.compile(DAY_OF_YEAR + r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])\.(?=\s|$)")
 _CARET = re.compile(r"[A-Za-z]{2}\^[A-Za-z]")
 _HARMLESS_NUMBER = re.compile(
@@ -102,7 +111,7 @@ def spans_of_identifiers(text: str, tokens: Collection[str] = (), *, versions: b
     [(7, 12)]
     """
     found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
-    found += [*_DAYS.finditer(text), *_TITLED_TOO.finditer(text)]
+    found += [*_DAYS.finditer(text), *_TITLED_TOO.finditer(text), *_PLACES.finditer(text)]
     for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
         groups = re.findall(r"\d+", match[0])
         if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):

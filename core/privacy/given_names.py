@@ -31,8 +31,8 @@ _GIVEN = frozenset(
     nicola nicolas nicole nina norbert norman olga oliver olivia omar oscar oskar otto pablo pamela pascal patricia
     patrick paul paula pauline pedro peter petra philip philipp philippe phyllis pierre piotr rachel rainer ralf
     ralph ramona raymond rebecca regina reinhard renate rené ricardo richard rita robert roberto robin roger roland
-    rolf ronald rosa rosemarie rosemary roswitha roy rudolf ruth ryan sabine salvatore samantha samuel sandra sara
-    sarah sascha scott sean sebastian sergei sharon sheila shirley siegfried sigrid silke silvia simon simone sofia
+    russell rolf ronald rosa rosemarie rosemary roswitha roy rudolf ruth ryan sabine salvatore samantha samuel sandra
+    sara sarah sascha scott sean sebastian sergei sharon sheila shirley siegfried sigrid silke silvia simon simone sofia
     sonja sophia sophie stefan stefanie stella stephanie stephen steven stuart sue susan susanne suzanne sven
     svetlana sylvia tamara tanja teresa theodor theresa therese thomas thorsten tim timothy tina tobias todd tom
     tomasz torsten tracy ulrich ulrike ursula ute uwe valentina vanessa vera veronica veronika victor viktor vincent

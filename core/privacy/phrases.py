@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.load.identifying import DATE, DAY_OF_YEAR, TITLED
+from core.load.identifying import DATE, DAY_OF_YEAR, PLACE_OF_CARE, TITLED
 from core.privacy.given_names import GIVEN_TOO
 from core.privacy.known_words import are_known_words
 from core.privacy.surnames import is_surname_too
@@ -61,14 +61,6 @@ _OTHER_DATES = (
 _YEARS_OF_BIRTH = (
     r"(?i:\b(?:born|geb\.?|geboren|née?|nato|nata|nacid[oa]|dob)[ :]{1,2}(?:in )?|\*\s?)(?:18|19|20)\d{2}(?!\d)"
 )
-_PLACES_OF_CARE = (
-    r"\b(?:(?i:room|bed|bay|ward|zimmer|zi\.|bett|chambre|habitaci[oó]n|stanza|kamer)|[Rr]m)\s?"
-    r"(?i:no\.?\s?|nr\.?\s?|#\s?)?\d{1,4}[A-Z]?\b"
-    r"|\b(?:ICU|CCU|MICU|SICU|NICU|[Tt]heatre)\s\d{1,2}[A-Z]?\b"
-    r"(?!\s?(?:[-x/]|days?|d\b|h\b|hours?|nights?|weeks?|Tage?))"
-    r"|(?<!\w)\d{1,2}\s(?:West|East|North|South)\b"
-)
-"""Where in a house somebody lay."""
 _WARD = re.compile(rf"\b[Ww]ard\s({_TITLE_CASE})|\b({_TITLE_CASE})\s[Ww]ard\b")
 """A ward by its name, which is that of somebody or some place."""
 _OF_COUNTRIES = (
@@ -109,7 +101,7 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("date", re.compile("|".join((DAY_OF_YEAR, _YEARS_OF_BIRTH)))),
     ("contact", re.compile(_TELEPHONES)),
     ("identifier", re.compile(f"{_OF_COUNTRIES}|{_LABELLED}")),
-    ("institution", re.compile(_PLACES_OF_CARE)),
+    ("institution", re.compile(PLACE_OF_CARE)),
     (
         "contact",
         re.compile(

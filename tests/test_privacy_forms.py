@@ -35,6 +35,7 @@ FOUND = {
     "14MAR1952": "date",
     "b. 1952/3/14": "date",
     "on March 14th": "date",
+    "12 mars": "date",
     "ninety-four year old": "age over 89",
     "nonagenarian": "age over 89",
     "094Y": "age over 89",

@@ -33,6 +33,7 @@ METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
 REPAIR_NAMES = (
     "leave_out_unreadable",
+    "largest_group",
     "first_of_repeats",
     "longest_run",
     "resample_evenly",

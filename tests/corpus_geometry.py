@@ -316,7 +316,7 @@ MIXED = cases("mixed", {
     "magnetic resonance only": (lambda: series(setter(Modality="MR")), "refuse", {"words": "magnetic"}),
     "no modality": (lambda: series(setter(Modality=None)), "refuse"),
     "modality differs in one half": (
-        lambda: series(lambda i, d: setattr(d, "Modality", ["CT", "PT"][i // 8])), "refuse", {"words": "modality"}),
+        lambda: series(lambda i, d: setattr(d, "Modality", ["CT", "PT"][i // 8])), "refuse", {"words": "modalit"}),
     "two study dates": (
         lambda: series(lambda i, d: setattr(d, "StudyDate", f"202{i // 8}0101")), "refuse", {"words": "study dates"}),
     "modality differs in one": (lambda: series(at(4, Modality="MR")), "refuse"),

@@ -192,6 +192,92 @@ def test_units_are_converted_on_request(unit: str, factor: float) -> None:
     assert study.spacing_mm == pytest.approx(GRID.spacing_mm, rel=1e-5)
 
 
+def odd_one(**changed: object) -> Dataset:
+    """One more image of the series, with elements changed (None: absent)."""
+    extra = dicom_slices(GRID)[3]
+    extra.SOPInstanceUID = "1.2.3.99"
+    for name, value in changed.items():
+        if value is None:
+            delattr(extra, name)
+        else:
+            setattr(extra, name, value)
+    return extra
+
+
+def cut_to(dataset: Dataset, rows: int) -> Dataset:
+    put_pixels(dataset, np.zeros((rows, GRID.shape[0]), np.int16))
+    dataset.Rows = rows
+    return dataset
+
+
+ODD_ONES = {
+    "a scout that does not say so": lambda: cut_to(odd_one(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), 40),
+    "another direction": lambda: odd_one(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]),
+    "a page without a place": lambda: odd_one(ImagePositionPatient=None, ImageOrientationPatient=None),
+    "another pixel size": lambda: odd_one(PixelSpacing=[0.3, 0.3]),
+    "another frame of reference": lambda: odd_one(FrameOfReferenceUID="1.2.3.77"),
+    "another modality": lambda: odd_one(Modality="OT"),
+    "another kernel": lambda: odd_one(ConvolutionKernel="B80f"),
+    "a projection": lambda: odd_one(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MIP"]),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ONES)
+def test_an_image_that_does_not_belong_is_left_out_on_request(odd: str) -> None:
+    files = named([ODD_ONES[odd](), *dicom_slices(GRID, edit=with_kernel)])
+    assert offered(files) == ("largest_group",)
+    study = load_study(files, repairs=["largest_group"])
+    assert "Repaired: of 17 images the 16 that are alike were kept" in " ".join(study.notes)
+    assert_right(study)
+
+
+def with_kernel(index: int, dataset: Dataset) -> None:
+    dataset.ConvolutionKernel = "B30f"
+
+
+def test_a_slice_left_out_leaves_its_gap() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.ConvolutionKernel = "B80f" if index == 7 else "B30f"
+
+    with pytest.raises(UserFacingError, match="1 slice is missing"):
+        load_study(named(dicom_slices(GRID, edit=edit)), repairs=["largest_group"])
+
+
+def test_of_two_halves_none_is_the_larger() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.ConvolutionKernel = "B80f" if index < 8 else "B30f"
+
+    for repairs in ([], ["largest_group"]):
+        with pytest.raises(UserFacingError, match="2 reconstruction kernels") as caught:
+            load_study(named(dicom_slices(GRID, edit=edit)), repairs=repairs)
+        assert not isinstance(caught.value, RepairableError)
+
+
+def test_projections_with_a_few_slices_are_no_choice() -> None:
+    def edit(index: int, dataset: Dataset) -> None:
+        dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL", "MIP"] if index < 12 else ["ORIGINAL", "PRIMARY", "AXIAL"]
+
+    with pytest.raises(UserFacingError, match="12 images") as caught:
+        load_study(named(dicom_slices(GRID, edit=edit)))
+    assert not isinstance(caught.value, RepairableError)
+
+
+@pytest.mark.parametrize("keyword", ["ConvolutionKernel", "KVP", "Manufacturer", "PatientPosition", "StudyDate"])
+def test_images_that_do_not_state_what_others_do_are_kept_on_request(keyword: str) -> None:
+    stated = {"ConvolutionKernel": "B30f", "KVP": "120", "PatientPosition": "HFS", "StudyDate": "20240102"}
+
+    def edit(index: int, dataset: Dataset) -> None:
+        setattr(dataset, keyword, stated.get(keyword, "Scanner") if index > 8 else None)
+
+    files = named(dicom_slices(GRID, edit=edit))
+    with pytest.raises(UserFacingError, match=r"Not stating what the others do .*: 9 of 16 images"):
+        load_study(files)
+    assert offered(files) == ("largest_group",)
+    study = load_study(files, repairs=["largest_group"])
+    assert noted(study)
+    assert_right(study)
+
+
 def test_repairs_leave_sound_series_alone() -> None:
     plain = load_study(named(dicom_slices(GRID)))
     repaired = load_study(named(dicom_slices(GRID)), repairs=list(REPAIRS))

@@ -195,24 +195,17 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
 
 
 def _keep_ct(images: Sequence[ImageHeader], contents: Contents) -> list[ImageHeader]:
-    """CT images; others are counted by modality, captured screens as stray."""
-    kept = []
+    """Images of CT series; others are counted by modality, captured screens as stray."""
+    kept, of_ct = [], {(image.study_uid, image.series_uid) for image in images if image.modality == "CT"}
     for image in images:
-        if image.modality != "CT":
+        if image.modality != "CT" and (image.study_uid, image.series_uid) not in of_ct:
             contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
         elif image.sop_class.startswith(SECONDARY_CAPTURE):
             contents.others["SC"] = contents.others.get("SC", 0) + 1
-        elif image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
+        elif image.modality == "CT" and image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
             contents.others["another"] = contents.others.get("another", 0) + 1
         else:
             kept.append(image)
-    series = {(image.study_uid, image.series_uid) for image in kept}
-    if any(image.modality != "CT" and (image.study_uid, image.series_uid) in series for image in images):
-        raise UserFacingError(
-            "One series mixes CT slices with images of another modality.",
-            "slices of one scan, all alike",
-            "Keep the slices of one scan only, or export the series again.",
-        )
     for modality, count in contents.others.items():
         what = _MODALITIES.get(modality, "another modality")
         contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")

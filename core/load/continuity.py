@@ -21,6 +21,7 @@ from core.load.foreign_slices import (
     repeated_slices,
     shows_body,
 )
+from core.load.slabs import doubts_of_slabs
 from core.words import count_of
 
 _TOGETHER = 8
@@ -95,7 +96,7 @@ def _doubts_of_slices(
     _refuse_lost_tails(whole)
     _refuse_lost_rows(stack)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
-    notes += _calculated(off, nearer)
+    notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]
     if compressed:
         _refuse_rough_slices(off)
     if along:

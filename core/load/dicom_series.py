@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.acquisitions import first_of_each, refuse_mixed_acquisitions, refuse_phases
+from core.load.alike import ANGLE_TOLERANCE, PIXEL_TOLERANCE, unlike
 from core.load.copies import without_copies
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Matrix, plane_normal, shear_degrees, slice_affine_lps
@@ -22,7 +23,6 @@ from core.load.stated_sizes import step_notes
 from core.load.words import EXPORT_AGAIN
 from core.words import count_of
 
-ANGLE_TOLERANCE = 2e-3
 STEP_TOLERANCE = 0.02
 STEP_TOLERANCE_MM = 0.06
 """How far slices may lie from even steps: positions are often rounded to 0.1 mm, which moves them by half of that."""
@@ -75,9 +75,9 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     Raises UserFacingError on anything that leaves order or geometry in doubt and that `repairs` does not lift.
     """
     notes: list[str] = []
-    slices = without_copies(slices_of_one_scan(images, notes), notes)
+    slices = without_copies(slices_of_one_scan(images, notes, repairs), notes)
     orientation = _common_orientation(slices)
-    positions = np.array([_position(image) for image in slices])
+    positions = _positions(slices)
     heights = positions @ plane_normal(orientation)
     order = np.argsort(heights, kind="stable")
     if "first_of_repeats" in repairs:
@@ -98,27 +98,28 @@ def stack_series(images: Sequence[ImageHeader], repairs: Collection[Repair] = ()
     return Stack(ordered, affine, tuple(notes), None if even else heights, slanted)
 
 
-def _position(image: ImageHeader) -> tuple[float, ...]:
-    if image.position_mm is None:
-        raise UserFacingError(
-            "An image does not say where in the patient it lies.", "a position for every slice", EXPORT_AGAIN
+def _positions(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
+    given = [image.position_mm for image in images if image.position_mm is not None]
+    if len(given) < len(images):
+        raise unlike(
+            "An image does not say where in the patient it lies.", "a position for every slice", EXPORT_AGAIN, images
         )
-    return image.position_mm
+    return np.array(given)
 
 
 def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
     """Orthonormal cosines shared by all images."""
-    given = [image.orientation for image in images]
-    cosines = np.array([orientation for orientation in given if orientation is not None])
+    cosines = np.array([image.orientation for image in images if image.orientation is not None])
     if len(cosines) < len(images):
-        raise UserFacingError(
-            "An image does not say how it is oriented.", "an orientation for every slice", EXPORT_AGAIN
+        raise unlike(
+            "An image does not say how it is oriented.", "an orientation for every slice", EXPORT_AGAIN, images
         )
     if np.abs(cosines - cosines[0]).max() > ANGLE_TOLERANCE:
-        raise UserFacingError(
+        raise unlike(
             "The slices of one series point in different directions.",
             "parallel slices",
             "Choose a series of parallel slices; scout views belong in a series of their own.",
+            images,
         )
     middle = np.median(cosines, axis=0)  # which of those that differ by rounding comes first says nothing
     row, column = middle[:3], middle[3:]
@@ -135,15 +136,15 @@ def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64
 
 
 def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
-    given = [image.spacing_mm for image in images]
-    spacing = np.array([pair for pair in given if pair is not None])
+    spacing = np.array([image.spacing_mm for image in images if image.spacing_mm is not None])
     if len(spacing) < len(images) or spacing.min() <= 0:
-        raise UserFacingError(
-            "An image has no valid pixel spacing.", "a pixel size in mm for every slice", EXPORT_AGAIN
-        )
-    if np.abs(spacing / spacing[0] - 1).max() > 1e-3:
-        raise UserFacingError(
-            "The slices of one series have different pixel sizes.", "one pixel size", "Choose slices of one scan only."
+        raise unlike("An image has no valid pixel spacing.", "a pixel size in mm for every slice", EXPORT_AGAIN, images)
+    if np.abs(spacing / spacing[0] - 1).max() > PIXEL_TOLERANCE:
+        raise unlike(
+            "The slices of one series have different pixel sizes.",
+            "one pixel size",
+            "Choose slices of one scan only.",
+            images,
         )
     return np.asarray(spacing[0], np.float64)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
 from core.errors import UserFacingError
+from core.load.alike import largest_group, refuse_mixed, unlike
 from core.load.dicom_header import ImageHeader
 from core.load.dicom_values import Vector
+from core.load.repairs import Repair
 from core.load.words import EXPORT_AGAIN
 from core.words import count_of
 
@@ -25,20 +27,8 @@ _RENDERED = frozenset(
 _MAPS = re.compile(r"IODINE|PBV|^MD$|EFFECTIVE_?Z|Z_?EFFECTIVE|URIC|FAT_FRACTION")
 """Parts of makers' own names for maps of a material or of blood volume, whose pixels are no HU."""
 
+_CROSS_SECTIONS = "cross-sections in Hounsfield units"
 _SAME_MM = 0.02
-_SAME = (
-    ("kinds of image", lambda image: frozenset(image.image_type)),
-    ("stacks", lambda image: image.stack),
-    ("image sizes", lambda image: (image.pixels.rows, image.pixels.columns)),
-    ("pixel formats", lambda image: (image.pixels.bits_allocated, image.pixels.samples, image.pixels.photometric)),
-    ("frames of reference", lambda image: image.frame_of_reference),
-    ("modalities", lambda image: image.modality),
-    ("reconstruction kernels", lambda image: image.protocol[0]),
-    ("tube voltages", lambda image: image.protocol[1]),
-    ("manufacturers", lambda image: image.protocol[2]),
-    ("patient positions", lambda image: image.protocol[3]),
-    ("study dates", lambda image: image.protocol[4]),
-)
 _UNUSUAL: tuple[tuple[Callable[[ImageHeader], bool], str], ...] = (
     (
         lambda image: image.image_type[0] == "DERIVED",
@@ -125,11 +115,13 @@ def _has_depth(images: Iterable[ImageHeader]) -> bool:
     return False
 
 
-def slices_of_one_scan(images: Sequence[ImageHeader], notes: list[str]) -> list[ImageHeader]:
+def slices_of_one_scan(
+    images: Sequence[ImageHeader], notes: list[str], repairs: Collection[Repair] = ()
+) -> Sequence[ImageHeader]:
     """The images without localizers. Raises UserFacingError where they are no slices, or those of several scans."""
-    slices = _without_localizers(images, notes)
+    slices = largest_group(_without_localizers(images, notes), repairs, notes)
     _refuse_renderings(slices)
-    _require_same(slices)
+    refuse_mixed(slices, repairs, notes)
     _refuse_missing_parts(slices)
     _note_unnamed(slices, notes)
     notes += [words for is_so, words in _UNUSUAL if any(map(is_so, slices))]
@@ -159,12 +151,12 @@ def _refuse_renderings(images: Sequence[ImageHeader]) -> None:
     rendered = sum(count for kind, count in Counter(image.image_type for image in images).items() if _is_rendered(kind))
     rendered = rendered or sum(image.projected and image.image_type[0] == "DERIVED" for image in images)
     distorted = sum(image.volumetric in ("SAMPLED", "DISTORTED") for image in images)
-    if rendered or distorted:
-        raise UserFacingError(
-            f"Declared to be projections, renderings, maps or distorted: {count_of(rendered or distorted, 'image')}.",
-            "cross-sections in Hounsfield units",
-            "Choose the original series that these images were made from.",
-        )
+    if refused := rendered or distorted:
+        found = f"Declared to be projections, renderings, maps or distorted: {count_of(refused, 'image')}."
+        step = "Choose the original series that these images were made from."
+        if 2 * refused < len(images):
+            raise unlike(found, _CROSS_SECTIONS, step, images)
+        raise UserFacingError(found, _CROSS_SECTIONS, step)
 
 
 def _is_rendered(image_type: Sequence[str]) -> bool:
@@ -180,18 +172,6 @@ def word_for_no_slice(value: str) -> str:
     words = [word.rstrip("_0123456789") or word for word in re.split(r"[ \\]", value)]
     maps = (found[0] for found in map(_MAPS.search, words) if found)
     return next((word for word in words if word in _RENDERED), "") or next(maps, "")
-
-
-def _require_same(images: Sequence[ImageHeader]) -> None:
-    for what, value in _SAME:
-        counts = Counter(value(image) for image in images)
-        if len(counts) > 1:
-            share = " and ".join(str(count) for count in sorted(counts.values(), reverse=True)[:4])
-            raise UserFacingError(
-                f"One series mixes {len(counts)} {what} ({share} images).",
-                "slices of one scan, all alike",
-                "Keep the slices of one scan only, or choose another series.",
-            )
 
 
 def _refuse_missing_parts(images: Sequence[ImageHeader]) -> None:

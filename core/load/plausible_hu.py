@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.load.hounsfield import METAL_HU, PADDING_BELOW_HU, Ends, Volume
+from core.load.tissue_peaks import Counts, doubts_of_tissue
 
 _HIGHEST_SHARE = 1.001
 """The largest value of a map of probabilities, whose sum in float32 may exceed 1 a little."""
-Counts = npt.NDArray[np.intp]
 _LOWEST_HU = -32768
-_SAMPLE, _COUNTED = 1_000_000, 1 << 18
+_SAMPLE, _COUNTED, _PARTS = 1_000_000, 1 << 18, 4
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
@@ -61,7 +61,8 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     present, no more than stray values beyond metal.
     """
     low, high = ends
-    counts = _histogram(_even_sample(voxels))
+    quarters = [_histogram(part) for part in np.array_split(_even_sample(voxels), _PARTS)]
+    counts = np.sum(quarters, axis=0)
     inside = counts[_at(PADDING_BELOW_HU) :]
     if low < high and inside.sum() < 0.02 * counts.sum():
         raise _not_hu("Almost all voxels are padding")
@@ -75,7 +76,7 @@ def refuse_unless_hounsfield(voxels: Volume, ends: Ends, *, resampled: bool = Tr
     if len(levels) < _FEWEST_LEVELS:
         raise _not_hu(f"Only {len(levels)} different values occur, as in a mask")
     _refuse_window(levels, inside, span)
-    odd += _displaced(levels, inside, span)
+    odd += _displaced(levels, inside, span) or doubts_of_tissue(quarters, _LOWEST_HU)
     return odd + _doubts(levels, inside, high)
 
 

@@ -14,6 +14,7 @@ from core.load.hounsfield import AIR_HU, Volume
 
 Repair = Literal[
     "leave_out_unreadable",
+    "largest_group",
     "first_of_repeats",
     "longest_run",
     "resample_evenly",
@@ -25,6 +26,7 @@ Repair = Literal[
 
 REPAIRS: Mapping[Repair, str] = {
     "leave_out_unreadable": "Leave out the files that cannot be read",
+    "largest_group": "Keep the images that are alike, leave out the others",
     "first_of_repeats": "Where several images lie at one place, keep the first acquisition",
     "longest_run": "Keep the longest run of evenly spaced slices, drop the rest",
     "resample_evenly": "Interpolate between slices to an even distance",

@@ -1,6 +1,6 @@
 """Time to read a compressed CT series, as a multiple of its decoder's own time on the same number of threads.
 
-    python -m bench.load_compressed [--slices 100] [--size 512] [--repeats 3]
+    python -m bench.load_compressed [--slices 100] [--size 512] [--repeats 3] [--folder DIR]
 
 The bare decoder is the one that the loader calls (imagecodecs), without what the loader checks before and after it. It
 gets the compressed frames, already in memory and cut apart, and its results are thrown away. The loader starts from
@@ -139,12 +139,14 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=100)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    print(f"{options.slices} x {options.size} x {options.size}, {workers()} threads; limit {LIMIT} x the decoder alone")
     with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / "plain"
-        plain.mkdir()
-        write_series(plain, options.slices, options.size)
+        plain = options.folder or Path(temporary) / "plain"
+        if not options.folder:
+            plain.mkdir()
+            write_series(plain, options.slices, options.size)
+        print(f"{load_study(plain).shape} voxels, {workers()} threads; limit {LIMIT} x the decoder alone")
         for number, syntax in enumerate(DECODERS):
             folder = Path(temporary) / str(number)
             compress_series(plain, folder, syntax)

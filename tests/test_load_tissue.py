@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, maximum_filter1d, minimum_filter1d
+from scipy.signal import peak_prominences
 
 from core.load.slabs import doubts_of_slabs
-from core.load.tissue_peaks import doubts_of_tissue
+from core.load.tissue_peaks import doubts_of_tissue, prominence_of
 
 Values = npt.NDArray[np.int16]
 
@@ -65,6 +68,12 @@ def test_a_half_with_another_offset_is_told() -> None:
     (note,) = told(whole)
     assert note.startswith("Fat lies near -10")
     assert "another" in note
+
+
+@given(st.lists(st.integers(0, 9), min_size=3, max_size=40).map(lambda found: np.array(found, float)))
+def test_prominence_is_that_of_scipy(curve: npt.NDArray[np.float64]) -> None:
+    peaks = 1 + np.flatnonzero((curve[1:-1] > curve[:-2]) & (curve[1:-1] > curve[2:]))
+    assert [prominence_of(curve, int(place)) for place in peaks] == peak_prominences(curve, peaks)[0].tolist()
 
 
 @pytest.mark.parametrize("project", [maximum_filter1d, minimum_filter1d])

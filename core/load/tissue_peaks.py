@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 _FIRST_HU, _LAST_HU, _SMOOTH_HU = -400, 500, 8
 _TALL, _SMALL, _SINGLE = 0.15, 0.03, 0.2
@@ -62,8 +61,20 @@ def _uneven(parts: Sequence[Counts]) -> list[str]:
 def _peaks(counts: Counts, prominence: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Where values pile up, in HU, and how far each peak stands out, over the fullest value."""
     smooth = gaussian_filter1d(counts.astype(np.float64), _SMOOTH_HU)
-    places, found = find_peaks(smooth, prominence=max(prominence * smooth.max(), 1e-9))
-    return _FIRST_HU + places, found["prominences"] / max(smooth.max(), 1e-9)
+    smooth /= max(smooth.max(), 1e-9)
+    places = 1 + np.flatnonzero((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] > smooth[2:]))
+    found = np.array([prominence_of(smooth, int(place)) for place in places])
+    return _FIRST_HU + places[found >= prominence], found[found >= prominence]
+
+
+def prominence_of(curve: npt.NDArray[np.float64], place: int) -> float:
+    """How far a peak stands above the higher of the lowest points between it and higher ones (or the ends).
+
+    Loading `scipy.signal`, which has this too, takes longer than reading a series.
+    """
+    higher = np.flatnonzero(curve > curve[place])
+    left, right = higher[higher < place].max(initial=-1) + 1, higher[higher > place].min(initial=len(curve))
+    return float(curve[place] - max(curve[left : place + 1].min(), curve[place:right].min()))
 
 
 def _is_single(counts: Counts, height: int) -> bool:

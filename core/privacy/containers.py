@@ -7,7 +7,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from functools import lru_cache
 from pathlib import PurePath
 
 from core.errors import UserFacingError
@@ -21,6 +20,7 @@ from core.privacy.events import UNKNOWN_WORDS
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text
 from core.privacy.known_words import are_known_words
+from core.privacy.memory import remembered
 from core.privacy.patterns import printable_runs
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
@@ -110,7 +110,7 @@ def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Fi
                 yield Finding(f"file name ({category})", "file or folder name", mask(part))
 
 
-@lru_cache(1 << 12)
+@remembered(1 << 12)
 def _by_words(part: str) -> str | None:
     """What a file's or folder's name seems to hold beside numbers and words of the examination: a person's name (a
     usual given name with another, a common surname), or words that no vocabulary knows, which may be one.

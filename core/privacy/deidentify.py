@@ -21,6 +21,7 @@ from core.load.nifti import looks_like_nifti
 from core.privacy.dicom import TIME_VRS, search_dicom, words_of_patient
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels
+from core.privacy.memory import search_under_way
 from core.privacy.nifti import search_nifti
 from core.privacy.nifti_out import rebuild_nifti
 from core.privacy.ocr import NoTextReader
@@ -102,6 +103,7 @@ class Refused(Exception):
     """A file is left out; the only argument is one of the reasons above."""
 
 
+@search_under_way()
 def deidentify(
     source: Path,
     out: Path,

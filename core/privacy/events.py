@@ -15,6 +15,7 @@ from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text
 from core.privacy.known_words import are_known_words
+from core.privacy.memory import search_under_way
 from core.records import Timeline
 from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.columns import Answers, roles_of
@@ -71,6 +72,7 @@ class Doubts:
         return Doubts({part: changed(judged) for part, judged in self.fields.items()}, changed(self.words))
 
 
+@search_under_way()
 def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers = NO_COLUMNS) -> Doubts:
     """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too.
 

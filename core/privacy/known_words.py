@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from core.privacy.bare_names import has_drug_ending
 from core.privacy.given_names import GIVEN_TOO, is_given_name
+from core.privacy.memory import remembered
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
 from core.timeline.describe import icd10_descriptions, icd10_notes
@@ -93,7 +94,7 @@ _DECIMAL = re.compile(r"[<>=~≤≥]?\s?[-+−]?(?:\d{1,6}|\d+[.,]\d+)")
 _SHORTEST_DRUG = 7
 
 
-@lru_cache(1 << 14)
+@remembered(1 << 14)
 def are_known_words(text: str) -> bool:
     """Whether all words of a text are those of medicine or of an English dictionary, and none is a name, and whether
     its numbers are too short to be somebody's.
@@ -130,7 +131,7 @@ def _name_together(first: str, second: str) -> bool:
     return may_be_name and (before in _PEOPLE or before in GIVEN_TOO)
 
 
-@lru_cache(1 << 16)
+@remembered(1 << 16)
 def _is_known(word: str) -> bool:
     folded = word.casefold()
     if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in GIVEN_TOO):

@@ -17,6 +17,7 @@ from core.privacy.containers import ContainerSearch, search_names
 from core.privacy.dicom import Seen, search_dicom
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text
+from core.privacy.memory import search_under_way
 from core.privacy.nifti import search_nifti
 from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch
@@ -58,6 +59,7 @@ def find_identifiers(
     return search_sources([source], pixels=pixels, limits=limits).findings
 
 
+@search_under_way()
 def search_sources(
     sources: Sequence[Source],
     *,

@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -44,6 +43,7 @@ from core.privacy.fields import (
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text, is_public_address
 from core.privacy.headers import column_words
+from core.privacy.memory import remembered
 from core.privacy.patterns import name_parts
 from core.privacy.vocabulary import own_words
 from core.records import BIRTH
@@ -382,7 +382,7 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
         yield from (Finding(category, where, mask(value)) for category in found - {named})
 
 
-@lru_cache(1 << 12)
+@remembered(1 << 12)
 def _is_number(name: str) -> bool:
     """Whether the name of a column or field is, or holds, a number that may be an id."""
     return identifying(name.replace("_", " ")) == "number"

@@ -168,6 +168,20 @@ def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
     return ways
 
 
+def all_ways(answers: Answers | None) -> Mapping[str, str]:
+    """What is answered besides columns on any table of a source. Raises UserFacingError as `ways_of`.
+
+    >>> all_ways({("a", "b"): {"time": "a", "dates": "day first"}, ("c",): {"decimals": "comma"}})
+    {'dates': 'day first', 'decimals': 'comma'}
+    """
+    if answers is None or all(isinstance(key, str) for key in answers):
+        return ways_of(cast("Mapping[str, str] | None", answers))
+    found: dict[str, str] = {}
+    for answer in cast("Mapping[tuple[str, ...], Mapping[str, str]]", answers).values():
+        found |= ways_of(answer)
+    return found
+
+
 def refuse_same_names(names: Sequence[str]) -> list[str]:
     """Names in lower case with underscores; raises UserFacingError where two are the same."""
     plain = [plain_name(name) for name in names]

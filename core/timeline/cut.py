@@ -16,13 +16,15 @@ KNOWN_FROM = "known_from"
 
 _DEATHS = frozenset(
     ("meds death", "death", "dead", "died", "deceased", "date of death", "death date", "time of death", "deathtime",
-     "cause of death", "deceased date", "419099009", "419620001", "397709008", "371828006", "31211-6", "69453-9",
-     "80616-6", "81956-5")
+     "cause of death", "deceased date", "patient died", "verstorben", "exitus", "exitus letalis", "419099009",
+     "419620001", "397709008", "371828006", "31211-6", "69453-9", "80616-6", "81956-5")
 )  # fmt: skip
 """Parts of codes that say that the patient died, SNOMED and LOINC among them, unless their value denies it."""
 _FLAGS = frozenset(
-    ("mortality", "hospital mortality", "in hospital mortality", "hospital expire flag", "deceased boolean", "expired")
-)
+    ("mortality", "hospital mortality", "in hospital mortality", "hospital expire flag", "deceased boolean", "expired",
+     "death flag", "died flag", "mortality flag", "mortality 30d", "mortality 30 days", "30 day mortality",
+     "mortality 90d", "mortality 1y")
+)  # fmt: skip
 """Parts of codes that say so where their value is yes."""
 _DISCHARGES = frozenset(
     ("discharge disposition", "discharge status", "discharge location", "discharge destination", "entlassungsgrund",
@@ -30,8 +32,9 @@ _DISCHARGES = frozenset(
 )  # fmt: skip
 _OUTCOMES = _DEATHS | _FLAGS | _DISCHARGES | frozenset(
     ("alive", "vital status", "vitalstatus", "survival status", "death datetime", "dod", "67162-8", "hospital outcome",
-     "days to death", "time to death", "survival time", "survival days", "survival months", "overall survival",
-     "overall survival days", "overall survival months", "overall survival time", "overall survival status",
+     "days to death", "time to death", "time to death days", "time to death months", "survival time", "survival days",
+     "survival months", "overall survival", "overall survival days", "overall survival months", "overall survival time",
+     "overall survival status",
      "os days", "os months", "os time", "os status", "os event")
 )  # fmt: skip
 """Parts of codes that tell whether a patient died or lives."""

@@ -13,6 +13,7 @@ _NO_RESULT = "without a result"
 _VOID = frozenset(("entered-in-error", "cancelled", "canceled", "not-done", "refuted", "not-taken"))
 _NEGATIONS = ("doNotPerform", "notDone", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken")
 """Elements that say of what did not happen; the later ones are of versions before R4."""
+_NOT_TAKING = frozenset(("not-taking", "never-started"))
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
 _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 
@@ -20,7 +21,7 @@ _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
 def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
-    if states & _VOID or any(is_true(resource.get(name)) for name in _NEGATIONS):
+    if states & _VOID or _is_not_taken(resource) or any(is_true(resource.get(name)) for name in _NEGATIONS):
         return WITHDRAWN
     if (states | {_as_code(resource.get("intent"))}) & _PLANNED:
         return PLANNED
@@ -52,6 +53,12 @@ def _is_modified(part: Resource) -> bool:
     """Whether an extension changes the meaning (https://hl7.org/fhir/R4/extensibility.html#modifierExtension): what
     does not know it must not read the rest."""
     return bool(as_list(part.get("modifierExtension")))
+
+
+def _is_not_taken(resource: Resource) -> bool:
+    """Whether a statement on a medicine says that the patient does not take it: `adherence` of R5, `taken` of STU3."""
+    codings = as_list(as_dict(as_dict(resource.get("adherence")).get("code")).get("coding"))
+    return resource.get("taken") == "n" or any(as_dict(coding).get("code") in _NOT_TAKING for coding in codings)
 
 
 def _lacks_value(part: Resource) -> bool:

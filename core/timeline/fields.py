@@ -22,6 +22,7 @@ from core.timeline.times import joined_times
 from core.timeline.unread_columns import VALUES, doubt_unread
 from core.words import count_of
 
+OMOP_VALUE = "value_as_number"
 SECOND_TIME = (
     "More than one column may hold the time; the one with the usual name was read, the other where it is empty."
 )
@@ -67,7 +68,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     doubt_unread(others, kept, mapping is not None, notes)
     note_contexts(others, kept, notes)
     if "decimals" in ways:
-        kept = _plainly_written(kept, ways["decimals"], notes)
+        kept = plainly_written(kept, ways["decimals"], notes)
     if "unit" in kept:
         values = [plain_texts(kept[field]) for field in VALUES if field in kept]
         none = pd.Series("", index=kept.index, dtype=object)
@@ -76,9 +77,9 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     return kept if places is None else kept.assign(**{str(places.name): places})
 
 
-def _plainly_written(kept: pd.DataFrame, decimals: str, notes: list[str]) -> pd.DataFrame:
+def plainly_written(kept: pd.DataFrame, decimals: str, notes: list[str]) -> pd.DataFrame:
     """The values with a decimal point, once it is known which sign parts the decimals."""
-    plain = {name: plain_numbers(plain_texts(kept[name]), decimals) for name in VALUES if name in kept}
+    plain = {name: plain_numbers(plain_texts(kept[name]), decimals) for name in (*VALUES, OMOP_VALUE) if name in kept}
     if any((plain[name] != plain_texts(kept[name])).any() for name in plain):
         notes.append(f"The {decimals} was read as the decimal sign, as answered.")
     return kept.assign(**plain)

@@ -174,7 +174,8 @@ def _refusal(table: pd.DataFrame, answer: Mapping[str, str] | None) -> list[str]
     if not answer and not all(names & set(FIELDS[role]) for role in REQUIRED):
         return []
     try:
-        named = recognised(table, answer, [])
+        is_settled = "remarks" in table  # OMOP, which is read as answered
+        named = table if is_settled else recognised(table, answer, [])
         refuse_unsure_dates(named["time"])
         if answer:
             parse_times(named["time"], [], places_of(named))

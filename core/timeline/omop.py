@@ -15,6 +15,7 @@ from core.load.entry import Entry
 from core.records import BIRTH, SEXES
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times
+from core.timeline.fields import plainly_written
 from core.timeline.omop_tables import EVENT_TABLES, LEFT_OUT, EventTable, OmopFiles, read_table
 from core.timeline.row_states import is_void
 from core.timeline.text_beside_numbers import names_another
@@ -23,7 +24,11 @@ from core.timeline.times import joined_times
 from core.timeline.vocabulary import standard_unit
 
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
-_OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">="}
+_OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">=", "4172703": "="}
+_OPERATOR_WORDS = {"less than": "<", "less than or equal to": "<=", "more than": ">", "greater than": ">",
+                   "more than or equal to": ">=", "greater than or equal to": ">=", "equal to": "=", "equals": "=",
+                   **{sign: sign for sign in ("<", "<=", ">", ">=", "=")}}  # fmt: skip
+"""What CONCEPT calls a local operator -> the sign; an equal sign bounds nothing."""
 _DIED = frozenset(("4216643", "died", "dead", "expired", "deceased", "patient died", "dead/expired"))
 """The concept and source values of a discharge that say that the patient died."""
 _BOUND = r"(?:[<>]=?|[≤≥])\s*\d[\d.,]*"
@@ -33,15 +38,19 @@ _PRELIMINARY = "32899"
 """The concept of a preliminary diagnosis among OMOP's condition states."""
 
 
-def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
+def omop_events(files: OmopFiles, ways: Mapping[str, str], notes: list[str]) -> pd.DataFrame:
     """Rows of text: subject_id, time, code, numeric_value, text_value, unit, description, table, remarks, left_out.
 
-    notes: how dates were read where they are not written as ISO 8601 does is added.
+    ways: how dates and numbers are written, as a reader answered (`core.timeline.columns.WAYS`). notes: how dates were
+    read where they are not written as ISO 8601 does is added.
 
     Raises UserFacingError where a table is damaged or lacks its key columns.
     """
     tables = {name: read_table(parts) for name, parts in files.tables.items() if name not in ("concept", *LEFT_OUT)}
+    tables = {name: table for name, table in tables.items() if len(table) or name == "person"}
     read = {name: table for name, table in tables.items() if name in EVENT_TABLES}
+    if "decimals" in ways:
+        read = {name: plainly_written(table, ways["decimals"], notes) for name, table in read.items()}
     concepts = read_concepts(files.tables.get("concept", ()), _wanted_concepts(read))
     rows = [_people(tables["person"])]
     rows += [_events(table, EVENT_TABLES[name], concepts).assign(table=name) for name, table in read.items()]
@@ -49,18 +58,18 @@ def omop_events(files: OmopFiles, notes: list[str]) -> pd.DataFrame:
         rows.append(_deaths(tables["death"]))
     if "visit_occurrence" in tables:
         rows.append(_deaths_at_discharge(tables["visit_occurrence"]))
-    events = _settled(rows, notes)
+    events = _settled(rows, ways.get("dates"), notes)
     timeless = (events["time"] == "") & ~events["code"].str.startswith("GENDER//")
     events["left_out"] = timeless.map({True: "without a time", False: ""}).where(events["code"] != "", "without a code")
     unread = [_unread(name, files.tables[name]) for name in LEFT_OUT if name in files.tables]
     return pd.concat([events, *unread], ignore_index=True).fillna("")
 
 
-def _settled(tables: Sequence[pd.DataFrame], notes: list[str]) -> pd.DataFrame:
+def _settled(tables: Sequence[pd.DataFrame], dates: str | None, notes: list[str]) -> pd.DataFrame:
     """All rows, their times as ISO 8601 writes them; those whose date names another day than their time, and those
     that end before they start, are marked."""
     given = {f"{number} {name}": table[name] for number, table in enumerate(tables) for name in _DATED if name in table}
-    isos = iso_times(given, None, notes)
+    isos = iso_times(given, dates, notes)
     settled = [
         table.assign(**{name: isos[f"{number} {name}"] for name in _DATED if name in table})
         for number, table in enumerate(tables)
@@ -159,7 +168,7 @@ def _values(table: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
     What the source recorded stands as text where there is no number, or another one. Without CONCEPT, what is known by
     its concept alone stands as the concept's number.
     """
-    number, operator = _column(table, "value_as_number"), _column(table, "operator_concept_id").map(_OPERATORS)
+    number, operator, is_unread = _column(table, "value_as_number"), *_operators(table, concepts)
     recorded = _column(table, "value_source_value").str.strip()
     told = operator.isna() & recorded.str.fullmatch(_BOUND)
     bounded = (operator.notna() | told) & (number != "")
@@ -175,9 +184,19 @@ def _values(table: pd.DataFrame, concepts: pd.DataFrame) -> pd.DataFrame:
     shown = first_filled(unit, _numbered(units))
     values = pd.DataFrame({"numeric_value": number.where(~bounded, ""), "text_value": text, "unit": shown})
     values = _marked(values, (text != said) | (shown != unit), "concept number")
+    values = _marked(values, is_unread & ~told, "qualifier")
     values = _marked(values, (amounts == 0) & is_none & (recorded != ""), "zero for none")
     other_unit = (own != "") & (standard != "") & (own.map(standard_unit) != standard.map(standard_unit))
     return _marked(values, other_unit, "two units")
+
+
+def _operators(table: pd.DataFrame, concepts: pd.DataFrame) -> tuple[pd.Series[str], pd.Series[bool]]:
+    """(the sign of comparison beside each number, NaN where there is none, whether one is given that is not known)."""
+    ids = _given(_column(table, "operator_concept_id"))
+    words = ids.map(concepts["words"]).str.strip().str.casefold() if len(concepts) else ids
+    known = ids.map(_OPERATORS).astype(object)
+    signs = known.where(known.notna(), words.map(_OPERATOR_WORDS))
+    return signs.mask(signs == "="), (ids != "") & signs.isna()
 
 
 def _numbered(ids: pd.Series[str]) -> pd.Series[str]:
@@ -193,8 +212,10 @@ def _people(table: pd.DataFrame) -> pd.DataFrame:
     births = _marked(births, first_filled(moment, _column(table, "day_of_birth")) == "", "first day")
     births = _marked(births, (moment != "") & (year != "") & (moment.str[:4] != year), "two births")
     births["time"] = first_filled(moment, (year + "-" + month + "-" + day).where(year != "", ""))
-    sex = _column(table, "gender_concept_id").map({"8507": "M", "8532": "F"})
-    recorded = _column(table, "gender_source_value").str.strip().str.casefold().map(SEXES)
+    recorded: pd.Series[str] = _column(table, "gender_source_value").str.strip().str.casefold().map({**SEXES})
+    concept = _given(_column(table, "gender_concept_id"))
+    sex = concept.map({"8507": "M", "8532": "F"})
+    sex = sex.where(concept != "", recorded)
     sexes = pd.DataFrame({"subject_id": table["person_id"], "code": "GENDER//" + sex, "time": "", "day": ""})
     sexes = _marked(sexes, sex.notna() & recorded.notna() & (sex != recorded), "two sexes").dropna(subset=["code"])
     return pd.concat([births[births["time"] != ""], sexes], ignore_index=True)

@@ -282,7 +282,7 @@ def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     if subjects.null_count:
         raise no_patient(subjects.null_count)
     times = in_utc(times if is_time(times.type) else _written_times(times))
-    is_birth = pc.fill_null(pc.equal(as_text(codes), BIRTH), False)
+    is_birth = pc.fill_null(pc.equal(as_text(codes).cast(pa.string()), BIRTH), False)
     times = pc.if_else(is_birth, pa.scalar(None, times.type), times)
     named = pa.table({"subject_id": subjects, "time": times})
     grouped = named.group_by("subject_id").aggregate([("subject_id", "count"), ("time", "min"), ("time", "max")])

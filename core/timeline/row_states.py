@@ -200,7 +200,7 @@ def _states(values: pd.Series[str]) -> pd.Series[str]:
 
 def _state(text: str) -> str:
     words = _OF_WHAT.sub("", re.sub(r"(?<=\w)[-_](?=\w)", " ", text.strip().lower()))
-    return re.split(r"\s*[-–:;,(/]|\s+(?:by|due|per|because)\b", words)[0].strip()
+    return re.split(r"(?<=\S)\s*[-–:;,(/]|\s+(?:by|due|per|because)\b", words)[0].strip()
 
 
 def _are_states(name: str, states: pd.Series[str]) -> bool:

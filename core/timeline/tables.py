@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry, file_entry
-from core.timeline.columns import Answers, encoding_of
+from core.timeline.columns import Answers, all_ways, encoding_of
 from core.timeline.concepts import concept_words
 from core.timeline.encodings import Look, looks, utf8_entries
 from core.timeline.fields import recognised
@@ -25,6 +25,7 @@ from core.timeline.parquet import event_fields, is_parquet, parquet_file, parque
 from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
+from core.words import count_of
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
 
@@ -50,7 +51,8 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
 
     A MEDS or cohort folder, zipped or not, contributes data/**/*.parquet; its metadata folder describes codes and
     origin, for a single shard inside it too. A CONCEPT table beside the events describes codes as well.
-    answers: of which the encoding of text that is not UTF-8 counts here. Raises UserFacingError where there is none.
+    answers: of which the encoding of text that is not UTF-8 counts here, and for OMOP how dates and numbers are
+    written. Raises UserFacingError where there is none.
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
     files, omop = _files_and_omop(source)
@@ -62,7 +64,7 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
     if omop is not None:
         notes += unread_note([*files.unread, *omop.unread])
         read = {name: utf8_entries(parts, encoding, notes) for name, parts in omop.tables.items()}
-        return EventFiles([omop_events(replace(omop, tables=read), notes)], words, virtual, notes)
+        return EventFiles([omop_events(replace(omop, tables=read), all_ways(answers), notes)], words, virtual, notes)
     tables = utf8_entries([entry for entry in files.tables if not _describes(entry)], encoding, notes)
     if not tables:
         raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
@@ -159,6 +161,8 @@ def _text_tables(
     """
     files = [_content(part, alone=len(entries) == 1) for part in entries if isinstance(part, Entry)]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    if filled and (empty := sum(isinstance(file, pd.DataFrame) for file in files) - len(filled)):
+        notes.append(f"Without rows: {count_of(empty, 'table')}.")
     people = [file for file in filled if is_of_people(file)]
     people = people if len(people) < len(filled) else []
     flat = [_named(file, mapping, notes, len(filled)) for file in filled if not any(file is told for told in people)]
@@ -180,7 +184,9 @@ def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count
 
 def _content(entry: Entry, *, alone: bool = False) -> TextFile:
     """The table of a file. alone: whether it is the only one, so that its lines or rows can be told."""
-    return parquet_text(entry, places=alone) if is_parquet(entry) else read_text_file(entry, places=alone)
+    return (
+        parquet_text(entry, places=alone) if is_parquet(entry) else read_text_file(entry, places=alone, empty=not alone)
+    )
 
 
 def flat_table(part: Part, *, alone: bool = False) -> pd.DataFrame | None:

@@ -298,10 +298,17 @@ def _parsed(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_measured)
 
 
+class _Written(float):
+    """A number that remembers how it was written: 250.00 may be a code."""
+
+    text = ""
+
+
 def _measured(text: str) -> float:
-    number = float(text)
-    if number == 0 and _NOT_ZERO.match(text):
+    number = _Written(text)
+    if not number and _NOT_ZERO.match(text):
         raise too_small(1)
+    number.text = text
     return number
 
 
@@ -323,4 +330,4 @@ def _flat(value: Any) -> str:
         )
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else str(value)
+    return "" if value is None else value.text if isinstance(value, _Written) else str(value)

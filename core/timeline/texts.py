@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -14,8 +14,8 @@ NULL_CODES = NULLS - {"nan"}
 """In a column of codes; there, "NAN" may be one, as "NA" is that of sodium."""
 MISSING = NULLS | frozenset(("na", "n/a", "nat", "none", "unk"))
 """What stands for an absent time, value or unit."""
-YES = frozenset(("1", "1.0", "yes", "y", "true", "t", "x", "ja", "j", "oui", "si", "sí"))
-NO = frozenset(("0", "0.0", "no", "n", "false", "f", "nein", "non", "nicht"))
+YES = frozenset(("1", "1.0", "yes", "y", "true", "t", "x", "on", "-1", "wahr", "vrai", "ja", "j", "oui", "si", "sí"))
+NO = frozenset(("0", "0.0", "no", "n", "false", "f", "off", "falsch", "faux", "nein", "non", "nicht"))
 _APART = "\x1f"
 _ZEROS = str.maketrans("123456789", "000000000")
 
@@ -52,6 +52,10 @@ def shapes(texts: pd.Series[str]) -> pd.Series[str]:
 
 def plain_texts(column: pd.Series[str]) -> pd.Series[str]:
     """A column as stripped texts, "" where empty."""
+    cells: Iterable[Any] = column
+    if column.dtype == object:  # as most are; the general way takes five times as long for a short one
+        plain = ["" if text is None or text is pd.NA or text != text else str(text).strip() for text in cells]
+        return pd.Series(plain, index=column.index, dtype=object, name=column.name)
     texts = column.fillna("").astype(str)
     return pd.Series([text.strip() for text in texts], index=column.index, dtype=texts.dtype, name=column.name)
 

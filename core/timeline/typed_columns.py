@@ -54,6 +54,7 @@ _REMARKS = {
 
 Column = Callable[[str], "pd.Series[Any] | None"]
 _NAMES_NONE = "The table names no patient; all its events were taken as one patient's."
+_WORDS = frozenset(("text_value", "unit", "description"))
 _WHOLE_CODE = re.compile(r"\d{4,}\.0")
 _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 """Programs write the whole numbers of a column with gaps as 7.0."""
@@ -112,8 +113,15 @@ def typed_rows(table: pa.Table, fields: Mapping[str, str], subject: int, reading
     """
 
     def column(name: str) -> pd.Series[Any] | None:
-        return _series(as_text(table[fields[name]])) if name in fields else None
+        if name not in fields:
+            return None
+        values = as_text(table[fields[name]])
+        # Whole numbers with a gap among them would come back as decimals.
+        is_word = name in _WORDS and pa.types.is_integer(values.type)
+        return _series(values.cast(pa.string()) if is_word else values)
 
+    if pa.types.is_floating(table[fields["code"]].type):
+        reading.notes.append("Codes are stored as numbers: zeros at their beginning or end may have been lost.")
     codes = clean_texts(_series(table[fields["code"]].cast(pa.string())), NULL_CODES)
     typed = _typed(codes, column, subject, reading)
     typed.insert(1, "time", _event_times(table, fields, reading))

@@ -6,6 +6,7 @@ Such a column is asked about where passing it over would change what the record 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 import pandas as pd
@@ -141,9 +142,9 @@ def count_dates(values: pd.Series[str]) -> tuple[int, int]:
     >>> count_dates(pd.Series(["2020-01-03 08:30", "", "n/a", "pending"]))
     (1, 2)
     """
-    counts = plain_texts(values).value_counts()
-    given = counts[~counts.index.str.lower().isin(MISSING)]
-    return int(given[given.index.str.match(LIKE_DATE)].sum()), int(given.sum())
+    counts = Counter(plain_texts(values))
+    given = {text: count for text, count in counts.items() if text.lower() not in MISSING}
+    return sum(count for text, count in given.items() if re.match(LIKE_DATE, text)), sum(given.values())
 
 
 def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:

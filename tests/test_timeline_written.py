@@ -1,0 +1,209 @@
+"""What a record writes in an unusual but certain way is read so: empty tables, codes, bounds, answers, sexes."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.errors import UserFacingError
+from core.records import Timeline
+from core.timeline import list_subjects, load_timeline, suggest_mapping
+from core.timeline.omop_tables import EVENT_TABLES
+
+PERSON = "person_id,gender_concept_id,gender_source_value,year_of_birth\n4,8507,M,1961\n"
+POTASSIUM = (
+    "person_id,measurement_concept_id,measurement_date,operator_concept_id,value_as_number,measurement_source_value,"
+    "unit_source_value\n4,0,2021-03-04,{operator},3.9,K,mmol/L\n"
+)
+
+
+def omop(**tables: str) -> list[tuple[str, bytes]]:
+    given = {"person": PERSON, "measurement": POTASSIUM.format(operator="")} | tables
+    return [(f"{name}.csv", text.encode()) for name, text in given.items()]
+
+
+def shard(**columns: list[object] | pa.Array) -> tuple[str, bytes]:
+    """One MEDS shard of a patient 4, an event a day."""
+    count = len(next(iter(columns.values())))
+    days = pd.date_range("2021-03-04", periods=count).astype("datetime64[us]")
+    out = io.BytesIO()
+    pq.write_table(pa.table({"subject_id": pa.array([4] * count, pa.int64()), "time": days, **columns}), out)
+    return "data.parquet", out.getvalue()
+
+
+def said(timeline: Timeline) -> str:
+    return " ".join(timeline.notes)
+
+
+# ------------------------------------------------------------------------------------------------ OMOP
+
+
+@pytest.mark.parametrize("table", [name for name in EVENT_TABLES if name != "measurement"])
+@pytest.mark.parametrize("is_parquet", [False, True])
+def test_a_table_without_rows_is_no_fault(table: str, is_parquet: bool) -> None:
+    layout = EVENT_TABLES[table]
+    names = ["person_id", f"{layout.subject}_concept_id", f"{layout.start}_date", f"{layout.start}_datetime"]
+    files = omop()
+    if is_parquet:
+        out = io.BytesIO()
+        pq.write_table(pa.table({name: pa.array([], pa.int64()) for name in names}), out)
+        files.append((f"{table}.parquet", out.getvalue()))
+    else:
+        files.append((f"{table}.csv", (",".join(names) + "\n").encode()))
+    events = load_timeline(files).events
+    assert events["numeric_value"].dropna().tolist() == pytest.approx([3.9])
+    assert list_subjects(files)["events"].tolist() == [3]
+    assert not suggest_mapping(files).refused
+
+
+@pytest.mark.parametrize(
+    ("operator", "concept", "text"),
+    [
+        ("4171756", "", "<3.9"),
+        ("2000000007", "2000000007,Less than or equal to,Local,LE", "<=3.9"),
+        ("2000000007", "2000000007,>,Local,GT", ">3.9"),
+        ("4172703", "", None),
+        ("2000000007", "2000000007,=,Local,EQ", None),
+        ("0", "", None),
+    ],
+)
+def test_an_operator_bounds_its_number_by_whatever_concept(operator: str, concept: str, text: str | None) -> None:
+    tables = {"measurement": POTASSIUM.format(operator=operator)}
+    if concept:
+        tables["concept"] = f"concept_id,concept_name,vocabulary_id,concept_code\n{concept}\n"
+    timeline = load_timeline(omop(**tables))
+    row = timeline.events[timeline.events["code"] == "MEASUREMENT//K"].iloc[0]
+    assert row["text_value"] == text
+    assert pd.isna(row["numeric_value"]) == (text is not None)
+    assert "qualifier" not in said(timeline)
+
+
+def test_an_operator_that_nobody_explains_is_said() -> None:
+    timeline = load_timeline(omop(measurement=POTASSIUM.format(operator="2000000007")))
+    assert "With a qualifier that is not read" in said(timeline)
+
+
+@pytest.mark.parametrize(
+    ("concept", "recorded", "sex"),
+    [("0", "F", "F"), ("", "male", "M"), ("8532", "", "F"), ("8521", "F", None), ("0", "?", None)],
+)
+def test_the_sex_of_the_source_counts_where_no_concept_is_given(concept: str, recorded: str, sex: str | None) -> None:
+    person = f"person_id,gender_concept_id,gender_source_value,year_of_birth\n4,{concept},{recorded},1961\n"
+    codes = load_timeline(omop(person=person)).events["code"]
+    assert [code for code in codes if code.startswith("GENDER")] == ([f"GENDER//{sex}"] if sex else [])
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_answers_on_dates_and_decimals_count_for_omop_too(keyed: bool) -> None:
+    table = POTASSIUM.format(operator="").replace("2021-03-04", "04/03/2021").replace("3.9", '"3,9"')
+    files = omop(measurement=table)
+    question = suggest_mapping(files)
+    assert set(question.ways) == {"dates", "decimals"}
+    given = {"dates": "day first", "decimals": "comma"}
+    answers = {question.layout: given} if keyed else given
+    assert not suggest_mapping(files, mapping=answers).refused
+    row = load_timeline(files, mapping=answers).events.iloc[-1]
+    assert (str(row["time"].date()), row["numeric_value"]) == ("2021-03-04", pytest.approx(3.9))
+    assert list_subjects(files, mapping=answers)["last"].tolist() == [pd.Timestamp("2021-03-04")]
+    with pytest.raises(UserFacingError):
+        load_timeline(files)
+
+
+# ------------------------------------------------------------------------------------------------ codes, numbers, flags
+
+
+@pytest.mark.parametrize("code", ["413.90", "071.00", "2E4", "7e1"])
+def test_a_code_that_json_writes_as_a_number_is_read_as_written(code: str) -> None:
+    code = code.lstrip("0")
+    lines = f'{{"subject_id": 4, "time": "2021-03-04", "code": {code}, "value": 2.50}}\n'
+    row = load_timeline(("a.jsonl", lines.encode())).events.iloc[0]
+    assert (row["code"], row["numeric_value"]) == (code, 2.5)
+
+
+def test_codes_kept_as_decimals_are_said() -> None:
+    assert "zeros at their beginning or end" in said(load_timeline(shard(code=[413.9, 71.0])))
+    assert "zeros at their beginning or end" not in said(load_timeline(shard(code=["413.90", "071.00"])))
+
+
+def test_whole_numbers_in_place_of_words_stay_whole_beside_a_gap() -> None:
+    most = 2**53 + 1
+    words = pa.array([3, None, most], pa.int64())
+    events = load_timeline(shard(code=["A", "B", "C"], text_value=words, unit=words)).events
+    assert events["text_value"].tolist() == events["unit"].tolist() == ["3", None, str(most)]
+
+
+@pytest.mark.parametrize("codes", [pa.array([17, 18]), pa.array([1.5, 2.0]), pa.array([17, 18]).dictionary_encode()])
+def test_patients_are_listed_whatever_their_codes_are_stored_as(codes: pa.Array) -> None:
+    assert list_subjects(shard(code=codes))["events"].tolist() == [2]
+
+
+@pytest.mark.parametrize(("written", "value"), [("1.234", 1234), ("12,5e3", 12500), ("1.234,5", 1234.5), ("5e2", 500)])
+def test_numbers_with_a_decimal_comma(written: str, value: float) -> None:
+    table = f"subject_id;time;code;value\n4;2021-03-04;A;{written}\n4;2021-03-05;B;1,5\n"
+    events = load_timeline(("a.csv", table.encode()), mapping={"decimals": "comma"}).events
+    assert events["numeric_value"].tolist() == [value, 1.5]
+
+
+@pytest.mark.parametrize("written", ["1.234e5", "12.345E-2", "1.5e3"])
+def test_a_point_in_scientific_notation_parts_no_thousands(written: str) -> None:
+    table = f"subject_id;time;code;value\n4;2021-03-04;A;{written}\n4;2021-03-05;B;1,5\n"
+    with pytest.raises(UserFacingError, match="With a decimal point, though the decimal sign is the comma: 1 value"):
+        load_timeline(("a.csv", table.encode()), mapping={"decimals": "comma"})
+
+
+@pytest.mark.parametrize(("mark", "kept"), [("-1", 1), ("WAHR", 1), ("on", 1), ("0", 2), ("FALSCH", 2), ("off", 2)])
+def test_flags_as_other_programs_write_them(mark: str, kept: int) -> None:
+    table = f"subject_id,time,code,value,deleted\n4,2021-03-04,A,5,0\n4,2021-03-05,A,6,{mark}\n"
+    assert len(load_timeline(("a.csv", table.encode())).events) == kept
+
+
+@pytest.mark.parametrize(
+    "code", ["time_to_death_days", "death_flag", "mortality_30d", "Patient died", "Exitus letalis"]
+)
+def test_an_outcome_without_a_time_is_left_out(code: str) -> None:
+    table = f"subject_id,time,code,value\n4,2021-03-04,A,5\n4,,{code},1\n"
+    timeline = load_timeline(("a.csv", table.encode()))
+    assert timeline.events["code"].tolist() == ["A"]
+    assert "a death or vital status without a time" in said(timeline)
+
+
+def test_a_table_without_rows_beside_a_full_one_is_said() -> None:
+    full, empty = b"subject_id,time,code\n4,2021-03-04,A\n", b"subject_id,time,code\n"
+    timeline = load_timeline([("a.csv", full), ("b.csv", empty)])
+    assert len(timeline.events) == 1
+    assert "Without rows: 1 table." in timeline.notes
+    with pytest.raises(UserFacingError, match="no event"):
+        load_timeline(("b.csv", empty))
+    with pytest.raises(UserFacingError, match="no table of events"):
+        load_timeline([("a.csv", empty), ("b.csv", empty)])
+
+
+# ------------------------------------------------------------------------------------------------ FHIR
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"status": "recorded", "adherence": {"code": {"coding": [{"code": "not-taking"}]}}}, False),
+        ({"status": "active", "taken": "n"}, False),
+        ({"status": "recorded", "adherence": {"code": {"coding": [{"code": "taking"}]}}}, True),
+        ({"status": "active", "taken": "y"}, True),
+    ],
+)
+def test_a_medicine_that_is_not_taken_is_no_event(fields: dict[str, object], kept: bool) -> None:
+    statement = {
+        "resourceType": "MedicationStatement",
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": "2021-03-04",
+        "medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "B01AF01"}]},
+        **fields,
+    }
+    patient = {"resourceType": "Patient", "id": "p", "gender": "male", "birthDate": "1961-05-06"}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in (patient, statement)]}
+    timeline = load_timeline(("b.json", json.dumps(bundle).encode()), prediction_time="2022-01-01")
+    assert any("B01AF01" in code for code in timeline.events["code"]) == kept

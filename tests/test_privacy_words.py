@@ -323,3 +323,33 @@ def test_ages_of_90_and_numbers_behind_whose_they_are_go(text: str, kept: str) -
 )  # fmt: skip
 def test_voltages_kernels_percentages_and_younger_ages_stay(text: str) -> None:
     assert plain_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AICE LUNG 0.5", "CaScoreSeq 3.0", "EXSP 1.0", "T=30% Thorax", "Ave IP", "Brust nativ", "long 3 mm",
+     "Abdomen blanco 5.0", "AKCİĞER KONTRASTSIZ", "YB 1.0", "2Ch LV", "SOMATOM Definition", "Pulmonalarterien 1.0",
+     "lung SBRT 4D", "Minimum intensity projection", "SPP 55 keV"],
+)  # fmt: skip
+def test_words_of_protocols_stay_where_they_say_how_it_was_scanned(text: str) -> None:
+    assert plain_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Long Thorax", "Thorax"), ("lung LONG", "lung"), ("Abdomen BLANCO", "Abdomen"), ("Blanco 2.0", ""),
+     ("Mill Ave lung", "lung"), ("T Quill lung", "lung"), ("lung YA", "lung"), ("Brust^Mia lung", "lung"),
+     ("Scout Quillfeather", "")],
+)  # fmt: skip
+def test_the_same_words_go_where_they_may_name_somebody(text: str, kept: str) -> None:
+    assert plain_text(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Quillfeather 2.5 mm lung", "2.5 mm lung"), ("lung 3MM Quillfeather", "lung 3MM"),
+     ("11 mm Quill 02 mm lung", "11 mm lung"), ("lung Quill 2.5", "lung"), ("Quill 471.25 mm", "mm")],
+)  # fmt: skip
+def test_a_thickness_stays_beside_words_that_go_and_no_other_number_does(text: str, kept: str) -> None:
+    assert plain_text(text) == kept
+    assert plain_text(kept) == kept

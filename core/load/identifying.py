@@ -13,7 +13,7 @@ TITLED = re.compile(
 _TITLED_TOO = re.compile(r"\b(?:Sr|Sig(?=\.)|pani|M(?=\.)|Fr(?=\.)|[Pp]a[zc](?=\.))\b\.?\s*[A-ZÀ-ÖØ-Þ][\w'’-]+")
 """Titles in the description of a scan; in other texts they are serum, French, a prescription, Morbus as well."""
 _MONTH = (
-    r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
+    r"(?=[jfmasondegl])(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
     r"|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio"
     r"|settembre|ottobre|dicembre|januari|februari|maart|mei|augustus|jänner|(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
     r"|uar|ruar|z|i)?)"
@@ -59,10 +59,9 @@ _UNIT_OF_AGE = (
     r"|female|male|weibl\w*|männl\w*|femme|homme|mujer|hombre|vrouw"
 )
 OLD_AGE = (
-    rf"(?i:{_OVER_89}[ _-]?(?:{_UNIT_OF_AGE})(?![^\W_])|{_OVER_89}\s?(?:J\.|[歳岁才세])"
-    rf"|{_ALONE_OVER_89}\s?/\s?(?-i:[FMWf])(?![^\W_])"
-    r"|(?<![^\W_])(?<!/)(?-i:[FMWf])\s?/\s?(?:9\d|1[0-2]\d)(?![^\W_]|[/%]|[.,]\d)"
-    r"|(?<![^\W_])(?:aged?|alter|âge|edad|leeftijd|età|idade|wiek)(?:\s?[:=]\s?|[\s_]+|//)(?:9\d|1[0-2]\d)(?![^\W_]|[.,]\d))"
+    rf"(?i:{_OVER_89}(?:[ _-]?(?:{_UNIT_OF_AGE})(?![^\W_])|\s?(?:J\.|[歳岁才세]|/\s?(?-i:[FMWf])(?![^\W_])))"
+    r"|(?<![^\W_])(?:(?:aged?|alter|âge|edad|leeftijd|età|idade|wiek)(?:\s?[:=]\s?|[\s_]+|//)|(?-i:(?<!/)[FMWf])\s?/\s?)"
+    r"(?:9\d|1[0-2]\d)(?![^\W_]))"
 )
 """Ages of 90 years and more: with their unit or the sex, or behind what says that they are one."""
 _BARE_AGE = re.compile(rf"{OLD_AGE}|(?<![kKeE][vV]\s){_ALONE_OVER_89}[ _][FM](?![^\W_]|[._ ]?\d)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 
 from core.privacy.given_names import is_given_name
 from core.privacy.other_scripts import may_be_cyrillic_surname, names_in_other_scripts
@@ -33,7 +32,6 @@ _BINOMIAL = re.compile(
 _LONG_NUMBER = re.compile(r"[A-Z]{0,3}[- ]?\d{6,12}")
 
 
-@lru_cache(1 << 14)
 def is_bare_name(text: str) -> bool:
     """Whether a text is a person's name and nothing else, by a usual given name among words that are no terms.
 

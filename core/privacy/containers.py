@@ -7,7 +7,6 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from functools import lru_cache
 from pathlib import PurePath
 
 from core.errors import UserFacingError
@@ -103,14 +102,12 @@ def _at_hand(entry: Entry) -> Entry:
 
 def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
     """File and entry names that look identifying; counters with zeros in front ("IM_000123") do not."""
-    for name in names:
-        for part in PurePath(name).parts:
-            category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens) or _by_words(part)
-            if category:
-                yield Finding(f"file name ({category})", "file or folder name", mask(part))
+    for part in dict.fromkeys(part for name in names for part in PurePath(name).parts):
+        category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens) or _by_words(part)
+        if category:
+            yield Finding(f"file name ({category})", "file or folder name", mask(part))
 
 
-@lru_cache(1 << 12)
 def _by_words(part: str) -> str | None:
     """What a file's or folder's name seems to hold beside numbers and words of the examination: a person's name (a
     usual given name with another, a common surname), or words that no vocabulary knows, which may be one.

@@ -48,7 +48,6 @@ _USUAL = frozenset(
 """Words of field names in English, German, French, Spanish, Italian and Dutch; none is common as a surname."""
 
 
-@lru_cache(1 << 12)
 def _is_usual(word: str) -> bool:
     known = word in _words_of_known_names() or word in _USUAL or is_plain_word(word) or are_terms([word])
     return (known and not is_surname_too(word)) or bool(re.fullmatch(r"\d{1,2}", word))

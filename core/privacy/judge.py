@@ -30,7 +30,7 @@ class Judge:
     def categories(self, text: str, *, is_term: bool = False) -> frozenset[str]:
         """Categories of identifier that a text seems to hold, as `core.privacy.free_text.in_free_text` tells them.
 
-        >>> Judge().categories("2019-03-04 10:15"), Judge(frozenset({"doe"})).categories("doe")
+        >>> Judge().categories("120/80"), Judge(frozenset({"doe"})).categories("doe")
         (frozenset(), frozenset({'name'}))
         """
         known = self._judged.get((text, is_term))

@@ -8,7 +8,7 @@ from core.load.identifying import identifying
 from core.privacy.free_text import in_free_text
 from core.privacy.phrases import forms_in
 
-_MOST = 1 << 17
+_MOST = 1 << 18
 _LONGEST = 256
 """Texts remembered, and characters of one; longer ones hardly come twice."""
 _NO_LETTER = re.compile(r"[^A-Za-z]+", re.ASCII)

@@ -69,7 +69,28 @@ def test_notes_of_wards_are_found(text: str) -> None:
     assert CARE[text] in in_free_text(text)
 
 
+OLD = [
+    "97F", "91 M", "102/F", "M/95", "F, 90", "95, M", "pt 92 M with cough", "Alter 97", "edad: 91", "91歳", "92 лет",
+    "96 female",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", OLD)
+def test_ages_of_90_and_more_are_found_beside_sex_unit_or_label(text: str) -> None:
+    assert "age over 89" in in_free_text(text)
+
+
 EVERYDAY = [
+    "Temp 101 F",
+    "98.6 F",
+    "100 m",
+    "HR 92/m",
+    "90/h",
+    "P/F 94",
+    "0120/80",
+    "89/F",
+    "F, 88",
+    "Alter 89",
     "ICU 3 days",
     "PT 12.5",
     "Pt 1200 ml",

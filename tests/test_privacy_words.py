@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.load.identifying import WORDS
-from core.load.words import is_safe_word
+from core.load.words import describe_series, is_safe_word
 from core.privacy import find_identifiers, vocabulary
 from core.privacy.deidentify import deidentify
 from core.privacy.free_text import in_free_text
@@ -301,3 +301,55 @@ def test_a_surname_that_is_a_word_goes_with_the_name_beside_it(text: str, kept: 
 )  # fmt: skip
 def test_everyday_words_of_french_spanish_and_german_protocols_stay(text: str) -> None:
     assert vocabulary.plain_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Lung 97 y/o M", "Lung"), ("92 y.o. F Thorax", "Thorax"), ("Abdomen 101/M", "Abdomen"), ("M/96 lung", "lung"),
+     ("Pelvis 92 M", "Pelvis"), ("Thorax_95/F", "Thorax"), ("Age 104 lung", "lung"), ("Lunge Alter: 98", "Lunge"),
+     ("patient 5 lung", "lung"), ("Thorax case 31", "Thorax"), ("lung ER 4", "lung"), ("Thorax LOT 8", "Thorax"),
+     ("subject 6 lung", "lung")],
+)  # fmt: skip
+def test_ages_of_90_and_numbers_behind_whose_they_are_go(text: str, kept: str) -> None:
+    assert plain_text(text) == kept
+    assert not re.search(r"\d", describe_series(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Lung 89 y/o", "kV 90", "Thorax 100 kV", "F 90", "F90", "Br90", "B90f", "FC51", "96%", "90 mAs", "1.0 F", "100 s",
+     "Lung 100 M 0.6", "DE_PE 100 M_0.6", "Mono keV 100 F", "100 W CONTRAST", "Patient Protocol", "Patient 5 mm",
+     "ER 1.0"],
+)  # fmt: skip
+def test_voltages_kernels_percentages_and_younger_ages_stay(text: str) -> None:
+    assert plain_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AICE LUNG 0.5", "CaScoreSeq 3.0", "EXSP 1.0", "T=30% Thorax", "Ave IP", "Brust nativ", "long 3 mm",
+     "Abdomen blanco 5.0", "AKCİĞER KONTRASTSIZ", "YB 1.0", "2Ch LV", "SOMATOM Definition", "Pulmonalarterien 1.0",
+     "lung SBRT 4D", "Minimum intensity projection", "SPP 55 keV"],
+)  # fmt: skip
+def test_words_of_protocols_stay_where_they_say_how_it_was_scanned(text: str) -> None:
+    assert plain_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Long Thorax", "Thorax"), ("lung LONG", "lung"), ("Abdomen BLANCO", "Abdomen"), ("Blanco 2.0", ""),
+     ("Mill Ave lung", "lung"), ("T Quill lung", "lung"), ("lung YA", "lung"), ("Brust^Mia lung", "lung"),
+     ("Scout Quillfeather", "")],
+)  # fmt: skip
+def test_the_same_words_go_where_they_may_name_somebody(text: str, kept: str) -> None:
+    assert plain_text(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Quillfeather 2.5 mm lung", "2.5 mm lung"), ("lung 3MM Quillfeather", "lung 3MM"),
+     ("11 mm Quill 02 mm lung", "11 mm lung"), ("lung Quill 2.5", "lung"), ("Quill 471.25 mm", "mm")],
+)  # fmt: skip
+def test_a_thickness_stays_beside_words_that_go_and_no_other_number_does(text: str, kept: str) -> None:
+    assert plain_text(text) == kept
+    assert plain_text(kept) == kept

@@ -258,7 +258,7 @@ def _header(entry: Entry, found: Scan, values: Values) -> ImageHeader:
         overlay_in_pixels=(values.short("OverlayBitPosition") or 0) > 0,
         kernel=safe_kernel(values.text("ConvolutionKernel")), tube_voltage_kv=positive(values.number("KVP")),
         contrast_agent=_names_agent(values.text("ContrastBolusAgent")),
-        description=describe_series(f"{description} {body_part}"),
+        description=describe_series(description, body_part),
         virtual="virtual patient" in description.lower(), identity=identity(values),
         cone_beam=bool(_CONE_BEAM.search(f"{description} {values.text('AcquisitionType')}")),
         energies=bool(_ENERGIES.search(description)), projected=bool(_PROJECTED.search(description)),

@@ -13,7 +13,7 @@ TITLED = re.compile(
 _TITLED_TOO = re.compile(r"\b(?:Sr|Sig(?=\.)|pani|M(?=\.)|Fr(?=\.)|[Pp]a[zc](?=\.))\b\.?\s*[A-ZÀ-ÖØ-Þ][\w'’-]+")
 """Titles in the description of a scan; in other texts they are serum, French, a prescription, Morbus as well."""
 _MONTH = (
-    r"(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
+    r"(?=[jfmasondegl])(?:janvier|f[ée]vrier|mars|avril|juin|juillet|ao[uû]t|septembre|octobre|novembre|d[ée]cembre|enero|febrero|marzo"
     r"|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio"
     r"|settembre|ottobre|dicembre|januari|februari|maart|mei|augustus|jänner|(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember"
     r"|uar|ruar|z|i)?)"
@@ -52,6 +52,25 @@ PLACE_OF_CARE = (
     r"|(?<!\w)\d{1,2}\s(?:West|East|North|South)\b"
 )
 """Where in a house somebody lay."""
+_OVER_89 = r"(?<![\d.,])(?:9\d|1[0-2]\d)"
+_ALONE_OVER_89 = rf"(?<![^\W_])(?<!/){_OVER_89}"
+_UNIT_OF_AGE = (
+    r"years?|yrs?|y[./]?\s?o|y|y old|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?|yaş\w*|år|лет|года?"
+    r"|female|male|weibl\w*|männl\w*|femme|homme|mujer|hombre|vrouw"
+)
+OLD_AGE = (
+    rf"(?i:{_OVER_89}(?:[ _-]?(?:{_UNIT_OF_AGE})(?![^\W_])|\s?(?:J\.|[歳岁才세]|/\s?(?-i:[FMWf])(?![^\W_])))"
+    r"|(?<![^\W_])(?:(?:aged?|alter|âge|edad|leeftijd|età|idade|wiek)(?:\s?[:=]\s?|[\s_]+|//)|(?-i:(?<!/)[FMWf])\s?/\s?)"
+    r"(?:9\d|1[0-2]\d)(?![^\W_]))"
+)
+"""Ages of 90 years and more: with their unit or the sex, or behind what says that they are one."""
+_BARE_AGE = re.compile(rf"{OLD_AGE}|(?<![kKeE][vV]\s){_ALONE_OVER_89}[ _][FM](?![^\W_]|[._ ]?\d)")
+"""A sex behind a space ("93 F") as well, which in other texts than a scan's is a temperature."""
+_NUMBER_OF_PERSON = re.compile(
+    r"(?<![^\W_])(?i:patient|pat|subject|proband|participant|volunteer|case|fall|lot|ER)[\s_]?(?:(?i:no|nr)\b\.?|[#:])?"
+    r"[\s_]?\d{1,4}(?![^\W_]|[.,]\d|\s?(?:mm|cm|s|sec|min|kv|kev|mas?|%)\b)"
+)
+"""A number however short behind whose it is, but for a measure."""
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("contact", re.compile(r"[\w.+-]{1,64}@[\w-]+\.\w+|https?://|www\.")),
     ("name", TITLED),
@@ -100,18 +119,21 @@ def _spans_of_ids(folded: str, tokens: Collection[str]) -> Iterator[tuple[int, i
 
 
 def spans_of_identifiers(text: str, tokens: Collection[str] = (), *, versions: bool = False) -> list[tuple[int, int]]:
-    """(start, stop) of what would identify though every word of it is plain: titles, dates, numbers in groups, the
-    patient's id.
+    """(start, stop) of what would identify though every word of it is plain: titles, dates, ages of 90 years
+    and more, numbers in groups or behind whose they are, the patient's id.
 
     tokens: as for `identifying`. versions: whether dotted numbers ("6.50.018") are versions and so not reported.
 
     >>> spans_of_identifiers("Thorax 8.0.0 1.25 B40f"), spans_of_identifiers("CT 48-15-23")
     ([], [(3, 11)])
+    >>> spans_of_identifiers("Lung 96 y/o F"), spans_of_identifiers("Lung 90 kV"), spans_of_identifiers("case 8 lung")
+    ([(5, 11)], [], [(0, 6)])
     >>> spans_of_identifiers("Thorax 77-12", {"77-12"})
     [(7, 12)]
     """
     found = [match for _, pattern in _PATTERNS for match in pattern.finditer(text)]
     found += [*_DAYS.finditer(text), *_TITLED_TOO.finditer(text), *_PLACES.finditer(text)]
+    found += [*_BARE_AGE.finditer(text), *_NUMBER_OF_PERSON.finditer(text)]
     for match in _NUMBERS.finditer(_HARMLESS_NUMBER.sub(lambda number: "#" * len(number[0]), text)):
         groups = re.findall(r"\d+", match[0])
         if sum(map(len, groups)) > (3 if len(groups) > 2 else 4):

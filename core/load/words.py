@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from core.load.identifying import spans_of_identifiers
+from core.load.names_too import spans_of_whole_names, without_names_beside
+from core.load.protocol_words import is_protocol_word
 
 EXPORT_AGAIN = "Export the series again from the archive, complete and unmodified."
 
@@ -30,7 +32,8 @@ _TERMS = frozenset(
     esophagus oesophagus diaphragm pericardium pericardial atrium atrial ventricle ventricular valvular vascular
     hepatic renal adrenal adrenals pancreas pancreatic spleen splenic gallbladder bladder paranasal sinuses orbits
     petrous mastoid mandible maxilla maxillofacial dental lungenembolie nativphase portalvenöse
-    dual energy spectral protocol planning adult fov hr res
+    dual energy spectral protocol planning adult fov hr res scout iodine map window series report std stnd wb
+    parenchyme mediastino torace exsp brust aice spp cascoreseq 3d 4d
     """.split()  # noqa: SIM905
 )
 _KERNELS = frozenset(
@@ -47,35 +50,62 @@ _CONE_BEAM = re.compile(r"(?i)(?<![a-z])cone[ _-]?beam([ _-]?ct)?(?![a-z])")
 _WORD = re.compile(r"[^\s_/\\,;:()\[\]^+=-]+")
 _LONGEST = 512
 """More than the description (64, PS3.5 6.2) and the body part may have; what a hostile header adds is not read."""
-_SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*(mm)?")
+_SHORT_NUMBER = re.compile(r"\d{1,2}(\.\d{1,3})*((?i:mm))?")
 _QUANTITY = re.compile(r"(?i)\d{1,3}(%|kvp?|kev|ms)")
 
 
-def describe_series(text: str) -> str:
+def describe_series(text: str, body_part: str = "") -> str:
     """The known words, short numbers and kernel codes of a series description; "CT series" where none is known.
 
-    Numbers that stand together as in a date or an id are left out, before and after other words have gone.
+    Numbers that stand together as in a date or an id are left out, before and after other words have gone. body_part:
+    added where the description does not say the same.
 
     >>> describe_series("ThoraxRoutine  8.0.0  B40f DOE^JOHN 19450101"), describe_series("Chest 12.05.45")
     ('Thorax Routine 8.0.0 B40f', 'Chest')
+    >>> describe_series("Sharp^Max", "CHEST"), describe_series("Chest 2.0 Sharp", "CHEST")
+    ('CHEST', 'Chest 2.0 Sharp')
     """
+    said, part = _known_words(text), _known_words(body_part)
+    told = {word.casefold() for word in said}
+    safe = _harmless_words(" ".join((*said, *(word for word in part if word.casefold() not in told))))
+    return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
+
+
+def _known_words(text: str) -> list[str]:
+    """Words that are safe, but for those that name somebody together or beside another word."""
     text = text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0]
     spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z][a-z])", " ", _CONE_BEAM.sub("CBCT", text))
-    safe = _harmless_words(" ".join(word for word in _harmless_words(spaced) if is_safe_word(word)))
-    return " ".join(safe[:12]) if any(not _SHORT_NUMBER.fullmatch(word) for word in safe) else "CT series"
+    return without_names_beside([(word, harmless and is_safe_word(word)) for word, harmless in _judged_words(spaced)])
 
 
 def _harmless_words(text: str) -> list[str]:
     """Words that touch no span which would identify though each of its words is plain."""
-    barred = spans_of_identifiers(text)
-    found = _WORD.finditer(text)
-    return [word[0] for word in found if not any(word.start() < stop and word.end() > start for start, stop in barred)]
+    return [word for word, harmless in _judged_words(text) if harmless]
+
+
+def _judged_words(text: str) -> list[tuple[str, bool]]:
+    """(word, whether it touches no span which would identify) of a text."""
+    barred = [*spans_of_identifiers(text), *spans_of_whole_names(text)]
+    return [
+        (word[0], not any(word.start() < stop and word.end() > start for start, stop in barred))
+        for word in _WORD.finditer(text)
+    ]
 
 
 def is_safe_word(word: str) -> bool:
     """Whether a single word names anatomy, protocol, a kernel or a short number and so identifies nobody."""
+    folded = folded_word(word)
     patterns = (_KERNEL_CODE, _SHORT_NUMBER, _QUANTITY)
-    return word.lower() in _TERMS or any(pattern.fullmatch(word) for pattern in patterns)
+    return folded in _TERMS or is_protocol_word(folded) or any(pattern.fullmatch(word) for pattern in patterns)
+
+
+def folded_word(word: str) -> str:
+    """A word without case; the dotted capital I of Turkish is an i.
+
+    >>> folded_word("AKCİĞER")
+    'akciğer'
+    """
+    return word.casefold().replace("i\u0307", "i")
 
 
 def safe_kernel(text: str) -> str:

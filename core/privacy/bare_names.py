@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Sequence
 
 from core.privacy.given_names import is_given_name
-from core.privacy.memory import remembered
 from core.privacy.other_scripts import may_be_cyrillic_surname, names_in_other_scripts
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
@@ -33,7 +32,6 @@ _BINOMIAL = re.compile(
 _LONG_NUMBER = re.compile(r"[A-Z]{0,3}[- ]?\d{6,12}")
 
 
-@remembered(1 << 14)
 def is_bare_name(text: str) -> bool:
     """Whether a text is a person's name and nothing else, by a usual given name among words that are no terms.
 

@@ -20,7 +20,6 @@ from core.privacy.events import UNKNOWN_WORDS
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text
 from core.privacy.known_words import are_known_words
-from core.privacy.memory import remembered
 from core.privacy.patterns import printable_runs
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
@@ -103,14 +102,12 @@ def _at_hand(entry: Entry) -> Entry:
 
 def search_names(names: Collection[str], tokens: Collection[str]) -> Iterator[Finding]:
     """File and entry names that look identifying; counters with zeros in front ("IM_000123") do not."""
-    for name in names:
-        for part in PurePath(name).parts:
-            category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens) or _by_words(part)
-            if category:
-                yield Finding(f"file name ({category})", "file or folder name", mask(part))
+    for part in dict.fromkeys(part for name in names for part in PurePath(name).parts):
+        category = identifying(_COUNTER.sub("0", part.replace("_", " ")), tokens) or _by_words(part)
+        if category:
+            yield Finding(f"file name ({category})", "file or folder name", mask(part))
 
 
-@remembered(1 << 12)
 def _by_words(part: str) -> str | None:
     """What a file's or folder's name seems to hold beside numbers and words of the examination: a person's name (a
     usual given name with another, a common surname), or words that no vocabulary knows, which may be one.

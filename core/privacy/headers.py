@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from core.privacy.bare_names import says_nothing
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, field_name
-from core.privacy.memory import remembered
 from core.privacy.surnames import is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
 from core.timeline.column_names import KNOWN_NAMES
@@ -49,7 +48,6 @@ _USUAL = frozenset(
 """Words of field names in English, German, French, Spanish, Italian and Dutch; none is common as a surname."""
 
 
-@remembered(1 << 12)
 def _is_usual(word: str) -> bool:
     known = word in _words_of_known_names() or word in _USUAL or is_plain_word(word) or are_terms([word])
     return (known and not is_surname_too(word)) or bool(re.fullmatch(r"\d{1,2}", word))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.load.identifying import DATE, DAY_OF_YEAR, PLACE_OF_CARE, TITLED
+from core.load.identifying import DATE, DAY_OF_YEAR, OLD_AGE, PLACE_OF_CARE, TITLED
 from core.privacy.given_names import GIVEN_TOO
 from core.privacy.known_words import are_known_words
 from core.privacy.surnames import is_surname_too
@@ -22,7 +22,6 @@ _LABEL = (
 )
 """What a person's name follows. "Sodium, Urine" and "Aspirin, Ibuprofen" have the form of a name, so that a surname and
 a first name with a comma between them are one only behind such a word, or alone and with no word of terms."""
-_OVER_89 = r"(?<![\d.,])(?:9\d|1[0-2]\d)"
 _STATES = (
     "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]"
 )
@@ -139,10 +138,8 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "age over 89",
         re.compile(
             r"\bninety-?\w{0,6}[ -]years?\b|\bnonagenarian\b|\bcentenarian\b|(?<![\w.])(?:09\d|1[0-2]\d)Y\b"
-            rf"|{_OVER_89}[ -]?(?:years?|yrs?|y[./]?o|y|y old|j(?:ä|ae)hrig\w*|jahren?|ans|años|anni|jaar|jarige?)\b"
-            rf"|{_OVER_89}\s?J\."
-            r"|\baged?(?::?\s+|//)(?:9\d|1[0-2]\d)\b"
-            r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d)[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
+            rf"|{OLD_AGE}|^\s*(?-i:(?:9\d|10\d)[ ,]{{0,2}}[FM]|[FM],\s?(?:9\d|10\d))\s*$"
+            r"|(?:^|\b(?:an?|is|pt) )(?-i:(?:9\d|1[0-2]\d) ?[FM])(?= (?:with|w/|who|p/w|c/o|h/o|s/p|present))",
             re.IGNORECASE,
         ),
     ),

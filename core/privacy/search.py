@@ -17,6 +17,7 @@ from core.privacy.containers import ContainerSearch, search_names
 from core.privacy.dicom import Seen, search_dicom
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text
+from core.privacy.judge import Judge
 from core.privacy.memory import search_under_way
 from core.privacy.nifti import search_nifti
 from core.privacy.patterns import printable_runs
@@ -125,6 +126,7 @@ class _Search:
         self.pixels, self._encoding = pixels, encoding
         self.found: dict[tuple[str, str], Finding] = {}
         self.tokens = tokens or frozenset()
+        self._judge = Judge(self.tokens)
         self._fewest: frozenset[str] | None = None
         self._seen: set[Seen] = set()
         self._left = _MOST_OTHERS
@@ -151,7 +153,8 @@ class _Search:
             if self.pixels:
                 self.pixels.add_nifti(entry)
         elif looks_like_table(entry):
-            findings, own = search_table(self._as_read(entry), self.tokens)
+            self._judge = self._judge.knowing(self.tokens)
+            findings, own = search_table(self._as_read(entry), self._judge)
             self.tokens |= own
             self.add(findings)
         else:

@@ -6,9 +6,8 @@ import csv
 import io
 import json
 import operator
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.load.entry import Entry
-from core.load.identifying import identifying
 from core.load.limits import MIB
 from core.privacy.ages import (
     CODED,
@@ -33,21 +31,15 @@ from core.privacy.ages import (
 )
 from core.privacy.bare_names import identifies, says_nothing
 from core.privacy.decoding import encoding_of, head_of
-from core.privacy.fields import (
-    AGE_FIELDS,
-    FIELD_CATEGORIES,
-    OLDEST_SHOWN,
-    REFERENCE_CATEGORIES,
-    field_name,
-)
+from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
-from core.privacy.free_text import begins_with_date, in_free_text, is_public_address
+from core.privacy.free_text import in_free_text
 from core.privacy.headers import column_words
-from core.privacy.memory import remembered
+from core.privacy.judge import Judge
 from core.privacy.patterns import name_parts
+from core.privacy.record_fields import TERM_FIELDS, FieldSearch, is_old, leaves
 from core.privacy.vocabulary import own_words
 from core.records import BIRTH
-from core.timeline.column_names import FIELDS
 from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
 from core.timeline.fhir_kinds import is_kind
 from core.timeline.omop_tables import table_of
@@ -64,11 +56,6 @@ _PATIENT_NAMES = frozenset(
 )
 _MOST_NAMES = 12
 """Parts of names, at most, that may be one patient's."""
-_TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))
-_TERM_PLACES = frozenset(
-    (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
-)
-"""Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
 _PATIENT_NUMBERS = frozenset(
     """
     mrn medical_record_number medical_record_no ssn social_security_number nhs_number patient_id patient_identifier
@@ -101,20 +88,20 @@ def looks_like_table(entry: Entry) -> bool:
     )
 
 
-def search_table(entry: Entry, tokens: Collection[str] = ()) -> tuple[list[Finding], frozenset[str]]:
+def search_table(entry: Entry, judge: Judge) -> tuple[list[Finding], frozenset[str]]:
     """(findings of one table, words of its patient's name for searching other places).
 
     Columns or fields are judged by their names, and values by what they look like; each place once. Columns are
     numbered, and named where every word of their header is usual (`core.privacy.headers`), behind the table of OMOP or
-    the resource of FHIR. tokens: parts of known patients' names and ids. Where many patients are named, their words
-    would be met everywhere, so that none is given. What cannot be parsed is reported as not searched, beside what was
-    found before.
+    the resource of FHIR. judge: of texts, which knows parts of patients' names and ids. Where many patients are named,
+    their words would be met everywhere, so that none is given. What cannot be parsed is reported as not searched,
+    beside what was found before.
     """
     found: dict[tuple[str, str], Finding] = {}
     names: set[Owned] = set()
     table = table_of(entry.name)
     try:
-        for item in _searched(entry, tokens):
+        for item in _searched(entry, judge):
             if isinstance(item, Finding):
                 where = f"{table}, {item.where}" if table else item.where
                 found.setdefault((item.category, where), replace(item, where=where))
@@ -132,20 +119,20 @@ def _own_words(name: str, number: str) -> frozenset[str]:
     return frozenset(word for word in own if not word.isdigit() or len(word) >= _SHORTEST_NUMBER)
 
 
-def _searched(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
+def _searched(entry: Entry, judge: Judge) -> Iterator[Met]:
     head = bytes(entry.read(0, 4096))
     if head[:4] == b"PAR1":
-        return _parquet(entry, tokens)
-    return _records(entry, tokens) if head_of(head).lstrip()[:1] in ("{", "[") else _text_table(entry, tokens)
+        return _parquet(entry, judge)
+    return _records(entry, judge) if head_of(head).lstrip()[:1] in ("{", "[") else _text_table(entry, judge)
 
 
-def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
+def _parquet(entry: Entry, judge: Judge) -> Iterator[Met]:
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
         for batch in file.iter_batches(_ROWS, columns=[name]):
-            yield from _parquet_column(number, name, batch.column(0), tokens)
+            yield from _parquet_column(number, name, batch.column(0), judge)
     metadata = b" ".join(value for key, value in (file.schema_arrow.metadata or {}).items() if key != b"pandas")
-    for category in in_free_text(metadata.decode("utf-8", "replace"), tokens):
+    for category in judge.categories(metadata.decode("utf-8", "replace")):
         yield Finding(category, "table metadata", mask(metadata))
     if {"code", "time", "subject_id"} <= set(file.schema_arrow.names) and _has_old_patient(file):
         yield OVER_89
@@ -153,13 +140,12 @@ def _parquet(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
         yield CODED
 
 
-def _parquet_column(number: int, name: str, values: Any, tokens: Collection[str]) -> Iterator[Met]:
+def _parquet_column(number: int, name: str, values: Any, judge: Judge) -> Iterator[Met]:
     """A column of plain values, or of records and lists, which are walked as those of JSON."""
     if not pa.types.is_nested(values.type):
-        yield from _column(number, name, _distinct(values), tokens)
+        yield from _column(number, name, _distinct(values), judge)
         return
-    for path, value in _leaves({name: values.to_pylist()}):
-        yield from _field(path, value, tokens)
+    yield from FieldSearch(judge).search({name: values.to_pylist()})
 
 
 def _distinct(values: Any) -> list[Any]:
@@ -188,7 +174,7 @@ def _has_old_age(file: pq.ParquetFile) -> bool:
     return any(is_over_89(value, row.get("unit")) for row in rows for name, value in row.items() if name != "unit")
 
 
-def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
+def _text_table(entry: Entry, judge: Judge) -> Iterator[Met]:
     """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
     lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
@@ -197,7 +183,7 @@ def _text_table(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
     ages = Ages()
     for number, values in _distinct_fields(watched(rows, names, ages)):
         name = names[number] if number < len(names) else ""
-        yield from _column(number, name, values, tokens)
+        yield from _column(number, name, values, judge)
     yield from ages.findings()
 
 
@@ -213,7 +199,7 @@ def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]
         yield number, list(values)
 
 
-def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) -> Iterator[Met]:
+def _column(number: int, name: str, values: list[Any], judge: Judge) -> Iterator[Met]:
     """Findings of one column's distinct values."""
     if not values:
         return
@@ -223,15 +209,15 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
     if plain in _PATIENT_NUMBERS:
         yield from (("", str(value)) for value in values[: _MOST_NAMES + 1])
     shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
-    where = f"column {plain}" if shown else column_words(number + 1, name, tokens)
+    where = f"column {plain}" if shown else column_words(number + 1, name, judge.words)
     example = mask(str(values[0]))
     if plain in FIELD_CATEGORIES:
         yield Finding(FIELD_CATEGORIES[plain], where, example)
     elif hasattr(values[0], "year"):
         yield Finding("date", where, example)
-    if plain in AGE_FIELDS and any(_is_old(value) for value in values):
+    if plain in AGE_FIELDS and any(is_old(value) for value in values):
         yield Finding("age over 89", where, "90 years or more")
-    if in_free_text(name) - {"free text"} or _is_number(name):
+    if in_free_text(name) - {"free text"} or judge.is_number(name):
         yield Finding("free text", f"name of column {number + 1}", mask(name))
     if plain.endswith("concept_id"):
         values = [value for value in values if not str(value).isdecimal()]  # many read as days: 19080128
@@ -240,24 +226,19 @@ def _column(number: int, name: str, values: list[Any], tokens: Collection[str]) 
         texts[found] = str(values[0])
     for value in values:
         if isinstance(value, str):
-            for category in in_free_text(value, tokens, is_term=plain in _TERM_FIELDS):
+            for category in judge.categories(value, is_term=plain in TERM_FIELDS):
                 texts.setdefault(category, value)
     for category, value in texts.items():
         if category != FIELD_CATEGORIES.get(plain):
             yield Finding(category, where, mask(value))
 
 
-def _is_old(value: Any) -> bool:
-    text = str(value).strip()
-    return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
-
-
-def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
+def _records(entry: Entry, judge: Judge) -> Iterator[Met]:
     """JSON: one document, or one a line."""
     if entry.size > _MOST_JSON:
         yield Finding("unreadable", "JSON", "too large to be searched")
         return
-    data, ages = bytes(entry.read(0, None)), Ages()
+    data, ages, fields = bytes(entry.read(0, None)), Ages(), FieldSearch(judge)
     for document in _documents(data.decode(encoding_of(data), "replace")):
         yield from _names_of_patients(document)
         for record in _objects(document):
@@ -265,9 +246,7 @@ def _records(entry: Entry, tokens: Collection[str]) -> Iterator[Met]:
             for resource in _resources(record):
                 watch_resource(resource, ages)
         for kind, part in _parts(document):
-            for path, value in _leaves(part):
-                for item in _field(path, value, tokens):
-                    yield replace(item, where=f"{kind}, {item.where}") if kind else item
+            yield from fields.search(part, kind)
     yield from ages.findings()
 
 
@@ -325,70 +304,7 @@ def _resources(item: dict[str, Any]) -> list[dict[str, Any]]:
 def _names_in_fhir(item: dict[str, Any]) -> Iterator[Owned]:
     for resource in _resources(item):
         if resource.get("resourceType") == "Patient":
-            parts = _leaves(resource.get("name"))
+            parts = leaves(resource.get("name"))
             yield from ((str(value), "") for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
-            numbers = _leaves(resource.get("identifier"))
+            numbers = leaves(resource.get("identifier"))
             yield from (("", str(value)) for path, value in numbers if path == ("value",))
-
-
-def _leaves(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """(keys on the way, value) of every value; iterative, so nesting cannot exhaust the stack."""
-    stack: list[tuple[tuple[str, ...], Any]] = [((), document)]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, dict):
-            stack += [((*path, *keys)[-3:], inner) for keys, inner in _named(value)]
-        elif isinstance(value, list):
-            stack += [(path, inner) for inner in value]
-        elif value not in (None, ""):
-            yield path, value
-
-
-def _named(value: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """(key, value) of an object, before the key of an extension's value what it is a value of."""
-    told = _extension(value)
-    for key, inner in value.items():
-        yield (*(told if str(key).startswith("value") else ()), field_name(str(key))), inner
-
-
-def _extension(value: dict[str, Any]) -> tuple[str, ...]:
-    """The name of what an extension of FHIR says, which stands at the end of its address ("mothers_maiden_name")."""
-    url = value.get("url")
-    if not isinstance(url, str) or not any(str(key).startswith("value") for key in value):
-        return ()
-    return (field_name(re.split(r"[/#-]", url)[-1]),)
-
-
-def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterator[Finding]:
-    known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
-    where = f"field {'.'.join(known)}" if known else "a field of a record"
-    named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), None)
-    if path[1:] and path[-1] == "display" and path[-2] in REFERENCE_CATEGORIES:
-        where, named = f"field {path[-2]}.display", REFERENCE_CATEGORIES[path[-2]]
-    if path[-1:] == ("url",) and is_public_address(str(value)):
-        named = None
-    if named:
-        yield Finding(named, where, mask(str(value)))
-    if known and known[-1] in AGE_FIELDS and _is_old(value):
-        yield Finding("age over 89", where, "90 years or more")
-    if path and _is_number(path[-1]):
-        yield Finding("free text", "name of a field", mask(path[-1]))
-    if isinstance(value, str):
-        if named is None and begins_with_date(value):
-            yield Finding("date", where, mask(value))
-        found = in_free_text(value, tokens, is_term=_is_term_place(path))
-        if len(path) == 1 and says_nothing(path[0]) and (category := identifies([value])):
-            found.add(category)
-        yield from (Finding(category, where, mask(value)) for category in found - {named})
-
-
-@remembered(1 << 12)
-def _is_number(name: str) -> bool:
-    """Whether the name of a column or field is, or holds, a number that may be an id."""
-    return identifying(name.replace("_", " ")) == "number"
-
-
-def _is_term_place(path: tuple[str, ...]) -> bool:
-    """Whether a field holds a code or its name: of a row, or of what a FHIR resource is about."""
-    concept = path[-2:] in _TERM_PLACES
-    return concept or (len(path) == 1 and path[0] in _TERM_FIELDS)

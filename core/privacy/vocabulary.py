@@ -15,12 +15,12 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
+from core.load.names_too import NAMES_TOO, spans_of_whole_names, without_names_beside
 from core.load.one_scan import word_for_no_slice
-from core.load.words import is_safe_word, safe_kernel
+from core.load.words import folded_word, is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.patterns import name_parts
-from core.privacy.protocol_words import is_protocol_word
 from core.timeline.describe import icd10_descriptions, labels
 
 _DEFINED = frozenset(
@@ -33,15 +33,15 @@ _DEFINED = frozenset(
     flat bowtie strip butterfly aluminum copper tantalum multiple mode cw cc rotate rotation linear exact sigmoid
     inverse sop density optical auto ecgmodulation angular longitudinal modulation dom zec xyz xy z smart care
     caredose4d caredose iso ir gb18030 gbk 2022 iec60601 image images dynamic static vpct add sub subtraction
-    angiographic attenuation correction max min mean median std dev curved segmentation binary fractional probability
-    occupancy surface manual automatic semiautomatic individual combined parametric map grayscale gray lut sequential
+    angiographic attenuation correction max min mean median dev curved segmentation binary fractional probability
+    occupancy surface manual automatic semiautomatic individual combined parametric grayscale gray lut sequential
     acquisition filtered back backprojection online nearline offline unavailable sigmoidal softcopy digital signal
     signed unsigned unmodified removed modified reason brand percent mas ma hz dcm srt sct snm3 ucum ln fma lossy
     lossless jpeg rle 10918 14495 15444 2k upper lower extremity knee hip shoulder breast foot hand ankle wrist elbow
     leg arm cspine tspine lspine skull sinus orbit jaw wholebody cervix prostate gland retroperitoneum mamma stomach
     colon rectum hilum left right both bilateral unilateral superior inferior anterior posterior medial lateral side
-    series study scan report tolerance topo scout scano sec tracking child pediatric pedi infant fast quick
-    monoenergetic iodine uhr nlst lucia asirv imr 3d 4d fbp wfbp bf af sf hf iodinated iohexol iopamidol iomeprol
+    study scan tolerance topo scano sec tracking child pediatric pedi infant fast quick
+    monoenergetic uhr nlst lucia asirv imr fbp wfbp bf af sf hf iodinated iohexol iopamidol iomeprol
     iopromide iodixanol ioversol omnipaque ultravist visipaque iomeron imeron container text code num pname composite
     scoord tcoord uidref contains has acq obs context concept mod properties inferred from selected created approved
     unapproved verified unverified complete completed continuous separate portrait landscape photon electron emission
@@ -51,7 +51,7 @@ _DEFINED = frozenset(
     reversible deidentified anonymized details annexe dates descriptions keep identifiers uids demographics
     manufacturer private retired dcanon dcdtchg change changes dicom basic application confidentiality profile clean
     retain option options temporal information omni iopamiron accupaque jopamiron hexabrix oxilan conray cystografin
-    telebrix gadovist applied gtv ptv oar cord mips imar wb loc cont cleaned 0012 0062 0063 0064 isovue omniscan
+    telebrix gadovist applied gtv ptv oar cord mips imar loc cont cleaned 0012 0062 0063 0064 isovue omniscan
     spr det gsi prop wt material specific multi optiray xenetix gastrografin oral intravenous iv ml nacl saline
     """.split()  # noqa: SIM905
 )
@@ -64,11 +64,11 @@ _SCAN_WORDS = frozenset(
     frühphase phasen phases phasic triple einatmung ausatmung kontrast kontrastmittel km mit ohne und einzel dünn duenn
     dick schicht schichten foie rein reins sans avec injecte injecté injection inj artériel artérielle coupe coupes
     abdominale abdomino pelvien abdominopelvien cou tête crâne tórax pulmones cabeza cuello contraste con sin fase
-    simple tardia torace addome senza collo testa inspir inspiratory expir expiratory nephro pyelographic equilibrium
-    parenchymal ce cm c po noncon nc best bpm phs stnd stand flash turbo timing monitor premonit control smartprep
+    simple tardia addome senza collo testa inspir inspiratory expir expiratory nephro pyelographic equilibrium
+    parenchymal ce cm c po noncon nc best bpm phs stand flash turbo timing monitor premonit control smartprep
     carebolus surestart sureview thins thinner fine coarse wide narrow large small half dfov sfov zoom target targeted
     recons reko rekon wf mbir dlir dl truefidelity lmar omar semar mar metal artifact artefact reduction algorithm
-    window win wl ww lungwindow mediast weich bony lowdose nac ac petct attn corrected uncorrected fusion spinal
+    win wl ww lungwindow mediast weich bony lowdose nac ac petct attn corrected uncorrected fusion spinal
     humerus radius ulna femur tibia fibula calcaneus pelvic hips shoulders knees ankles feet hands wrists elbows larynx
     pharynx thyroid parotid mastoids facial face teeth carotid carotids willis circle intracranial extracranial
     venogram arteriogram runoff biliary kidneys ureter ureters urogram ctu kub enterography bowel appendix uterus ovary
@@ -83,16 +83,16 @@ _SCAN_WORDS = frozenset(
     exam examination imaging clinical pulmonaryembolism lungscreen cancer tumor tumour oncology onco trial in on to at
     by ps true false estimated normal abnormal not time pet mri mra mrt xr thoraco port athorax obli oberes unteres
     collection lesion marked diagnosis diagnostic diagnostics scanner angioscanner tdm tc tac angiotc angiotac
-    pelvienne cérébral cérébrale cerebral cérebro parenchyme médiastin mediastin tissus mous protocole bassin rachis
-    lombaire lumbaire cervicale dorsale osseux arterias pulmonares craneo cráneo alta resolución resolucion mediastino
+    pelvienne cérébral cérébrale cerebral cérebro médiastin mediastin tissus mous protocole bassin rachis
+    lombaire lumbaire cervicale dorsale osseux arterias pulmonares craneo cráneo alta resolución resolucion
     hueso óseo oseo partes blandas columna encefalo encéfalo polmonare lungenfenster weichteilfenster knochenfenster
     mediastinalfenster halsweichteile weichteilkern knochenkern lungenkern ganzkörper ganzkoerper körperstamm
     angiographie polytrauma spirale bauchlage rückenlage rueckenlage schulter expirium kein keine keinen sem zonder bez
-    utan uden uten geen met kontrastu kontrastem kontrastiem mdc kontrastmiddel kontrastmedel osso osseo osos ossos
+    utan uden uten geen met kontrastu kontrastiem mdc kontrastmiddel kontrastmedel osso osseo osos ossos
     kości kosci tkanki miękkie miekkie hígado higado parénquima parenquima temps bt tk tkanek nasennebenhöhlen
     nasennebenhoehlen verlaufskontrolle kontrolle pbv cad monoe ex bestphase cascseq casc v erwachsener erwachsene kind
     kinder klp aorte inspirium exspirium oberschenkel thigh thighs hi de des du vol prep summary highpitch pitch biped
-    plus
+    plus 2ch 3ch 4ch somatom definition pulmonalarterie pulmonalarterien sbrt maximum minimum intensity
     """.split()  # noqa: SIM905
 )
 _MAKERS = frozenset(
@@ -125,27 +125,16 @@ _MEASURED = frozenset(
     release tablet capsule solution injection injectable oral suspension dose vaccine flush
     """.split()  # noqa: SIM905
 )
-_NAMES_TOO = frozenset(
-    """
-    abd arm art best black bone brown carter foot gray green grey hand hals head high hill king kopf lang little long
-    low max may rein rose sharp short small stone strong weich white wood young
-    """.split()  # noqa: SIM905
-)
-"""Of the words that stay: what people are called as well, so that none stays beside a word that goes."""
-_GIVEN_TOO = "art|max|may|rose"
-_SURNAMES_TOO = (
-    "best|black|brown|carter|gray|green|grey|hill|king|lang|little|long|low|sharp|short|small|stone|strong|weich|white"
-    "|wood|young"
-)
-_LISTED = "|".join(sorted(_NAMES_TOO - {"abd"}))
-_WHOLE_NAME = re.compile(
-    rf"\b(?:{_GIVEN_TOO})[\s_]+(?:{_SURNAMES_TOO})\b|\b(?:{_SURNAMES_TOO})[\s_]+(?:{_GIVEN_TOO})\b"
-    rf"|\b(?:{_LISTED})\s?[,^]\s?(?:{_GIVEN_TOO})\b|\b(?:pt|pat|by)[.:]?\s(?:{_SURNAMES_TOO})\b",
-    re.IGNORECASE,
-)
-"""A given name and a surname that are both such words ("Max Gray", "Foot, Art"), or one of them behind "pt" or "by"."""
 _SURNAME_FIRST = re.compile(r"\b[^\W\d_]{2,}\s?[,^]\s?([^\W\d_]{2,})\b")
 """The first may be anatomy and somebody all the same, where the second is a given name: "Brain, Agnes"."""
+_TOGETHER = re.compile(
+    r"\b[Aa][Vv][Ee][ _-]?[Ii][Pp]\b|^[Ll]ong(?=[ _]\d{1,2}(?:[.,]\d{1,2})?[ _]?mm\b)"
+    r"|\b(?i:thorax|abdomen|hals|schedel|hersenen) blanco\b|(?<![^\W_])Y[A-D](?=[ _]\d{1,2}\.\d)|\b[Tt](?==\d{1,3}%)"
+)
+"""Words that stay only together or where they stand so: elsewhere they are an avenue, surnames and initials."""
+_THICKNESS = re.compile(r"(?<![^\W_])(?<!\d[.,])\d{1,2}(?:\.\d{1,2})?\s?mm\b", re.IGNORECASE)
+"""Stays, the first of a text, where words beside it go."""
+_PIECE = re.compile(f"{_THICKNESS.pattern}|{WORDS.pattern}", re.IGNORECASE)
 _VERSION = re.compile(r"(?![A-Za-z]*\d{5})(?=.*\d)(?:[A-Za-z]{0,2}\d{1,4}){1,4}[A-Za-z]{0,2}")
 _SCHEMES = ("DCM", "SCT", "UCUM", "LN", "RADLEX", "FMA", "NCIt")
 _SNOMED_RT = re.compile(r"[A-Z]\d?-[0-9A-F]{4,5}")
@@ -226,7 +215,7 @@ def is_diagnosis(text: str) -> bool:
 
 def is_name_too(word: str) -> bool:
     """Whether a word of anatomy or protocol is what people are called as well ("Best", "Hand")."""
-    return word.casefold() in _NAMES_TOO
+    return word.casefold() in NAMES_TOO
 
 
 def is_descriptor(keyword: str) -> bool:
@@ -265,9 +254,9 @@ def is_plain_word(word: str) -> bool:
 
 
 def _is_term(word: str) -> bool:
-    folded = word.casefold()
+    folded = folded_word(word)
     stem = re.sub(r"(?<=[a-z]{4})\d{1,2}$", "", folded)
-    if stem in _DEFINED or stem in _SCAN_WORDS or is_safe_word(stem) or is_safe_word(word) or is_protocol_word(folded):
+    if stem in _DEFINED or stem in _SCAN_WORDS or is_safe_word(stem) or is_safe_word(word):
         return True
     return bool(_MEASURE.fullmatch(word) or _LEVEL.fullmatch(word))
 
@@ -302,7 +291,8 @@ def _still_said(keyword: str, value: str) -> str:
 
 
 def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False) -> str:
-    """The text as it is where every word is plain and no numbers stand together as in a date or id, else its words.
+    """The text as it is where every word is plain and no numbers stand together as in a date or id, else its words and
+    the thickness of its slices.
 
     tokens: case-folded words of the patient's name and id, which are never kept. device: whether makers, models and
     short version codes ("VA48A") are plain too.
@@ -315,25 +305,32 @@ def plain_text(text: str, tokens: Collection[str] = (), *, device: bool = False)
     ('Thorax', 'Sharp kernel')
     >>> plain_text("Gray, Max Thorax"), plain_text("MAX GRAY"), plain_text("Abd art Thorax 77-12", {"77-12"})
     ('Thorax', '', 'Abd art Thorax')
+    >>> plain_text("Quill 1.25 mm lung")
+    '1.25 mm lung'
     """
     text = text.strip()
     barred = [*spans_of_identifiers(text, tokens, versions=device), *_spans_of_names(text)]
-    words = [(found[0], _is_kept(found, tokens, barred, device)) for found in WORDS.finditer(text)]
+    words = [(found[0], _is_kept(found, tokens, barred, device)) for found in _PIECE.finditer(text)]
     if not barred and all(kept for _, kept in words):
         return text
-    gone = [False, *(word.isalpha() and not kept for word, kept in words), False]
-    beside = [before or behind for before, behind in zip(gone, gone[2:], strict=False)]
-    rest = " ".join(
-        word
-        for (word, kept), doubted in zip(words, beside, strict=True)
-        if kept and word.isalpha() and len(word) > 1 and not (doubted and word.casefold() in _NAMES_TOO)
-    )
-    return "" if identifying(rest) else rest
+    rest = " ".join(_words_and_thickness(without_names_beside(words)))
+    return "" if identifying(rest) or any(spans_of_identifiers(rest, tokens)) else rest
+
+
+def _words_and_thickness(words: Iterable[str]) -> Iterator[str]:
+    """Words of letters, and the first thickness of a slice; further numbers may be a date together."""
+    is_first = True
+    for word in words:
+        if word.isalpha() and len(word) > 1:
+            yield word
+        elif is_first and _THICKNESS.fullmatch(word):
+            is_first = False
+            yield word
 
 
 def _spans_of_names(text: str) -> Iterator[tuple[int, int]]:
     """Where words that may stay one by one name somebody together."""
-    yield from (found.span() for found in _WHOLE_NAME.finditer(text))
+    yield from spans_of_whole_names(text)
     for found in _SURNAME_FIRST.finditer(text):
         if is_given_name(found[1]) or (found[1].casefold() in GIVEN_TOO and not is_plain_word(found[1])):
             yield found.span()
@@ -346,7 +343,14 @@ def _is_kept(found: re.Match[str], tokens: Collection[str], barred: Collection[t
     word = found[0]
     if {word.casefold(), *(part.casefold() for part in re.split(r"(?<=[a-z])(?=[A-Z])", word))} & set(tokens):
         return False
-    return is_plain_word(word) or (device and _is_device_word(word))
+    return is_plain_word(word) or (device and _is_device_word(word)) or _is_placed(found)
+
+
+def _is_placed(found: re.Match[str]) -> bool:
+    """Whether a piece of text is a thickness, or a word that stays where it stands."""
+    together = _TOGETHER.finditer(found.string)
+    within = any(known.start() <= found.start() and found.end() <= known.end() for known in together)
+    return within or bool(_THICKNESS.fullmatch(found[0]))
 
 
 def _is_device_word(word: str) -> bool:

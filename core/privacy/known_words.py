@@ -106,12 +106,21 @@ def are_known_words(text: str) -> bool:
     >>> [are_known_words(text) for text in ("Nguyen Van An", "Rose Wood", "HZ-482-913 encounter")]
     [False, False, False]
     """
-    text = _POSSESSIVE.sub("", text.strip())
+    text = text.strip()
     if _LONG_NUMBER.search(_BETWEEN_DIGITS.sub("", _RANGE.sub(" ", text))) and not _DECIMAL.fullmatch(text):
         return False
-    words = _WORD.findall(_EPONYM.sub("", text))
+    words = _WORD.findall(without_eponyms(text))
     apart = [word for word in words if word.casefold() not in _KINDS_OF_THEM]
     return all(map(_is_known, words)) and not any(_name_together(*pair) for pair in pairwise(apart))
+
+
+def without_eponyms(text: str) -> str:
+    """A text without the names that diseases, signs and devices are called after.
+
+    >>> without_eponyms("Virchow's node, Foley catheter")
+    'node, catheter'
+    """
+    return _EPONYM.sub("", _POSSESSIVE.sub("", text))
 
 
 def _name_together(first: str, second: str) -> bool:

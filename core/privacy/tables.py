@@ -33,7 +33,7 @@ from core.privacy.ages import (
     watched,
 )
 from core.privacy.bare_names import identifies, says_nothing
-from core.privacy.decoding import encoding_of, head_of
+from core.privacy.decoding import encoding_of, head_of, text_in_base64
 from core.privacy.fields import (
     AGE_FIELDS,
     FIELD_CATEGORIES,
@@ -374,6 +374,7 @@ def _field(path: tuple[str, ...], value: Any, tokens: Collection[str]) -> Iterat
     if path and _is_number(path[-1]):
         yield Finding("free text", "name of a field", mask(path[-1]))
     if isinstance(value, str):
+        value = text_in_base64(value) if path[-2:] == ("presented_form", "data") else value
         if named is None and begins_with_date(value):
             yield Finding("date", where, mask(value))
         found = in_free_text(value, tokens, is_term=_is_term_place(path))

@@ -69,7 +69,7 @@ def usual_words(code: str) -> str | None:
     """What our own list or ICD-10-CM calls a code, None where neither knows it.
 
     >>> usual_words("LOINC//2160-0//mg/dL"), usual_words("ICD10CM//I26.99"), usual_words("LAB//Doe")
-    ('Creatinine, serum', 'Other pulmonary embolism without acute cor pulmonale', None)
+    ('Creatinine, serum', 'Pulmonary embolism', None)
     """
     own = labels()
     if code in own:

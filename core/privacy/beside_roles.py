@@ -11,7 +11,7 @@ from core.privacy.listed_names import is_listed
 from core.privacy.surnames import is_surname_too
 from core.privacy.vocabulary import are_terms, is_name_too, is_plain_word
 
-_NAME = r"([A-ZÀ-ÖØ-Þ][a-zà-öø-ÿœğışçöü'’-]+)"
+_NAME = r"([A-ZÀ-ÖØ-ÞČĐŁŃŚŠŞŽŻİ](?:[^\W\d_A-ZÀ-ÖØ-Þ]|['’-])+)"
 _DOCTOR = r"(?:(?:Dr|Prof)\.?\s?(?:med|dent|phil|rer|nat|habil|univ|h\.c)?\.?\s?){0,3}"
 _BY = (
     r"(?i:\b(?:seen|signed|dictated|reported|read|reviewed|referred|ordered|performed|verified|transcribed|examined"

@@ -82,7 +82,8 @@ _OWN = frozenset(
     simvastatin propcounts wetweight ii iia iib iic iii iiia iiib iiic iv iva ivb vi vii viii ix xi xii english german
     french spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi afebrile intubated
     extubated spo fio ef pvcs pacs cheyne stokes african american feu na bp hr ra nc ng pg tachycardic bradycardic afib
-    aflutter tachypneic normotensive hypotensive doac doacs noac noacs diaphoretic ambulating lae
+    aflutter tachypneic normotensive hypotensive doac doacs noac noacs diaphoretic ambulating lae physio
+    gp md ns stanford debakey
     """.split()  # noqa: SIM905
 )
 """Abbreviations, units, grades, languages, scores by the name of their authors, and brands of drugs, that no vocabulary

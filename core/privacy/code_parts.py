@@ -31,12 +31,12 @@ _NUMBER = re.compile(r"[A-Z]?\d{7}|\d{8}")
 _SNOMED = re.compile(r"[1-9]\d{2,14}00\d")
 """A concept of SNOMED CT, whose last digits say that it is one."""
 _ICD10, _ICD9 = r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?", r"[VE]?\d{1,5}(?:\.\d{1,2})?"
-"""Of LOINC, also numbers of somebody's own that are filled up with A, as vital signs of Synthea have them."""
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "ICD10CM": re.compile(rf"{_ICD10}(?:-{_ICD10})?", re.IGNORECASE),
     "ICD9CM": re.compile(rf"{_ICD9}(?:-{_ICD9})?", re.IGNORECASE),
     "LOINC": re.compile(r"(?:L[ALPG]|MTHU)?\d{1,6}(?:-\d|A+)?", re.IGNORECASE),
 }
+"""Under LOINC stand also numbers of somebody's own that are filled up with A, as vital signs of Synthea have them."""
 _NONE_GIVEN = frozenset(("", "UNK", "UNKNOWN", "NONE"))
 
 

@@ -84,6 +84,7 @@ _OWN = frozenset(
     extubated spo fio ef pvcs pacs cheyne stokes african american feu na bp hr ra nc ng pg tachycardic bradycardic afib
     aflutter tachypneic normotensive hypotensive doac doacs noac noacs diaphoretic ambulating lae physio
     gp md ns stanford debakey hib prp omp ipv dtap tdap hep adol hpv pcv
+    quadrivalent loinc tb td antiretrovirals sars cov covid mrna lnp
     """.split()  # noqa: SIM905
 )
 """Abbreviations, units, grades, languages, scores by the name of their authors, and brands of drugs, that no vocabulary

@@ -145,9 +145,8 @@ class Timeline:
     events: MEDS columns subject_id (int64), time (datetime64[us]; NaT for static facts), code (str),
             numeric_value (float32), text_value (str or None), and unit (str or None); sorted by time, static first.
             The row number is the event id used by tokens, attention and attributions.
-    prediction_time: the cut; day 0 of every displayed time.
-    later_event_count: events that were cut away (shown as a count, never as content).
-    code_descriptions: code -> words, where known.
+    prediction_time: the cut; day 0 of every displayed time. later_event_count: events cut away; a count, never content.
+    code_descriptions: code -> words, where known. described_by_rows: codes whose words the patient's own rows give.
     code_kinds: code -> kind (`core.timeline.KINDS`), where the source's table says more than the code itself.
     """
 
@@ -160,6 +159,7 @@ class Timeline:
     code_descriptions: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     code_kinds: Mapping[str, str] = field(default_factory=dict)
+    described_by_rows: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         missing = [name for name in TIMELINE_COLUMNS if name not in self.events.columns]

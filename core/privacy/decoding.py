@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import codecs
 
 _MARKS = (
@@ -31,3 +33,16 @@ def encoding_of(data: bytes) -> str:
 def head_of(data: bytes) -> str:
     """The start of a file as text, without a mark; characters that cannot be decoded are replaced."""
     return data.decode(encoding_of(data), "replace").lstrip("\ufeff")
+
+
+def text_in_base64(value: str) -> str:
+    """The text that an attachment carries in base64; the value itself where it is none.
+
+    >>> text_in_base64("bm8gZWZmdXNpb24="), text_in_base64("no effusion")
+    ('no effusion', 'no effusion')
+    """
+    try:
+        data = base64.b64decode("".join(value.split()), validate=True)
+        return data.decode(encoding_of(data))
+    except (binascii.Error, ValueError):
+        return value

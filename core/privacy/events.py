@@ -11,14 +11,17 @@ from types import MappingProxyType
 import pandas as pd
 
 from core.load.identifying import identifying
+from core.privacy.code_parts import categories_of_code
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, in_free_text
 from core.privacy.known_words import are_known_words
+from core.privacy.listed_names import is_name_alone
 from core.privacy.memory import search_under_way
 from core.records import Timeline
 from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.columns import Answers, roles_of
+from core.timeline.describe import usual_words
 from core.timeline.kinds import kind_of
 from core.words import count_of
 
@@ -40,8 +43,6 @@ _WRITTEN = re.compile(r"[^\W\d_]{4,}|\S+[\s_].+")
 """A word or several, as codes are none."""
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}|[\u3041-\u9fff\uac00-\ud7a3]{2,}")
 """What short signs of units are not."""
-_OF_SOMEBODY = frozenset(("name", "contact"))
-"""What a code's prefix may say it is ("PHONE//..."), other than of whom and when."""
 Judged = Mapping[str, frozenset[str]]
 NO_COLUMNS: Answers = MappingProxyType({})
 
@@ -74,30 +75,46 @@ class Doubts:
 
 @search_under_way()
 def doubts_of(timeline: Timeline, tokens: Collection[str] = (), columns: Answers = NO_COLUMNS) -> Doubts:
-    """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too.
+    """Judge every code, text, unit and description of a timeline; the description of a code in doubt is in doubt too,
+    and so is a code that is but its description.
 
     tokens: words of the patient's name and id. columns: role -> column, as the reader mapped them; where one is called
     like an identifier ("note"), each of its values is one. Where nothing speaks against a text, its words may still be
-    such that no vocabulary knows them: `UNKNOWN_WORDS`. Codes are not judged so, nor what describes them: a model goes
-    by them, and they are shared by many patients; but for words that stand in place of a code.
+    such that no vocabulary knows them: `UNKNOWN_WORDS`. Codes are not judged so, as a model goes by them and they are
+    shared by many patients, but for words that stand in place of a code; nor is what describes a code in a vocabulary
+    of the data set, or as we do ourselves.
     """
     pairs = roles_of(columns)
     named = [(_READ_FROM[role], field_name(name)) for role, name in pairs if role in _READ_FROM]
     unusual = {role for role, name in pairs if plain_name(name) not in FIELDS.get(role, ())}
 
-    def judged(text: str, part: str) -> frozenset[str]:
+    def judged(text: str, part: str, is_own: bool = False) -> frozenset[str]:
         by_name = frozenset(FIELD_CATEGORIES[n] for place, n in named if place == part and n in FIELD_CATEGORIES)
         found = by_name | _categories(text, part, tokens, part in unusual)
-        return found or _unknown(text, part, part in unusual)
+        return found or _unknown(text, part, is_own or part in unusual)
 
     fields = {
         part: _in_doubt({value: judged(value, part) for value in timeline.events[part].dropna().unique()})
         for part in _PARTS
     }
-    none = frozenset[str]()
     described = timeline.code_descriptions.items()
-    words = {code: judged(text, "description") | fields["code"].get(code, none) for code, text in described}
-    return Doubts(fields, _in_doubt(words))
+    own = timeline.described_by_rows
+    words = {code: judged(text, "description", code in own and not _is_usual(code, text)) for code, text in described}
+    return _with_each_other(timeline, fields, _in_doubt(words))
+
+
+def _is_usual(code: str, text: str) -> bool:
+    """Whether a description is what we call the code ourselves."""
+    return text.casefold() == (usual_words(code) or "").casefold()
+
+
+def _with_each_other(timeline: Timeline, fields: Mapping[str, Judged], words: Judged) -> Doubts:
+    """Codes and their descriptions in doubt for each other's reasons."""
+    none, described = frozenset[str](), timeline.code_descriptions
+    repeated = {code: words[code] for code in words if code.partition("//")[2] == described[code]}
+    codes = {code: fields["code"].get(code, none) | repeated.get(code, none) for code in (*fields["code"], *repeated)}
+    both = {code: words.get(code, none) | codes.get(code, none) for code in described}
+    return Doubts({**fields, "code": codes}, _in_doubt(both))
 
 
 def _in_doubt(judged: Judged) -> Judged:
@@ -114,16 +131,18 @@ def _categories(text: str, part: str, tokens: Collection[str], is_unusual: bool)
         is_term = not is_unusual and marked != "" and prefix not in _WORDS_ALONE
         pieces = text.split("//")
         numbers = (_number(piece) for piece in pieces if " " in piece and not is_term)
-        owner = {FIELD_CATEGORIES.get(field_name(prefix), "")} & _OF_SOMEBODY if marked else set()
         read = (_found(piece.replace("_", " "), tokens, is_term) for piece in pieces)
-        return (_found(text, tokens, True) | owner).union(*read, *numbers)
-    return _number(text) | _found(text, tokens, part == "description" and not is_unusual)
+        return (_found(text, tokens, True) | categories_of_code(text)).union(*read, *numbers)
+    return _number(text) | _found(text, tokens, part == "description" and not is_unusual) | _named_alone(text, part)
 
 
-def _unknown(text: str, part: str, is_unusual: bool) -> frozenset[str]:
-    """The category of a text written for one patient, where no vocabulary knows all its words."""
+def _unknown(text: str, part: str, is_own: bool) -> frozenset[str]:
+    """The category of a text written for one patient, where no vocabulary knows all its words.
+
+    is_own: whether a description is the patient's own.
+    """
     prefix, *pieces = text.split("//")
-    if part == "text_value" or (part == "description" and is_unusual):
+    if part == "text_value" or (part == "description" and is_own):
         judged = [text]
     elif part == "unit":
         judged = _LONG_WORD.findall(text)
@@ -131,6 +150,10 @@ def _unknown(text: str, part: str, is_unusual: bool) -> frozenset[str]:
         alone = part == "code" and prefix in _WORDS_ALONE
         judged = [piece.replace("_", " ") for piece in pieces if alone and _WRITTEN.fullmatch(piece)]
     return frozenset() if all(map(are_known_words, judged)) else frozenset((UNKNOWN_WORDS,))
+
+
+def _named_alone(text: str, part: str) -> set[str]:
+    return {"name"} if part == "description" and is_name_alone(text) else set()
 
 
 def _number(text: str) -> set[str]:
@@ -188,9 +211,12 @@ def _replaced(values: pd.Series[str], new: Mapping[str, str | None]) -> pd.Serie
 
 
 def kept_note(timeline: Timeline, doubts: Doubts) -> str:
-    """What stays by the reader's choice, and of how many events; nothing where there is none."""
-    counts = _counts(timeline, doubts.only(UNKNOWN_WORDS))
+    """What stays by the reader's choice, and of how many events and codes; nothing where there is none."""
+    unknown = doubts.only(UNKNOWN_WORDS)
+    counts = _counts(timeline, unknown)
     kept = [f"the {words} of {count_of(counts[part], 'event')}" for part, words in _TEXTS.items() if counts[part]]
+    if described := len(unknown.words.keys() - unknown.fields["code"].keys()):
+        kept.append(f"the description of {count_of(described, 'code')}")
     return f"Kept by choice, though no vocabulary knows all words: {' and '.join(kept)}." if kept else ""
 
 

@@ -43,7 +43,8 @@ _FIELDS: Mapping[str, str] = {
         acquisition_date_time acquisition_time study_time series_time content_time
         geburtsdatum geb_datum gebdatum sterbedatum datum date_naissance date_de_naissance fecha_nacimiento
         fecha_de_nacimiento data_di_nascita geboortedatum""",
-    "free text": """note notes note_text comment comments narrative report text_note free_text remarks div
+    "free text": """note notes note_text note_title presented_form
+        comment comments narrative report text_note free_text remarks div
         history impression findings clinical_notes""",
     "picture": "photo photograph image attachment",
 }

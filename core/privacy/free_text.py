@@ -9,11 +9,13 @@ from itertools import pairwise
 
 from core.load.identifying import WORDS
 from core.privacy.bare_names import is_bare_name
+from core.privacy.beside_roles import is_named_by_role, is_named_place
 from core.privacy.given_names import is_given_name
+from core.privacy.listed_names import holds_listed_name
 from core.privacy.other_scripts import names_in_other_scripts
 from core.privacy.phrases import forms_in, names_someone
 from core.privacy.surnames import is_common_surname, is_surname_too
-from core.privacy.vocabulary import are_terms, is_diagnosis
+from core.privacy.vocabulary import are_terms, is_diagnosis, known_codes
 
 _CAPITALS = re.compile(r"\b([A-Z]{2,}),\s?([A-Z]{2,})\b")
 _PUBLIC_HOST = re.compile(
@@ -73,12 +75,19 @@ def in_free_text(text: str, tokens: Collection[str] = (), *, is_term: bool = Fal
     words = re.findall(r"[^\W\d_]{2,}", text)
     named = names_someone(text, is_term=is_term) or _name_in_capitals(text, is_term)
     named = named or names_in_other_scripts(text) or (not is_term and is_bare_name(text)) or _holds_full_name(text)
-    if named:
-        found.add("name")
+    found |= _named_among_words(text) | ({"name"} if named else set())
     found |= _of_own_words(text, tokens, is_term)
     if _UNJUDGED.search(text) or _is_sentence(text, words, is_term) or (found and len(words) > 2):
         found.add("free text")
     return found
+
+
+def _named_among_words(text: str) -> set[str]:
+    """Categories of what is named by the words beside it, or in lists; in no text that a vocabulary has as it is."""
+    if " " in text and (text.casefold() in known_codes()[1] or is_diagnosis(text)):
+        return set()
+    found = {"name"} if is_named_by_role(text) or holds_listed_name(text) else set()
+    return found | ({"institution"} if is_named_place(text) else set())
 
 
 def _as_read(text: str) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from core.privacy.bare_names import has_drug_ending
+from core.privacy.chest_words import CHEST_WORDS
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.memory import remembered
 from core.privacy.surnames import is_common_surname, is_surname_too
@@ -18,7 +19,7 @@ _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")
 _EPONYM = re.compile(
     r"\b[A-Z][a-zà-ÿ]{2,}(?:[-–][A-Z][a-zà-ÿ]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
     r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|granulomatosis|arteritis|factor|unit|cell|body|bodies|neuropathy|dystrophy|anemia|anaemia|phenomenon|reflex|paralysis|equation|criterion"
-    r"|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
+    r"|respiration|breathing|triad|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
 )
 """What diseases, signs and devices are called after: one name before one of these words."""
 _GIVEN_ONLY = GIVEN_TOO - frozenset(
@@ -80,7 +81,11 @@ _OWN = frozenset(
     burkholderia cutibacterium morganella providencia bordetella borrelia brucella rickettsia
     toxoplasma plasmodium trichomonas giardia cryptosporidium coli omeprazol pantoprazol prednisolon metoprolol
     simvastatin propcounts wetweight ii iia iib iic iii iiia iiib iiic iv iva ivb vi vii viii ix xi xii english german
-    french spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi
+    french spanish italian dutch polish turkish russian arabic chinese portuguese vietnamese hindi afebrile intubated
+    extubated spo fio ef pvcs pacs cheyne stokes african american feu na bp hr ra nc ng pg tachycardic bradycardic afib
+    aflutter tachypneic normotensive hypotensive doac doacs noac noacs diaphoretic ambulating lae physio
+    gp md ns stanford debakey hib prp omp ipv dtap tdap hep adol hpv pcv
+    quadrivalent loinc tb td antiretrovirals sars cov covid mrna lnp
     """.split()  # noqa: SIM905
 )
 """Abbreviations, units, grades, languages, scores by the name of their authors, and brands of drugs, that no vocabulary
@@ -100,19 +105,29 @@ def are_known_words(text: str) -> bool:
     its numbers are too short to be somebody's.
 
     Vocabularies: ICD-10-CM, DICOM's context groups (SNOMED CT, LOINC, RadLex), endings of substances (INN), and the
-    SPECIALIST Lexicon's common words as lemminflect carries them. Other languages than English are not known.
+    SPECIALIST Lexicon's common words as lemminflect carries them. Of other languages than English, only the commonest
+    words of chest medicine are known.
 
     >>> [are_known_words(text) for text in ("Urine nitrite negative (finding)", "Foley catheter", "120/80")]
     [True, True, True]
     >>> [are_known_words(text) for text in ("Nguyen Van An", "Rose Wood", "HZ-482-913 encounter")]
     [False, False, False]
     """
-    text = _POSSESSIVE.sub("", text.strip())
+    text = text.strip()
     if _LONG_NUMBER.search(_BETWEEN_DIGITS.sub("", _RANGE.sub(" ", text))) and not _DECIMAL.fullmatch(text):
         return False
-    words = _WORD.findall(_EPONYM.sub("", text))
+    words = _WORD.findall(without_eponyms(text))
     apart = [word for word in words if word.casefold() not in _KINDS_OF_THEM]
     return all(map(_is_known, words)) and not any(_name_together(*pair) for pair in pairwise(apart))
+
+
+def without_eponyms(text: str) -> str:
+    """A text without the names that diseases, signs and devices are called after.
+
+    >>> without_eponyms("Virchow's node, Foley catheter")
+    'node, catheter'
+    """
+    return _EPONYM.sub("", _POSSESSIVE.sub("", text))
 
 
 def _name_together(first: str, second: str) -> bool:
@@ -137,7 +152,13 @@ def _is_known(word: str) -> bool:
     if is_common_surname(word.capitalize()) or (is_given_name(word) and folded not in GIVEN_TOO):
         return False
     known = are_terms((word,)) or is_plain_word(word) or folded in _words_of_medicine()
-    known = known or folded in _OWN or _has_medical_form(folded) or bool(_SHORT_FORM.fullmatch(word))
+    known = (
+        known
+        or folded in _OWN
+        or folded in CHEST_WORDS
+        or _has_medical_form(folded)
+        or bool(_SHORT_FORM.fullmatch(word))
+    )
     return known or _is_english(folded) or _is_english(_PREFIX.sub("", folded))
 
 

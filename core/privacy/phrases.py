@@ -51,9 +51,15 @@ _SERIALS = (
     r"\b(?:SN|S/N|serial)[:# ]{1,2}(?=[A-Z/-]{0,5}\d)[\w/-]{5,}",
     r"\bpassport[:# ]{1,2}(?=\w{0,6}\d)\w{6,}|\bCPF[:# ]{1,2}\d{3}\.\d{3}|\bmed(?:ical)? rec(?:ord)? ?# ?[\d-]{5,}",
 )
+_MONTH_SIGNS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez"
 _OTHER_DATES = (
     r"\d{1,4}年\d{1,2}月\d{1,2}日",
-    r"(?<!\w)\d{1,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:18|19|20)\d{2}(?!\d)",
+    rf"(?<!\w)\d{{1,2}}(?:{_MONTH_SIGNS})(?:18|19|20)\d{{2}}(?!\d)",
+    rf"(?<!\w)\d{{1,2}}[. /-]?(?:{_MONTH_SIGNS})[./-]\d{{2}}(?!\d)",
+    r"\bon (?!1/[2-9]\b|[23]/[34]\b)(?:(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])"
+    r"|(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2]))"
+    r"(?=$|[,;)]|\.(?!\d)| (?!occ|tab|dose|day|week|ns\b|of\b|normal|strength|[mµu]?[gl]\b|mcg|unit))",
+    r"(?:^(?=0|1\d)|\b(?:on|in|since|until|from|seit|bis|im|en|el) )(?:0?[1-9]|1[0-2])/(?:19|20)\d{2}(?=$|[,;.)\s])",
     r"\bb\. ?(?:18|19|20)\d{2}(?!\d)|\bon (?:january|february|march|april|may|june|july|august|september"
     r"|october|november|december) \d{1,2}(?:st|nd|rd|th)\b",
 )
@@ -78,8 +84,10 @@ _LABELLED = (
     r"(?![.,]\d| ?(?:%|[mµu]?[gl]\b|U))"
     r"|\b(?:ID|N[°º])[ :#]{1,2}[A-Z]{0,3}\d{4,}\b|(?<!\w)#\s?\d{4,}\b"
     r"|\b(?i:policy)[ :#]{1,2}(?=\S*\d{3})[A-Z]{1,4}-[\d-]{4,}"
+    r"|\b(?i:case|subject|proband)[ :#]{1,2}\d{3}(?![\w%]|[.,/]\d| [a-zµ]{1,2}\b)"
+    r"|\b(?i:lot|batch|charge)(?: (?i:no\.?|nr\.?|number))?[ :#]{1,2}[A-Z]{1,3}-?\d{3,}\w*"
 )
-"""Numbers of four digits and more behind what says whose they are."""
+"""Numbers behind what says whose they are: of four digits and more, or of three where nothing is measured so."""
 _NUMBERED = (
     "case|fall|file|record|chart|account|acct|patient(?:en)?|pat|visit|encounter|admission|aufnahme|akten|accession"
     "|insurance|policy|member|passport|licen[cs]e|hospital|medicare|medicaid|versicherten|versicherungs"
@@ -167,7 +175,7 @@ _BESIDE: tuple[re.Pattern[str], ...] = (
 """What a name stands beside; the word found is one only where it may be."""
 _ALONE = re.compile(rf"\s*({_TITLE_CASE}),\s?({_TITLE_CASE})(?:\s(?:[A-Z]\.?|{_TITLE_CASE}))?\s*")
 _NO_NAME = re.compile(
-    r".*(?:ed|ing|graphy|gram|scopy|logy)|attending|resident|primary|outside|private|house|charge|staff|night|day|float"
+    r".*(?:ed|ing|graphy|gram|scopy|logy)|attending|note|aware|resident|primary|outside|private|house|charge|staff|night|day|float"
     r"|triage|team|intern|fellow|hospitalist|surgery|medicine|female|alive|deceased|unknown|trough|cloudy|amber",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.privacy.bare_names import identifies, says_nothing
+from core.privacy.decoding import text_in_base64
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, OLDEST_SHOWN, REFERENCE_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, is_public_address
@@ -19,6 +20,7 @@ _TERM_PLACES = frozenset(
     (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
 )
 """Where a name may be long and no sentence; what of it stays with a case is judged by `core.privacy.events`."""
+_ATTACHED = ("presented_form", "data")
 _MOST = 1 << 12
 """Places and names of fields that are remembered."""
 _OLD = "90 years or more"
@@ -77,6 +79,7 @@ class FieldSearch:
         if place.is_number:
             yield "free text", "name of a field", path[-1]
         if isinstance(value, str):
+            value = text_in_base64(value) if path[-2:] == _ATTACHED else value
             if not named and begins_with_date(value):
                 yield "date", place.where, value
             found = self._judge.categories(value, is_term=place.is_term)

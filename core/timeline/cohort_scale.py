@@ -101,7 +101,7 @@ class Cohort:
         columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]")).cast(self.time_type)
         columns["numeric_value"] = pa.array(self.values[start:stop])
         left_out = self.undated_outcomes.get(int(subject_id), 0)
-        reading = Reading([*self.notes], dict(self.words), undated_outcomes=left_out)
+        reading = Reading([*self.notes], dict(self.words), undated_outcomes=left_out, shared=self.words)
         events = typed_rows(pa.table(columns), {name: name for name in columns}, int(subject_id), reading)
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 

@@ -62,6 +62,15 @@ def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:
     """
     if descriptions and code in descriptions:
         return descriptions[code]
+    return usual_words(code) or _readable(code)
+
+
+def usual_words(code: str) -> str | None:
+    """What our own list or ICD-10-CM calls a code, None where neither knows it.
+
+    >>> usual_words("LOINC//2160-0//mg/dL"), usual_words("ICD10CM//I26.99"), usual_words("LAB//Doe")
+    ('Creatinine, serum', 'Pulmonary embolism', None)
+    """
     own = labels()
     if code in own:
         return own[code]
@@ -73,7 +82,7 @@ def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:
         return f"{words} (ICD-10 {match[1]})" if words else f"ICD-10 {match[1]}"
     if match := _ICD10CM.fullmatch(code):
         return _icd10(match[1].replace(".", "")) or f"ICD-10 {match[1]}"
-    return _readable(code)
+    return None
 
 
 def _icd10(code: str) -> str | None:

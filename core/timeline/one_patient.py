@@ -43,7 +43,7 @@ def load_timeline(
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source, mapping)
-    reading = Reading(words=dict(files.words), notes=[*files.notes])
+    reading = Reading(words=dict(files.words), notes=[*files.notes], shared=files.words)
     parts = event_parts(files.entries, mapping, reading.notes)
     subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
     with translated():
@@ -84,8 +84,9 @@ def cut_timeline(
     note_doubts(kept, cut, notes)
     own, codes = labels(), kept["code"].unique()
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
+    by_rows = frozenset(code for code in words if code in reading.words and words[code] != reading.shared.get(code))
     kinds = {code: reading.kinds[code] for code in codes if code in reading.kinds}
-    return Timeline(kept, subject, cut, tuple(notes), later, origin, words, code_kinds=kinds)
+    return Timeline(kept, subject, cut, tuple(notes), later, origin, words, code_kinds=kinds, described_by_rows=by_rows)
 
 
 def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataFrame:

@@ -64,7 +64,9 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
     if omop is not None:
         notes += unread_note([*files.unread, *omop.unread])
         read = {name: utf8_entries(parts, encoding, notes) for name, parts in omop.tables.items()}
-        return EventFiles([omop_events(replace(omop, tables=read), all_ways(answers), notes)], words, virtual, notes)
+        events = omop_events(replace(omop, tables=read), all_ways(answers), notes)
+        words |= _words_in(events)
+        return EventFiles([events], words, virtual, notes)
     tables = utf8_entries([entry for entry in files.tables if not _describes(entry)], encoding, notes)
     if not tables:
         raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
@@ -210,6 +212,12 @@ def _words(entries: Sequence[Entry]) -> dict[str, str]:
         elif _name(entry) in _CONCEPTS:
             words |= concept_words(entry)
     return words
+
+
+def _words_in(events: pd.DataFrame) -> dict[str, str]:
+    """Code -> words of events of OMOP, whose words are all of its vocabulary."""
+    described = events.loc[events["description"] != "", ["code", "description"]].drop_duplicates()
+    return dict(zip(described["code"], described["description"]))
 
 
 def _metadata_folder(path: Path | None) -> list[Entry]:

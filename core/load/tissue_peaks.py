@@ -62,7 +62,8 @@ def _peaks(counts: Counts, prominence: float) -> tuple[npt.NDArray[np.intp], npt
     """Where values pile up, in HU, and how far each peak stands out, over the fullest value."""
     smooth = gaussian_filter1d(counts.astype(np.float64), _SMOOTH_HU)
     smooth /= max(smooth.max(), 1e-9)
-    places = 1 + np.flatnonzero((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] > smooth[2:]))
+    is_peak = (smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] > smooth[2:])
+    places = 1 + np.flatnonzero(is_peak & (smooth[1:-1] >= prominence))  # none stands out by more than its height
     found = np.array([prominence_of(smooth, int(place)) for place in places])
     return _FIRST_HU + places[found >= prominence], found[found >= prominence]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ct_factory import Grid, assert_right, dicom_slices, named, nifti_file, positions, put_pixels, world_hu
+from ct_factory import Grid, assert_right, dicom_slices, named, nifti_file, positions, put_pixels, setter, world_hu
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
@@ -194,14 +194,7 @@ def test_units_are_converted_on_request(unit: str, factor: float) -> None:
 
 def odd_one(**changed: object) -> Dataset:
     """One more image of the series, with elements changed (None: absent)."""
-    extra = dicom_slices(GRID)[3]
-    extra.SOPInstanceUID = "1.2.3.99"
-    for name, value in changed.items():
-        if value is None:
-            delattr(extra, name)
-        else:
-            setattr(extra, name, value)
-    return extra
+    return dicom_slices(GRID, edit=setter(SOPInstanceUID="1.2.3.99", **changed))[3]
 
 
 def cut_to(dataset: Dataset, rows: int) -> Dataset:

@@ -2,7 +2,7 @@
 
 Stages import one way along this order (tests/test_architecture.py keeps it so):
 records, errors, words, load, timeline, privacy, encode, fuse, survive, explain, pretrain, cohort, bundle, own_models,
-card, fit, predict, quality, review, export, view, intake, underway, kept, answers, session, __main__.
+card, fit, predict, quality, notices, review, export, view, intake, underway, kept, answers, session, __main__.
 """
 
 __version__ = "0.1.0"

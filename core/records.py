@@ -198,11 +198,10 @@ class Tokens:
     """What an encoder makes of one patient's input: one row a slice, patch, event or window.
 
     values:    float32 (n, d).
-    positions: float32 (n,): slice position z in mm (world) for a CT, days from prediction time (<= 0) for a timeline.
-    relative_positions: float32 (n,): the number fusion reads: z within the lungs, 0 base to 1 apex (may leave the
-               range), or log1p(days before prediction time) / log1p(3650).
+    positions, relative_positions: float32 (n,). CT: z in mm (world), and within the lungs, 0 base to 1 apex, which may
+               leave that range. Timeline: days d from prediction time (<= 0), and log1p(-d) / log1p(3650).
     event_ids: timeline only: row of `Timeline.events` behind each token, -1 where a token stands for no single event.
-    coverage:  share of slices or events that got a token.
+    coverage:  share of slices or events that were read; known_share: of events, those whose code the encoder knows.
     """
 
     values: FloatArray
@@ -212,6 +211,7 @@ class Tokens:
     source_digest: str
     event_ids: npt.NDArray[np.int64] | None = None
     coverage: float = 1.0
+    known_share: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("values", "positions", "relative_positions"):

@@ -19,11 +19,12 @@ from core.explain.context import explaining
 from core.explain.events import event_attribution
 from core.explain.methods import METHODS
 from core.explain.readout import RiskReadout
-from core.explain.saliency import NOT_CONVERGED, study_saliency
+from core.explain.saliency import study_saliency
 from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
-from core.quality import QualityReport, ScanMeasures, assess, measure_scan, pair_notices, population_notice
+from core.notices import case_notices
+from core.quality import QualityReport, RecordRead, ScanMeasures, assess, measure_scan, pair_notices
 from core.records import (
     Attribution,
     CaseReview,
@@ -37,8 +38,6 @@ from core.records import (
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
-from core.timeline.cut import says_died
-from core.words import true_minus
 
 Progress = Callable[[float], None]
 
@@ -187,7 +186,8 @@ class _Job:
                 events = event_attribution(bundle.model, batch, encoding.ehr, self.horizon)
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
-        found = case_notices(self.study, self.timeline, bundle, encoding, report, saliency, self.explain)
+        read = (encoding.ct, encoding.ehr)
+        found = case_notices(self.study, self.timeline, bundle, *read, report, saliency, self.explain)
         return CaseReview(
             curve=curve,
             saliency=saliency,
@@ -213,32 +213,6 @@ class _Job:
         return study_saliency(self.study, encoding.grid, readout, self.explain, seed=self.seed, progress=self.progress)
 
 
-def case_notices(
-    study: CtStudy | None,
-    timeline: Timeline | None,
-    bundle: Bundle,
-    encoding: CaseEncoding,
-    report: QualityReport,
-    saliency: Attribution | None,
-    explain: str | None,
-) -> tuple[Notice, ...]:
-    """What a reader must know with this result, most general first."""
-    notices = _input_notices(study, timeline, bundle, encoding)
-    marked = population_notice(report, bundle.model.reads)
-    notices += [] if marked is None else [marked]
-    if explain is not None and "image" not in bundle.model.reads:
-        text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
-        notices.append(Notice("no_saliency", "info", text))
-    if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:
-        share, change = saliency.convergence_delta or 0.0, saliency.risk_change or 0.0
-        text = (
-            f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%. "
-            f"The change to be explained is {true_minus(f'{100 * change:.2g}')} percentage points in all."
-        )
-        notices.append(Notice("not_converged", "caution", text))
-    return tuple(notices)
-
-
 def assess_case(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
 ) -> QualityReport:
@@ -255,7 +229,6 @@ def assess_case(
 def _report(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
 ) -> QualityReport:
-    known = (0.0 if encoding.ehr is None else encoding.ehr.coverage) if "ehr" in bundle.model.reads else None
     tokens = {"image": encoding.ct, "ehr": encoding.ehr}
     means = {name: given.values.mean(axis=0) for name in bundle.model.reads if (given := tokens[name]) is not None}
     return assess(
@@ -263,34 +236,10 @@ def _report(
         timeline,
         bundle,
         measured=encoding.measured,
-        known_share=known,
+        read=RecordRead.of(encoding.ehr) if "ehr" in bundle.model.reads else None,
         embedding=case_embedding(output),
         means=means,
     )
-
-
-def _input_notices(
-    study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
-) -> list[Notice]:
-    notices = []
-    if bundle.virtual:
-        text = "This model was trained on virtual patients. Its numbers do not apply to real people."
-        notices.append(Notice("virtual_weights", "warning", text))
-    if timeline is not None and says_died(timeline.events).any():
-        text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
-        notices.append(Notice("died_before", "warning", text))
-    for repair in () if study is None else study.repairs:
-        notices.append(Notice("repaired_scan", "caution", f"The scan was repaired: {repair}"))
-    if encoding.ct is None and "image" in bundle.model.reads:
-        text = "There is no CT; the model was trained to answer without one too."
-        notices.append(Notice("missing_ct", "caution", text))
-    if encoding.ehr is None and timeline is not None and "ehr" in bundle.model.reads:
-        text = "The model knows no code of this record and answers as if there were none, as it was trained to."
-        notices.append(Notice("no_known_code", "warning", text))
-    elif encoding.ehr is None and "ehr" in bundle.model.reads:
-        text = "There is no record; the model was trained to answer without one too."
-        notices.append(Notice("missing_timeline", "caution", text))
-    return notices
 
 
 def _check(study: CtStudy | None, timeline: Timeline | None, explain: str | None) -> None:

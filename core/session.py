@@ -228,7 +228,7 @@ def open_intake() -> None:
     read, before = intake() or Intake(), st.session_state.get("case")  # an empty one refuses to be opened
     study, timeline = read.open_parts()
     released, both = read.released, study is not None and timeline is not None
-    case = Case("Your own case", study, timeline, fabricated=both, released=released)
+    case = Case("Your own case", study, timeline, fabricated=both, released=released, searched=read.searched)
     if released:
         _end_intake(read)
     if before is not None and before.digest == case.digest and has_own_case():
@@ -347,7 +347,8 @@ def exports(case: Case, bundle_key: str, result: CaseReview) -> Exports:
     undecided."""
     if refusal := export_block(case):
         raise refusal
-    parts = (case.study, case.timeline, result, bundle(bundle_key), _view())
+    report = answers().quality(case, bundle_key)
+    parts = (case.study, case.timeline, result, bundle(bundle_key), _view(), report, case.searched)
     return remember("exports", tuple(map(id, parts)), 1, partial(Exports, *parts))
 
 

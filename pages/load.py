@@ -74,7 +74,7 @@ def _desk() -> None:
     if read.complete:
         if read.quality is not None:
             with st.container(key="desk_quality"):
-                st.html(quality_html(read.quality))
+                st.html(quality_html(read.quality, more_to_come=True))
         findings.draw(read)
     _actions(read)
 

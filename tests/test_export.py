@@ -29,6 +29,7 @@ from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
 from core.export.panels import draw_curve
 from core.export.scan import OPACITY, THRESHOLD, Overlay, draw_plane, overlay_scale, plane_of
 from core.export.style import OUTSIDE_MARK, figure_style, percent
+from core.quality import Factor, QualityReport
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
@@ -352,6 +353,29 @@ def test_provenance_is_strict_json(inputs: FigureInputs) -> None:
     real = provenance(replace(inputs, study=oblique), key=KEY)
     assert real["inputs"]["ct_origin"] == "real"
     assert io.StringIO(to_json(real)).read().endswith("}\n")
+
+
+def test_a_sidecar_tells_what_was_read_how_it_was_judged_and_what_became_of_identifiers(inputs: FigureInputs) -> None:
+    noted = CtStudy(SCAN.voxels_hu, SCAN.affine_mm, notes=("Repaired: a gap was filled.",), origin="unknown")
+    report = QualityReport((Factor("kernel", "in", "B30", "smooth"), Factor("noise", "edge", "40 HU", "unusual")))
+    handed = replace(inputs, study=noted, timeline=replace(RECORD, notes=("Cut away: 3 events.",), later_event_count=3))
+    told = provenance(handed, key=KEY, report=report, searched="A search found nothing.")
+    assert told["ct"] == {
+        "shape": list(SCAN.shape),
+        "spacing_mm": list(SCAN.spacing_mm),
+        "notes": ["Repaired: a gap was filled."],
+    }
+    record = told["record"]
+    assert (record["events"], record["events_after_day_0_left_out"]) == (len(RECORD.events), 3)
+    assert record["first_day"] < record["last_day"] <= 0
+    assert record["events_weighed"] == (inputs.review.event_attribution.event_ids >= 0).sum()  # type: ignore[union-attr]
+    assert record["notes"] == ["Cut away: 3 events."]
+    assert told["day_zero"] == {"ct_taken_on_day": None, "ct_dates_shifted": False}
+    assert [factor["name"] for factor in told["quality"]] == ["noise", "kernel"], "worst first"
+    assert told["identifiers"] == "A search found nothing."
+    bare = provenance(replace(inputs, study=None, timeline=None), key=KEY)
+    assert {bare[name] for name in ("ct", "record", "day_zero", "quality", "identifiers")} == {None}
+    assert to_json(told)
 
 
 def test_the_mark_goes_with_every_export_of_a_case_outside(tmp_path: Path) -> None:

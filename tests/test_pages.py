@@ -18,9 +18,10 @@ from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
+from core.notices import NOTHING_READ
 from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
-from core.records import CaseReview
+from core.records import CaseReview, Notice
 from pages._parts import result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -310,6 +311,30 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
     fine(app.selectbox(key="fusion").set_value("ehr_only").run())
     assert all(method is None for fusion, _, method in world.asked if fusion == "ehr_only")
     assert "Death from any cause" in html(app)
+
+
+def test_no_curve_is_drawn_where_the_model_reads_nothing_of_the_patient(world, monkeypatch):
+    nothing = Notice(NOTHING_READ, "warning", "The model read nothing of this patient.")
+
+    def review_case(*args, **words) -> CaseReview:
+        made = world.review_case(*args, **words)
+        return replace(made, notices=(nothing, *made.notices))
+
+    monkeypatch.setattr(answers, "review_case", review_case)
+    app = fine(opened())
+    assert "reads nothing of this patient" in html(app)
+    assert not [chart for chart in app.get("plotly_chart") if "curve" in str(chart.proto)]
+    assert not app.get("download_button")
+
+
+def test_a_method_can_be_chosen_only_where_there_is_a_map_to_explain(world):
+    app = fine(opened())
+    assert not app.selectbox(key="method").disabled
+    fine(app.selectbox(key="fusion").set_value("ehr_only").run())
+    assert app.selectbox(key="method").disabled
+    fine(app.selectbox(key="fusion").set_value("cross_attention").run())
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert app.selectbox(key="method").disabled
 
 
 def test_single_modality_curves_on_request(world):

@@ -678,6 +678,20 @@ def test_days_not_dates_unless_asked(world, tmp_path):
     assert year.search(everything(app)), "the toggle shows them"
 
 
+def test_day_0_can_be_set_before_a_recorded_death(world, tmp_path):
+    record = tmp_path / "events.csv"
+    rows = "7,2020-01-01,ICD10CM//I10\n7,2020-02-01,ICD10CM//I26.99\n7,2020-02-20,MEDS_DEATH\n"
+    record.write_text(f"subject_id,time,code\n{rows}")
+    app = read(load_page(), record=record)
+    assert "had died by day 0" in html(app)
+    assert app.button(key="before_death").label == "Set day 0 to the last event before the death, 19 days earlier"
+    app.button(key="before_death").click()
+    settled(app)
+    assert app.date_input(key="day_zero").value == date(2020, 2, 1)
+    assert "had died" not in html(app)
+    assert "before_death" not in keys(app), "it is"
+
+
 def everything(app: AppTest) -> str:
     """All text that a page sends: markup, charts, labels."""
     drawn = [*app.get("plotly_chart"), *app.markdown, *app.caption]

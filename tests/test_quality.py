@@ -18,15 +18,20 @@ from core.intake import read_demo
 from core.quality import Factor, QualityReport, assess, population_notice
 from core.quality.embedding import embedding_factor, input_factors, placed, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
-from core.quality.record import record_factors
+from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Timeline
 from core.review import assess_case, encode_case, review_case
 from core.timeline import load_timeline
 from core.view.quality import quality_html
 
 CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
-ANY_MODEL = {"virtual_model": False, "known_share": None}
+ANY_MODEL = {"virtual_model": False, "read": None}
 DEMOS = ("1_pe_high_risk", "2_pe_low_risk", "3_mace")
+
+
+def all_known(share: float) -> RecordRead:
+    """A model that reads every event whose code it knows."""
+    return RecordRead(share, share, -400.0)
 
 
 @lru_cache(maxsize=3)
@@ -52,27 +57,29 @@ def verdicts(factors: tuple[Factor, ...]) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_records_like_the_training_records_are_in(name: str) -> None:
-    found = verdicts(record_factors(demo(name)[1], virtual_model=True, known_share=1.0))
+    found = verdicts(record_factors(demo(name)[1], virtual_model=True, read=all_known(1.0)))
     assert found == {"events": "in", "record length": "in", "last event": "in", "known codes": "in"}
 
 
 def test_stale_short_and_sparse_records_are_told_apart() -> None:
     record = demo(DEMOS[0])[1]
-    stale = verdicts(record_factors(aged(record, 100), virtual_model=True, known_share=1.0))
+    stale = verdicts(record_factors(aged(record, 100), virtual_model=True, read=all_known(1.0)))
     assert (stale["last event"], stale["events"]) == ("edge", "in")
-    assert verdicts(record_factors(aged(record, 400), virtual_model=True, known_share=1.0))["last event"] == "outside"
+    assert (
+        verdicts(record_factors(aged(record, 400), virtual_model=True, read=all_known(1.0)))["last event"] == "outside"
+    )
     recent = record.events[record.days_from_prediction > -20].reset_index(drop=True)
-    short = verdicts(record_factors(replace(record, events=recent, digest=""), virtual_model=True, known_share=1.0))
+    short = verdicts(record_factors(replace(record, events=recent, digest=""), virtual_model=True, read=all_known(1.0)))
     assert short["record length"] == "outside"
-    few = verdicts(record_factors(timeline(()), virtual_model=True, known_share=1.0))
+    few = verdicts(record_factors(timeline(()), virtual_model=True, read=all_known(1.0)))
     assert few["events"] == "outside"
-    assert verdicts(record_factors(timeline(()), virtual_model=False, known_share=None))["events"] == "edge"
+    assert verdicts(record_factors(timeline(()), virtual_model=False, read=None))["events"] == "edge"
 
 
 def test_a_record_without_times_says_so() -> None:
     events = timeline(()).events
     undated = Timeline(events.assign(time=pd.NaT).astype({"time": "datetime64[us]"}), 7, DAY_0)
-    found = verdicts(record_factors(undated, virtual_model=False, known_share=None))
+    found = verdicts(record_factors(undated, virtual_model=False, read=None))
     assert found["last event"] == "unknown"
     assert found["record length"] == "unknown"
 
@@ -81,7 +88,7 @@ def test_a_record_without_times_says_so() -> None:
     ("share", "verdict"), [(1.0, "in"), (0.8, "in"), (0.7, "edge"), (0.38, "outside"), (0, "outside")]
 )
 def test_codes_that_the_model_does_not_know_count(share: float, verdict: str) -> None:
-    factor = record_factors(timeline(()), virtual_model=False, known_share=share)[-1]
+    factor = record_factors(timeline(()), virtual_model=False, read=all_known(share))[-1]
     assert (factor.name, factor.verdict) == ("known codes", verdict)
     assert f"{100 * share:.0f}%" in factor.found
 
@@ -182,7 +189,7 @@ def test_each_input_is_compared_by_itself() -> None:
 def test_an_empty_record_has_no_length_and_no_unknown_codes() -> None:
     empty = replace(timeline(()), events=timeline(()).events[:0], digest="")
     for virtual_model in (True, False):
-        found = verdicts(record_factors(empty, virtual_model=virtual_model, known_share=0.0))
+        found = verdicts(record_factors(empty, virtual_model=virtual_model, read=all_known(0.0)))
         assert found == {
             "events": "outside",
             "record length": "outside" if virtual_model else "unknown",
@@ -310,7 +317,7 @@ def test_codes_without_a_vocabulary_are_told_before_a_model_is_chosen(code: str,
     [(0.0, "knows none of"), (0.004, "knows fewer than 1% of"), (0.2, "knows only 20% of")],
 )
 def test_how_few_codes_a_model_knows_is_said_in_words(share, told):
-    factors = record_factors(demo(DEMOS[0])[1], virtual_model=True, known_share=share)
+    factors = record_factors(demo(DEMOS[0])[1], virtual_model=True, read=all_known(share))
     reason = next(factor.reason for factor in factors if factor.name == "known codes")
     assert told in reason
     assert "0%" not in reason.replace("20%", "")

@@ -20,7 +20,7 @@ from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
 from core.timeline.vocabulary import standard_code
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
-from core.view.words import scan_words, time_zero
+from core.view.words import case_line, scan_words, time_zero
 
 RECORD = timeline((RISKY_CODE,), origin="unknown")
 """Of a patient of 61, at DAY_0."""
@@ -57,7 +57,28 @@ def test_dates_that_were_shifted_or_are_missing_settle_nothing() -> None:
     assert verdicts(scan(-800, dates_shifted=True)) == {"scan day": "unknown"}
     assert verdicts(scan(0, dates_shifted=True)) == {"scan day": "in"}, "shifted alike"
     assert verdicts(scan(taken=None)) == {"scan day": "unknown"}
-    assert not pair_notices(scan(-800, dates_shifted=True), RECORD, put_together=False)
+
+
+def test_a_scan_whose_day_nothing_shows_is_said_to_be_taken_as_of_day_0() -> None:
+    said = {
+        days: [(notice.key, notice.level) for notice in pair_notices(scanned, RECORD, put_together=False)]
+        for days, scanned in (
+            (-800, scan(-800, dates_shifted=True)),
+            (None, scan(taken=None)),
+            (0, scan(0, dates_shifted=True)),
+        )
+    }
+    in_doubt = "scan_day_unknown"
+    assert said == {-800: [(in_doubt, "warning")], None: [(in_doubt, "caution")], 0: []}
+    text = pair_notices(scan(-800, dates_shifted=True), RECORD, put_together=False)[0].text
+    assert "2.2 years before day 0" in text
+    assert "de-identified" in text
+
+
+def test_a_header_names_both_persons_where_scan_and_record_differ() -> None:
+    other, same = scan(sex="M", age_years=30.0), scan(age_years=61.0)
+    assert "A man of 30 on the scan, a person of 61 in the record" in case_line("x", "", RECORD, other, "")
+    assert "<span>61 y</span>" in case_line("x", "", RECORD, same, "")
 
 
 def test_words_hold_days_and_no_date() -> None:

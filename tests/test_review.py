@@ -13,11 +13,15 @@ from explain_support import module_state
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
 
 from core import review as reviewing
+from core.encode.ehr import TimelineRecords, encode_timeline, fit_compact_sequence
 from core.errors import UserFacingError
 from core.explain.events import event_attribution
 from core.fuse.batch import TokenBatch
-from core.records import CaseReview, CtStudy, Timeline
+from core.notices import case_notices
+from core.quality import QualityReport, RecordRead, assess
+from core.records import CaseReview, CtStudy, Timeline, Tokens
 from core.review import assess_case, choose_horizon, compare_curves, encode_case, review_case
+from core.timeline.cut import last_time_before_death
 
 SICK = timeline((RISKY_CODE, *HARMLESS_CODES))
 SCAN = study()
@@ -197,6 +201,53 @@ def test_a_record_of_unknown_codes_is_said(small: SmallBundle) -> None:
     result = review_case(SCAN, timeline(codes), small, explain=None)
     text = next(notice.text for notice in result.notices if notice.key == "outside_population")
     assert "knows only 38%" in text
+
+
+def test_a_long_record_is_said_to_be_read_in_part_whatever_share_the_model_knows() -> None:
+    """The share of known codes does not fall with what there is no room for."""
+    long = timeline(tuple(HARMLESS_CODES) * 10)
+    encoder = fit_compact_sequence(TimelineRecords([long, SICK]), hidden=8, layers=1, heads=2, max_tokens=12)
+    tokens = encode_timeline(long, encoder)
+    read = RecordRead.of(tokens)
+    assert (tokens.known_share, round(tokens.coverage * len(long.events))) == (1.0, 12)
+    assert read.from_day == pytest.approx(long.days_from_prediction[-12], abs=1e-3)
+    assert "room for 12 events" in read.words(len(long.events))
+    assert not RecordRead.of(encode_timeline(SICK, encoder)).words(len(SICK.events)), "all of it is read"
+    factors = {factor.name: factor for factor in assess(None, long, read=read).factors}
+    assert (factors["known codes"].verdict, factors["events read"].verdict) == ("in", "edge")
+    assert factors["events read"].found == f"12 of {len(long.events)}"
+
+
+def test_what_there_was_no_room_for_is_a_notice(small: SmallBundle) -> None:
+    ehr = encode_case(None, SICK, small).ehr
+    assert ehr is not None
+    report = QualityReport(())
+
+    def said(tokens: Tokens) -> str:
+        notices = case_notices(None, SICK, small, None, tokens, report, None, None)  # type: ignore[arg-type]
+        return " ".join(notice.text for notice in notices if notice.key == "record_cut")
+
+    assert "Not all of the record was read" in said(replace(ehr, coverage=0.5, known_share=1.0))
+    assert not said(replace(ehr, coverage=0.5, known_share=0.5)), "unknown codes are told by their share"
+
+
+@pytest.mark.parametrize("fusion", ["ehr_only", "concat"])
+def test_a_model_that_reads_nothing_of_a_patient_says_so(fusion: str) -> None:
+    small = bundle(fusion)
+    strangers = SICK.events.assign(code="LOCAL//1")
+    strange = replace(SICK, events=strangers, digest="", code_descriptions={})
+    assert {"nothing_read", "no_known_code"} <= _keys(review_case(None, strange, small, explain=None))
+    assert "nothing_read" not in _keys(review_case(None, SICK, small, explain=None))
+    with_scan = review_case(SCAN, strange, small, explain=None)
+    assert ("nothing_read" in _keys(with_scan)) == (fusion == "ehr_only")
+
+
+def test_a_time_before_a_recorded_death() -> None:
+    dated = SICK.events.assign(code="ICD10CM//I10").sort_values("time", ignore_index=True)
+    dead = dated.assign(code=[*dated["code"].iloc[:-1], "MEDS_DEATH"])
+    assert last_time_before_death(Timeline(dead, 7, DAY_0)) == dead["time"].iloc[-2]
+    assert last_time_before_death(Timeline(dated, 7, DAY_0)) is None
+    assert last_time_before_death(Timeline(dead.iloc[[-1]], 7, DAY_0)) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from core.export.figure import build_figure, caption
 from core.export.style import figure_style
 from core.intake import Cancelled
 from core.privacy import Finding
+from core.quality import Factor, QualityReport
 from core.view import exporting
 from core.view.exporting import Exports
 from core.view.loading import findings_html
@@ -47,6 +48,15 @@ def test_files_follow_the_viewer_as_it_moves():
     record = json.loads(files.file("provenance.json"))
     assert record["view"]["slice_ijk"][2] == 11
     assert record["view"]["window_hu"]["high"] == 240
+
+
+def test_the_sidecar_carries_verdicts_and_what_became_of_identifiers():
+    report = QualityReport((Factor("noise", "edge", "40 HU", "unusual"),))
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, {}, report, "Stripped.")
+    told = json.loads(files.file("provenance.json"))
+    assert (told["quality"][0]["verdict"], told["identifiers"]) == ("edge", "Stripped.")
+    with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
+        assert json.loads(archive.read("figure.png.json"))["quality"] == told["quality"]
 
 
 def test_the_figure_shows_the_planes_and_the_overlay_on_screen():

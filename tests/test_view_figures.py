@@ -21,7 +21,7 @@ from core.export.events import value_words, words_of
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
-from core.quality.record import record_factors
+from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Notice, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
@@ -414,7 +414,7 @@ def test_the_case_line_says_how_far_the_record_reaches(days, words):
     assert words in case_line("x", "", record, None, "")
     assert f"Record: {len(days)} event" in " ".join(describe_case(None, record))
     assert "1 days" not in " ".join(
-        factor.found for factor in record_factors(record, virtual_model=False, known_share=1)
+        factor.found for factor in record_factors(record, virtual_model=False, read=RecordRead(1, 1, 0.0))
     )
 
 

@@ -63,7 +63,8 @@ class OneHotEncoder(nn.Module):
             encoder="one_hot",
             source_digest=digest,
             event_ids=np.asarray(ids, np.int64),
-            coverage=known / len(table) if len(table) else 0.0,
+            coverage=known / max(len(table), 1),
+            known_share=known / max(len(table), 1),
         )
 
     def _active(self, table: EventColumns) -> tuple[list[list[tuple[int, float]]], list[float], list[int], int]:

@@ -270,5 +270,6 @@ def _tokens(events: CodedEvents, values: npt.NDArray[np.float32], digest: str) -
         encoder="compact_sequence",
         source_digest=digest,
         event_ids=events.event_ids.astype(np.int64),
-        coverage=events.known / events.total if events.total else 0.0,
+        coverage=len(events) / max(events.total, 1),
+        known_share=events.known / max(events.total, 1),
     )

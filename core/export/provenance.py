@@ -6,13 +6,16 @@ import hashlib
 import hmac
 import json
 import secrets
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from core.export.events import is_undated
 from core.export.figure import FigureInputs, world_mm
 from core.export.style import NOTICE, WATERMARK, curve_marks
-from core.records import CaseReview
+from core.quality import QualityReport, scan_day
+from core.records import CaseReview, CtStudy
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "matplotlib", "nibabel", "safetensors")
 _SESSION_KEY = secrets.token_bytes(32)
@@ -29,8 +32,18 @@ def keyed_digest(digest: str | None, key: bytes | None = None) -> str | None:
     return hmac.new(key or _SESSION_KEY, digest.encode(), hashlib.sha256).hexdigest()
 
 
-def provenance(inputs: FigureInputs, *, key: bytes | None = None, created: datetime | None = None) -> dict[str, Any]:
-    """The sidecar of every exported file, JSON-able; holds no identifier, date of the patient or plain input hash."""
+def provenance(
+    inputs: FigureInputs,
+    *,
+    key: bytes | None = None,
+    created: datetime | None = None,
+    report: QualityReport | None = None,
+    searched: str = "",
+) -> dict[str, Any]:
+    """The sidecar of every exported file, JSON-able; holds no identifier, date of the patient or plain input hash.
+
+    report: the verdicts on the case, where they are known. searched: what became of identifiers in its files.
+    """
     review = inputs.review
     return {
         "notice": NOTICE,
@@ -49,6 +62,11 @@ def provenance(inputs: FigureInputs, *, key: bytes | None = None, created: datet
             "ct_origin": None if inputs.study is None else inputs.study.origin,
             "timeline_origin": None if inputs.timeline is None else inputs.timeline.origin,
         },
+        "ct": _ct(inputs.study),
+        "record": _record(inputs),
+        "day_zero": _day_zero(inputs),
+        "identifiers": searched or None,
+        "quality": None if report is None else [asdict(factor) for factor in report.worst_first],
         "horizon_days": review.horizon_days,
         "risk_at_horizon": review.curve.risk_at(review.horizon_days),
         "explanation": _explanation(review),
@@ -87,6 +105,36 @@ def curve_record(review: CaseReview) -> dict[str, Any]:
 def to_json(record: dict[str, Any]) -> str:
     """Indented, sorted, strict JSON."""
     return json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _ct(study: CtStudy | None) -> dict[str, Any] | None:
+    if study is None:
+        return None
+    return {"shape": list(study.shape), "spacing_mm": list(study.spacing_mm), "notes": list(study.notes)}
+
+
+def _record(inputs: FigureInputs) -> dict[str, Any] | None:
+    """How much of the record there is and how much of it was weighed, in counts and days."""
+    timeline, weighed = inputs.timeline, inputs.review.event_attribution
+    if timeline is None:
+        return None
+    days = timeline.days_from_prediction[~is_undated(timeline)]
+    return {
+        "events": len(timeline.events),
+        "events_weighed": 0 if weighed is None else int((weighed.event_ids >= 0).sum()),
+        "events_after_day_0_left_out": timeline.later_event_count,
+        "first_day": float(days.min()) if len(days) else None,
+        "last_day": float(days.max()) if len(days) else None,
+        "notes": list(timeline.notes),
+    }
+
+
+def _day_zero(inputs: FigureInputs) -> dict[str, Any] | None:
+    """What is known of the day of the scan; how day 0 was chosen stands in the notes of the record."""
+    study = inputs.study
+    if study is None or inputs.timeline is None:
+        return None
+    return {"ct_taken_on_day": scan_day(study, inputs.timeline), "ct_dates_shifted": study.facts.dates_shifted}
 
 
 def _explanation(review: CaseReview) -> dict[str, Any] | None:

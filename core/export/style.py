@@ -17,6 +17,7 @@ NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
 OUTSIDE_MARK = "Outside the training population"
 _MARKS = {
     "died_before": "Patient had died by day 0",
+    "nothing_read": "Nothing of this patient was read",
     "other_person": "Scan and record may be of two people",
     "outside_population": OUTSIDE_MARK,
 }

@@ -21,6 +21,7 @@ class Case:
 
     fabricated: CT and timeline were put together by the user and need not be of one person.
     released: it may be exported, as it ships with the app or its identifiers were searched for and decided about.
+    searched: what became of identifiers in its files, for whoever is handed an export.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Case:
     words: str = ""
     fabricated: bool = False
     released: bool = False
+    searched: str = ""
 
     @property
     def digest(self) -> str:
@@ -49,6 +51,7 @@ def read_demo(folder: Path, card: Mapping[str, Any]) -> Case:
         task=card.get("task"),
         words=str(card.get("description", "")),
         released=True,
+        searched="The case ships with the app.",
     )
 
 

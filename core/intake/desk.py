@@ -19,6 +19,7 @@ from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
 from core.timeline.columns import Answers
+from core.words import count_of
 
 State = Literal["reading", "read", "asks", "refused"]
 _SCAN_STEPS = ("series", "study")
@@ -163,6 +164,17 @@ class Intake:
     def released(self) -> bool:
         """May it be exported? Only after a search that found nothing, or once its findings were acknowledged."""
         return self.complete and self.findings is not None and (self.decided or not self.findings)
+
+    @property
+    def searched(self) -> str:
+        """What became of identifiers, in a sentence; "" before the search has ended and they were decided about."""
+        if not self.released or self.findings is None:
+            return ""
+        if not self.findings:
+            return "A search of the files for identifiers found nothing."
+        places = count_of(len(self.findings), "place")
+        done = "stripped, but for texts with unknown words" if self.keeps_unknown else "stripped"
+        return f"A search of the files found {places} that may identify a person; {done}."
 
     # ------------------------------------------------------------ what the reader chooses
 

@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 from core.quality.assess import assess, population_notice
-from core.quality.pair import pair_notices, scan_day
+from core.quality.pair import other_person, pair_notices, scan_day
+from core.quality.record import RecordRead
 from core.quality.report import Factor, QualityReport, Verdict
 from core.quality.scan import ScanMeasures, measure_scan
 
 __all__ = [
     "Factor",
     "QualityReport",
+    "RecordRead",
     "ScanMeasures",
     "Verdict",
     "assess",
     "measure_scan",
+    "other_person",
     "pair_notices",
     "population_notice",
     "scan_day",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from core.bundle import Bundle
 from core.quality.embedding import embedding_factor, input_factors
 from core.quality.pair import pair_factors
-from core.quality.record import record_factors
+from core.quality.record import RecordRead, record_factors
 from core.quality.report import Factor, QualityReport
 from core.quality.scan import ScanMeasures, measure_scan, scan_factors
 from core.records import CtStudy, FloatArray, Notice, Timeline
@@ -21,7 +21,7 @@ def assess(
     bundle: Bundle | None = None,
     *,
     measured: ScanMeasures | None = None,
-    known_share: float | None = None,
+    read: RecordRead | None = None,
     embedding: FloatArray | None = None,
     means: Mapping[str, FloatArray] | None = None,
 ) -> QualityReport:
@@ -29,8 +29,8 @@ def assess(
 
     study, timeline: either may be None. bundle: the model asked; None leaves out what only a model decides.
     measured: from `measure_scan` of the same study, measured anew where it is missing or of another study.
-    known_share: share of the events that the model's vocabulary holds. embedding: float32 (d,), the case on the axes of
-    `bundle.reference`. means: by input that the model reads ("image", "ehr") its mean token. The last three come from a
+    read: what the model takes of the record. embedding: float32 (d,), the case on the axes of `bundle.reference`.
+    means: by input that the model reads ("image", "ehr") its mean token. The last three come from a
     review's encodings; without them their factors are left out.
     """
     factors: list[Factor] = []
@@ -45,7 +45,7 @@ def assess(
         factors += [*_origin(study, bundle), *scan_factors(study, measured, bundle.task.name if bundle else None)]
     if timeline is not None:
         virtual = bundle is not None and bundle.virtual
-        factors += record_factors(timeline, virtual_model=virtual, known_share=known_share)
+        factors += record_factors(timeline, virtual_model=virtual, read=read)
     return QualityReport(tuple(factors))
 
 

@@ -36,7 +36,14 @@ def pair_notices(study: CtStudy | None, timeline: Timeline | None, put_together:
     if study is None or timeline is None:
         return []
     factors = {factor.name: factor for factor in pair_factors(study, timeline)}
-    return [*_person_notices(study, timeline, put_together, factors.get(PERSON)), *_day_notices(factors.get(DAY))]
+    person, day = factors.get(PERSON), factors.get(DAY)
+    return [*_person_notices(study, timeline, put_together, person), *_day_notices(day, study.facts)]
+
+
+def other_person(study: CtStudy, timeline: Timeline) -> str:
+    """Who the scan is of and who the record, where sex or age differ; "" where they do not, or are not both known."""
+    person = next((factor for factor in pair_factors(study, timeline) if factor.name == PERSON), None)
+    return person.found if person is not None and person.verdict in ("edge", "outside") else ""
 
 
 def scan_day(study: CtStudy | None, timeline: Timeline | None) -> int | None:
@@ -126,9 +133,13 @@ def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, pers
     return [Notice("fabricated_pair", "warning", text)]
 
 
-def _day_notices(day: Factor | None) -> list[Notice]:
-    if day is None or day.verdict not in ("edge", "outside"):
+def _day_notices(day: Factor | None, facts: AcquisitionFacts) -> list[Notice]:
+    if day is None or day.verdict == "in":
         return []
+    if day.verdict == "unknown":
+        why = f"by its date it was taken {day.found}, but {day.reason}" if facts.taken else day.reason
+        text = f"Nothing shows that the scan was taken on day 0, as the models take it to be: {why}."
+        return [Notice("scan_day_unknown", "warning" if facts.taken else "caution", text)]
     text = f"By its date the scan was taken {day.found}: {day.reason}."
     return [Notice("other_day", "warning" if day.verdict == "outside" else "caution", text)]
 

@@ -1,21 +1,59 @@
-"""Factors of a record: how long, how full, how fresh, and how much of it the model knows."""
+"""Factors of a record: how long, how full, how fresh, and how much of it the model knows and reads."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
-from core.records import BIRTH, Timeline
+from core.records import BIRTH, Timeline, Tokens
 from core.timeline import kind_of
-from core.words import count_of, span_words
+from core.words import count_of, days_from_zero_words, span_words
 
 
-def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: float | None) -> tuple[Factor, ...]:
+@dataclass(frozen=True)
+class RecordRead:
+    """What a model takes of a record.
+
+    known_share: events whose code its vocabulary holds, 0 to 1. read_share: those of all events that it reads, fewer
+    where it has room for so many only. from_day: day of the earliest one that is read (<= 0), NaN where there is none.
+    """
+
+    known_share: float
+    read_share: float
+    from_day: float
+
+    @classmethod
+    def of(cls, tokens: Tokens | None) -> RecordRead:
+        """What the tokens of a record say; None: the model knows none of its events."""
+        if tokens is None or not len(tokens.values):
+            return cls(0.0, 0.0, float("nan"))
+        return cls(tokens.known_share, tokens.coverage, float(tokens.positions.min()))
+
+    @property
+    def is_cut(self) -> bool:
+        """Are events left out whose code the model knows?"""
+        return self.read_share < self.known_share
+
+    def words(self, count: int) -> str:
+        """What is left out, of a record of `count` events; "" where nothing is.
+
+        >>> RecordRead(0.9, 0.25, -412.0).words(1000)
+        'the model has room for 250 events and read the latest that it knows, the earliest 1.1 years before day 0'
+        """
+        if not self.is_cut:
+            return ""
+        room, earliest = count_of(round(self.read_share * count), "event"), days_from_zero_words(round(self.from_day))
+        return f"the model has room for {room} and read the latest that it knows, the earliest {earliest}"
+
+
+def record_factors(timeline: Timeline, *, virtual_model: bool, read: RecordRead | None) -> tuple[Factor, ...]:
     """Every factor of a record.
 
-    virtual_model: compare with the virtual training records. known_share: events whose code the model's vocabulary
-    holds, 0 to 1; None where no model that reads records was chosen: then what the codes say of their vocabulary.
+    virtual_model: compare with the virtual training records. read: what the model takes of it; None where no model that
+    reads records was chosen: then what the codes say of their vocabulary.
     """
     limits = VIRTUAL_RECORD if virtual_model else ANY_RECORD
     days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != BIRTH]
@@ -26,7 +64,7 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, known_share: floa
     like = "like the training records" if virtual_model else "enough to speak of a history"
     reason = like if verdict == "in" else _apart(count, virtual_model)
     events = Factor("events", verdict, count_of(count, "event"), reason, "ehr", limits["events"].words("events"))
-    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(known_share, timeline))
+    return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(read, timeline))
 
 
 def _apart(count: int, virtual_model: bool) -> str:
@@ -76,17 +114,22 @@ def _vocabularies(timeline: Timeline) -> Factor:
     return Factor("vocabularies", "edge", found, told, "ehr")
 
 
-def _known(share: float | None, timeline: Timeline) -> tuple[Factor, ...]:
+def _known(read: RecordRead | None, timeline: Timeline) -> tuple[Factor, ...]:
     count = len(timeline.events)
-    if share is None:
+    if read is None:
         return (_vocabularies(timeline),)
     if not count:
         return (Factor("known codes", "unknown", "no event", "there is no code to look up", "ehr"),)
+    share = read.known_share
     verdict = LIMITS["known_codes"].judge(share)
     usual, edge = (f"{100 * ends[0]:.0f}%" for ends in (LIMITS["known_codes"].usual, LIMITS["known_codes"].edge))
     reason = "the model's vocabulary holds them" if verdict == "in" else _known_words(share)
     compared = f"usual at least {usual}, edge at least {edge}"
-    return (Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr", compared),)
+    known = Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr", compared)
+    if not read.is_cut:
+        return (known,)
+    found = f"{round(read.read_share * count):,} of {count:,}"
+    return (known, Factor("events read", "edge", found, read.words(count), "unread"))
 
 
 def _known_words(share: float) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 Verdict = Literal["in", "edge", "outside", "unknown"]
 VERDICTS: tuple[Verdict, ...] = ("outside", "edge", "unknown", "in")
 """Worst first."""
-About = Literal["image", "ehr", "fused", "pair"]
+About = Literal["image", "ehr", "fused", "pair", "unread"]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
@@ -29,8 +29,9 @@ class Factor:
     name: what is checked. verdict: in (as in training), edge (unusual), outside (not comparable), unknown (cannot be
     judged). found: what was measured or read, with unit. reason: a clause that says why the verdict is what it is.
     limit: what the number was compared with, with unit; "" where no number decides.
-    about: "image", "ehr", "fused", or "pair" (scan and record held against each other); a factor about an input that a
-    model does not read does not mark its prediction, and one about the pair marks it in words of its own.
+    about: "image", "ehr", "fused", "pair" (scan and record held against each other), or "unread" (what the model leaves
+    out of an input). A factor about an input that a model does not read does not mark its prediction; the last two mark
+    it in words of their own.
     """
 
     name: str

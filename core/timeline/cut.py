@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.records import Timeline
 from core.timeline.texts import MISSING, NO, YES
 
 KNOWN_FROM = "known_from"
@@ -64,6 +65,14 @@ def says_died(events: pd.DataFrame) -> npt.NDArray[np.bool_]:
     asked = events[died]
     died[died] = [_died(code, answer) for code, answer in zip(asked["code"], _answers(asked))]
     return died
+
+
+def last_time_before_death(timeline: Timeline) -> pd.Timestamp | None:
+    """When the last event before a recorded death was; None where the record tells of no death, or begins with it."""
+    events = timeline.events
+    deaths = events.loc[says_died(events), "time"].dropna()
+    before = events.loc[events["time"] < deaths.min(), "time"] if len(deaths) else deaths[:0]
+    return None if before.empty else pd.Timestamp(before.max())
 
 
 def _answers(events: pd.DataFrame) -> Iterator[str]:

@@ -14,6 +14,7 @@ from core.export.bundle_view import BundleView
 from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figure_inputs
 from core.export.files import saliency_nifti
 from core.export.provenance import curve_record, provenance, to_json
+from core.quality import QualityReport
 from core.records import CaseReview, CtStudy, Timeline
 
 Tell = Callable[[float, str], None]
@@ -33,7 +34,8 @@ class Exports:
     """Makes export files when asked, in any thread.
 
     view: what the viewer last reported (voxel, window_hu, threshold, opacity, inverted, volume), a mapping that follows
-    it as it moves; or empty. number: tells these files from those of every other answer.
+    it as it moves; or empty. report, searched: for the sidecars, as `provenance` takes them. number: tells these files
+    from those of every other answer.
     """
 
     study: CtStudy | None
@@ -41,6 +43,8 @@ class Exports:
     review: CaseReview
     bundle: BundleView
     view: Mapping[str, Any]
+    report: QualityReport | None = None
+    searched: str = ""
     number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _made: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
     """What was made last of each name, with the look it was made of."""
@@ -80,7 +84,7 @@ class Exports:
 
         tell: called with (share done, words) before each file.
         """
-        record, buffer = provenance(inputs), io.BytesIO()
+        record, buffer = self._sidecar(inputs), io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for done, name in enumerate(self.names):
                 tell(done / len(self.names), f"{ZIP_WORDS}: file {done + 1} of {len(self.names)}, {name}")
@@ -104,8 +108,11 @@ class Exports:
         if name == "curve.json":
             return to_json(curve_record(self.review)).encode()
         if name == "provenance.json":
-            return to_json(provenance(inputs)).encode()
+            return to_json(self._sidecar(inputs)).encode()
         return figure_bytes(inputs, cast("Format", name.rsplit(".", 1)[-1]))
+
+    def _sidecar(self, inputs: FigureInputs) -> dict[str, Any]:
+        return provenance(inputs, report=self.report, searched=self.searched)
 
 
 def _look(inputs: FigureInputs) -> object:

@@ -19,18 +19,23 @@ CHECKING_HTML = (
 )
 
 
-def quality_html(report: QualityReport) -> str:
+WITHOUT_A_MODEL = "a model will add how like its own training patients this case is"
+
+
+def quality_html(report: QualityReport, *, more_to_come: bool = False) -> str:
     """One line that opens: counts and the worst factors as chips, then a table of all, worst first.
 
-    Icon, word and colour each carry the verdict; the reason stands in the table and behind each chip.
+    Icon, word and colour each carry the verdict; the reason stands in the table and behind each chip. more_to_come: no
+    model was asked yet, and none of its limits are in the report.
     """
     doubts = [factor for factor in report.worst_first if factor.verdict in ("outside", "edge")]
     shown = "".join(_chip(factor) for factor in doubts[:SHOWN_CHIPS])
     if len(doubts) > SHOWN_CHIPS:
         shown += f'<span class="q-sum">and {len(doubts) - SHOWN_CHIPS} more</span>'
     rows = "".join(_row(factor) for factor in report.worst_first)
+    told = summary_words(report) + (f"; {WITHOUT_A_MODEL}" if more_to_come else "")
     return (
-        f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(summary_words(report))}</span>'
+        f'<details class="quality"><summary><b>Quality</b> <span class="q-sum">{escape(told)}</span>'
         f'{shown}</summary><div class="q-all" role="region" tabindex="0" aria-label="Quality checks">'
         "<table><thead><tr><th>Verdict</th><th>Factor</th><th>Found</th><th>Compared with</th><th>Why</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div></details>"

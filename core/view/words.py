@@ -12,7 +12,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.export.events import day_words, is_undated
 from core.export.style import by_level
-from core.quality import scan_day
+from core.quality import other_person, scan_day
 from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
 from core.words import OLDEST_YEARS, count_of, days_from_zero_words, span_words, true_minus
 
@@ -22,9 +22,11 @@ _LEVEL_WORDS: dict[NoticeLevel, str] = {"warning": "Warning", "caution": "Cautio
 _SHORT = {
     "died_before": "died by day 0",
     "outside_population": "outside the training population",
+    "nothing_read": "nothing of this patient was read",
     "no_known_code": "no code of the record is known",
     "other_person": "scan and record differ in sex or age",
     "other_day": "scan not of day 0",
+    "scan_day_unknown": "day of the scan in doubt",
     "fabricated_pair": "CT and record put together",
     "virtual_weights": "trained on virtual patients",
 }
@@ -33,7 +35,7 @@ _SHORT = {
 
 def case_line(name: str, words: str, timeline: Timeline | None, study: CtStudy | None, time_zero: str) -> str:
     """Whose case: name, age and sex, what is open, time zero; never a date or an identifier."""
-    parts = [words, _person(timeline), _study_words(study), _record_words(timeline), _zero_words(time_zero)]
+    parts = [words, _person(study, timeline), _study_words(study), _record_words(timeline), _zero_words(time_zero)]
     spans = "".join(f"<span>{escape(part)}</span>" for part in parts if part)
     return f'<div class="case-line"><h1>{escape(name)}</h1>{spans}</div>'
 
@@ -63,9 +65,12 @@ def _zero_words(time_zero: str) -> str:
     return f"Day 0: {time_zero.removeprefix('Time of the ')}" if time_zero else ""
 
 
-def _person(timeline: Timeline | None) -> str:
+def _person(study: CtStudy | None, timeline: Timeline | None) -> str:
+    """Age and sex by the record; by both where the scan's file says otherwise."""
     if timeline is None:
         return ""
+    if study is not None and (differs := other_person(study, timeline)):
+        return differs[:1].upper() + differs[1:]
     age, sex = timeline.age_years, {"F": "woman", "M": "man", None: ""}[timeline.sex]
     years = "" if age is None else ("90 or older" if age >= OLDEST_YEARS else f"{int(age)} y")
     return " ".join(word for word in (years, sex) if word) or "Age and sex not recorded"

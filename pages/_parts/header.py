@@ -59,6 +59,7 @@ def draw(case: Case) -> Asked | None:
             list(CARDS),
             key="method",
             format_func=lambda name: CARDS[name].title,
+            disabled=case.study is None or (model is not None and model.fusion == "ehr_only"),
             help=METHODS_HELP,
             persist_state="session",
         )

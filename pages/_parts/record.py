@@ -11,12 +11,14 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
+from core.timeline.cut import last_time_before_death, says_died
 from core.view.loading import facts_html
-from core.view.words import error_html
+from core.view.words import doubts_html, error_html
 from core.words import count_of, days_from_zero_words, span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 
+DIED = "The record says that the patient had died by day 0: no curve from then on would be about this patient."
 EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
 
 
@@ -66,6 +68,7 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
     if read.subject is not None:
         _ask_day_zero(read.day_zero, changed)
         _offer_scan_day(read)
+        _offer_before_death(read)
 
 
 def _ask_day_zero(known: pd.Timestamp | None, changed: Callable[[], None]) -> None:
@@ -120,6 +123,27 @@ def _offer_scan_day(read: Intake) -> None:
     st.button(
         f"Scan taken {days_from_zero_words(read.scan_day)}: set day 0 to it",
         key="scan_day",
+        on_click=choose,
+        icon=":material/event:",
+    )
+
+
+def _offer_before_death(read: Intake) -> None:
+    """Day 0 before the death, where the record tells of one by day 0: the record's last event often is the death."""
+    if read.timeline is None or not says_died(read.timeline.events).any():
+        return
+    st.html(doubts_html([DIED]))
+    if (before := last_time_before_death(read.timeline)) is None:
+        return
+
+    def choose() -> None:
+        _show_day_zero(before)
+        read.choose_record(read.subject, before, read.columns)
+
+    words = span_words((read.timeline.prediction_time - before) / pd.Timedelta(days=1))
+    st.button(
+        f"Set day 0 to the last event before the death, {words} earlier",
+        key="before_death",
         on_click=choose,
         icon=":material/event:",
     )

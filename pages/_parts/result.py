@@ -13,6 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
 from core.intake import Case, Job
+from core.notices import NOTHING_READ
 from core.records import CaseReview
 from core.underway import Question
 from core.view.packing import map_label
@@ -60,6 +61,10 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     quality.draw(case, asked.model.key, verdicts)
     try:
         review = answers.curve(case, question)
+        if any(notice.key == NOTHING_READ for notice in review.notices):
+            with panel():
+                survival.draw_nothing_read(case, review)
+            return Answer(question=question.name)
         with panel():
             survival.draw(case, asked, review, alone)
         review = answers.events(case, question)

@@ -74,6 +74,16 @@ def draw_missing_model() -> None:
     st.html(empty_html("panel", "No model is installed", lines))
 
 
+def draw_nothing_read(case: Case, review: CaseReview) -> None:
+    """No curve: the model would say the same of anybody."""
+    lines = []
+    if case.timeline is not None and review.fusion != "image_only":
+        learned = "codes such as ICD10CM//I26.99, LOINC//718-7 and ATC//B01AA03"
+        lines.append(f"It knows none of this record's codes; it learned {learned}.")
+    lines.append("Choose a model that reads what there is, or load what this one reads.")
+    st.html(empty_html("answer", "This model reads nothing of this patient", lines))
+
+
 def draw_error(error: UserFacingError, kind: str = "panel") -> None:
     """Why there is no answer: a case that cannot be read, or (kind "answer") one the model refused."""
     st.html(f'<div class="empty {kind}" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')

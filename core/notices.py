@@ -1,0 +1,86 @@
+"""What a reader must know with a result: one plain sentence each, most general first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.bundle import Bundle
+from core.explain.saliency import NOT_CONVERGED
+from core.quality import QualityReport, RecordRead, population_notice
+from core.records import Attribution, CtStudy, Notice, Timeline, Tokens
+from core.timeline.cut import says_died
+from core.words import true_minus
+
+NOTHING_READ = "nothing_read"
+"""The key of the notice that the model read nothing of this patient: its curve is nobody's."""
+
+
+def case_notices(
+    study: CtStudy | None,
+    timeline: Timeline | None,
+    bundle: Bundle,
+    ct: Tokens | None,
+    ehr: Tokens | None,
+    report: QualityReport,
+    saliency: Attribution | None,
+    explain: str | None,
+) -> tuple[Notice, ...]:
+    """Every notice on one result. ct, ehr: what the bundle's encoders made of study and timeline, None where nothing.
+    report: the verdicts on the case. explain: the method asked for, None for none."""
+    marked = population_notice(report, bundle.model.reads)
+    return (
+        *_model_notices(bundle),
+        *_case_notices(study, timeline),
+        *_unread_notices(timeline, bundle, ct, ehr),
+        *(() if marked is None else (marked,)),
+        *_saliency_notices(bundle, saliency, explain),
+    )
+
+
+def _model_notices(bundle: Bundle) -> Iterator[Notice]:
+    if bundle.virtual:
+        text = "This model was trained on virtual patients. Its numbers do not apply to real people."
+        yield Notice("virtual_weights", "warning", text)
+
+
+def _case_notices(study: CtStudy | None, timeline: Timeline | None) -> Iterator[Notice]:
+    if timeline is not None and says_died(timeline.events).any():
+        text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
+        yield Notice("died_before", "warning", text)
+    for repair in () if study is None else study.repairs:
+        yield Notice("repaired_scan", "caution", f"The scan was repaired: {repair}")
+
+
+def _unread_notices(
+    timeline: Timeline | None, bundle: Bundle, ct: Tokens | None, ehr: Tokens | None
+) -> Iterator[Notice]:
+    """What the model reads of no patient or not of this one."""
+    reads = bundle.model.reads
+    if not any(tokens is not None for name, tokens in (("image", ct), ("ehr", ehr)) if name in reads):
+        text = "The model read nothing of this patient: its curve is that of somebody of whom nothing is known."
+        yield Notice(NOTHING_READ, "warning", text)
+    if ct is None and "image" in reads:
+        yield Notice("missing_ct", "caution", "There is no CT; the model was trained to answer without one too.")
+    if "ehr" not in reads:
+        return
+    if ehr is None and timeline is not None:
+        text = "The model knows no code of this record and answers as if there were none, as it was trained to."
+        yield Notice("no_known_code", "warning", text)
+    elif timeline is None:
+        text = "There is no record; the model was trained to answer without one too."
+        yield Notice("missing_timeline", "caution", text)
+    elif left_out := RecordRead.of(ehr).words(len(timeline.events)):
+        yield Notice("record_cut", "caution", f"Not all of the record was read: {left_out}.")
+
+
+def _saliency_notices(bundle: Bundle, saliency: Attribution | None, explain: str | None) -> Iterator[Notice]:
+    if explain is not None and "image" not in bundle.model.reads:
+        text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
+        yield Notice("no_saliency", "info", text)
+    if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:
+        share, change = saliency.convergence_delta or 0.0, saliency.risk_change or 0.0
+        text = (
+            f"The saliency has not converged: its sums miss the change of risk by {100 * share:.0f}%. "
+            f"The change to be explained is {true_minus(f'{100 * change:.2g}')} percentage points in all."
+        )
+        yield Notice("not_converged", "caution", text)

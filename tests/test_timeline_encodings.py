@@ -118,7 +118,7 @@ DAMAGED = {
     "two halves": (GOOD + ROWS["cp1252"].encode("cp1252"), "joined from texts in two encodings: line 5 holds"),
     "cut off": (GOOD[: GOOD.rindex("€".encode()) + 1], "cut off"),
     "with a mark": (b"\xef\xbb\xbf" + "Größe,time,code\n".encode() + b"\xe9\xe8" * 30, "damaged"),
-    "UTF-16 cut off": ((HEAD + ROWS["cp1252"]).encode("utf-16")[:-1], "marked as UTF-16.*cut off"),
+    "UTF-16 cut off": ((HEAD + ROWS["cp1252"]).encode("utf-16")[:-1], "is UTF-16.*cut off"),
 }
 
 

@@ -190,7 +190,7 @@ def test_tables_of_parquet_in_folders_of_patients_are_not_taken_as_one_patients(
     out = io.BytesIO()
     frame.to_parquet(out)
     folders = [(f"subject_id={number}/0.parquet", out.getvalue()) for number in (7, 8)]
-    with pytest.raises(UserFacingError, match="One of several tables names no patient"):
+    with pytest.raises(UserFacingError, match="Naming no patient: 2 of 2 tables"):
         load_timeline(folders)
     assert len(load_timeline(folders[:1]).events) == 1
 

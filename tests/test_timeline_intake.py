@@ -238,8 +238,10 @@ def test_patients_of_several_files_are_never_merged() -> None:
     with pytest.raises(UserFacingError, match="2 patients"):
         load_timeline([zoe, ada])
     assert load_timeline([zoe, ada], subject_id=2).events["code"].tolist() == ["A"]
-    with pytest.raises(UserFacingError, match="names no patient"):
+    with pytest.raises(UserFacingError, match="Naming no patient: 2 of 2 tables"):
         load_timeline([nobody, nobody])
+    with pytest.raises(UserFacingError, match="Naming no patient: 1 of 2 tables"):
+        load_timeline([zoe, nobody])
     with pytest.raises(UserFacingError, match="mixes"):
         load_timeline([zoe, ("d.parquet", parquet_bytes(meds_table()))])
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserFacingError
+from core.privacy import find_identifiers
 from core.records import Timeline
 from core.timeline import list_subjects, load_timeline, suggest_mapping
 from core.timeline.omop_tables import EVENT_TABLES
@@ -207,3 +208,35 @@ def test_a_medicine_that_is_not_taken_is_no_event(fields: dict[str, object], kep
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in (patient, statement)]}
     timeline = load_timeline(("b.json", json.dumps(bundle).encode()), prediction_time="2022-01-01")
     assert any("B01AF01" in code for code in timeline.events["code"]) == kept
+
+
+@pytest.mark.parametrize("sign", ["^", "~", "\x01", "\x1f", "\xa6"])
+def test_a_seldom_used_delimiter_is_read(sign: str) -> None:
+    lines = ["subject_id,time,code,value", '4,2021-03-04,"A, or B",1.5']
+    text = "\n".join(line.replace(",", sign) for line in lines).replace(f"A{sign} or", "A, or")
+    events = load_timeline(("events.csv", text.encode())).events
+    assert (events["code"].tolist(), events["numeric_value"].tolist()) == (["A, or B"], [1.5])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_read_and_searched(encoding: str) -> None:
+    text = "subject_id,time,code,text_value\n4,2021-03-04,Gr\u00f6\u00dfe,seen by Dr. Jane Doe\n"
+    source = ("events.csv", text.encode(encoding))
+    assert load_timeline(source).events["code"].tolist() == ["Gr\u00f6\u00dfe"]
+    assert "name" in {finding.category for finding in find_identifiers(source)}
+    with pytest.raises(UserFacingError, match="NUL bytes"):
+        load_timeline(("events.csv", text.encode().replace(b"seen", b"se\0n")))
+
+
+def test_a_day_in_a_time_zone_without_a_time_of_day_is_refused_as_such() -> None:
+    rows = "4,2021-03-04Z,A\n4,2021-03-05,B\n4,2021-03-06+02:00,C\n"
+    with pytest.raises(UserFacingError, match="A day in a time zone but without a time of day: 2 times") as refusal:
+        load_timeline(("events.csv", f"subject_id,time,code\n{rows}".encode()))
+    assert "Leave the zone out" in refusal.value.next_step
+
+
+def test_parts_of_an_omop_table_are_known_by_their_names() -> None:
+    one, two = (POTASSIUM.format(operator="").replace("3.9", value) for value in ("3.9", "4.2"))
+    files = [("person.csv", PERSON), ("measurement_part1.csv", one), ("measurement_part2.csv", two)]
+    timeline = load_timeline([(name, text.encode()) for name, text in files])
+    assert sorted(timeline.events["numeric_value"].dropna()) == pytest.approx([3.9, 4.2])

@@ -304,7 +304,7 @@ def _frame_count(values: Values) -> int:
     text = values.text("NumberOfFrames")
     if not text:
         return 1
-    if not text.isdigit() or len(text) > 12:  # no longer than a decimal string of PS3.5 may be
+    if not (text.isascii() and text.isdigit()) or len(text) > 12:  # no longer than a decimal string of PS3.5 may be
         raise Malformed
     if not 1 <= int(text) <= _MOST_FRAMES:
         raise UserFacingError(

@@ -6,6 +6,8 @@ import base64
 import binascii
 import codecs
 
+from core.timeline.delimited import unmarked_utf_16
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,10 +26,7 @@ def encoding_of(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding
-    head = data[:64]
-    if len(head) >= 4 and not any(head[::2]) and all(head[1::2]):
-        return "utf-16-be"
-    return "utf-16-le" if len(head) >= 4 and all(head[::2]) and not any(head[1::2]) else "utf-8"
+    return unmarked_utf_16(data) or "utf-8"
 
 
 def head_of(data: bytes) -> str:

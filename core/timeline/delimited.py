@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from core.load.limits import MIB
 
 DELIMITERS = ",;\t|"
+RARE_DELIMITERS = "^~\x01\x1f\xa6\xa7"
+"""Those of HL7, Hive and ASCII, a broken bar and a section sign: of a header that has none of the others."""
 MAX_TEXT_BYTES = 256 * MIB
 """Of a delimited or JSON file."""
 csv.field_size_limit(MAX_TEXT_BYTES)  # a letter or a report in one field is longer than the reader's usual 128 KiB
@@ -20,18 +22,39 @@ def delimiter_of(lines: TextIO) -> str:
     """The delimiter of a table, whose stream then stands at its header or at blank lines before it.
 
     That is the one that a line "sep=;" above the header names, else the one of comma, semicolon, tab and bar that the
-    header has most of.
+    header has most of, else one that is seldom used.
 
     >>> from io import StringIO
     >>> stream = StringIO("sep=|\\ntime|code\\n")
     >>> delimiter_of(stream), stream.readline()
     ('|', 'time|code\\n')
+    >>> delimiter_of(StringIO("time^code\\n")), delimiter_of(StringIO("time\\n"))
+    ('^', ',')
     """
     header = next((line for line in iter(lines.readline, "") if line.strip()), "")
     if named := NAMED_DELIMITER.fullmatch(header):
         return named[1]
     lines.seek(0)
-    return max(DELIMITERS, key=re.sub(r'"[^"]*"', "", header).count)
+    signs: Iterable[str] = (*DELIMITERS, *RARE_DELIMITERS)
+    return max(signs, key=_preference(re.sub(r'"[^"]*"', "", header)))
+
+
+def _preference(header: str) -> Callable[[str], tuple[int, int]]:
+    """Usual before rare delimiters, of each kind the one that the header has most of; a comma where it has none."""
+    usual = any(map(header.count, DELIMITERS)) or not any(map(header.count, RARE_DELIMITERS))
+    return lambda sign: (usual == (sign in DELIMITERS), header.count(sign))
+
+
+def unmarked_utf_16(data: bytes) -> str:
+    """The encoding of UTF-16 without its mark, whose first letters are Latin: every second byte is zero; "" for others.
+
+    >>> unmarked_utf_16("a,b".encode("utf-16-be")), unmarked_utf_16(b"a,b,c"), unmarked_utf_16("a,b".encode("utf-16"))
+    ('utf-16-be', '', '')
+    """
+    head = data[:64]
+    if len(head) >= 4 and not any(head[::2]) and all(head[1::2]):
+        return "utf-16-be"
+    return "utf-16-le" if len(head) >= 4 and all(head[::2]) and not any(head[1::2]) else ""
 
 
 def lines_before(lines: TextIO) -> int:

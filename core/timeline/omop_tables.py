@@ -126,7 +126,7 @@ def _table_name(path: str) -> str:
     file = PurePath(path.lower())
     stem = file.name.split(".")[0]
     is_part = re.match(r"(part|data|chunk)?[-_]?\d", stem)
-    for name in (stem, re.sub(r"[_-]?\d+$", "", stem), file.parent.name if is_part else ""):
+    for name in (stem, re.sub(r"[_-]?(?:part|chunk)?[_-]?\d+$", "", stem), file.parent.name if is_part else ""):
         if name in _WANTED | _NO_EVENTS:
             return name
     return stem

@@ -133,8 +133,7 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
     if len(plain) == len(entries):
         for part in plain:
             doubt_columns(part, mapping, notes)
-        if len(plain) > 1 and not all("subject_id" in event_fields(parquet_file(part), mapping) for part in plain):
-            raise _one_names_nobody()
+        _refuse_nameless(["subject_id" in event_fields(parquet_file(part), mapping) for part in plain])
         return [*plain]
     if plain and len(parquet) < len(entries):
         raise UserFacingError(
@@ -143,15 +142,18 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
     tables, people = _text_tables(entries, mapping, notes)
     if not tables:
         raise no_events()
-    if len(tables) > 1 and not all("subject_id" in table.columns for table in tables):
-        raise _one_names_nobody()
+    _refuse_nameless(["subject_id" in table.columns for table in tables])
     return [with_people(beside_events(pd.concat(tables, ignore_index=True), people, notes), notes)]
 
 
-def _one_names_nobody() -> UserFacingError:
-    return UserFacingError(
-        "One of several tables names no patient.", "a patient column in every table", "Choose a single table."
-    )
+def _refuse_nameless(named: Sequence[bool]) -> None:
+    """Raises UserFacingError where one of several tables does not say whose its events are."""
+    if len(named) > 1 and not all(named):
+        raise UserFacingError(
+            f"Naming no patient: {named.count(False)} of {len(named)} tables.",
+            "a patient column, such as subject_id, in every table",
+            "Choose a single table, or add that column to each.",
+        )
 
 
 def _text_tables(

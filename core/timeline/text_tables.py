@@ -19,7 +19,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.limits import MIB
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, lines_before
+from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, lines_before, unmarked_utf_16
 from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir, is_outcome
@@ -111,10 +111,13 @@ def _encoding(data: bytes) -> str:
         raise UserFacingError(
             "The file is encoded as UTF-32, not as UTF-8.", "a UTF-8 text file or parquet", "Save it again as UTF-8."
         )
-    wide = data[:2] in _WIDE_BOMS
-    if not wide and b"\0" in data:
+    if data[:2] in _WIDE_BOMS:
+        return "utf-16"
+    if unmarked := unmarked_utf_16(data):
+        return unmarked
+    if b"\0" in data:
         raise _nul()
-    return "utf-16" if wide else "utf-8-sig"
+    return "utf-8-sig"
 
 
 def _nul() -> UserFacingError:
@@ -130,10 +133,10 @@ def _markup() -> UserFacingError:
 
 
 def _undecodable(data: bytes, encoding: str) -> UserFacingError:
-    if encoding != "utf-16":
+    if not encoding.startswith("utf-16"):
         return wrong_encoding(data)
     return UserFacingError(
-        "The file is marked as UTF-16, but is damaged or was cut off.", "the whole file", "Copy or export it again."
+        "The file is UTF-16, but is damaged or was cut off.", "the whole file", "Copy or export it again."
     )
 
 

@@ -25,6 +25,7 @@ _NO_CLOCK = re.compile(r"[-–—?._:\s]+")
 _CLOCK_ON_NO_DAY = re.compile(r"(?:1899-12-3[01]|1900-01-01|1970-01-01|0001-01-01)[T ](?=\d{2}:\d{2})")
 """A time of day as databases store it that have no type for one: on the day from which they count."""
 _ZONE_BY_NAME = re.compile(r"\d{4}-\d{2}-\d{2}[T ].*\d\s*(?:\[[\w/+-]+\]|[A-Z]{3,5}(?:[+-]\d{1,2}(?::?\d{2})?)?)")
+_DAY_IN_A_ZONE = re.compile(r"\d{4}-\d{2}-\d{2}(?:Z|[+-]\d{2}:?\d{2})")
 _AT_MIDNIGHT = re.compile(r"(?<=\d)[T ]00:00(?::00(?:\.0+)?)?")
 EARLIEST, LATEST = pd.Timestamp("1850-01-01"), pd.Timestamp("2262-01-01")
 
@@ -205,6 +206,13 @@ def is_iso_time(text: str) -> bool:
 
 
 def _impossible(given: pd.Series[str], places: Places | None) -> UserFacingError:
+    zoned = given.str.fullmatch(_DAY_IN_A_ZONE)
+    if zoned.any():
+        return UserFacingError(
+            f"A day in a time zone but without a time of day: {count_of(int(zoned.sum()), 'time')}{at(places, zoned)}.",
+            "a day alone, or a day with its time of day",
+            "Leave the zone out, or export the time of day with it.",
+        )
     odd = pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").isna()
     return UserFacingError(
         f"Impossible, such as a 30th of February or 25:10: {count_of(max(int(odd.sum()), 1), 'time')}"

@@ -181,8 +181,8 @@ STRUCTURE = cases("bytes", {
     "all dimensions declared 65535": (lambda: series(setter(Rows=65535, Columns=65535)), "refuse"),
     "rows zero": (lambda: series(setter(Rows=0)), "refuse"),
     "frames declared a million": (one(lambda b: b, edit=setter(NumberOfFrames=1_000_000)), "refuse"),
-    "frames counted with a raised figure": (
-        one(lambda b: b.replace(b"IS\x02\x004 ", b"IS\x02\x00\xb2 "), edit=setter(NumberOfFrames=4)), "refuse"),
+    "frames counted with a raised figure": (lambda: [(n, d.replace(b"IS\x02\x001 ", b"IS\x02\x00\xb2 ", 1))
+        for n, d in series(setter(NumberOfFrames=1, InstanceNumber=None))], "refuse"),
     "frames not a number": (lambda: [(n, d.replace(b"IS\x02\x001 ", b"IS\x02\x00xy", 1)) for n, d in series(
         setter(NumberOfFrames=1, InstanceNumber=None))], "refuse"),
     "one frame declared": (lambda: series(setter(NumberOfFrames=1)), "right"),

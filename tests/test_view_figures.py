@@ -22,13 +22,20 @@ from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
 from core.quality.record import record_factors
-from core.records import CtStudy, Notice, Timeline
+from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
 from core.view.lanes import event_rows, found, short_name, strongest
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
-from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html
+from core.view.survival import (
+    cohort_risk,
+    curve_figure,
+    icon_array,
+    legend_html,
+    risk_words_html,
+    risks_html,
+)
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
     case_line,
@@ -175,14 +182,79 @@ def half_up(shown: str) -> int:
     return 0 if shown.startswith("<") else int(Decimal(shown.removesuffix("%")).quantize(Decimal(1), ROUND_HALF_UP))
 
 
+def hundreds(risk: float, reference: float) -> list[tuple[int, str]]:
+    """The hundreds of people in the picture: how many dots are filled, and the caption."""
+    pictures = icon_array(risk, reference, FUSED).split("<figure>")[1:]
+    assert all(len(re.findall(r"<i( class=\"on\")?></i>", picture)) == 100 for picture in pictures)
+    return [(picture.count('"on"'), re.findall("<figcaption>(.+)</figcaption>", picture)[0]) for picture in pictures]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_icon_array_counts_what_it_says(risk, reference):
-    html = icon_array(risk, reference, FUSED)
-    dots = re.findall(r"<i(?: class=\"([^\"]*)\")?></i>", html)
-    assert len(dots) == 100
-    assert sum("on" in kind.split() for kind in dots) == half_up(percent(risk))
-    assert sum("ring" in kind.split() for kind in dots) == half_up(percent(reference))
+    for (filled, caption), share in zip(hundreds(risk, reference), (risk, reference), strict=True):
+        shown = half_up(percent(share)) if not percent(share).startswith(("0.", "<")) else 0
+        assert filled == shown
+        told = {0: "&lt;1", 100: "&gt;99"}.get(shown, str(shown))
+        assert caption in (f"{told} of 100", f"cohort {told}")
+
+
+def test_patient_and_cohort_have_a_picture_each_so_that_neither_hides_the_other():
+    assert hundreds(0.23, 0.062) == [(23, "23 of 100"), (6, "cohort 6")]
+    assert hundreds(0.12, 0.12) == [(12, "12 of 100"), (12, "cohort 12")]
+    assert hundreds(0.12, float("nan")) == [(12, "12 of 100")]
+    label = 'aria-label="Training cohort: fewer than 1 of 100"'
+    assert label in icon_array(0.23, 0.004, FUSED)
+
+
+def at_risk_level(risk: float):
+    """A result with this risk on day 90, its last."""
+    days, falling = np.array([0.0, 90.0]), np.array([1.0, 1 - risk])
+    return replace(RESULT, curve=SurvivalCurve(days, falling, falling, falling), horizon_days=90.0)
+
+
+@pytest.mark.parametrize(
+    ("risk", "told"),
+    [
+        (0.005, "in about 5 of 1,000 patients like this one (training cohort: about 23)"),
+        (0.0004, "in fewer than 1 of 1,000 patients like this one (training cohort: about 23)"),
+        (0.0144, "in about 14 of 1,000 patients"),
+        (0.23, "in about 23 of 100 patients like this one (training cohort: about 2)"),
+        (0.998, "in more than 99 of 100 patients"),
+    ],
+)
+def test_a_small_risk_is_told_of_a_thousand_and_the_cohort_s_of_as_many(risk, told):
+    result = at_risk_level(risk)
+    html = risk_words_html(result, baseline())
+    assert told in html
+    assert f"<b>{percent(risk)}</b>" in risks_html(result, baseline())
+
+
+def test_a_median_beyond_the_axis_is_never_told():
+    beyond = replace(RESULT, curve=curve(0.4, 1500.0))
+    assert beyond.curve.median_days is not None
+    assert "<b>not reached within 1 year</b>" in risk_words_html(beyond, baseline(1500.0))
+    assert "day 6" not in risk_words_html(beyond, baseline(1500.0))
+    early = risk_words_html(replace(RESULT, curve=curve(0.6, 1500.0)), baseline(1500.0))
+    assert "not reached within 1 year</b>" in early
+    assert "its range begins at 301 days" in early
+    assert "not reached within 100 days" in risk_words_html(at_risk_in(100.0), baseline(100.0))
+    mace = replace(RESULT, task=TASKS["mace"], curve=curve(0.05, 1525.0), horizon_days=365.0)
+    assert "not reached within 4.2 years" in risk_words_html(mace, baseline(1525.0))
+
+
+def at_risk_in(end: float):
+    """A result whose follow-up ends before the last horizon."""
+    return replace(RESULT, curve=curve(0.4, end), horizon_days=90.0)
+
+
+def test_a_median_is_told_with_its_range():
+    assert re.search(r"Median <b>253 days</b> \(181 to 361 days\)", risk_words_of(1.0))
+    assert re.search(r"Median <b>316 days</b> \(from 226 days\)", risk_words_of(0.8))
+
+
+def risk_words_of(rate: float) -> str:
+    return risk_words_html(replace(RESULT, curve=curve(rate)), baseline())
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():
@@ -373,12 +445,6 @@ def test_the_risk_is_a_sentence_in_the_words_of_the_task():
     assert "(training cohort: about 2)." in words
 
 
-def test_a_median_beyond_the_axis_says_so():
-    shown = replace(RESULT, curve=curve(0.4, 1000.0))
-    assert "(beyond the axis)" in risk_words_html(shown, baseline())
-    assert "(beyond the axis)" not in risk_words_html(replace(RESULT, curve=curve(3.0)), baseline())
-
-
 def test_axes_say_what_they_are():
     figure = curve_figure(RESULT, baseline())
     assert "Event-free" in texts(figure)
@@ -540,8 +606,8 @@ def test_performance_is_told_with_its_interval():
 
 def test_icons_and_sentence_count_the_percentage_that_is_shown():
     html = icon_array(0.045, 0.0451, FUSED)
-    assert "5 of 100 dots filled; training cohort 5 of 100, ringed" in html
-    assert html.count('class="on') == 5
+    assert html.count("about 5 of 100") == 2
+    assert html.count('class="on') == 10
 
 
 def test_the_model_card_names_day_0_and_puts_encoders_in_a_table():

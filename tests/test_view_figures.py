@@ -35,6 +35,7 @@ from core.view.survival import (
     legend_html,
     risk_words_html,
     risks_html,
+    values_html,
 )
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
@@ -255,6 +256,16 @@ def test_a_median_is_told_with_its_range():
 
 def risk_words_of(rate: float) -> str:
     return risk_words_html(replace(RESULT, curve=curve(rate)), baseline())
+
+
+def test_the_plot_has_its_values_in_a_table():
+    html = values_html(RESULT, baseline(), [("image_only", curve(0.1))])
+    rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in re.findall("<tr>.*?</tr>", html)]
+    assert rows[0] == ["Within", "Risk", "Range", "Cohort", "At risk", "CT only"]
+    assert [row[0] for row in rows[1:]] == ["30 days", "90 days", "180 days", "1 year"]
+    low, high = RESULT.curve.risk_interval_at(90)
+    risk, alone = percent(RESULT.curve.risk_at(90)), percent(curve(0.1).risk_at(90))
+    assert rows[2] == ["90 days", risk, f"{percent(low)} to {percent(high)}", "2.3%", "871", alone]
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():

@@ -333,3 +333,38 @@ def _hundred(risk: float, caption: str, whose: str) -> str:
     dots = '<i class="on"></i>' * count + "<i></i>" * (100 - count)
     label = f"{whose}: {people_words(risk)} of 100"
     return f'<figure><div role="img" aria-label="{label}">{dots}</div><figcaption>{told}</figcaption></figure>'
+
+
+def values_html(review: CaseReview, baseline: pd.DataFrame, others: Sequence[tuple[str, SurvivalCurve]] = ()) -> str:
+    """The plot as a table that opens: at every time named on its axis the risk of each line, for readers who do not see
+    the plot or cannot point at it."""
+    names = [SINGLE_MODALITY[fusion][0] for fusion, _ in others]
+    head = "".join(f"<th>{name}</th>" for name in ("Within", "Risk", "Range", "Cohort", "At risk", *names))
+    rows = "".join(_values_row(review, baseline, day, others) for day in curve_ticks(review) if day)
+    event = escape(review.task.event_words)
+    told = f"Risk of {event}, with the training cohort's and how many of it were at risk"
+    return (
+        f'<details class="values"><summary>Values</summary><div role="region" tabindex="0" aria-label="Values">'
+        f'<table class="found"><caption>{told}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div></details>"
+    )
+
+
+def _values_row(
+    review: CaseReview, baseline: pd.DataFrame, day: float, others: Sequence[tuple[str, SurvivalCurve]]
+) -> str:
+    low, high = review.curve.risk_interval_at(day)
+    reference, count = cohort_risk(baseline, day), at_risk_on(baseline, day)
+    cells = [
+        duration(day),
+        percent(review.curve.risk_at(day)),
+        f"{percent(low)} to {percent(high)}",
+        _known(reference),
+        "not known" if count is None else f"{count:,}",
+        *(_known(curve.risk_at(day)) for _, curve in others),
+    ]
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _known(risk: float) -> str:
+    return percent(risk) if np.isfinite(risk) else "not known"

@@ -6,11 +6,12 @@ import streamlit as st
 
 from core import session
 from core.errors import UserFacingError
+from core.export.panels import risk_sentence
 from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
 from core.view.choices import single_modality
-from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html
+from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html
 from core.view.words import empty_html, error_html, notices_html
 from core.words import duration
 from pages._parts.header import Asked
@@ -49,8 +50,9 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
     bundle = session.bundle(asked.model.key)
     others = _single_curves(case, asked) if alone else []
     figure = curve_figure(review, bundle.baseline, others=others, virtual=bundle.virtual, ink=session.ink())
-    risk = review.curve.risk_at(review.horizon_days)
-    st.html(legend_html(figure))
+    told = f"{risk_sentence(review, bundle.baseline)}."
+    values = values_html(review, bundle.baseline, others)
+    st.html(f'<div class="curve-head">{legend_html(figure)}{values}</div>')
     with st.container(key="answer", horizontal=True, wrap=False, height="stretch", gap="small"):
         st.plotly_chart(
             figure,
@@ -60,7 +62,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
             height="stretch",
             config=PLOT,
             alt=f"Predicted probability free of {review.task.event_words}, with band, and the training cohort's. "
-            f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
+            f"{told} The table \u201cValues\u201d gives the numbers.",
         )
         st.html(risks_html(review, bundle.baseline), width="content")
     st.html(risk_words_html(review, bundle.baseline))

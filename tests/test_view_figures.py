@@ -25,7 +25,7 @@ from core.quality.record import record_factors
 from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
-from core.view.lanes import event_rows, found, short_name, strongest
+from core.view.lanes import event_rows, found, short_name, strongest, undated_rows
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.survival import (
@@ -365,7 +365,7 @@ def test_hovering_a_curve_tells_the_time_in_the_unit_of_the_axis(task, unit):
 
 
 def test_hovering_a_trend_tells_the_time_as_its_axis_does():
-    figure = trends_figure(ROWS, trend_codes(ROWS))
+    figure = trends_figure(ROWS, trend_codes(ROWS), span_days=400.0)
     assert figure.data[0].customdata == ("day \u2212200 (\u22126.6 mo)", "day \u22121")
     assert "%{customdata}" in figure.data[0].hovertemplate
 
@@ -429,9 +429,39 @@ def test_ticks_lie_inside_the_span_and_stay_few(span):
 def test_trends_show_repeated_values_with_their_unit():
     codes = trend_codes(ROWS)
     assert codes == ["LOINC//33762-6"]
-    figure = trends_figure(ROWS, codes)
+    figure = trends_figure(ROWS, codes, span_days=400.0)
     assert "pg/mL" in texts(figure)
     assert tuple(figure.data[0].y) == (310.0, 2310.0)
+
+
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_trends_stand_on_the_days_of_the_span(span):
+    rows = ROWS.assign(code="a", number=1.0, lane="labs", unit="mg")
+    figure = trends_figure(rows, ["a"], span_days=span)
+    assert -1.1 * span < figure.layout.xaxis.range[0] < -span
+    assert len(figure.data[0].y) == (rows["day"] >= -span).sum()
+
+
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_what_has_no_day_stands_in_a_strip_left_of_all_days(span):
+    undated = undated_rows(RECORD, RESULT)
+    assert undated["words"].tolist() == ["Female", "Age 64"]
+    every = pd.concat([ROWS, undated.assign(attribution=[0.1, 2.0])], ignore_index=True)
+    figure = timeline_figure(every, span_days=span, selected=[1])
+    mark = next(trace for trace in figure.data if trace.name == "raises risk")
+    place = next(n for n, ids in enumerate(mark.customdata) if ids == "1,0")
+    low = figure.layout.xaxis.range[0]
+    assert low < mark.x[place] < -span
+    assert "<b>Age 64</b>" in mark.text[place]
+    assert "no day of its own" in mark.text[place]
+    ring = next(trace for trace in figure.data if trace.marker.symbol == "circle-open")
+    assert tuple(ring.x) == (mark.x[place],)
+    assert mark.marker.size[place] == max(mark.marker.size), "the strongest of all"
+    ticks = dict(zip(figure.layout.xaxis.ticktext, figure.layout.xaxis.tickvals, strict=True))
+    assert ticks["no day"] == pytest.approx(mark.x[place])
+    others = [day for words, day in ticks.items() if words != "no day"]
+    assert min(others) - ticks["no day"] > 0.11 * span, "its label has room"
+    assert "no day" not in timeline_figure(ROWS, span_days=span).layout.xaxis.ticktext
 
 
 def test_values_are_words_a_reader_knows():

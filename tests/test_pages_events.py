@@ -105,3 +105,12 @@ def test_trends_follow_the_span(world):
     assert len(app.get("plotly_chart")) == 2
     assert any("Nothing was measured twice in the last 30 days" in caption.value for caption in app.caption)
     assert app.toggle(key="trends").value, "it stays where it is"
+
+
+def test_a_model_of_one_horizon_leaves_none_to_choose(world, monkeypatch):
+    given = session.task_card
+    monkeypatch.setattr(session, "task_card", lambda model: replace(given(model), horizons_days=(90,)))
+    app = fine(opened())
+    assert "Risk within" not in names(app)
+    assert "Risk within 90 days" in html(app)
+    assert world.asked[-1][1] == 90

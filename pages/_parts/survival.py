@@ -26,23 +26,26 @@ def pick_horizon(asked: Asked) -> tuple[int, bool]:
     if st.session_state.get(key) not in days:
         st.session_state[key] = days[len(days) // 2]
     left, right = st.columns([1.25, 1], vertical_alignment="center", gap="small")
-    chosen = left.segmented_control(
-        "Risk within",
-        days,
-        key=key,
-        required=True,
-        format_func=duration,
-        label_visibility="collapsed",
-        help="The horizon of the risk, of the saliency and of the events' effects",
-        persist_state="session",
-    )
+    if len(days) > 1:
+        left.segmented_control(
+            "Risk within",
+            days,
+            key=key,
+            required=True,
+            format_func=duration,
+            label_visibility="collapsed",
+            help="The horizon of the risk, of the saliency and of the events' effects",
+            persist_state="session",
+        )
+    else:
+        left.html(f'<p class="dim">Risk within {duration(days[0])}</p>')
     alone = right.toggle(
         "CT only and record only",
         key="alone",
         persist_state="session",
         help="Curves of the models that read only one of the two",
     )
-    return int(chosen or st.session_state[key]), bool(alone)
+    return int(st.session_state[key]), bool(alone)
 
 
 def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:

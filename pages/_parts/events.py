@@ -126,7 +126,7 @@ def _reaching(span: float, rows: pd.DataFrame, selected: list[int]) -> float:
     if not st.session_state.get(REACH):
         return span
     days = rows.loc[rows["event_id"].isin(selected), "day"].dropna()
-    return max([span, *-days])
+    return max(span, float(-days.min())) if len(days) else span
 
 
 def _day_label(timeline: Timeline) -> Callable[[float], str]:

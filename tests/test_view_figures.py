@@ -18,6 +18,7 @@ from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.cohort import free_place
 from core.export.events import value_words, words_of
+from core.export.panels import risk_sentence
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
@@ -176,6 +177,7 @@ def test_beyond_the_training_follow_up_no_number_is_given():
     assert "not given" in words
     assert "follow-up" in words
     assert "nan" not in words.lower()
+    assert risk_sentence(short, baseline(100.0)).startswith("Risk by 1 year: not given, beyond training follow-up")
 
 
 def half_up(shown: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser_needed import why_skipped
 
@@ -52,11 +54,39 @@ def test_where_the_keyboard_is_can_be_seen(page):
 
 def test_the_counts_beside_the_hundred_dots_are_not_cut_off(page):
     page.get_by_role("radio", name="1 year").first.click()
-    expect(page.locator(".icons figcaption")).to_contain_text("12 ringed", timeout=SLOW_MS)
-    edges = page.evaluate(
-        "['.icons figcaption', '.risks'].map(place => document.querySelector(place).getBoundingClientRect().right)"
-    )
-    assert edges[0] <= edges[1]
+    ours, theirs = (page.locator(".icons figure").nth(n) for n in range(2))
+    expect(theirs).to_contain_text("cohort 12", timeout=SLOW_MS)
+    assert ours.locator(".on").count() == 47
+    edges = [place.bounding_box() for place in (ours, theirs, page.locator(".risks"))]
+    assert edges[0]["x"] + edges[0]["width"] <= edges[1]["x"]
+    assert edges[1]["x"] + edges[1]["width"] <= edges[2]["x"] + edges[2]["width"]
+    for caption in page.locator(".icons figcaption").all():
+        assert caption.evaluate("it => it.scrollWidth <= it.clientWidth")
+
+
+def test_the_values_of_the_curve_open_by_keyboard_and_move_nothing(page):
+    plot = page.locator(".st-key-curve .nsewdrag")
+    expect(plot).to_have_count(1)
+    before = plot.bounding_box()
+    page.get_by_role("switch", name="CT only and record only").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator(".values summary")).to_be_focused()
+    assert page.evaluate(f"(() => {{ {RING} }})()")
+    page.keyboard.press("Enter")
+    table = page.get_by_role("region", name="Values")
+    expect(table.get_by_role("row")).to_have_count(5)
+    box = table.bounding_box()
+    assert box["x"] + box["width"] <= 1366
+    assert table.evaluate("it => it.scrollWidth <= it.clientWidth")
+    assert plot.bounding_box() == before
+    page.keyboard.press("Tab")
+    expect(table).to_be_focused()
+    page.keyboard.press("Tab")
+    assert page.evaluate("!document.activeElement.closest('.stPlotlyChart')"), "the plot is skipped: it tells no more"
+    expect(page.get_by_test_id("stPlotlyChart").first).to_have_attribute("aria-label", re.compile("Values"))
+    page.locator(".values summary").press("Enter")
+    expect(table).to_be_hidden()
 
 
 def test_curves_of_one_input_alone_move_nothing(page):
@@ -88,6 +118,24 @@ def test_no_strongest_event_is_cut_off(page):
     assert all(names.evaluate_all(fits))
 
 
+def test_events_are_chosen_by_keyboard_in_the_order_that_is_seen(page):
+    ring = page.locator(".st-key-lanes .scatterlayer path.point[style*='213, 94, 0']")
+    expect(ring).to_have_count(0)
+    page.get_by_role("button", name="Help for Dates").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("!!document.activeElement.closest('[class*=st-key-strong_]')"), "past the chart"
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("combobox", name="Events found")).to_be_focused()
+    page.keyboard.type("age")
+    page.keyboard.press("Enter")
+    expect(page.locator("table.raw")).to_contain_text("no day of its own", timeout=SLOW_MS)
+    expect(ring).to_have_count(1)
+    strip = page.locator(".st-key-lanes .xtick text").first
+    expect(strip).to_have_text("no day")
+    mark, label = ring.bounding_box(), strip.bounding_box()
+    assert abs(mark["x"] + mark["width"] / 2 - label["x"] - label["width"] / 2) < 3
+
+
 def test_the_form_of_a_pacs_is_walked_row_by_row(page, address):
     page.goto(f"{address}/load")
     page.get_by_role("radio", name="DICOMweb").or_(page.get_by_role("button", name="DICOMweb")).first.click()
@@ -101,7 +149,7 @@ def test_on_a_narrow_window_no_risk_is_scrolled_out_of_sight(browser, address, w
     """The sentence speaks of a range: its numbers stand between the curve and the sentence, whole."""
     page = open_page(browser, address, size=(width, 900))
     page.wait_for_selector(SHOWN, timeout=SLOW_MS)
-    expect(page.locator(".icons figcaption")).to_be_attached(timeout=SLOW_MS)
+    expect(page.locator(".icons figcaption").first).to_be_attached(timeout=SLOW_MS)
     hidden, last, sentence = page.evaluate(
         """() => {
             const box = document.querySelector(".st-key-answer");

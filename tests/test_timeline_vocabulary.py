@@ -104,7 +104,7 @@ def test_trends_never_join_two_units() -> None:
         for day, value, unit in ((1, 1.1, "mg/dL"), (2, 97, "umol/L"), (3, 1.3, "mg/dL"), (4, 1.2, "mg/dL"))
     )
     rows = event_rows(load_timeline(("events.csv", table.encode())), None)
-    figure = trends_figure(rows, ["LOINC//2160-0"])
+    figure = trends_figure(rows, ["LOINC//2160-0"], span_days=30.0)
     assert tuple(figure.data[0].y) == pytest.approx((1.1, 1.3, 1.2))
     title = str(figure.layout.annotations[0].text)
     assert "mg/dL" in title

@@ -18,17 +18,26 @@ from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.cohort import free_place
 from core.export.events import value_words, words_of
+from core.export.panels import risk_sentence
 from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
 from core.fuse import FUSIONS
 from core.load import SeriesSummary
 from core.quality.record import RecordRead, record_factors
-from core.records import CtStudy, Notice, Timeline
+from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
-from core.view.lanes import event_rows, found, short_name, strongest
+from core.view.lanes import event_rows, found, short_name, strongest, undated_rows
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
-from core.view.survival import cohort_risk, curve_figure, icon_array, legend_html, risk_words_html, risks_html
+from core.view.survival import (
+    cohort_risk,
+    curve_figure,
+    icon_array,
+    legend_html,
+    risk_words_html,
+    risks_html,
+    values_html,
+)
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
     case_line,
@@ -168,6 +177,7 @@ def test_beyond_the_training_follow_up_no_number_is_given():
     assert "not given" in words
     assert "follow-up" in words
     assert "nan" not in words.lower()
+    assert risk_sentence(short, baseline(100.0)).startswith("Risk by 1 year: not given, beyond training follow-up")
 
 
 def half_up(shown: str) -> int:
@@ -175,14 +185,89 @@ def half_up(shown: str) -> int:
     return 0 if shown.startswith("<") else int(Decimal(shown.removesuffix("%")).quantize(Decimal(1), ROUND_HALF_UP))
 
 
+def hundreds(risk: float, reference: float) -> list[tuple[int, str]]:
+    """The hundreds of people in the picture: how many dots are filled, and the caption."""
+    pictures = icon_array(risk, reference, FUSED).split("<figure>")[1:]
+    assert all(len(re.findall(r"<i( class=\"on\")?></i>", picture)) == 100 for picture in pictures)
+    return [(picture.count('"on"'), re.findall("<figcaption>(.+)</figcaption>", picture)[0]) for picture in pictures]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_icon_array_counts_what_it_says(risk, reference):
-    html = icon_array(risk, reference, FUSED)
-    dots = re.findall(r"<i(?: class=\"([^\"]*)\")?></i>", html)
-    assert len(dots) == 100
-    assert sum("on" in kind.split() for kind in dots) == half_up(percent(risk))
-    assert sum("ring" in kind.split() for kind in dots) == half_up(percent(reference))
+    for (filled, caption), share in zip(hundreds(risk, reference), (risk, reference), strict=True):
+        shown = half_up(percent(share)) if not percent(share).startswith(("0.", "<")) else 0
+        assert filled == shown
+        told = {0: "&lt;1", 100: "&gt;99"}.get(shown, str(shown))
+        assert caption in (f"{told} of 100", f"cohort {told}")
+
+
+def test_patient_and_cohort_have_a_picture_each_so_that_neither_hides_the_other():
+    assert hundreds(0.23, 0.062) == [(23, "23 of 100"), (6, "cohort 6")]
+    assert hundreds(0.12, 0.12) == [(12, "12 of 100"), (12, "cohort 12")]
+    assert hundreds(0.12, float("nan")) == [(12, "12 of 100")]
+    label = 'aria-label="Training cohort: fewer than 1 of 100"'
+    assert label in icon_array(0.23, 0.004, FUSED)
+
+
+def at_risk_level(risk: float):
+    """A result with this risk on day 90, its last."""
+    days, falling = np.array([0.0, 90.0]), np.array([1.0, 1 - risk])
+    return replace(RESULT, curve=SurvivalCurve(days, falling, falling, falling), horizon_days=90.0)
+
+
+@pytest.mark.parametrize(
+    ("risk", "told"),
+    [
+        (0.005, "in about 5 of 1,000 patients like this one (training cohort: about 23)"),
+        (0.0004, "in fewer than 1 of 1,000 patients like this one (training cohort: about 23)"),
+        (0.0144, "in about 14 of 1,000 patients"),
+        (0.23, "in about 23 of 100 patients like this one (training cohort: about 2)"),
+        (0.998, "in more than 99 of 100 patients"),
+    ],
+)
+def test_a_small_risk_is_told_of_a_thousand_and_the_cohort_s_of_as_many(risk, told):
+    result = at_risk_level(risk)
+    html = risk_words_html(result, baseline())
+    assert told in html
+    assert f"<b>{percent(risk)}</b>" in risks_html(result, baseline())
+
+
+def test_a_median_beyond_the_axis_is_never_told():
+    beyond = replace(RESULT, curve=curve(0.4, 1500.0))
+    assert beyond.curve.median_days is not None
+    assert "<b>not reached within 1 year</b>" in risk_words_html(beyond, baseline(1500.0))
+    assert "day 6" not in risk_words_html(beyond, baseline(1500.0))
+    early = risk_words_html(replace(RESULT, curve=curve(0.6, 1500.0)), baseline(1500.0))
+    assert "not reached within 1 year</b>" in early
+    assert "its range begins at 301 days" in early
+    assert "not reached within 100 days" in risk_words_html(at_risk_in(100.0), baseline(100.0))
+    mace = replace(RESULT, task=TASKS["mace"], curve=curve(0.05, 1525.0), horizon_days=365.0)
+    assert "not reached within 4.2 years" in risk_words_html(mace, baseline(1525.0))
+
+
+def at_risk_in(end: float):
+    """A result whose follow-up ends before the last horizon."""
+    return replace(RESULT, curve=curve(0.4, end), horizon_days=90.0)
+
+
+def test_a_median_is_told_with_its_range():
+    assert re.search(r"Median <b>253 days</b> \(181 to 361 days\)", risk_words_of(1.0))
+    assert re.search(r"Median <b>316 days</b> \(from 226 days\)", risk_words_of(0.8))
+
+
+def risk_words_of(rate: float) -> str:
+    return risk_words_html(replace(RESULT, curve=curve(rate)), baseline())
+
+
+def test_the_plot_has_its_values_in_a_table():
+    html = values_html(RESULT, baseline(), [("image_only", curve(0.1))])
+    rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in re.findall("<tr>.*?</tr>", html)]
+    assert rows[0] == ["Within", "Risk", "Range", "Cohort", "At risk", "CT only"]
+    assert [row[0] for row in rows[1:]] == ["30 days", "90 days", "180 days", "1 year"]
+    low, high = RESULT.curve.risk_interval_at(90)
+    risk, alone = percent(RESULT.curve.risk_at(90)), percent(curve(0.1).risk_at(90))
+    assert rows[2] == ["90 days", risk, f"{percent(low)} to {percent(high)}", "2.3%", "871", alone]
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():
@@ -282,7 +367,7 @@ def test_hovering_a_curve_tells_the_time_in_the_unit_of_the_axis(task, unit):
 
 
 def test_hovering_a_trend_tells_the_time_as_its_axis_does():
-    figure = trends_figure(ROWS, trend_codes(ROWS))
+    figure = trends_figure(ROWS, trend_codes(ROWS), span_days=400.0)
     assert figure.data[0].customdata == ("day \u2212200 (\u22126.6 mo)", "day \u22121")
     assert "%{customdata}" in figure.data[0].hovertemplate
 
@@ -346,9 +431,39 @@ def test_ticks_lie_inside_the_span_and_stay_few(span):
 def test_trends_show_repeated_values_with_their_unit():
     codes = trend_codes(ROWS)
     assert codes == ["LOINC//33762-6"]
-    figure = trends_figure(ROWS, codes)
+    figure = trends_figure(ROWS, codes, span_days=400.0)
     assert "pg/mL" in texts(figure)
     assert tuple(figure.data[0].y) == (310.0, 2310.0)
+
+
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_trends_stand_on_the_days_of_the_span(span):
+    rows = ROWS.assign(code="a", number=1.0, lane="labs", unit="mg")
+    figure = trends_figure(rows, ["a"], span_days=span)
+    assert -1.1 * span < figure.layout.xaxis.range[0] < -span
+    assert len(figure.data[0].y) == (rows["day"] >= -span).sum()
+
+
+@pytest.mark.parametrize("span", [30.0, 365.25, 4000.0])
+def test_what_has_no_day_stands_in_a_strip_left_of_all_days(span):
+    undated = undated_rows(RECORD, RESULT)
+    assert undated["words"].tolist() == ["Female", "Age 64"]
+    every = pd.concat([ROWS, undated.assign(attribution=[0.1, 2.0])], ignore_index=True)
+    figure = timeline_figure(every, span_days=span, selected=[1])
+    mark = next(trace for trace in figure.data if trace.name == "raises risk")
+    place = next(n for n, ids in enumerate(mark.customdata) if ids == "1,0")
+    low = figure.layout.xaxis.range[0]
+    assert low < mark.x[place] < -span
+    assert "<b>Age 64</b>" in mark.text[place]
+    assert "no day of its own" in mark.text[place]
+    ring = next(trace for trace in figure.data if trace.marker.symbol == "circle-open")
+    assert tuple(ring.x) == (mark.x[place],)
+    assert mark.marker.size[place] == max(mark.marker.size), "the strongest of all"
+    ticks = dict(zip(figure.layout.xaxis.ticktext, figure.layout.xaxis.tickvals, strict=True))
+    assert ticks["no day"] == pytest.approx(mark.x[place])
+    others = [day for words, day in ticks.items() if words != "no day"]
+    assert min(others) - ticks["no day"] > 0.11 * span, "its label has room"
+    assert "no day" not in timeline_figure(ROWS, span_days=span).layout.xaxis.ticktext
 
 
 def test_values_are_words_a_reader_knows():
@@ -371,12 +486,6 @@ def test_the_risk_is_a_sentence_in_the_words_of_the_task():
     words = re.sub(r"<[^>]+>", "", risk_words_html(RESULT, baseline()))
     assert "Death from any cause is expected within 90 days in about 9 of 100 patients like this one" in words
     assert "(training cohort: about 2)." in words
-
-
-def test_a_median_beyond_the_axis_says_so():
-    shown = replace(RESULT, curve=curve(0.4, 1000.0))
-    assert "(beyond the axis)" in risk_words_html(shown, baseline())
-    assert "(beyond the axis)" not in risk_words_html(replace(RESULT, curve=curve(3.0)), baseline())
 
 
 def test_axes_say_what_they_are():
@@ -540,8 +649,8 @@ def test_performance_is_told_with_its_interval():
 
 def test_icons_and_sentence_count_the_percentage_that_is_shown():
     html = icon_array(0.045, 0.0451, FUSED)
-    assert "5 of 100 dots filled; training cohort 5 of 100, ringed" in html
-    assert html.count('class="on') == 5
+    assert html.count("about 5 of 100") == 2
+    assert html.count('class="on') == 10
 
 
 def test_the_model_card_names_day_0_and_puts_encoders_in_a_table():

@@ -43,10 +43,12 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
 
 def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
     """Risk by the horizon with its band and the cohort's risk."""
-    low, high = review.curve.risk_interval_at(review.horizon_days)
-    risk = percent(review.curve.risk_at(review.horizon_days))
+    risk, (low, high) = review.curve.risk_at(review.horizon_days), review.curve.risk_interval_at(review.horizon_days)
+    head = f"Risk by {duration(review.horizon_days)}"
+    if np.isnan(risk):
+        return f"{head}: not given, beyond training follow-up"
     reference = cohort_risk(baseline, review.horizon_days)
-    words = f"Risk by {duration(review.horizon_days)}: {risk} ({percent(low)} to {percent(high)})"
+    words = f"{head}: {percent(risk)} ({percent(low)} to {percent(high)})"
     return words if np.isnan(reference) else f"{words}; training cohort {percent(reference)}"
 
 

@@ -86,17 +86,28 @@ def percent(value: float) -> str:
     >>> percent(0.1234), percent(0.0123), percent(0.0002)
     ('12%', '1.2%', '<0.1%')
     """
+    shown = _shown_share(value)
+    if shown == 0:
+        return "<0.1%"
+    return f"{shown:.0f}%" if shown >= 10 else f"{shown:.1f}%"
+
+
+def in_people(value: float, people: int = 100) -> int:
+    """A probability as people of so many: of the percentage that is shown, half up, so that both say the same; fewer
+    than one are none.
+
+    >>> in_people(0.0451), in_people(0.0449), in_people(0.124), in_people(0.996), in_people(0.006)
+    (5, 5, 12, 100, 0)
+    >>> in_people(0.006, 1000), in_people(0.0004, 1000), in_people(0.234, 1000)
+    (6, 0, 230)
+    """
+    count = _shown_share(value) * people / 100
+    return int(count + 0.5) if count >= 1 else 0
+
+
+def _shown_share(value: float) -> float:
+    """The percentage as it is shown: two significant digits at most, 0 below a tenth."""
     share = 100 * value
     if share < 0.1:
-        return "<0.1%"
-    return f"{share:.0f}%" if share >= 9.95 else f"{share:.1f}%"
-
-
-def in_hundred(value: float) -> int:
-    """A probability as people of one hundred: of the percentage that is shown, half up, so that both say the same.
-
-    >>> in_hundred(0.0451), in_hundred(0.0449), in_hundred(0.124), in_hundred(0.996)
-    (5, 5, 12, 100)
-    """
-    shown = 100 * value
-    return int((round(shown) if shown >= 9.95 else round(shown, 1)) + 0.5)
+        return 0.0
+    return round(share, 0 if share >= 9.95 else 1)

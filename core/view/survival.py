@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
-from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_hundred, percent
+from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_people, percent
 from core.records import CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
@@ -25,6 +27,8 @@ _LETTER_WIDE, _ROOM, _LINE, _LINE_PX = 0.0205, 0.045, 0.04, 17
 takes, the shares of its height between them and a curve and of half a line of them, and a line's height."""
 _TOP_PX = 9
 _DAYS_ON_AXIS = 730.0
+_SMALL_RISK = 0.02
+"""Below it one of a hundred people is too coarse a measure."""
 
 
 def curve_figure(
@@ -210,16 +214,23 @@ def _layout(review: CaseReview, ticks: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def hundred_words(risk: float) -> str:
-    """A risk as people of one hundred.
+def people_words(risk: float, people: int = 100) -> str:
+    """A risk as people of so many.
 
-    >>> hundred_words(0.124), hundred_words(0.045), hundred_words(0.004), hundred_words(0.997)
+    >>> people_words(0.124), people_words(0.045), people_words(0.004), people_words(0.997)
     ('about 12', 'about 5', 'fewer than 1', 'more than 99')
+    >>> people_words(0.004, 1000), people_words(0.0004, 1000), people_words(0.997, 1000)
+    ('about 4', 'fewer than 1', 'more than 990')
     """
-    count = in_hundred(risk)
+    count = in_people(risk, people)
     if count == 0:
         return "fewer than 1"
-    return "more than 99" if risk > 0.995 else f"about {count}"
+    return f"more than {99 * people // 100}" if count == people else f"about {count}"
+
+
+def _people_for(*risks: float) -> int:
+    """Of how many people these risks are told, so that all can be compared: of more where one of them is small."""
+    return 1000 if np.nanmin(risks) < _SMALL_RISK else 100
 
 
 def risks_html(review: CaseReview, baseline: pd.DataFrame) -> str:
@@ -241,10 +252,11 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
     if not np.isfinite(risk):
         return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
     event, reference = review.task.event_words, cohort_risk(baseline, day)
-    beside = f" (training cohort: {hundred_words(reference)})" if np.isfinite(reference) else ""
+    people = _people_for(risk, reference)
+    beside = f" (training cohort: {people_words(reference, people)})" if np.isfinite(reference) else ""
     return (
         f'<div class="risk-words"><p>{escape(event[:1].upper() + event[1:])} is expected within '
-        f"{escape(duration(day))} in {hundred_words(risk)} of 100 patients like this one{beside}. "
+        f"{escape(duration(day))} in {people_words(risk, people)} of {people:,} patients like this one{beside}. "
         f"Range: {escape(review.curve.band)}.</p>"
         f"<p>{_median_words(review)} \u00b7 {_rmst_words(review)}</p></div>"
     )
@@ -262,13 +274,33 @@ def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
 
 
 def _median_words(review: CaseReview) -> str:
-    median = review.curve.median_days
-    value = "not reached" if median is None else _on_axis(median, review)
-    if median is not None and median > shown_days(review):
-        value += " (beyond the axis)"
-    exactly = "" if median is None else f": day {median:,.0f}"
-    title = f"Time by which half of such patients would have had the event{exactly}"
-    return f'<span title="{title}">Median <b>{value}</b></span>'
+    """The median with its range; a time beyond the axis is never told."""
+    curve = review.curve
+    first, median, last = (_median_on_axis(review, edge) for edge in (curve.lower, curve.survival, curve.upper))
+    title = "Time by which half of such patients would have had the event"
+    if median is None:
+        since = f"; its range begins at {_on_axis(first, review)}" if first is not None else ""
+        return f'<span title="{title}{since}">Median <b>not reached within {_end_words(review)}</b></span>'
+    between = ""
+    if first is not None and first != last:
+        between = f" (from {_on_axis(first, review)})" if last is None else f" ({_from_to(first, last, review)})"
+    return f'<span title="{title}: day {median:,.0f}">Median <b>{_on_axis(median, review)}</b>{between}</span>'
+
+
+def _from_to(first: float, last: float, review: CaseReview) -> str:
+    return f"{_on_axis(first, review).split()[0]} to {_on_axis(last, review)}"
+
+
+def _median_on_axis(review: CaseReview, survival: npt.NDArray[np.float64]) -> float | None:
+    """When one edge of the band, or the curve itself, is down to a half; None where the axis ends before."""
+    median = replace(review.curve, survival=survival).median_days
+    return median if median is not None and median <= shown_days(review) else None
+
+
+def _end_words(review: CaseReview) -> str:
+    """How long the axis is."""
+    end = shown_days(review)
+    return duration(end) if end in review.task.horizons_days else _on_axis(end, review)
 
 
 def _rmst_words(review: CaseReview) -> str:
@@ -288,13 +320,51 @@ def _on_axis(days: float, review: CaseReview) -> str:
 
 
 def icon_array(risk: float, reference: float, colour: str) -> str:
-    """One hundred people as dots: filled = event expected for patients like this one; ringed = the cohort's share."""
-    count = in_hundred(risk)
-    ring = in_hundred(reference) if np.isfinite(reference) else 0
-    classes = (" ".join(name for name, is_so in (("on", n < count), ("ring", n < ring)) if is_so) for n in range(100))
-    dots = "".join(f'<i class="{kind}"></i>' if kind else "<i></i>" for kind in classes)
-    label = f"{count} of 100 dots filled; training cohort {ring} of 100, ringed"
+    """One hundred people as dots, those large whom the event is expected for; the training cohort's hundred beside."""
+    ours = _hundred(risk, "{} of 100", "Patients like this one")
+    theirs = _hundred(reference, "cohort {}", "Training cohort") if np.isfinite(reference) else ""
+    return f'<div class="icons" style="--dot:{colour}">{ours}{theirs}</div>'
+
+
+def _hundred(risk: float, caption: str, whose: str) -> str:
+    """The caption says so where dots cannot show the risk: fewer than one, or all but a few."""
+    count = in_people(risk)
+    told = caption.format("&lt;1" if count == 0 else "&gt;99" if count == 100 else count)
+    dots = '<i class="on"></i>' * count + "<i></i>" * (100 - count)
+    label = f"{whose}: {people_words(risk)} of 100"
+    return f'<figure><div role="img" aria-label="{label}">{dots}</div><figcaption>{told}</figcaption></figure>'
+
+
+def values_html(review: CaseReview, baseline: pd.DataFrame, others: Sequence[tuple[str, SurvivalCurve]] = ()) -> str:
+    """The plot as a table that opens: at every time named on its axis the risk of each line, for readers who do not see
+    the plot or cannot point at it."""
+    names = [SINGLE_MODALITY[fusion][0] for fusion, _ in others]
+    head = "".join(f"<th>{name}</th>" for name in ("Within", "Risk", "Range", "Cohort", "At risk", *names))
+    rows = "".join(_values_row(review, baseline, day, others) for day in curve_ticks(review) if day)
+    event = escape(review.task.event_words)
+    told = f"Risk of {event}, with the training cohort's and how many of it were at risk"
     return (
-        f'<figure class="icons" style="--dot:{colour}"><div role="img" aria-label="{label}">{dots}</div>'
-        f"<figcaption>of 100:<br>{count} filled<br>{ring} ringed<br>(cohort)</figcaption></figure>"
+        f'<details class="values"><summary>Values</summary><div role="region" tabindex="0" aria-label="Values">'
+        f'<table class="found"><caption>{told}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        "</div></details>"
     )
+
+
+def _values_row(
+    review: CaseReview, baseline: pd.DataFrame, day: float, others: Sequence[tuple[str, SurvivalCurve]]
+) -> str:
+    low, high = review.curve.risk_interval_at(day)
+    reference, count = cohort_risk(baseline, day), at_risk_on(baseline, day)
+    cells = [
+        duration(day),
+        percent(review.curve.risk_at(day)),
+        f"{percent(low)} to {percent(high)}",
+        _known(reference),
+        "not known" if count is None else f"{count:,}",
+        *(_known(curve.risk_at(day)) for _, curve in others),
+    ]
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _known(risk: float) -> str:
+    return percent(risk) if np.isfinite(risk) else "not known"

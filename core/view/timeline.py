@@ -20,6 +20,8 @@ from core.view.words import attention_share, hazard_factor
 
 BINS = 420
 FUTURE_SHARE = 0.13
+_EDGE, _NO_DAY_SHARE = 1.015, 0.1
+"""Where the days end on the left, in spans, and how wide the strip beside them is for what has no day."""
 FEWEST_LANES = 4
 """A chart of fewer lanes is as high as one of so many, so that its axis keeps its place."""
 LABEL_DAYS = Callable[[float], str]
@@ -27,18 +29,21 @@ _MOST_TRENDS = 6
 
 
 def marks_of(rows: pd.DataFrame, span_days: float, measure: str) -> pd.DataFrame:
-    """Events that would share a mark drawn as one: lane, day, words, event_ids, count, strength and sign.
+    """Events that would share a mark drawn as one: lane, day, place, words, event_ids, count, strength and sign.
 
-    A mark stands for the events of one lane within 1/420 of the span; its strength is the largest |measure| in it.
+    A mark stands for the events of one lane within 1/420 of the span, or for those that have no day (NaN); its strength
+    is the largest |measure| in it. place: where on the axis of days it stands.
     """
     if rows.empty:
-        return pd.DataFrame(columns=["lane", "day", "words", "event_ids", "count", "strength", "signed"])
+        return pd.DataFrame(columns=["lane", "day", "place", "words", "event_ids", "count", "strength", "signed"])
     width = max(span_days / BINS, 1e-6)
-    ordered = rows.assign(size=rows[measure].abs().fillna(0.0), bin=np.floor(rows["day"] / width))
+    places = rows["day"].fillna(-span_days * (_EDGE + _NO_DAY_SHARE / 2))
+    ordered = rows.assign(size=rows[measure].abs().fillna(0.0), place=places, bin=np.floor(places / width))
     ordered = ordered.sort_values("size", ascending=False, kind="stable")
     groups = ordered.groupby(["lane", "bin"], sort=False)
     marks = groups.agg(
         day=("day", "first"),
+        place=("place", "first"),
         words=("words", "first"),
         value=("value", "first"),
         event_ids=("event_id", list),
@@ -61,12 +66,13 @@ def timeline_figure(
     label_day: LABEL_DAYS = day_words,
     ink: str = INK_ON_LIGHT,
 ) -> go.Figure:
-    """Lanes of marks over the last `span_days`; a line at the prediction time, the hidden future greyed out.
+    """Lanes of marks over the last `span_days`; a line at the prediction time, the hidden future greyed out; left of
+    the days a strip for events that have none.
 
     ct: what the mark of the CT is called, "" where there is none. ct_day: its day; after day 0 it stands on day 0.
     customdata of each mark: its event ids, joined by commas, so that a click finds the raw events.
     """
-    shown = rows[rows["day"] >= -span_days]
+    shown, undated = rows[~(rows["day"] < -span_days)], bool(rows["day"].isna().any())
     marks = marks_of(shown, span_days, measure)
     lanes = [lane for lane in KINDS if (rows["lane"] == lane).any() or (lane == "imaging" and ct)]
     figure = go.Figure()
@@ -85,7 +91,9 @@ def timeline_figure(
             hovertemplate=f"{ct}<extra></extra>",
             customdata=[""],
         )
-    figure.update_layout(**_layout(lanes, span_days))
+    if undated:
+        figure.add_vline(x=-_EDGE * span_days, line={"color": COHORT, "width": 1, "dash": "dot"})
+    figure.update_layout(**_layout(lanes, span_days, undated))
     height = 58 + 25 * max(len(lanes), FEWEST_LANES)
     return finish(figure, ink=ink, height=height, margin={"l": 98, "r": 8, "t": 4, "b": 42})
 
@@ -119,7 +127,7 @@ def _add_marks(
         return
     top = max(float(marks["strength"].max()), 1e-12)
     figure.add_scatter(
-        x=marks["day"],
+        x=marks["place"],
         y=[lanes.index(lane) for lane in marks["lane"]],
         mode="markers",
         name=name,
@@ -143,7 +151,7 @@ def _add_rings(figure: go.Figure, marks: pd.DataFrame, lanes: Sequence[str], sel
     if chosen.empty:
         return
     figure.add_scatter(
-        x=chosen["day"],
+        x=chosen["place"],
         y=[lanes.index(lane) for lane in chosen["lane"]],
         mode="markers",
         marker={"size": 26, "symbol": "circle-open", "color": WARNING, "line": {"width": 2.5}},
@@ -170,8 +178,12 @@ def _add_future(figure: go.Figure, span_days: float, later_events: int, lanes: i
     figure.add_annotation(x=0.57 * edge, y=(lanes - 1) / 2, text=words, showarrow=False, font={"size": 11})
 
 
-def _layout(lanes: Sequence[str], span_days: float) -> dict[str, Any]:
-    values, labels = day_ticks(span_days)
+def _layout(lanes: Sequence[str], span_days: float, undated: bool) -> dict[str, Any]:
+    ticks, left = list(zip(*day_ticks(span_days), strict=True)), -_EDGE * span_days
+    if undated:
+        left -= _NO_DAY_SHARE * span_days
+        room = [tick for tick in ticks if tick[0] > -0.95 * span_days]
+        ticks = [(left + _NO_DAY_SHARE / 2 * span_days, "no day"), *room]
     unit = _unit_of(span_days)[1]
     return {
         "showlegend": True,
@@ -187,9 +199,9 @@ def _layout(lanes: Sequence[str], span_days: float) -> dict[str, Any]:
         "clickmode": "event+select",
         "hovermode": "closest",
         "xaxis": {
-            "range": [-span_days * 1.015, span_days * FUTURE_SHARE],
-            "tickvals": values,
-            "ticktext": labels,
+            "range": [left, span_days * FUTURE_SHARE],
+            "tickvals": [day for day, _ in ticks],
+            "ticktext": [words for _, words in ticks],
             "title": {"text": f"{unit.capitalize()} before day 0; double-click for all", "standoff": 4},
         },
         "yaxis": {
@@ -226,8 +238,9 @@ def trend_codes(rows: pd.DataFrame) -> list[str]:
     return [str(code) for code in table.index[:_MOST_TRENDS]]
 
 
-def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIGHT) -> go.Figure:
-    """Small multiples: one value over the days before the prediction each, with its own unit."""
+def trends_figure(rows: pd.DataFrame, codes: list[str], *, span_days: float, ink: str = INK_ON_LIGHT) -> go.Figure:
+    """Small multiples: one value over the last `span_days` each, with its own unit."""
+    rows = rows[rows["day"] >= -span_days]
     titles = [_trend_title(rows[(rows["code"] == code) & rows["number"].notna()]) for code in codes]
     columns = max(1, min(3, len(codes)))
     lines = max(1, -(-len(codes) // columns))
@@ -248,10 +261,11 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, ink: str = INK_ON_LIG
             row=n // columns + 1,
             col=n % columns + 1,
         )
-    span = max(1.0, float(-rows.loc[rows["code"].isin(codes), "day"].min())) if codes else 1.0
-    values, labels = day_ticks(span)
+    values, labels = day_ticks(span_days)
     figure.update_layout(dragmode=False)
-    figure.update_xaxes(fixedrange=True, range=[-1.03 * span, 0.03 * span], tickvals=values[::2], ticktext=labels[::2])
+    figure.update_xaxes(
+        fixedrange=True, range=[-1.03 * span_days, 0.03 * span_days], tickvals=values[::2], ticktext=labels[::2]
+    )
     figure.update_yaxes(fixedrange=True, nticks=4)
     figure.update_annotations(font={"size": 12})
     return finish(figure, ink=ink, height=60 + 115 * lines, margin={"l": 44, "r": 8, "t": 26, "b": 24})

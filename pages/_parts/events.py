@@ -15,6 +15,7 @@ from core.records import CaseReview, Timeline
 from core.view.lanes import found, short_name, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
+from core.words import count_of, span_words
 from pages._parts import bound
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}
@@ -26,6 +27,7 @@ PICKED, REACH = "picked_events", "reach_picked"
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
 NO_RESULT = "No event was weighed: there is no model result."
 LIST, MOST_LISTED = "event_list", 400
+HEADING = '<h2 class="section">Record before day 0</h2>'
 
 
 @st.fragment
@@ -46,9 +48,13 @@ def draw(case: Case, review: CaseReview | None) -> None:
 def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     rows = session.event_table(timeline, review)
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
+    if every.empty:
+        st.html(f"{HEADING}{empty_html('lanes', 'The record has no event up to day 0', ())}")
+        return
     shown, span, measure = _controls(every)
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
+    span = _reaching(span, shown, selected)
     with strong:
         _strongest(every, measure, selected, NONE_WEIGHED if review else NO_RESULT)
     with chart:
@@ -56,32 +62,27 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     with detail:
         _list(shown, selected, timeline)
         _raw(every, selected, timeline)
-    _trends(rows)
+    _trends(rows, span)
 
 
 def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
+    """(events found, days shown, what sizes the marks): only controls that have something to act on."""
+    days = rows["day"].dropna()
+    span = "All"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html('<h2 class="section">Record before day 0</h2>', width="content")
-        name = st.segmented_control(
-            "Span",
-            list(SPANS),
-            default="All",
-            required=True,
-            key="span",
-            label_visibility="collapsed",
-            persist_state="session",
-            on_change=_keep_to_span,
-        )
-        given = [key for key in MEASURES if rows[key].notna().any()]
-        measure = st.segmented_control(
-            "Marks sized by",
-            given or ["attribution"],
-            default=(given or ["attribution"])[0],
-            format_func=MEASURES.__getitem__,
-            required=True,
-            key=f"measure_{'_'.join(given)}",
-            label_visibility="collapsed",
-        )
+        st.html(HEADING, width="content")
+        if len(days):
+            span = st.segmented_control(
+                "Span",
+                list(SPANS),
+                default="All",
+                required=True,
+                key="span",
+                label_visibility="collapsed",
+                persist_state="session",
+                on_change=_keep_to_span,
+            )
+        measure = _pick_measure([key for key in MEASURES if rows[key].notna().any()])
         query = st.text_input(
             "Search events",
             key=bound.of_case("event_search"),
@@ -89,16 +90,43 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
             label_visibility="collapsed",
             width=200,
         )
-        st.toggle(
-            "Dates",
-            key=bound.of_case("show_dates"),
-            help="Calendar dates in the list, at the marks and in the event read; the axis stays in days. "
-            "Off keeps the view free of dates.",
-            persist_state="session",
+        if len(days):
+            st.toggle(
+                "Dates",
+                key=bound.of_case("show_dates"),
+                help="Calendar dates in the list, at the marks and in the event read; the axis stays in days. "
+                "Off keeps the view free of dates.",
+                persist_state="session",
+            )
+    oldest = float(-days.min()) if len(days) else 1.0
+    return found(rows, query or ""), SPANS[str(span)] or max(oldest, 1.0), measure
+
+
+def _pick_measure(given: list[str]) -> str:
+    """What sizes the marks: a choice where there are two, else told in words, or not at all."""
+    if len(given) > 1:
+        return str(
+            st.segmented_control(
+                "Marks sized by",
+                given,
+                default=given[0],
+                format_func=MEASURES.__getitem__,
+                required=True,
+                key=f"measure_{'_'.join(given)}",
+                label_visibility="collapsed",
+            )
         )
-    shown = found(rows, query or "")
-    oldest = float(-rows["day"].min()) if len(rows) else 1.0
-    return shown, SPANS[str(name)] or max(oldest, 1.0), str(measure)
+    if given:
+        st.html(f'<p class="dim">Marks sized by {MEASURES[given[0]].lower()}</p>', width="content")
+    return (given or ["attribution"])[0]
+
+
+def _reaching(span: float, rows: pd.DataFrame, selected: list[int]) -> float:
+    """The span, or as many days as the axis takes to reach a selected event, unless a span was pressed since."""
+    if not st.session_state.get(REACH):
+        return span
+    days = rows.loc[rows["event_id"].isin(selected), "day"].dropna()
+    return max(span, float(-days.min())) if len(days) else span
 
 
 def _day_label(timeline: Timeline) -> Callable[[float], str]:
@@ -147,19 +175,16 @@ def _keep_to_span() -> None:
     st.session_state[REACH] = False
 
 
-def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
-    """The chart of those found events that have a day; without one, words instead."""
-    rows = kept[kept["day"].notna()]
+def _lanes(case: Case, timeline: Timeline, rows: pd.DataFrame, span: float, measure: str, selected: list[int]) -> None:
+    """The chart of the events found; without one, words instead."""
     if rows.empty:
-        title = "No event is found" if kept.empty else "What is found has no day of its own: it is in the list only"
         lines = ("Every word must stand in an event's name, code or value.", "Clear the search to see all events.")
-        st.html(empty_html("lanes", title, lines))
+        st.html(empty_html("lanes", "No event is found", lines))
         return
-    reach = rows["event_id"].isin(selected) & bool(st.session_state.get(REACH))
     figure = timeline_figure(
         rows,
         measure=measure,
-        span_days=max([span, *-rows.loc[reach, "day"]]),
+        span_days=span,
         later_events=timeline.later_event_count,
         selected=selected,
         ct=scan_words(case.study, timeline, own=case.fabricated),
@@ -167,7 +192,10 @@ def _lanes(case: Case, timeline: Timeline, kept: pd.DataFrame, span: float, meas
         label_day=_day_label(timeline),
         ink=session.ink(),
     )
-    alt = f"{len(rows)} events in lanes by kind over the days before the prediction; later events are hidden."
+    alt = (
+        f"{count_of(len(rows), 'event')} in lanes by kind over the days before the prediction; later ones are hidden. "
+        "Each can be read in the list \u201cEvents found\u201d."
+    )
     key = bound.of_case("lanes_chart")
 
     def pick() -> None:
@@ -192,16 +220,18 @@ def _custom(point: dict[str, object]) -> object:
 
 def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
     """Every event that the search found, latest first, those without a day last: the way to a mark without a mouse."""
-    label, latest = _day_label(timeline), rows.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
+    if rows.empty:
+        return
+    listed = _listed(rows)
+    label = _day_label(timeline)
     names = {
         row["event_id"]: f"{label(row['day'])}: {row['words']} {row['value']}".strip()
-        for row in latest.to_dict("records")
+        for row in listed.to_dict("records")
     }
     key = bound.of_case(LIST)
     st.session_state[key] = _only(selected, names)
-    more = f"latest {len(names):,} of {len(rows):,}, search for others" if len(rows) > len(names) else f"{len(rows):,}"
     st.selectbox(
-        f"Events found: {more}",
+        f"Events found: {f'{len(names):,} of ' if len(rows) > len(names) else ''}{len(rows):,}",
         list(names),
         index=None,
         format_func=lambda event: names.get(event, ""),
@@ -209,6 +239,22 @@ def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         key=key,
         on_change=bound.for_this_case(lambda: _pick(st.session_state[key])),
     )
+
+
+def _listed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The events that the list holds: of very many only the latest up to a day that the reader gives."""
+    dated, undated = rows[rows["day"].notna()], rows[rows["day"].isna()]
+    if len(dated) > MOST_LISTED:
+        last = st.number_input(
+            "List from this many days before day 0 on back",
+            0,
+            int(-dated["day"].min()),
+            key=bound.of_case("list_from"),
+            help=f"The list holds {MOST_LISTED} events at a time, the latest first. A search shortens it, too.",
+        )
+        dated = dated[dated["day"].round() <= -last]
+    dated = dated.sort_values("day", ascending=False, kind="stable").head(MOST_LISTED)
+    return pd.concat([dated, undated.head(MOST_LISTED)])
 
 
 def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
@@ -225,13 +271,20 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         st.html(scroll_html(events_html(shown, days), "Selected events", 220))
 
 
-def _trends(rows: pd.DataFrame) -> None:
-    codes = trend_codes(rows)
-    if codes and st.toggle("Lab and vital trends", key="trends", persist_state="session"):
-        st.plotly_chart(
-            trends_figure(rows, codes, ink=session.ink()),
-            key="trend_chart",
-            theme=None,
-            config=PLOT,
-            alt="Values of laboratory tests and vital signs over the days before the prediction",
-        )
+def _trends(rows: pd.DataFrame, span: float) -> None:
+    """Values over the same days as the lanes."""
+    if not trend_codes(rows) or not st.toggle("Lab and vital trends", key="trends", persist_state="session"):
+        return
+    within = rows[rows["day"] >= -span]
+    codes = trend_codes(within)
+    if not codes:
+        st.caption(f"Nothing was measured twice in the last {span_words(span)}. A longer span may show a trend.")
+        return
+    st.plotly_chart(
+        trends_figure(within, codes, span_days=span, ink=session.ink()),
+        key="trend_chart",
+        theme=None,
+        config=PLOT,
+        alt=f"Values of laboratory tests and vital signs over the last {span_words(span)} before the prediction. "
+        "Each can be read in the list \u201cEvents found\u201d.",
+    )

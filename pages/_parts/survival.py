@@ -6,11 +6,12 @@ import streamlit as st
 
 from core import session
 from core.errors import UserFacingError
+from core.export.panels import risk_sentence
 from core.export.style import FUSION_TITLES
 from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
 from core.view.choices import single_modality
-from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html
+from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html
 from core.view.words import empty_html, error_html, notices_html
 from core.words import duration
 from pages._parts.header import Asked
@@ -25,23 +26,26 @@ def pick_horizon(asked: Asked) -> tuple[int, bool]:
     if st.session_state.get(key) not in days:
         st.session_state[key] = days[len(days) // 2]
     left, right = st.columns([1.25, 1], vertical_alignment="center", gap="small")
-    chosen = left.segmented_control(
-        "Risk within",
-        days,
-        key=key,
-        required=True,
-        format_func=duration,
-        label_visibility="collapsed",
-        help="The horizon of the risk, of the saliency and of the events' effects",
-        persist_state="session",
-    )
+    if len(days) > 1:
+        left.segmented_control(
+            "Risk within",
+            days,
+            key=key,
+            required=True,
+            format_func=duration,
+            label_visibility="collapsed",
+            help="The horizon of the risk, of the saliency and of the events' effects",
+            persist_state="session",
+        )
+    else:
+        left.html(f'<p class="dim">Risk within {duration(days[0])}</p>')
     alone = right.toggle(
         "CT only and record only",
         key="alone",
         persist_state="session",
         help="Curves of the models that read only one of the two",
     )
-    return int(chosen or st.session_state[key]), bool(alone)
+    return int(st.session_state[key]), bool(alone)
 
 
 def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
@@ -49,8 +53,9 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
     bundle = session.bundle(asked.model.key)
     others = _single_curves(case, asked) if alone else []
     figure = curve_figure(review, bundle.baseline, others=others, virtual=bundle.virtual, ink=session.ink())
-    risk = review.curve.risk_at(review.horizon_days)
-    st.html(legend_html(figure))
+    told = f"{risk_sentence(review, bundle.baseline)}."
+    values = values_html(review, bundle.baseline, others)
+    st.html(f'<div class="curve-head">{legend_html(figure)}{values}</div>')
     with st.container(key="answer", horizontal=True, wrap=False, height="stretch", gap="small"):
         st.plotly_chart(
             figure,
@@ -60,7 +65,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, alone: bool) -> None:
             height="stretch",
             config=PLOT,
             alt=f"Predicted probability free of {review.task.event_words}, with band, and the training cohort's. "
-            f"Risk by {duration(review.horizon_days)}: {100 * risk:.2g} percent.",
+            f"{told} The table \u201cValues\u201d gives the numbers.",
         )
         st.html(risks_html(review, bundle.baseline), width="content")
     st.html(risk_words_html(review, bundle.baseline))

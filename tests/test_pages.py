@@ -245,6 +245,7 @@ def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     assert "Record before day 0" in html(app)
     assert "Death from any cause within" in html(app)
     assert stop_of(app).label == "Stop"
+    assert app.get("progress")[0].proto.text.endswith(" left"), "half of it is done, so the rest can be told"
     assert all(button.proto.disabled for button in app.get("download_button"))
     pills = strongest_events(app)
     fine(pills.set_value(6).run())

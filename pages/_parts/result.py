@@ -131,8 +131,8 @@ def watch(answer: Answer) -> None:
     job, review, underway = answer.job, answer.review, session.answers().underway
     if job is not None and review is not None:
         told = f"{{words}}, risk by {duration(review.horizon_days)}: {{share:.0%}}"
-        watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told)
-    elif review is not None and underway.stopped:
+        watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told, even=True)
+    elif answer.stopped:
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
             st.html("<p>Saliency stopped</p>", width="content")
             st.button(RESUME, key="resume", on_click=underway.resume)

@@ -346,7 +346,7 @@ class Viewer {
     this.stopper = new AbortController();
     this.build(parent);
     this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.root);
+    for (const node of [this.root, this.strip, ...this.panes.map((pane) => pane.node)]) this.observer.observe(node); // a foot that grows takes from the panes
     this.listen();
   }
 
@@ -376,12 +376,12 @@ class Viewer {
     this.stripCanvas = element("canvas", "", { "aria-hidden": "true" });
     this.strip.append(this.stripCanvas, element("span", "letter at2", {}, "S"), element("span", "letter at3", {}, "I"));
     this.live = element("div", "sr-only", { "aria-live": "polite" });
-    this.root.append(this.buildToolbar(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.buildHelp(), this.live);
+    this.root.append(this.buildToolbar(), this.buildHelp(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.live);
     parent.appendChild(this.root);
   }
 
   buildToolbar() {
-    const bar = element("div", "bar", { role: "toolbar", "aria-label": "CT tools" });
+    const bar = element("div", "bar", { role: "group", "aria-label": "CT tools" });
     const presets = element("div", "group presets", { role: "group", "aria-label": "Window presets" });
     this.presetButtons = PRESETS.map((preset) => {
       const hint = `${preset.name}: width ${preset.width}, level ${preset.level} HU (${preset.key})`;
@@ -925,7 +925,8 @@ class Viewer {
     const focused = path.includes(this.root);
     if (!focused && !(this.inside && path[0] === document.body)) return;
     const target = path[0];
-    if (target.type === "range" && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+    const scrolls = target.type === "range" || path.includes(this.help);
+    if (scrolls && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
     const pane = path.includes(this.strip) ? this.panes[0] : this.active;
     if (event.shiftKey && this.stepCross(pane, event.key)) event.preventDefault();

@@ -574,6 +574,12 @@ class Viewer {
     return expected.get(this.id)?.label || "";
   }
 
+  /** The map on screen, told from those of other models and, where another is asked now, of other tasks. */
+  nameOfMap() {
+    const { label, model, task } = this.map.header;
+    return [label, model, ...(task === this.overlay.header.task ? [] : [task])].join(", ");
+  }
+
   /** What the foot says of the overlay: the map on screen, the one being computed, or why there is none. */
   showState() {
     if (!this.volume) return;
@@ -588,7 +594,7 @@ class Viewer {
     this.switch.disabled = !has;
     this.toFocus.disabled = !answer?.focus;
     this.caption.textContent = has && !earlier ? this.map.header.label : "Saliency";
-    const before = earlier ? ` Dimmed${awaited ? " until then" : ""}: ${this.map.header.label}, ${this.map.header.model}.` : "";
+    const before = earlier ? ` Dimmed${awaited ? " until then" : ""}: ${this.nameOfMap()}.` : "";
     const said = awaited ? `The map \u201c${awaited}\u201d is being computed.` : answer?.reason || "";
     this.message.textContent = said + before;
     this.shown.textContent = this.volume.note;

@@ -42,10 +42,14 @@ ASKED = pack_expected("of a method", "Occlusion, 1 year", token="1")
 UNASKED = pack_expected("of none", "", token="2")
 AWAITED = pack_overlay(SCAN, None, None, digest="1", question="of a method", pending="Occlusion, 1 year")
 HALTED = pack_overlay(SCAN, None, None, digest="2", question="of none", reason=STOPPED)
-MAP = pack_overlay(SCAN, saliency(SCAN), None, digest="3", question="of a method", model="Concatenation")
+OF_MODEL = {"model": "Concatenation", "task": "Mortality"}
+MAP = pack_overlay(SCAN, saliency(SCAN), None, digest="3", question="of a method", **OF_MODEL)
 NEXT = pack_expected("of the next", "Occlusion, 3 years", token="4")
-NEXT_AWAITED = pack_overlay(SCAN, None, None, digest="4", question="of the next", pending="Occlusion, 3 years")
-NEXT_STOPPED = pack_overlay(SCAN, None, None, digest="5", question="of the next", reason=STOPPED, stopped=True)
+OF_NEXT = {"question": "of the next", **OF_MODEL}
+NEXT_AWAITED = pack_overlay(SCAN, None, None, digest="4", pending="Occlusion, 3 years", **OF_NEXT)
+NEXT_STOPPED = pack_overlay(SCAN, None, None, digest="5", reason=STOPPED, stopped=True, **OF_NEXT)
+OTHER_TASK = {**OF_NEXT, "task": "Heart attack"}
+OTHER_TASK_AWAITED = pack_overlay(SCAN, None, None, digest="6", pending="Occlusion, 3 years", **OTHER_TASK)
 STRONGEST, MIDDLE = "4", "10"
 
 
@@ -158,7 +162,7 @@ def test_the_words_on_the_move_go_at_the_next_click_and_no_later_map_moves_anyon
     assert viewer.page.locator(".moved").inner_text() == ""
     top = viewer.slice
     viewer.mount("expect", NEXT)
-    viewer.mount("overlay", pack_overlay(SCAN, saliency(SCAN, False), None, digest="6", question="of the next"))
+    viewer.mount("overlay", pack_overlay(SCAN, saliency(SCAN, False), None, digest="7", question="of the next"))
     assert viewer.slice == top != STRONGEST
 
 
@@ -193,6 +197,8 @@ def test_stop_leaves_the_earlier_map_dimmed_and_named_as_what_it_is(viewer):
     viewer.mount("overlay", NEXT_AWAITED)
     earlier = "Grad-CAM, cell by cell, 90 days, Concatenation."
     assert viewer.said == f"The map \u201cOcclusion, 3 years\u201d is being computed. Dimmed until then: {earlier}"
+    viewer.mount("overlay", OTHER_TASK_AWAITED)
+    assert viewer.said.endswith(f"{earlier[:-1]}, Mortality.")
     viewer.mount("overlay", NEXT_STOPPED)
     assert viewer.said == f"{STOPPED} Dimmed: {earlier}"
     assert viewer.page.locator(".legend").is_visible()

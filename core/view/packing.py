@@ -104,13 +104,15 @@ def pack_overlay(
     pending: str = "",
     stopped: bool = False,
     model: str = "",
+    task: str = "",
     watermark: str = "",
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
     The map is quantised to uint8 (signed: 128 is zero) up to the limit of the figure's colour scale. Where there is
     none, `reason` says why, or `pending` names the map that is still being computed: until that is there, and where the
-    reader `stopped` it, an earlier map stays, dimmed and named with its `model`. `digest` must change whenever anything
+    reader `stopped` it, an earlier map stays, dimmed and named with its `model`, and its `task` where another is asked
+    now. `digest` must change whenever anything
     shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
@@ -124,6 +126,7 @@ def pack_overlay(
         "pending": bool(pending),
         "stopped": stopped,
         "model": model,
+        "task": task,
         "label": pending or "Saliency",
         "watermark": watermark,
         "strip": bars,

@@ -114,6 +114,7 @@ def overlay(case: Case, asked: Asked | None, answer: Answer) -> None:
             pending=pending,
             stopped=answer.stopped,
             model=asked.model.title if asked else "",
+            task=asked.task.title if asked else "",
             watermark=VIRTUAL_WATERMARK if virtual else "",
         )
 

@@ -5,7 +5,9 @@
  *   kind "overlay"  header + uint8 map, same order; changes without the volume being sent again
  *   kind "expect"   header only: the question now asked; a map that answers another one is dimmed, or taken off the screen
  *   An overlay without a map says why, or names the map that is still being computed; its slice strip is shown already.
- *   While a map is awaited the one before it stays, dimmed and named.
+ *   While a map is awaited, and where the reader stopped it, the one before it stays, dimmed and named.
+ * A case opens at its middle. Its first map takes the viewer to the strongest place, however late it comes, and the axial
+ * plane says so; once the reader has clicked, scrolled or pressed a key in the viewer, no map takes her elsewhere.
  * Voxel axes are closest RAS: i to the patient's right, j anterior, k superior. The display is radiological: every plane
  * flips both of its axes, so the patient's right lies on the left, anterior and superior lie on top.
  */
@@ -40,7 +42,7 @@ const KEYS = [
   ["Shift + drag", "window"], ["Delete", "clear distances"], ["f", "full screen"], ["?", "this list"],
 ];
 const MAP_WORDS = [
-  "Colour shows where on the CT the model's risk depends on the voxels, not where disease is. Below the threshold nothing is coloured.",
+  "Colour shows where on the CT the model's risk depends on the voxels, not where disease is. Below the threshold nothing is coloured. Each map's colours end where all but one in a thousand of its own values do; \u2265 and \u2264 say that it goes further.",
   "The model reads whole slices, air and table included, in cells larger than a voxel. Colour in air, outside the body or across an edge is true to the model: its risk depends on what it sees there, the body's outline for instance. Much of it is a reason to trust this answer less.",
 ];
 const PLANES = {
@@ -55,13 +57,14 @@ const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
 const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false };
 const DIMMED = 0.35; // share of its opacity that an earlier map keeps while the next one is computed
 const NARROW_PX = 660; // as in viewer.css
-const SETTLED_MS = 10000; // who has looked at the picture so long is not taken elsewhere by a map that comes late
+const MOVED = "Moved to the strongest place of the map";
 
 const overlays = new Map(); // viewer id -> overlay packet
 const expected = new Map(); // viewer id -> header with the question that the next overlay must answer
 const replaced = new Set(); // tokens of headers that a newer one has taken the place of
 const viewers = new Map(); // viewer id -> Viewer
-const remembered = new Map(); // volume digest -> place and window of this page visit (numbers only)
+const places = new Map(); // study -> place of this page visit, and whether the reader settled there (numbers only)
+const windows = new Map(); // volume digest -> grey window of this page visit
 const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
 const instances = new WeakMap(); // mount element -> Viewer
 let scrolled = false; // has the reader scrolled since the last click?
@@ -154,6 +157,12 @@ function short(value) {
   return text.replace("-", "\u2212").replace("e\u2212", "e-");
 }
 
+/** A value on a map's colour scale; at the end of the scale, with the sign of what the map has beyond it. */
+function scaled(value, { limit }, furthest) {
+  const beyond = Math.abs(value) >= limit && Math.abs(furthest) > limit && value * furthest > 0;
+  return `${beyond ? (value < 0 ? "\u2264 " : "\u2265 ") : ""}${short(value)}`;
+}
+
 class Pane {
   constructor(viewer, name) {
     Object.assign(this, PLANES[name]);
@@ -220,7 +229,7 @@ class Pane {
     context.drawImage(this.ct, r.x, r.y, r.width, r.height);
     if (viewer.overlayShown()) {
       this.paintHeat();
-      context.globalAlpha = viewer.awaited() ? DIMMED : 1;
+      context.globalAlpha = viewer.isEarlier() ? DIMMED : 1;
       context.drawImage(this.heat, r.x, r.y, r.width, r.height);
       context.globalAlpha = 1;
     }
@@ -346,7 +355,7 @@ class Viewer {
     this.stopper = new AbortController();
     this.build(parent);
     this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.root);
+    for (const node of [this.root, this.strip, ...this.panes.map((pane) => pane.node)]) this.observer.observe(node); // a foot that grows takes from the panes
     this.listen();
   }
 
@@ -371,17 +380,19 @@ class Viewer {
     this.place = element("div", "read place");
     this.level = element("div", "read level");
     this.stamp = element("div", "read stamp");
-    axial.node.append(this.probe, this.place, this.level, this.stamp);
+    this.value = element("div", "read value");
+    this.moved = element("div", "read moved", { role: "status" });
+    axial.node.append(this.value, this.probe, this.place, this.level, this.stamp, this.moved);
     this.strip = element("div", "strip", { role: "slider", tabindex: "0", "aria-label": "Axial slice", "aria-orientation": "vertical" });
     this.stripCanvas = element("canvas", "", { "aria-hidden": "true" });
     this.strip.append(this.stripCanvas, element("span", "letter at2", {}, "S"), element("span", "letter at3", {}, "I"));
     this.live = element("div", "sr-only", { "aria-live": "polite" });
-    this.root.append(this.buildToolbar(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.buildHelp(), this.live);
+    this.root.append(this.buildToolbar(), this.buildHelp(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.live);
     parent.appendChild(this.root);
   }
 
   buildToolbar() {
-    const bar = element("div", "bar", { role: "toolbar", "aria-label": "CT tools" });
+    const bar = element("div", "bar", { role: "group", "aria-label": "CT tools" });
     const presets = element("div", "group presets", { role: "group", "aria-label": "Window presets" });
     this.presetButtons = PRESETS.map((preset) => {
       const hint = `${preset.name}: width ${preset.width}, level ${preset.level} HU (${preset.key})`;
@@ -417,9 +428,10 @@ class Viewer {
     this.low = element("span", "end");
     this.high = element("span", "end");
     this.unit = element("span", "unit");
+    this.amount = element("span", "unit");
     const ends = element("div", "ends");
     ends.append(this.low, this.high);
-    this.legend.append(this.bar, ends, this.unit);
+    this.legend.append(this.bar, ends, this.unit, this.amount);
     this.message = element("div", "message", { role: "status" });
     this.shown = element("div", "shown");
     foot.append(this.switch, this.sliders, this.legend, this.message, this.shown);
@@ -467,11 +479,11 @@ class Viewer {
     this.volume = { ...header, voxels: new Int16Array(packet.payload()) };
     if (this.overlay?.header.study !== header.study) this.dropOverlay();
     this.rulers = [];
-    const saved = remembered.get(header.digest);
-    this.cursor = saved ? [...saved.cursor] : [...header.start];
-    this.window = saved ? { ...saved.window } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
+    const saved = places.get(header.study); // whatever window the task brings
+    this.cursor = [...(saved?.cursor || header.start)];
+    this.window = windows.has(header.digest) ? { ...windows.get(header.digest) } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
     this.settled = Boolean(saved?.settled);
-    this.shownAt = performance.now();
+    this.moved.textContent = "";
     this.strip.setAttribute("aria-valuemin", "1");
     this.strip.setAttribute("aria-valuemax", String(header.shape[2]));
     this.resetViews();
@@ -487,15 +499,28 @@ class Viewer {
     if (!this.volume || packet.header.study !== this.volume.study) return;
     this.overlay = packet;
     const { header } = packet;
-    if (!this.settled && performance.now() - this.shownAt < SETTLED_MS) this.goToFocus();
-    this.settled ||= !header.pending;
-    if (!header.pending) this.map = header.shape ? packet : null;
+    this.moved.textContent = "";
+    if (!header.pending && !header.stopped) this.map = header.shape ? packet : null;
     if (header.shape) this.drawLegend(header);
     this.stamp.textContent = header.watermark;
     this.heatTable();
     if (header.shape) this.reportSoon(); // exports wait for the map, and then are of what is shown
     if (!header.pending) this.root.dataset.overlay = header.digest.slice(0, 12);
     this.showState();
+  }
+
+  /** The reader has the viewer in hand: no map takes her elsewhere. */
+  settle() {
+    this.settled = true;
+    this.moved.textContent = "";
+  }
+
+  /** To the strongest place of the first map that answers what is asked. */
+  goToFirstMap() {
+    this.goToFocus();
+    this.settled = true;
+    this.moved.textContent = MOVED;
+    this.reportSoon();
   }
 
   /** To the strongest place of the map, or the heaviest slice. */
@@ -514,20 +539,28 @@ class Viewer {
   }
 
   drawLegend(header) {
-    this.low.textContent = header.signed ? `lowers risk ${short(-header.limit)}` : "0";
-    this.high.textContent = header.signed ? `${short(header.limit)} raises risk` : `\u2265 ${short(header.limit)}`;
-    this.unit.textContent = header.unit;
-    this.legend.title = `${header.label}: ${header.unit}`;
-    this.bar.setAttribute("aria-label", `Colour bar, ${header.label}, from ${this.low.textContent} to ${this.high.textContent}. ${header.unit}`);
+    const [lowest, highest] = header.ends;
+    const [low, high] = [scaled(-header.limit, header, lowest), scaled(header.limit, header, highest)];
+    this.low.textContent = header.signed ? `lowers risk ${low}` : "0";
+    this.high.textContent = header.signed ? `${high} raises risk` : high;
+    this.unit.textContent = `From ${short(lowest)} to ${short(highest)}, ${header.unit}`;
+    this.amount.textContent = header.amount;
+    this.legend.title = `${header.label}. ${this.unit.textContent}. ${header.amount}`;
+    this.bar.setAttribute("aria-label", `Colour bar, ${header.label}, from ${this.low.textContent} to ${this.high.textContent}. ${this.unit.textContent}. ${header.amount}`);
   }
 
   overlayShown() {
     return this.heatOn && this.hasMap();
   }
 
-  /** Is there a map to look at: the one that was asked for or, until that is there, the one before it? */
+  /** Is there a map to look at: the one asked for or, until that is there or where it was stopped, the one before it? */
   hasMap() {
     return this.map != null && (Boolean(this.awaited()) || !this.stale());
+  }
+
+  /** Does the map to look at answer an earlier question than the one asked now? */
+  isEarlier() {
+    return this.map !== this.overlay || this.stale();
   }
 
   /** Is the overlay at hand the answer to an earlier question? */
@@ -541,22 +574,31 @@ class Viewer {
     return expected.get(this.id)?.label || "";
   }
 
+  /** The map on screen, told from those of other models and, where another is asked now, of other tasks. */
+  nameOfMap() {
+    const { label, model, task } = this.map.header;
+    return [label, model, ...(task === this.overlay.header.task ? [] : [task])].join(", ");
+  }
+
   /** What the foot says of the overlay: the map on screen, the one being computed, or why there is none. */
   showState() {
     if (!this.volume) return;
     const answer = this.overlay && !this.stale() ? this.overlay.header : null;
     const awaited = this.awaited();
     const has = this.hasMap();
+    const earlier = has && this.isEarlier();
     this.root.toggleAttribute("data-waiting", Boolean(awaited));
     this.legend.hidden = !has;
-    this.sliders.hidden = !has || Boolean(awaited);
+    this.unit.hidden = this.amount.hidden = earlier; // the words on the earlier map need the room
+    this.sliders.hidden = !has || earlier;
     this.switch.disabled = !has;
     this.toFocus.disabled = !answer?.focus;
-    this.caption.textContent = has && !awaited ? this.map.header.label : "Saliency";
-    const before = has ? ` Dimmed until then: ${this.map.header.label}.` : "";
-    const said = awaited ? `The map \u201c${awaited}\u201d is being computed.${before}` : has ? "" : answer?.reason;
-    this.message.textContent = said || "";
+    this.caption.textContent = has && !earlier ? this.map.header.label : "Saliency";
+    const before = earlier ? ` Dimmed${awaited ? " until then" : ""}: ${this.nameOfMap()}.` : "";
+    const said = awaited ? `The map \u201c${awaited}\u201d is being computed.` : answer?.reason || "";
+    this.message.textContent = said + before;
     this.shown.textContent = this.volume.note;
+    if (answer?.shape && answer.focus && !this.settled) this.goToFirstMap();
     this.render();
   }
 
@@ -647,6 +689,16 @@ class Viewer {
     this.strip.title = bars.length ? this.overlay.header.strip_label : "Axial slices: click to jump";
   }
 
+  /** Value of the map at a voxel of the volume, in words; nothing where no map answers what is asked. */
+  valueAt(voxel) {
+    if (!this.overlayShown() || this.isEarlier()) return "";
+    const { header, values } = this.map;
+    const [i, j, k] = voxel.map((at, n) => Math.floor(((at + 0.5) * header.shape[n]) / this.volume.shape[n]));
+    const code = values[i + header.shape[0] * (j + header.shape[1] * k)];
+    const share = header.signed ? (code - SIGNED_ZERO) / 127 : code / 255;
+    return `map ${scaled(share * header.limit, header, header.ends[share < 0 ? 0 : 1])}`;
+  }
+
   worldMm([i, j, k]) {
     return this.volume.affine.slice(0, 3).map((row) => row[0] * i + row[1] * j + row[2] * k + row[3]);
   }
@@ -660,6 +712,7 @@ class Viewer {
     for (const pane of this.panes) pane.title.textContent = pane.name === "axial" ? pane.label : `${pane.label} ${this.cursor[pane.w] + 1}/${this.volume.shape[pane.w]}`;
     const hu = this.volume.voxels[at[0] + this.volume.shape[0] * (at[1] + this.volume.shape[1] * at[2])];
     this.probe.textContent = `${grouped(hu)} HU  ${sided(x, "RL")}  ${sided(y, "AP")}  z ${fixed(z)} mm`;
+    this.value.textContent = this.valueAt(at);
     this.strip.setAttribute("aria-valuenow", String(k + 1));
     this.strip.setAttribute("aria-valuetext", this.place.textContent);
     this.root.dataset.slice = String(k);
@@ -755,8 +808,9 @@ class Viewer {
   remember() {
     if (!this.volume) return;
     looks.set(this.id, { threshold: this.threshold, opacity: this.opacity, heatOn: this.heatOn, inverted: this.inverted });
-    remembered.set(this.volume.digest, { cursor: [...this.cursor], window: { ...this.window }, settled: this.settled });
-    if (remembered.size > 16) remembered.delete(remembered.keys().next().value);
+    places.set(this.volume.study, { cursor: [...this.cursor], settled: this.settled });
+    windows.set(this.volume.digest, { ...this.window });
+    for (const kept of [places, windows]) if (kept.size > 16) kept.delete(kept.keys().next().value);
   }
 
   // ---------------------------------------------------------------- input
@@ -765,7 +819,6 @@ class Viewer {
     const options = { signal: this.stopper.signal };
     this.panes.forEach((pane) => this.listenPane(pane, options));
     const jump = (event) => {
-      this.settled = true;
       const box = this.strip.getBoundingClientRect();
       const slices = this.volume.shape[2];
       const k = Math.floor((1 - (event.clientY - box.top) / box.height) * slices);
@@ -777,6 +830,7 @@ class Viewer {
     }, options);
     this.strip.addEventListener("pointermove", (event) => { if (event.buttons) jump(event); }, options);
     this.strip.addEventListener("wheel", (event) => this.wheel(this.panes[0], event), { ...options, passive: false });
+    for (const kind of ["pointerdown", "click", "input"]) this.root.addEventListener(kind, () => this.settle(), { ...options, capture: true });
     this.root.addEventListener("pointerenter", () => { this.inside = true; }, options);
     this.root.addEventListener("pointerleave", () => { this.inside = false; }, options);
     document.addEventListener("keydown", (event) => this.keyDown(event), options);
@@ -813,7 +867,7 @@ class Viewer {
   wheel(pane, event) {
     event.preventDefault();
     if (!this.volume) return;
-    this.settled = true;
+    this.settle();
     this.wheelSum = (this.wheelSum || 0) + (event.deltaMode === 0 ? event.deltaY / 50 : event.deltaY);
     const steps = Math.trunc(this.wheelSum);
     if (!steps) return;
@@ -823,7 +877,6 @@ class Viewer {
 
   dragStart(pane, event) {
     if (!this.volume) return;
-    this.settled = true;
     pane.node.focus({ preventScroll: true });
     pane.node.setPointerCapture(event.pointerId);
     const mode = event.button === 2 ? "zoom" : event.button === 1 ? "pan" : event.shiftKey ? "window" : event.pointerType === "touch" && this.tool === "cross" ? "touch" : this.tool;
@@ -925,11 +978,13 @@ class Viewer {
     const focused = path.includes(this.root);
     if (!focused && !(this.inside && path[0] === document.body)) return;
     const target = path[0];
-    if (target.type === "range" && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+    const scrolls = target.type === "range" || path.includes(this.help);
+    if (scrolls && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
     const pane = path.includes(this.strip) ? this.panes[0] : this.active;
-    if (event.shiftKey && this.stepCross(pane, event.key)) event.preventDefault();
-    else if (this.runKey(pane, event.key)) event.preventDefault();
+    if (!(event.shiftKey && this.stepCross(pane, event.key)) && !this.runKey(pane, event.key)) return;
+    this.settle();
+    event.preventDefault();
   }
 
   /** One voxel along the picture of a plane, which shows both of its axes from high to low. */
@@ -937,7 +992,6 @@ class Viewer {
     const step = { ArrowLeft: [pane.u, 1], ArrowRight: [pane.u, -1], ArrowUp: [pane.v, 1], ArrowDown: [pane.v, -1] }[key];
     if (!step) return false;
     const [axis, by] = step;
-    this.settled = true;
     this.cursor[axis] = clamp(this.cursor[axis] + by, 0, this.volume.shape[axis] - 1);
     this.hover = null;
     this.render();
@@ -953,10 +1007,7 @@ class Viewer {
     const action = { i: "invert", " ": "reset", o: "overlay", g: "focus", f: "full", "?": "help", Delete: "clear" }[key];
     if (preset) this.usePreset(preset);
     else if (tool) this.useTool(tool.id);
-    else if (steps) {
-      this.settled = true;
-      this.moveSlice(pane, steps);
-    }
+    else if (steps) this.moveSlice(pane, steps);
     else if (action) this.act(action);
     else if (key === "Escape" && this.help.open) this.help.close();
     else return false;

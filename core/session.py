@@ -390,7 +390,7 @@ def expect_overlay(question: str, label: str) -> None:
     _component()(key="ct_expect", data=packet)
 
 
-def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: str) -> None:
+def show_overlay(study: CtStudy, result: CaseReview | None, question: str, **words: Any) -> None:
     """Send saliency and slice strip, the answer to `question`, to the mounted viewer; words: as `pack_overlay`'s."""
     if result is not None:
         check_same_scan(result, study)

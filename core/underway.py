@@ -114,11 +114,6 @@ class Underway(_OneJob[CaseReview]):
             self.drop()
             self._question = question
 
-    @property
-    def stopped(self) -> bool:
-        """Did the reader stop the saliency of the question asked now?"""
-        return self._stopped is not None
-
     def resume(self) -> None:
         """The reader wants it after all."""
         self._stopped = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 OLDEST_YEARS = 90.0
 """Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514(b)(2)(i)(C))."""
 
@@ -33,6 +35,17 @@ def span_words(days: float) -> str:
     if days > 365:
         return f"{days / 365.25:.1f} years"
     return "1 day" if round(days) == 1 else f"{round(days)} days"
+
+
+def left_words(seconds: float) -> str:
+    """How long something will yet take, no more precisely than such an estimate can be.
+
+    >>> left_words(4), left_words(34), left_words(70), left_words(200)
+    ('a few seconds left', 'about 40 s left', 'about 1 min left', 'about 3 min left')
+    """
+    if seconds <= 10:
+        return "a few seconds left"
+    return f"about {10 * ceil(seconds / 10)} s left" if seconds <= 50 else f"about {round(seconds / 60)} min left"
 
 
 def days_from_zero_words(days: int) -> str:

@@ -284,6 +284,19 @@ def test_the_overlay_is_drawn_as_on_screen_and_the_sidecar_says_so(inputs: Figur
     assert "not drawn" in caption(hidden)
 
 
+@pytest.mark.parametrize(("sign", "ends", "said"), [(1, "max", "Values 0 to 2."), (-1, "min", "Values \u22122 to 0.")])
+def test_the_bar_of_the_figure_is_pointed_where_the_map_goes_beyond_it(inputs, monkeypatch, sign, ends, said):  # type: ignore[no-untyped-def]
+    values = np.zeros(SCAN.shape, np.float32)
+    values[:6, 0, 0], values[7, 7, 7] = 1.0, 2.0
+    saliency = Attribution(sign * values, "gradcam", 90, True, "u")
+    drawn, plain = [], Figure.colorbar
+    monkeypatch.setattr(Figure, "colorbar", lambda *args, **how: (drawn.append(how["extend"]), plain(*args, **how))[1])
+    with figure_style():
+        build_figure(changed := replace(inputs, review=replace(inputs.review, saliency=saliency)))
+    assert drawn == [ends]
+    assert said in " ".join(caption(changed).split())
+
+
 def test_figure_and_screen_share_axis_and_numbers_at_risk(review: CaseReview) -> None:
     table = pd.DataFrame({"time_days": [0.0, 10.0, 400.0], "survival": [1.0, 0.9, 0.7], "at_risk": [50, 40, 7]})
     table["lower"], table["upper"] = table["survival"] - 0.05, table["survival"]

@@ -246,6 +246,7 @@ def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     assert "Record before day 0" in html(app)
     assert "Death from any cause within" in html(app)
     assert stop_of(app).label == "Stop"
+    assert app.get("progress")[0].proto.text.endswith(" left"), "half of it is done, so the rest can be told"
     assert all(button.proto.disabled for button in app.get("download_button"))
     pills = strongest_events(app)
     fine(pills.set_value(6).run())
@@ -266,10 +267,17 @@ def test_another_question_cancels_a_saliency_under_way(world):
     assert not has_stop(app)
 
 
-def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world):
-    world.slow = True
+def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world, monkeypatch):
+    world.slow, sent, plain = True, [], session.show_overlay
+    monkeypatch.setattr(
+        session, "show_overlay", lambda *args, **words: (sent.append((args[2], words)), plain(*args, **words))
+    )
     app = fine(opened())
     fine(stop_of(app).click().run())
+    (asked, before), (stopped, now) = sent[0], sent[-1]
+    assert asked == stopped, "the viewer is asked the same, so it keeps the map before"
+    assert (before["stopped"], now["stopped"]) == (False, True)
+    assert now["model"] == "Cross-attention"
     assert settled(lambda: world.cancelled == 1)
     fine(app.run())
     assert not has_stop(app)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as npst
 from view_support import ScreenBundle, review, saliency, study, timeline
 
 from core import RESEARCH_NOTICE
+from core.explain.amount import amount_words, beyond_scale
 from core.explain.methods import CARDS
 from core.export.figure import figure_inputs
 from core.export.scan import overlay_scale
@@ -103,6 +104,30 @@ def test_the_overlay_peaks_where_the_saliency_peaks(signed):
     assert len(header["colours"]) == 256
     if signed:
         assert shown[30, 20, 15] < 128
+
+
+def test_a_map_says_how_far_it_goes_and_what_it_amounts_to():
+    """Each map fills its own colours: without a number a weak one looks as strong as a strong one."""
+    made = saliency(study())
+    header, _ = unpack(pack_overlay(study(), made, None, digest="x"))
+    assert header["ends"] == pytest.approx([-0.6, 1.0])
+    assert header["amount"] == "Own scale: a weak map looks as strong as a strong one"
+    assert beyond_scale(made) == (False, True)
+    assert beyond_scale(replace(made, values=-made.values)) == (True, False)
+    assert beyond_scale(saliency(study(), False)) == (False, True)
+    summed = replace(made, method="integrated_gradients", risk_change=0.0081)
+    assert amount_words(summed) == "Summed over slices: 0.81 percentage points of risk"
+    hidden = replace(made, method="occlusion", values=-0.02 * made.values)
+    assert amount_words(hidden) == "One square hidden: at most 2 percentage points"
+
+
+def test_a_stopped_map_is_told_from_one_that_cannot_be():
+    """The viewer keeps an earlier map, dimmed, for the first only; neither has a strongest place to go to."""
+    attention = review(study(), timeline(), explain=None).attention
+    for stopped in (True, False):
+        header, _ = unpack(pack_overlay(study(), None, attention, digest="x", reason="None.", stopped=stopped))
+        assert header["stopped"] is stopped
+        assert (header["focus"] is None) is stopped
 
 
 def test_a_map_that_only_lowers_the_risk_opens_where_the_figure_does():

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from core.errors import UserFacingError
+from core.explain.amount import amount_words, beyond_scale, value_ends
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
 from core.export.panels import draw_attention, draw_curve, draw_events
@@ -27,13 +28,14 @@ from core.export.scan import (
     window_of,
 )
 from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, figure_style
-from core.records import CaseReview, CtStudy, Timeline
+from core.records import Attribution, CaseReview, CtStudy, Timeline
 from core.words import duration, true_minus
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")
 DPI = 300
 SIZE_INCHES = (11.0, 7.6)
+BAR_ENDS = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
 CAPTION_LINES, CAPTION_POINTS, LINE_SPACING = 5, 6.6, 1.35
 """Lines that the page has room for above the notice; each line more makes it taller."""
 _CLEAN = {
@@ -131,7 +133,7 @@ def caption(inputs: FigureInputs) -> str:
         card = CARDS.get(review.saliency.method)
         title = card.title if card else review.saliency.method
         parts.append(f"Saliency: {title} of the risk by {duration(review.horizon_days)}, {review.saliency.unit}, ")
-        parts[-1] += _overlay_words(inputs)
+        parts[-1] += f"{_overlay_words(inputs)} {_extent_words(review.saliency)}"
     if inputs.study is not None:
         low, high = inputs.window_hu
         x, y, z = world_mm(inputs.study, inputs.slice_ijk)
@@ -148,6 +150,12 @@ def _overlay_words(inputs: FigureInputs) -> str:
     if inputs.overlay is None:
         return "not drawn."
     return f"drawn from {inputs.threshold:.0%} of the scale's end, {inputs.opacity:.0%} opaque."
+
+
+def _extent_words(saliency: Attribution) -> str:
+    """The map's own ends, and how much it amounts to: neither can be read off its colours."""
+    low, high = (true_minus(f"{end:.2g}") for end in value_ends(saliency))
+    return f"Values {low} to {high}. {amount_words(saliency)}."
 
 
 def world_mm(study: CtStudy, ijk: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -178,17 +186,18 @@ def _draw_scan(figure: Figure, where: SubplotSpec, study: CtStudy, inputs: Figur
         grey = (inputs.window_hu, inputs.inverted)
         draw_plane(axes, study, plane, index, *grey, saliency, scale, inputs.bundle.virtual)
         if plane == "axial" and saliency is not None and scale is not None:
-            _draw_scale(figure, axes, scale, saliency.unit)
+            _draw_scale(figure, axes, scale, saliency)
     if attention is not None and weights is not None and attention.ct_positions_mm is not None:
         shown_mm = world_mm(study, inputs.slice_ijk)[2]
         draw_attention(figure.add_subplot(rows[2]), weights, attention.ct_positions_mm, shown_mm)
 
 
-def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, unit: str) -> None:
-    ends = "both" if scale.signed else "max"
+def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, saliency: Attribution) -> None:
+    """The colour bar, pointed at an end that the map goes beyond."""
+    ends = BAR_ENDS[beyond_scale(saliency)]
     bar = figure.colorbar(colour_source(scale), ax=axes, fraction=0.035, pad=0.015, extend=ends)
     side = " (up raises the risk)" if scale.signed else ""
-    bar.set_label(f"{unit}{side}", fontsize=6.5)
+    bar.set_label(f"{saliency.unit}{side}", fontsize=6.5)
     bar.ax.tick_params(labelsize=6)
     bar.formatter.set_powerlimits((-2, 3))  # type: ignore[attr-defined]
     bar.update_ticks()

@@ -21,6 +21,8 @@ UNFORESEEN = UserFacingError(
     "Try another export of the data; the file itself was not changed.",
 )
 
+TOLD_FROM = 0.05
+"""Share of a work that must be done before it tells how long the rest will take."""
 Turns = threading.BoundedSemaphore
 NUMBERS = count(1)
 
@@ -34,6 +36,7 @@ class _State(Generic[T]):
 
     def __init__(self, words: str) -> None:
         self.share, self.words = 0.0, words
+        self.begun = self.told = time.monotonic()
         self.done, self.cancelled = threading.Event(), threading.Event()
         self.result: T | None = None
         self.error: UserFacingError | None = None
@@ -42,7 +45,7 @@ class _State(Generic[T]):
         """Keep the progress. Raises Cancelled where nobody waits any more."""
         if self.cancelled.is_set():
             raise Cancelled
-        self.share, self.words = min(max(share, 0.0), 1.0), words
+        self.share, self.words, self.told = min(max(share, 0.0), 1.0), words, time.monotonic()
 
 
 class Job(Generic[T]):
@@ -77,6 +80,12 @@ class Job(Generic[T]):
         return self._state.share, self._state.words
 
     @property
+    def seconds_left(self) -> float | None:
+        """How long it will yet take, were its share to grow evenly; None while too little is done to tell."""
+        state = self._state
+        return seconds_left(state.share, state.told - state.begun, time.monotonic() - state.told)
+
+    @property
     def error(self) -> UserFacingError | None:
         """Why there is no result, or None."""
         return self._state.error
@@ -95,6 +104,17 @@ class Job(Generic[T]):
         return self._state.done.wait(seconds)
 
 
+def seconds_left(share: float, worked_s: float, since_s: float) -> float | None:
+    """How long the rest of a work will take of which `share` was done in `worked_s`, `since_s` ago.
+
+    >>> seconds_left(0.25, 10.0, 0.0), seconds_left(0.25, 10.0, 5.0), seconds_left(0.25, 10.0, 50.0)
+    (30.0, 25.0, 0.0)
+    >>> seconds_left(0.01, 10.0, 0.0) is None
+    True
+    """
+    return None if share < TOLD_FROM else max(0.0, worked_s * (1 - share) / share - since_s)
+
+
 def _run(state: _State[T], work: Callable[[Tell], T], words: str, unforeseen: UserFacingError, turns: Turns) -> None:
     """The thread. Errors become sentences; anything unexpected is told without its text, which could identify."""
     try:
@@ -102,6 +122,7 @@ def _run(state: _State[T], work: Callable[[Tell], T], words: str, unforeseen: Us
             state.tell(0.0, f"{words}: waiting for other readers of this machine")
         try:
             state.tell(0.0, words)
+            state.begun = state.told
             result = work(state.tell)
             state.tell(1.0, words)
             state.result = result

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
+from core.explain.amount import amount_words, value_ends
 from core.explain.methods import CARDS
 from core.export.scan import strongest_voxel
 from core.records import Attention, Attribution, CtStudy, FloatArray
@@ -101,13 +102,18 @@ def pack_overlay(
     question: str = "",
     reason: str = "",
     pending: str = "",
+    stopped: bool = False,
+    model: str = "",
+    task: str = "",
     watermark: str = "",
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
     The map is quantised to uint8 (signed: 128 is zero) up to the limit of the figure's colour scale. Where there is
-    none, `reason` says why, or `pending` names the map that is still being computed. `digest` must change whenever
-    anything shown changes; `question` is the one of `pack_expected` it answers.
+    none, `reason` says why, or `pending` names the map that is still being computed: until that is there, and where the
+    reader `stopped` it, an earlier map stays, dimmed and named with its `model`, and its `task` where another is asked
+    now. `digest` must change whenever anything
+    shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
@@ -118,11 +124,14 @@ def pack_overlay(
         "question": question,
         "reason": reason,
         "pending": bool(pending),
+        "stopped": stopped,
+        "model": model,
+        "task": task,
         "label": pending or "Saliency",
         "watermark": watermark,
         "strip": bars,
         "strip_label": strip_label,
-        "focus": None if pending else _focus(study, saliency, bars),
+        "focus": None if pending or stopped else _focus(study, saliency, bars),
         "shape": None,
     }
     if saliency is None:
@@ -135,6 +144,8 @@ def pack_overlay(
     header |= {
         "shape": list(grid),
         "limit": limit,
+        "ends": value_ends(saliency),
+        "amount": amount_words(saliency),
         "signed": saliency.signed,
         "unit": saliency.unit,
         "label": map_label(saliency.method, saliency.horizon_days),

@@ -32,12 +32,14 @@ class Answer:
     """What the model said.
 
     review: None where it refused or there is no model. question: what was asked, as the viewer knows it. label: names
-    the map. job: computes the saliency that the review still lacks. failure: why there will be none.
+    the map. stopped: the reader does without it. job: computes the saliency that the review still lacks. failure: why
+    there will be none.
     """
 
     review: CaseReview | None = None
     question: str = "no model"
     label: str = ""
+    stopped: bool = False
     job: Job[CaseReview] | None = None
     failure: UserFacingError | None = None
 
@@ -53,10 +55,11 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
         return Answer()
     horizon, alone = survival.pick_horizon(asked)
     answers = session.answers()
-    question = answers.underway.turn_to(Question(case.digest, asked.model.key, horizon, _method(case, asked)))
-    label = map_label(question.method, horizon) if question.method else ""
+    whole = Question(case.digest, asked.model.key, horizon, _method(case, asked))
+    question = answers.underway.turn_to(whole)
+    label = map_label(whole.method, horizon) if whole.method else ""
     with st.container(key="overlay_expect"):
-        session.expect_overlay(question.name, label)
+        session.expect_overlay(whole.name, label)
     panel = _panel(new)
     quality.draw(case, asked.model.key, verdicts)
     try:
@@ -72,10 +75,10 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     except UserFacingError as error:
         with panel():
             survival.draw_error(error, "answer")
-        return Answer(question=question.name)
+        return Answer(question=whole.name)
     if isinstance(found, Job):
-        return Answer(review, question.name, label, found)
-    return Answer(found, question.name, label)
+        return Answer(review, whole.name, label, job=found)
+    return Answer(found, whole.name, label, stopped=question != whole)
 
 
 def _panel(new: bool) -> Callable[[], DeltaGenerator]:
@@ -114,6 +117,9 @@ def overlay(case: Case, asked: Asked | None, answer: Answer) -> None:
             answer.question,
             reason="" if pending else no_map(answer),
             pending=pending,
+            stopped=answer.stopped,
+            model=asked.model.title if asked else "",
+            task=asked.task.title if asked else "",
             watermark=VIRTUAL_WATERMARK if virtual else "",
         )
 
@@ -128,7 +134,7 @@ def no_map(answer: Answer) -> str:
         return "No saliency: this model reads the record only."
     if answer.failure is not None:
         return f"{answer.failure.found} {answer.failure.next_step}"
-    return f"Saliency stopped. \u201c{RESUME}\u201d above begins it anew."
+    return f"Saliency stopped. \u201c{RESUME}\u201d begins it anew."
 
 
 def watch(answer: Answer) -> None:
@@ -136,8 +142,8 @@ def watch(answer: Answer) -> None:
     job, review, underway = answer.job, answer.review, session.answers().underway
     if job is not None and review is not None:
         told = f"{{words}}, risk by {duration(review.horizon_days)}: {{share:.0%}}"
-        watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told)
-    elif review is not None and underway.stopped:
+        watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told, even=True)
+    elif answer.stopped:
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
             st.html("<p>Saliency stopped</p>", width="content")
             st.button(RESUME, key="resume", on_click=underway.resume)

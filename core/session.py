@@ -28,7 +28,7 @@ from core.answers import Answers
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.errors import UserFacingError
 from core.fit import resolve_device
-from core.intake import Case, Intake, export_refusal, give_back_memory, read_demo, set_imports_aside
+from core.intake import Case, Intake, export_refusal, give_back_memory, of_record, read_demo, set_imports_aside
 from core.kept import Kept
 from core.load.preview import study_thumbnail
 from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
@@ -267,7 +267,7 @@ def export_block(case: Case) -> UserFacingError | None:
 
 def described(study: CtStudy | None, timeline: Timeline | None) -> list[str]:
     """What was loaded, in sentences. Kept for this session: a range of HU looks at every voxel."""
-    key = (study.digest if study else "", timeline.digest if timeline else "")
+    key = Case("", study, timeline).digest
     return remember("described", key, 2 * CASES_KEPT, lambda: describe_case(study, timeline))
 
 
@@ -324,7 +324,7 @@ def answers() -> Answers:
 
 def event_table(timeline: Timeline, result: CaseReview | None) -> pd.DataFrame:
     """Rows of the timeline chart for this review."""
-    key = (timeline.digest, result.bundle_digest if result else "", result.horizon_days if result else 0.0)
+    key = (of_record(timeline), result.bundle_digest if result else "", result.horizon_days if result else 0.0)
     return remember("event_rows", key, 4, lambda: event_rows(timeline, result))
 
 

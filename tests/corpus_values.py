@@ -65,6 +65,11 @@ RESCALE = cases("rescale", {
     "slope tiny": (raw(SLOPE, b"1e-6"), "refuse"),
     "slope not a number in one": (raw(SLOPE, b"nan", only=4), "refuse", {"words": "rescale"}),
     "intercept infinite": (raw(INTERCEPT, b"-inf"), "refuse", {"words": "rescale"}),
+    "intercept infinite beside padding": (
+        lambda: with_raw(padded(0, kind="<u2"), INTERCEPT, b"1e400"), "refuse", {"words": "rescale"}),
+    "slope too small for padding": (
+        lambda: with_raw(with_raw(padded(0, kind="<u2"), SLOPE, b"1e-5"), INTERCEPT, b"3000"), "refuse",
+        {"words": "rescale"}),
     "intercept of another sign": (raw(INTERCEPT, b"1024"), "refuse"),
     "intercept zero": (raw(INTERCEPT, b"0"), "refuse", {"words": "offset"}),
     "intercept differs in one": (lambda: with_raw(series(), INTERCEPT, b"-824", only=6), "refuse"),

@@ -21,7 +21,7 @@ from ct_factory import (
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
-from core.load import RepairableError, load_study
+from core.load import RepairableError, acquisitions, load_study
 
 GRID = Grid()
 COUNT = GRID.shape[2]
@@ -50,6 +50,14 @@ IN_TURNS: dict[str, tuple[Edit, str]] = {
         lambda i, d: setter(AcquisitionNumber=1 + i % 2, InstanceNumber=i, AcquisitionTime=f"10{15 + i % 2}00")(i, d),
         "times"),
 }  # fmt: skip
+
+
+def test_only_so_many_acquisitions_are_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands that come in turns every pair would take hours."""
+    asked: list[object] = []
+    monkeypatch.setattr(acquisitions, "_returns", lambda row, one, other: asked.append((one, other)) or 0)
+    assert not acquisitions._take_turns([number % 2000 for number in range(6000)])
+    assert 0 < len(asked) <= 32 * 31 / 2
 
 
 @pytest.mark.parametrize("case", IN_TURNS)

@@ -643,6 +643,36 @@ def test_no_export_goes_round_the_gate(world, monkeypatch):
         session.exports(case, "pe_mortality/image_only", view_support.review(case.study, None))
 
 
+def test_what_is_told_of_a_record_is_never_that_of_another_with_the_same_events(monkeypatch):
+    """Stripped descriptions and other notes leave the events, and so the record's own digest, as they were."""
+    monkeypatch.setattr(session.st, "session_state", {})
+    record = view_support.timeline()
+    code = record.events["code"].iloc[-1]
+    told = replace(record, code_descriptions={code: "asked for by Dr Quillfeather"})
+    stripped = replace(record, code_descriptions={}, notes=("A description was removed.",))
+    assert told.digest == stripped.digest
+    assert Case("", None, told).digest != Case("", None, stripped).digest
+    assert "Quillfeather" in " ".join(session.event_table(told, None)["words"])
+    assert "Quillfeather" not in " ".join(session.event_table(stripped, None)["words"])
+    assert "A description was removed." not in session.described(None, told)
+    assert "A description was removed." in session.described(None, stripped)
+
+
+def test_a_description_is_gone_from_the_screen_once_it_was_stripped(world, tmp_path):
+    record = tmp_path / "events.csv"
+    days = "".join(f"7,2020-01-{day:02d} 03:00,LOINC//2823-3,4.{day},\n" for day in range(1, 12))
+    asked = "7,2020-01-12 03:00,LOINC//2160-0,1.1,Creatinine asked for by Dr Quillfeather\n"
+    record.write_text(f"subject_id,time,code,numeric_value,description\n{days}{asked}")
+    app = read(load_page(), record=record)
+    fine(app.button(key="open_case").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Quillfeather" in everything(app)
+    fine(app.switch_page("pages/load.py").run())
+    fine(settled(app).button(key="strip").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Quillfeather" not in everything(app)
+
+
 @pytest.mark.parametrize(
     "text", ["Dr. Jane Doe, 1957-03-02", "Signed Doe, Jane", "DOE, JANE", "Doe: MRN 77", "Doe, 94 y.o."]
 )

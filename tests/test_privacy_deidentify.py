@@ -502,3 +502,19 @@ def test_a_declared_meaning_of_the_values_stays(tmp_path: Path, code: int, kept:
     header["intent_code"] = code
     deidentify(write(tmp_path / "in", {"a.nii": header.binaryblock + plain[348:]}), tmp_path / "out", pseudonyms=KEY)
     assert int(nib.load(next((tmp_path / "out").rglob("*.nii.gz"))).header["intent_code"]) == kept
+
+
+def test_a_link_to_itself_and_a_name_without_end_are_refused_in_words(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(UserFacingError):
+        deidentify(loop, tmp_path / "out")
+    source = write(tmp_path / "in", dict(dicom_files()))
+    with pytest.raises(UserFacingError, match="output folder cannot be made"):
+        deidentify(source, tmp_path / ("x" * 300))
+
+
+def test_a_rescale_of_nothing_keeps_no_image_out(tmp_path: Path) -> None:
+    flat = dict(dicom_files(edit=lambda index, dataset: setattr(dataset, "RescaleSlope", 0)))
+    report = deidentify(write(tmp_path / "in", flat), tmp_path / "out")
+    assert report.written == len(flat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -186,3 +187,23 @@ def test_an_appointment_is_counted_for_the_patient_who_takes_part() -> None:
     assert "not read (Appointment): 1 event" in said(loaded(meeting))
     assert "Appointment" in said(load_timeline(files, subject_id=2))
     assert "Appointment" not in said(load_timeline(files, subject_id=1))
+
+
+@pytest.mark.parametrize("code", [[], {}, ["MR"], {"value": "VN"}])
+def test_a_code_that_is_no_text_is_none(code: object) -> None:
+    coding = {"coding": [{"code": code}]}
+    numbered = {**PATIENT, "identifier": [{"type": coding, "system": "urn:a", "value": "1"}]}
+    taken = {"resourceType": "MedicationStatement", "subject": SUBJECT, "adherence": {"code": coding}}
+    taken |= {"medicationCodeableConcept": {"text": "Aspirin"}, "effectiveDateTime": "2020-01-02"}
+    source = bundle(numbered, GLUCOSE, taken)
+    assert "LOINC//2345-7" in load_timeline(source).events["code"].tolist()
+    assert len(list_subjects(source)) == 1
+
+
+def test_an_id_that_is_no_text_is_never_a_crash() -> None:
+    ids = (([1], "a"), ("1", "b"))
+    entries = [{"resource": {**PATIENT, "id": own}, "fullUrl": f"http://{server}/Patient/1"} for own, server in ids]
+    source = ("b.json", json.dumps({"resourceType": "Bundle", "entry": [*entries, {"resource": GLUCOSE}]}).encode())
+    for read in (load_timeline, list_subjects):
+        with contextlib.suppress(UserFacingError):
+            assert len(read(source).events if read is load_timeline else read(source))  # type: ignore[union-attr]

@@ -240,3 +240,20 @@ def test_parts_of_an_omop_table_are_known_by_their_names() -> None:
     files = [("person.csv", PERSON), ("measurement_part1.csv", one), ("measurement_part2.csv", two)]
     timeline = load_timeline([(name, text.encode()) for name, text in files])
     assert sorted(timeline.events["numeric_value"].dropna()) == pytest.approx([3.9, 4.2])
+
+
+@pytest.mark.parametrize("when", ["1000-01-01", "1849-12-31", "1677-01-01"])
+def test_a_prediction_time_before_every_patient_is_refused(when: str) -> None:
+    with pytest.raises(UserFacingError, match="lies before 1850"):
+        load_timeline(("events.csv", b"subject_id,time,code\n1,,GENDER//F\n"), prediction_time=when)
+
+
+def test_ages_of_a_parquet_file_with_times_as_text_are_searched() -> None:
+    def found(last: str) -> set[str]:
+        of_one, codes = pa.array([7, 7], pa.int64()), ["MEDS_BIRTH", "A"]
+        out = io.BytesIO()
+        pq.write_table(pa.table({"subject_id": of_one, "time": ["1930-01-01", last], "code": codes}), out)
+        return {finding.category for finding in find_identifiers(("events.parquet", out.getvalue()))}
+
+    assert "age over 89" in found("2024-01-02")
+    assert not {"age over 89", "unreadable"} & found("2004-01-02")

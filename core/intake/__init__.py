@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.intake.case import Case, export_refusal, read_demo
+from core.intake.case import Case, export_refusal, of_record, read_demo
 from core.intake.desk import Intake, State
 from core.intake.job import Cancelled, Job, Tell
 from core.intake.memory import give_back_memory, keep_few_arenas, set_imports_aside
@@ -19,6 +19,7 @@ __all__ = [
     "Tell",
     "export_refusal",
     "give_back_memory",
+    "of_record",
     "read_demo",
     "set_imports_aside",
     "strip",

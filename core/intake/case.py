@@ -36,8 +36,20 @@ class Case:
     @property
     def digest(self) -> str:
         """Key of everything computed from this case, in this process."""
-        scan = f"{self.study.digest}-{hash((self.study.facts, self.study.notes)):x}" if self.study else "-"
-        return f"{scan}|{self.timeline.digest if self.timeline else '-'}"
+        return f"{'-' if self.study is None else of_scan(self.study)}|{of_record(self.timeline)}"
+
+
+def of_scan(study: CtStudy) -> str:
+    """Key, in this process, of a scan with all that is told of it: its digest is that of the volume alone."""
+    return f"{study.digest}-{hash((study.facts, study.notes, study.description)):x}"
+
+
+def of_record(timeline: Timeline | None) -> str:
+    """Key, in this process, of a record with all that is told of it: its digest is that of the events alone."""
+    if timeline is None:
+        return "-"
+    told = [tuple(sorted(words.items())) for words in (timeline.code_descriptions, timeline.code_kinds)]
+    return f"{timeline.digest}-{hash((timeline.notes, *told)):x}"
 
 
 def read_demo(folder: Path, card: Mapping[str, Any]) -> Case:

@@ -21,7 +21,8 @@ _LONG_PAUSE_S = 60.0
 """No breath is held so long: what was scanned after it is another moment."""
 _JOINT_RETURNS = 4
 """Acquisitions in a row may overlap by two slices where they meet, which puts them in turns four times."""
-_FEWEST_OF_ONE = 3
+_FEWEST_OF_ONE, _MOST_COMPARED = 3, 32
+"""Images that make a scan of their own; and scans, those of most images, that are compared with each other."""
 _FEW_SKIPS = 0.1
 _CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d+)?)")
 
@@ -164,7 +165,7 @@ def _take_turns(labels: Labels) -> bool:
     if len(row) - len(counts) <= _JOINT_RETURNS:
         return False
     span = {label: (row.index(label), len(row) - row[::-1].index(label)) for label in counts}
-    often = [label for label in counts if counts[label] >= _FEWEST_OF_ONE]
+    often = [label for label, count in counts.most_common(_MOST_COMPARED) if count >= _FEWEST_OF_ONE]
     return any(
         span[one][0] < span[other][1] and span[other][0] < span[one][1] and _returns(row, one, other) > _JOINT_RETURNS
         for one, other in combinations(often, 2)
@@ -213,7 +214,7 @@ def _orders(images: Sequence[ImageHeader]) -> Iterator[tuple[str, list[float | N
 
 
 def _number(text: str) -> float | None:
-    return float(text) if text.isascii() and text.isdigit() else None
+    return float(text) if re.fullmatch("[0-9]{1,12}", text) else None
 
 
 def _kept_by_label(places: Sequence[Sequence[int]], labels: Labels, images: Sequence[ImageHeader]) -> list[int]:

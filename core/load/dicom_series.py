@@ -348,7 +348,8 @@ def _uneven(gaps: npt.NDArray[np.float64], typical: float, off_mm: float) -> Use
 def _check_tilt(affine: Matrix, images: Sequence[ImageHeader], repairs: Collection[Repair], notes: list[str]) -> bool:
     """Whether slices are stacked at a slant; raises unless the chosen repairs straighten it."""
     shear = shear_degrees(affine)
-    stated = max(abs(image.tilt_degrees or 0.0) for image in images)
+    tilts = [abs(image.tilt_degrees or 0.0) for image in images]
+    stated = max(filter(math.isfinite, tilts), default=0.0)
     if (
         stated > 1
         and abs(affine[2, 2]) / np.linalg.norm(affine[:3, 2]) > math.cos(math.radians(stated / 2))

@@ -84,9 +84,10 @@ def lift_padding(
     """Stored values whose declared padding becomes the lowest HU of int16; unchanged where it is readable as it is.
 
     That is padding below int16, and padding brighter than bone as far as it reaches in from the ends of rows:
-    metal within the body may have its value. limit: other end of a range of padding values.
+    metal within the body may have its value. limit: other end of a range of padding values. Raises UserFacingError for
+    a slope so small that no stored value is that dark.
     """
-    if padding is None or slope <= 0:
+    if padding is None or not (0 < slope < math.inf) or not math.isfinite(intercept):
         return stored
     low, high = sorted((padding, padding if limit is None else limit))
     if padding * slope + intercept < _RANGE[0]:
@@ -95,8 +96,11 @@ def lift_padding(
         found = from_the_ends((stored >= low) & (stored <= high))
     else:
         return stored
+    lowest = math.ceil((_RANGE[0] - intercept) / slope)
+    if lowest < np.iinfo(np.int32).min:
+        raise bad_rescale()
     lifted = stored.astype(np.int32)
-    lifted[found] = math.ceil((_RANGE[0] - intercept) / slope)
+    lifted[found] = lowest
     return lifted
 
 

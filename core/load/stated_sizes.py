@@ -40,7 +40,7 @@ def step_notes(step_mm: float, images: Sequence[ImageHeader], given: int) -> lis
     notes += _counted_note(step_mm, images)
     notes += [*_square_note(images[0]), *_field_note(images[0])]
     stated = {image.acquisition_images for image in images} - {None}
-    if len(stated) == 1 and (count := max(filter(None, stated))) > given:
+    if len(stated) == 1 and (count := max(number or 0 for number in stated)) > given:
         notes.append(
             f"The header counts {count_of(count, 'image')} of this acquisition, and {given} are here: slices may "
             "be missing at an end, or the others belong to another series."

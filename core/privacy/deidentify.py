@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -147,12 +148,12 @@ def deidentify(
 
 
 def _check_folders(source: Path, out: Path) -> None:
-    one, other = source.resolve(), out.resolve()
+    one, other = Path(os.path.realpath(source)), Path(os.path.realpath(out))  # which say nothing of links in a circle
     if one == other or one in other.parents or other in one.parents:
         raise UserFacingError(
             "The output folder lies inside the input, or around it.", "two separate folders", "Name another folder."
         )
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    if os.path.isfile(out) or (os.path.isdir(out) and os.listdir(out)):
         raise UserFacingError("The output folder is not empty.", "a new or empty folder", "Name another folder.")
 
 

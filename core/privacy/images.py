@@ -131,6 +131,8 @@ def _hues(colours: npt.NDArray[Any], photometric: str) -> tuple[Planes, ...]:
 
 def blank(frames: Frames, dataset: Dataset, frame: int, boxes: Sequence[PlaneBox]) -> None:
     """Set boxes of one frame to air (-1024 HU by the image's own rescale) or to the frame's darkest value."""
+    if not boxes:
+        return
     plane = frames.planes[frame]
     darkest = np.unravel_index(int(np.argmin(plane)), plane.shape)
     value = _air(frames, dataset) if dataset.get("Modality") == "CT" else None
@@ -142,7 +144,7 @@ def blank(frames: Frames, dataset: Dataset, frame: int, boxes: Sequence[PlaneBox
 def _air(frames: Frames, dataset: Dataset) -> int | None:
     """The stored value of air where the image has one rescale and room for it."""
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope is None or intercept is None or frames.stored.ndim != 3 or frames.stored.dtype.kind not in "iu":
+    if not slope or intercept is None or frames.stored.ndim != 3 or frames.stored.dtype.kind not in "iu":
         return None
     bits, signed = int(dataset.BitsStored), frames.stored.dtype.kind == "i"
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)

@@ -155,11 +155,21 @@ def _distinct(values: Any) -> list[Any]:
 
 def _has_old_patient(file: pq.ParquetFile) -> bool:
     """Whether a MEDS birth lies 90 years or more before an event of the same patient."""
-    table = file.read(columns=["subject_id", "time", "code"])
+    table = _dated(file.read(columns=["subject_id", "time", "code"]))
     births = table.filter(pc.equal(pc.cast(table["code"], pa.string()), BIRTH)).to_pandas()
     last = table.select(["subject_id", "time"]).group_by("subject_id").aggregate([("time", "max")]).to_pandas()
     joined = births.merge(last, on="subject_id")
     return bool(((joined["time_max"] - joined["time"]) >= pd.Timedelta(days=DAYS_90_YEARS)).any())
+
+
+def _dated(table: pa.Table) -> pa.Table:
+    """The same table with its times as such, where they are texts."""
+    place, kind = table.schema.get_field_index("time"), table.schema.field("time").type
+    if pa.types.is_temporal(kind):
+        return table
+    texts = pc.cast(table["time"], pa.string()).to_pandas()
+    times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True).dt.tz_localize(None)
+    return table.set_column(place, "time", pa.array(times))
 
 
 def _has_old_age(file: pq.ParquetFile) -> bool:

@@ -104,7 +104,7 @@ def _each_once(contents: Contents) -> Contents:
         same.setdefault(_name_on_server(url, item) or str(number), []).append((url, item))
     once = Contents(outdated=contents.outdated, bundles=contents.bundles)
     for pairs in same.values():
-        distinct = [pair for number, pair in enumerate(pairs) if all(pair[1] != other[1] for other in pairs[:number])]
+        distinct = [*{json.dumps(item, sort_keys=True): (url, item) for url, item in reversed(pairs)}.values()][::-1]
         once.outdated.extend((pairs[0][1], "as given more than once") for _ in range(len(pairs) - len(distinct)))
         versions = [_version({"fullUrl": url, "resource": item}) for url, item in distinct]
         if len(versions) > 1 and _are_ranked(versions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from core.timeline.fhir_values import Resource, as_dict, as_list, is_true, last_part
+from core.timeline.fhir_values import Resource, as_dict, as_list, code_of, is_true, last_part
 from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN
 
 _MODIFIED = "as an extension or rule that is not read may change the meaning"
@@ -58,7 +58,7 @@ def _is_modified(part: Resource) -> bool:
 def _is_not_taken(resource: Resource) -> bool:
     """Whether a statement on a medicine says that the patient does not take it: `adherence` of R5, `taken` of STU3."""
     codings = as_list(as_dict(as_dict(resource.get("adherence")).get("code")).get("coding"))
-    return resource.get("taken") == "n" or any(as_dict(coding).get("code") in _NOT_TAKING for coding in codings)
+    return resource.get("taken") == "n" or any(code_of(coding) in _NOT_TAKING for coding in codings)
 
 
 def _lacks_value(part: Resource) -> bool:

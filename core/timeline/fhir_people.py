@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.errors import UserFacingError
-from core.timeline.fhir_values import Resource, as_dict, as_list
+from core.timeline.fhir_values import Resource, as_dict, as_list, code_of
 from core.words import count_of
 
 Found = tuple[str, Resource]
@@ -122,7 +122,7 @@ def _renamed(url: str, item: Resource, several: Mapping[str, set[str]]) -> Resou
     """A resource with the id of its patient on one server: its own id where it is one, else in its references."""
     base = _base(url, str(item["resourceType"]))
     if item["resourceType"] == "Patient":
-        return {**item, "id": _own_id(base, str(item.get("id")), several)} if item.get("id") in several else item
+        return {**item, "id": _own_id(base, str(item.get("id")), several)} if str(item.get("id")) in several else item
     parts = [_led(part, base, several) if isinstance(part, dict) else part for part in as_list(item.get("contained"))]
     return _led(item, base, several) | ({"contained": parts} if parts else {})
 
@@ -150,7 +150,7 @@ def _identifiers(person: Resource) -> dict[str, set[str]]:
     for identifier in map(as_dict, as_list(person.get("identifier"))):
         codings = as_list(as_dict(identifier.get("type")).get("coding"))
         passing = identifier.get("use") in ("old", "temp") or "end" in as_dict(identifier.get("period"))
-        passing = passing or any(as_dict(coding).get("code") in _OF_A_STAY for coding in codings)
+        passing = passing or any(code_of(coding) in _OF_A_STAY for coding in codings)
         if identifier.get("system") and identifier.get("value") and not passing:
             held.setdefault(str(identifier["system"]), set()).add(str(identifier["value"]).strip())
     return held

@@ -19,7 +19,7 @@ from core.timeline.record_doubts import note_doubts
 from core.timeline.row_states import is_event
 from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
 from core.timeline.texts import plain_texts
-from core.timeline.times import LATEST, is_iso_time, parse_times
+from core.timeline.times import EARLIEST, LATEST, is_iso_time, parse_times
 from core.timeline.typed_columns import Reading, read_events, subject_numbers
 from core.words import count_of
 
@@ -235,9 +235,9 @@ def _given_time(given: pd.Timestamp | str, notes: list[str], *, in_utc: bool) ->
             )
     elif in_utc:
         notes.append("The prediction time names no time zone and counts as UTC.")
-    if stamp > LATEST:
+    if not EARLIEST <= stamp <= LATEST:
         raise UserFacingError(
-            "The prediction time lies after 2261.", "a time of the patient's life", "Correct the year."
+            "The prediction time lies before 1850 or after 2261.", "a time of the patient's life", "Correct the year."
         )
     return stamp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +12,7 @@ import streamlit as st
 from core import session
 from core.intake import Intake
 from core.timeline.cut import last_time_before_death, says_died
+from core.timeline.times import EARLIEST, LATEST
 from core.view.loading import facts_html
 from core.view.words import doubts_html, error_html
 from core.words import count_of, days_from_zero_words, span_words
@@ -19,7 +20,6 @@ from pages._parts import columns
 from pages._parts.scan import leave_out
 
 DIED = "The record says that the patient had died by day 0: no curve from then on would be about this patient."
-EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
 
 
 def draw(read: Intake) -> None:
@@ -79,8 +79,8 @@ def _ask_day_zero(known: pd.Timestamp | None, changed: Callable[[], None]) -> No
     day.date_input(
         "Day 0, the prediction time (empty: the last event)",
         value=None,
-        min_value=EARLIEST,
-        max_value=LATEST,
+        min_value=EARLIEST.date(),
+        max_value=LATEST.date() - timedelta(days=1),
         format="YYYY-MM-DD",
         key="day_zero",
         help="A day that is typed counts once the calendar is closed: by Escape, or a click elsewhere.",

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import UserFacingError
 from core.load import load_study
-from core.load.overflow import count_spots, note_spots_in_metal
+from core.load.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 
 WORDS = "Dark and enclosed by what is as bright as metal"
 
@@ -99,3 +99,47 @@ def test_padding_within_the_picture_is_told() -> None:
     assert words in notes(corpus_doubts.lungs_cut_out)
     assert "Padding outside the field of view" in notes(around)
     assert words not in notes(around)
+
+
+LOST = "where brighter values lost a bit"
+
+
+def bony(hu: np.ndarray) -> np.ndarray:
+    """A chest with a rod of dense bone, brightest within."""
+    i, j, _ = np.indices(hu.shape)
+    return hu + np.rint(1500 * np.clip(1.3 - np.hypot(i - 36, j - 40) / 7, 0, 1))
+
+
+def less(bit: int, slices: slice = slice(None)) -> Callable[[np.ndarray], np.ndarray]:
+    """Without so much of what is as bright as 1024 HU and more."""
+
+    def change(hu: np.ndarray) -> np.ndarray:
+        hu = bony(hu)
+        part = hu[:, :, slices]
+        hu[:, :, slices] = np.where(part >= 1024, part - bit, part)
+        return hu
+
+    return change
+
+
+@pytest.mark.parametrize("make", [corpus_doubts.scan, corpus_doubts.volume])
+@pytest.mark.parametrize("bit", [1024, 2048])
+def test_bone_that_lost_a_bit_is_refused(make: Callable[..., corpus_doubts.Files], bit: int) -> None:
+    with pytest.raises(UserFacingError, match=LOST):
+        load_study(make(less(bit)))
+    assert LOST not in " ".join(load_study(make(bony)).notes)
+
+
+def test_bone_that_lost_a_bit_in_some_slices_is_told() -> None:
+    study = load_study(corpus_doubts.scan(less(2048, slice(8, 14))))
+    assert any(LOST in note for note in study.notes)
+
+
+def test_bone_cut_off_below_a_bit_and_marrow_within_bone_lost_none() -> None:
+    """Values cut off at 1023 HU, and a ring around fat that ends there."""
+    i, j, _ = np.indices((48, 48, 16))
+    ring = np.clip(1.4 - np.abs(np.hypot(i - 24, j - 24) - 10) / 4, 0, 1)
+    for hu in (np.minimum(screw(4000), 1023), np.rint(-80 + 1103 * ring)):
+        voxels = np.asfortranarray(hu.astype(np.int16))
+        assert voxels.max() == 1023
+        assert note_lost_bits(count_lost(voxels, 1023), 1023) == []

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.load.blocks import refuse_filled_blocks
 from core.load.cells import doubts_in_parts
 from core.load.foreign_slices import (
     Distances,
@@ -21,7 +22,9 @@ from core.load.foreign_slices import (
     repeated_slices,
     shows_body,
 )
+from core.load.near_copies import doubts_of_near_copies
 from core.load.slabs import doubts_of_slabs
+from core.load.torn import refuse_wrapped_pictures
 from core.words import count_of
 
 _TOGETHER = 8
@@ -70,7 +73,7 @@ def refuse_outlier_slices(
         return []
     stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
     with ThreadPoolExecutor(1) as beside:
-        in_parts = beside.submit(doubts_in_parts, stack, slice_axis)
+        in_parts = beside.submit(doubts_in_parts, stack, slice_axis, whole)
         notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
         return notes + in_parts.result()
 
@@ -95,8 +98,11 @@ def _doubts_of_slices(
     _refuse_blank(stack, blank)
     _refuse_lost_tails(whole)
     _refuse_lost_rows(stack)
+    refuse_filled_blocks(whole, stack)
+    refuse_wrapped_pictures(whole)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]
+    notes += doubts_of_near_copies(stack, step, measured=measured)
     if compressed:
         _refuse_rough_slices(off)
     if along:

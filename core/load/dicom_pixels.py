@@ -19,7 +19,7 @@ from core.load.dicom_header import ImageHeader
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
 from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
-from core.load.overflow import spots_in_metal
+from core.load.overflow import spots_in_metal, spots_of_lost_bits
 from core.load.stored_values import NATIVE, Split, split_multiframe, stored_values
 from core.load.words import EXPORT_AGAIN
 
@@ -29,14 +29,15 @@ _IN_A_ROW = 8
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, spots: how
-    many `spots_in_metal` finds; both taken while each slice was in the processor's cache. clipped: of how many slices
-    bits above the declared ones were cut off that no header explains."""
+    """voxels: int16 HU, canonical axes. ends: its `extremes`. stack: a copy of what `thinned` shows of it, spots, lost:
+    how many `spots_in_metal` and `spots_of_lost_bits` find; taken while each slice was in the processor's cache.
+    clipped: of how many slices bits above the declared ones were cut off that no header explains."""
 
     voxels: Volume
     ends: Ends
     stack: Volume
     spots: int
+    lost: int
     clipped: int
 
 
@@ -61,22 +62,23 @@ def read_stack(
     parts = list(zip(images, planes, seen[in_order], stack[in_order], strict=True))
     split = split_multiframe(images)
     ends: list[Ends] = []
-    spots = clipped = 0
+    spots = lost = clipped = 0
     pool = ThreadPoolExecutor(workers())
     try:
         width = pool.submit(_check_width, split, images)
         running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
         width.result()
         for run, decoded in running:
-            run_ends, run_spots, run_clipped = decoded.result()
+            run_ends, run_spots, run_lost, run_clipped = decoded.result()
             ends.append(run_ends)
             spots += run_spots
+            lost += run_lost
             clipped += run_clipped
             if progress:
                 progress(run.stop / len(images), f"Reading slice {run.stop} of {len(images)}")
     finally:
         pool.shutdown(cancel_futures=True)
-    return Decoded(volume, joined(ends), stack, spots, clipped)
+    return Decoded(volume, joined(ends), stack, spots, lost, clipped)
 
 
 def _check_width(split: Split, images: Sequence[ImageHeader]) -> None:
@@ -140,17 +142,20 @@ def _not_plain(found: str) -> UserFacingError:
     )
 
 
-def _decode_run(split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]) -> tuple[Ends, int, int]:
+def _decode_run(
+    split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]
+) -> tuple[Ends, int, int, int]:
     """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes, the
-    number of `spots_in_metal`, and that of images whose bits were clipped."""
-    ends, spots, clipped = [], 0, 0
+    numbers of `spots_in_metal` and `spots_of_lost_bits`, and that of images whose bits were clipped."""
+    ends, spots, lost, clipped = [], 0, 0, 0
     for image, plane, seen, copy in parts:
         found, is_clipped = _decode_into(split, image, plane)
         ends.append(found)
         copy[:] = seen
         spots += spots_in_metal(plane, found[1])
+        lost += spots_of_lost_bits(plane, found[1])
         clipped += is_clipped
-    return joined(ends), spots, clipped
+    return joined(ends), spots, lost, clipped
 
 
 def _decode_into(split: Split, image: ImageHeader, out: Volume) -> tuple[Ends, bool]:

@@ -24,7 +24,7 @@ from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, repla
 from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
-from core.load.overflow import count_spots, note_spots_in_metal
+from core.load.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 from core.load.plausible_hu import refuse_unless_hounsfield
 from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
@@ -158,18 +158,19 @@ def _load_dicom(
     check = partial(refuse_outlier_slices, compressed=compressed)
     continuity: Callable[[], list[str]] | None = None
     spots: int | None = None
+    lost: int | None = None
     if stack.heights_mm is not None or stack.slanted:
         voxels, affine, on_slices = _regridded(stack, lambda: source_view(read().voxels, axes), check)
         doubts += on_slices
         ends = extremes(voxels)
     else:
         decoded = read()
-        voxels, ends, spots = decoded.voxels, decoded.ends, decoded.spots
+        voxels, ends, spots, lost = decoded.voxels, decoded.ends, decoded.spots, decoded.lost
         continuity = partial(check, voxels, axes.order.index(2), stack=decoded.stack)
     notes = [*contents.notes, *stack.notes, *lossy_note(stack.images), *rescale_notes(stack.images), *doubts]
     facts = _facts(first, axes.order.index(2))
     virtual = any(image.virtual for image in stack.images)
-    return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity, spots)
+    return _finish(voxels, ends, affine, notes, first.description, virtual, facts, continuity, spots, lost)
 
 
 def _read_checked(
@@ -241,14 +242,16 @@ def _finish(
     facts: AcquisitionFacts,
     continuity: Callable[[], list[str]] | None = None,
     spots: int | None = None,
+    lost: int | None = None,
 ) -> CtStudy:
     """The checked study. ends: `extremes` of the voxels. continuity: the check of neighbouring slices, for a volume
-    straight from a scanner. spots: `count_spots`, where it is known."""
+    straight from a scanner. spots, lost: `count_spots` and `count_lost`, where they are known."""
     with ThreadPoolExecutor(1) as pool:
         values = pool.submit(refuse_unless_hounsfield, voxels, ends, resampled=continuity is None)
         notes += continuity() if continuity else []
         notes += values.result()
     notes += note_spots_in_metal(count_spots(voxels, ends[1]) if spots is None else spots)
+    notes += note_lost_bits(count_lost(voxels, ends[1]) if lost is None else lost, ends[1])
     if ends[0] < PADDING_BELOW_HU:
         replace_padding(voxels, notes)
     if min(voxels.shape) <= _FEW_SLICES:

@@ -25,6 +25,7 @@ from core.quality.limits import (
 from core.quality.motion import largest_shift
 from core.quality.orientation import Orientation, judge_orientation
 from core.quality.report import Factor, Verdict, worst
+from core.quality.rows import slices_with_odd_rows
 from core.quality.thorax import Thorax, thorax_of
 from core.quality.voxels import (
     blood_hu,
@@ -50,8 +51,8 @@ class ScanMeasures:
     lung_ml: 0 where no lungs were found; then orientation is None and cuts are empty. step_change, step_slice: largest
     change between neighbouring slices over the usual one, and where. shift_mm, shift_slice: largest sideways shift of
     a slice against its neighbour that the others do not share, and where. metal_ml, streaks: see `voxels.metal`.
-    made_up: slices that were not scanned. dark_share: share of the picture that is darker than DARK_HU. ceiling_hu: the
-    largest value.
+    made_up: slices that were not scanned. odd_rows: slices with rows unlike those around. dark_share: share of the
+    picture that is darker than DARK_HU. ceiling_hu: the largest value.
     """
 
     digest: str
@@ -67,6 +68,7 @@ class ScanMeasures:
     metal_ml: float
     streaks: float
     made_up: int
+    odd_rows: int
     dark_share: float
     ceiling_hu: int
     peaks_hu: Mapping[str, float]
@@ -92,6 +94,7 @@ def measure_scan(study: CtStudy) -> ScanMeasures:
         metal_ml=metal_ml,
         streaks=streaks,
         made_up=made_up_slices(study),
+        odd_rows=slices_with_odd_rows(study),
         dark_share=float((planes < DARK_HU).mean()) if planes.size else math.nan,
         ceiling_hu=int(study.voxels_hu.max()),
         peaks_hu=hu_peaks(planes),
@@ -108,7 +111,7 @@ def scan_factors(study: CtStudy, measured: ScanMeasures, task_name: str | None) 
         _orientation(measured.orientation),
         _coverage(measured),
         _contrast(measured, study.facts, task_name),
-        _slices(study, measured.made_up),
+        _slices(study, measured),
         _spacing(study),
         _neighbours(measured),
         _motion(measured),
@@ -205,8 +208,9 @@ def _contrast(measured: ScanMeasures, facts: AcquisitionFacts, task_name: str | 
     return Factor(name, verdict, found, reason, limit=compared)
 
 
-def _slices(study: CtStudy, made_up: int) -> Factor:
+def _slices(study: CtStudy, measured: ScanMeasures) -> Factor:
     name, count, compared = "slices", study.shape[2], LIMITS["slice_count"].words("slices")
+    made_up, odd_rows = measured.made_up, measured.odd_rows
     verdict = LIMITS["slice_count"].judge(count)
     if verdict != "in":
         return Factor(name, verdict, f"{count} slices", f"the scan has only {count} slices", limit=compared)
@@ -215,6 +219,9 @@ def _slices(study: CtStudy, made_up: int) -> Factor:
         reason = "slices repeat a neighbour or lie exactly between both: copied or interpolated, not scanned"
         usual = f"of the slices, usual none, edge at most {limit.edge[1]:.0%}"
         return Factor(name, limit.judge(made_up / count), f"{made_up} of {count} slices", reason, limit=usual)
+    if odd_rows:
+        reason = "single rows are unlike those above and below: the data may be damaged there"
+        return Factor(name, "edge", f"{odd_rows} of {count} slices", reason)
     if study.repairs:
         return Factor(name, "edge", f"{count} slices, repaired", study.repairs[0].rstrip("."))
     reason = "enough for a chest, each with noise of its own; lost ones may show under breath or gaps"

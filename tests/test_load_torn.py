@@ -1,0 +1,90 @@
+"""A slice of which a part lies sideways, and pictures that wrap round their edges; a body cut off is neither."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from damaged_ct import fine_body, told, torn
+from real_ct import REAL_CT, SHARED_CT
+
+from core.errors import UserFacingError
+from core.load import load_study
+from core.load.cells import doubts_in_parts
+from core.load.continuity import thinned
+from core.load.torn import refuse_wrapped_pictures
+
+BODY = fine_body()
+BESIDE, WRAPPED = "pixels beside where the slices around it show it", "edges of the pictures continue each other"
+needs_data = pytest.mark.skipif(
+    not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine"
+)
+
+
+def in_parts(voxels: np.ndarray, axis: int = 2) -> str:
+    """What parts of slices alone tell, be it a refusal."""
+    try:
+        whole = np.moveaxis(voxels.T, 2 - axis, 0)
+        return " ".join(doubts_in_parts(thinned(voxels, axis), axis, whole))
+    except UserFacingError as error:
+        return f"refused: {error.found}"
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("pixels", [-6, 4, 6])
+def test_a_torn_slice_is_refused_with_its_place(pixels: int, axis: int) -> None:
+    assert told(BODY) == in_parts(BODY) == ""
+    spoilt = torn(BODY, 17, pixels, axis)
+    assert told(spoilt).startswith("refused")
+    said = in_parts(spoilt)
+    assert said.startswith("refused: A part of slice 18, counted from the lowest,")
+    assert f"{abs(pixels)} {BESIDE}" in said
+
+
+def test_slices_that_lie_from_left_to_right_are_counted_from_the_left() -> None:
+    assert "slice 18, counted from the leftmost" in in_parts(np.moveaxis(torn(BODY, 17, 6), 2, 0), axis=0)
+
+
+@pytest.mark.parametrize("slices", [slice(17, 18), slice(17, None)], ids=["one slice", "all from one on"])
+def test_a_patient_who_moved_is_no_torn_slice(slices: slice) -> None:
+    moved = BODY.copy()
+    moved[:, :, slices] = np.roll(moved[:, :, slices], 4, 0)
+    assert BESIDE not in in_parts(moved)
+
+
+@pytest.mark.parametrize(("axis", "share"), [(0, 0.4), (0, 0.5), (1, 0.5), (1, 0.6)])
+def test_pictures_that_wrap_round_are_refused(axis: int, share: float) -> None:
+    assert WRAPPED in told(np.roll(BODY, round(share * BODY.shape[axis]), axis))
+
+
+def test_pixels_shifted_in_the_order_they_are_stored_are_refused() -> None:
+    rows = BODY.T.reshape(BODY.shape[2], -1)
+    shifted = np.roll(rows, BODY.shape[0] * 5 + 70, axis=1).reshape(BODY.T.shape)
+    assert WRAPPED in told(shifted.T)
+
+
+def test_a_body_cut_off_at_both_edges_is_in_one_piece() -> None:
+    middle = BODY[:, 34:86]
+    assert (middle[:, [0, -1]] > -300).mean() > 0.3
+    refuse_wrapped_pictures(middle.T)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_rod_along_the_rows_is_the_same_at_both_edges(axis: int) -> None:
+    rod = np.random.default_rng(0).normal(-1000, 5, (40, 40, 40))
+    rod[8:32, 8:32] = 40 + 10 * np.random.default_rng(1).normal(size=(24, 24, 40))
+    refuse_wrapped_pictures(np.moveaxis(rod, 2, axis).astype(np.int16).T)
+
+
+@needs_data
+@pytest.mark.parametrize("name", REAL_CT)
+def test_real_scans_are_torn_and_wrapped_only_where_they_were_made_so(name: str) -> None:
+    """As they are, thinned, and cropped to the middle of the chest; torn by 20 pixels, rolled by half."""
+    voxels = load_study(SHARED_CT / name).voxels_hu
+    columns, rows, slices = voxels.shape
+    middle = voxels[columns // 4 : -columns // 4, rows // 4 : -rows // 4]
+    for intact in (voxels, voxels[:, :, ::2], middle):
+        assert told(intact) == ""
+    assert "refused" in told(torn(voxels, slices // 3, 20))
+    assert "refused" in told(torn(voxels, slices // 3, 20, axis=1))
+    for axis in (0, 1):
+        assert WRAPPED in told(np.roll(voxels, voxels.shape[axis] // 2, axis))

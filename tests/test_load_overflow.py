@@ -143,3 +143,18 @@ def test_bone_cut_off_below_a_bit_and_marrow_within_bone_lost_none() -> None:
         voxels = np.asfortranarray(hu.astype(np.int16))
         assert voxels.max() == 1023
         assert note_lost_bits(count_lost(voxels, 1023), 1023) == []
+
+
+@pytest.mark.parametrize("cut_off", [True, False])
+def test_gas_within_bone_that_is_cut_off_lost_no_bit(cut_off: bool) -> None:
+    """The negative control: the same spots where bone ends by itself."""
+    rod = bony(np.full((128, 128, 16), 40.0))
+    ends_by_itself = np.random.default_rng(0).integers(985, 1024, rod.shape)
+    hu = np.where(rod >= 985, 1000 if cut_off else ends_by_itself, rod)
+    hu[35:37, 39:41] = -900
+    voxels = np.asfortranarray(np.rint(hu).astype(np.int16))
+    found = count_lost(voxels, int(voxels.max()))
+    assert (found == 0) == cut_off
+    if not cut_off:
+        with pytest.raises(UserFacingError, match=LOST):
+            note_lost_bits(found, int(voxels.max()))

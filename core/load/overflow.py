@@ -16,6 +16,9 @@ _METAL_HU, _RIM_HU, _SPOT_HU, _SPOTS_FEWEST, _LONGEST_SPOT, _METAL_SHARE = 2000,
 """In seven real scans no pixel darker than water lies between what is as bright as metal; of metal balls of 4 to 8 mm
 that were added to four of them and wrapped round at 12 bits, up to 62 do. What fills more than metal does is noise."""
 _LOST_ABOVE_HU, _LOST_NEAR_HU, _LOST_FEWEST = 1024, 48, 10
+_CUT_OFF = 5
+"""Where bone of real scans was cut off at 976 to 1023 HU, more than so many times as many pixels have the end as the
+value below it, and up to 17 dark spots lie within; where it lost a bit, hardly more have it."""
 _LOST_LEVELS_HU = ((650, -250), (850, 250))
 """Rim and spot of bone that lost 2048 and 1024 HU: where the brightest pixels of a slice end just below 1024 HU, no
 spot lies within its bone in nine real series, sharp, noisy, smooth, cropped, and with arms beside the body; where all
@@ -96,7 +99,15 @@ def spots_of_lost_bits(plane: npt.NDArray[np.int16], high: int) -> int:
 
     plane: int16 (rows, columns) HU. high: the largest of them.
     """
-    return sum(_enclosed(plane, *levels) for levels in _LOST_LEVELS_HU) if _ends_at_a_bit(high) else 0
+    if not _ends_at_a_bit(high) or _is_cut_off(plane, high):
+        return 0
+    return sum(_enclosed(plane, *levels) for levels in _LOST_LEVELS_HU)
+
+
+def _is_cut_off(plane: npt.NDArray[np.int16], high: int) -> bool:
+    """Whether brighter values were set to the largest: far more pixels have it than the value below."""
+    last, before = (np.count_nonzero(plane == value) for value in (high, high - 1))
+    return bool(last > _CUT_OFF * (before + 1))
 
 
 def _ends_at_a_bit(high: int) -> bool:

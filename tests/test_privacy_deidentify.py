@@ -515,6 +515,9 @@ def test_a_link_to_itself_and_a_name_without_end_are_refused_in_words(tmp_path: 
 
 
 def test_a_rescale_of_nothing_keeps_no_image_out(tmp_path: Path) -> None:
-    flat = dict(dicom_files(edit=lambda index, dataset: setattr(dataset, "RescaleSlope", 0)))
+    flat = {}
+    for number, dataset in enumerate(dicom_slices()):
+        dataset.RescaleSlope = 0
+        flat[f"{number}.dcm"] = to_bytes(dataset)
     report = deidentify(write(tmp_path / "in", flat), tmp_path / "out")
     assert report.written == len(flat)

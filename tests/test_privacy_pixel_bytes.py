@@ -256,3 +256,10 @@ def test_ages_that_are_not_written_as_the_standard_says(age: str, category: str 
         b"\x10\0\x10\x10AS\4\0" + b"061Y", b"\x10\0\x10\x10AS\4\0" + age.encode().ljust(4)
     )
     assert [place.partition(":")[0] for place in places(data) if "PatientAge" in place] == [category] * bool(category)
+
+
+def test_an_age_of_more_digits_than_a_number_may_have_is_text() -> None:
+    long = b"9" * 5001 + b"Y"
+    written = b"\x10\0\x10\x10AS" + len(long).to_bytes(2, "little") + long
+    data = to_bytes(ct_slice(0, 48)).replace(b"\x10\0\x10\x10AS\4\0" + b"061Y", written)
+    assert any("PatientAge" in place for place in places(data))

@@ -84,7 +84,7 @@ _OTHER_NAMES = ("OtherPatientNames", "PatientBirthName", "PatientMotherBirthName
 _OTHER_NUMBERS = ("AccessionNumber", "OtherPatientIDs", "AdmissionID", "IssuerOfPatientID")
 _SHORTEST_NUMBER = 4
 """Characters of a number that is looked for elsewhere; shorter parts stand there by chance."""
-_AGE = re.compile(r"\s*(\d+)\s*([DWMYdwmy]?)\s*")
+_AGE = re.compile(r"\s*(\d{1,9})\s*([DWMYdwmy]?)\s*")
 _PER_YEAR = {"Y": 1, "M": 12, "W": 52, "D": 365}
 
 Seen = tuple[int, str, int, bytes]

@@ -25,6 +25,13 @@ def test_a_box_in_the_body_is_refused(value: int, slices: slice) -> None:
         assert f"{WORDS} 40 x 40 pixels: {count} slice" in said
 
 
+def test_a_box_in_a_volume_that_no_scanner_wrote_is_told() -> None:
+    """Somebody may have put it there on purpose, as tests of saliency do."""
+    said = told(boxed(BODY, 40, slice(10, 20)), measured=False)
+    assert f"{WORDS} 40 x 40 pixels: 10 slices" in said
+    assert "refused" not in said
+
+
 HARMLESS = {
     "a scan": BODY,
     "air cut off": np.maximum(BODY, -990),

@@ -21,11 +21,13 @@ parts."""
 Places = npt.NDArray[np.intp]
 
 
-def refuse_filled_blocks(whole: Slices, stack: Slices) -> None:
-    """Raise where a rectangle within the body of a slice is one value to the last pixel.
+def doubts_of_filled_blocks(whole: Slices, stack: Slices, *, measured: bool) -> list[str]:
+    """A doubt where a rectangle within the body of a slice is one value to the last pixel; raises where each slice was
+    measured, as nothing measured is.
 
-    whole: int16 (slices, rows, columns) HU. stack: samples of its rows and columns at an even distance. A slice that is
-    one value up to its edge is no matter of this.
+    whole: int16 (slices, rows, columns) HU. stack: samples of its rows and columns at an even distance. measured:
+    whether a scanner reconstructed each slice; into a volume made otherwise somebody may have put a box on purpose. A
+    slice that is one value up to its edge is no matter of this.
     """
     some = np.ascontiguousarray(stack[:, ::_APART, ::_APART])
     apart = _APART * -(-whole.shape[2] // stack.shape[2])
@@ -34,14 +36,20 @@ def refuse_filled_blocks(whole: Slices, stack: Slices) -> None:
     for k, row, column in zip(*(axis.tolist() for axis in places), strict=True):
         if k not in found and (size := _rectangle(whole[k], row * apart, column * apart)):
             found[k] = size
-    if found and not _is_made_of_constants(some, {int(value) for value in some[places]}):
-        rows, columns = max(found.values())
+    if not found or _is_made_of_constants(some, {int(value) for value in some[places]}):
+        return []
+    rows, columns = max(found.values())
+    told = (
+        f"Filled with one value within the body, in rectangles of up to {rows} x {columns} pixels: "
+        f"{count_of(len(found), 'slice')}."
+    )
+    if measured:
         raise UserFacingError(
-            f"Filled with one value within the body, in rectangles of up to {rows} x {columns} pixels: "
-            f"{count_of(len(found), 'slice')}.",
+            told,
             "values that were measured everywhere in the body",
             "Export the series again; a part of it was probably lost, or covered by a box.",
         )
+    return [told]
 
 
 def _squares(some: Slices) -> Places:

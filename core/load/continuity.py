@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.blocks import refuse_filled_blocks
+from core.load.blocks import doubts_of_filled_blocks
 from core.load.cells import doubts_in_parts
 from core.load.foreign_slices import (
     Distances,
@@ -98,7 +98,7 @@ def _doubts_of_slices(
     _refuse_blank(stack, blank)
     _refuse_lost_tails(whole)
     _refuse_lost_rows(stack)
-    refuse_filled_blocks(whole, stack)
+    notes += doubts_of_filled_blocks(whole, stack, measured=measured)
     refuse_wrapped_pictures(whole)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]

@@ -71,13 +71,15 @@ def test_exports_are_of_what_is_on_screen_when_the_viewer_moved_by_itself(browse
     opened.context.close()
 
 
-def test_what_is_left_alone_stays_where_the_exports_say_when_a_map_comes_late(browser, address):
+def test_a_map_that_comes_late_takes_an_untouched_viewer_and_its_exports_along(browser, address):
     opened = open_page(browser, address, before=lambda page: page.add_init_script(LATE))
     opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
     expect(opened.get_by_role("button", name="Sidecar, JSON")).to_be_enabled(timeout=SLOW_MS)
     opened.wait_for_timeout(1500)
-    assert int(viewer(opened, "slice")) == 71, "the middle of 143 slices"
-    assert sidecar(opened)["view"]["slice_ijk"][2] == 71
+    expect(opened.locator(".viewer .moved")).to_have_text("Moved to the strongest place of the map")
+    shown = int(viewer(opened, "slice"))
+    assert shown != 71, "the middle of 143 slices"
+    assert sidecar(opened)["view"]["slice_ijk"][2] == shown
     opened.context.close()
 
 

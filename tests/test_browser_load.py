@@ -357,7 +357,7 @@ def test_the_curve_stays_readable_under_many_warnings(browser, address, tmp_path
         expect(page.locator(".notices .note").first).to_be_hidden()
         summary.focus()
         page.keyboard.press("Enter")
-        expect(page.locator(".notices .note")).to_have_count(4)
+        expect(page.locator(".notices .note")).to_have_count(5)
         expect(page.locator(".notices .note").last).to_be_visible()
         page.wait_for_timeout(500)
         assert measured(page, ".st-key-curve .nsewdrag")["height"] >= 220

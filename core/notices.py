@@ -69,7 +69,7 @@ def _unread_notices(
     elif timeline is None:
         text = "There is no record; the model was trained to answer without one too."
         yield Notice("missing_timeline", "caution", text)
-    elif left_out := RecordRead.of(ehr).words(len(timeline.events)):
+    elif left_out := RecordRead.of(ehr, timeline).words(len(timeline.events)):
         yield Notice("record_cut", "caution", f"Not all of the record was read: {left_out}.")
 
 

@@ -236,7 +236,7 @@ def _report(
         timeline,
         bundle,
         measured=encoding.measured,
-        read=RecordRead.of(encoding.ehr) if "ehr" in bundle.model.reads else None,
+        read=RecordRead.of(encoding.ehr, timeline) if "ehr" in bundle.model.reads and timeline is not None else None,
         embedding=case_embedding(output),
         means=means,
     )

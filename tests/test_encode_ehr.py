@@ -199,15 +199,27 @@ def test_sequence_is_causal() -> None:
     assert not torch.allclose(first[place], second[place], atol=1e-3)
 
 
-def test_sequence_keeps_the_last_tokens_only() -> None:
+def test_a_record_too_long_keeps_its_facts_and_its_latest_events() -> None:
+    """Age and sex stand first in a record: they are read however many events follow."""
     plain = _timeline(500)
+    facts = int((plain.events["time"].isna() | (plain.events["code"] == "MEDS_BIRTH")).sum())
     many = pd.concat([_rows(plain, "LOINC//718-7", -20 - number, 12.0, "g/dL") for number in range(300)])
     timeline = _timeline(500, changed=many)
     tokens = encode_timeline(timeline, _encoder("compact_sequence"))
-    assert len(tokens.values) == 256
+    assert facts > 1
     assert tokens.event_ids is not None
-    assert tokens.event_ids[-1] == len(timeline.events) - 1
-    assert (np.diff(tokens.event_ids) > 0).all()
+    last = len(timeline.events)
+    assert tokens.event_ids.tolist() == [*range(facts), *range(last - 256 + facts, last)]
+
+
+def test_facts_take_a_quarter_of_the_room_at_most() -> None:
+    plain = _timeline(500)
+    sexes = pd.concat([plain.events[plain.events["code"].str.startswith("GENDER")]] * 300)
+    timeline = _timeline(500, changed=sexes)
+    tokens = encode_timeline(timeline, _encoder("compact_sequence"))
+    assert tokens.event_ids is not None
+    last, facts = len(timeline.events), 32
+    assert tokens.event_ids.tolist() == [*range(facts), *range(last - 256 + facts, last)]
 
 
 def test_next_code_loss_is_the_mean_over_real_events() -> None:

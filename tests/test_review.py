@@ -208,11 +208,13 @@ def test_a_long_record_is_said_to_be_read_in_part_whatever_share_the_model_knows
     long = timeline(tuple(HARMLESS_CODES) * 10)
     encoder = fit_compact_sequence(TimelineRecords([long, SICK]), hidden=8, layers=1, heads=2, max_tokens=12)
     tokens = encode_timeline(long, encoder)
-    read = RecordRead.of(tokens)
+    read = RecordRead.of(tokens, long)
     assert (tokens.known_share, round(tokens.coverage * len(long.events))) == (1.0, 12)
-    assert read.from_day == pytest.approx(long.days_from_prediction[-12], abs=1e-3)
+    assert read.from_day == pytest.approx(long.days_from_prediction[-11], abs=1e-3)
+    assert tokens.event_ids is not None
+    assert long.events["code"][tokens.event_ids[0]] == "MEDS_BIRTH"
     assert "room for 12 events" in read.words(len(long.events))
-    assert not RecordRead.of(encode_timeline(SICK, encoder)).words(len(SICK.events)), "all of it is read"
+    assert not RecordRead.of(encode_timeline(SICK, encoder), SICK).words(len(SICK.events)), "all of it is read"
     factors = {factor.name: factor for factor in assess(None, long, read=read).factors}
     assert (factors["known codes"].verdict, factors["events read"].verdict) == ("in", "edge")
     assert factors["events read"].found == f"12 of {len(long.events)}"

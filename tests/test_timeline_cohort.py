@@ -100,6 +100,27 @@ def test_sequences_equal_those_of_each_timeline(tmp_path: Path, unit: bool, cut:
         assert_equal(sequences[place], slow)
 
 
+@pytest.mark.parametrize("max_tokens", [3, 9, 40, 64])
+def test_facts_of_long_records_are_kept_in_both(tmp_path: Path, max_tokens: int) -> None:
+    """Many facts, known and unknown ones mixed, of records longer and shorter than the room."""
+    whole = write_shards(tmp_path)
+    sexes = whole[whole["time"].isna()]
+    facts = [sexes.assign(code=f"FACT//{number}")[number % 3 :] for number in range(24)]
+    one = sexes[:1].assign(code="OF//ONE")
+    whole = pd.concat([*facts, one, whole]).sort_values(["subject_id", "time"], kind="stable", na_position="first")
+    path = tmp_path / "facts.parquet"
+    pq.write_table(pa.Table.from_pandas(whole, preserve_index=False), path)
+    cohort = open_cohort(path, texts=False)
+    encoder = an_encoder(path, cohort.subject_ids, max_tokens=max_tokens)
+    sequences = cohort_sequences(cohort, encoder)
+    for place, subject in enumerate(cohort.subject_ids.tolist()):
+        timeline = load_timeline(path, subject_id=subject)
+        slow = encoder.read(timeline)
+        assert_equal(sequences[place], slow)
+        known = timeline.events["time"].isna() & timeline.events["code"].str.contains("ENDER|FACT", case=False)
+        assert np.isnan(slow.days).sum() == min(known.sum(), max_tokens // 4)
+
+
 def test_blocks_and_the_order_of_rows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of mixed patients in one block, and the sorted file in blocks of few patients."""
     whole = write_shards(tmp_path / "mixed", unit=True)

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.encode.ehr_cohort_deaths import DAY_US, or_none, without_deaths_of_the_day
 from core.encode.ehr_features import EventColumns, NumericScale
-from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows
+from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
 from core.errors import UserFacingError
 from core.records import BIRTH
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
-from core.timeline.cut import deaths_of_the_day
 from core.timeline.typed_columns import units_in_codes
 from core.timeline.vocabulary import standard_code
 
-_DAY_US = 86_400_000_000.0
 _BLOCK = 1 << 19
 """Events handled at a time: many, as threads wait for each other between arrays, yet within the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class CohortSequences:
-    """Known events of every patient, the last `max_tokens` of each, one after the other.
+    """Known events of every patient, one after the other: of each what `CodedEvents` holds.
 
     events: patient i has rows offsets[i] to offsets[i + 1]. known (p,): events with a known code up to the prediction
     time, before the limit; total (p,): all of those events.
@@ -117,7 +116,7 @@ class CohortRecords:
         for number in np.flatnonzero(_last_times(cohort, stops) > cuts).tolist():
             own = slice(starts[number], stops[number])
             ends[number] = own.start + np.searchsorted(cohort.times_us[own], cuts[number], side="right")
-        cohort, starts, ends = _without_deaths_of_the_day(cohort, starts, ends, cuts)
+        cohort, starts, ends = without_deaths_of_the_day(cohort, starts, ends, cuts)
         by_end = np.argsort(ends, kind="stable")
         return cls(cohort, subjects, starts, ends, cuts, by_end[np.argsort(starts[by_end], kind="stable")])
 
@@ -133,9 +132,9 @@ class CohortRecords:
         labels, ids = self.cohort.labels, self.cohort.labels["code"].ids
         _refuse_without_code(ids)
         names = labels["code"].texts
-        codes = _objects(map(standard_code, names))
-        carried = _objects(units_in_codes([*names]))
-        units, texts = (_objects(labels[name].texts if name in labels else ()) for name in ("unit", "text_value"))
+        codes = or_none(map(standard_code, names))
+        carried = or_none(units_in_codes([*names]))
+        units, texts = (or_none(labels[name].texts if name in labels else ()) for name in ("unit", "text_value"))
 
         def read(start: int, end: int, cut: int) -> EventColumns:
             rows = slice(start, end)
@@ -158,61 +157,6 @@ class CohortRecords:
         for place, number in enumerate(self.order.tolist()):
             found[number] = sequences[place]
         return [item for item in found if item is not None]
-
-
-def _without_deaths_of_the_day(
-    cohort: Cohort, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]
-) -> tuple[Cohort, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The cohort, starts and ends of records as `cut_at` leaves them: those with deaths of the prediction day are
-    copied without these, behind all other rows."""
-    records, rows = _of_the_day(cohort, starts, ends, cuts)
-    if len(rows):
-        told = deaths_of_the_day(_table(cohort, rows), pd.DatetimeIndex(cuts[records].view("datetime64[us]")))
-        records, rows = records[told], rows[told]
-    if not len(rows):
-        return cohort, starts, ends
-    touched, first = np.unique(records, return_index=True)
-    deaths = zip(touched.tolist(), np.split(rows, first[1:]))
-    kept = [np.setdiff1d(np.arange(starts[record], ends[record]), dead) for record, dead in deaths]
-    stops = len(cohort.times_us) + np.cumsum([len(part) for part in kept])
-    starts, ends = starts.copy(), ends.copy()
-    starts[touched], ends[touched] = np.append(len(cohort.times_us), stops[:-1]), stops
-    return _with_copies(cohort, np.concatenate(kept)), starts, ends
-
-
-def _of_the_day(
-    cohort: Cohort, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(record, row) of what may tell of a death at midnight of the record's prediction day, in order."""
-    code, times = cohort.labels["code"], cohort.times_us
-    asked, midnights = np.append(cohort.telling, False), cuts - cuts % int(_DAY_US)
-    first, behind = ends.copy(), np.flatnonzero((ends > starts) & (midnights < cuts) & asked.any())
-    while len(behind := behind[times[first[behind] - 1] >= midnights[behind]]):
-        first[behind] -= 1
-        behind = behind[first[behind] > starts[behind]]
-    lengths = ends - first
-    records = np.repeat(np.arange(len(starts)), lengths)
-    rows = np.arange(len(records)) + np.repeat(ends - np.cumsum(lengths), lengths)
-    told = (times[rows] == midnights[records]) & asked[code.ids[rows]]
-    return records[told], rows[told]
-
-
-def _table(cohort: Cohort, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Time, code and values of some rows."""
-    texts = {name: cohort.labels[name] for name in ("code", "text_value") if name in cohort.labels}
-    told = {name: _objects(column.texts)[column.ids[rows]] for name, column in texts.items()}
-    times = cohort.times_us[rows].view("datetime64[us]")
-    return pd.DataFrame({"time": times, "numeric_value": cohort.values[rows], "text_value": None} | told)
-
-
-def _with_copies(cohort: Cohort, rows: npt.NDArray[np.int64]) -> Cohort:
-    """The cohort with copies of some rows behind all others."""
-    times = np.append(cohort.times_us, cohort.times_us[rows])
-    values = np.append(cohort.values, cohort.values[rows])
-    labels = {
-        name: Labels(column.texts, np.append(column.ids, column.ids[rows])) for name, column in cohort.labels.items()
-    }
-    return replace(cohort, times_us=times, values=values, labels=labels)
 
 
 def cohort_sequences(
@@ -244,11 +188,6 @@ def _sequences(records: CohortRecords, encoder: CompactSequence) -> CohortSequen
 def _last_times(cohort: Cohort, stops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Times of the rows before `stops`; of no meaning for a record without rows."""
     return cohort.times_us[np.maximum(stops - 1, 0)] if len(cohort.times_us) else np.zeros_like(stops)
-
-
-def _objects(texts: Iterable[str | None]) -> npt.NDArray[np.object_]:
-    """Texts as an array in which None stands last, where the number -1 finds it."""
-    return np.array([*texts, None], object)
 
 
 def _refuse_without_code(ids: npt.NDArray[np.int32]) -> None:
@@ -307,17 +246,28 @@ def _blocks(rows: _Rows) -> list[tuple[int, int]]:
 
 
 def _chosen(cohort: Cohort, words: _Vocabulary, rows: _Rows, first: int, last: int) -> _Chosen:
-    """The last `max_tokens` readable events up to the cut of the records first to last."""
+    """Up to `max_tokens` readable events before the cut of each record from first to last."""
     starts, ends = rows.starts[first:last], rows.ends[first:last]
     start = int(starts[0])
     readable = np.flatnonzero(_readable(cohort, words, slice(start, int(ends.max())))) + start
-    stops = np.searchsorted(readable, ends)
-    known = stops - np.searchsorted(readable, starts)
+    begins, stops = np.searchsorted(readable, starts), np.searchsorted(readable, ends)
+    known = stops - begins
     lengths = np.minimum(known, words.max_tokens)
     before = lengths.cumsum() - lengths
     places = np.repeat(stops - lengths - before, lengths)
     places += np.arange(len(places))
+    long = np.flatnonzero(known > words.max_tokens)
+    at_first = np.arange(room_for_facts(words.max_tokens))
+    facts = begins[long, None] + at_first
+    record, fact = np.nonzero(np.logical_and.accumulate(_is_fact(cohort, words, readable[facts]), axis=1))
+    places[before[long[record]] + at_first[fact]] = facts[record, fact]
     return _Chosen(first, last, readable[places], lengths, known)
+
+
+def _is_fact(cohort: Cohort, words: _Vocabulary, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Readable rows without a time, and births."""
+    born = words.codes[cohort.labels["code"].ids[rows]] == words.birth
+    return np.asarray((cohort.times_us[rows] == NO_TIME) | born)
 
 
 def _readable(cohort: Cohort, words: _Vocabulary, rows: slice) -> npt.NDArray[np.bool_]:
@@ -356,7 +306,7 @@ def _fill(cohort: Cohort, words: _Vocabulary, asked: _Rows, part: _Chosen, out: 
 
 def _days(times: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64], out: npt.NDArray[np.float64]) -> None:
     """Days relative to the cut, NaN for static facts."""
-    np.divide(times - cuts, _DAY_US, out=out)
+    np.divide(times - cuts, DAY_US, out=out)
     out[times == NO_TIME] = np.nan
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from itertools import takewhile
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +26,19 @@ from core.encode.ehr_features import (
     relative_days,
 )
 from core.encode.ehr_records import Records
-from core.records import Timeline, Tokens
+from core.records import BIRTH, Timeline, Tokens
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TIME_FEATURES = 18
 _FREQUENCIES = (1.0, 2.0, 4.0, 8.0)
 _MOST_CODES = 400
 _BATCH_SIZE = 64
+_MOST_FACTS = 32
+"""Facts kept of a record that is too long, where it has so many; chosen: more than any form of demographics holds."""
+
+
+_Row: TypeAlias = tuple[int, int, float, int, int]
+"""Symbol, code, standard value, numeric column, row of the record."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +73,7 @@ class EventRows:
 
 @dataclass(frozen=True, eq=False)
 class CodedEvents(EventRows):
-    """Known events of one patient, the last `max_tokens` of them.
+    """Known events of one patient, `max_tokens` of them at most: the facts it begins with and the latest ones.
 
     known: events with a known code before the limit; total: all events.
     """
@@ -224,7 +231,7 @@ def _read(
     scales: Sequence[NumericScale],
     max_tokens: int,
 ) -> CodedEvents:
-    rows: list[tuple[int, int, float, int, int]] = []
+    rows: list[_Row] = []
     for event in range(len(table)):
         code, value = table.codes[event], float(table.values[event])
         if code not in codes:
@@ -237,7 +244,7 @@ def _read(
         else:
             column = -1
         rows.append((symbols[code, number], codes[code], z, column, event))
-    kept = rows[-max_tokens:]
+    kept = rows if len(rows) <= max_tokens else _shortened(rows, table, max_tokens)
     latest, seen = np.zeros(len(kept), np.float32), set()
     for place in range(len(kept) - 1, -1, -1):
         latest[place] = kept[place][1] not in seen
@@ -247,6 +254,18 @@ def _read(
     return CodedEvents(
         symbol_ids, code_ids, z_values, columns, latest, table.days[ids], ids, known=len(rows), total=len(table)
     )
+
+
+def _shortened(rows: list[_Row], table: EventColumns, max_tokens: int) -> list[_Row]:
+    """Facts that the record begins with (age and sex would be lost with the oldest events), then its latest rows."""
+    first = rows[: room_for_facts(max_tokens)]
+    facts = list(takewhile(lambda row: bool(np.isnan(table.days[row[4]])) or table.codes[row[4]] == BIRTH, first))
+    return facts + rows[len(rows) - (max_tokens - len(facts)) :]
+
+
+def room_for_facts(max_tokens: int) -> int:
+    """How many facts (rows without a time, births) of a record that is too long are kept: at most a quarter."""
+    return min(_MOST_FACTS, max_tokens // 4)
 
 
 def _time_features(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -18,7 +18,8 @@ class RecordRead:
     """What a model takes of a record.
 
     known_share: events whose code its vocabulary holds, 0 to 1. read_share: those of all events that it reads, fewer
-    where it has room for so many only. from_day: day of the earliest one that is read (<= 0), NaN where there is none.
+    where it has room for so many only. from_day: day of the earliest one that is read (<= 0), birth apart; NaN where
+    there is none.
     """
 
     known_share: float
@@ -26,11 +27,14 @@ class RecordRead:
     from_day: float
 
     @classmethod
-    def of(cls, tokens: Tokens | None) -> RecordRead:
+    def of(cls, tokens: Tokens | None, timeline: Timeline) -> RecordRead:
         """What the tokens of a record say; None: the model knows none of its events."""
         if tokens is None or not len(tokens.values):
             return cls(0.0, 0.0, float("nan"))
-        return cls(tokens.known_share, tokens.coverage, float(tokens.positions.min()))
+        events = np.zeros(0, np.int64) if tokens.event_ids is None else tokens.event_ids[tokens.event_ids >= 0]
+        days = timeline.days_from_prediction[events]
+        days = days[np.isfinite(days) & (timeline.events["code"].to_numpy()[events] != BIRTH)]
+        return cls(tokens.known_share, tokens.coverage, float(days.min()) if len(days) else float("nan"))
 
     @property
     def is_cut(self) -> bool:
@@ -41,12 +45,15 @@ class RecordRead:
         """What is left out, of a record of `count` events; "" where nothing is.
 
         >>> RecordRead(0.9, 0.25, -412.0).words(1000)
-        'the model has room for 250 events and read the latest that it knows, the earliest 1.1 years before day 0'
+        'the model has room for 250 events: birth, what has no day, and the latest known, from 1.1 years before day 0'
         """
         if not self.is_cut:
             return ""
-        room, earliest = count_of(round(self.read_share * count), "event"), days_from_zero_words(round(self.from_day))
-        return f"the model has room for {room} and read the latest that it knows, the earliest {earliest}"
+        room = f"the model has room for {count_of(round(self.read_share * count), 'event')}"
+        if np.isnan(self.from_day):
+            return f"{room} and read those that it knows, the latest first"
+        earliest = days_from_zero_words(round(self.from_day))
+        return f"{room}: birth, what has no day, and the latest known, from {earliest}"
 
 
 def record_factors(timeline: Timeline, *, virtual_model: bool, read: RecordRead | None) -> tuple[Factor, ...]:

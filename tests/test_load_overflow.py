@@ -8,11 +8,15 @@ from collections.abc import Callable
 import corpus_doubts
 import numpy as np
 import pytest
+from damaged_ct import fine_body
 
 from core.errors import UserFacingError
 from core.load import load_study
+from core.load.hounsfield import extremes
 from core.load.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
+from core.load.plausible_hu import refuse_unless_hounsfield
 
+BODY = fine_body()
 WORDS = "Dark and enclosed by what is as bright as metal"
 
 
@@ -158,3 +162,22 @@ def test_gas_within_bone_that_is_cut_off_lost_no_bit(cut_off: bool) -> None:
     if not cut_off:
         with pytest.raises(UserFacingError, match=LOST):
             note_lost_bits(found, int(voxels.max()))
+
+
+def of_the_scale(voxels: np.ndarray) -> list[str]:
+    return [note for note in refuse_unless_hounsfield(voxels, extremes(voxels)) if "never occurs" in note]
+
+
+@pytest.mark.parametrize("bit", [2**place for place in range(1, 9)])
+def test_a_bit_that_no_value_has_is_told(bit: int) -> None:
+    (note,) = of_the_scale(((BODY + 1024) & ~bit) - 1024)
+    assert f"Of every {2 * bit} HU" in note
+    assert f"worth {bit} HU" in note
+
+
+@pytest.mark.parametrize("noise_hu", [0, 2, 12, 60])
+def test_values_with_all_their_bits_have_lost_none(noise_hu: float) -> None:
+    """Sharp peaks of few values included, and values in even steps, as a slope of 2 makes them."""
+    body = fine_body(noise_hu)
+    for voxels in (body, body // 2 * 2, np.maximum(body, -1000), np.where(body < -500, -1024, body)):
+        assert of_the_scale(np.asfortranarray(voxels.astype(np.int16))) == []

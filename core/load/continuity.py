@@ -22,6 +22,7 @@ from core.load.foreign_slices import (
     repeated_slices,
     shows_body,
 )
+from core.load.lines import doubts_of_lines
 from core.load.near_copies import doubts_of_near_copies
 from core.load.slabs import doubts_of_slabs
 from core.load.torn import refuse_wrapped_pictures
@@ -99,7 +100,8 @@ def _doubts_of_slices(
     _refuse_lost_tails(whole)
     _refuse_lost_rows(stack)
     notes += doubts_of_filled_blocks(whole, stack, measured=measured)
-    refuse_wrapped_pictures(whole)
+    notes += refuse_wrapped_pictures(whole)
+    notes += doubts_of_lines(whole, measured=measured)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]
     notes += doubts_of_near_copies(stack, step, measured=measured)

@@ -169,7 +169,8 @@ def _fill_value(planes: FloatArray) -> float:
 def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
     """(mL of the largest connected piece above METAL_HU inside the body, noise in its planes over noise elsewhere).
 
-    NaN mL where the values end below METAL_HU, at a value that a piece of the body shares: then none can be told.
+    NaN mL where the values end below METAL_HU, at a value that a piece of the body shares: then none can be told. NaN
+    noise where it cannot be measured, or elsewhere is none.
     """
     ceiling = int(study.voxels_hu.max())
     if ceiling <= METAL_HU:
@@ -180,10 +181,10 @@ def metal(study: CtStudy, thorax: Thorax) -> tuple[float, float]:
     voxel_ml = abs(float(np.linalg.det(study.affine_mm[:3, :3]))) / 1000
     with_metal = np.unique(dense[:, 2])
     without = np.setdiff1d(np.arange(study.shape[2]), with_metal)
-    ratio = noise_hu(study, with_metal[:: max(1, len(with_metal) // _STREAK_PLANES)]) / noise_hu(
-        study, without[:: max(1, len(without) // _STREAK_PLANES)]
+    there, elsewhere = (
+        noise_hu(study, planes[:: max(1, len(planes) // _STREAK_PLANES)]) for planes in (with_metal, without)
     )
-    return largest * voxel_ml, float(ratio)
+    return largest * voxel_ml, there / elsewhere if elsewhere > 0 else float("nan")
 
 
 def _ends_at(study: CtStudy, thorax: Thorax, ceiling: int) -> bool:

@@ -12,7 +12,7 @@ from core.load.foreign_slices import Slices
 from core.words import count_of
 
 Measures = npt.NDArray[np.float64]
-_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES = 64, 4, 12, 3
+_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 12, 3, 3
 _RANGE_HU, _BODY_HU, _BODY_SHARE = (-1000, 400), -300, 0.02
 _BESIDE = (-3, -2, 2, 3)
 """Lines whose steps a step is compared with: those next to a displaced line are displaced themselves."""
@@ -31,7 +31,15 @@ _PAIRS, _PAIRS_LEAST_HU, _PAIRS_CLEAR, _PAIRS_AGREE = 1.55, 5.0, 0.18, 0.6
 """Steps within pairs of lines over those between them, as geometric means: at most 1.26 in real series and their
 variants, 1.48 in a made one; lines exchanged in pairs, in all slices or in one, 1.63 to 2.4, repeated ones 7 to 66.
 Then two thirds of the pairs of a slice agree by a factor of 1.2; of sound ones at most .6."""
-_COMB, _COMB_DOUBTFUL, _AGREE, _AGREE_BY_CHANCE, _SWING_HU, _SWING_PIXELS = 1.1, 0.7, 0.85, 4.0, 1.0, 0.15
+_COMB, _COMB_DOUBTFUL, _COMB_ALONE, _AGREE, _AGREE_BY_CHANCE, _SWING_HU, _SWING_PIXELS = (
+    1.1,
+    0.7,
+    1.04,
+    0.85,
+    4.0,
+    1.0,
+    0.15,
+)
 """The next line over the next but one: at most .97, with 60 HU of noise; every second one moved by two pixels 1.3. At
 most .73 of the lines of a real slice are brighter, or lie further to one side, in turns; of every second one that was
 made so .9 to 1. Of few lines of noise, more do by chance."""
@@ -54,9 +62,10 @@ def doubts_of_lines(whole: Slices, *, measured: bool) -> list[str]:
         return []
     places = np.unique(np.linspace(0, len(whole) - 1, _PICTURES + 2).astype(int)[1:-1])
     some = np.clip(whole[places], *_RANGE_HU)
+    every = min(_EVERY, min(whole.shape[1:]) // _FEWEST_LINES)
     found = []
     for turned, name in (((0, 1, 2), "rows"), ((0, 2, 1), "columns")):
-        pictures = some.transpose(turned)
+        pictures = np.ascontiguousarray(some.transpose(turned)[:, :, ::every])
         found += _seams(pictures, name) + _stripes(pictures, name)
         found += _repeated(pictures[:: len(pictures) // _FEW_PICTURES or 1], name)
         found += _in_order(whole.transpose(turned), name)
@@ -158,14 +167,15 @@ def _apart(pictures: Slices, lines: int) -> float:
 
 
 def _in_order(whole: Slices, name: str) -> list[_Doubt]:
-    """Slices (slices, lines, pixels) of which every second line is elsewhere, or whose lines come in pairs; by
-    strips beside each other."""
-    starts = np.linspace(0, whole.shape[2] - _STRIP, _STRIPS + 2).astype(int)[1:-1].tolist()
-    pairs, in_turns = np.empty(len(whole)), np.empty(len(whole), bool)
+    """Slices (slices, lines, pixels) of which every second line is elsewhere, or whose lines come in pairs."""
+    pairs, comb, in_turns = np.empty(len(whole)), np.empty(len(whole)), np.empty(len(whole), bool)
     for first in range(0, len(whole), _TOGETHER):
         part = slice(first, first + _TOGETHER)
-        strips = [whole[part, :, start : start + _STRIP].transpose(0, 2, 1) for start in starts]
-        pairs[part], in_turns[part] = _pairs_and_turns(np.clip(np.concatenate(strips, axis=1), *_RANGE_HU))
+        pairs[part], comb[part], in_turns[part] = _pairs_and_turns(_strips(whole[part]))
+    doubtful = np.flatnonzero((comb > _COMB_DOUBTFUL) & ~in_turns)
+    if not _moved_in_turns(whole, doubtful[:: len(doubtful) // _PICTURES or 1]).any():
+        doubtful = doubtful[comb[doubtful] > _COMB_ALONE * _usual(comb)[doubtful]]
+    in_turns[doubtful] = _moved_in_turns(whole, doubtful)
     doubts = []
     if in_turns.any():
         slices = count_of(int(in_turns.sum()), "slice")
@@ -180,9 +190,19 @@ def _in_order(whole: Slices, name: str) -> list[_Doubt]:
     return doubts
 
 
-def _pairs_and_turns(strips: Slices) -> tuple[Measures, npt.NDArray[np.bool_]]:
+def _strips(whole: Slices) -> Slices:
+    """Strips beside each other of slices (slices, lines, pixels), within what scanners measure: (slices, strips x
+    pixels, lines)."""
+    strips = np.empty((len(whole), _STRIPS, _STRIP, whole.shape[1]), np.int16)
+    for k, start in enumerate(np.linspace(0, whole.shape[2] - _STRIP, _STRIPS + 2).astype(int)[1:-1].tolist()):
+        strips[:, k] = whole[:, :, start : start + _STRIP].transpose(0, 2, 1)
+    return np.clip(strips, *_RANGE_HU, out=strips).reshape(len(whole), _STRIPS * _STRIP, -1)
+
+
+def _pairs_and_turns(strips: Slices) -> tuple[Measures, Measures, npt.NDArray[np.bool_]]:
     """Of each slice (slices, strips x pixels, lines) the logarithm of steps within pairs over those between them, 0
-    where most pairs do not agree, and whether every second line lies apart.
+    where most pairs do not agree, the step to the next line over that to the next but one, and whether every second
+    line lies apart.
 
     Sums over the strips fit 16 bits, which takes half the time.
     """
@@ -192,37 +212,49 @@ def _pairs_and_turns(strips: Slices) -> tuple[Measures, npt.NDArray[np.bool_]]:
         for reach in (1, 2)
     )
     even = near.shape[1] // 2 * 2
-    within, between = (np.log(np.maximum(near[:, odd:even:2], _PAIRS_LEAST_HU)) for odd in (0, 1))
-    pairs = within - between
+    steps = np.log(np.maximum(near[:, :even], _PAIRS_LEAST_HU))
+    pairs = steps[:, ::2] - steps[:, 1::2]
     clear = np.maximum((pairs > _PAIRS_CLEAR).mean(axis=1), (pairs < -_PAIRS_CLEAR).mean(axis=1))
     comb = near.mean(axis=1) / np.maximum(far.mean(axis=1), 1.0)
     line = strips.sum(axis=1, dtype=np.int16) / pixels
     in_turns = (comb > _COMB) | _swings(line[:, 1:-1] - (line[:, 2:] + line[:, :-2]) / 2, _SWING_HU)
-    for k in np.flatnonzero((comb > _COMB_DOUBTFUL) & ~in_turns).tolist():
-        sideways = _sideways(strips[k].reshape(_STRIPS, _STRIP, -1))
-        in_turns[k] = _swings(sideways[None], _SWING_PIXELS)[0]
-    return pairs.mean(axis=1) * (clear > _PAIRS_AGREE), in_turns
+    return pairs.mean(axis=1) * (clear > _PAIRS_AGREE), comb, in_turns
+
+
+def _moved_in_turns(whole: Slices, places: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Whether lines of these slices (of slices, lines, pixels) lie to one side and to the other in turns."""
+    moved = np.empty(len(places), bool)
+    for first in range(0, len(places), _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        strips = _strips(whole[places[part]])
+        moved[part] = _swings(_sideways(strips.reshape(len(strips), _STRIPS, _STRIP, -1)), _SWING_PIXELS)
+    return moved
 
 
 def _sideways(strips: Slices) -> Measures:
-    """By how many pixels each inner line of a slice (strips, pixels, lines) lies beside the mean of its neighbours; 0
-    where these show nothing to tell by."""
-    mean = (strips[..., 2:] + strips[..., :-2]) / 2.0
-    slope, off = np.gradient(mean, axis=1), strips[..., 1:-1] - mean
-    return np.asarray((off * slope).sum(axis=(0, 1)) / np.maximum((slope**2).sum(axis=(0, 1)), 1.0))
+    """By how many pixels each inner line of slices (slices, strips, pixels, lines) lies beside the mean of its
+    neighbours; 0 where these show nothing to tell by."""
+    mean = (strips[..., 2:] + strips[..., :-2]) / np.float32(2)
+    slope, off = np.gradient(mean, axis=2), strips[..., 1:-1] - mean
+    return np.asarray((off * slope).sum(axis=(1, 2)) / np.maximum((slope**2).sum(axis=(1, 2)), 1.0), np.float64)
 
 
 def _swings(values: Measures, least: float) -> npt.NDArray[np.bool_]:
     """Whether values (slices, lines) are positive and negative in turns from line to line, by at least so much."""
-    turned = values.copy()
-    turned[:, ::2] *= -1
-    agree = np.maximum((turned > 0).mean(axis=1), (turned < 0).mean(axis=1))
-    by_chance = 0.5 + _AGREE_BY_CHANCE / np.sqrt(values.shape[1])
-    return np.asarray((agree > max(_AGREE, by_chance)) & (np.median(np.abs(values), axis=1) > least))
+    odd, even = values[:, ::2], values[:, 1::2]
+    up, down = ((one > 0).sum(axis=1) + (other < 0).sum(axis=1) for one, other in ((odd, even), (even, odd)))
+    least_share = max(_AGREE, 0.5 + _AGREE_BY_CHANCE / np.sqrt(values.shape[1]))
+    swings = np.maximum(up, down) > least_share * values.shape[1]
+    swings[swings] = np.median(np.abs(values[swings]), axis=1) > least
+    return np.asarray(swings)
 
 
 def _odd_ones(pairs: Measures) -> int:
     """How many slices have pairs of lines where those around have none."""
-    around = np.pad(pairs, 3, mode="reflect")
-    usual = np.median([around[k : k + len(pairs)] for k in (0, 1, 2, 4, 5, 6)], axis=0)
-    return int(np.count_nonzero(np.minimum(np.abs(pairs), np.abs(pairs - usual)) > np.log(_PAIRS)))
+    return int(np.count_nonzero(np.minimum(np.abs(pairs), np.abs(pairs - _usual(pairs))) > np.log(_PAIRS)))
+
+
+def _usual(values: Measures) -> Measures:
+    """The median of the three on either side of each value."""
+    around = np.pad(values, 3, mode="reflect")
+    return np.asarray(np.median([around[k : k + len(values)] for k in (0, 1, 2, 4, 5, 6)], axis=0))

@@ -75,8 +75,9 @@ def refuse_outlier_slices(
     stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
     with ThreadPoolExecutor(1) as beside:
         in_parts = beside.submit(doubts_in_parts, stack, slice_axis, whole)
+        of_lines = beside.submit(doubts_of_lines, whole, measured=measured)
         notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
-        return notes + in_parts.result()
+        return notes + of_lines.result() + in_parts.result()
 
 
 def _doubts_of_slices(
@@ -101,7 +102,6 @@ def _doubts_of_slices(
     _refuse_lost_rows(stack)
     notes += doubts_of_filled_blocks(whole, stack, measured=measured)
     notes += refuse_wrapped_pictures(whole)
-    notes += doubts_of_lines(whole, measured=measured)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
     notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]
     notes += doubts_of_near_copies(stack, step, measured=measured)

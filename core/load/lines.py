@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from core.errors import UserFacingError
 from core.load.foreign_slices import Slices
 from core.words import count_of
 
-Measures = npt.NDArray[np.float64]
+Measures = npt.NDArray[np.floating[Any]]
 _FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 12, 3, 3
 _RANGE_HU, _BODY_HU, _BODY_SHARE = (-1000, 400), -300, 0.02
 _BESIDE = (-3, -2, 2, 3)
@@ -26,7 +27,7 @@ _PARTS, _REPEATED, _NOT_PERIODIC = (2, 3, 4), 0.3, 7
 """Pictures that show the body two to four times repeat themselves to .18 of what other lines differ by; real ones to
 .6, and what repeats itself at one seventh of the picture is a pattern."""
 _MIRRORED, _UNMIRRORED, _SOFT_HU = 0.9, 0.5, 200
-_STRIPS, _STRIP, _TOGETHER = 4, 8, 16
+_STRIPS, _STRIP, _MIDDLE, _TOGETHER = 4, 8, 192, 16
 _PAIRS, _PAIRS_LEAST_HU, _PAIRS_CLEAR, _PAIRS_AGREE = 1.55, 5.0, 0.18, 0.6
 """Steps within pairs of lines over those between them, as geometric means: at most 1.26 in real series and their
 variants, 1.48 in a made one; lines exchanged in pairs, in all slices or in one, 1.63 to 2.4, repeated ones 7 to 66.
@@ -66,7 +67,7 @@ def doubts_of_lines(whole: Slices, *, measured: bool) -> list[str]:
     found = []
     for turned, name in (((0, 1, 2), "rows"), ((0, 2, 1), "columns")):
         pictures = np.ascontiguousarray(some.transpose(turned)[:, :, ::every])
-        found += _seams(pictures, name) + _stripes(pictures, name)
+        found += _out_of_line(pictures, name)
         found += _repeated(pictures[:: len(pictures) // _FEW_PICTURES or 1], name)
         found += _in_order(whole.transpose(turned), name)
     for doubt in found:
@@ -79,48 +80,46 @@ def doubts_of_lines(whole: Slices, *, measured: bool) -> list[str]:
     return [doubt.found for doubt in found]
 
 
-def _seams(pictures: Slices, name: str) -> list[_Doubt]:
-    """A line across which the body does not go on, in all pictures (slices, lines, pixels)."""
-    change, net, count = (np.zeros(pictures.shape[1] - 1, np.int64) for _ in range(3))
-    for picture in pictures:
-        shown = np.maximum(picture[1:], picture[:-1]) > _BODY_HU
-        step = (picture[1:] - picture[:-1]) * shown
-        change += np.abs(step).sum(axis=1, dtype=np.int32)
-        net += step.sum(axis=1, dtype=np.int32)
-        count += np.count_nonzero(shown, axis=1)
-    both_ways = (change - np.abs(net)) / np.maximum(count, 1)
-    times = both_ways / np.maximum(_around(change / np.maximum(count, 1)), _SEAM_LEAST_HU)
-    times[count < _BODY_SHARE * pictures[:, 0].size] = 0
-    places = np.flatnonzero(times > _SEAM)
-    if not len(places):
-        return []
-    worst = int(times.argmax())
-    return [
-        _Doubt(
-            f"The body does not go on between {name} {worst + 1} and {worst + 2} of the pictures{_more(places)}: parts "
-            "of them were moved or left out.",
-            bool(times[worst] > _SEAM_SURE),
-        )
-    ]
+def _out_of_line(pictures: Slices, name: str) -> list[_Doubt]:
+    """Lines across which the body does not go on, and such as lie apart from those beside them, which fit each other,
+    in all pictures (slices, lines, pixels)."""
+    seams, stripes = _times_around(pictures)
+    doubts = []
+    if len(places := np.flatnonzero(seams > _SEAM)):
+        worst = int(seams.argmax())
+        between = f"between {name} {worst + 1} and {worst + 2} of the pictures{_more(places)}"
+        found = f"The body does not go on {between}: parts of them were moved or left out."
+        doubts.append(_Doubt(found, bool(seams[worst] > _SEAM_SURE)))
+    if len(places := np.flatnonzero(stripes > _STRIPE)):
+        line = f"{name.capitalize().removesuffix('s')} {int(stripes.argmax()) + 2} of the pictures"
+        found = f"{line} is unlike those beside it in every slice{_more(places)}: it was probably lost."
+        doubts.append(_Doubt(found, False))
+    return doubts
 
 
-def _stripes(pictures: Slices, name: str) -> list[_Doubt]:
-    """A line that lies apart from those beside it, which fit each other, in all pictures (slices, lines, pixels)."""
-    off, apart, count = (np.zeros(pictures.shape[1] - 2, np.int64) for _ in range(3))
+def _times_around(pictures: Slices) -> tuple[Measures, Measures]:
+    """How often the step from each line to the next is as large as those around, as far as it goes both ways, and how
+    often each inner line lies as far from the mean of its neighbours; 0 where little of the body is shown."""
+    lines, fewest = pictures.shape[1], _BODY_SHARE * pictures[:, 0].size
+    change, net, shown = (np.zeros(lines - 1, np.int64) for _ in range(3))
+    off, apart, around = (np.zeros(lines - 2, np.int64) for _ in range(3))
     for picture in pictures:
-        shown = np.maximum(picture[2:], picture[:-2]) > _BODY_HU
-        step = picture[1:] - picture[:-1]
-        off += (np.abs(step[1:] - step[:-1]) * shown).sum(axis=1, dtype=np.int32)
-        apart += (np.abs(step[1:] + step[:-1]) * shown).sum(axis=1, dtype=np.int32)
-        count += np.count_nonzero(shown, axis=1)
-    own, across = (total / np.maximum(2 * count, 1) for total in (off, apart))
-    times = own / np.maximum(np.maximum(_around(own), across), _STRIPE_LEAST_HU)
-    times[count < _BODY_SHARE * pictures[:, 0].size] = 0
-    places = np.flatnonzero(times > _STRIPE)
-    if not len(places):
-        return []
-    line = f"{name.capitalize().removesuffix('s')} {int(times.argmax()) + 2} of the pictures"
-    return [_Doubt(f"{line} is unlike those beside it in every slice{_more(places)}: it was probably lost.", False)]
+        body, step = picture > _BODY_HU, picture[1:] - picture[:-1]
+        beside, across = body[1:] | body[:-1], body[2:] | body[:-2]
+        net += (step * beside).sum(axis=1, dtype=np.int32)
+        for total, apart_hu, where in (
+            (change, step, beside),
+            (off, step[1:] - step[:-1], across),
+            (apart, step[1:] + step[:-1], across),
+        ):
+            total += (np.abs(apart_hu) * where).sum(axis=1, dtype=np.int32)
+        shown += np.count_nonzero(beside, axis=1)
+        around += np.count_nonzero(across, axis=1)
+    shares = (change - np.abs(net), change) / np.maximum(shown, 1)
+    seams = shares[0] / np.maximum(_around(shares[1]), _SEAM_LEAST_HU)
+    own, far = (off, apart) / np.maximum(2 * around, 1)
+    stripes = own / np.maximum(np.maximum(_around(own), far), _STRIPE_LEAST_HU)
+    return np.where(shown < fewest, 0, seams), np.where(around < fewest, 0, stripes)
 
 
 def _around(steps: Measures) -> Measures:
@@ -167,11 +166,19 @@ def _apart(pictures: Slices, lines: int) -> float:
 
 
 def _in_order(whole: Slices, name: str) -> list[_Doubt]:
-    """Slices (slices, lines, pixels) of which every second line is elsewhere, or whose lines come in pairs."""
-    pairs, comb, in_turns = np.empty(len(whole)), np.empty(len(whole)), np.empty(len(whole), bool)
+    """Slices (slices, lines, pixels) of which every second line is elsewhere, or whose lines come in pairs; by their
+    middle."""
+    lines = min(whole.shape[1], _MIDDLE)
+    near, far, means = (np.empty((len(whole), lines - less), np.float32) for less in (1, 2, 0))
     for first in range(0, len(whole), _TOGETHER):
         part = slice(first, first + _TOGETHER)
-        pairs[part], comb[part], in_turns[part] = _pairs_and_turns(_strips(whole[part]))
+        strips = _strips(whole[part])
+        near[part], far[part] = (_apart_by(strips, lines_away) for lines_away in (1, 2))
+        means[part] = strips.sum(axis=1, dtype=np.int16)
+    for sums in (near, far, means):
+        sums /= _STRIPS * _STRIP
+    pairs, comb = _pairs(near), near.mean(axis=1) / np.maximum(far.mean(axis=1), 1.0)
+    in_turns = (comb > _COMB) | _swings(means[:, 1:-1] - (means[:, 2:] + means[:, :-2]) / 2, _SWING_HU)
     doubtful = np.flatnonzero((comb > _COMB_DOUBTFUL) & ~in_turns)
     if not _moved_in_turns(whole, doubtful[:: len(doubtful) // _PICTURES or 1]).any():
         doubtful = doubtful[comb[doubtful] > _COMB_ALONE * _usual(comb)[doubtful]]
@@ -191,34 +198,38 @@ def _in_order(whole: Slices, name: str) -> list[_Doubt]:
 
 
 def _strips(whole: Slices) -> Slices:
-    """Strips beside each other of slices (slices, lines, pixels), within what scanners measure: (slices, strips x
-    pixels, lines)."""
+    """Strips beside each other in the middle of slices (slices, lines, pixels), within what scanners measure: (slices,
+    strips x pixels, lines)."""
+    middle = [
+        slice((size - _MIDDLE) // 2, (size + _MIDDLE) // 2) if size > _MIDDLE else slice(None)
+        for size in whole.shape[1:]
+    ]
+    whole = whole[:, *middle]
     strips = np.empty((len(whole), _STRIPS, _STRIP, whole.shape[1]), np.int16)
     for k, start in enumerate(np.linspace(0, whole.shape[2] - _STRIP, _STRIPS + 2).astype(int)[1:-1].tolist()):
         strips[:, k] = whole[:, :, start : start + _STRIP].transpose(0, 2, 1)
     return np.clip(strips, *_RANGE_HU, out=strips).reshape(len(whole), _STRIPS * _STRIP, -1)
 
 
-def _pairs_and_turns(strips: Slices) -> tuple[Measures, Measures, npt.NDArray[np.bool_]]:
-    """Of each slice (slices, strips x pixels, lines) the logarithm of steps within pairs over those between them, 0
-    where most pairs do not agree, the step to the next line over that to the next but one, and whether every second
-    line lies apart.
+def _apart_by(strips: Slices, lines: int) -> npt.NDArray[np.uint16]:
+    """The sums of how far each line of strips (slices, pixels, lines) lies from the one so many lines on.
 
-    Sums over the strips fit 16 bits, which takes half the time.
+    They fit 16 bits, which takes half the time.
     """
-    pixels = strips.shape[1]
-    near, far = (
-        np.abs(strips[:, :, reach:] - strips[:, :, :-reach]).view(np.uint16).sum(axis=1, dtype=np.uint16) / pixels
-        for reach in (1, 2)
-    )
+    apart = np.abs(strips[:, :, lines:] - strips[:, :, :-lines]).view(np.uint16)
+    return np.asarray(apart.sum(axis=1, dtype=np.uint16))
+
+
+def _pairs(near: Measures) -> Measures:
+    """Of each slice the logarithm of steps within pairs of lines over those between them, 0 where most do not agree.
+
+    near: steps from line to line, HU, (slices, steps).
+    """
     even = near.shape[1] // 2 * 2
     steps = np.log(np.maximum(near[:, :even], _PAIRS_LEAST_HU))
     pairs = steps[:, ::2] - steps[:, 1::2]
-    clear = np.maximum((pairs > _PAIRS_CLEAR).mean(axis=1), (pairs < -_PAIRS_CLEAR).mean(axis=1))
-    comb = near.mean(axis=1) / np.maximum(far.mean(axis=1), 1.0)
-    line = strips.sum(axis=1, dtype=np.int16) / pixels
-    in_turns = (comb > _COMB) | _swings(line[:, 1:-1] - (line[:, 2:] + line[:, :-2]) / 2, _SWING_HU)
-    return pairs.mean(axis=1) * (clear > _PAIRS_AGREE), comb, in_turns
+    agree = np.maximum((pairs > _PAIRS_CLEAR).mean(axis=1), (pairs < -_PAIRS_CLEAR).mean(axis=1))
+    return np.asarray(pairs.mean(axis=1) * (agree > _PAIRS_AGREE))
 
 
 def _moved_in_turns(whole: Slices, places: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
@@ -236,7 +247,7 @@ def _sideways(strips: Slices) -> Measures:
     neighbours; 0 where these show nothing to tell by."""
     mean = (strips[..., 2:] + strips[..., :-2]) / np.float32(2)
     slope, off = np.gradient(mean, axis=2), strips[..., 1:-1] - mean
-    return np.asarray((off * slope).sum(axis=(1, 2)) / np.maximum((slope**2).sum(axis=(1, 2)), 1.0), np.float64)
+    return np.asarray((off * slope).sum(axis=(1, 2)) / np.maximum((slope**2).sum(axis=(1, 2)), 1.0))
 
 
 def _swings(values: Measures, least: float) -> npt.NDArray[np.bool_]:

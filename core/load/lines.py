@@ -13,7 +13,7 @@ from core.load.foreign_slices import Slices
 from core.words import count_of
 
 Measures = npt.NDArray[np.floating[Any]]
-_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 12, 3, 3
+_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 8, 3, 3
 _RANGE_HU, _BODY_HU, _BODY_SHARE = (-1000, 400), -300, 0.02
 _BESIDE = (-3, -2, 2, 3)
 """Lines whose steps a step is compared with: those next to a displaced line are displaced themselves."""
@@ -68,7 +68,7 @@ def doubts_of_lines(whole: Slices, *, measured: bool) -> list[str]:
     for turned, name in (((0, 1, 2), "rows"), ((0, 2, 1), "columns")):
         pictures = np.ascontiguousarray(some.transpose(turned)[:, :, ::every])
         found += _out_of_line(pictures, name)
-        found += _repeated(pictures[:: len(pictures) // _FEW_PICTURES or 1], name)
+        found += _repeated(pictures[:: len(pictures) // _FEW_PICTURES or 1, :, ::every], name)
         found += _in_order(whole.transpose(turned), name)
     for doubt in found:
         if doubt.is_sure and measured:
@@ -200,15 +200,11 @@ def _in_order(whole: Slices, name: str) -> list[_Doubt]:
 def _strips(whole: Slices) -> Slices:
     """Strips beside each other in the middle of slices (slices, lines, pixels), within what scanners measure: (slices,
     strips x pixels, lines)."""
-    middle = [
-        slice((size - _MIDDLE) // 2, (size + _MIDDLE) // 2) if size > _MIDDLE else slice(None)
-        for size in whole.shape[1:]
-    ]
-    whole = whole[:, *middle]
-    strips = np.empty((len(whole), _STRIPS, _STRIP, whole.shape[1]), np.int16)
-    for k, start in enumerate(np.linspace(0, whole.shape[2] - _STRIP, _STRIPS + 2).astype(int)[1:-1].tolist()):
-        strips[:, k] = whole[:, :, start : start + _STRIP].transpose(0, 2, 1)
-    return np.clip(strips, *_RANGE_HU, out=strips).reshape(len(whole), _STRIPS * _STRIP, -1)
+    lines, pixels = ((max(0, (size - _MIDDLE) // 2), min(size, _MIDDLE)) for size in whole.shape[1:])
+    middle = whole[:, lines[0] : sum(lines)]
+    starts = pixels[0] + np.linspace(0, pixels[1] - _STRIP, _STRIPS + 2).astype(int)[1:-1]
+    strips = np.concatenate([middle[:, :, start : start + _STRIP] for start in starts.tolist()], axis=2)
+    return np.asarray(np.clip(np.ascontiguousarray(strips.transpose(0, 2, 1)), *_RANGE_HU))
 
 
 def _apart_by(strips: Slices, lines: int) -> npt.NDArray[np.uint16]:

@@ -12,7 +12,8 @@ from core.load.tissue_peaks import Counts, doubts_of_tissue
 _HIGHEST_SHARE = 1.001
 """The largest value of a map of probabilities, whose sum in float32 may exceed 1 a little."""
 _LOWEST_HU = -32768
-_SAMPLE, _COUNTED, _PARTS = 1_000_000, 1 << 18, 4
+_SAMPLE, _RUN, _COUNTED, _PARTS = 1_000_000, 32, 1 << 18, 4
+"""Voxels of the sample, and how many side by side: as many as the processor fetches at once."""
 _RIM_SHARE, _DARK_SHARE = 0.05, 0.001
 _FEWEST_LEVELS, _LEVELS_8_BIT = 8, 256
 _BONE_HU, _TOP_SHARE, _METAL_SHARE = 600, 0.005, 0.01
@@ -100,7 +101,7 @@ def refuse_narrow(low: float, high: float) -> None:
 
 def _histogram(sample: Volume) -> Counts:
     """How often each value from -32768 to 32767 HU occurs."""
-    gathered, counts = np.ascontiguousarray(sample).view(np.uint16), np.zeros(65536, np.intp)
+    gathered, counts = sample.view(np.uint16), np.zeros(65536, np.intp)
     for start in range(0, len(gathered), _COUNTED):  # `bincount` makes eight bytes of each value
         counts += np.bincount(gathered[start : start + _COUNTED], minlength=65536)
     return np.roll(counts, 32768)
@@ -112,9 +113,10 @@ def _at(value_hu: int) -> int:
 
 
 def _even_sample(voxels: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """About a million voxels at an even stride over the whole volume."""
-    stride = max(1, voxels.size // _SAMPLE)
-    return voxels.ravel(order="K")[:: stride + (stride % 2 == 0)] if stride > 1 else voxels.ravel(order="K")
+    """About a million voxels, in short runs at an even stride over the whole volume."""
+    values = voxels.ravel(order="K")
+    stride = values.size // _SAMPLE | 1
+    return values[: values.size // _RUN * _RUN].reshape(-1, _RUN)[::stride].ravel() if stride > 1 else values
 
 
 def _refuse_varied_padding(counts: Counts, span: str, share: float) -> None:

@@ -28,7 +28,7 @@ from core.load.slabs import doubts_of_slabs
 from core.load.torn import refuse_wrapped_pictures
 from core.words import count_of
 
-_TOGETHER = 8
+_TOGETHER = 16
 """Slices compared at once: fewer take longer, more leave the processor's cache."""
 _ROUGH_HU, _ROUGH_FAR, _ROUGH_NEAR = 2.0, 3.0, 1.5
 _PROBES = 20_000
@@ -126,11 +126,17 @@ def _distances(stack: npt.NDArray[np.int16]) -> tuple[Distances, Distances, Dist
         these[:] = flat[start : start + count + 2]
         np.subtract(these[1:], these[:-1], out=change)
         np.add(change[1:], change[:-1], out=both)
-        apart[start : start + count] = np.abs(both, out=both).mean(axis=1)
+        apart[start : start + count] = _sums(np.abs(both, out=both))
         np.subtract(change[1:], change[:-1], out=both)
-        off[start : start + count] = np.abs(both, out=both).mean(axis=1) / 2
-        step[start : start + count + 1] = np.abs(change, out=change).mean(axis=1)
-    return step, apart, off
+        off[start : start + count] = _sums(np.abs(both, out=both))
+        step[start : start + count + 1] = _sums(np.abs(change, out=change))
+    pixels = flat.shape[1]
+    return step / pixels, apart / pixels, off / (2 * pixels)
+
+
+def _sums(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The sum of each row, in half the time that `sum` takes."""
+    return np.asarray(np.einsum("ij->i", values))
 
 
 def _unlike(differences_hu: Distances) -> list[UserFacingError]:

@@ -124,13 +124,15 @@ def spots_in_metal(plane: npt.NDArray[np.int16], high: int) -> int:
 
 def _enclosed(plane: npt.NDArray[np.int16], rim_hu: int, spot_hu: int) -> int:
     """How many pixels below a value the brighter ones enclose, in short stretches of rows or, if fewer, columns."""
-    rim = np.flatnonzero(plane > rim_hu)
-    if len(rim) > _METAL_SHARE * plane.size:
-        return 0
     height, width = plane.shape
-    below, right = height - 1 - rim // width, width - 1 - rim % width
-    values = plane.ravel()
-    return min(_between(values, rim, 1, right, rim_hu, spot_hu), _between(values, rim, width, below, rim_hu, spot_hu))
+    bright = np.flatnonzero(plane.max(axis=1) > rim_hu)  # few: what is found in them takes little memory
+    rows, columns = np.nonzero(plane[bright] > rim_hu)
+    rows = bright[rows]
+    if len(rows) > _METAL_SHARE * plane.size:
+        return 0
+    values, rim, below, right = plane.ravel(), rows * width + columns, height - 1 - rows, width - 1 - columns
+    across = _between(values, rim, 1, right, rim_hu, spot_hu)
+    return min(across, _between(values, rim, width, below, rim_hu, spot_hu)) if across else 0
 
 
 def _between(
@@ -146,6 +148,8 @@ def _between(
     rim: places of these in `values`. step: from a pixel to the next of a stretch. room: pixels behind each place.
     """
     begins = (room > 0) & (values[np.minimum(rim + step, values.size - 1)] < spot_hu)
+    if not begins.any():
+        return 0
     ahead, room = np.arange(1, _LONGEST_SPOT + 2), room[begins, None]
     stretch = values[rim[begins, None] + step * np.minimum(ahead, room)]
     long = np.argmin((stretch < spot_hu) | (ahead > room), axis=1)

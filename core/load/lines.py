@@ -13,7 +13,7 @@ from core.load.foreign_slices import Slices
 from core.words import count_of
 
 Measures = npt.NDArray[np.floating[Any]]
-_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 8, 3, 3
+_FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 6, 3, 3
 _RANGE_HU, _BODY_HU, _BODY_SHARE = (-1000, 400), -300, 0.02
 _BESIDE = (-3, -2, 2, 3)
 """Lines whose steps a step is compared with: those next to a displaced line are displaced themselves."""
@@ -27,7 +27,7 @@ _PARTS, _REPEATED, _NOT_PERIODIC = (2, 3, 4), 0.3, 7
 """Pictures that show the body two to four times repeat themselves to .18 of what other lines differ by; real ones to
 .6, and what repeats itself at one seventh of the picture is a pattern."""
 _MIRRORED, _UNMIRRORED, _SOFT_HU = 0.9, 0.5, 200
-_STRIPS, _STRIP, _MIDDLE, _TOGETHER = 4, 8, 192, 16
+_STRIPS, _STRIP, _MIDDLE, _TOGETHER = 4, 8, 128, 16
 _PAIRS, _PAIRS_LEAST_HU, _PAIRS_CLEAR, _PAIRS_AGREE = 1.55, 5.0, 0.18, 0.6
 """Steps within pairs of lines over those between them, as geometric means: at most 1.26 in real series and their
 variants, 1.48 in a made one; lines exchanged in pairs, in all slices or in one, 1.63 to 2.4, repeated ones 7 to 66.

@@ -14,9 +14,20 @@ from core.load import load_study
 from core.load.lines import doubts_of_lines
 
 BODY = fine_body(4)
+
 needs_data = pytest.mark.skipif(
     not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine"
 )
+
+
+def lines_said(voxels: Volume, *, measured: bool) -> list[str]:
+    """What is said of rows and columns of a volume (columns, rows, slices)."""
+    whole = np.asfortranarray(voxels).T
+    return [
+        note
+        for lines, name in ((whole, "rows"), (whole.transpose(0, 2, 1), "columns"))
+        for note in doubts_of_lines(lines, name, measured=measured)
+    ]
 
 
 def tiles_turned(voxels: Volume, size: int = 8) -> Volume:
@@ -98,7 +109,7 @@ def test_lines_out_of_their_order_are_refused_or_told(name: str, axis: int) -> N
     """Of a scanner's series refused where nothing else looks so; of a file that any program may have made, told."""
     change, words = DAMAGE[name]
     spoilt = np.asfortranarray(along(BODY, axis, change))
-    (note,) = [note for note in doubts_of_lines(spoilt.T, measured=False) if words in note]
+    (note,) = [note for note in lines_said(spoilt, measured=False) if words in note]
     assert ("column", "row")[axis] in note.lower()
     if name not in ONLY_TOLD:
         assert told(spoilt).startswith("refused: ")
@@ -111,7 +122,7 @@ def test_lines_out_of_their_order_are_refused_or_told(name: str, axis: int) -> N
 def test_one_slice_is_enough(name: str, axis: int) -> None:
     spoilt = BODY.copy()
     spoilt[:, :, 17] = along(BODY, axis, DAMAGE[name][0])[:, :, 17]
-    said = " ".join(doubts_of_lines(spoilt.T, measured=False))
+    said = " ".join(lines_said(spoilt, measured=False))
     assert DAMAGE[name][1] in said
     assert "1 slice." in said
 
@@ -119,9 +130,9 @@ def test_one_slice_is_enough(name: str, axis: int) -> None:
 @pytest.mark.parametrize("noise_hu", [0, 4, 12, 40])
 def test_nothing_is_said_of_pictures_in_order(noise_hu: float) -> None:
     body = fine_body(noise_hu)
-    assert doubts_of_lines(body.T, measured=True) == []
+    assert lines_said(body, measured=True) == []
     for voxels in (body[:, :, ::2], zoom(body, (1.5, 1.5, 1), order=1), gaussian_filter(body, (1, 1, 0))):
-        assert doubts_of_lines(np.asfortranarray(voxels).T, measured=True) == []
+        assert lines_said(voxels, measured=True) == []
 
 
 @pytest.mark.parametrize("slope", [0.5, 1.5, 2.5, 7.5])
@@ -129,22 +140,20 @@ def test_nothing_is_said_of_pictures_in_order(noise_hu: float) -> None:
 def test_rounding_of_a_ramp_is_no_turn(slope: float, axis: int) -> None:
     """Whole steps of 2 and 3 HU come in turns where one is 2.5."""
     ramp = np.rint(slope * np.indices((96, 96, 8))[axis] - 500).astype(np.int16)
-    assert doubts_of_lines(np.asfortranarray(ramp).T, measured=True) == []
+    assert lines_said(ramp, measured=True) == []
 
 
 def test_noise_without_a_picture_has_no_order() -> None:
     for seed in range(5):
         noise = np.random.default_rng(seed).normal(0, 30, (64, 64, 30)).astype(np.int16)
-        assert doubts_of_lines(np.asfortranarray(noise).T, measured=True) == []
+        assert lines_said(noise, measured=True) == []
 
 
 @pytest.mark.parametrize("period", [4, 9, 16])
 def test_a_pattern_of_rods_is_no_body_shown_twice(period: int) -> None:
     i, _, _ = np.indices((144, 120, 8))
     rods = np.where(i // period % 2, 60, -80) + np.random.default_rng(0).normal(0, 10, i.shape)
-    assert not any(
-        "times" in note for note in doubts_of_lines(np.asfortranarray(rods.astype(np.int16)).T, measured=True)
-    )
+    assert not any("times" in note for note in lines_said(rods.astype(np.int16), measured=True))
 
 
 def test_a_couch_and_a_flat_body_go_on() -> None:
@@ -152,7 +161,7 @@ def test_a_couch_and_a_flat_body_go_on() -> None:
     flat = np.random.default_rng(0).normal(-1000, 12, (120, 120, 12))
     flat[20:100, 30:80] += 1040
     flat[10:110, 22:24] = -200
-    assert doubts_of_lines(np.asfortranarray(np.clip(flat, -1024, 3000).astype(np.int16)).T, measured=True) == []
+    assert lines_said(np.clip(flat, -1024, 3000).astype(np.int16), measured=True) == []
 
 
 @needs_data
@@ -163,8 +172,8 @@ def test_real_scans_are_out_of_order_only_where_they_were_made_so(name: str) -> 
     middle = voxels[columns // 4 : -columns // 4, rows // 4 : -rows // 4]
     noisy = voxels + np.random.default_rng(0).normal(0, 60, voxels.shape)
     for intact in (voxels, voxels[:, :, ::2], middle, np.rint(noisy).astype(np.int16)):
-        assert doubts_of_lines(np.asfortranarray(intact).T, measured=True) == []
+        assert lines_said(intact, measured=True) == []
     for damage, (change, words) in DAMAGE.items():
-        said = [doubts_of_lines(np.asfortranarray(along(voxels, axis, change)).T, measured=False) for axis in (0, 1)]
+        said = [lines_said(along(voxels, axis, change), measured=False) for axis in (0, 1)]
         found = [any(words in note for note in notes) for notes in said]
         assert any(found) if damage == SYMMETRIC else all(found), damage

@@ -75,9 +75,10 @@ def refuse_outlier_slices(
     stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
     with ThreadPoolExecutor(1) as beside:
         in_parts = beside.submit(doubts_in_parts, stack, slice_axis, whole)
-        of_lines = beside.submit(doubts_of_lines, whole, measured=measured)
+        of_rows = beside.submit(doubts_of_lines, whole, "rows", measured=measured)
         notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
-        return notes + of_lines.result() + in_parts.result()
+        of_columns = doubts_of_lines(whole.transpose(0, 2, 1), "columns", measured=measured)
+        return notes + of_rows.result() + of_columns + in_parts.result()
 
 
 def _doubts_of_slices(

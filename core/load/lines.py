@@ -54,22 +54,19 @@ class _Doubt:
     is_sure: bool
 
 
-def doubts_of_lines(whole: Slices, *, measured: bool) -> list[str]:
-    """Doubts about the order of rows and columns; raises where a scanner wrote the pictures and nothing else looks so.
+def doubts_of_lines(whole: Slices, name: str, *, measured: bool) -> list[str]:
+    """Doubts about the order of lines; raises where a scanner wrote the pictures and nothing else looks so.
 
-    whole: int16 (slices, rows, columns) HU. measured: whether a scanner reconstructed each slice.
+    whole: int16 (slices, lines, pixels) HU. name: "rows" or "columns", what the lines are called. measured: whether a
+    scanner reconstructed each slice.
     """
     if min(whole.shape[1:]) < _FEWEST_LINES or len(whole) < _FEWEST_SLICES:
         return []
     places = np.unique(np.linspace(0, len(whole) - 1, _PICTURES + 2).astype(int)[1:-1])
-    some = np.clip(whole[places], *_RANGE_HU)
     every = min(_EVERY, min(whole.shape[1:]) // _FEWEST_LINES)
-    found = []
-    for turned, name in (((0, 1, 2), "rows"), ((0, 2, 1), "columns")):
-        pictures = np.ascontiguousarray(some.transpose(turned)[:, :, ::every])
-        found += _out_of_line(pictures, name)
-        found += _repeated(pictures[:: len(pictures) // _FEW_PICTURES or 1, :, ::every], name)
-        found += _in_order(whole.transpose(turned), name)
+    pictures = np.ascontiguousarray(np.clip(whole[places, :, ::every], *_RANGE_HU))
+    some = pictures[:: len(pictures) // _FEW_PICTURES or 1, :, ::every]
+    found = _out_of_line(pictures, name) + _repeated(some, name) + _in_order(whole, name)
     for doubt in found:
         if doubt.is_sure and measured:
             raise UserFacingError(

@@ -16,7 +16,6 @@ from core.load.foreign_slices import (
     Slices,
     jumps,
     refuse_breaks,
-    refuse_disorder,
     refuse_foreign_ends,
     refuse_two_in_turns,
     repeated_slices,
@@ -24,6 +23,7 @@ from core.load.foreign_slices import (
 )
 from core.load.lines import doubts_of_lines
 from core.load.near_copies import doubts_of_near_copies
+from core.load.order import refuse_disorder
 from core.load.slabs import doubts_of_slabs
 from core.load.torn import refuse_wrapped_pictures
 from core.words import count_of
@@ -110,7 +110,7 @@ def _doubts_of_slices(
         _refuse_rough_slices(off)
     if along:
         refuse_foreign_ends(stack, step, blank)
-    notes += [*refuse_breaks(stack, step, blank), *refuse_disorder(stack, step, apart)] if along else []
+    notes += [*refuse_disorder(stack, step, apart), *refuse_breaks(stack, step, blank)] if along else []
     return notes + _strange_ends(step, typical)
 
 

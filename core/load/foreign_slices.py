@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +30,6 @@ _MIRRORED = 0.5
 _END_HU, _END_BESIDE, _END_EACH_WAY = 300.0, 10.0, 0.05
 """In real series the first and last step are at most 1.2 times the one beside them, and below 90 HU. A body that ends
 within the last step changes values one way only; two scans or a page of text do not."""
-_ORDER_HU, _ORDER_APART = 2.0, 1.1
-"""Along the body the next slice of a real series is at most .98 times as far as the next but one, thin and noisy series
-included; where two are exchanged or one is moved, it is 1.12 to 1.6 times as far, up to 20 HU of noise."""
 _BODY_ABOVE_HU, _BODY_SHARE = -500, 0.02
 _ROWS_APART = 8
 
@@ -133,52 +129,6 @@ def refuse_foreign_ends(stack: Slices, step: Distances, blank: npt.NDArray[np.bo
                 "slices of one scan that continue each other",
                 "Export the series again without that slice; it is probably a picture or belongs to another scan.",
             )
-
-
-def refuse_disorder(stack: Slices, step: Distances, apart: Distances) -> list[str]:
-    """Raise where slices would follow each other better in another order; return a doubt where two strange ones meet.
-
-    Strange is a step to a slice that the next but one resembles more; one slice that shows motion does that, as do both
-    sides of the middle of a ball. For slices along the body. step: from each slice to the next. apart: from one slice
-    around each inner one to the other.
-    """
-    least = np.minimum(np.append(np.inf, apart), np.append(apart, np.inf))
-    strange = np.flatnonzero((step > _ORDER_HU) & (step > _ORDER_APART * least)).tolist()
-    if not strange:
-        return []
-    turned = [(first, last) for first, last in pairwise(strange) if _better_turned(stack, step, first, last)]
-    moved = [last for first, last in pairwise(strange) if last == first + 1 and _better_elsewhere(stack, step, last)]
-    if turned or moved:
-        first, last = min([first for first, _ in turned] + moved), max([last for _, last in turned] + moved)
-        raise UserFacingError(
-            f"The contents of slices seem to be out of order, counted from the lowest between {first + 1} and "
-            f"{last + 2}: in another order they would follow each other better.",
-            "pixels that belong to their positions",
-            "Export the series again; the pixels or the positions of some slices were probably exchanged.",
-        )
-    worst = max(strange, key=lambda k: step[k] / max(least[k], 1.0))
-    return [
-        f"Slices {worst + 1} and {worst + 2}, counted from the lowest, differ more than those around them do; one may "
-        "be damaged, lie in a wrong place or show motion."
-    ]
-
-
-def _better_turned(stack: Slices, step: Distances, first: int, last: int) -> bool:
-    """Whether the slices between two steps fit clearly better when they are turned round, as two exchanged ones do."""
-    left, right = _distance(stack, first, last), _distance(stack, first + 1, last + 1)
-    return last > first + 1 and max(left / step[first], right / step[last]) < 1 / _ORDER_APART
-
-
-def _better_elsewhere(stack: Slices, step: Distances, place: int) -> bool:
-    """Whether a slice lies clearly between two others that follow each other."""
-    far = np.array([_distance(stack, place, k) for k in range(len(stack))])
-    between = np.maximum(far[:-1], far[1:]) < step / _ORDER_APART
-    between[max(0, place - 1) : place + 1] = False
-    return bool(between.any())
-
-
-def _distance(stack: Slices, one: int, other: int) -> float:
-    return float(np.abs(np.subtract(stack[one], stack[other], dtype=np.int32)).mean())
 
 
 def _refuse_mirrored(stack: Slices, step: Distances, places: npt.NDArray[np.intp]) -> None:

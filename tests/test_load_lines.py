@@ -76,6 +76,11 @@ def mirrored_half(voxels: Volume) -> Volume:
     return np.concatenate([voxels[:half], voxels[:half][::-1], voxels[2 * half :]])
 
 
+def turned_half(voxels: Volume) -> Volume:
+    half = len(voxels) // 2
+    return np.concatenate([voxels[:half], voxels[half:][::-1]])
+
+
 def in_parts(voxels: Volume, parts: int = 2) -> Volume:
     return np.concatenate([voxels[first::parts] for first in range(parts)])
 
@@ -90,6 +95,7 @@ DAMAGE = {
     "doubled": (doubled, "come in pairs"),
     "one lost": (one_lost, "unlike those beside it in every slice"),
     "a half mirrored": (mirrored_half, "mirrored"),
+    "a half in reverse": (turned_half, "written in reverse"),
     "odd and even apart": (in_parts, "show the body 2 times"),
     "every third apart": (lambda voxels: in_parts(voxels, 3), "show the body 3 times"),
 }

@@ -21,6 +21,9 @@ _SEAM, _SEAM_SURE, _SEAM_LEAST_HU = 2.0, 3.0, 10.0
 """How often a step between lines that changes the body both ways is as large as those around. Nine real series and
 eleven variants of each (thinned, thick, sharp, noisy, resampled, turned and more) reach 1.36; halves moved by four
 pixels 4.1 or more, four lines left out 1.97 to 3. A couch changes values one way."""
+_SEAM_TURNED, _JOINED, _FURTHER, _FURTHER_APART = 1.7, 1.5, 3, 1.1
+"""In the middle of six real series this step is at most 1.1 times as large as those around, where a half is written in
+reverse 1.8 to 73; what then would be joined lies .1 to 1.3 times as far apart."""
 _STRIPE, _STRIPE_LEAST_HU = 2.0, 5.0
 """The same for a line beside the mean of its neighbours: at most 1.39; of one that lies ten lines off 2.6 and more."""
 _PARTS, _REPEATED, _NOT_PERIODIC = (2, 3, 4), 0.3, 7
@@ -66,7 +69,8 @@ def doubts_of_lines(whole: Slices, name: str, *, measured: bool) -> list[str]:
     every = min(_EVERY, min(whole.shape[1:]) // _FEWEST_LINES)
     pictures = np.ascontiguousarray(np.clip(whole[places, :, ::every], *_RANGE_HU))
     some = pictures[:: len(pictures) // _FEW_PICTURES or 1, :, ::every]
-    found = _out_of_line(pictures, name) + _repeated(some, name) + _in_order(whole, name)
+    found = _out_of_line(pictures, name) + _half_turned(pictures, name)
+    found += _repeated(some, name) + _in_order(whole, name)
     for doubt in found:
         if doubt.is_sure and measured:
             raise UserFacingError(
@@ -128,6 +132,37 @@ def _around(steps: Measures) -> Measures:
 
 def _more(places: npt.NDArray[np.intp]) -> str:
     return f" (and so at {count_of(len(places) - 1, 'other place')})" if len(places) > 1 else ""
+
+
+def _half_turned(pictures: Slices, name: str) -> list[_Doubt]:
+    """Pictures (slices, lines, pixels) of which one half is written in reverse: it breaks off at the other half, and
+    its far end, which shows the body, would go on there."""
+    count = pictures.shape[1]
+    for half in {count // 2, -(-count // 2)}:
+        usual = max(*(_between(pictures, half - 1 + off, half + off)[0] for off in _BESIDE), _SEAM_LEAST_HU)
+        broken = _between(pictures, half - 1, half)[0] / usual
+        ends = (half - 1, count - 1, count - 1 - _FURTHER), (half, 0, _FURTHER)
+        if broken > _SEAM_TURNED and any(_joined(pictures, one, other, further, usual) for one, other, further in ends):
+            found = f"One half of the pictures seems to be written in reverse along their {name}."
+            return [_Doubt(found, broken > _SEAM_SURE)]
+    return []
+
+
+def _joined(pictures: Slices, one: int, other: int, further: int, usual: float) -> bool:
+    """Whether two lines that show the body lie as near each other as usual, and nearer than one further from the other
+    does: of an object that is the same throughout, all do."""
+    apart, shown = _between(pictures, one, other)
+    nearer = _FURTHER_APART * apart < _between(pictures, one, further)[0]
+    return shown > _BODY_SHARE and apart < _JOINED * usual and nearer
+
+
+def _between(pictures: Slices, one: int, other: int) -> tuple[float, float]:
+    """How far two lines lie from each other where either shows the body, HU, and the lesser share of it in them."""
+    lines = pictures[:, [one, other]]
+    body = lines > _BODY_HU
+    shown = body.any(axis=1)
+    apart = float(np.abs(lines[:, 1] - lines[:, 0])[shown].mean()) if shown.any() else 0.0
+    return apart, float(body.mean(axis=(0, 2)).min())
 
 
 def _repeated(pictures: Slices, name: str) -> list[_Doubt]:

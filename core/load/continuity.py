@@ -24,6 +24,7 @@ from core.load.foreign_slices import (
 from core.load.lines import doubts_of_lines
 from core.load.near_copies import doubts_of_near_copies
 from core.load.order import refuse_disorder
+from core.load.shifts import doubts_of_shifts
 from core.load.slabs import doubts_of_slabs
 from core.load.torn import refuse_wrapped_pictures
 from core.words import count_of
@@ -104,7 +105,7 @@ def _doubts_of_slices(
     notes += doubts_of_filled_blocks(whole, stack, measured=measured)
     notes += refuse_wrapped_pictures(whole)
     notes += _repetitions(repeated_slices(whole, stack), blank, measured)
-    notes += [*_calculated(off, nearer), *doubts_of_slabs(stack)]
+    notes += [*_calculated(off, nearer), *doubts_of_slabs(stack), *doubts_of_shifts(stack)]
     notes += doubts_of_near_copies(stack, step, measured=measured)
     if compressed:
         _refuse_rough_slices(off)

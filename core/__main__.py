@@ -98,7 +98,7 @@ def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--task", choices=TASKS, default="pe_mortality")
     parser.add_argument("--regime", choices=REGIMES, default="balanced", help="which input holds the signal")
     parser.add_argument("--site", choices=("internal", "external"), default="internal")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_whole, default=0)
     parser.set_defaults(run=_simulate)
 
 
@@ -116,7 +116,7 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")
     words = "of each of five members; default: until tuning patients no longer profit"
     parser.add_argument("--epochs", type=_count, default=None, help=words)
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order; default: %(default)s")
+    parser.add_argument("--seed", type=_whole, default=0, help="of weights and order; default: %(default)s")
     _add_device(parser)
     parser.add_argument("--out", type=_path, required=True, help="bundle folder to write")
     parser.set_defaults(run=_train)
@@ -147,17 +147,17 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--timeline", type=_path, default=None, help=RECORD_WORDS)
     parser.add_argument("--bundle", type=_path, required=True)
     parser.add_argument("--out", type=_path, required=True, help="folder to write")
-    parser.add_argument("--horizon-days", type=float, default=None, help="default: the task's middle horizon")
+    parser.add_argument("--horizon-days", type=_number, default=None, help="default: the task's middle horizon")
     parser.add_argument("--explain", default="gradcam", choices=(*METHOD_NAMES, "none"))
     parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
-    parser.add_argument("--subject-id", type=int, default=None, help="needed where the file holds several patients")
+    parser.add_argument("--subject-id", type=_whole, default=None, help="needed where the file holds several patients")
     parser.add_argument("--series", type=_count, default=None, metavar="N", help="which of several CT series, from 1")
     words = "lifts the refusal that names it; may be given several times"
     parser.add_argument("--repair", choices=REPAIR_NAMES, action="append", default=[], help=words)
     words = "what columns of a table mean, and dates=, decimals= or encoding=; a role without a column has none"
     parser.add_argument("--columns", nargs="+", default=[], metavar="ROLE=COLUMN", help=words)
-    parser.add_argument("--window", type=int, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
-    parser.add_argument("--slice", type=int, default=None, help="axial slice of the figure; default: most salient")
+    parser.add_argument("--window", type=_whole, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
+    parser.add_argument("--slice", type=_whole, default=None, help="axial slice of the figure; default: most salient")
     words = (
         "strip: what a search of the files, the record and the pictures finds, and texts with words that no vocabulary"
     )
@@ -299,10 +299,25 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _number(text: str) -> float:
+    """A number. The refusals of these never repeat a value: it may be a patient's number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a whole number") from None
+
+
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or (count := _whole(text)) < 1:
         raise argparse.ArgumentTypeError("must be a whole number of at least 1")
-    return int(text)
+    return count
 
 
 def _one_line(command: str, error: Exception) -> str:

@@ -18,7 +18,7 @@ from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
 from core.encode import CompactSlices, build_ct_encoder
 from core.encode.ct import round_to_half
-from core.encode.ehr import EhrEncoder
+from core.encode.ehr import EHR_ENCODERS, EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
 from core.pretrain.next_code import fit_ehr_encoder
@@ -187,13 +187,15 @@ def train_bundle(
     folder, say = CohortFolder(cohort), progress or _print_progress
     if fusion not in FUSIONS or head not in HEADS:
         raise UserFacingError("That fusion or survival head is not known", ", ".join([*FUSIONS, *HEADS]), "Choose one")
-    where, notices = resolve_device(device)
+    where, _ = resolve_device(device)
     card_task = folder.task(task)
     check_enough(int(folder.labels(task, "train")["event"].sum()), len(folder.labels(task, "tuning")))
     image_model, image_words, saw_virtual_only = None, "", False
     if fusion != "ehr_only":
         image_model, image_words, saw_virtual_only = open_ct_encoder(ct_encoder, card_task)
-    record_model, record_words = (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed)
+    record_model, record_words = (
+        (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed, where)
+    )
 
     def encode(split: str) -> EncodedCohort:
         options: dict[str, Any] = {"device": where.type, "keep_slices": fine_tune_ct, "progress": say}
@@ -209,11 +211,11 @@ def train_bundle(
         refit(fitted.model, train, tuning)
     virtual = bool(folder.metadata.get("virtual"))
     encoders = [
-        {"role": "image", "name": ct_encoder, "provenance": image_words},
-        {"role": "ehr", "name": ehr_encoder, "provenance": record_words},
+        {"role": "image", "name": _named(ct_encoder), "provenance": image_words},
+        {"role": "ehr", "name": _named(ehr_encoder), "provenance": record_words},
     ]
     card = make_card(
-        replace(fitted, notices=(*fitted.notices, *notices, *_beyond_follow_up(fitted.model, card_task))),
+        replace(fitted, notices=(*fitted.notices, *_beyond_follow_up(fitted.model, card_task))),
         card_task,
         train,
         tuning,
@@ -306,7 +308,7 @@ def tuning_performance(fitted: FittedModel, tuning: TokenSet, task: Task) -> dic
     }
 
 
-def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple[EhrEncoder, str]:
+def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int, where: torch.device) -> tuple[EhrEncoder, str]:
     path = Path(name)
     if (path / "manifest.json").is_file():
         encoder = load_bundle(path).ehr_encoder
@@ -316,7 +318,7 @@ def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int) -> tuple
             )
         return encoder, "frozen encoder of another bundle"
     train, tuning = (folder.records(folder.labels(task, split)) for split in ("train", "tuning"))
-    fitted = fit_ehr_encoder(name, train, tuning=tuning, seed=seed)
+    fitted = fit_ehr_encoder(name, train, tuning=tuning, seed=seed, device=where)
     round_to_half(fitted)
     return fitted, f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
 
@@ -335,9 +337,14 @@ def _fine_tune(
     return "; fine-tuned with this model" if result.improved else "; fine-tuning did not help and was undone"
 
 
+def _named(encoder: str) -> str:
+    """The name of a shipped encoder; of others words, as a path of the machine belongs in no card."""
+    return encoder if encoder in ("compact_slices", *EHR_ENCODERS) else "given as a folder"
+
+
 def _cohort_words(folder: CohortFolder, virtual: bool) -> str:
     kind = "virtual patients with a known hazard" if virtual else "a cohort supplied by the user"
-    return f"Training split of {kind}: {folder.metadata.get('dataset_name', folder.path.name)}"
+    return f"Training split of {kind}: {folder.metadata.get('dataset_name', 'without a name')}"
 
 
 def _print_progress(share: float, words: str) -> None:

@@ -11,7 +11,7 @@ from core.records import Attribution, CtStudy, Notice, Timeline, Tokens
 from core.timeline.cut import says_died
 from core.words import true_minus
 
-NOTHING_READ = "nothing_read"
+DIED_BEFORE, NOTHING_READ = "died_before", "nothing_read"
 """The key of the notice that the model read nothing of this patient: its curve is nobody's."""
 
 
@@ -46,7 +46,7 @@ def _model_notices(bundle: Bundle) -> Iterator[Notice]:
 def _case_notices(study: CtStudy | None, timeline: Timeline | None) -> Iterator[Notice]:
     if timeline is not None and says_died(timeline.events).any():
         text = "The record says that the patient had died by day 0: no curve from then on is about this patient."
-        yield Notice("died_before", "warning", text)
+        yield Notice(DIED_BEFORE, "warning", text)
     for repair in () if study is None else study.repairs:
         yield Notice("repaired_scan", "caution", f"The scan was repaired: {repair}")
 

@@ -35,11 +35,20 @@ class OwnModels:
     problems: tuple[str, ...] = ()
 
 
+def expanded(text: str) -> Path:
+    """The path that somebody wrote, ~ and ~name in place of homes; as it stands where nobody has that name."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def find_own_models(folder: str) -> OwnModels:
     """The bundles in a folder, by name; none where no folder is named."""
     if not folder:
         return OwnModels()
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     if not root.is_dir():
         return OwnModels(problems=(f"There is no folder at the path in {MODELS_FOLDER}.",))
     models, problems = [], []

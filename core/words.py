@@ -27,11 +27,14 @@ def true_minus(number: str) -> str:
 
 
 def span_words(days: float) -> str:
-    """A length of time, as years where it is more than one.
+    """A length of time, as years where it is more than one, as hours where it is less than a day.
 
-    >>> span_words(0.6), span_words(12), span_words(900)
-    ('1 day', '12 days', '2.5 years')
+    >>> span_words(0), span_words(0.01), span_words(0.6), span_words(12), span_words(900)
+    ('0 days', 'less than an hour', '14 hours', '12 days', '2.5 years')
     """
+    if 0 < days < 1:
+        hours = round(24 * days)
+        return count_of(hours, "hour") if hours else "less than an hour"
     if days > 365:
         return f"{days / 365.25:.1f} years"
     return "1 day" if round(days) == 1 else f"{round(days)} days"

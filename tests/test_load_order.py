@@ -77,6 +77,7 @@ def test_a_diaphragm_that_comes_twice_is_no_disorder() -> None:
 SECTIONS = {
     "an object in air": [0] * 6 + [1] * 12 + [0] * 6,
     "one end in air": [0] * 8 + [1] * 16,
+    "a box in noise": [0.1] * 4 + [1] * 16 + [0.1] * 4,
     "three sections": [1] * 8 + [2] * 8 + [1] * 8,
     "sections in turns": ([1] * 6 + [2] * 6) * 2,
     "a wedge in air": [0] * 8 + [1 - k / 12 for k in range(12)] + [0] * 4,
@@ -84,7 +85,7 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-@pytest.mark.parametrize("noise_hu", [0, 15])
+@pytest.mark.parametrize("noise_hu", [0, 15, 40])
 def test_an_object_that_is_the_same_throughout_its_sections_is_no_disorder(name: str, noise_hu: int) -> None:
     """Turned round or exchanged, its sections would go on as well as they do."""
     disc = np.hypot(*np.mgrid[-30:30, -30:30])[..., None] < 22

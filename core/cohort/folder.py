@@ -76,7 +76,13 @@ class CohortFolder:
         return table if split is None else table[table["split"] == split].reset_index(drop=True)
 
     def task(self, name: str) -> Task:
-        """Task card of the cohort, or the shipped one of that name."""
+        """Task card of the cohort, or the shipped one of that name.
+
+        Raises UserFacingError for a name that is neither.
+        """
+        if name not in {*self.task_names, *TASKS}:
+            known = ", ".join(self.task_names) or "none"
+            raise UserFacingError("The cohort has no task of that name.", f"one of its tasks ({known})", _NEXT)
         file = self.path / "labels" / f"{name}.json"
         if not file.is_file():
             if name in TASKS:
@@ -203,7 +209,7 @@ def _task_from_json(card: Mapping[str, Any], name: str) -> Task:
     if not horizons or horizons[0] <= 0 or low >= high:
         raise UserFacingError("The task card has impossible numbers.", "days above 0 and a rising HU window", _NEXT)
     return Task(
-        name=str(card.get("name", name)),
+        name=name,
         title=str(card.get("title", name.replace("_", " ").capitalize())),
         event_words=str(card.get("event_words", "the event")),
         horizons_days=horizons,

@@ -54,7 +54,7 @@ def decode_frame(frame: bytes, pixels: PixelFormat) -> Stored:
     try:
         stream = _checked(frame, pixels)
         decoded = _BY_SYNTAX[pixels.transfer_syntax](frame, pixels)
-    except UserFacingError:
+    except (UserFacingError, MemoryError):
         raise
     except Exception as error:
         raise _damaged(f"An image compressed as {syntax_name(pixels.transfer_syntax)} cannot be decoded.") from error

@@ -37,6 +37,8 @@ def split_frames(image: ImageHeader) -> list[ImageHeader]:
         dataset = dcmread(io.BufferedReader(EntryReader(image.entry)), stop_before_pixels=True)
         shared = _first(dataset, "SharedFunctionalGroupsSequence")
         frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
+    except MemoryError:
+        raise
     except Exception as error:
         raise Malformed from error
     if not frames and shared is None and image.frames == 1:
@@ -49,7 +51,7 @@ def split_frames(image: ImageHeader) -> list[ImageHeader]:
         )
     try:
         return [_frame(image, shared, groups, index) for index, groups in enumerate(frames)]
-    except UserFacingError:
+    except (UserFacingError, MemoryError):
         raise
     except Exception as error:
         raise Malformed from error

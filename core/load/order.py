@@ -71,10 +71,14 @@ class _Seams:
     def joined(self, seam: int, one: int, other: int, end: int) -> bool:
         """Whether two slices lie as near each other as those beside a seam do, and nearer than what lies further in.
 
-        other: a slice at one end of a part that may be moved there. end: the slice at its other end.
+        other: a slice at one end of a part that may be moved there. end: the slice at its other end; the next seam may
+        be nearer.
         """
         apart = _distance(self.stack, one, other)
-        further = min(other + _FURTHER, end) if end > other else max(other - _FURTHER, end)
+        if end > other:
+            further = min(other + _FURTHER, end, *(place for place in self.places if place >= other))
+        else:
+            further = max(other - _FURTHER, end, *(place + 1 for place in self.places if place < other))
         return apart <= _JOINED * self.usual[seam] and _distance(self.stack, one, further) > _FURTHER_APART * apart
 
 

@@ -122,6 +122,8 @@ def _encapsulated_frames(image: ImageHeader) -> list[bytes]:
     """Compressed frames of the image's file. Raises UserFacingError where they cannot be told apart."""
     try:
         frames = list(generate_frames(bytes(pixel_bytes(image)), number_of_frames=image.frames))
+    except MemoryError:
+        raise
     except Exception as error:
         raise truncated() from error
     if len(frames) != image.frames:

@@ -102,7 +102,8 @@ def training_rows(model: Mapping[str, Any], *, events: int) -> list[dict[str, st
     for entry in model["concordance"]:
         when = "whole follow-up" if entry["tmax_days"] is None else f"to {duration(entry['tmax_days'])}"
         label = {"harrell": "Concordance, Harrell", "uno": "Concordance, Uno (IPCW)"}[entry["estimator"]]
-        rows.append(_row(label, when, with_interval(entry), events))
+        by_then = model["horizons"].get(f"{entry['tmax_days'] or 0:.0f}", {}).get("events_by_horizon", events)
+        rows.append(_row(label, when, with_interval(entry), by_then))
     for days, entry in model["horizons"].items():
         happened, when = entry["events_by_horizon"], duration(float(days))
         brier, calibration = entry.get("brier", {}), entry.get("calibration", {})

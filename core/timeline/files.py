@@ -156,8 +156,8 @@ def _place(entry: Entry, files: SourceFiles) -> list[Entry] | None:
     is_table = suffix in _TABLES or head[:4] == b"PAR1" or (not suffix and b"\0" not in head)
     if path.name == "mimetype":
         return files.unread  # the first entry of an office document
-    if (suffix in (".ndjson", ".jsonl") and not head.strip()) or (suffix == ".json" and b'"transactionTime"' in head):
-        return files.unread  # an empty file and the list of files are usual in what FHIR servers export in bulk
+    if not head.strip() or (suffix == ".json" and b'"transactionTime"' in head):
+        return files.unread  # empty files and a list of files are usual in what servers export in bulk
     if _BESIDE_EVENTS & {part.lower() for part in path.parts[:-1]}:
         return files.unread if suffix in _ROWS[1:] else files.beside
     return files.tables if is_table else files.unread

@@ -42,7 +42,7 @@ def translated() -> Iterator[None]:
     """Turns any failure of the parquet reader into the refusal of a damaged table."""
     try:
         yield
-    except UserFacingError:
+    except (UserFacingError, MemoryError):
         raise
     except Exception as error:
         raise damaged_table() from error

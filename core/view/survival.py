@@ -256,10 +256,17 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
     beside = f" (training cohort: {people_words(reference, people)})" if np.isfinite(reference) else ""
     return (
         f'<div class="risk-words"><p>{escape(event[:1].upper() + event[1:])} is expected within '
-        f"{escape(duration(day))} in {people_words(risk, people)} of {people:,} patients like this one{beside}. "
+        f"{escape(duration(day))} in {people_words(risk, people)} of {people:,} {_whom(review)}{beside}. "
         f"Range: {escape(review.curve.band)}.</p>"
         f"<p>{_median_words(review)} \u00b7 {_rmst_words(review)}</p></div>"
     )
+
+
+def _whom(review: CaseReview) -> str:
+    """Whom the share is said of; of one outside its training population a model cannot say it."""
+    if any(notice.key == "outside_population" for notice in review.notices):
+        return "patients, says a model that was trained on others than this one"
+    return "patients like this one"
 
 
 def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:

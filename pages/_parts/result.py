@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
 from core.intake import Case, Job
-from core.notices import NOTHING_READ
+from core.notices import DIED_BEFORE, NOTHING_READ
 from core.records import CaseReview
 from core.underway import Question
 from core.view.packing import map_label
@@ -68,6 +68,10 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
             with panel():
                 survival.draw_nothing_read(case, review)
             return Answer(question=question.name)
+        if any(notice.key == DIED_BEFORE for notice in review.notices):
+            with panel():
+                survival.draw_after_death()
+            return Answer(question=question.name)
         with panel():
             survival.draw(case, asked, review, alone)
         review = answers.events(case, question)
@@ -86,7 +90,7 @@ def _panel(new: bool) -> Callable[[], DeltaGenerator]:
     make: Callable[..., DeltaGenerator] = st.container
     if new:
         slot = st.empty()
-        slot.html(empty_html("answer", "Computing the curve", ("The model reads the CT and the record.",)))
+        slot.html(empty_html("answer", "Computing the curve", ("The model reads what there is of this patient.",)))
         make = slot.container
     return partial(make, height="stretch", gap="xsmall")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -10,6 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
 from core.intake import Intake
+from core.own_models import expanded
 from core.view.loading import size_words
 from core.words import count_of
 from pages._parts import pacs
@@ -61,7 +61,7 @@ def _choose(label: str, ways: list[str], key: str) -> str:
 
 def _path(label: str, key: str, example: str) -> Picked | None:
     text = st.text_input(label, key=key, placeholder=example, help="Read where it lies; nothing is copied or changed.")
-    return Picked(Path(text.strip()).expanduser(), "From the server") if text.strip() else None
+    return Picked(expanded(text.strip()), "From the server") if text.strip() else None
 
 
 def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | None:

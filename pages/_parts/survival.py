@@ -89,6 +89,15 @@ def draw_nothing_read(case: Case, review: CaseReview) -> None:
     st.html(empty_html("answer", "This model reads nothing of this patient", lines))
 
 
+def draw_after_death() -> None:
+    """No curve: it would begin after the patient's death."""
+    lines = (
+        "The record says so: no curve from then on would be about this patient.",
+        "On Load, set day 0 to a time before the death, and open the case again.",
+    )
+    st.html(empty_html("answer", "The patient had died by day 0", lines))
+
+
 def draw_error(error: UserFacingError, kind: str = "panel") -> None:
     """Why there is no answer: a case that cannot be read, or (kind "answer") one the model refused."""
     st.html(f'<div class="empty {kind}" role="alert"><div style="text-align:left">{error_html(error)}</div></div>')

@@ -243,6 +243,17 @@ def test_wrong_arguments_are_one_line_and_exit_2(arguments: list[str], capsys: p
     _one_line(capsys)
 
 
+@pytest.mark.parametrize("option", ["--subject-id", "--slice", "--horizon-days"])
+def test_a_value_that_is_no_number_is_not_repeated(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be a patient's number."""
+    for value in ("MRN7001234", "9" * 5000):
+        with pytest.raises(SystemExit):
+            cli.main(["review", "--bundle", "x", "--study", "y", option, value])
+        said = _one_line(capsys)
+        assert value not in said
+        assert not any(word in said for word in ("int", "float"))
+
+
 def test_nothing_to_review_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["review", "--bundle", "x", "--out", str(tmp_path)]) == 2
     assert "Nothing to review" in _one_line(capsys)

@@ -284,6 +284,12 @@ def test_a_cohort_brings_its_own_task(made: Path, tmp_path: Path) -> None:
     card = tmp_path / "labels" / "own.json"
     card.write_text('{"horizons_days": [730, 365], "hu_window": [-100, 300]}')
     assert folder.task("own").horizons_days == (365, 730)
+    card.write_text('{"name": "another", "horizons_days": [365], "hu_window": [-100, 300]}')
+    assert folder.task("own").name == "own"
+    for absent in ("nought", "../labels/own"):
+        with pytest.raises(UserFacingError, match="no task of that name") as refused:
+            folder.task(absent)
+        assert "mace, own" in refused.value.expected
     for broken in ('{"horizons_days": [], "hu_window": [0, 1]}', '{"hu_window": [0, 1]}', "[]", "{"):
         card.write_text(broken)
         with pytest.raises(UserFacingError):

@@ -9,7 +9,7 @@ import pytest
 from view_support import described_bundle
 
 from core.cohort.tasks import TASKS
-from core.own_models import MODELS_FOLDER, find_own_models
+from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import Task
 from core.view.choices import ModelChoice, in_display_order, own_choices, single_modality
 
@@ -48,8 +48,8 @@ def test_what_cannot_be_offered_is_said_and_hides_no_other(tmp_path: Path) -> No
 
 
 def test_no_folder_is_no_problem_and_a_wrong_one_is(tmp_path: Path) -> None:
-    assert find_own_models("") == find_own_models("")
-    assert not find_own_models("").problems
+    assert find_own_models("") == OwnModels()
+    assert MODELS_FOLDER in find_own_models("~nobody_of_that_name/models").problems[0]
     assert MODELS_FOLDER in find_own_models(str(tmp_path / "absent")).problems[0]
     assert "holds no model" in find_own_models(str(tmp_path)).problems[0]
 

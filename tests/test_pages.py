@@ -18,7 +18,7 @@ from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
-from core.notices import NOTHING_READ
+from core.notices import DIED_BEFORE, NOTHING_READ
 from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
 from core.records import CaseReview, Notice
@@ -321,16 +321,20 @@ def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):
     assert "Death from any cause" in html(app)
 
 
-def test_no_curve_is_drawn_where_the_model_reads_nothing_of_the_patient(world, monkeypatch):
-    nothing = Notice(NOTHING_READ, "warning", "The model read nothing of this patient.")
+NO_CURVE = {NOTHING_READ: "reads nothing of this patient", DIED_BEFORE: "The patient had died by day 0"}
+
+
+@pytest.mark.parametrize("key", NO_CURVE)
+def test_no_curve_is_drawn_of_nobody_or_of_somebody_dead(world, monkeypatch, key):
+    why = Notice(key, "warning", "Why.")
 
     def review_case(*args, **words) -> CaseReview:
         made = world.review_case(*args, **words)
-        return replace(made, notices=(nothing, *made.notices))
+        return replace(made, notices=(why, *made.notices))
 
     monkeypatch.setattr(answers, "review_case", review_case)
     app = fine(opened())
-    assert "reads nothing of this patient" in html(app)
+    assert NO_CURVE[key] in html(app)
     assert not [chart for chart in app.get("plotly_chart") if "curve" in str(chart.proto)]
     assert not app.get("download_button")
 

@@ -226,6 +226,11 @@ def test_card_figures_follow_the_theme_and_say_the_same(evaluated):
     assert len(rows) == 2 + 4 * len(HORIZONS)
     assert rows[0]["Measure"] == "Concordance, Harrell"
     assert rows[0]["Events"] == str(report["events"])
+    uno = rows[1]
+    assert (uno["Measure"], uno["Events"]) == (
+        "Concordance, Uno (IPCW)",
+        str(model["horizons"][str(HORIZONS[-1])]["events_by_horizon"]),
+    )
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", rows[0]["Value (95% interval)"])
 
 

@@ -97,6 +97,14 @@ def test_a_file_that_is_not_read_is_said(tmp_path: Path, name: str) -> None:
         assert any("Not read" in note and "1 file" in note for note in timeline.notes)
 
 
+@pytest.mark.parametrize("nothing", [b"", b"\r\n"])
+def test_an_empty_file_beside_others_is_passed_over_with_a_word(tmp_path: Path, nothing: bytes) -> None:
+    for source in (folder(tmp_path, **{"a.csv": nothing}), ("a.zip", zipped(**{"a.csv": nothing, "b.csv": LABS}))):
+        timeline = load_timeline(source)
+        assert len(timeline.events) == 1
+        assert any("Not read" in note and "1 file" in note for note in timeline.notes)
+
+
 def test_the_note_shows_no_name(tmp_path: Path) -> None:
     notes = load_timeline(folder(tmp_path, **{"letter.quillfeather": b"Dear colleague"})).notes
     assert any("1 file (1 of other kinds)" in note for note in notes)

@@ -45,6 +45,19 @@ def test_a_number_that_is_not_the_one_of_the_source_is_said(
     assert (last["numeric_value"], last["text_value"]) == (pytest.approx(float(number)), text)
 
 
+@pytest.mark.parametrize("concept", ["3004501.0", "3004501.000000000"])
+def test_the_number_of_a_concept_may_have_decimals(concept: str) -> None:
+    for measurement in (GLUCOSE, GLUCOSE.replace("3004501", concept)):
+        assert loaded(measurement=HEAD + measurement).events["code"].iloc[-1] == "MEASUREMENT//3004501"
+
+
+@pytest.mark.parametrize(("ids", "told"), [(("1", "1"), True), (("1", "2"), False), (("", ""), False)])
+def test_two_rows_of_one_number_are_told(ids: tuple[str, str], told: bool) -> None:
+    rows = [f"{number},{GLUCOSE.replace('5.5,mmol', f'{value},mmol')}" for number, value in zip(ids, ("5.5", "9"))]
+    timeline = loaded(measurement=f"measurement_id,{HEAD}" + "".join(rows))
+    assert ("With the number of another row of their table" in said(timeline)) == told
+
+
 @pytest.mark.parametrize(("number", "recorded"), [("5.5", "5.50"), ("5.5", "5,5"), ("0", "0"), ("0", ""), ("5.5", "")])
 def test_the_same_number_in_the_source_is_no_doubt(number: str, recorded: str) -> None:
     timeline = loaded(measurement=HEAD + GLUCOSE.replace("5.5,mmol/L,5.50", f'{number},mmol/L,"{recorded}"'))

@@ -145,7 +145,7 @@ _ABOUT_EVENTS = frozenset(
 """Words that leave a column of states one of the event itself, and not, say, of consent or smoking."""
 _FLAG = re.compile(
     r"(?:is_|was_|flag_)?(?:deleted|cancell?ed|voided|withdrawn|retracted|negated|negation|refuted|ruled_out"
-    r"|entered_in_error|in_error|not_done|invalid|storniert|storno|geloescht|gelöscht|ungueltig|ungültig)(?:_flag)?"
+    r"|entered_in_error|in_error|error|not_done|invalid|storniert|storno|geloescht|gelöscht|ungueltig|ungültig)(?:_flag)?"
 )
 _DONE = re.compile(
     r"(?:is_|was_|flag_)?(?:done|performed|given|administered|taken|carried_out|durchgeführt|gegeben|valid|gueltig|gültig)"

@@ -53,7 +53,10 @@ def omop_events(files: OmopFiles, ways: Mapping[str, str], notes: list[str]) -> 
         read = {name: plainly_written(table, ways["decimals"], notes) for name, table in read.items()}
     concepts = read_concepts(files.tables.get("concept", ()), _wanted_concepts(read))
     rows = [_people(tables["person"])]
-    rows += [_events(table, EVENT_TABLES[name], concepts).assign(table=name) for name, table in read.items()]
+    for name, table in read.items():
+        numbers = _column(table, f"{name}_id")
+        events = _events(table, EVENT_TABLES[name], concepts).assign(table=name)
+        rows.append(_marked(events, (numbers != "") & numbers.duplicated(keep=False), "same number"))
     if "death" in tables:
         rows.append(_deaths(tables["death"]))
     if "visit_occurrence" in tables:

@@ -168,7 +168,7 @@ def _is_null(text: str, is_exact: bool) -> bool:
 
 
 def _whole_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """Programs write the whole numbers of a column with gaps as 3016723.0."""
+    """Programs write the whole numbers of a column with gaps as 3016723.0, or with all the decimals of a type."""
     ids = [name for name in table.columns if name.endswith(("_id", "_of_birth"))]
-    gapped = [name for name in ids if any(str(text).endswith(".0") for text in table[name].unique())]
+    gapped = [name for name in ids if any(_GAPPED.search(str(text)) for text in table[name].unique())]
     return table.assign(**{name: table[name].str.replace(_GAPPED, "", regex=True) for name in gapped})

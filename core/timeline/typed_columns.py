@@ -48,6 +48,7 @@ _REMARKS = {
     "zero for none": "Zero, where the source has no value, so perhaps never measured",
     "two units": "With a unit as recorded that is not the one of its concept; as recorded it counts",
     "qualifier": "With a qualifier that is not read, though it may change what is meant",
+    "same number": "With the number of another row of their table, of which one may correct the other; both count",
     "concept number": "With a result or unit known by its concept's number only, as there is no CONCEPT table",
 }
 """Remark of a row -> what is said of the rows that carry it."""

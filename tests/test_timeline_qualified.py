@@ -62,7 +62,8 @@ def test_other_signs_leave_the_numbers_alone(name: str, cells: list[str], form: 
 
 WITHDRAWN = {
     "status": "cancelled", "Record Status": "Entered-in-error", "order_state": "not done", "STATUS": "Storniert",
-    "deleted": "1", "is_deleted": "true", "negated": "yes", "entered_in_error": "Y", "error": "1", "Diagnosesicherheit": "A",
+    "deleted": "1", "is_deleted": "true", "negated": "yes", "entered_in_error": "Y", "error": "1",
+    "Diagnosesicherheit": "A",
 }  # fmt: skip
 
 

@@ -34,7 +34,9 @@ if not is_loaded():
     bar.html(notice("Starting") + STARTING)
 
 from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
+from core.load.quiet import keep_texts_of_errors_out_of_logs  # noqa: E402
 
+keep_texts_of_errors_out_of_logs()
 bar.html(notice(f"Runs on {session.device_words()}"))
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),

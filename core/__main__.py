@@ -238,20 +238,24 @@ def _review(options: argparse.Namespace) -> None:
     from core.bundle import load_bundle
     from core.export import export_review
     from core.intake.named import answers_in, named_record, named_study
-    from core.review import review_case
+    from core.review import assess_case, encode_case, review_case
 
     bundle, columns = load_bundle(options.bundle), answers_in(options.columns)
     study = None if options.study is None else named_study(options.study, options.series, options.repair)
     timeline = None
     if options.timeline is not None:
         timeline = named_record(options.timeline, options.prediction_time, options.subject_id, columns)
+    searched = "Identifiers were not searched for."
     if options.identifiers != "keep":
-        study, timeline = _stripped(options, study, timeline, columns)
+        study, timeline, searched = _stripped(options, study, timeline, columns)
     explain = None if options.explain == "none" else options.explain
     how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
-    review = review_case(study, timeline, bundle, put_together=True, **how)
+    encoding = encode_case(study, timeline, bundle, options.device)
+    report = assess_case(study, timeline, bundle, encoding)
+    review = review_case(study, timeline, bundle, put_together=True, encoding=encoding, report=report, **how)
     window = None if options.window is None else tuple(options.window)
-    written = export_review(study, timeline, review, bundle, options.out, window=window, slice_k=options.slice)
+    shown = {"window": window, "slice_k": options.slice, "report": report, "searched": searched}
+    written = export_review(study, timeline, review, bundle, options.out, **shown)
     for notice in review.notices:
         print(f"{notice.level}: {notice.text}")
     print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
@@ -260,8 +264,8 @@ def _review(options: argparse.Namespace) -> None:
 
 def _stripped(
     options: argparse.Namespace, study: CtStudy | None, timeline: Timeline | None, columns: dict[str, str] | None
-) -> tuple[CtStudy | None, Timeline | None]:
-    """The case without what a search of its files, its record and its pictures finds; says how much that was."""
+) -> tuple[CtStudy | None, Timeline | None, str]:
+    """The case without what a search of its files, its record and its pictures finds; how much that was, in words."""
     from core.intake.search import search
     from core.intake.strip import strip
     from core.words import count_of
@@ -270,9 +274,10 @@ def _stripped(
     named = [source for source in (options.study, options.timeline) if source is not None]
     found = search(named, study, lambda share, words: None, timeline, columns)
     places, texts = count_of(len(found.findings), "place"), count_of(len(found.boxes), "place")
-    print(f"Identifiers: {places} may identify a person and go no further; text blanked in pixels: {texts}.")
+    said = f"Identifiers: {places} may identify a person and go no further; text blanked in pixels: {texts}."
+    print(said)
     keeps = options.identifiers == "strip-found"
-    return strip(study, timeline, found.boxes, found.words, found.columns, keeps_unknown=keeps)
+    return *strip(study, timeline, found.boxes, found.words, found.columns, keeps_unknown=keeps), said
 
 
 def _deidentify(options: argparse.Namespace) -> None:

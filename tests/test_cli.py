@@ -83,6 +83,8 @@ def test_review_writes_what_the_browser_exports(
     record = json.loads((tmp_path / "provenance.json").read_text())
     assert record["horizon_days"] == 30
     assert record["explanation"]["method"] == "gradcam"
+    assert record["identifiers"].startswith("Identifiers: 2 places may identify a person and go no further")
+    assert {"kernel", "likeness"} <= {factor["name"] for factor in record["quality"]}
     assert record["view"]["slice_ijk"][2] == 6
     assert nib.load(tmp_path / "saliency.nii.gz").shape == study().shape
     said = capsys.readouterr().out

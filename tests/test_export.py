@@ -54,7 +54,7 @@ def inputs(review: CaseReview) -> FigureInputs:
 @pytest.fixture(scope="module")
 def folder(review: CaseReview, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "new" / "folder"
-    written = export_review(SCAN, RECORD, review, bundle(), out, window=(-160, 240), slice_k=4, key=KEY)
+    written = export_review(SCAN, RECORD, review, bundle(), out, window=(-160, 240), slice_k=4)
     assert sorted(written) == sorted(out.iterdir())
     return out
 
@@ -121,7 +121,7 @@ def test_provenance_traces_the_result_without_a_plain_digest(folder: Path, revie
     assert record["view"]["window_hu"] == {"low": -160, "high": 240, "width": 400, "level": 40}
     assert record["view"]["slice_ijk"][2] == 4
     assert record["view"]["slice_mm"]["axial_z"] == pytest.approx(SCAN.affine_mm[2, 2] * 4 + SCAN.affine_mm[2, 3])
-    assert record["inputs"]["ct_hmac_sha256"] == keyed_digest(SCAN.digest, KEY)
+    assert record["inputs"]["ct_hmac_sha256"] == keyed_digest(SCAN.digest)
     assert set(record["versions"]) >= {"torch", "captum", "numpy"}
     datetime.fromisoformat(record["created_utc"])
 

@@ -11,7 +11,7 @@ import numpy as np
 from core.export.bundle_view import BundleView
 from core.export.figure import FORMATS, figure_bytes, figure_inputs
 from core.export.provenance import curve_record, provenance, to_json
-from core.export.style import NOTICE
+from core.quality import QualityReport
 from core.records import Attribution, CaseReview, CtStudy, Timeline
 
 
@@ -24,18 +24,19 @@ def export_review(
     *,
     window: tuple[float, float] | None = None,
     slice_k: int | None = None,
-    key: bytes | None = None,
+    report: QualityReport | None = None,
+    searched: str = "",
 ) -> list[Path]:
     """Write every export of a review into the folder `out` (made where missing) and return the paths.
 
     window: (low, high) HU to draw the CT in, default the one to read the task by (`window_of`). slice_k: axial slice,
     default where saliency is largest.
-    key: the installation's key for input digests (`keyed_digest`). saliency.nii.gz only where there is a saliency.
+    report, searched: for the sidecars, as `provenance` takes them. saliency.nii.gz only where there is a saliency.
     Every figure and the NIfTI have a sidecar NAME.json equal to provenance.json but for `file`.
     """
     out.mkdir(parents=True, exist_ok=True)
     inputs = figure_inputs(study, timeline, review, bundle, window=window, slice_k=slice_k)
-    record = provenance(inputs, key=key)
+    record = provenance(inputs, report=report, searched=searched)
     contents: dict[str, bytes] = {f"figure.{kind}": figure_bytes(inputs, kind) for kind in FORMATS}
     if review.saliency is not None and study is not None:
         contents["saliency.nii.gz"] = saliency_nifti(study, review.saliency)
@@ -62,4 +63,4 @@ def saliency_nifti(study: CtStudy, saliency: Attribution) -> bytes:
     return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
 
 
-__all__ = ["NOTICE", "export_review", "saliency_nifti"]
+__all__ = ["export_review", "saliency_nifti"]

@@ -24,8 +24,8 @@ _SESSION_KEY = secrets.token_bytes(32)
 def keyed_digest(digest: str | None, key: bytes | None = None) -> str | None:
     """HMAC-SHA256 (hex) of an input's digest; None where there was no such input.
 
-    A plain hash can be looked up by whoever holds the same file, so it never leaves the process. `key` is the
-    installation's; without one, a random key of this process is used and exports match only within the session.
+    A plain hash can be looked up by whoever holds the same file, so it never leaves the process. `key`: a
+    secret to digest by; without one, a random key of this process is used, and exports match only within the process.
     """
     if digest is None:
         return None

@@ -105,6 +105,16 @@ def test_an_empty_file_beside_others_is_passed_over_with_a_word(tmp_path: Path, 
         assert any("Not read" in note and "1 file" in note for note in timeline.notes)
 
 
+def test_a_patient_keeps_the_number_beside_patients_that_have_none() -> None:
+    rows = "".join(f"{who},2020-01-02T08:00,OF_{who},1,\n" for who in ("1", "2", "10", "TEST", "0A"))
+    source = ("a.csv", (HEADER + rows).encode())
+    for who, code in ((1, "OF_1"), (2, "OF_2"), (10, "OF_10"), (11, "OF_0A"), (12, "OF_TEST")):
+        timeline = load_timeline(source, subject_id=who)
+        assert timeline.events["code"].tolist() == [code]
+        assert any("are numbered from 11 instead" in note for note in timeline.notes)
+    assert set(list_subjects(source)["subject_id"]) == {1, 2, 10, 11, 12}
+
+
 def test_the_note_shows_no_name(tmp_path: Path) -> None:
     notes = load_timeline(folder(tmp_path, **{"letter.quillfeather": b"Dear colleague"})).notes
     assert any("1 file (1 of other kinds)" in note for note in notes)

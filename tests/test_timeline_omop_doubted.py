@@ -120,6 +120,23 @@ def test_a_time_of_day_that_cannot_be_read_is_refused_only_where_it_is_needed() 
 CONCEPT = "concept_id,concept_name,vocabulary_id,concept_code\n3004501,Glucose,LOINC,2345-7\n"
 
 
+def test_a_number_of_the_vocabulary_may_have_decimals() -> None:
+    decimal = CONCEPT.replace("3004501,", "3004501.000000000,")
+    assert loaded(concept=decimal).events["code"].iloc[-1] == "LOINC//2345-7"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("Ruled out", "a qualifier that is not read"), ("Refuted", "a qualifier"), ("Suspected", "Suspected only")],
+)
+def test_a_state_that_only_the_vocabulary_names_is_told(name: str, words: str) -> None:
+    head = "person_id,condition_concept_id,condition_start_date,condition_status_concept_id\n"
+    diagnosis = head + "3,440417,2020-01-02,32905\n"
+    assert words in said(loaded(condition_occurrence=diagnosis, concept=CONCEPT + f"32905,{name},Condition Status,S\n"))
+    final = CONCEPT + "32905,Final diagnosis,Condition Status,S\n"
+    assert words not in said(loaded(condition_occurrence=diagnosis, concept=final))
+
+
 def test_one_concept_with_two_codes_is_refused() -> None:
     assert loaded(concept=CONCEPT + "3004501,Glucose,LOINC,2345-7\n").events["code"].iloc[-1] == "LOINC//2345-7"
     with pytest.raises(UserFacingError, match="one number and different codes in the OMOP CONCEPT table: 1 concept"):

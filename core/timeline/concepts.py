@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -16,6 +17,10 @@ from core.words import count_of
 _VOCABULARY = {"CPT4": "CPT"}
 _COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")
 _ROWS = 200_000
+
+
+_DECIMALS = re.compile(r"\.0+$")
+"""What types of databases add to whole numbers."""
 
 
 def read_concepts(entries: Sequence[Entry], wanted: frozenset[str] | None = None) -> pd.DataFrame:
@@ -50,6 +55,7 @@ def _kept(piece: pd.DataFrame, wanted: frozenset[str] | None) -> pd.DataFrame:
     if not set(_COLUMNS) <= set(piece.columns):
         raise _damaged()
     named = piece[list(_COLUMNS)]
+    named = named.assign(concept_id=named["concept_id"].str.replace(_DECIMALS, "", regex=True))
     return named if wanted is None else named[named["concept_id"].isin(wanted)]
 
 

@@ -135,8 +135,10 @@ def _events(table: pd.DataFrame, layout: EventTable, concepts: pd.DataFrame) -> 
     if layout.value:
         return _marked(rows.join(_values(table, concepts)), qualified, "qualifier")
     state = _column(table, "condition_status_source_value").str.strip().str.lower()
-    doubted = state.isin(_DOUBTED) | (_column(table, "condition_status_concept_id") == _PRELIMINARY)
-    return _marked(_marked(rows, doubted, "unconfirmed"), is_void(state), "qualifier")
+    concept_ids = _column(table, "condition_status_concept_id")
+    named = concept_ids.map(concepts["words"]).fillna("").str.strip().str.lower()
+    doubted = state.isin(_DOUBTED) | named.isin(_DOUBTED) | (concept_ids == _PRELIMINARY)
+    return _marked(_marked(rows, doubted, "unconfirmed"), is_void(state) | is_void(named), "qualifier")
 
 
 def _moments(table: pd.DataFrame, start: str) -> pd.Series[str]:

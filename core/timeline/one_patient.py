@@ -93,7 +93,8 @@ def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataF
     """Patients in a source: subject_id, events, first, last; most events first.
 
     The birth is an event, but first and last are the times of the others: how far the record reaches.
-    Patients whose identifier is not a whole number are numbered from 1 in the order of their identifiers.
+    Patients whose identifier is not a whole number are numbered, after those that have one, in the order of
+    their identifiers.
     Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
     parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source, mapping).entries, mapping, [])]

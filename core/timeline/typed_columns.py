@@ -192,8 +192,12 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
         names = pd.Series(texts.unique())
     if names.str.fullmatch(r"[0-9]{1,18}").all() and names.astype(np.int64).is_unique:
         return texts.astype(np.int64).to_numpy()
-    notes.append("Patient identifiers are not plain whole numbers; patients are numbered from 1 instead.")
-    return (pd.factorize(texts, sort=True)[0] + 1).astype(np.int64)
+    plain = names[names.str.fullmatch(r"[1-9][0-9]{0,17}")].astype(np.int64)
+    first = int(plain.max()) + 1 if len(plain) else 1
+    which = "not plain whole numbers; patients" if plain.empty else "not all plain whole numbers; the other patients"
+    notes.append(f"Patient identifiers are {which} are numbered from {first} instead.")
+    numbers = dict(zip(sorted(set(names) - set(plain.astype(str))), range(first, first + len(names))))
+    return texts.map(numbers | {str(number): number for number in plain}).to_numpy(np.int64)
 
 
 def units_in_codes(codes: list[str | None]) -> list[str | None]:

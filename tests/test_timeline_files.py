@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from ct_factory import dicom_files, nifti_file
@@ -113,6 +114,23 @@ def test_a_patient_keeps_the_number_beside_patients_that_have_none() -> None:
         assert timeline.events["code"].tolist() == [code]
         assert any("are numbered from 11 instead" in note for note in timeline.notes)
     assert set(list_subjects(source)["subject_id"]) == {1, 2, 10, 11, 12}
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 1000])
+def test_patients_are_counted_over_pieces_of_a_large_file(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+    rng = np.random.default_rng(0)
+    times = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 9000, 40), "h")
+    table = pd.DataFrame({"subject_id": rng.integers(1, 6, 40), "time": times, "code": "A"})
+    table.loc[::7, "time"] = pd.NaT
+    table.loc[3, "code"] = "MEDS_BIRTH"
+    out = io.BytesIO()
+    table.to_parquet(out)
+    monkeypatch.setattr("core.timeline.parquet._ROWS_AT_ONCE", rows_at_once)
+    found = list_subjects(("a.parquet", out.getvalue())).set_index("subject_id").sort_index()
+    timed = table.assign(time=table["time"].where(table["code"] == "A")).groupby("subject_id")["time"]
+    assert found["events"].tolist() == timed.size().tolist()
+    assert found["first"].tolist() == timed.min().tolist()
+    assert found["last"].tolist() == timed.max().tolist()
 
 
 def test_the_note_shows_no_name(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from core.timeline.places import ROW, numbered
 from core.timeline.text_tables import MAX_TEXT_ROWS, too_many_rows
 from core.words import count_of
 
+_ROWS_AT_ONCE = 1 << 20
 _UNREAD = frozenset(("table", *PEOPLE))
 """Fields of text tables that a parquet file of events has no use for."""
 MAX_SUBJECT_ROWS = 2_000_000
@@ -278,7 +279,19 @@ def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
             {"subject_id": [1], "events": [opened.metadata.num_rows], "first": [pd.NaT], "last": [pd.NaT]}
         )
     names = [fields[field] for field in ("subject_id", "time", "code")]
-    subjects, times, codes = parquet_file(entry, (fields["code"],)).read(columns=names).select(names).columns
+    rows = parquet_file(entry, (fields["code"],)).iter_batches(_ROWS_AT_ONCE, columns=names)
+    counted = [_counted(pa.Table.from_batches([batch]).select(names)) for batch in rows]
+    if not counted:
+        return pd.DataFrame({"subject_id": [], "events": [], "first": [], "last": []})
+    several = pa.concat_tables(counted, promote_options="permissive").group_by("subject_id")
+    grouped = several.aggregate([("events", "sum"), ("first", "min"), ("last", "max")])
+    named = grouped.rename_columns(["subject_id", "events", "first", "last"])
+    return named.to_pandas()  # type: ignore[no-any-return]
+
+
+def _counted(rows: pa.Table) -> pa.Table:
+    """subject_id, events, first, last of rows (subject, time, code) that are held at once."""
+    subjects, times, codes = rows.columns
     if subjects.null_count:
         raise no_patient(subjects.null_count)
     times = in_utc(times if is_time(times.type) else _written_times(times))
@@ -287,8 +300,7 @@ def count_subjects(entry: Entry, mapping: Answers | None) -> pd.DataFrame:
     named = pa.table({"subject_id": subjects, "time": times})
     grouped = named.group_by("subject_id").aggregate([("subject_id", "count"), ("time", "min"), ("time", "max")])
     chosen = grouped.select(["subject_id", "subject_id_count", "time_min", "time_max"])
-    counted: pd.DataFrame = chosen.rename_columns(["subject_id", "events", "first", "last"]).to_pandas()
-    return counted
+    return chosen.rename_columns(["subject_id", "events", "first", "last"])
 
 
 def _written_times(times: pa.ChunkedArray) -> pa.ChunkedArray:

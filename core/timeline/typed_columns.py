@@ -194,8 +194,12 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
         return texts.astype(np.int64).to_numpy()
     plain = names[names.str.fullmatch(r"[1-9][0-9]{0,17}")].astype(np.int64)
     first = int(plain.max()) + 1 if len(plain) else 1
-    which = "not plain whole numbers; patients" if plain.empty else "not all plain whole numbers; the other patients"
-    notes.append(f"Patient identifiers are {which} are numbered from {first} instead.")
+    if plain.empty:
+        notes.append("Patient identifiers are not plain whole numbers; patients are numbered from 1 instead.")
+    else:  # how the numbers go on would tell a patient's
+        notes.append(
+            "Patient identifiers are not all plain whole numbers; the other patients are numbered after those."
+        )
     numbers = dict(zip(sorted(set(names) - set(plain.astype(str))), range(first, first + len(names))))
     return texts.map(numbers | {str(number): number for number in plain}).to_numpy(np.int64)
 

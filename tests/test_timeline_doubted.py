@@ -49,6 +49,28 @@ def test_blank_rows_below_a_table_are_no_events() -> None:
         loaded(FIRST + ",2020-01-02T10:00:00,B,2\n")
 
 
+SWALLOWED = [
+    '7,2020-01-01,A,"clot\n7,2020-01-02,B,none"\n',
+    '7,2020-01-01,A,"clot, old\n7,2020-01-02,B,none\n7,2020-01-03,C,end"\n7,2020-01-04,D,x\n',
+]
+
+
+@pytest.mark.parametrize("rows", SWALLOWED)
+def test_rows_between_two_stray_quotes_are_refused(rows: str) -> None:
+    with pytest.raises(UserFacingError, match=r"further rows within a text.*: 1 row"):
+        loaded(rows)
+
+
+@pytest.mark.parametrize("text", ["clot\nold, small, left, lower", "clot\nseen 2020-01-02", "a\n\nb,c,d,e\n"])
+def test_a_text_of_several_lines_is_read(text: str) -> None:
+    assert loaded(f'7,2020-01-01,A,"{text}"\n').events["text_value"].tolist() == [text.strip()]
+
+
+def test_a_table_whose_first_row_is_an_event_is_refused() -> None:
+    with pytest.raises(UserFacingError, match="first row of the table holds a date"):
+        load_timeline(("a.csv", b"7,2020-01-01 08:00,A,1\n7,2020-01-02 08:00,B,2\n"))
+
+
 def test_two_dates_of_death_are_said() -> None:
     deaths = "7,2020-02-01,MEDS_DEATH,\n7,2020-03-01,MEDS_DEATH,\n"
     note = "The record holds more than one date of death."

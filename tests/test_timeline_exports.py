@@ -134,12 +134,13 @@ def test_spellings_of_one_unit_are_one_but_a_capital_may_make_another(units: tup
     ("code", "unit", "is_said"),
     [
         ("Glucose [mg/dL]", "mmol/L", True), ("Hematocrit (%)", "g/L", True), ("Glucose [mg/dL]", "MG/DL", False),
+        ("LAB//50912//mg/dL", "umol/L", True), ("LAB//50912//mg/dL", "mg/dl", False),
         ("Potassium (K)", "mmol/L", False), ("Glucose [Mass/volume]", "mg/dL", False), ("BMI (kg/m2)", "kg/m^2", False),
     ],
 )  # fmt: skip
 def test_a_unit_that_is_not_the_one_in_the_name_of_its_code_is_said(code: str, unit: str, is_said: bool) -> None:
     timeline = loaded(PLAIN + f"7,2021-03-01 08:00,{code},4.1,{unit}\n")
-    assert ("not the one in the name of the code: 1 code" in said(timeline)) == is_said
+    assert ("not the one in the code, its name or description: 1 code" in said(timeline)) == is_said
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,27 @@ LEFT_OUT = {
         dated(valueQuantity=VALUE, subject={"reference": "http://h.org/Group/g/_history/2"}),
         "else than the patient",
     ),
+    "status of nobody": (dated(valueQuantity=VALUE, status="zzz"), "neither FHIR nor other records know"),
+    "status of other records": (dated(valueQuantity=VALUE, status="wrong-patient"), "entered in error"),
+    "deleted": (dated(valueQuantity=VALUE, status="deleted"), "entered in error"),
+    "medicine contained, modified": (
+        request(
+            medicationReference={"reference": "#m"},
+            contained=[
+                {"resourceType": "Medication", "id": "m", "code": {"text": "Heparin"}, "modifierExtension": NEGATED}
+            ],
+        ),
+        "may change the meaning",
+    ),
+    "medicine contained, withdrawn": (
+        request(
+            medicationReference={"reference": "#m"},
+            contained=[
+                {"resourceType": "Medication", "id": "m", "code": {"text": "Heparin"}, "status": "entered-in-error"}
+            ],
+        ),
+        "entered in error",
+    ),
     "option": (request(intent="option", medicationCodeableConcept={"text": "Heparin"}), "planned or proposed"),
 }
 
@@ -78,6 +99,8 @@ KEPT = {
     "versioned patient": dated(valueQuantity=VALUE, subject={"reference": "http://h.org/Patient/p/_history/2"}),
     "absent, but in words": dated(dataAbsentReason={"coding": [{"code": "as-text"}]}, valueString="trace"),
     "extended": dated(valueQuantity={**VALUE, "extension": [{"url": "http://example.org/data-absent-reason"}]}),
+    "status of other records": dated(valueQuantity=VALUE, status="Resulted"),
+    "no status": {name: part for name, part in dated(valueQuantity=VALUE).items() if name != "status"},
     "panel": dated(component=[{"code": {"coding": [{"system": LOINC, "code": "1-1"}]}, "valueQuantity": VALUE}]),
 }
 
@@ -103,6 +126,28 @@ def test_a_component_without_a_result_is_left_out(part: Resource) -> None:
     timeline = loaded(dated(component=[whole, {"code": codes[1], **part}]))
     assert added(timeline) == ["LOINC//718-7", "LOINC//8480-6"]
     assert ": 1 event." in said(timeline)
+
+
+def test_a_component_within_a_component_is_read() -> None:
+    codes = [{"coding": [{"system": LOINC, "code": code}]} for code in ("8480-6", "8462-4")]
+    inner = {"code": codes[1], "valueQuantity": {"value": 80, "unit": "mmHg"}}
+    assert added(loaded(dated(component=[{"code": codes[0], "component": [inner]}])))[-1] == "LOINC//8462-4"
+
+
+def test_a_patient_whose_meaning_is_changed_is_not_read() -> None:
+    events = load_timeline(bundle({**PATIENT, "birthDate": "1950-01-01", "modifierExtension": NEGATED}, GLUCOSE))
+    assert events.events["code"].tolist() == ["LOINC//2345-7"]
+    assert "may change the meaning: 1 event" in said(events)
+
+
+def test_a_dosage_whose_meaning_is_changed_is_no_value() -> None:
+    given = {"resourceType": "MedicationAdministration", "subject": SUBJECT, "effectiveDateTime": "2020-01-01",
+             "medicationCodeableConcept": {"text": "Heparin"}}  # fmt: skip
+    dosage = {"dose": {"value": 5000, "unit": "[iU]"}}
+    changed = loaded({**given, "dosage": {**dosage, "modifierExtension": NEGATED}})
+    assert 5000 not in changed.events["numeric_value"].tolist()
+    assert "a kind that is not read: 1 event" in said(changed)
+    assert 5000 in loaded({**given, "dosage": dosage}).events["numeric_value"].tolist()
 
 
 def test_the_results_of_a_withdrawn_report_are_withdrawn() -> None:
@@ -157,6 +202,7 @@ def test_resources_that_only_share_an_id_are_all_kept() -> None:
     unranked = loaded(*versions({}, {}))
     assert added(unranked) == ["LOINC//718-7"] * 2
     assert "different values at the same time" in said(unranked)
+    assert "different contents, all of which count: 1 FHIR id" in said(unranked)
     entries = [{"resource": PATIENT}, *({"fullUrl": f"http://{host}/fhir/Observation/o", "resource": item}
                for host, item in zip("ab", versions({"versionId": "1"}, {"versionId": "2"})))]  # fmt: skip
     events = load_timeline(("b.json", json.dumps({"resourceType": "Bundle", "entry": entries}).encode())).events

@@ -92,6 +92,28 @@ def test_a_start_after_its_end_is_told_and_the_later_counts(start: str, end: str
     assert later.events.query("code == 'LOINC//718-7'")["time"].tolist() == [pd.Timestamp(time)]
 
 
+def test_of_two_times_the_later_counts_and_is_told() -> None:
+    twice = loaded(observation(effectiveDateTime="2020-01-01", effectiveInstant="2020-01-04T00:00:00Z"))
+    assert twice.events["time"].max() == pd.Timestamp("2020-01-04")
+    assert "two times in place of one, counted from the later: 1 event" in said(twice)
+    same = loaded(observation(effectiveDateTime="2020-01-01", effectivePeriod={"end": "2020-01-01"}))
+    assert "two times" not in said(same)
+
+
+def test_what_was_measured_at_several_times_is_known_at_the_last() -> None:
+    timeline = loaded(observation(effectiveTiming={"event": ["2020-01-03", "2020-01-01"]}))
+    assert timeline.events["time"].max() == pd.Timestamp("2020-01-03")
+    assert "end of the time that they took: 1 event" in said(timeline)
+
+
+def test_a_condition_that_ended_before_it_began_is_told() -> None:
+    condition = {"resourceType": "Condition", "subject": SUBJECT, "code": {"text": "Embolism"}}
+    dates = {"onsetDateTime": "2020-01-03", "abatementDateTime": "2020-01-01"}
+    assert "start after their end, counted from the later of the two: 1 event" in said(loaded({**condition, **dates}))
+    dates = {"onsetDateTime": "2020-01-01", "abatementDateTime": "2020-01-03"}
+    assert "start after their end" not in said(loaded({**condition, **dates}))
+
+
 def test_a_day_that_holds_the_start_is_no_end_before_it() -> None:
     period = {"start": "2020-01-03T08:00:00Z", "end": "2020-01-03"}
     assert "start after their end" not in said(loaded(observation(effectivePeriod=period)))

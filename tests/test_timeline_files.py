@@ -8,6 +8,7 @@ import os
 import socket
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,60 @@ def test_a_patient_keeps_the_number_beside_patients_that_have_none() -> None:
         (note,) = [note for note in timeline.notes if "numbered" in note]
         assert not any(letter.isdigit() for letter in note)
     assert set(list_subjects(source)["subject_id"]) == {1, 2, 10, 11, 12}
+
+
+def described(*words: str) -> list[tuple[str, bytes]]:
+    """A MEDS shard of one test in mg/dL, beside what is said of it."""
+    shard, codes = io.BytesIO(), io.BytesIO()
+    events = pd.DataFrame({"subject_id": [7], "time": pd.to_datetime(["2020-01-01"]), "code": ["LAB//X"]})
+    events.assign(numeric_value=[1.5], unit=["mg/dL"]).to_parquet(shard)
+    pd.DataFrame({"code": ["LAB//X"] * len(words), "description": words}).to_parquet(codes)
+    return [("data/0.parquet", shard.getvalue()), ("metadata/codes.parquet", codes.getvalue())]
+
+
+def test_two_descriptions_of_a_code_are_said() -> None:
+    said = " ".join(load_timeline(described("Glucose", "Sodium")).notes)
+    assert "more than one description in codes.parquet: 1 code; the last one is shown" in said
+    assert "more than one description" not in " ".join(load_timeline(described("Glucose", "Glucose")).notes)
+
+
+def test_descriptions_that_differ_from_table_to_table_are_said() -> None:
+    head = "subject_id,time,code,value,description\n"
+    tables = [(f"{name}.csv", f"{head}1,2020-01-0{day},A,{day},{words}\n".encode())
+              for day, (name, words) in enumerate([("a", "Glucose"), ("b", "Sodium")], 1)]  # fmt: skip
+    assert "With more than one description: 1 code" in " ".join(load_timeline(tables).notes)
+    assert "more than one description" not in " ".join(load_timeline(tables[:1]).notes)
+
+
+def test_a_unit_that_is_not_the_one_in_the_description_is_said() -> None:
+    words = "its name or description: 1 code"
+    assert words in " ".join(load_timeline(described("Glucose [mmol/L]")).notes)
+    assert words not in " ".join(load_timeline(described("Glucose [mg/dL]")).notes)
+
+
+def test_two_files_of_one_name_in_an_archive_are_said() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("labs.csv", HEADER + FIRST)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            out.writestr("labs.csv", HEADER + SECOND)
+    timeline = load_timeline(("a.zip", archive.getvalue()))
+    assert len(timeline.events) == 2
+    assert "Under a name that several files have, all of which count: 2 files." in timeline.notes
+
+
+@pytest.mark.parametrize("read", [load_timeline, list_subjects])
+def test_a_record_of_withdrawn_events_alone_is_refused_with_the_reason(read: Callable[..., object]) -> None:
+    rows = HEADER.replace("unit", "status") + FIRST.replace("mg", "cancelled") + SECOND.replace("mg", "voided")
+    with pytest.raises(UserFacingError, match=r"left out, as entered in error.*: 2 events"):
+        read(("labs.csv", rows.encode()))
+
+
+def test_an_empty_archive_is_refused_as_a_record() -> None:
+    with pytest.raises(UserFacingError) as refusal:
+        load_timeline(("a.zip", zipped()))
+    assert "no file" in str(refusal.value)
+    assert "DICOM" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 3, 1000])

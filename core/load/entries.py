@@ -39,15 +39,19 @@ Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]
 
 _SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _MOST_NESTED = 2
+_SCANS = "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either"
 SECOND_NAME = "second name"
 """In place of a link to what lies below the same folder, and is read there."""
 
 
-def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = no_file) -> list[Entry]:
+def open_entries(
+    source: Source, *, limits: Limits = LIMITS, leave_packed: Judge = no_file, expected: str = _SCANS
+) -> list[Entry]:
     """Every file of `source`; archives (and archives in them, no deeper) opened, packed files unpacked.
 
     source: a folder, a file, an archive (.zip, .tar, .tar.gz/.bz2/.xz), a (name, bytes) pair, or a list of these.
     leave_packed: which large packed files the caller reads in order (`Entry.pieces`), never all in memory.
+    expected: what the refusal of an empty source asks for.
     Raises UserFacingError for a missing, empty, encrypted, damaged or oversized source.
     """
     found: list[Entry] = []
@@ -64,15 +68,15 @@ def open_entries(source: Source, *, limits: Limits = LIMITS, leave_packed: Judge
             raise too_many_bytes(limits)
         check_held(held, limits)
     if all(entry.absent for entry in found):
-        raise no_file_found(found)
+        raise no_file_found(found, expected)
     return found
 
 
-def no_file_found(found: Sequence[Entry]) -> UserFacingError:
+def no_file_found(found: Sequence[Entry], expected: str = _SCANS) -> UserFacingError:
     """The refusal for a source that is empty, or holds what is no file only."""
     return UserFacingError(
         f"The source holds no file, but {absent_words(found)}." if found else "The source holds no file.",
-        "a DICOM folder, a NIfTI file, or a .zip or .tar archive of either",
+        expected,
         "Choose the folder that holds the files themselves." if found else "Choose another folder or file.",
     )
 

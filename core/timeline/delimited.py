@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
 from core.load.limits import MIB
+from core.timeline.dates import LIKE_DATE
 
 DELIMITERS = ",;\t|"
 RARE_DELIMITERS = "^~\x01\x1f\xa6\xa7"
@@ -70,6 +71,22 @@ def lines_before(lines: TextIO) -> int:
     while lines.tell() != place and lines.readline():
         count += 1
     return count
+
+
+def holds_rows(row: Sequence[str], delimiter: str) -> bool:
+    """Whether a row holds further rows of its table in a text of several lines, as between two stray quotes.
+
+    A later line then has as many cells as the row, and a date where the row has one.
+
+    >>> holds_rows(["1", "2020-01-01", "clot\\n1,2020-01-02,none"], ",")
+    True
+    >>> holds_rows(["1", "2020-01-01", "clot\\nb, c"], ","), holds_rows(["1", "2020-01-01", "clot\\n2020-01-02"], ",")
+    (False, False)
+    """
+    cells = [text if "\n" in text else text.replace(delimiter, " ") for text in row]
+    first, *later = [line.split(delimiter) for line in delimiter.join(cells).splitlines()]
+    pairs = [pair for line in later if len(line) == len(row) for pair in zip(first, line)]
+    return any(all(LIKE_DATE.match(cell.strip()) for cell in pair) for pair in pairs)
 
 
 def filled_rows(rows: Iterator[list[str]]) -> Iterator[list[str]]:

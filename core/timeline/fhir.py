@@ -18,7 +18,16 @@ from urllib.parse import parse_qs
 from core.records import BIRTH
 from core.timeline.cut import EXPIRED_ON_BILLS
 from core.timeline.fhir_bundles import UNTYPED, failures, is_fhir, missing_pages, taken_apart
-from core.timeline.fhir_judged import is_unconfirmed, is_void, names_patient, why_no_part, why_not
+from core.timeline.fhir_judged import (
+    MODIFIED,
+    is_modified,
+    is_unconfirmed,
+    is_void,
+    names_patient,
+    why_no_drug,
+    why_no_part,
+    why_not,
+)
 from core.timeline.fhir_kinds import NO_EVENTS, unread_kind
 from core.timeline.fhir_people import doubt_people, person_of, told_apart
 from core.timeline.fhir_values import (
@@ -27,6 +36,7 @@ from core.timeline.fhir_values import (
     as_dict,
     as_list,
     code_of,
+    is_after,
     is_reversed,
     is_true,
     known_by,
@@ -70,6 +80,8 @@ _DIED = EXPIRED_ON_BILLS | {"exp", "371828006"}
 """Codes of discharge dispositions that say that the patient died: of American bills, of HL7, of SNOMED."""
 _RECORDED = ("recordedDate", "recorded", "issued", "dateAsserted")
 """When a resource of whatever kind came into the record; `meta.lastUpdated` only says when a server copied it."""
+_CHOICE = re.compile("(?<=.)(?:DateTime|Period|Instant|Timing)$")
+"""How the name of an element ends of which a resource has one type at most."""
 _KNOWN_AT_END = frozenset(("Observation", "DiagnosticReport"))
 """What is measured over a period is known at its end."""
 
@@ -209,7 +221,8 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
     subject = known.subject(resource)
     when = _time(resource, known.encounters)
     for code, words, value in _coded(resource, known.drugs):
-        if reason := why_no_part(value) if value is not resource else "":
+        reason = why_no_part(value) if value is not resource else ""
+        if reason := reason or why_no_drug(_drug(resource, known.drugs)):
             yield _left_out(subject, reason)
         elif not code:
             yield _left_out(subject, "without the medication it refers to")
@@ -225,7 +238,7 @@ def _events(resource: Resource, known: _Known) -> Iterator[Row]:
 def _uncoded(resource: Resource) -> int:
     """How many values of an observation, its own and those of its components, have no code."""
     own = [resource] if any(re.fullmatch(r"value[A-Z]\w*", name) for name in resource) else []
-    parts = [*own, *map(as_dict, as_list(resource.get("component")))]
+    parts = [*own, *_components(resource)]
     if resource["resourceType"] != "Observation":
         return 0
     return sum(bool(part) and next(_concept(as_dict(part.get("code")), part), None) is None for part in parts)
@@ -238,6 +251,9 @@ def _death_at_discharge(resource: Resource, known: _Known) -> Iterator[Row]:
     if resource["resourceType"] != "Encounter" or not _DIED.intersection(map(code_of, codings)):
         return
     subject, end = known.subject(resource), moments(_period(resource))[1]
+    if is_modified(stay):
+        yield _left_out(subject, MODIFIED)
+        return
     if not end:
         yield _left_out(subject, "a death without a time")
         return
@@ -260,6 +276,9 @@ def _table(resource: Resource) -> str:
 
 def _patient(url: str, resource: Resource) -> Iterator[Row]:
     subject = _patient_id(url, resource)
+    if is_modified(resource) or resource.get("implicitRules"):
+        yield _left_out(subject, MODIFIED)
+        return
     base = {"subject_id": subject, "table": "Patient"}
     gender = {"female": "GENDER//F", "male": "GENDER//M"}.get(str(resource.get("gender")))
     if gender:
@@ -283,16 +302,30 @@ def _time(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
 
 def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
     """By its own start or end, else the end of its encounter, as it was known by then."""
-    at_end = resource["resourceType"] in _KNOWN_AT_END
-    for field in _TIMES[resource["resourceType"]]:
-        start, end = moments(resource.get(field))
-        first = (end or start) if at_end else (start or end)
-        if first:
-            turned = "reversed" if is_reversed(resource[field]) else ""
-            return _remarked(first, turned or ("period end" if first != start else ""))
+    fields = [field for field in _TIMES[resource["resourceType"]] if moments(resource.get(field)) != ("", "")]
+    if fields:
+        choice = _CHOICE.sub("", fields[0])
+        given = [_own_time(resource, field) for field in fields if _CHOICE.sub("", field) == choice]
+        first, remark = next((one for one in given if not any(is_after(other[0], one[0]) for other in given)), given[0])
+        return _remarked(first, "two times" if len({moment for moment, _ in given}) > 1 else remark)
     visit = as_dict(resource.get("encounter") or resource.get("context")).get("reference")
     end = moments(_period(as_dict(encounters.get(last_part(visit)))))[1]
     return _remarked(end, "encounter end") if end else None
+
+
+def _own_time(resource: Resource, field: str) -> tuple[str, str]:
+    """A time that a resource gives, and what must be said of it."""
+    start, end = moments(resource[field])
+    first = (end or start) if resource["resourceType"] in _KNOWN_AT_END else (start or end)
+    if is_reversed(resource[field]) or _is_over_before(resource, first):
+        return first, "reversed"
+    return first, "period end" if first != start else ""
+
+
+def _is_over_before(resource: Resource, onset: str) -> bool:
+    """Whether a condition ended before it began."""
+    ends = (moments(resource.get(name))[1] for name in ("abatementDateTime", "abatementPeriod"))
+    return any(is_after(onset, end) for end in ends)
 
 
 def _period(encounter: Resource) -> Any:
@@ -323,9 +356,18 @@ def _coded(resource: Resource, drugs: Mapping[str, Resource]) -> Iterator[tuple[
     if concept is not None:
         yield from _concept(concept, holder)
     elif _drug_reference(resource):
-        yield next(_concept(_drug(resource, drugs), holder), ("", "", holder))
-    for component in as_list(resource.get("component")):
-        yield from _concept(as_dict(as_dict(component).get("code")), as_dict(component))
+        drug = _drug(resource, drugs)
+        concept = as_dict(drug.get("code")) or {"text": _drug_reference(resource).get("display")}
+        yield next(_concept(concept, holder), ("", "", holder))
+    for component in _components(resource):
+        yield from _concept(as_dict(component.get("code")), component)
+
+
+def _components(observation: Resource) -> Iterator[Resource]:
+    """Those of an observation, and those within them, which R4 does not know."""
+    for component in map(as_dict, as_list(observation.get("component"))):
+        yield component
+        yield from _components(component)
 
 
 def _visit(resource: Resource) -> str:
@@ -337,13 +379,11 @@ def _visit(resource: Resource) -> str:
     return f"VISIT//{_VISITS.get(visit, visit or 'OTHER')}"
 
 
-def _drug(resource: Resource, drugs: Mapping[str, Resource]) -> dict[str, Any]:
-    """The concept of the medication referred to; what the reference itself displays where it leads nowhere."""
-    reference = _drug_reference(resource)
-    name = last_part(reference.get("reference"))
+def _drug(resource: Resource, drugs: Mapping[str, Resource]) -> Resource:
+    """The medication referred to, contained or not; an empty one where nothing is, or the reference leads nowhere."""
+    name = last_part(_drug_reference(resource).get("reference"))
     held = {str(as_dict(item).get("id")): as_dict(item) for item in as_list(resource.get("contained"))}
-    concept = as_dict((held.get(name) or drugs.get(name) or {}).get("code"))
-    return concept or {"text": reference.get("display")}
+    return (held.get(name) or drugs.get(name) or {}) if name else {}
 
 
 def _drug_reference(resource: Resource) -> dict[str, Any]:
@@ -352,8 +392,13 @@ def _drug_reference(resource: Resource) -> dict[str, Any]:
 
 
 def _given_dose(resource: Resource) -> dict[str, Any]:
-    """How much was given as a value: the dose, else the rate, whose own unit tells it from a dose."""
+    """How much was given as a value: the dose, else the rate, whose own unit tells it from a dose.
+
+    Where an extension changes what the dosage means, it is a value of a kind that is not read.
+    """
     dosage = as_dict(resource.get("dosage"))
+    if is_modified(dosage):
+        return {"valueDosage": dosage}
     if dose := as_dict(dosage.get("dose")):
         return {"valueQuantity": dose}
     rates = {"valueQuantity": dosage.get("rateQuantity"), "valueRatio": dosage.get("rateRatio")}

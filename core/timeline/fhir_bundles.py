@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,13 +23,15 @@ class Contents:
     """What bundles hold, those in other bundles too.
 
     resources: (full URL, resource). outdated: (resource, why it no longer counts). bundles: all of them.
-    deleted: types and ids of the resources that transactions delete.
+    deleted: types and ids of the resources that transactions delete. unranked: how many ids stand for resources, none
+    of them a patient, that differ and of which none says that it is the newer.
     """
 
     resources: list[tuple[str, Resource]] = field(default_factory=list)
     outdated: list[tuple[Resource, str]] = field(default_factory=list)
     bundles: list[Resource] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
+    unranked: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,7 @@ def _each_once(contents: Contents) -> Contents:
     same: dict[str, list[tuple[str, Resource]]] = {}
     for number, (url, item) in enumerate(contents.resources):
         same.setdefault(_name_on_server(url, item) or str(number), []).append((url, item))
+    unranked = 0
     once = Contents(outdated=contents.outdated, bundles=contents.bundles)
     for pairs in same.values():
         distinct = [*{json.dumps(item, sort_keys=True): (url, item) for url, item in reversed(pairs)}.values()][::-1]
@@ -111,7 +114,8 @@ def _each_once(contents: Contents) -> Contents:
             _settle(versions, once)
         else:
             once.resources.extend(distinct)
-    return once
+            unranked += len(distinct) > 1 and distinct[0][1].get("resourceType") != "Patient"
+    return replace(once, unranked=unranked)
 
 
 def _name_on_server(url: str, item: Resource) -> str:
@@ -209,7 +213,8 @@ def missing_pages(bundles: Sequence[Resource]) -> list[str]:
 
 
 def failures(contents: Contents) -> list[str]:
-    """What is said of errors that the server tells of beside the resources, and of resources that it shortened."""
+    """What is said of errors that the server tells of beside the resources, and of resources that it shortened or gave
+    in several versions."""
     answers = [
         as_dict(as_dict(entry).get("response"))
         for bundle in contents.bundles
@@ -223,7 +228,10 @@ def failures(contents: Contents) -> list[str]:
         f"the FHIR server tells of {count_of(errors, 'error')}": errors,
         f"the FHIR server left out elements of {count_of(shortened, 'resource')}": shortened,
     }
-    return [f"The record may be incomplete: {words}." for words, count in told.items() if count]
+    notes = [f"The record may be incomplete: {words}." for words, count in told.items() if count]
+    if contents.unranked:
+        notes.append(f"Given with different contents, all of which count: {count_of(contents.unranked, 'FHIR id')}.")
+    return notes
 
 
 def is_outcome(item: Resource) -> bool:

@@ -6,16 +6,23 @@ import re
 from typing import Any
 
 from core.timeline.fhir_values import Resource, as_dict, as_list, code_of, is_true, last_part
-from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN
+from core.timeline.row_states import AWAITED, PLANNED, WITHDRAWN, is_usual_state, withdraws
 
-_MODIFIED = "as an extension or rule that is not read may change the meaning"
+MODIFIED = "as an extension or rule that is not read may change the meaning"
 _NO_RESULT = "without a result"
+_UNKNOWN_STATE = "with a status that neither FHIR nor other records know"
 _VOID = frozenset(("entered-in-error", "cancelled", "canceled", "not-done", "refuted", "not-taken"))
 _NEGATIONS = ("doNotPerform", "notDone", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken")
 """Elements that say of what did not happen; the later ones are of versions before R4."""
 _NOT_TAKING = frozenset(("not-taking", "never-started"))
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
 _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
+_HAPPENED = frozenset(
+    """active amended appended arrived available completed corrected discharged discontinued ended final finished
+    in-progress inactive modified on-hold onleave partial preliminary recorded stopped triaged
+    unknown""".split()  # noqa: SIM905
+)
+"""Codes of the status of what is read that leave the event standing (R4 and R5)."""
 
 
 def why_not(resource: Resource) -> str:
@@ -27,8 +34,10 @@ def why_not(resource: Resource) -> str:
         return PLANNED
     if "registered" in states:
         return AWAITED
-    if _is_modified(resource) or resource.get("implicitRules"):
-        return _MODIFIED
+    if reason := _by_other_state(resource):
+        return reason
+    if is_modified(resource) or resource.get("implicitRules"):
+        return MODIFIED
     if not _is_of_patient(resource):
         return "as told of someone or something else than the patient"
     return _NO_RESULT if _lacks_value(resource) and not as_list(resource.get("component")) else ""
@@ -36,7 +45,12 @@ def why_not(resource: Resource) -> str:
 
 def why_no_part(part: Resource) -> str:
     """Why a component of an observation is no event, or ""."""
-    return _MODIFIED if _is_modified(part) else _NO_RESULT if _lacks_value(part) else ""
+    return MODIFIED if is_modified(part) else _NO_RESULT if _lacks_value(part) else ""
+
+
+def why_no_drug(medication: Resource) -> str:
+    """Why what refers to a medication is no event, or ""."""
+    return WITHDRAWN if is_void(medication) else MODIFIED if is_modified(medication) else ""
 
 
 def is_void(resource: Resource) -> bool:
@@ -49,7 +63,16 @@ def is_unconfirmed(resource: Resource) -> bool:
     return bool(_states(resource) & _UNCONFIRMED)
 
 
-def _is_modified(part: Resource) -> bool:
+def _by_other_state(resource: Resource) -> str:
+    """Why a resource with a status that its value set lacks is no event, or ""; words that other records use count."""
+    state = _as_code(resource.get("status"))
+    if not state or state in _HAPPENED:
+        return ""
+    words = state.replace("-", " ")
+    return WITHDRAWN if withdraws(words) else "" if is_usual_state(words) else _UNKNOWN_STATE
+
+
+def is_modified(part: Resource) -> bool:
     """Whether an extension changes the meaning (https://hl7.org/fhir/R4/extensibility.html#modifierExtension): what
     does not know it must not read the rest."""
     return bool(as_list(part.get("modifierExtension")))

@@ -181,7 +181,7 @@ def _period_end(text: str) -> str:
 
 
 def moments(value: Any) -> tuple[str, str]:
-    """(start, end) of a dateTime, Period or Timing, "" where it does not say.
+    """(start, end) of a dateTime, Period or Timing, "" where it does not say; of several moments the first and last.
 
     Where the start lies after the end, the later of the two stands for both, as it was over by then in any case.
     """
@@ -189,14 +189,14 @@ def moments(value: Any) -> tuple[str, str]:
         return value, value
     events = sorted(str(event) for event in as_list(as_dict(value).get("event")))
     if events:
-        return events[-1], events[-1]
+        return events[0], events[-1]
     start, end = _ends(value)
-    return (start, start) if _is_after(start, end) else (start, end)
+    return (start, start) if is_after(start, end) else (start, end)
 
 
 def is_reversed(value: Any) -> bool:
     """Whether the start of a Period, or of the bounds of a Timing, lies after its end."""
-    return _is_after(*_ends(value)) and not as_list(as_dict(value).get("event"))
+    return is_after(*_ends(value)) and not as_list(as_dict(value).get("event"))
 
 
 def _ends(value: Any) -> tuple[str, str]:
@@ -205,12 +205,12 @@ def _ends(value: Any) -> tuple[str, str]:
     return str(period.get("start") or ""), str(period.get("end") or "")
 
 
-def _is_after(start: str, end: str) -> bool:
+def is_after(start: str, end: str) -> bool:
     """Whether one time is later than another, as far as both say.
 
-    >>> _is_after("2020-01-03", "2020-01-01T08:00"), _is_after("2020-01-03T08:00", "2020-01-03")
+    >>> is_after("2020-01-03", "2020-01-01T08:00"), is_after("2020-01-03T08:00", "2020-01-03")
     (True, False)
-    >>> _is_after("2020-01-03T08:00+05:00", "2020-01-03T04:00Z"), _is_after("2020-05", "2020"), _is_after("x", "2020")
+    >>> is_after("2020-01-03T08:00+05:00", "2020-01-03T04:00Z"), is_after("2020-05", "2020"), is_after("x", "2020")
     (False, False, False)
     """
     if not (_DATED.match(start) and _DATED.match(end)):

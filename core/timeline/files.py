@@ -32,6 +32,8 @@ _SHOWN = (
     ".rds", ".feather", ".arrow", ".orc", ".avro", ".db", ".sqlite", ".7z", ".rar", ".edf", ".hea", ".bin",
 )  # fmt: skip
 """Endings that a note may show, besides those of tables."""
+RECORDS = "MEDS parquet, OMOP tables, FHIR bundles, CSV or JSON lines of coded events"
+"""What refusals ask for."""
 _HEAD_BYTES = 512
 """By so many bytes a file is known; the header of NIfTI-1 has 348."""
 _BESIDE_EVENTS = frozenset(("images", "labels", "metadata", "masks"))
@@ -60,7 +62,7 @@ def source_files(source: Source) -> SourceFiles:
         else:
             others.append(part)
     if others:
-        found += open_entries(others)
+        found += open_entries(others, expected=RECORDS)
     entries = [entry for entry in found if not entry.absent]
     missed = [entry for entry in found if entry.absent and _needs_word(PurePath(entry.name))]
     if missed and not entries:
@@ -77,7 +79,7 @@ def source_files(source: Source) -> SourceFiles:
         what = f"a {kinds[0]} file" if len(kinds) == 1 else count_of(len(kinds), "DICOM or NIfTI file")
         raise UserFacingError(
             f"The source holds no table of events, but images of a scan: {what}.",
-            "MEDS parquet, OMOP tables, FHIR bundles, CSV or JSON lines of coded events",
+            RECORDS,
             "Give these images as the CT, and choose the record here.",
         )
     return files
@@ -171,6 +173,12 @@ def of_one_kind(files: SourceFiles) -> SourceFiles:
     kept = [entry for entry in rows if "data" in PurePath(entry.name).parts[:-1]] or rows
     others = [entry for entry in files.tables if entry not in kept]
     return SourceFiles(kept, [*files.beside, *others], [*files.unread, *others])
+
+
+def same_names_note(entries: Iterable[Entry]) -> list[str]:
+    """What is said of files of one name, as an archive may hold them, of which one may replace the other."""
+    again = sum(count for count in Counter(entry.name for entry in entries).values() if count > 1)
+    return [f"Under a name that several files have, all of which count: {count_of(again, 'file')}."] if again else []
 
 
 def unread_note(entries: Iterable[Entry]) -> list[str]:

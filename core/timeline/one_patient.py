@@ -17,7 +17,7 @@ from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.places import Places, at, places_of
 from core.timeline.record_doubts import note_doubts
 from core.timeline.row_states import is_event
-from core.timeline.tables import Part, event_files, event_parts, no_events, no_such_patient
+from core.timeline.tables import Part, event_files, event_parts, no_such_patient, none_left
 from core.timeline.texts import plain_texts
 from core.timeline.times import EARLIEST, LATEST, is_iso_time, parse_times
 from core.timeline.typed_columns import Reading, read_events, subject_numbers
@@ -81,7 +81,7 @@ def cut_timeline(
     _note_cut(happened_later, later - undated - happened_later, notes)
     _note_undated_outcomes(undated + reading.undated_outcomes, notes)
     later += reading.undated_outcomes
-    note_doubts(kept, cut, notes)
+    note_doubts(kept, cut, reading.words, notes)
     own, codes = labels(), kept["code"].unique()
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
     by_rows = frozenset(code for code in words if code in reading.words and words[code] != reading.shared.get(code))
@@ -97,8 +97,10 @@ def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataF
     their identifiers.
     Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
-    parts = [_subjects_of(part, mapping) for part in event_parts(event_files(source, mapping).entries, mapping, [])]
-    table = pd.concat(parts, ignore_index=True)
+    parts = event_parts(event_files(source, mapping).entries, mapping, [])
+    table = pd.concat([_subjects_of(part, mapping) for part in parts], ignore_index=True)
+    if table.empty:
+        raise none_left([part for part in parts if isinstance(part, pd.DataFrame)])
     grouped = table.groupby("subject_id", as_index=False).agg({"events": "sum", "first": "min", "last": "max"})
     return grouped.sort_values(["events", "subject_id"], ascending=[False, True], ignore_index=True)
 
@@ -123,7 +125,7 @@ def _only_subject(parts: list[Part], mapping: Answers | None) -> int:
         else:
             found |= distinct_subjects(part, mapping)
     if not found:
-        raise no_events()
+        raise none_left([part for part in parts if isinstance(part, pd.DataFrame)])
     if len(found) != 1:
         raise UserFacingError(
             f"The source holds events of {len(found)} patients.", "events of one patient", "Choose one of the patients."

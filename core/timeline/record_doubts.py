@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
 from core.timeline.kinds import kind_of
 from core.timeline.text_beside_numbers import is_far_suspect, is_filler, may_be_suspect
-from core.timeline.units import unit_in_brackets
+from core.timeline.units import unit_in_brackets, unit_in_code
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
 
@@ -39,8 +40,8 @@ _TOLD_BY_CASE = frozenset(("g/l", "mu/l"))
 OLDEST = pd.Timedelta(days=120 * 365.25)
 
 
-def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> None:
-    """Adds a sentence for each doubt about the events up to the cut.
+def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, words: Mapping[str, str], notes: list[str]) -> None:
+    """Adds a sentence for each doubt about the events up to the cut. words: what the source calls its codes.
 
     Raises UserFacingError where the record holds two different births: it is not one patient's.
     """
@@ -50,7 +51,7 @@ def note_doubts(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str]) -> No
     _note_lifetime(events, cut, notes)
     _note_timeless(events, notes)
     _note_repeats(events, notes)
-    _note_units(events, notes)
+    _note_units(events, words, notes)
     _note_fillers(events, notes)
     _note_spelling(events, notes)
 
@@ -136,19 +137,23 @@ def _note_repeats(events: pd.DataFrame, notes: list[str]) -> None:
         notes.append(f"With different values at the same time: {count_of(differing, 'measurement')}; all are kept.")
 
 
-def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
+def _note_units(events: pd.DataFrame, words: Mapping[str, str], notes: list[str]) -> None:
     with_unit = events.loc[events["unit"].notna() & events["numeric_value"].notna(), ["code", "unit"]]
     pairs = with_unit.drop_duplicates()
     spelled = [
         unit if unit.lower() in _TOLD_BY_CASE else standard_unit(unit, standard_code(code))
         for code, unit in zip(pairs["code"], pairs["unit"])
     ]
-    named = {code: unit_in_brackets(code) for code in pairs["code"].unique()}
-    if others := sum(
-        bool(named[code]) and standard_unit(named[code]) != standard_unit(unit)
+    named = {code: _units_named(code, words.get(code, "")) for code in pairs["code"].unique()}
+    others = {
+        code
         for code, unit in zip(pairs["code"], pairs["unit"])
-    ):
-        notes.append(f"With a unit that is not the one in the name of the code: {count_of(others, 'code')}.")
+        if named[code] - {standard_unit(unit, standard_code(code))}
+    }
+    if others:
+        notes.append(
+            f"With a unit that is not the one in the code, its name or description: {count_of(len(others), 'code')}."
+        )
     distinct = pairs.assign(unit=spelled).drop_duplicates()
     if mixed := int((distinct["code"].value_counts() > 1).sum()):
         notes.append(
@@ -159,6 +164,12 @@ def _note_units(events: pd.DataFrame, notes: list[str]) -> None:
     bare = int((numeric["unit"].isna() & numeric["code"].isin(with_unit["code"])).sum())
     if bare:
         notes.append(f"Without a unit, though others of the same code have one: {count_of(bare, 'value')}.")
+
+
+def _units_named(code: str, words: str) -> set[str]:
+    """Units that a code carries, or that its name or description ends with."""
+    found = (unit_in_code(code), unit_in_brackets(code), unit_in_brackets(words))
+    return {standard_unit(unit, standard_code(code)) for unit in found if unit}
 
 
 def _far_suspects(events: pd.DataFrame) -> int:

@@ -192,6 +192,24 @@ def is_void(values: pd.Series[str]) -> pd.Series[bool]:
     return _states(values).isin(_VOID - _OF_OTHER_THINGS)
 
 
+def withdraws(text: str) -> bool:
+    """Whether a state of an event takes it back.
+
+    >>> withdraws("Wrong patient"), withdraws("cancelled - duplicate"), withdraws("final")
+    (True, True, False)
+    """
+    return _state(text) in _VOID
+
+
+def is_usual_state(text: str) -> bool:
+    """Whether a state is one that events that happened are known to have.
+
+    >>> is_usual_state("Resulted"), is_usual_state("deleted"), is_usual_state("xyz")
+    (True, False, False)
+    """
+    return _state(text) in _USUAL
+
+
 def _states(values: pd.Series[str]) -> pd.Series[str]:
     """States in lower case, without the reason that follows ("Cancelled - duplicate", "refused by patient")."""
     known = {text: _state(text) for text in values.unique()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -18,13 +19,14 @@ from core.timeline.columns import Answers, all_ways, encoding_of
 from core.timeline.concepts import concept_words
 from core.timeline.encodings import Look, looks, utf8_entries
 from core.timeline.fields import recognised
-from core.timeline.files import SourceFiles, of_one_kind, source_files, unread_note
+from core.timeline.files import RECORDS, SourceFiles, of_one_kind, same_names_note, source_files, unread_note
 from core.timeline.omop import omop_events
 from core.timeline.omop_tables import OmopFiles, omop_tables
 from core.timeline.parquet import event_fields, is_parquet, parquet_file, parquet_text, translated
 from core.timeline.people import beside_events, is_of_people, with_people
 from core.timeline.plain_meds import doubt_columns, is_plain_meds
 from core.timeline.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
+from core.timeline.texts import plain_texts
 from core.words import count_of
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
@@ -56,10 +58,12 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
     """
     path = Path(source) if isinstance(source, (str, Path)) else None
     files, omop = _files_and_omop(source)
-    notes: list[str] = []
+    notes = same_names_note([*files.tables, *files.beside])
     encoding = encoding_of(answers)
     described = [*files.tables, *files.beside, *_metadata_folder(path)]
-    words = _words(described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS])
+    words = _words(
+        described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS], notes
+    )
     virtual = _says_virtual(described)
     if omop is not None:
         notes += unread_note([*files.unread, *omop.unread])
@@ -108,10 +112,17 @@ def _name(entry: Entry) -> str:
 
 def no_events() -> UserFacingError:
     """The refusal for a source without events."""
+    return UserFacingError("The source holds no table of events.", RECORDS, "Choose another file.")
+
+
+def none_left(tables: Sequence[pd.DataFrame]) -> UserFacingError:
+    """The refusal for a source whose events are all left out, with the reasons; `no_events` where there are none."""
+    reasons = Counter(reason for table in tables if "left_out" in table for reason in plain_texts(table["left_out"]))
+    why = "; ".join(f"{reason}: {count_of(count, 'event')}" for reason, count in reasons.items() if reason)
+    if not why:
+        return no_events()
     return UserFacingError(
-        "The source holds no table of events.",
-        "MEDS parquet, OMOP tables, FHIR bundles, CSV or JSON lines of coded events",
-        "Choose another file.",
+        f"All that the source holds is left out, {why}.", "events that happened to the patient", "Choose another file."
     )
 
 
@@ -205,13 +216,14 @@ def fhir_events(parts: Sequence[Part]) -> pd.DataFrame:
     return fhir_table([content for content in contents if isinstance(content, list)], [])
 
 
-def _words(entries: Sequence[Entry]) -> dict[str, str]:
-    """Code -> words, of all files that describe codes."""
-    words: dict[str, str] = {}
+def _words(entries: Sequence[Entry], notes: list[str]) -> dict[str, str]:
+    """Code -> words, of all files that describe codes, the last of several."""
+    pairs = [pair for entry in entries if _name(entry) == _CODES for pair in _code_words(entry)]
+    words = dict(pairs)
+    if several := sum(count > 1 for count in Counter(code for code, _ in set(pairs)).values()):
+        notes.append(f"With more than one description in {_CODES}: {count_of(several, 'code')}; the last one is shown.")
     for entry in entries:
-        if _name(entry) == _CODES:
-            words |= _code_words(entry)
-        elif _name(entry) in _CONCEPTS:
+        if _name(entry) in _CONCEPTS:
             words |= concept_words(entry)
     return words
 
@@ -247,14 +259,14 @@ def _file_says_virtual(entry: Entry) -> bool:
     return (parquet_file(entry).schema_arrow.metadata or {}).get(b"origin") == b"virtual"
 
 
-def _code_words(entry: Entry) -> dict[str, str]:
-    """MEDS code metadata: code -> description."""
+def _code_words(entry: Entry) -> list[tuple[str, str]]:
+    """MEDS code metadata: pairs of code and description."""
     if not is_parquet(entry):
-        return {}
+        return []
     opened: pq.ParquetFile = parquet_file(entry)
     if not {"code", "description"} <= set(opened.schema_arrow.names):
-        return {}
+        return []
     with translated():
         table = opened.read(columns=["code", "description"])
     pairs = zip(table["code"].to_pylist(), table["description"].to_pylist())
-    return {str(code): str(words) for code, words in pairs if code and words}
+    return [(str(code), str(words)) for code, words in pairs if code and words]

@@ -19,7 +19,8 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.limits import MIB
 from core.timeline.columns import refuse_changing_names, refuse_same_names
-from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, lines_before, unmarked_utf_16
+from core.timeline.dates import LIKE_DATE
+from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, holds_rows, lines_before, unmarked_utf_16
 from core.timeline.encodings import wrong_encoding
 from core.timeline.fhir import FHIR_FIELDS, fhir_rows
 from core.timeline.fhir_bundles import is_fhir, is_outcome
@@ -36,6 +37,7 @@ _HEAD_BYTES = 4096
 _NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _UTF_32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_DATE = re.compile(rf"(?:{LIKE_DATE.pattern})(?:[T ]\d{{1,2}}:\d{{2}}.*)?", re.IGNORECASE)
 _NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 TextFile = pd.DataFrame | list[Resource]
 
@@ -157,7 +159,7 @@ def _csv_table(data: bytes, encoding: str, places: bool) -> pd.DataFrame:
         delimiter = delimiter_of(lines)
         before = lines_before(lines)
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        return _columns(_with_lines(rows, before), places)
+        return _columns(_with_lines(rows, before), delimiter, places)
     except UnicodeDecodeError as error:
         raise _undecodable(data, encoding) from error
     except csv.Error as error:
@@ -176,16 +178,18 @@ def _with_lines(rows: Any, before: int) -> Iterator[tuple[int, list[str]]]:
         line = before + rows.line_num + 1
 
 
-def _columns(rows: Iterator[tuple[int, list[str]]], places: bool) -> pd.DataFrame:
+def _columns(rows: Iterator[tuple[int, list[str]]], delimiter: str, places: bool) -> pd.DataFrame:
     """Column by column, equal texts kept once. The reader skips a byte-order mark, so `rows` starts with the names."""
     names = [_plain_cell(name) for name in next(rows, (1, []))[1]]
+    _refuse_data_as_names(names)
     refuse_same_names([name for name in names if name.strip()])
     columns: list[list[str]] = [[] for _ in names]
     known: dict[str, str] = {}
     lines, odd_lines = array("i"), []
-    ragged = size = 0
+    ragged = size = swallowed = 0
     for line, row in rows:
         size += 1
+        swallowed += any("\n" in text for text in row) and holds_rows(row, delimiter)
         if size > MAX_TEXT_ROWS:
             raise too_many_rows()
         if len(row) != len(names):
@@ -203,6 +207,12 @@ def _columns(rows: Iterator[tuple[int, list[str]]], places: bool) -> pd.DataFram
             "the same fields in every row",
             "Correct them." if ragged < size else "Remove what stands above the header, or correct the rows.",
         )
+    if swallowed:
+        raise UserFacingError(
+            f"With further rows within a text, as between two stray quotes: {count_of(swallowed, 'row')}.",
+            "quotes that enclose one cell each",
+            "Correct the quotes, or double those within a text.",
+        )
     if any("\0" in text for text in known):
         raise _nul()
     named = [(name, column) for name, column in zip(names, columns) if name.strip() or any(map(str.strip, column))]
@@ -212,6 +222,16 @@ def _columns(rows: Iterator[tuple[int, list[str]]], places: bool) -> pd.DataFram
         table = numbered(table, LINE, lines)
     _refuse_repeated_header(table)
     return table
+
+
+def _refuse_data_as_names(names: Sequence[str]) -> None:
+    """Raises where the first row holds a date among other cells: it is an event, and what follows has no header."""
+    if len(names) > 1 and any(_DATE.fullmatch(name.strip()) for name in names):
+        raise UserFacingError(
+            "The first row of the table holds a date where the names of the columns are expected.",
+            "a header, such as subject_id, time, code, value, unit",
+            "Add a row with the names of the columns above all others.",
+        )
 
 
 def _plain_cell(text: str) -> str:

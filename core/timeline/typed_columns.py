@@ -28,7 +28,7 @@ from core.timeline.tables import Part
 from core.timeline.text_beside_numbers import settled_by_text
 from core.timeline.texts import MISSING, NULL_CODES, NULLS, clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
-from core.timeline.units import is_unit
+from core.timeline.units import unit_in_code
 from core.timeline.words_among_numbers import words_among_numbers
 from core.words import count_of
 
@@ -43,6 +43,7 @@ _REMARKS = {
     "absent": "With an amount beside a reason why there is no value, of which the amount is not read",
     "reversed": "With a start after their end, counted from the later of the two",
     "two days": "With a date and a time that name different days, of which the time counts",
+    "two times": "With two times in place of one, counted from the later",
     "two births": "With a year of birth and a time of birth that differ, of which the time counts",
     "two sexes": "With a sex that differs from the one of the source, which does not count",
     "zero for none": "Zero, where the source has no value, so perhaps never measured",
@@ -205,15 +206,9 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
 
 
 def units_in_codes(codes: list[str | None]) -> list[str | None]:
-    """Units that MIMIC's MEDS codes carry as their third part (LAB//item//unit)."""
-    known = {code: _unit_in_code(str(code)) for code in set(codes)}
+    """Units that codes carry (`unit_in_code`)."""
+    known = {code: unit_in_code(str(code)) for code in set(codes)}
     return [known[code] for code in codes]
-
-
-def _unit_in_code(code: str) -> str | None:
-    parts = code.split("//")
-    has_unit = len(parts) == 3 and parts[0] in ("LAB", "SUBJECT_FLUID_OUTPUT") and is_unit(parts[2])
-    return parts[2] if has_unit else None
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
@@ -291,8 +286,10 @@ def _collect_words(codes: list[str | None], described: pd.Series[Any] | None, re
     if described is None:
         return
     pairs = [pair for pair in dict.fromkeys(zip(codes, clean_texts(described))) if pair[0] and pair[1]]
+    before = {(code, reading.words.get(str(code))) for code, _ in pairs} - {*reading.shared.items()}
+    said = {(code, text) for code, text in (*before, *pairs) if text}
     reading.words.update({str(code): str(text) for code, text in pairs})
-    if several := sum(count > 1 for count in Counter(code for code, _ in pairs).values()):
+    if several := sum(count > 1 for count in Counter(code for code, _ in said).values()):
         reading.notes.append(f"With more than one description: {count_of(several, 'code')}; the last one is shown.")
 
 

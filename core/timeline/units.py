@@ -34,6 +34,17 @@ def unit_in_brackets(name: str) -> str:
     return match[1] if match and is_unit(match[1]) else ""
 
 
+def unit_in_code(code: str) -> str | None:
+    """The unit that MIMIC's MEDS codes carry as their third part (LAB//item//unit).
+
+    >>> unit_in_code("LAB//50912//mg/dL"), unit_in_code("LAB//50912//UNK"), unit_in_code("LOINC//2160-0//mg/dL")
+    ('mg/dL', None, None)
+    """
+    parts = code.split("//")
+    has_unit = len(parts) == 3 and parts[0] in ("LAB", "SUBJECT_FLUID_OUTPUT") and is_unit(parts[2])
+    return parts[2] if has_unit else None
+
+
 def is_unit(text: str) -> bool:
     """Whether every part of a text is the name of a unit, with powers, numbers and {annotations} beside.
 

@@ -257,3 +257,27 @@ def test_ages_of_a_parquet_file_with_times_as_text_are_searched() -> None:
 
     assert "age over 89" in found("2024-01-02")
     assert not {"age over 89", "unreadable"} & found("2004-01-02")
+
+
+WIDE = [*("subject_id", "time", "code", "value"), *(f"c{number}" for number in range(1000))]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_table_of_a_thousand_columns_is_refused_before_they_are_looked_at(form: str) -> None:
+    row = ["7", "2020-01-01", "A", *("1" for _ in WIDE[3:])]
+    shard = io.BytesIO()
+    pd.DataFrame([row], columns=WIDE).to_parquet(shard)
+    data = {
+        "csv": f"{','.join(WIDE)}\n{','.join(row)}\n".encode(),
+        "jsonl": json.dumps(dict(zip(WIDE, row))).encode(),
+        "parquet": shard.getvalue(),
+    }[form]
+    with pytest.raises(UserFacingError, match=r"1,004 columns, more than 1,000"):
+        load_timeline((f"a.{form}", data))
+
+
+def test_what_r_writes_for_nothing_is_no_text() -> None:
+    rows = "subject_id,time,code,value,text,description\n7,2020-01-01,NA,NA,NA,NA\n"
+    timeline = load_timeline(("a.csv", rows.encode()))
+    assert timeline.events[["code", "text_value"]].to_numpy().tolist() == [["NA", None]]
+    assert not timeline.code_descriptions

@@ -51,6 +51,7 @@ WAYS: Mapping[str, tuple[str, ...]] = {
 }
 """What a mapping may answer besides its columns: how dates that end with the year are written, the decimal sign, and
 the encoding of text that is not UTF-8."""
+_MOST_COLUMNS = 1000
 ALL_FILES: tuple[str, ...] = ()
 """In place of the names of a table's columns, what is answered on all files: their names depend on the encoding."""
 
@@ -182,8 +183,19 @@ def all_ways(answers: Answers | None) -> Mapping[str, str]:
     return found
 
 
+def refuse_wide(columns: int) -> None:
+    """Raises UserFacingError for more columns than a table with a row for each event has: each is looked at."""
+    if columns > _MOST_COLUMNS:
+        raise UserFacingError(
+            f"The table has {columns:,} columns, more than {_MOST_COLUMNS:,}.",
+            "a row for each event, with its patient, time, code and value",
+            "Export the table in this long form.",
+        )
+
+
 def refuse_same_names(names: Sequence[str]) -> list[str]:
-    """Names in lower case with underscores; raises UserFacingError where two are the same."""
+    """Names in lower case with underscores; raises UserFacingError where two are the same, or there are too many."""
+    refuse_wide(len(names))
     plain = [plain_name(name) for name in names]
     if len(set(plain)) < len(plain):
         raise UserFacingError(

@@ -17,7 +17,7 @@ from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.records import BIRTH
 from core.timeline.column_names import alike
-from core.timeline.columns import Answers, answer_for, columns_of, recognise
+from core.timeline.columns import Answers, answer_for, columns_of, recognise, refuse_wide
 from core.timeline.fields import two_patients
 from core.timeline.people import PEOPLE
 from core.timeline.places import ROW, numbered
@@ -78,7 +78,8 @@ def parquet_text(entry: Entry, *, places: bool = False) -> pd.DataFrame:
 
 
 def flat_names(opened: pq.ParquetFile) -> list[str]:
-    """The columns but for nested ones."""
+    """The columns but for nested ones. Raises UserFacingError where there are too many."""
+    refuse_wide(len(opened.schema_arrow))
     return [field.name for field in opened.schema_arrow if not pa.types.is_nested(field.type)]
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load.entry import Entry
 from core.load.limits import MIB
-from core.timeline.columns import refuse_changing_names, refuse_same_names
+from core.timeline.columns import refuse_changing_names, refuse_same_names, refuse_wide
 from core.timeline.dates import LIKE_DATE
 from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, holds_rows, lines_before, unmarked_utf_16
 from core.timeline.encodings import wrong_encoding
@@ -278,6 +278,7 @@ def _json_file(text: str, places: bool) -> TextFile:
     layouts = {tuple(item) for item in items}
     for names in layouts:
         refuse_same_names(names)
+    refuse_wide(len(set().union(*layouts)))
     refuse_changing_names(layouts)
     rows = [{key: _flat(value) for key, value in item.items()} for item in items]
     _refuse_unwritable(text for row in rows for pair in row.items() for text in pair)

@@ -10,6 +10,8 @@ import pandas as pd
 
 NULLS = frozenset(("", "null", "(null)", "[null]", "<null>", "\\n", "nan", "<na>", "#n/a"))
 """What databases, programs and spreadsheets write where a cell is empty, whatever the column."""
+NULL_TEXTS = NULLS | {"na", "n/a"}
+"""In a column of words or of patients; "NA" is what R writes."""
 NULL_CODES = NULLS - {"nan"}
 """In a column of codes; there, "NAN" may be one, as "NA" is that of sodium."""
 MISSING = NULLS | frozenset(("na", "n/a", "nat", "none", "unk"))

@@ -26,7 +26,7 @@ from core.timeline.record_doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.row_states import is_event
 from core.timeline.tables import Part
 from core.timeline.text_beside_numbers import settled_by_text
-from core.timeline.texts import MISSING, NULL_CODES, NULLS, clean_texts, plain_texts
+from core.timeline.texts import MISSING, NULL_CODES, NULL_TEXTS, clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import unit_in_code
 from core.timeline.words_among_numbers import words_among_numbers
@@ -182,7 +182,7 @@ def subject_numbers(table: pd.DataFrame, notes: list[str]) -> np.ndarray[Any, An
         notes.append(_NAMES_NONE)
         return np.ones(len(table), np.int64)
     texts = plain_texts(table["subject_id"])
-    texts = texts.replace({name: "" for name in texts.unique() if name.lower() in NULLS})
+    texts = texts.replace({name: "" for name in texts.unique() if name.lower() in NULL_TEXTS})
     if (texts == "").any():
         raise no_patient(int((texts == "").sum()), at(places_of(table), texts == ""))
     names = pd.Series(texts.unique())
@@ -235,7 +235,7 @@ def _values(
             "one value for each event",
             "Leave one column out.",
         )
-    own = clean_texts(own_text, NULLS) if own_text is not None else [None] * len(codes)
+    own = clean_texts(own_text, NULL_TEXTS) if own_text is not None else [None] * len(codes)
     joined = ["; ".join(dict.fromkeys(filter(None, parts))) or None for parts in zip(own, texts, more)]
     found = np.where(np.isnan(numbers), others, numbers).astype(np.float32)
     return settled_by_text(found, joined, reading.notes), joined
@@ -285,7 +285,7 @@ def _collect_words(codes: list[str | None], described: pd.Series[Any] | None, re
     """Words of codes, the last of several; codes with more than one description are counted."""
     if described is None:
         return
-    pairs = [pair for pair in dict.fromkeys(zip(codes, clean_texts(described))) if pair[0] and pair[1]]
+    pairs = [pair for pair in dict.fromkeys(zip(codes, clean_texts(described, NULL_TEXTS))) if pair[0] and pair[1]]
     before = {(code, reading.words.get(str(code))) for code, _ in pairs} - {*reading.shared.items()}
     said = {(code, text) for code, text in (*before, *pairs) if text}
     reading.words.update({str(code): str(text) for code, text in pairs})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from core.bundle import Bundle
 from core.explain.saliency import NOT_CONVERGED
 from core.quality import QualityReport, RecordRead, population_notice
 from core.records import Attribution, CtStudy, Notice, Timeline, Tokens
 from core.timeline.cut import says_died
-from core.words import true_minus
+from core.words import duration, true_minus
 
 DIED_BEFORE, NOTHING_READ = "died_before", "nothing_read"
 """The key of the notice that the model read nothing of this patient: its curve is nobody's."""
@@ -24,12 +25,17 @@ def case_notices(
     report: QualityReport,
     saliency: Attribution | None,
     explain: str | None,
+    horizon_days: float,
 ) -> tuple[Notice, ...]:
-    """Every notice on one result. ct, ehr: what the bundle's encoders made of study and timeline, None where nothing.
-    report: the verdicts on the case. explain: the method asked for, None for none."""
+    """Every notice on one result, at one horizon.
+
+    ct, ehr: what the bundle's encoders made of study and timeline, None where nothing. report: the verdicts on the
+    case. explain: the method asked for, None for none.
+    """
     marked = population_notice(report, bundle.model.reads)
     return (
         *_model_notices(bundle),
+        *_calibration_notices(bundle, horizon_days),
         *_case_notices(study, timeline),
         *_unread_notices(timeline, bundle, ct, ehr),
         *(() if marked is None else (marked,)),
@@ -41,6 +47,23 @@ def _model_notices(bundle: Bundle) -> Iterator[Notice]:
     if bundle.virtual:
         text = "This model was trained on virtual patients. Its numbers do not apply to real people."
         yield Notice("virtual_weights", "warning", text)
+
+
+def _calibration_notices(bundle: Bundle, horizon_days: float) -> Iterator[Notice]:
+    """Where risks predicted for held-out patients were too high or too low on average, beyond chance."""
+    evaluation: dict[str, Any] = next(iter(bundle.metrics.get("models", {}).values()), {})
+    calibration = evaluation.get("horizons", {}).get(f"{horizon_days:g}", {}).get("calibration") or {}
+    found = calibration.get("observed_expected") or {}
+    if None in (found.get("lower"), found.get("upper")) or found["lower"] <= 1.0 <= found["upper"]:
+        return
+    too = "low" if found["ratio"] > 1.0 else "high"
+    who = "held-out virtual patients" if bundle.virtual else "held-out patients"
+    text = (
+        f"Predicted risks by {duration(horizon_days)} are too {too} on average: of {who}, {found['expected']:.1%} "
+        f"were predicted and {found['observed']:.1%} observed ({found['ratio']:.2f} times as many, 95% interval "
+        f"{found['lower']:.2f} to {found['upper']:.2f})."
+    )
+    yield Notice("miscalibrated", "caution", text)
 
 
 def _case_notices(study: CtStudy | None, timeline: Timeline | None) -> Iterator[Notice]:

@@ -187,7 +187,7 @@ class _Job:
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
         read = (encoding.ct, encoding.ehr)
-        found = case_notices(self.study, self.timeline, bundle, *read, report, saliency, self.explain)
+        found = case_notices(self.study, self.timeline, bundle, *read, report, saliency, self.explain, self.horizon)
         return CaseReview(
             curve=curve,
             saliency=saliency,

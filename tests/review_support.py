@@ -39,6 +39,7 @@ class SmallBundle:
     virtual: bool = True
     digest: str = "b" * 64
     card: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
 
 
 def timeline(codes: tuple[str, ...], seed: int = 0, origin: Origin = "virtual") -> Timeline:

@@ -226,11 +226,36 @@ def test_what_there_was_no_room_for_is_a_notice(small: SmallBundle) -> None:
     report = QualityReport(())
 
     def said(tokens: Tokens) -> str:
-        notices = case_notices(None, SICK, small, None, tokens, report, None, None)  # type: ignore[arg-type]
+        notices = case_notices(None, SICK, small, None, tokens, report, None, None, 365)  # type: ignore[arg-type]
         return " ".join(notice.text for notice in notices if notice.key == "record_cut")
 
     assert "Not all of the record was read" in said(replace(ehr, coverage=0.5, known_share=1.0))
     assert not said(replace(ehr, coverage=0.5, known_share=0.5)), "unknown codes are told by their share"
+
+
+OFF = {"ratio": 0.69, "lower": 0.53, "upper": 0.9, "observed": 0.036, "expected": 0.052}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (OFF, "too high on average: of held-out virtual patients, 5.2% were predicted and 3.6% observed (0.69 times"),
+        ({**OFF, "ratio": 1.2, "lower": 1.05, "upper": 1.4}, "too low on average"),
+        ({**OFF, "upper": 1.2}, ""),
+        ({**OFF, "lower": None, "upper": None}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_a_horizon_at_which_held_out_patients_were_judged_wrongly_is_said(found: dict[str, float], said: str) -> None:
+    small = bundle("concat")
+    horizon = small.task.horizons_days[0]
+    small.metrics["models"] = {"concat": {"horizons": {f"{horizon:g}": {"calibration": {"observed_expected": found}}}}}
+    review = review_case(SCAN, SICK, small, horizon_days=horizon, explain=None)
+    told = [notice.text for notice in review.notices if notice.key == "miscalibrated"]
+    assert len(told) == bool(said)
+    assert all(said in text for text in told)
+    other = review_case(SCAN, SICK, small, horizon_days=small.task.horizons_days[1], explain=None)
+    assert "miscalibrated" not in _keys(other), "each horizon is judged for itself"
 
 
 @pytest.mark.parametrize("fusion", ["ehr_only", "concat"])

@@ -256,7 +256,7 @@ class Intake:
 
     def _advance_scan(self, source: Source) -> None:
         found = self.found_series
-        self._start("series", "Looking for CT series", lambda tell: list_series(source, thumbnails=True))
+        self._start("series", "Looking for CT series", lambda tell: list_series(source, thumbnails=True, progress=tell))
         if self.series is None and len(found) == 1:
             self.series = found[0].key
         if self.series is not None:

@@ -15,7 +15,7 @@ from core.load.dicomdir import NAME as DICOMDIR
 from core.load.dicomdir import missing_notes
 from core.load.entries import Source, absent_words, open_entries
 from core.load.entry import Entry
-from core.load.limits import Limits
+from core.load.limits import Limits, Progress
 from core.load.nifti import looks_like_nifti, readable_in_order
 from core.load.nifti_volume import is_mask
 from core.load.one_scan import refuse_two_patients, why_no_volume
@@ -45,6 +45,8 @@ _FOREIGN = {
 }
 _DISC = ("a disc image", _UNPACK)
 _NO_NIFTI = ("a file named .nii without the header of NIfTI-1 or NIfTI-2", "Convert the original CT again")
+_TOLD_EVERY = 64
+"""Headers between two words of progress."""
 _RECORDS = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 """Endings of the files that records come in."""
 _KINDS_SHOWN, _PLACES_NAMED = 4, 3
@@ -80,13 +82,18 @@ class Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def sort_entries(source: Source, limits: Limits) -> Contents:
-    """Every file of a source, sorted by its header. Raises UserFacingError where one cannot be, or of two patients."""
+def sort_entries(source: Source, limits: Limits, progress: Progress | None = None) -> Contents:
+    """Every file of a source, sorted by its header. Raises UserFacingError where one cannot be, or of two patients.
+
+    progress: called with (share done, words) now and then; it may end the reading by raising.
+    """
     limits = replace(limits, held=min(limits.held, 2 * limits.voxels))
     entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
     _refuse_empty([entry for entry in entries if not entry.absent])
     contents, images, headers = Contents(absent=absent_words(entries)), [], HeaderReader(limits)
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        if progress and number % _TOLD_EVERY == 0:
+            progress(number / len(entries), f"Reading the header of file {number + 1:,} of {len(entries):,}")
         contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):

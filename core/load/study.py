@@ -61,12 +61,15 @@ class SeriesSummary:
     thumbnail: npt.NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
 
-def list_series(source: Source, *, thumbnails: bool = False, limits: Limits = LIMITS) -> tuple[SeriesSummary, ...]:
+def list_series(
+    source: Source, *, thumbnails: bool = False, progress: Progress | None = None, limits: Limits = LIMITS
+) -> tuple[SeriesSummary, ...]:
     """CT series in `source` (see `load_study`), largest first; on request with a picture of the middle slice.
 
+    progress: called with (share done, words) while headers are read.
     Raises UserFacingError where the source cannot be read, holds two patients, or several series and no volume.
     """
-    contents = sort_entries(source, limits)
+    contents = sort_entries(source, limits, progress)
     if not contents.damaged and not contents.unopened:
         refuse_flat(contents)
     studies = list(dict.fromkeys(images[0].study_uid for images in contents.series.values()))
@@ -101,7 +104,7 @@ def load_study(
     geometry or intensity is in doubt; lesser doubts stand in `CtStudy.notes`.
     """
     check_repairs(repairs)
-    contents = sort_entries(source, limits)
+    contents = sort_entries(source, limits, progress and (lambda share, words: progress(0.0, words)))
     refuse_damaged(contents, repairs)
     if contents.unopened:
         raise UserFacingError(

@@ -42,7 +42,7 @@ def main() -> None:
         return
     top = st.container(gap="xxsmall")
     new = session.is_new_on_screen(case)
-    places = _places(new)
+    places = _places(case, new)
     with top:
         asked = header.draw(case)
         verdicts = quality.place()
@@ -64,7 +64,7 @@ def main() -> None:
         result.watch(answer)
 
 
-def _places(new: bool) -> Places:
+def _places(case: Case, new: bool) -> Places:
     """Where everything goes. What was to be exported is taken away at once; for a newly opened case the rest is, too,
     and says that it loads, before anything of the case is named."""
     columns = st.columns([1.27, 1], gap="small")
@@ -78,9 +78,11 @@ def _places(new: bool) -> Places:
             exports,
         )
     left, right, below = columns[0].empty(), columns[1].empty(), record.empty()
-    left.html(empty_html("scan", "Loading the CT", ()))
+    if case.study is not None:
+        left.html(empty_html("scan", "Loading the CT", ()))
     right.html(empty_html("panel", "Asking the model", ()))
-    below.html(empty_html("lanes", "Reading the record", ()))
+    if case.timeline is not None:
+        below.html(empty_html("lanes", "Reading the record", ()))
     return Places(left.container, partial(right.container, height="stretch", gap="xsmall"), below.container, exports)
 
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
-from core.load.entries import Source
 from core.view.quality import quality_html
 from core.view.words import empty_html
 from pages._parts import arriving, findings, record, scan, sources
@@ -121,15 +120,12 @@ def _actions(read: Intake) -> None:
 
 
 def _start_over(read: Intake) -> None:
-    """Drop everything; only a path that was refused stays in its field, to be corrected there."""
-    given = {"ct_path": (read.scan, "series", "study"), "record_path": (read.record, "subjects", "timeline")}
-    refused = {key: str(source) for key, (source, *steps) in given.items() if read.error(*steps) and _is_path(source)}
+    """Drop everything; where something was refused, paths stay in their fields, to be corrected there."""
+    given = {"ct_path": read.scan, "record_path": read.record}
+    refused = read.error("series", "study", "subjects", "timeline")
+    paths = {key: str(source) for key, source in given.items() if refused and isinstance(source, Path)}
     arriving.stop("Nothing was kept of the files before.")
-    st.session_state.update(refused)
-
-
-def _is_path(source: Source | None) -> bool:
-    return isinstance(source, Path)
+    st.session_state.update(paths)
 
 
 def _until(read: Intake) -> str:

@@ -147,13 +147,13 @@ def test_a_day_without_a_time_counts_from_midnight(world, tmp_path):
     assert "A time of day alone is not read" in html(app)
 
 
-def test_only_a_path_that_was_refused_stays_to_be_corrected(world, tmp_path):
+def test_paths_stay_to_be_corrected_where_one_was_refused(world, tmp_path):
     record = tmp_path / "events.csv"
     record.write_bytes(files.events_csv())
     app = read(load_page(), Path("/nowhere/at/all"), record)
     fine(app.button(key="start_over").click().run())
     assert app.text_input(key="ct_path").value == "/nowhere/at/all"
-    assert app.text_input(key="record_path").value == ""
+    assert app.text_input(key="record_path").value == str(record)
 
 
 def test_load_does_not_say_that_nothing_is_read_while_a_case_is_open(world, tmp_path):

@@ -26,8 +26,8 @@ KINDS = {
     "saliency.nii.gz": ("Saliency, NIfTI", "application/gzip"),
     "provenance.json": ("Sidecar, JSON", "application/json"),
 }
-ON_SCREEN = "At the slice and window on screen; notice, model, method and versions are burned in."
-WITHOUT_CT = "Notice, model and versions are burned in."
+ON_SCREEN = "At the slice and window on screen; notice, model and method are burned in; versions stand in the sidecar."
+WITHOUT_CT = "Notice and model are burned in; versions stand in the sidecar."
 WAITING = "Ready once the saliency is computed, or stopped."
 READY = "The zip shows the slice and window that were on screen when it was asked for."
 READY_WITHOUT_CT = "The zip is ready to be saved."

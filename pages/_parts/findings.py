@@ -95,4 +95,4 @@ def _decide(words: str, *, nothing_to_strip: bool) -> None:
             "text in the pictures is blanked, and notes say how many; the files are dropped.",
         )
         words = "Drop the files and everything read from them."
-        st.button("Stop", key="stop_load", on_click=arriving.stop, args=(STOPPED,), help=words)
+        st.button("Stop, drop the files", key="stop_load", on_click=arriving.stop, args=(STOPPED,), help=words)

@@ -64,6 +64,8 @@ def _choose(read: Intake, subjects: pd.DataFrame) -> None:
             format_func=names.__getitem__,
             key="subject",
             on_change=changed,
+            help="Identifiers that are not whole numbers are never shown: those patients are numbered in the order of "
+            "their identifiers.",
         )
     if read.subject is not None:
         _ask_day_zero(read.day_zero, changed)

@@ -176,6 +176,7 @@ def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> None:
+    _check_folder(options.out)
     from core.cohort.simulate import simulate_cohort
 
     simulate_cohort(
@@ -195,6 +196,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if (options.out / "config.json").exists():
         raise UserFacingError("There is a model at --out already.", "a new folder", "Name another, or delete that one.")
+    _check_folder(options.out)
     written = train_bundle(
         options.cohort,
         options.task,
@@ -220,6 +222,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    if options.out.is_dir():
+        raise UserFacingError("A folder is named by --out.", "the name of a parquet file", "Add a name to it.")
+    _check_folder(options.out.parent)
     from core.predict import predict_cohort
 
     table = predict_cohort(options.cohort, options.bundle, options.out, split=options.split, device=options.device)
@@ -227,6 +232,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    _check_folder(options.out)
     from core.survive.report import evaluate
 
     evaluate(options.predictions, options.reference, options.out)
@@ -235,6 +241,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _review(options: argparse.Namespace) -> None:
     if options.study is None and options.timeline is None:
         raise UserFacingError("Nothing to review was named.", "--study, --timeline or both", "Name a CT or a record.")
+    _check_folder(options.out)
     from core.bundle import load_bundle
     from core.export import export_review
     from core.intake.named import answers_in, named_record, named_study
@@ -287,6 +294,15 @@ def _deidentify(options: argparse.Namespace) -> None:
     pseudonyms = read_key(options.key_file)
     report = deidentify(options.source, options.out, pseudonyms=pseudonyms, progress=_show_progress)
     print("\n".join(report.lines()))
+
+
+def _check_folder(path: Path) -> None:
+    """Raises UserFacingError where no results could be kept in a folder, before minutes of work; makes nothing."""
+    there = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserFacingError(
+            "The folder named by --out cannot be made or written.", "a folder of your own", "Name another."
+        )
 
 
 def _show_progress(share: float, words: str) -> None:

@@ -29,7 +29,7 @@ from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
 from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import MODEL_LOCK, TokenSet, batch_rows
-from core.records import Task
+from core.records import Task, is_supported
 from core.survive import kaplan_meier
 from core.survive.model import ModelOutput, SurvivalModel, build_model
 
@@ -210,7 +210,7 @@ def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.Dat
 def longest_horizon(model: SurvivalModel, task: Task) -> float:
     """The task's longest horizon that training follow-up supports, else the last supported time (days)."""
     last = model.last_supported_days
-    return float(max((days for days in task.horizons_days if days <= last + 1e-6), default=last))
+    return float(max((days for days in task.horizons_days if is_supported(days, last)), default=last))
 
 
 def check_card(card: Mapping[str, Any]) -> None:

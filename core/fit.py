@@ -22,7 +22,7 @@ from core.encode.ehr import EHR_ENCODERS, EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
 from core.pretrain.next_code import fit_ehr_encoder
-from core.records import Task
+from core.records import Task, is_supported
 from core.survive import concordance
 from core.survive.finetune import fine_tune_ct as fine_tune
 from core.survive.heads import HEAD_PIECES, HEADS
@@ -235,7 +235,7 @@ def train_bundle(
 def _beyond_follow_up(model: SurvivalModel, task: Task) -> tuple[str, ...]:
     """A sentence on the horizons for which the model can give no risk."""
     last = model.last_supported_days
-    beyond = [f"{days:,}" for days in task.horizons_days if days > last + 1e-6]
+    beyond = [f"{days:,}" for days in task.horizons_days if not is_supported(days, last)]
     words = f"Training follow-up supports {last:,.0f} days; for {' and '.join(beyond)} days there is no risk."
     return (words,) if beyond else ()
 

@@ -13,7 +13,7 @@ from core.cohort.encoded import encode_cohort
 from core.cohort.folder import CohortFolder
 from core.fit import resolve_device
 from core.fuse import MODEL_LOCK, TokenSet, batch_rows
-from core.records import Task
+from core.records import Task, is_supported
 from core.survive.model import SurvivalModel
 
 
@@ -58,6 +58,6 @@ def predict_tokens(model: SurvivalModel, task: Task, tokens: TokenSet) -> pd.Dat
     survival = np.concatenate(parts)
     table = pd.DataFrame({"risk": -np.log(np.maximum(survival[:, 0], 1e-12))})
     for column, days in enumerate(task.horizons_days, start=1):
-        supported = days <= model.last_supported_days + 1e-6
+        supported = is_supported(days, model.last_supported_days)
         table[f"survival_{days}d"] = survival[:, column] if supported else np.nan
     return table

@@ -134,6 +134,8 @@ SEXES: Mapping[str, Literal["F", "M"]] = {
     **dict.fromkeys(("m", "male", "männlich", "maennlich", "man", "mann", "homme", "masculin", "masculino"), "M"),
 }
 """Words for a sex, case-folded. Their first letter alone would make a man of "missing" and of "mujer"."""
+_ROUNDING_DAYS = 1e-3
+"""How far single precision may round a time of years."""
 BIRTH = "MEDS_BIRTH"
 TIMELINE_COLUMNS = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")
 
@@ -224,6 +226,15 @@ class Tokens:
             raise ValueError("token values must be finite")
 
 
+def is_supported(days: float, last_days: float) -> bool:
+    """Whether a time lies within the follow-up that ends at `last_days`, which single precision may have rounded down.
+
+    >>> is_supported(365, 364.9999999), is_supported(366, 365.0)
+    (True, False)
+    """
+    return days <= last_days + _ROUNDING_DAYS
+
+
 @dataclass(frozen=True, eq=False)
 class SurvivalCurve:
     """A predicted S(t): starts at 1, never rises, stays in [0, 1].
@@ -255,7 +266,7 @@ class SurvivalCurve:
 
     def survival_at(self, days: float) -> float:
         """S(days), linear between grid times; NaN beyond the last supported time."""
-        if days < 0 or days > self.times_days[-1]:
+        if days < 0 or not is_supported(days, self.times_days[-1]):
             return float("nan")
         return float(np.interp(days, self.times_days, self.survival))
 
@@ -265,7 +276,7 @@ class SurvivalCurve:
 
     def risk_interval_at(self, days: float) -> tuple[float, float]:
         """(low, high) of the risk at `days` from the band; NaN beyond the last supported time."""
-        if days < 0 or days > self.times_days[-1]:
+        if days < 0 or not is_supported(days, self.times_days[-1]):
             return float("nan"), float("nan")
         low, high = (float(np.interp(days, self.times_days, edge)) for edge in (self.upper, self.lower))
         return 1.0 - low, 1.0 - high
@@ -282,7 +293,7 @@ class SurvivalCurve:
 
     def rmst_days(self, horizon: float) -> float:
         """Restricted mean survival time: area under S from 0 to `horizon` days; NaN beyond support."""
-        if horizon > self.times_days[-1]:
+        if not is_supported(horizon, self.times_days[-1]):
             return float("nan")
         inside = self.times_days < horizon
         times = np.append(self.times_days[inside], horizon)

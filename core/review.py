@@ -35,6 +35,7 @@ from core.records import (
     Timeline,
     Tokens,
     digest_arrays,
+    is_supported,
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
@@ -145,11 +146,11 @@ def choose_horizon(bundle: Bundle, horizon_days: float | None) -> float:
     """The horizon asked for, or the task's middle one; refuses what training follow-up does not support."""
     last = bundle.model.last_supported_days
     if horizon_days is None:
-        supported = [days for days in bundle.task.horizons_days if days <= last + 1e-6]
+        supported = [days for days in bundle.task.horizons_days if is_supported(days, last)]
         return float(supported[len(supported) // 2]) if supported else float(last)
     if not np.isfinite(horizon_days) or horizon_days <= 0:
         raise UserFacingError("The horizon is not a time ahead.", "a number of days above 0", "Choose another horizon.")
-    if horizon_days > last + 1e-6:
+    if not is_supported(horizon_days, last):
         raise UserFacingError(
             f"The horizon of {horizon_days:g} days lies beyond the follow-up the model was trained with.",
             f"at most {last:.0f} days",

@@ -193,6 +193,25 @@ def test_a_file_that_is_not_a_scan_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_place_that_cannot_hold_results_is_refused_before_the_work(inputs, tmp_path, capsys, monkeypatch):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    monkeypatch.setattr("core.bundle.load_bundle", None)  # nothing is read before the place was looked at
+    cohort = ["--cohort", str(tmp_path)]
+    named = [*cohort, "--bundle", str(inputs["bundle"])]
+    for arguments in (
+        _review(inputs, taken / "out"),
+        ["predict", *named, "--out", str(taken / "predictions.parquet")],
+        ["evaluate", "--predictions", str(tmp_path / "none.parquet"), "--out", str(taken)],
+        ["train", *cohort, "--task", "mace", "--fusion", "concat", "--out", str(taken / "bundle")],
+        ["simulate", "--patients", "1", "--out", str(taken / "cohort")],
+    ):
+        assert cli.main(arguments) == 2
+        assert "named by --out cannot be made or written" in capsys.readouterr().err
+    assert cli.main(["predict", *named, "--out", str(tmp_path)]) == 2
+    assert "A folder is named by --out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["study", "timeline", "bundle"])
 def test_an_input_that_is_not_there_is_one_line(
     name: str, inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

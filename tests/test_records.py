@@ -40,6 +40,14 @@ def test_risks_lie_inside_their_band_and_end_with_the_follow_up() -> None:
     assert math.isnan(banded.rmst_days(20.5))
 
 
+def test_a_time_that_single_precision_rounded_is_still_supported() -> None:
+    last = 365 * (1 - 1e-7)
+    short = SurvivalCurve(np.array([0, last]), np.array([1, 0.5]), np.array([1, 0.4]), np.array([1, 0.6]))
+    assert (short.survival_at(365), short.risk_interval_at(365)) == (0.5, pytest.approx((0.4, 0.6)))
+    assert short.rmst_days(365) == pytest.approx(0.75 * 365)
+    assert math.isnan(short.survival_at(365.1))
+
+
 def test_the_colour_scale_ends_by_what_is_not_zero() -> None:
     values = np.zeros((10, 10, 100), np.float32)
     values[0, 0] = -np.arange(1, 101)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.records import CaseReview
+from core.records import CaseReview, is_supported
 
 Line = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Days and the share of patients free of the event, day by day."""
@@ -42,7 +42,7 @@ def curve_ticks(review: CaseReview) -> list[float]:
     """Days named on the time axis: 0, the horizons, and one or two between them."""
     end = shown_days(review)
     days = {0.0, *(float(day) for day in review.task.horizons_days)} | ({180.0} if end <= 400 else {730.0, 1460.0})
-    return sorted(day for day in days if day <= end + 1e-6)
+    return sorted(day for day in days if is_supported(day, end))
 
 
 def free_place(

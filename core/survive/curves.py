@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from core.records import SurvivalCurve
+from core.records import SurvivalCurve, is_supported
 from core.survive.model import ModelOutput
 
 GRID_POINTS = 121
@@ -37,6 +37,6 @@ def curve_from_output(output: ModelOutput, row: int = 0) -> SurvivalCurve:
 
 def horizon_risks(output: ModelOutput, horizons_days: tuple[int, ...]) -> dict[int, float]:
     """Risk of the first patient at each horizon that training follow-up supports (others are left out)."""
-    supported = [days for days in horizons_days if days <= float(output.edges[-1]) + 1e-6]
+    supported = [days for days in horizons_days if is_supported(days, float(output.edges[-1]))]
     with torch.no_grad():
         return {days: float(output.risk(float(days))[0]) for days in supported}

@@ -232,7 +232,7 @@ def task_from_config(config: Mapping[str, Any]) -> Task:
         low, high = config["task"]["hu_window"]
         horizons = tuple(int(days) for days in config["task"]["horizons_days"])
         return Task(**{**config["task"], "hu_window": (int(low), int(high)), "horizons_days": horizons})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserFacingError("The bundle's task is incomplete.", "a task card in config.json", _AGAIN) from error
 
 

@@ -273,7 +273,7 @@ def open_ct_encoder(name: str, task: Task) -> CtEncoder:
         encoder = build_ct_encoder(json.loads((folder / "config.json").read_text("utf-8")))
         state = load_file(folder / "encoder.safetensors")
         encoder.load_state_dict({key: value.float() for key, value in state.items()})
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError) as error:
         expected = "compact_slices, or a folder with config.json and encoder.safetensors"
         raise UserFacingError("The CT encoder cannot be opened", expected, "Check the folder") from error
     round_to_half(encoder)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,13 @@ def check_table(table: pd.DataFrame, name: str) -> Predictions:
             "one complete row for each patient and prediction time",
             "Predict again and check the cohort's labels.",
         )
+    texts = [name for name in (*COLUMNS[2:], *survival_columns) if not _is_of_numbers(table[name])]
+    if texts:
+        raise UserFacingError(
+            f"The predictions of {name} hold texts in: {', '.join(texts)}.",
+            "numbers, and 1 or 0 for an event seen or not",
+            "Recode these columns.",
+        )
     survival = table[survival_columns].to_numpy(np.float64)
     if (survival < 0).any() or (survival > 1).any() or (np.diff(survival, axis=1) > 1e-6).any():
         raise UserFacingError(
@@ -84,6 +92,10 @@ def check_table(table: pd.DataFrame, name: str) -> Predictions:
     concordance(time, event, risk)
     groups = patient_groups(table["subject_id"].to_numpy(), len(table))
     return Predictions(name, time, event.astype(bool), risk, survival, tuple(horizons), groups)
+
+
+def _is_of_numbers(values: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(values) or bool(values.isna().all())
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -347,10 +347,20 @@ class Attention:
     ehr_event_ids: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ct_weights", "ehr_weights"):
-            weights = getattr(self, name)
-            if weights is not None and (weights.min() < 0 or abs(float(weights.sum()) - 1) > 1e-3):
+        for name, places in (("ct_weights", "ct_positions_mm"), ("ehr_weights", "ehr_event_ids")):
+            weights, where = getattr(self, name), getattr(self, places)
+            if (weights is None) != (where is None):
+                raise ValueError(f"{name} and {places} belong together")
+            if weights is None:
+                continue
+            weights = _freeze(weights, np.float32)
+            where = _freeze(where, np.int64 if places == "ehr_event_ids" else np.float32)
+            if weights.ndim != 1 or where.shape != weights.shape:
+                raise ValueError(f"{name} and {places} must be of one length")
+            if not (weights >= 0).all() or not abs(float(weights.sum()) - 1) <= 1e-3:
                 raise ValueError(f"{name} must be non-negative and sum to 1")
+            object.__setattr__(self, name, weights)
+            object.__setattr__(self, places, where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,6 +371,14 @@ class EventAttribution:
     values: FloatArray
     method: str
     horizon_days: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "event_ids", _freeze(self.event_ids, np.int64))
+        object.__setattr__(self, "values", _freeze(self.values, np.float32))
+        if self.values.ndim != 1 or self.event_ids.shape != self.values.shape:
+            raise ValueError("each event needs one value")
+        if not np.isfinite(self.values).all():
+            raise ValueError("contributions of events must be finite")
 
 
 NoticeLevel = Literal["info", "caution", "warning"]

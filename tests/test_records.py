@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from core.records import Attribution, SurvivalCurve
+from core.records import Attention, Attribution, EventAttribution, SurvivalCurve
 
 
 def curve(survival: list[float], apart: float = 0.0) -> SurvivalCurve:
@@ -53,3 +53,23 @@ def test_the_colour_scale_ends_by_what_is_not_zero() -> None:
     values[0, 0] = -np.arange(1, 101)
     assert Attribution(values, "m", 30, True, "u").scale_limit == pytest.approx(99.901, abs=1e-3)
     assert Attribution(0 * values, "m", 30, True, "u").scale_limit == 1
+
+
+def test_attention_is_checked_and_cannot_be_changed() -> None:
+    half, places = np.array([0.5, 0.5], np.float32), np.array([1, 2], np.float32)
+    weights = Attention("pooling", ct_weights=half, ct_positions_mm=places).ct_weights
+    assert weights is not None
+    assert not weights.flags.writeable
+    for wrong in ({"ct_weights": half}, {"ct_weights": half, "ct_positions_mm": places[:1]},
+                  {"ct_weights": half * np.nan, "ct_positions_mm": places},
+                  {"ehr_weights": 2 * half, "ehr_event_ids": np.array([0, 1])}):  # fmt: skip
+        with pytest.raises(ValueError, match="weights"):
+            Attention("pooling", **wrong)
+
+
+def test_contributions_of_events_are_checked_and_cannot_be_changed() -> None:
+    found = EventAttribution(np.array([3, 4]), np.array([0.1, -0.2], np.float32), "ablation", 365)
+    assert not found.values.flags.writeable
+    for values in (np.array([0.1]), np.array([0.1, np.nan])):
+        with pytest.raises(ValueError, match=r"one value|finite"):
+            EventAttribution(np.array([3, 4]), values, "ablation", 365)

@@ -22,6 +22,7 @@ from core.encode.ehr import EHR_ENCODERS, EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
 from core.pretrain.next_code import fit_ehr_encoder
+from core.progress import Progress
 from core.records import Task, is_supported
 from core.survive import concordance
 from core.survive.finetune import fine_tune_ct as fine_tune
@@ -32,7 +33,6 @@ from core.survive.train import (
     FitConfig,
     FittedModel,
     MemberHistory,
-    Progress,
     calibrate,
     finish_member,
     fit_embedding,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
 from core.fuse.lock import MODEL_LOCK
 from core.notices import case_notices
+from core.progress import Share
 from core.quality import QualityReport, RecordRead, ScanMeasures, assess, measure_scan, pair_notices
 from core.records import (
     Attribution,
@@ -39,8 +40,6 @@ from core.records import (
 )
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +97,7 @@ def review_case(
     report: QualityReport | None = None,
     put_together: bool = False,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Share | None = None,
 ) -> CaseReview:
     """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU.
 
@@ -171,7 +170,7 @@ class _Job:
     explain_events: bool
     report: QualityReport | None
     seed: int
-    progress: Progress | None
+    progress: Share | None
 
     def run(self, where: torch.device, encoding: CaseEncoding | None, notices: list[Notice]) -> CaseReview:
         """Encode (or reuse), score, explain, and gather the notices."""

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from core.errors import UserFacingError
-from core.intake import Job, Tell
+from core.intake import Job
 from core.intake.job import Turns
+from core.progress import Progress
 from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports
 
@@ -33,7 +34,7 @@ NO_ZIP = UserFacingError(
 )
 
 
-def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: str, tell: Tell) -> CaseReview:
+def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: str, tell: Progress) -> CaseReview:
     """What `ask` answers with the saliency of `method`; the share of each event is taken over from `before`."""
     after = ask(explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
     if after.saliency is not None:
@@ -118,7 +119,7 @@ class Underway(_OneJob[CaseReview]):
         """The reader wants it after all."""
         self._stopped = None
 
-    def start(self, question: Question, work: Callable[[Tell], CaseReview]) -> Job[CaseReview]:
+    def start(self, question: Question, work: Callable[[Progress], CaseReview]) -> Job[CaseReview]:
         """The work that answers this question, begun once; never what another one has under way, which is cancelled."""
         with self._asking:
             self._turn_to(question)
@@ -173,7 +174,7 @@ class Asking(_OneJob[Any]):
         self._question: tuple[str, ...] = ()
         self._stopped = False
 
-    def start(self, question: tuple[str, ...], words: str, work: Callable[[Tell], Any]) -> None:
+    def start(self, question: tuple[str, ...], words: str, work: Callable[[Progress], Any]) -> None:
         """Ask this, in the place of what was asked before."""
         self.drop()
         self._question, self._stopped = question, False

@@ -10,7 +10,8 @@ import view_support
 
 from core import answers
 from core.answers import Answers
-from core.intake import Case, Job, Tell
+from core.intake import Case, Job
+from core.progress import Progress
 from core.quality import QualityReport
 from core.records import CaseReview
 from core.underway import Question, Underway
@@ -22,7 +23,7 @@ OTHER = replace(SCAN, voxels_hu=SCAN.voxels_hu[:-2])
 OF_SCAN, OF_OTHER = (Question(scan.digest, "pe_mortality/concat", 90.0, "gradcam") for scan in (SCAN, OTHER))
 
 
-def answered(scan: object, tell: Tell) -> CaseReview:
+def answered(scan: object, tell: Progress) -> CaseReview:
     return view_support.review(scan, RECORD)  # type: ignore[arg-type]
 
 

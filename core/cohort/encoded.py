@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from core.encode.ehr import EhrEncoder, encode_records
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.load import load_study
+from core.progress import Progress
 from core.records import Tokens
 
-Progress = Callable[[float, str], None]
 Slices = npt.NDArray[np.int16]
 
 

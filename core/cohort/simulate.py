@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from core.cohort.records import simulate_events
 from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
+from core.progress import Progress
 
-Progress = Callable[[float, str], None]
 SPLIT_SHARES = (0.55, 0.10, 0.35)
 FIRST_DISEASE_LABEL, LAST_DISEASE_LABEL = 5, 10
 

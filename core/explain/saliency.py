@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,9 +17,9 @@ from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQue
 from core.explain.readout import QUANTITY, RiskReadout
 from core.explain.volume import axial_slice, planes_of_slice
 from core.fuse.lock import MODEL_LOCK
+from core.progress import Share
 from core.records import Attribution, CtStudy, FloatArray
 
-Progress = Callable[[float], None]
 NOT_CONVERGED = 0.05
 """Relative completeness error above which a path method's map is called not converged."""
 
@@ -43,7 +43,7 @@ def study_saliency(
     method: str = "gradcam",
     *,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Share | None = None,
 ) -> Attribution:
     """Saliency on every voxel of `study`, float32 (i, j, k), of the risk at `readout.horizon_days`.
 
@@ -88,7 +88,7 @@ def slice_maps(
     planes: Sequence[int],
     *,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Share | None = None,
 ) -> tuple[FloatArray, Completeness | None]:
     """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods).
 

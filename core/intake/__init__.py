@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.intake.case import Case, export_refusal, of_record, read_demo
 from core.intake.desk import Intake, State
-from core.intake.job import Cancelled, Job, Tell
+from core.intake.job import Cancelled, Job
 from core.intake.memory import give_back_memory, keep_few_arenas, set_imports_aside
 from core.intake.strip import strip
 
@@ -16,7 +16,6 @@ __all__ = [
     "Intake",
     "Job",
     "State",
-    "Tell",
     "export_refusal",
     "give_back_memory",
     "of_record",

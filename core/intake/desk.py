@@ -9,12 +9,13 @@ from typing import Any, Literal, cast
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.intake.job import Job, Tell, Turns
+from core.intake.job import Job, Turns
 from core.intake.search import Found, search
 from core.intake.strip import changes, strip
 from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
 from core.load.entries import Source
 from core.privacy import Finding
+from core.progress import Progress
 from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
@@ -290,7 +291,7 @@ class Intake:
             before, after = (study, timeline), self.open_parts
             self._start("changes", "Stripping what was found", lambda tell: changes(before, after()))
 
-    def _start(self, step: str, words: str, work: Callable[[Tell], Any]) -> None:
+    def _start(self, step: str, words: str, work: Callable[[Progress], Any]) -> None:
         if step not in self._jobs:
             self._jobs[step] = Job(words, work, turns=_SEARCHING if step == "findings" else _READING)
 
@@ -312,10 +313,10 @@ class Intake:
 
 def _study_reader(
     source: Source, series: str | None, repairs: Iterable[Repair], doubts: tuple[str, ...]
-) -> Callable[[Tell], CtStudy]:
+) -> Callable[[Progress], CtStudy]:
     chosen = tuple(repairs)
 
-    def read(tell: Tell) -> CtStudy:
+    def read(tell: Progress) -> CtStudy:
         study = load_study(source, series=series, repairs=chosen, progress=tell)
         return replace(study, notes=(*doubts, *study.notes)) if doubts else study
 

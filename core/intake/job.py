@@ -10,10 +10,9 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from core.errors import UserFacingError
+from core.progress import Progress
 
 T = TypeVar("T")
-Tell = Callable[[float, str], None]
-"""Called with (share done, words); stops the work where it was cancelled."""
 
 UNFORESEEN = UserFacingError(
     "Reading stopped at something unforeseen.",
@@ -59,7 +58,7 @@ class Job(Generic[T]):
     def __init__(
         self,
         words: str,
-        work: Callable[[Tell], T],
+        work: Callable[[Progress], T],
         *,
         turns: Turns,
         unforeseen: UserFacingError = UNFORESEEN,
@@ -115,7 +114,9 @@ def seconds_left(share: float, worked_s: float, since_s: float) -> float | None:
     return None if share < TOLD_FROM else max(0.0, worked_s * (1 - share) / share - since_s)
 
 
-def _run(state: _State[T], work: Callable[[Tell], T], words: str, unforeseen: UserFacingError, turns: Turns) -> None:
+def _run(
+    state: _State[T], work: Callable[[Progress], T], words: str, unforeseen: UserFacingError, turns: Turns
+) -> None:
     """The thread. Errors become sentences; anything unexpected is told without its text, which could identify."""
     try:
         while not turns.acquire(timeout=0.2):

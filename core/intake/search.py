@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.intake.job import Tell
 from core.load.entries import Source
 from core.privacy import Finding
 from core.privacy.burned_in import TextBox, find_burned_in_text
 from core.privacy.events import doubts_of, search_timeline
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.search import search_sources
+from core.progress import Progress
 from core.records import CtStudy, Timeline
 from core.timeline.columns import Answers, encoding_of, roles_of
 
@@ -33,7 +33,7 @@ class Found:
 def search(
     sources: Sequence[Source],
     study: CtStudy | None,
-    tell: Tell,
+    tell: Progress,
     timeline: Timeline | None = None,
     columns: Answers | None = None,
 ) -> Found:

@@ -15,11 +15,12 @@ from core.load.dicomdir import NAME as DICOMDIR
 from core.load.dicomdir import missing_notes
 from core.load.entries import Source, absent_words, open_entries
 from core.load.entry import Entry
-from core.load.limits import Limits, Progress
+from core.load.limits import Limits
 from core.load.nifti import looks_like_nifti, readable_in_order
 from core.load.nifti_volume import is_mask
 from core.load.one_scan import refuse_two_patients, why_no_volume
 from core.load.repairs import Repair, RepairableError
+from core.progress import Progress
 from core.words import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)

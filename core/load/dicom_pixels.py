@@ -18,10 +18,11 @@ from core.load.decoders import WITHOUT_WIDTH
 from core.load.dicom_header import ImageHeader
 from core.load.geometry import Canonical, empty_volume, source_view
 from core.load.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
-from core.load.limits import LIMITS, Limits, Progress, check_grid, workers
+from core.load.limits import LIMITS, Limits, check_grid, workers
 from core.load.overflow import spots_in_metal, spots_of_lost_bits
 from core.load.stored_values import NATIVE, Split, split_multiframe, stored_values
 from core.load.words import EXPORT_AGAIN
+from core.progress import Progress
 
 _IN_A_ROW = 8
 """Slices one thread writes beside each other: threads that take turns touch each other's pages of new memory."""

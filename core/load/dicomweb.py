@@ -38,6 +38,7 @@ from core.load.entries import NamedBytes
 from core.load.limits import LIMITS, MIB, Limits, too_many_entries
 from core.load.repairs import Repair
 from core.load.study import load_study
+from core.progress import Share
 from core.records import CtStudy
 from core.words import count_of
 
@@ -53,7 +54,6 @@ __all__ = [
     "store_instances",
 ]
 
-Share = Callable[[float], None]
 Asked = Callable[[], bool]
 _QUERY_BYTES = 32 * MIB
 _PAGE = 1000

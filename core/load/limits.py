@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
@@ -40,8 +39,6 @@ class Limits:
 
 
 LIMITS = Limits()
-Progress = Callable[[float, str], None]
-"""Told the share done and words for it; may raise to stop the work."""
 
 
 def workers() -> int:

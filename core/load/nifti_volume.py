@@ -15,9 +15,10 @@ from core.load.continuity import refuse_outlier_slices, refuse_wrong_width
 from core.load.entry import Entry, InOrder
 from core.load.geometry import Matrix, canonical_axes, empty_volume, source_view
 from core.load.hounsfield import joined, rescale_into
-from core.load.limits import MIB, Limits, Progress, workers
+from core.load.limits import MIB, Limits, workers
 from core.load.nifti import NiftiHeader, read_nifti_header, too_long, too_short
 from core.load.plausible_hu import refuse_narrow
+from core.progress import Progress
 
 Planes = npt.NDArray[np.int16]
 Stored = npt.NDArray[Any]

@@ -21,7 +21,7 @@ from core.load.entries import Source
 from core.load.entry import Entry
 from core.load.geometry import Canonical, Matrix, canonical_axes, lps_to_ras, obliquity_degrees, source_view
 from core.load.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, replace_padding
-from core.load.limits import LIMITS, Limits, Progress, check_volume_beside
+from core.load.limits import LIMITS, Limits, check_volume_beside
 from core.load.nifti import NiftiHeader, read_nifti_header
 from core.load.nifti_volume import read_nifti_volume
 from core.load.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
@@ -30,6 +30,7 @@ from core.load.preview import nifti_thumbnail, thumbnail
 from core.load.repairs import Repair, check_repairs, resample_heights, straighten
 from core.load.rescale_fit import refuse_misfit_rescale
 from core.load.stored_values import NATIVE, lossy_note
+from core.progress import Progress
 from core.records import AcquisitionFacts, CtStudy, Origin
 from core.words import count_of
 

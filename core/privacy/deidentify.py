@@ -6,7 +6,7 @@ import gzip
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,9 +32,9 @@ from core.privacy.pseudonyms import Pseudonyms
 from core.privacy.reading import read_bounded
 from core.privacy.search import find_identifiers
 from core.privacy.series_text import STACK, SeriesText, text_of_series
+from core.progress import Progress
 from core.words import count_of
 
-Progress = Callable[[float, str], None]
 NOT_AN_IMAGE = "neither DICOM nor NIfTI"
 DIRECTORY = "a DICOM directory, which lists names of other files"
 DOCUMENT = "a document, report or waveform, whose content cannot be cleaned"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from core.fuse import TokenBatch, TokenSet, batch_rows, info_nce
 from core.fuse.fusions import Contrastive
+from core.progress import Progress
 from core.survive.likelihood import initial_log_hazards, mixture_nll
 from core.survive.model import Member, SurvivalModel
 
-Progress = Callable[[float, str], None]
 POOL_BATCHES = 4
 
 

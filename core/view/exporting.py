@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, cast
@@ -14,10 +14,10 @@ from core.export.bundle_view import BundleView
 from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figure_inputs
 from core.export.files import saliency_nifti
 from core.export.provenance import curve_record, provenance, to_json
+from core.progress import Progress
 from core.quality import QualityReport
 from core.records import CaseReview, CtStudy, Timeline
 
-Tell = Callable[[float, str], None]
 ZIP_WORDS = "All in one zip"
 NUMBERS = count(1)
 SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json")
@@ -79,7 +79,7 @@ class Exports:
         """One of `names`, in memory."""
         return self._once(name, self.inputs())
 
-    def archive(self, inputs: FigureInputs, tell: Tell) -> bytes:
+    def archive(self, inputs: FigureInputs, tell: Progress) -> bytes:
         """All of `names` as one zip in memory, of one view; every picture and map with its sidecar.
 
         tell: called with (share done, words) before each file.

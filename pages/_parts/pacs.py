@@ -14,10 +14,10 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import UserFacingError
-from core.intake import Tell
 from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
 from core.load.dicomweb_patient import other_patient
 from core.load.entries import NamedBytes, Source
+from core.progress import Progress
 from core.underway import Asking
 from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html
@@ -200,7 +200,7 @@ def _form() -> Asked | None:
     return Asked(server, number, accession, (first, last))
 
 
-def _search(asked: Asked, tell: Tell) -> tuple[DicomWebServer, tuple[StudyRow, ...]]:
+def _search(asked: Asked, tell: Progress) -> tuple[DicomWebServer, tuple[StudyRow, ...]]:
     """Where it was searched, and what was found."""
     found = find_studies(
         asked.server,
@@ -213,7 +213,7 @@ def _search(asked: Asked, tell: Tell) -> tuple[DicomWebServer, tuple[StudyRow, .
     return asked.server, found
 
 
-def _beat(tell: Tell, words: str) -> Callable[[], bool]:
+def _beat(tell: Progress, words: str) -> Callable[[], bool]:
     """To be called while waiting: never says stop itself, but `tell` ends a job that was cancelled."""
 
     def beat() -> bool:
@@ -256,7 +256,7 @@ def _back(days: pd.Series[pd.Timestamp]) -> pd.Series[int]:
     return (days.max() - days).dt.days.astype("Int64")
 
 
-def _series_of(server: DicomWebServer, study: StudyRow, tell: Tell) -> tuple[SeriesRow, ...]:
+def _series_of(server: DicomWebServer, study: StudyRow, tell: Progress) -> tuple[SeriesRow, ...]:
     return list_series(server, study.study_uid, cancelled=_beat(tell, LISTING))
 
 
@@ -299,7 +299,7 @@ def _chosen(table: pd.DataFrame, rows: Sequence[Row], key: str) -> Row | None:
 
 
 def _receive(
-    server: DicomWebServer, study: StudyRow, series: SeriesRow, tell: Tell
+    server: DicomWebServer, study: StudyRow, series: SeriesRow, tell: Progress
 ) -> tuple[list[NamedBytes], tuple[str, ...]]:
     """All images, and what speaks against them."""
     share = 0.0

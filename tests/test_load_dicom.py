@@ -394,6 +394,19 @@ def test_progress_runs_to_the_end() -> None:
     assert seen[-1] == 1.0
 
 
+def test_listing_series_tells_how_far_it_is_and_stops_where_told() -> None:
+    told: list[str] = []
+    assert list_series(dicom_files(), progress=lambda share, words: told.append(words))
+    assert told
+    assert told[0].startswith("Reading the headers: file 1 of ")
+
+    def stop(share: float, words: str) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list_series(dicom_files(), progress=stop)
+
+
 def test_loading_stops_where_progress_says_so() -> None:
     """What is told of a run may end the work: the slices that wait are not decoded any more."""
     (series,) = sort_entries(dicom_files(Grid(shape=(16, 16, 200))), LIMITS).series.values()

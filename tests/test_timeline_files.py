@@ -306,3 +306,17 @@ def test_the_limit_of_a_folder_is_stated_and_not_what_is_left_of_it(tmp_path: Pa
     packed = gzip.compress(LABS + bytes(2 * MIB), 1)
     with pytest.raises(UserFacingError, match="more than 5 MiB"):
         load_timeline(folder(tmp_path, **{f"{number}.csv.gz": packed for number in range(3)}))
+
+
+@pytest.mark.parametrize("read", [load_timeline, list_subjects])
+def test_reading_a_record_tells_how_far_it_is_and_stops_where_told(read: Callable[..., object]) -> None:
+    tables = [(f"{name}.csv", (HEADER + FIRST.replace("A", name)).encode()) for name in ("X", "Y")]
+    told: list[str] = []
+    read(tables, progress=lambda share, words: told.append(words))
+    assert {"Reading the tables: file 1 of 2", "Looking at the columns: file 2 of 2"} <= set(told)
+
+    def stop(share: float, words: str) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        read(tables, progress=stop)

@@ -267,7 +267,9 @@ class Intake:
 
     def _advance_record(self, source: Source) -> None:
         columns, subjects = self.columns, self.subjects
-        self._start("subjects", "Looking for patients", lambda tell: list_subjects(source, mapping=columns))
+        self._start(
+            "subjects", "Looking for patients", lambda tell: list_subjects(source, mapping=columns, progress=tell)
+        )
         if self.error("subjects"):
             self._start("columns", "Looking at the columns", lambda tell: suggest_mapping(source, mapping=columns))
         if self.subject is None and subjects is not None and len(subjects) == 1:
@@ -277,7 +279,9 @@ class Intake:
             self._start(
                 "timeline",
                 "Reading the record",
-                lambda tell: load_timeline(source, prediction_time=day_zero, subject_id=subject, mapping=columns),
+                lambda tell: load_timeline(
+                    source, prediction_time=day_zero, subject_id=subject, mapping=columns, progress=tell
+                ),
             )
 
     def _advance_checks(self) -> None:

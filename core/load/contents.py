@@ -20,7 +20,7 @@ from core.load.nifti import looks_like_nifti, readable_in_order
 from core.load.nifti_volume import is_mask
 from core.load.one_scan import refuse_two_patients, why_no_volume
 from core.load.repairs import Repair, RepairableError
-from core.progress import Progress
+from core.progress import Progress, watched
 from core.words import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
@@ -92,9 +92,7 @@ def sort_entries(source: Source, limits: Limits, progress: Progress | None = Non
     entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
     _refuse_empty([entry for entry in entries if not entry.absent])
     contents, images, headers = Contents(absent=absent_words(entries)), [], HeaderReader(limits)
-    for number, entry in enumerate(entries):
-        if progress and number % _TOLD_EVERY == 0:
-            progress(number / len(entries), f"Reading the header of file {number + 1:,} of {len(entries):,}")
+    for entry in watched(entries, progress, "Reading the headers", _TOLD_EVERY):
         contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
         if looks_like_nifti(head):

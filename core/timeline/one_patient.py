@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.load.entries import Source
+from core.progress import Progress, watched
 from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
@@ -30,6 +31,7 @@ def load_timeline(
     prediction_time: pd.Timestamp | str | None = None,
     subject_id: int | None = None,
     mapping: Answers | None = None,
+    progress: Progress | None = None,
 ) -> Timeline:
     """One patient's coded events up to the prediction time.
 
@@ -40,14 +42,15 @@ def load_timeline(
     mapping:         role -> column, for tables whose columns are not recognised by name, and how its dates and numbers
                      and text are written where that is in doubt (`suggest_mapping`, `core.timeline.columns.WAYS`); or,
                      for several tables, the names of a table's columns -> what was answered on that table.
+    progress:        called with (share done, words) before each file; it may end the reading by raising.
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source, mapping)
     reading = Reading(words=dict(files.words), notes=[*files.notes], shared=files.words)
-    parts = event_parts(files.entries, mapping, reading.notes)
+    parts = event_parts(files.entries, mapping, reading.notes, progress)
     subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
     with translated():
-        events = read_events(parts, subject, mapping, reading)
+        events = read_events(parts, subject, mapping, reading, progress)
     if events is None:
         raise no_such_patient()
     return cut_timeline(events, subject, prediction_time, reading, "virtual" if files.virtual else "unknown")
@@ -89,16 +92,17 @@ def cut_timeline(
     return Timeline(kept, subject, cut, tuple(notes), later, origin, words, code_kinds=kinds, described_by_rows=by_rows)
 
 
-def list_subjects(source: Source, *, mapping: Answers | None = None) -> pd.DataFrame:
+def list_subjects(source: Source, *, mapping: Answers | None = None, progress: Progress | None = None) -> pd.DataFrame:
     """Patients in a source: subject_id, events, first, last; most events first.
 
     The birth is an event, but first and last are the times of the others: how far the record reaches.
     Patients whose identifier is not a whole number are numbered, after those that have one, in the order of
-    their identifiers.
+    their identifiers. progress: as for `load_timeline`.
     Raises UserFacingError for sources without events, events without a patient, and tables or times that are malformed.
     """
-    parts = event_parts(event_files(source, mapping).entries, mapping, [])
-    table = pd.concat([_subjects_of(part, mapping) for part in parts], ignore_index=True)
+    parts = event_parts(event_files(source, mapping).entries, mapping, [], progress)
+    counted = [_subjects_of(part, mapping) for part in watched(parts, progress, "Looking for patients")]
+    table = pd.concat(counted, ignore_index=True)
     if table.empty:
         raise none_left([part for part in parts if isinstance(part, pd.DataFrame)])
     grouped = table.groupby("subject_id", as_index=False).agg({"events": "sum", "first": "min", "last": "max"})

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.load.entries import Source
 from core.load.entry import Entry, file_entry
+from core.progress import Progress, watched
 from core.timeline.columns import Answers, all_ways, encoding_of
 from core.timeline.concepts import concept_words
 from core.timeline.encodings import Look, looks, utf8_entries
@@ -133,8 +134,12 @@ def no_such_patient() -> UserFacingError:
     )
 
 
-def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[str]) -> list[Part]:
+def event_parts(
+    entries: Sequence[Part], mapping: Answers | None, notes: list[str], progress: Progress | None = None
+) -> list[Part]:
     """Parquet files as they are, or all text tables joined to one, so that a patient keeps one number in all of them.
+
+    progress: told before each table of text; it may end the reading by raising.
 
     A parquet file that is no plain MEDS (`is_plain_meds`) counts as a text table, and so do its neighbours. Raises
     UserFacingError where the two are mixed, or where one of several text tables names no patient.
@@ -150,7 +155,7 @@ def event_parts(entries: Sequence[Part], mapping: Answers | None, notes: list[st
         raise UserFacingError(
             "The source mixes parquet files and text tables.", "tables of one kind", "Choose the files of one data set."
         )
-    tables, people = _text_tables(entries, mapping, notes)
+    tables, people = _text_tables(entries, mapping, notes, progress)
     if not tables:
         raise no_events()
     _refuse_nameless(["subject_id" in table.columns for table in tables])
@@ -168,19 +173,21 @@ def _refuse_nameless(named: Sequence[bool]) -> None:
 
 
 def _text_tables(
-    entries: Sequence[Part], mapping: Answers | None, notes: list[str]
+    entries: Sequence[Part], mapping: Answers | None, notes: list[str], progress: Progress | None
 ) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """(tables named by field that hold rows, tables of patients as they are).
 
     OMOP and FHIR tables are named by field already.
     """
-    files = [_content(part, alone=len(entries) == 1) for part in entries if isinstance(part, Entry)]
+    opened = [part for part in entries if isinstance(part, Entry)]
+    files = [_content(part, alone=len(entries) == 1) for part in watched(opened, progress, "Reading the tables")]
     filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
     if filled and (empty := sum(isinstance(file, pd.DataFrame) for file in files) - len(filled)):
         notes.append(f"Without rows: {count_of(empty, 'table')}.")
     people = [file for file in filled if is_of_people(file)]
     people = people if len(people) < len(filled) else []
-    flat = [_named(file, mapping, notes, len(filled)) for file in filled if not any(file is told for told in people)]
+    others = [file for file in filled if not any(file is told for told in people)]
+    flat = [_named(file, mapping, notes, len(filled)) for file in watched(others, progress, "Looking at the columns")]
     resources = [file for file in files if isinstance(file, list)]
     named = [part for part in entries if isinstance(part, pd.DataFrame)]
     joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]

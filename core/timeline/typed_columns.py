@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from core.errors import UserFacingError
 from core.load.entry import Entry
+from core.progress import Progress, watched
 from core.timeline.columns import Answers
 from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
@@ -83,8 +84,12 @@ class Reading:
     shared: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_events(parts: list[Part], subject: int, mapping: Answers | None, reading: Reading) -> pd.DataFrame | None:
+def read_events(
+    parts: list[Part], subject: int, mapping: Answers | None, reading: Reading, progress: Progress | None = None
+) -> pd.DataFrame | None:
     """All events of a subject, typed, in the order of the source; None where there is none.
+
+    progress: told before each part; it may end the reading by raising.
 
     Raises UserFacingError for values and times that cannot be trusted.
     """
@@ -92,7 +97,7 @@ def read_events(parts: list[Part], subject: int, mapping: Answers | None, readin
         typed_text(part, subject, reading)
         if isinstance(part, pd.DataFrame)
         else typed_parquet(part, subject, mapping, reading)
-        for part in parts
+        for part in watched(parts, progress, "Reading the record")
     ]
     refuse_mixed_zones(reading.zones)
     filled = [part for part in typed if len(part)]

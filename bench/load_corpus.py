@@ -3,8 +3,8 @@
     python -m bench.load_corpus [--every 1] [--out docs/results/load_corpus.md]
 
 A volume is judged by world position (tests/corpus.py). Peers: the common pydicom recipe, highdicom, SimpleITK, MONAI,
-nibabel, dcm2niix, as far as they are installed. Each case has 20 s and 4 GiB; beyond 5 s or 1 GiB it counts as slow or
-big.
+nibabel, dcm2niix, as far as they are installed. Each case has a minute and 12 GiB of addresses; beyond 5 s or 1 GiB it
+counts as slow or big.
 """
 
 from __future__ import annotations

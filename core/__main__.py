@@ -161,7 +161,8 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     words = (
         "strip: what a search of the files, the record and the pictures finds, and texts with words that no vocabulary"
     )
-    words += " knows (default; needs the text reader); strip-found: only what it finds"
+    words += " knows (default; needs the text reader); strip-found: only what it finds; keep: nothing, so that exports"
+    words += " show what the record says"
     parser.add_argument("--identifiers", choices=("strip", "strip-found", "keep"), default="strip", help=words)
     _add_device(parser)
     parser.set_defaults(run=_review)

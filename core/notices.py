@@ -8,12 +8,9 @@ from typing import Any
 from core.bundle import Bundle
 from core.explain.saliency import NOT_CONVERGED
 from core.quality import QualityReport, RecordRead, population_notice
-from core.records import Attribution, CtStudy, Notice, Timeline, Tokens
+from core.records import DIED_BEFORE, NOTHING_READ, VIRTUAL_WEIGHTS, Attribution, CtStudy, Notice, Timeline, Tokens
 from core.timeline.cut import says_died
 from core.words import duration, true_minus
-
-DIED_BEFORE, NOTHING_READ = "died_before", "nothing_read"
-"""The key of the notice that the model read nothing of this patient: its curve is nobody's."""
 
 
 def case_notices(
@@ -46,7 +43,7 @@ def case_notices(
 def _model_notices(bundle: Bundle) -> Iterator[Notice]:
     if bundle.virtual:
         text = "This model was trained on virtual patients. Its numbers do not apply to real people."
-        yield Notice("virtual_weights", "warning", text)
+        yield Notice(VIRTUAL_WEIGHTS, "warning", text)
 
 
 def _calibration_notices(bundle: Bundle, horizon_days: float) -> Iterator[Notice]:

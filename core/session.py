@@ -74,7 +74,7 @@ def forget_fragments() -> None:
 
 
 def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
-    """The value of `key` in a named store of this session; made once, oldest dropped beyond `limit`."""
+    """The value of `key` in a named store of this session, made once; beyond `limit` the least recently used goes."""
     kept = cast("Kept", st.session_state.setdefault("store:kept", Kept()))
     return kept.of(store, key, limit, make)
 

@@ -15,8 +15,9 @@ Stages, each skipped where its output is there already:
 Tasks run side by side, one process and one thread each by default: sums then come in one order, and the weights repeat
 bit for bit on the same machine. More threads are faster and reproduce the table within its intervals.
 
-Patients are split by index: the first 1,500 train, the next 200 tune, the last 1,500 are held out and read once, at the
-end. Only the balanced regime is shipped; ehr_selects_region is trained to show where attention over tokens is needed.
+Patients are split by index: the first 1,500 train, the next 200 tune, the last 1,500 are held out and read at
+the end (docs/results/README.md names two choices that were made after a first look). Only the balanced regime is
+shipped; ehr_selects_region is trained to show where attention over tokens is needed.
 """
 
 from __future__ import annotations

@@ -139,6 +139,14 @@ def test_review_takes_texts_along_that_no_vocabulary_knows_only_where_asked_to(
     assert ("Oluwaseun" in shown[0].events.to_csv()) == stays
 
 
+def test_a_record_of_several_patients_names_the_option_that_chooses(inputs, tmp_path, capsys) -> None:
+    record = tmp_path / "events.csv"
+    record.write_text("subject_id,time,code\n7,2020-01-03,A\n8,2020-01-03,A\n")
+    named = ["review", "--timeline", str(record), "--bundle", str(inputs["bundle"]), "--out", str(tmp_path / "out")]
+    assert cli.main(named) == 2
+    assert "Add --subject-id with the number of one of them." in _one_line(capsys)
+
+
 def test_two_files_named_side_by_side_need_not_be_of_one_patient(inputs: dict[str, Path], tmp_path: Path) -> None:
     image, unmarked = nib.load(inputs["study"]), tmp_path / "unmarked.nii.gz"
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), unmarked)

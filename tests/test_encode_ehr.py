@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -115,8 +116,8 @@ def test_unknown_code_or_unit_lowers_coverage_and_changes_nothing_else(name: str
 @pytest.mark.parametrize("name", EHR_ENCODERS)
 def test_empty_and_fully_unknown_timelines_have_no_tokens(name: str) -> None:
     plain = _timeline(500)
-    empty = Timeline(plain.events.iloc[:0], 1, plain.prediction_time)
-    foreign = Timeline(plain.events.assign(code="LOCAL//1").reset_index(drop=True), 1, plain.prediction_time)
+    empty = Timeline(plain.events.iloc[:0], plain.subject_id, plain.prediction_time)
+    foreign = replace(plain, events=plain.events.assign(code="LOCAL//1").reset_index(drop=True), digest="")
     for timeline in (empty, foreign):
         tokens = encode_timeline(timeline, _encoder(name))
         assert tokens.values.shape == (0, _encoder(name).width)

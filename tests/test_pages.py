@@ -18,10 +18,9 @@ from core import RESEARCH_NOTICE, answers, session
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.intake import Cancelled, Case
-from core.notices import DIED_BEFORE, NOTHING_READ
 from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
-from core.records import CaseReview, Notice
+from core.records import DIED_BEFORE, NOTHING_READ, CaseReview, Notice
 from pages._parts import result
 
 ROOT = Path(__file__).resolve().parents[1]

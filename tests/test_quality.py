@@ -201,6 +201,7 @@ def test_an_empty_record_has_no_length_and_no_unknown_codes() -> None:
 def test_a_record_longer_than_a_life_is_said() -> None:
     events = timeline((RISKY_CODE,)).events
     old = events.assign(time=events["time"].where(events["code"] != RISKY_CODE, DAY_0 - pd.Timedelta(days=60_000)))
+    old = old.sort_values("time", na_position="first", ignore_index=True)
     factors = {f.name: f for f in record_factors(replace(timeline(()), events=old, digest=""), **ANY_MODEL)}
     assert factors["record length"].verdict == "outside"
     assert "dates are wrong" in factors["record length"].reason

@@ -167,7 +167,7 @@ def test_metal_is_not_denied_where_values_were_cut_off(ceiling: int) -> None:
 
 def test_metal_is_denied_where_the_scale_reaches_beyond_bone() -> None:
     smallest = np.random.default_rng(0).integers(0, 400, demo().shape)
-    uncut = np.where(demo().voxels_hu == demo().voxels_hu.max(), 2000 + smallest, demo().voxels_hu)
+    uncut = np.where(demo().voxels_hu == demo().voxels_hu.max(), 2000 + smallest, demo().voxels_hu).astype(np.int16)
     assert judged(with_voxels(demo(), uncut))["metal"].verdict == "in"
 
 

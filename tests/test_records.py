@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from core.records import Attention, Attribution, EventAttribution, SurvivalCurve
+from core.records import Attention, Attribution, CtStudy, EventAttribution, SurvivalCurve, Timeline, Tokens
 
 
 def curve(survival: list[float], apart: float = 0.0) -> SurvivalCurve:
@@ -38,6 +39,7 @@ def test_risks_lie_inside_their_band_and_end_with_the_follow_up() -> None:
     for days in (-1.0, 20.5):
         assert all(map(math.isnan, (banded.survival_at(days), banded.risk_at(days), *banded.risk_interval_at(days))))
     assert math.isnan(banded.rmst_days(20.5))
+    assert math.isnan(banded.rmst_days(-1))
 
 
 def test_a_time_that_single_precision_rounded_is_still_supported() -> None:
@@ -73,3 +75,30 @@ def test_contributions_of_events_are_checked_and_cannot_be_changed() -> None:
     for values in (np.array([0.1]), np.array([0.1, np.nan])):
         with pytest.raises(ValueError, match=r"one value|finite"):
             EventAttribution(np.array([3, 4]), values, "ablation", 365)
+
+
+def test_a_study_lies_on_canonical_axes_in_whole_numbers() -> None:
+    voxels = np.zeros((3, 4, 5), np.int16)
+    assert CtStudy(voxels.astype(np.float64), np.eye(4)).voxels_hu.dtype == np.int16
+    for wrong, affine in ((voxels + 40_000.0, np.eye(4)), (voxels + 0.5, np.eye(4)), (voxels, np.diag([-1, -1, 1, 1]))):
+        with pytest.raises(ValueError, match=r"whole numbers|closest to right"):
+            CtStudy(wrong, affine)
+
+
+def test_a_timeline_is_of_one_patient_in_order() -> None:
+    times = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    events = pd.DataFrame({"subject_id": [7, 7], "time": times, "code": ["A", "B"], "numeric_value": [np.nan] * 2})
+    events = events.assign(text_value=None, unit=None)
+    assert Timeline(events, 7, times[1]).digest
+    for wrong in (events.iloc[::-1].reset_index(drop=True), events.assign(subject_id=[7, 8])):
+        with pytest.raises(ValueError, match=r"sorted by time|one subject"):
+            Timeline(wrong, 7, times[1])
+
+
+@pytest.mark.parametrize("wrong", [{"relative_positions": np.zeros(3)}, {"event_ids": np.zeros(1, np.int64)},
+                                   {"positions": np.full(2, np.nan)}])  # fmt: skip
+def test_tokens_have_a_finite_place_each(wrong: dict[str, np.ndarray]) -> None:
+    whole = {"values": np.zeros((2, 4)), "positions": np.zeros(2), "relative_positions": np.zeros(2)}
+    assert Tokens(**whole, encoder="e", source_digest="d").values.shape == (2, 4)
+    with pytest.raises(ValueError, match=r"positions"):
+        Tokens(**{**whole, **wrong}, encoder="e", source_digest="d")

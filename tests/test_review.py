@@ -111,7 +111,8 @@ def test_tokens_of_one_event_are_left_out_together(small: SmallBundle) -> None:
     found = event_attribution(small.model, encoding.batch(), joined, 90)
     assert found is not None
     assert found.event_ids.tolist() == [0, -1, -1]
-    empty = replace(joined, values=joined.values[:0], positions=joined.positions[:0], event_ids=ids[:0])
+    none = dict.fromkeys(("positions", "relative_positions"), joined.positions[:0])
+    empty = replace(joined, values=joined.values[:0], event_ids=ids[:0], **none)
     assert event_attribution(small.model, encoding.batch(), empty, 90) is None
 
 

@@ -517,7 +517,7 @@ def test_the_case_line_names_no_date_and_no_identifier():
 )
 def test_the_case_line_says_how_far_the_record_reaches(days, words):
     events = RECORD.events.head(len(days)).assign(
-        code="A", time=[None if day is None else DAY_0 - pd.Timedelta(days=day) for day in days]
+        code="A", time=[None if day is None else DAY_0 - pd.Timedelta(days=day) for day in reversed(days)]
     )
     record = Timeline(events.astype({"time": "datetime64[us]"}), 7, DAY_0)
     assert words in case_line("x", "", record, None, "")

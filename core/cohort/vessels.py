@@ -17,6 +17,7 @@ from scipy.sparse import csgraph
 
 from core.cohort.anatomy import VOXEL_MM, load_template
 from core.cohort.patient import Findings
+from core.records import Float64Array
 
 SEGMENTAL, LOBAR, CENTRAL, SADDLE = 1, 2, 3, 4
 LEVELS = {"segmental": SEGMENTAL, "lobar": LOBAR, "central": CENTRAL, "saddle": SADDLE}
@@ -26,7 +27,6 @@ ML_PER_BURDEN = 12.0
 """Clot volume at an obstruction of 1; about 4 ml at the middling burden of an embolism study."""
 
 IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +39,11 @@ class ArteryTree:
     node.
     """
 
-    centre: FloatArray
-    radius_mm: FloatArray
+    centre: Float64Array
+    radius_mm: Float64Array
     level: IntArray
     parent: IntArray
-    feeds: FloatArray
+    feeds: Float64Array
     children: tuple[tuple[int, ...], ...]
     upstream: npt.NDArray[np.float32]
     periphery: npt.NDArray[np.float32]
@@ -58,13 +58,13 @@ class Clot:
     degree: share of the flow it stops: 1 complete, 0.5 partial, 0.25 a strand in a central artery.
     """
 
-    points: FloatArray
-    radii_mm: FloatArray
+    points: Float64Array
+    radii_mm: Float64Array
     nodes: tuple[int, ...]
     degree: float
 
 
-def _neighbour_pairs(voxels: IntArray, shape: tuple[int, ...]) -> tuple[IntArray, IntArray, FloatArray]:
+def _neighbour_pairs(voxels: IntArray, shape: tuple[int, ...]) -> tuple[IntArray, IntArray, Float64Array]:
     """26-neighbour pairs (a, b, length in mm) among listed voxels."""
     number = np.full(shape, -1, np.int64)
     number[tuple(voxels.T)] = np.arange(len(voxels))
@@ -79,7 +79,7 @@ def _neighbour_pairs(voxels: IntArray, shape: tuple[int, ...]) -> tuple[IntArray
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(lengths)
 
 
-def _reeb_nodes(distance: FloatArray, pairs: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
+def _reeb_nodes(distance: Float64Array, pairs: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
     """(node of each voxel, parent of each node): connected pieces of the distance's level sets."""
     level = np.floor(distance / BIN_MM).astype(np.int64)
     a, b = pairs
@@ -109,7 +109,7 @@ def _levels(node_of: IntArray, parent: IntArray, in_trunk: npt.NDArray[np.bool_]
     return level
 
 
-def _feeds(size: FloatArray, level: IntArray, parent: IntArray, order: IntArray) -> FloatArray:
+def _feeds(size: Float64Array, level: IntArray, parent: IntArray, order: IntArray) -> Float64Array:
     """Share of the segmental voxels at or behind each node."""
     feeds = np.where(level == SEGMENTAL, size, 0.0).astype(np.float64)
     for node in order[::-1]:
@@ -158,7 +158,7 @@ def artery_tree() -> ArteryTree:
     return ArteryTree(centre, radius, level, parent, feeds, *tubes, voxels, node_of)
 
 
-def _mark_saddle(level: IntArray, feeds: FloatArray, children: list[list[int]], root: int) -> None:
+def _mark_saddle(level: IntArray, feeds: Float64Array, children: list[list[int]], root: int) -> None:
     """Follow the trunk to the node whose two branches both feed a lung, and mark it SADDLE."""
     node = root
     while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +50,6 @@ def study_saliency(
     `progress` is told the share done and may raise to cancel; the model is then as it was.
     Raises UserFacingError for an unknown method.
     """
-    started = time.perf_counter()
     card = _card(method)
     planes = range(len(grid.z_mm))
     values, completeness = slice_maps(readout, method, planes, seed=seed, progress=progress)
@@ -65,7 +63,6 @@ def study_saliency(
         parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": QUANTITY},
         convergence_delta=completeness.relative_error if completeness else None,
         risk_change=completeness.risk_change if completeness else None,
-        seconds=time.perf_counter() - started,
     )
 
 

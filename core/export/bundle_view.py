@@ -1,4 +1,4 @@
-"""What an export reads of a model bundle (the bundle itself is composed later in the pipeline)."""
+"""The part of a model bundle that an export reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exported folder: figure.png, .svg, .pdf, saliency.nii.gz, curve.json, provenance.json."""
+"""The exported folder: figure.png, .svg, .pdf, saliency.nii.gz, each with a sidecar; curve.json, provenance.json."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from core.export.events import is_undated
 from core.export.figure import FigureInputs, world_mm
 from core.export.style import NOTICE, WATERMARK, curve_marks
 from core.quality import QualityReport, scan_day
-from core.records import CaseReview, CtStudy
+from core.records import VIRTUAL_WEIGHTS, CaseReview, CtStudy
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "matplotlib", "nibabel", "safetensors")
 _SESSION_KEY = secrets.token_bytes(32)
@@ -40,8 +40,9 @@ def provenance(
     report: QualityReport | None = None,
     searched: str = "",
 ) -> dict[str, Any]:
-    """The sidecar of every exported file, JSON-able; holds no identifier, date of the patient or plain input hash.
+    """The sidecar of figures and saliency, JSON-able; holds no identifier, date of the patient or plain input hash.
 
+    key: of the digests, default a new one. created: default now.
     report: the verdicts on the case, where they are known. searched: what became of identifiers in its files.
     """
     review = inputs.review
@@ -81,7 +82,7 @@ def curve_record(review: CaseReview) -> dict[str, Any]:
     """The curve in numbers, JSON-able: times, survival, band, risks at the horizons, median, restricted mean; with the
     marks that stand across the drawn curve, so that no number goes without them."""
     curve = review.curve
-    virtual = any(notice.key == "virtual_weights" for notice in review.notices)
+    virtual = any(notice.key == VIRTUAL_WEIGHTS for notice in review.notices)
     rmst = curve.rmst_days(review.horizon_days)
     return {
         "notice": NOTICE,

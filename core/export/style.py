@@ -10,16 +10,16 @@ from typing import Any
 import matplotlib
 
 from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
-from core.records import Notice
+from core.records import DIED_BEFORE, NOTHING_READ, OTHER_PERSON, OUTSIDE_POPULATION, Notice
 
 LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
 OUTSIDE_MARK = "Outside the training population"
 _MARKS = {
-    "died_before": "Patient had died by day 0",
-    "nothing_read": "Nothing of this patient was read",
-    "other_person": "Scan and record may be of two people",
-    "outside_population": OUTSIDE_MARK,
+    DIED_BEFORE: "Patient had died by day 0",
+    NOTHING_READ: "Nothing of this patient was read",
+    OTHER_PERSON: "Scan and record may be of two people",
+    OUTSIDE_POPULATION: OUTSIDE_MARK,
 }
 """Warnings that stand across the curve, as it would be misread without them."""
 

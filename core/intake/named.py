@@ -10,7 +10,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.load import REPAIRS, Repair, RepairableError, SeriesSummary, list_series, load_study
 from core.records import CtStudy, Timeline
-from core.timeline import load_timeline, suggest_mapping
+from core.timeline import list_subjects, load_timeline, suggest_mapping
 from core.timeline.columns import ROLES, WAYS
 
 
@@ -45,6 +45,9 @@ def named_record(
     try:
         return load_timeline(path, prediction_time=prediction_time, subject_id=subject_id, mapping=answers)
     except UserFacingError as error:
+        if subject_id is None and _are_several(path, answers):
+            step = "Add --subject-id with the number of one of them."
+            raise UserFacingError(error.found, error.expected, step) from error
         if not (asked := _asked(path, answers)):
             raise
         raise UserFacingError(error.found, error.expected, f"Answer with --columns {asked}.") from error
@@ -84,6 +87,14 @@ def _size(item: SeriesSummary) -> str:
     """What tells a series from others without a word of its header, which may hold a name."""
     spacing = "" if item.spacing_mm is None else " of {:.2g} x {:.2g} x {:.2g} mm".format(*item.spacing_mm)
     return f"{' x '.join(f'{edge:,}' for edge in item.shape)} voxels{spacing}"
+
+
+def _are_several(path: Path, answers: Mapping[str, str] | None) -> bool:
+    """Whether a record is of several patients; not where they cannot even be listed."""
+    try:
+        return len(list_subjects(path, mapping=answers)) > 1
+    except UserFacingError:
+        return False
 
 
 def _asked(path: Path, answers: Mapping[str, str] | None) -> str:

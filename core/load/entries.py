@@ -123,7 +123,7 @@ def _path_entries(path: Path) -> Iterator[Entry]:
         raise UserFacingError(
             "There is no file or folder at this path.",
             "a path on the machine that runs the app",
-            "Check the path, or upload the files instead.",
+            "Check the path; in the app, files can be uploaded instead.",
         )
 
 

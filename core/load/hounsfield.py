@@ -29,7 +29,7 @@ Ends = tuple[int, int]
 Stored = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _RANGE = (-32768, 32767)
 _INNER_SHARE, _PADDED_PLANES = 0.1, 8
-METAL_HU = 4000
+BEYOND_BONE_HU = 4000
 """Nothing brighter fits 12 bits; the extended scale ends at -10240 HU."""
 
 
@@ -121,7 +121,7 @@ def replace_padding(voxels: Volume, notes: list[str]) -> None:
     """
     if voxels.min() >= PADDING_BELOW_HU:
         return
-    if not (metal := bool(voxels.max() > METAL_HU)):
+    if not (metal := bool(voxels.max() > BEYOND_BONE_HU)):
         refuse_overflow(voxels, PADDING_BELOW_HU)
     share, inner = 0, 0 if metal else _inner_share(voxels)
     for plane in voxels.T:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.load.hounsfield import METAL_HU, PADDING_BELOW_HU, Ends, Volume
+from core.load.hounsfield import BEYOND_BONE_HU, PADDING_BELOW_HU, Ends, Volume
 from core.load.tissue_peaks import Counts, doubts_of_tissue
 
 _HIGHEST_SHARE = 1.001
@@ -125,7 +125,7 @@ def _refuse_varied_padding(counts: Counts, span: str, share: float) -> None:
     Streaks beside metal are as dark in the extended scale, which stores both as they are.
     """
     dark = counts[: _at(PADDING_BELOW_HU)]
-    if counts[_at(METAL_HU + 1) :].sum() >= _STREAK_FEWEST and not counts[: _at(_STREAK_HU)].any():
+    if counts[_at(BEYOND_BONE_HU + 1) :].sum() >= _STREAK_FEWEST and not counts[: _at(_STREAK_HU)].any():
         share = max(share, _STREAK_SHARE)
     if dark.sum() - dark.max() > share * counts.sum():
         raise _not_hu(f"{span}; many lie below any tissue or air, as after an overflow")

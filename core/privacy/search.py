@@ -50,8 +50,8 @@ def find_identifiers(
     zip and tar headers; file and entry names. pixels: also read text burned into DICOM images and NIfTI volumes,
     about 8 s of a core for 100 slices of 512 x 512, 20 s where text is found, a NIfTI volume with voxels of about one
     size half as long again, as text is looked for across all three axes; `find_burned_in_text` does it on a loaded
-    study. Raises UserFacingError where the source holds no file or cannot be opened, or its pixels not be searched for
-    want of a text reader.
+    study. limits: on bytes and entries while reading. Raises UserFacingError where the source holds no file or cannot
+    be opened, or its pixels not be searched for want of a text reader.
     """
     if isinstance(source, Iterator):
         source = list(source)  # it is gone through more than once, and would be found empty the second time

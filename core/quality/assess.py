@@ -10,9 +10,7 @@ from core.quality.pair import pair_factors
 from core.quality.record import RecordRead, record_factors
 from core.quality.report import Factor, QualityReport
 from core.quality.scan import ScanMeasures, measure_scan, scan_factors
-from core.records import CtStudy, FloatArray, Notice, Timeline
-
-NOTICE_KEY = "outside_population"
+from core.records import OUTSIDE_POPULATION, CtStudy, FloatArray, Notice, Timeline
 
 
 def assess(
@@ -76,5 +74,5 @@ def population_notice(report: QualityReport, reads: Collection[str]) -> Notice |
         found = counted.of(verdict)  # type: ignore[arg-type]
         if found:
             reasons = "; ".join(f"{factor.name}: {factor.told}" for factor in found)
-            return Notice(NOTICE_KEY, level, f"{words} the training population: {reasons}.")  # type: ignore[arg-type]
+            return Notice(OUTSIDE_POPULATION, level, f"{words} the training population: {reasons}.")  # type: ignore[arg-type]
     return None

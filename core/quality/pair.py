@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.quality.limits import LIMITS
 from core.quality.report import Factor, Verdict, worst
-from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
+from core.records import OTHER_PERSON, AcquisitionFacts, CtStudy, Notice, Timeline
 from core.words import OLDEST_YEARS, days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
@@ -125,7 +125,7 @@ def _person_notices(study: CtStudy, timeline: Timeline, put_together: bool, pers
         text = f"This pair is not one patient: the scan is {_origin(study)} and the record is {_origin(timeline)}."
     elif person is not None and person.verdict in ("edge", "outside"):
         text = f"This may not be one patient: {person.found}, as the scan's file and the record say."
-        return [Notice("other_person", "warning", text)]
+        return [Notice(OTHER_PERSON, "warning", text)]
     elif put_together:
         text = "CT and record were put together here. Unless they are of one person, this is a fabricated patient."
     else:

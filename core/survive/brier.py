@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 from core.survive.concordance import checked
 from core.survive.kaplan_meier import (
     BoolArray,
-    FloatArray,
     Outcomes,
     censoring_survival,
     event_survival,
@@ -28,7 +28,7 @@ def brier_score(
     times_days: npt.ArrayLike,
     *,
     censoring: Outcomes | None = None,
-) -> FloatArray:
+) -> Float64Array:
     """Brier score at each time, (t,); 0 is perfect (Graf 1999).
 
     survival (n, t): predicted S at times_days (t,).
@@ -48,7 +48,7 @@ def brier_terms(
     times_days: npt.ArrayLike,
     *,
     censoring: Outcomes | None = None,
-) -> FloatArray:
+) -> Float64Array:
     """Each patient's term of the Brier score, (n, t); its mean over patients is the score. See `brier_score`."""
     time, seen = outcome_arrays(time_days, event)
     at = np.asarray(times_days, np.float64)
@@ -80,7 +80,7 @@ def integrated_brier_score(
 
 def reference_survival(
     rows: int, times_days: npt.ArrayLike, time_days: npt.ArrayLike, event: npt.ArrayLike
-) -> FloatArray:
+) -> Float64Array:
     """The same Kaplan-Meier S of (time_days, event) at times_days for each of `rows` patients, (rows, t).
 
     The prediction that knows nobody: what a useful model must beat.
@@ -97,7 +97,7 @@ def cumulative_dynamic_auc(
     *,
     censoring: Outcomes | None = None,
     weights: npt.NDArray[np.int32] | None = None,
-) -> FloatArray:
+) -> Float64Array:
     """AUC at a horizon: cases had the event by then (weight 1 / G(t_i)), controls were followed beyond it (Uno 2007).
 
     weights (n, b): how often each patient counts, one column for each resample; without them one column of ones.
@@ -134,8 +134,8 @@ def mean_absolute_curve_error(predicted: npt.ArrayLike, true: npt.ArrayLike, tim
 
 
 def _weights(
-    time: FloatArray, event: BoolArray, at: FloatArray, censoring: Outcomes | None
-) -> tuple[FloatArray, FloatArray]:
+    time: Float64Array, event: BoolArray, at: Float64Array, censoring: Outcomes | None
+) -> tuple[Float64Array, Float64Array]:
     """Weights (n, t) of patients as cases (event by t) and as controls (followed beyond t)."""
     free = censoring_survival(time, event) if censoring is None else censoring_survival(*censoring)
     is_case = (time[:, None] <= at) & event[:, None]
@@ -149,7 +149,7 @@ def _weights(
     return is_case / own[:, None], is_control / horizon
 
 
-def _probabilities(values: npt.ArrayLike, rows: int, columns: int) -> FloatArray:
+def _probabilities(values: npt.ArrayLike, rows: int, columns: int) -> Float64Array:
     """Predicted survival as (rows, columns) in [0, 1], or a UserFacingError."""
     survival = np.asarray(values, np.float64)
     if survival.shape != (rows, columns) or not ((survival >= 0) & (survival <= 1)).all():

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 from core.survive.concordance import checked
-from core.survive.kaplan_meier import BoolArray, FloatArray, KaplanMeier, kaplan_meier, outcome_arrays
+from core.survive.kaplan_meier import BoolArray, KaplanMeier, kaplan_meier, outcome_arrays
 
 CURVE_POINTS = 100
 SMOOTHER_SPAN = 0.75
@@ -26,10 +27,10 @@ class CalibrationGroups:
     """
 
     horizon_days: float
-    predicted: FloatArray
-    observed: FloatArray
-    lower: FloatArray
-    upper: FloatArray
+    predicted: Float64Array
+    observed: Float64Array
+    lower: Float64Array
+    upper: Float64Array
     n: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
     level: float = 0.95
@@ -47,8 +48,8 @@ class SmoothCalibration:
     ici: float
     e50: float
     e90: float
-    predicted: FloatArray
-    observed: FloatArray
+    predicted: Float64Array
+    observed: Float64Array
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ObservedExpected:
 class DCalibration:
     """Patients in each bin of S(t_i | x_i), lowest bin first, and the chi-square test against equal bins."""
 
-    counts: FloatArray
+    counts: Float64Array
     statistic: float
     p_value: float
     n: int
@@ -138,7 +139,7 @@ def smooth_calibration(
     return SmoothCalibration(float(horizon_days), float(gap.mean()), float(e50), float(e90), at[shown], observed[shown])
 
 
-def pseudo_risks(time_days: npt.ArrayLike, event: npt.ArrayLike, horizon_days: float) -> FloatArray:
+def pseudo_risks(time_days: npt.ArrayLike, event: npt.ArrayLike, horizon_days: float) -> Float64Array:
     """Jackknife pseudo-observations n F(H) - (n - 1) F_-i(H) of the risk at a horizon (Andersen 2003), (n,).
 
     F = 1 - Kaplan-Meier, F_-i without patient i. Without censoring they are the indicators 1(t_i <= H).
@@ -204,7 +205,7 @@ def _observed_risk(km: KaplanMeier, horizon_days: float) -> tuple[float, float, 
 
 def _checked_risk(
     time_days: npt.ArrayLike, event: npt.ArrayLike, predicted_risk: npt.ArrayLike
-) -> tuple[FloatArray, BoolArray, FloatArray]:
+) -> tuple[Float64Array, BoolArray, Float64Array]:
     """Outcome arrays and predicted risk in [0, 1], or a UserFacingError."""
     time, seen, risk = checked(time_days, event, predicted_risk)
     if risk.min() < 0 or risk.max() > 1:
@@ -216,7 +217,7 @@ def _checked_risk(
     return time, seen, risk
 
 
-def _local_linear(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
+def _local_linear(x: Float64Array, y: Float64Array, at: Float64Array) -> Float64Array:
     """Local linear regression of y on x (n,) at points (p,), tricube weights over the nearest SMOOTHER_SPAN of x."""
     distance = np.abs(x - at[:, None])
     nearest = max(2, int(np.ceil(SMOOTHER_SPAN * len(x))))

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 from core.survive.kaplan_meier import Outcomes, StepFunction, censoring_survival, event_survival
-from core.survive.pairs import BoolArray, FloatArray, PairPlan, patient_groups, plan_pairs, resample_counts
+from core.survive.pairs import BoolArray, PairPlan, patient_groups, plan_pairs, resample_counts
 
 Estimator = Literal["harrell", "uno", "incident_dynamic"]
 
@@ -167,7 +168,7 @@ def bootstrap_values(
     estimator: Estimator = "harrell",
     tmax_days: float | None = None,
     censoring: Outcomes | None = None,
-) -> FloatArray:
+) -> Float64Array:
     """Concordance of each risk in each resample, (len(risks), resamples); the draws are the same for all risks.
 
     NaN where a resample holds no comparable pair.
@@ -226,7 +227,7 @@ def antolini_concordance(
     return Concordance(concordant / pairs, "antolini", len(time), int(seen.sum()), pairs)
 
 
-def percentile_interval(values: FloatArray, level: float) -> tuple[float, float]:
+def percentile_interval(values: Float64Array, level: float) -> tuple[float, float]:
     """(lower, upper) percentiles of bootstrap values; NaN where there is none."""
     if not len(values):
         return float("nan"), float("nan")
@@ -243,7 +244,7 @@ def few_events_warning(events: int) -> str | None:
 
 def checked(
     time_days: npt.ArrayLike, event: npt.ArrayLike, risk: npt.ArrayLike
-) -> tuple[FloatArray, BoolArray, FloatArray]:
+) -> tuple[Float64Array, BoolArray, Float64Array]:
     """The three columns as (n,) float, bool, float arrays, or a UserFacingError."""
     time, flag, score = _numbers(time_days, event, risk)
     if not time.ndim == 1 or not time.shape == flag.shape == score.shape or not len(time):
@@ -267,7 +268,7 @@ def checked(
     return time, flag.astype(bool), score
 
 
-def _numbers(*columns: npt.ArrayLike) -> list[FloatArray]:
+def _numbers(*columns: npt.ArrayLike) -> list[Float64Array]:
     try:
         return [np.asarray(values, np.float64) for values in columns]
     except (TypeError, ValueError) as error:
@@ -288,7 +289,9 @@ def check_bootstrap(resamples: int, level: float) -> None:
         )
 
 
-def _plan(time: FloatArray, event: BoolArray, risk: FloatArray, estimator: str, tmax_days: float | None) -> PairPlan:
+def _plan(
+    time: Float64Array, event: BoolArray, risk: Float64Array, estimator: str, tmax_days: float | None
+) -> PairPlan:
     if estimator not in get_args(Estimator):
         raise UserFacingError(
             f"There is no concordance estimator named {estimator!r}.",
@@ -300,11 +303,11 @@ def _plan(time: FloatArray, event: BoolArray, risk: FloatArray, estimator: str, 
 
 def _event_weights(
     plan: PairPlan,
-    time: FloatArray,
+    time: Float64Array,
     event: BoolArray,
     estimator: str,
     censoring: Outcomes | None,
-) -> tuple[FloatArray, str]:
+) -> tuple[Float64Array, str]:
     """Weight (q,) of each event that opens pairs, and where it comes from."""
     at = time[plan.events]
     if estimator == "uno":
@@ -316,7 +319,7 @@ def _event_weights(
     return np.ones(len(at)), "none"
 
 
-def _marginal_weights(marginal: StepFunction, at: FloatArray) -> FloatArray:
+def _marginal_weights(marginal: StepFunction, at: Float64Array) -> Float64Array:
     """2 f(t) S(t) of the marginal Kaplan-Meier, shared evenly among events of one time (normalised by the caller).
 
     S is the mean of its values just before and at the jump, so the weights of uncensored data sum to 1.
@@ -330,9 +333,9 @@ def _ratio(
     twice_concordant: npt.NDArray[np.int32],
     comparable: npt.NDArray[np.int32],
     opened: npt.NDArray[np.int32],
-    weights: FloatArray,
+    weights: Float64Array,
     estimator: str,
-) -> FloatArray:
+) -> Float64Array:
     """Concordance of each column: (q, b) counts, (q, b) draws of the events, (q,) weights -> (b,)."""
     drawn = opened * weights[:, None]
     if estimator == "incident_dynamic":
@@ -345,7 +348,7 @@ def _ratio(
     return np.asarray(np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0), np.float64)
 
 
-def _columns_at(curves: FloatArray, grid: FloatArray, day: float) -> FloatArray:
+def _columns_at(curves: Float64Array, grid: Float64Array, day: float) -> Float64Array:
     """Every curve at one day, linear between grid times; (n, t) -> (n,)."""
     right = min(max(int(np.searchsorted(grid, day)), 1), len(grid) - 1)
     share = (day - grid[right - 1]) / (grid[right] - grid[right - 1])

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
 """Times in days, and 1 where the event was seen."""
@@ -20,18 +20,18 @@ Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
 class StepFunction:
     """A right-continuous step function that is 1 before its first jump. times_days (k,) increasing, values (k,)."""
 
-    times_days: FloatArray
-    values: FloatArray
+    times_days: Float64Array
+    values: Float64Array
 
-    def __call__(self, days: npt.ArrayLike) -> FloatArray:
+    def __call__(self, days: npt.ArrayLike) -> Float64Array:
         """Value at each day, jumps included."""
         return self._padded()[np.searchsorted(self.times_days, np.asarray(days, np.float64), side="right")]
 
-    def before(self, days: npt.ArrayLike) -> FloatArray:
+    def before(self, days: npt.ArrayLike) -> Float64Array:
         """Left limit at each day."""
         return self._padded()[np.searchsorted(self.times_days, np.asarray(days, np.float64), side="left")]
 
-    def positive(self, days: npt.ArrayLike) -> FloatArray:
+    def positive(self, days: npt.ArrayLike) -> Float64Array:
         """Value at each day; raises where it is 0, because a weight 1 / G would be infinite."""
         values = self(days)
         if (values <= 0).any():
@@ -42,7 +42,7 @@ class StepFunction:
             )
         return values
 
-    def _padded(self) -> FloatArray:
+    def _padded(self) -> Float64Array:
         return np.concatenate([[1.0], self.values])
 
 
@@ -54,20 +54,20 @@ class KaplanMeier:
     Greenwood, log(-log) scale). n patients, events among them.
     """
 
-    times_days: FloatArray
-    survival: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    followed_days: FloatArray
+    times_days: Float64Array
+    survival: Float64Array
+    lower: Float64Array
+    upper: Float64Array
+    followed_days: Float64Array
     n: int
     events: int
     level: float = 0.95
 
-    def survival_at(self, days: npt.ArrayLike) -> FloatArray:
+    def survival_at(self, days: npt.ArrayLike) -> Float64Array:
         """S at each day; NaN beyond the last follow-up, where nothing is known (unless S has reached 0)."""
         return self._at(self.survival, days)
 
-    def interval_at(self, days: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def interval_at(self, days: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
         """(lower, upper) of S at each day; NaN beyond the last follow-up."""
         return self._at(self.lower, days), self._at(self.upper, days)
 
@@ -75,7 +75,7 @@ class KaplanMeier:
         """Patients still followed and free of the event just before each day."""
         return self.n - np.searchsorted(self.followed_days, np.asarray(days, np.float64), side="left")
 
-    def _at(self, values: FloatArray, days: npt.ArrayLike) -> FloatArray:
+    def _at(self, values: Float64Array, days: npt.ArrayLike) -> Float64Array:
         asked = np.asarray(days, np.float64)
         row = np.searchsorted(self.times_days, asked, side="right") - 1
         known = (asked >= 0) & ((asked <= self.followed_days[-1]) | (self.survival[-1] == 0))
@@ -123,7 +123,7 @@ def censoring_survival(time_days: npt.ArrayLike, event: npt.ArrayLike) -> StepFu
     return StepFunction(times, np.cumprod(1 - left / still, dtype=np.float64))
 
 
-def outcome_arrays(time_days: npt.ArrayLike, event: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
+def outcome_arrays(time_days: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Float64Array, BoolArray]:
     """Outcome columns as (n,) float and bool arrays, or a UserFacingError."""
     time, flag = np.asarray(time_days, np.float64), np.asarray(event, np.float64)
     if time.ndim != 1 or time.shape != flag.shape or not len(time):
@@ -141,7 +141,7 @@ def outcome_arrays(time_days: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floa
     return time, flag.astype(bool)
 
 
-def _table(time: FloatArray, event: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _table(time: Float64Array, event: BoolArray) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """Distinct times with events, censorings and numbers at risk at each."""
     times, which = np.unique(time, return_inverse=True)
     happened = np.bincount(which, event, len(times)).astype(np.float64)

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 
 IntArray = npt.NDArray[np.int64]
 CountArray = npt.NDArray[np.int32]
-FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 RESAMPLES_AT_ONCE = 128
@@ -72,7 +72,12 @@ class PairPlan:
 
 
 def plan_pairs(
-    time_days: FloatArray, event: BoolArray, risk: FloatArray, *, tmax_days: float | None = None, strict: bool = False
+    time_days: Float64Array,
+    event: BoolArray,
+    risk: Float64Array,
+    *,
+    tmax_days: float | None = None,
+    strict: bool = False,
 ) -> PairPlan:
     """Ranks of `risk` (n,) for pair counting.
 

@@ -18,10 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.records import Float64Array
 from core.survive.concordance import concordance
 from core.survive.pairs import patient_groups
-
-FloatArray = npt.NDArray[np.float64]
 
 COLUMNS = ("subject_id", "prediction_time", "time_to_event_days", "event", "risk")
 KEY = ["subject_id", "prediction_time"]
@@ -32,10 +31,10 @@ class Predictions:
     """One checked prediction file. time_days, event, risk (n,); survival (n, h) at horizons_days (h,)."""
 
     name: str
-    time_days: FloatArray
+    time_days: Float64Array
     event: npt.NDArray[np.bool_]
-    risk: FloatArray
-    survival: FloatArray
+    risk: Float64Array
+    survival: Float64Array
     horizons_days: tuple[int, ...]
     groups: npt.NDArray[np.int64]
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from core import RESEARCH_NOTICE
 from core.errors import UserFacingError
+from core.records import Float64Array
 from core.survive.brier import brier_terms, cumulative_dynamic_auc, reference_survival
 from core.survive.calibration import calibration_groups, observed_expected, smooth_calibration
 from core.survive.compare import paired_differences
@@ -32,8 +33,6 @@ from core.survive.kaplan_meier import kaplan_meier
 from core.survive.pairs import resample_counts
 from core.survive.predictions import Predictions, check_table, read_predictions, reference_name
 from core.survive.report_page import write_page
-
-FloatArray = npt.NDArray[np.float64]
 
 RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
 
@@ -111,7 +110,7 @@ def evaluate_tables(
 
 
 def _model_report(
-    model: Predictions, harrell: Concordance, drawn: FloatArray, resamples: int, seed: int
+    model: Predictions, harrell: Concordance, drawn: Float64Array, resamples: int, seed: int
 ) -> dict[str, Any]:
     counts = list(resample_counts(model.groups, resamples, seed))
     return {
@@ -135,7 +134,7 @@ def _uno(model: Predictions, resamples: int, seed: int) -> dict[str, Any]:
     return _concordance_entry(point, drawn)
 
 
-def _concordance_entry(point: Concordance, drawn: FloatArray) -> dict[str, Any]:
+def _concordance_entry(point: Concordance, drawn: Float64Array) -> dict[str, Any]:
     kept = drawn[~np.isnan(drawn)]
     return {
         "estimator": point.estimator,
@@ -176,7 +175,10 @@ def _horizon_report(model: Predictions, column: int, days: int, counts: list[npt
 
 
 def _auc(
-    outcome: tuple[FloatArray, npt.NDArray[np.bool_]], risk: FloatArray, days: int, counts: list[npt.NDArray[np.int32]]
+    outcome: tuple[Float64Array, npt.NDArray[np.bool_]],
+    risk: Float64Array,
+    days: int,
+    counts: list[npt.NDArray[np.int32]],
 ) -> dict[str, Any]:
     value = float(cumulative_dynamic_auc(*outcome, risk, days)[0])
     drawn = np.concatenate([cumulative_dynamic_auc(*outcome, risk, days, weights=block) for block in counts])
@@ -184,8 +186,8 @@ def _auc(
 
 
 def _brier(
-    outcome: tuple[FloatArray, npt.NDArray[np.bool_]],
-    survival: FloatArray,
+    outcome: tuple[Float64Array, npt.NDArray[np.bool_]],
+    survival: Float64Array,
     days: int,
     counts: list[npt.NDArray[np.int32]],
 ) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _brier(
     }
 
 
-def _interval(drawn: FloatArray) -> dict[str, float]:
+def _interval(drawn: Float64Array) -> dict[str, float]:
     lower, upper = percentile_interval(drawn, LEVEL)
     return {"lower": lower, "upper": upper, "level": LEVEL}
 

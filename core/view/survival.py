@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
 from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_people, percent
-from core.records import CaseReview, SurvivalCurve
+from core.records import OUTSIDE_POPULATION, CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 from core.words import count_of, duration, tick_label
@@ -264,7 +264,7 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
 
 def _whom(review: CaseReview) -> str:
     """Whom the share is said of; of one outside its training population a model cannot say it."""
-    if any(notice.key == "outside_population" for notice in review.notices):
+    if any(notice.key == OUTSIDE_POPULATION for notice in review.notices):
         return "patients, says a model that was trained on others than this one"
     return "patients like this one"
 

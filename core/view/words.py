@@ -13,22 +13,33 @@ from core.errors import UserFacingError
 from core.export.events import day_words, is_undated
 from core.export.style import by_level
 from core.quality import other_person, scan_day
-from core.records import CtStudy, Notice, NoticeLevel, Task, Timeline
+from core.records import (
+    DIED_BEFORE,
+    NOTHING_READ,
+    OTHER_PERSON,
+    OUTSIDE_POPULATION,
+    VIRTUAL_WEIGHTS,
+    CtStudy,
+    Notice,
+    NoticeLevel,
+    Task,
+    Timeline,
+)
 from core.words import OLDEST_YEARS, count_of, days_from_zero_words, span_words, true_minus
 
-_LIST_AFTER = {"outside_population": "training population:"}
+_LIST_AFTER = {OUTSIDE_POPULATION: "training population:"}
 """Notices that give several reasons, and the words after which these begin."""
 _LEVEL_WORDS: dict[NoticeLevel, str] = {"warning": "Warning", "caution": "Caution", "info": "Note"}
 _SHORT = {
-    "died_before": "died by day 0",
-    "outside_population": "outside the training population",
-    "nothing_read": "nothing of this patient was read",
+    DIED_BEFORE: "died by day 0",
+    OUTSIDE_POPULATION: "outside the training population",
+    NOTHING_READ: "nothing of this patient was read",
     "no_known_code": "no code of the record is known",
-    "other_person": "scan and record differ in sex or age",
+    OTHER_PERSON: "scan and record differ in sex or age",
     "other_day": "scan not of day 0",
     "scan_day_unknown": "day of the scan in doubt",
     "fabricated_pair": "CT and record put together",
-    "virtual_weights": "trained on virtual patients",
+    VIRTUAL_WEIGHTS: "trained on virtual patients",
 }
 """Warnings in a few words, those first that concern this patient most."""
 

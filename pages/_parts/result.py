@@ -13,8 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core import VIRTUAL_WATERMARK, session
 from core.errors import UserFacingError
 from core.intake import Case, Job
-from core.notices import DIED_BEFORE, NOTHING_READ
-from core.records import CaseReview
+from core.records import DIED_BEFORE, NOTHING_READ, CaseReview
 from core.underway import Question
 from core.view.packing import map_label
 from core.view.words import empty_html

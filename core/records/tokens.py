@@ -1,0 +1,42 @@
+"""What encoders make of a scan or a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.records.arrays import FloatArray, freeze
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What an encoder makes of one patient's input: one row a slice, patch, event or window.
+
+    values:    float32 (n, d).
+    positions, relative_positions: float32 (n,). CT: z in mm (world), and within the lungs, 0 base to 1 apex, which may
+               leave that range. Timeline: days d from prediction time (<= 0), and log1p(-d) / log1p(3650).
+    event_ids: timeline only: row of `Timeline.events` behind each token, -1 where a token stands for no single event.
+    coverage:  share of slices or events that were read; known_share: of events, those whose code the encoder knows.
+    """
+
+    values: FloatArray
+    positions: FloatArray
+    relative_positions: FloatArray
+    encoder: str
+    source_digest: str
+    event_ids: npt.NDArray[np.int64] | None = None
+    coverage: float = 1.0
+    known_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("values", "positions", "relative_positions"):
+            object.__setattr__(self, name, freeze(getattr(self, name), np.float32))
+        if self.event_ids is not None:
+            object.__setattr__(self, "event_ids", freeze(self.event_ids, np.int64))
+        each = (self.positions, self.relative_positions, *(() if self.event_ids is None else (self.event_ids,)))
+        if self.values.ndim != 2 or any(one.shape != (len(self.values),) for one in each):
+            raise ValueError("tokens need values (n, d), and positions and event_ids (n,)")
+        if not all(np.isfinite(one).all() for one in (self.values, *each[:2])):
+            raise ValueError("token values and positions must be finite")

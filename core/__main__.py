@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,8 +54,10 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit with 2."""
-        sys.exit(_fail(f"{message}. See {self.prog} --help."))
+        """Print the line and exit with 2; what was typed is not repeated, as a part of a path may be a name."""
+        words = re.sub(r"(unrecognized arguments): .*", r"\1; a path with spaces needs quotes", message)
+        words = re.sub(r"(invalid choice): .* (?=\(choose from)", r"\1 ", words)
+        sys.exit(_fail(f"{words}. See {self.prog} --help."))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

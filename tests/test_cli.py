@@ -139,6 +139,24 @@ def test_review_takes_texts_along_that_no_vocabulary_knows_only_where_asked_to(
     assert ("Oluwaseun" in shown[0].events.to_csv()) == stays
 
 
+@pytest.mark.parametrize(
+    "words", [["review", "Okonkwo", "scan"], ["review", "--explain", "Okonkwo"], ["Okonkwo"], ["train", "--task"]]
+)
+def test_what_was_typed_is_not_repeated(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*words, *(["--bundle", "b", "--out", "o"] if words[0] == "review" else [])])
+    said = _one_line(capsys)
+    assert "Okonkwo" not in said
+    assert "--help" in said
+
+
+def test_a_damaged_file_that_nothing_repairs_names_no_repair(inputs, tmp_path, capsys) -> None:
+    broken = tmp_path / "a.dcm"
+    broken.write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    assert cli.main(["review", "--study", str(broken), "--bundle", str(inputs["bundle"]), "--out", str(tmp_path)]) == 2
+    assert "or add" not in _one_line(capsys)
+
+
 def test_a_record_of_several_patients_names_the_option_that_chooses(inputs, tmp_path, capsys) -> None:
     record = tmp_path / "events.csv"
     record.write_text("subject_id,time,code\n7,2020-01-03,A\n8,2020-01-03,A\n")

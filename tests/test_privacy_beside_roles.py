@@ -36,6 +36,7 @@ def test_names_places_days_and_cases_are_found_in_texts(text: str) -> None:
 
 
 EVERYDAY = (
+    "Factor V Leiden", "Philadelphia chromosome", "Bence Jones protein",
     "reviewed by Cardiology", "ordered by protocol", "given by mouth", "seen by Physio", "d/w Family", "GP: none",
     "surgeon on call", "signed: electronically", "Vitamin K.", "Stanford B.", "Child C.", "Wife informed",
     "Family called", "Patient informed", "Team informed", "since May", "S/o sepsis", "w/o Fever",
@@ -63,6 +64,9 @@ CODES = {
     "ENC//0081324": "identifier", "RELIGION//QUAKER": "free text", "LANGUAGE//Quechua": "free text",
     "OCCUPATION//Beekeeper": "free text", "X//8305127": "identifier", "08305127": "identifier",
     "CONDITION//08305127": "identifier", "CONDITION//K8305127": "identifier", "ICD10CM//ZORBLAT": "identifier",
+    "RxNorm//QUELLWITZ": "identifier", "SNOMED//Quellwitz": "identifier", "PHYS//OKONKWO": "name",
+    "SIGNED//K. OBERMOSER": "name", "NPI//1234567893": "identifier", "pacemaker PJN739201H": "identifier",
+    "DEVICE//SN62837465": "identifier",
     "ICD10CM//J45.9.8305127": "identifier", "ICD9CM//Zorblat": "identifier", "LOINC//8305127-4": "identifier",
 }  # fmt: skip
 
@@ -78,7 +82,8 @@ def test_codes_that_say_whose_they_are_go(code: str) -> None:
 PLAIN = (
     "ICD10CM//J45.909", "ICD10CM//S72.001A", "ICD10CM//A00-B99", "ICD9CM//E812.0", "ICD9CM//V45.81", "LOINC//104242-3",
     "LOINC//LP14449-0", "LOINC//5089AAAAAAAA",
-    "SNOMED//233604007", "59282003", "RxNorm//1049221", "NDC//00071015", "CONDITION//40481087",
+    "SNOMED//233604007", "SNOMED//112141AAAAAAAA", "DEVICE//4051234", "DEVICE//CPAP", "CVX//140",
+    "59282003", "RxNorm//1049221", "NDC//00071015", "CONDITION//40481087",
     "DRUG//04711283", "FHIR//08305127", "LAB//51149//min", "SITE//LEFT ARM", "ENCOUNTER//INPATIENT",
     "ORDER//CT chest", "HOSPITAL_ADMISSION//URGENT", "TRANSFER_TO//admit//Cardiology", "LAB//220277", "ICD10CM//UNK",
     "DRG//HCFA//23//CRANIO W MAJOR DEV IMPL", "NURSE_VISIT", "PROCEDURE//Swan-Ganz catheter",

@@ -56,6 +56,17 @@ def test_text_is_found_on_its_slices_and_blanked(where: range) -> None:
     assert find_burned_in_text(cleaned) == ()
 
 
+@pytest.mark.parametrize("hu", [300, 2500])
+def test_text_that_moves_from_slice_to_slice_is_found_on_the_middle_one(hu: float) -> None:
+    planes = []
+    for k in range(8):
+        plane = ct_plane(k, 256)
+        draw(plane, BURNED, 70 + 2 * k, 120, 14, hu)
+        planes.append(plane[::-1, ::-1].T)
+    moving = CtStudy(np.stack(planes, -1).astype(np.int16), np.diag([0.7, 0.7, 1.0, 1.0]))
+    assert any(box.start[2] <= 3 < box.stop[2] for box in find_burned_in_text(moving))
+
+
 def test_a_scan_without_text_stays_silent_and_unchanged() -> None:
     clean = study(range(0))
     assert find_burned_in_text(clean) == ()

@@ -22,6 +22,8 @@ def named_study(path: Path, number: int | None = None, repairs: Sequence[Repair]
     try:
         return load_study(path, series=None if number is None else _key(path, number), repairs=repairs)
     except RepairableError as error:
+        if not error.repairs:
+            raise
         offered = " or ".join(f"--repair {name} ({REPAIRS[name]})" for name in error.repairs)
         step = f"{error.next_step.rstrip('.')}; or add {offered}."
         raise UserFacingError(error.found, error.expected, step) from error

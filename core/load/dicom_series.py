@@ -355,8 +355,9 @@ def _check_tilt(affine: Matrix, images: Sequence[ImageHeader], repairs: Collecti
         and abs(affine[2, 2]) / np.linalg.norm(affine[:3, 2]) > math.cos(math.radians(stated / 2))
         and shear < 0.5
     ):
+        tilt = f"tilt of {stated:.1f} degrees" if stated < 90 else "tilt that no gantry has"
         raise UserFacingError(
-            f"The header states a gantry tilt of {stated:.1f} degrees, but the slice orientation shows none.",
+            f"The header states a gantry {tilt}, but the slice orientation shows none.",
             "a header that agrees with itself",
             "Choose a series without gantry tilt, or a reconstruction that removes it.",
         )

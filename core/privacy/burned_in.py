@@ -2,7 +2,8 @@
 
 Reading every slice of a series would take minutes. Text stands at one place on many slices, or on a few slices only:
 the first survives in the mean over a stack, the second stands out from the mean of a short stack, or shows as straight
-runs of one value beside a sharp edge, which measured tissue hardly has. Small and faint lines are looked for where
+runs of one value beside a sharp edge, which measured tissue hardly has. One that moves from slice to slice shows on the
+middle slice of a stack, which is read by itself. Small and faint lines are looked for where
 strokes are packed as text packs them and neighbouring slices have none (`core.privacy.text_lines`); only those places
 are enlarged and read. No detector is proof: what this one misses stands in docs/results/burned_in_text.md.
 """
@@ -22,7 +23,7 @@ from scipy.ndimage import median_filter
 from core.load.hounsfield import AIR_HU
 from core.privacy.ocr import Picture, Reading, read_text
 from core.privacy.text_lines import SHEET, Plane, flattened_picture, likely_places, read_places
-from core.privacy.text_place import PlaneBox, Planes, lengthened, locate
+from core.privacy.text_place import SURE, PlaneBox, Planes, lengthened, locate
 from core.records import CtStudy
 from core.words import count_of, true_minus
 
@@ -64,12 +65,13 @@ class TextBox:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """One picture to be read: what it was made from, and the planes that it covers."""
+    """One picture to be read: what it was made from, the planes that it covers, and how sure a reading must be."""
 
     picture: Picture
     source: Plane
     first: int
     last: int
+    least_confidence: float = LEAST_CONFIDENCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +174,7 @@ def _read_views(planes: Planes, step: Callable[[], None] | None, *, blocks: bool
     for view in _views(planes, blocks=blocks):
         if step:
             step()
-        for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
+        for reading in read_text(view.picture, least_confidence=view.least_confidence):
             yield _Line(reading, view.source, view.first, view.last, False)
 
 
@@ -240,6 +242,9 @@ def _views(planes: Planes, *, blocks: bool) -> Iterator[_View]:
     if count <= EACH_BELOW:
         return
     for first, last, mean in _means(planes):
+        if (middle := (first + last) // 2) not in alone:
+            for view in _pictures(np.asarray(planes[middle], np.float32), middle, middle):
+                yield replace(view, least_confidence=SURE)
         yield from _pictures(mean, first, last)
         yield _View(flattened_picture(mean), mean, first, last)
     for first, stop in pairwise(_cuts(count, BLOCK)) if blocks else ():

@@ -12,7 +12,8 @@ from core.privacy.vocabulary import are_terms
 _OF_SOMEBODY = frozenset(("name", "contact", "institution"))
 """What a code's prefix may say it is ("PHONE//..."), other than of whom and when."""
 _PREFIXES: Mapping[str, str] = {
-    "dr": "name", "provider": "name", "facility": "institution", "patient": "identifier", "accession": "identifier",
+    "dr": "name", "phys": "name", "signed": "name", "signed_by": "name", "provider": "name", "npi": "identifier",
+    "facility": "institution", "patient": "identifier", "accession": "identifier",
     "religion": "free text", "language": "free text", "occupation": "free text",
 }  # fmt: skip
 _NUMBERED = frozenset(("enc", "encounter", "order", "visit_id"))
@@ -34,9 +35,15 @@ _ICD10, _ICD9 = r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?", r"[VE]?\d{1,5}(?:\.\d{1
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "ICD10CM": re.compile(rf"{_ICD10}(?:-{_ICD10})?", re.IGNORECASE),
     "ICD9CM": re.compile(rf"{_ICD9}(?:-{_ICD9})?", re.IGNORECASE),
+    "RxNorm": re.compile(r"\d{1,8}"),
+    "SNOMED": re.compile(r"(?:OMOP)?\d{5,18}A*"),
+    "CVX": re.compile(r"\d{1,4}"),
     "LOINC": re.compile(r"(?:L[ALPG]|MTHU)?\d{1,6}(?:-\d|A+)?", re.IGNORECASE),
 }
-"""Under LOINC stand also numbers of somebody's own that are filled up with A, as vital signs of Synthea have them."""
+"""Under LOINC and SNOMED stand also numbers of somebody's own that are filled up with A, as Synthea has them."""
+_IMPLANTS = re.compile(r"device|implant|pacemaker|stent|prosthesis", re.IGNORECASE)
+_SERIAL = re.compile(r"(?<!\w)[A-Z]{1,4}\d{5,}[A-Z]?(?!\w)")
+"""What beside the name of a device is its own number."""
 _NONE_GIVEN = frozenset(("", "UNK", "UNKNOWN", "NONE"))
 
 
@@ -51,6 +58,8 @@ def categories_of_code(code: str) -> set[str]:
     prefix, marked, rest = code.partition("//")
     found = _of_prefix(field_name(prefix), rest) if marked else set()
     if _is_numbered(prefix if marked else "", code) or _lacks_form(prefix, rest.split("//")[0]):
+        found.add("identifier")
+    if _IMPLANTS.match(code) and _SERIAL.search(code):
         found.add("identifier")
     if any(map(is_listed, re.findall(r"[^\W\d_]{3,}", code))):
         found.add("name")

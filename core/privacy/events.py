@@ -23,6 +23,7 @@ from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.columns import Answers, roles_of
 from core.timeline.describe import usual_words
 from core.timeline.kinds import kind_of
+from core.timeline.units import is_unit
 from core.words import count_of
 
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
@@ -142,6 +143,8 @@ def _unknown(text: str, part: str, is_own: bool) -> frozenset[str]:
     is_own: whether a description is the patient's own.
     """
     prefix, *pieces = text.split("//")
+    if is_unit(text):
+        return frozenset()
     if part == "text_value" or (part == "description" and is_own):
         judged = [text]
     elif part == "unit":
@@ -203,7 +206,9 @@ def clean_timeline(timeline: Timeline, doubts: Doubts) -> Timeline:
     found = _notes(timeline, doubts.without(UNKNOWN_WORDS), "it looked identifying")
     unknown = _notes(timeline, doubts.only(UNKNOWN_WORDS), "no vocabulary knows all its words")
     notes = (*timeline.notes, *found, *unknown)
-    return replace(timeline, events=kept, notes=notes, code_descriptions=words, code_kinds=kinds, digest="")
+    own = frozenset(code for code in timeline.described_by_rows if code in words)
+    kept_timeline = replace(timeline, events=kept, notes=notes, code_kinds=kinds, digest="")
+    return replace(kept_timeline, code_descriptions=words, described_by_rows=own)
 
 
 def _replaced(values: pd.Series[str], new: Mapping[str, str | None]) -> pd.Series[str]:

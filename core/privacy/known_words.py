@@ -19,7 +19,8 @@ _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")
 _EPONYM = re.compile(
     r"\b[A-Z][a-zà-ÿ]{2,}(?:[-–][A-Z][a-zà-ÿ]+){0,2}\s(?=(?:disease|syndrome|sign|score|scale|classification|criteria|test|stain"
     r"|catheter|line|drain|cyst|node|tumou?r|sarcoma|lymphoma|hernia|procedure|operation|anomaly|palsy|granulomatosis|arteritis|factor|unit|cell|body|bodies|neuropathy|dystrophy|anemia|anaemia|phenomenon|reflex|paralysis|equation|criterion"
-    r"|respiration|breathing|triad|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump)s?\b)"
+    r"|respiration|breathing|triad|manoeuvre|maneuver|contracture|ulcer|thyroiditis|hump|chromosome|protein|mutation)s?\b)"
+    r"|\bBence[- ]Jones\b|(?<=\b[Ff]actor V )Leiden\b"
 )
 """What diseases, signs and devices are called after: one name before one of these words."""
 _GIVEN_ONLY = GIVEN_TOO - frozenset(

@@ -64,7 +64,8 @@ _OTHER_DATES = (
     r"|october|november|december) \d{1,2}(?:st|nd|rd|th)\b",
 )
 _YEARS_OF_BIRTH = (
-    r"(?i:\b(?:born|geb\.?|geboren|née?|nato|nata|nacid[oa]|dob)[ :]{1,2}(?:in )?|\*\s?)(?:18|19|20)\d{2}(?!\d)"
+    r"(?i:\b(?:born|geb\.?|geboren|née?|nato|nata|nacid[oa]|dob|year of birth|birth year|geburtsjahr|jahrgang"
+    r"|année de naissance|año de nacimiento|anno di nascita)[ :=]{1,3}(?:in )?|\*\s?)(?:18|19|20)\d{2}(?!\d)"
 )
 _WARD = re.compile(rf"\b[Ww]ard\s({_TITLE_CASE})|\b({_TITLE_CASE})\s[Ww]ard\b")
 """A ward by its name, which is that of somebody or some place."""
@@ -77,12 +78,14 @@ _OF_COUNTRIES = (
 """Numbers of persons: Brazil, Italy, Finland, China, United Kingdom."""
 _TELEPHONES = (
     r"(?<![\w.])0\d{2,4} \d{3,4} \d{3,4}(?!\w)|(?<![\w.])0[1-9](?:[ .]\d{2}){4}(?!\w)"
-    r"|\b(?i:ext|dial|bleep|pager)\.?[: ]{1,2}\d{4,5}\b|(?<!\S)x\d{4}(?!\w)"
+    r"|\b(?i:ext|dial|bleep|bleeper|beeper|pager|please call|call(?= \d{4}$))\.?[: ]{1,2}\d{4,5}\b|(?<!\S)x\d{4}(?!\w)"
 )
 _LABELLED = (
     r"\b(?i:pid|mr|patient|pat|pt|case|ref|claim|policy)\.?[ :#]{1,2}[A-Z]{0,4}-?\d{4,}\b"
     r"(?![.,]\d| ?(?:%|[mµu]?[gl]\b|U))"
     r"|\b(?:ID|N[°º])[ :#]{1,2}[A-Z]{0,3}\d{4,}\b|(?<!\w)#\s?\d{4,}\b"
+    r"|\b(?:MRN|(?i:pat(?:ient)?|case|subject)[_ ]?(?i:id|no|nr))\b[.:#= ]{1,3}(?=[\w-]{0,12}\d)[\w-]{2,}"
+    r"|\bID[:#]\s?(?=[\w-]{0,12}\d)\w{1,8}(?:-\w{1,8})+|\b(?i:last (?:4|four)(?: digits)?[: ]{1,2})\d{4}\b"
     r"|\b(?i:policy)[ :#]{1,2}(?=\S*\d{3})[A-Z]{1,4}-[\d-]{4,}"
     r"|\b(?i:case|subject|proband)[ :#]{1,2}\d{3}(?![\w%]|[.,/]\d| [a-zµ]{1,2}\b)"
     r"|\b(?i:lot|batch|charge)(?: (?i:no\.?|nr\.?|number))?[ :#]{1,2}[A-Z]{1,3}-?\d{3,}\w*"

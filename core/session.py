@@ -183,9 +183,15 @@ def intake() -> Intake | None:
 
 
 def arriving() -> Intake | None:
-    """What is being read, or waits to be opened, beside the case on screen; None where the case was opened from it."""
+    """What is being read, or waits to be opened, beside the case on screen; None where the case was opened from it and
+    the reader has chosen nothing else since."""
     read = intake()
-    return None if read is st.session_state.get("case_from") else read
+    return None if read is None or st.session_state.get("case_from") == _state_of(read) else read
+
+
+def _state_of(read: Intake) -> tuple[Intake, int]:
+    """What tells whether a case was opened from these files as they are read now."""
+    return read, read.changes_of_mind
 
 
 def begin_intake(new: Intake) -> None:
@@ -197,7 +203,7 @@ def begin_intake(new: Intake) -> None:
 
 def stop_intake() -> None:
     """Drop what is being read, and all of a case that was opened from it before its identifiers were decided."""
-    if (old := intake()) and st.session_state.get("case_from") is old:
+    if (old := intake()) and st.session_state.get("case_from", (None, 0))[0] is old:
         forget_patient()
     _end_intake(old)
 
@@ -236,7 +242,7 @@ def open_intake() -> None:
     else:
         set_case(case)
     if not released:
-        st.session_state.update({INTAKE: read, "case_from": read})
+        st.session_state.update({INTAKE: read, "case_from": _state_of(read)})
 
 
 def settle_intake() -> None:

@@ -9,8 +9,9 @@ import streamlit as st
 
 from core import session
 from core.intake import Intake
+from core.quality import other_person
 from core.view.quality import quality_html
-from core.view.words import empty_html
+from core.view.words import doubts_html, empty_html
 from pages._parts import arriving, findings, record, scan, sources
 
 NEXT = (
@@ -20,6 +21,7 @@ NEXT = (
 READY, CHOOSE = "Everything was read. Look at it, then open it.", "Waiting for your choice below."
 DECIDE = "Everything was read. Look at it, decide about the identifiers, and open it."
 REFUSED = "This cannot be read; the reason stands below."
+PAIR = "Check that the CT and the record are of one patient before you open them."
 LOOK = "You may look at the case now; its exports stay blocked"
 
 
@@ -70,6 +72,8 @@ def _desk() -> None:
         scan.draw(read)
     with right, st.container(key="desk_record"):
         record.draw(read)
+    if read.study is not None and read.timeline is not None and (differs := other_person(read.study, read.timeline)):
+        st.html(doubts_html([f"There is {differs}: they may be two people. {PAIR}"]))
     if read.complete:
         if read.quality is not None:
             with st.container(key="desk_quality"):

@@ -167,3 +167,40 @@ def test_load_does_not_say_that_nothing_is_read_while_a_case_is_open(world, tmp_
     fine(app.switch_page("pages/load.py").run())
     assert "Your own case is open." in html(app)
     assert "Nothing is read yet" not in html(app)
+
+
+def test_a_case_whose_day_0_was_changed_since_is_not_shown_as_the_files_that_are_read(world, tmp_path):
+    record = tmp_path / "events.csv"
+    record.write_bytes(files.events_csv())
+    app = read(load_page(), record=record)
+    fine(app.button(key="open_case").click().run())
+    assert "wait to be opened" not in html(app)
+    fine(app.switch_page("pages/load.py").run())
+    app.date_input(key="day_zero").set_value(date(2020, 2, 29)).run()
+    settled(app)
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "Your files are read and wait to be opened." in html(app)
+    assert "the case opened before: <b>Your own case" in html(app)
+    fine(app.switch_page("pages/load.py").run())
+    fine(app.button(key="open_case").click().run())
+    fine(app.switch_page("pages/case_review.py").run())
+    assert "wait to be opened" not in html(app)
+
+
+@pytest.mark.parametrize("sex", ["F", "M"])
+def test_a_scan_and_a_record_of_two_people_are_told_before_they_are_opened(world, tmp_path, sex):
+    ct = files.written(tmp_path / "ct", files.series(edit=files.patient("DOE^JANE", "A1", PatientSex=sex)))
+    record = tmp_path / "events.csv"
+    record.write_text("subject_id,time,code\n7,,GENDER//M\n7,2020-01-01,ICD10CM//I10\n")
+    app = read(load_page(), ct, record)
+    assert ("they may be two people" in html(app)) == (sex == "F")
+
+
+def test_where_the_day_of_the_scan_is_offered_no_day_is_that_the_death_would_choose(world, tmp_path):
+    ct = files.written(tmp_path / "ct", files.series(edit=files.patient("DOE^JANE", "A1", AcquisitionDate="20200110")))
+    record = tmp_path / "events.csv"
+    record.write_text("subject_id,time,code\n7,2020-01-01,ICD10CM//I10\n7,2020-02-20,MEDS_DEATH\n")
+    app = read(load_page(), ct, record)
+    assert "had died by day 0" in html(app)
+    assert "scan_day" in keys(app)
+    assert "before_death" not in keys(app)

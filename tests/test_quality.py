@@ -303,14 +303,19 @@ def test_measures_are_taken_once_and_never_for_another_scan(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict", "found"), [("ICD10CM//I26.99", "in", "100% of events"), ("I26.99", "edge", "0% of events")]
+    ("code", "verdict", "found"),
+    [
+        ("ICD10CM//I26.99", "in", "100% of events"),
+        ("I26.99", "in", "100% of events"),
+        ("K9", "outside", "0% of events"),
+    ],
 )
 def test_codes_without_a_vocabulary_are_told_before_a_model_is_chosen(code: str, verdict: str, found: str) -> None:
     rows = "".join(f"7,2020-01-0{day},{code}\n" for day in range(1, 6))
     record = load_timeline([("events.csv", f"subject_id,time,code\n{rows}".encode())])
     (factor,) = [factor for factor in assess(None, record).factors if factor.name == "vocabularies"]
     assert (factor.verdict, factor.found) == (verdict, found)
-    assert ("ICD10CM//" in factor.reason) == (verdict == "edge")
+    assert ("ICD10CM//" in factor.reason) == (verdict == "outside")
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,13 @@ def test_results_in_words_are_usual_for_their_own_code() -> None:
 
 def test_the_sex_is_a_word_in_any_column() -> None:
     assert WORDED not in worded("value", ["F", *(f"{row}.5" for row in range(40))], code="GENDER//{}")
+
+
+@pytest.mark.parametrize(("when", "is_refused"), [("1950-01-01", True), ("1980-06-01", False)])
+def test_a_prediction_time_before_the_birth_is_refused(when: str, is_refused: bool) -> None:
+    rows = "7,,GENDER//M,\n7,1970-06-01,MEDS_BIRTH,\n7,1980-01-01,A,1\n"
+    if is_refused:
+        with pytest.raises(UserFacingError, match="lies before the patient's birth"):
+            loaded(rows, when)
+    else:
+        assert len(loaded(rows, when).events) == 3

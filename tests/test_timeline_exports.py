@@ -167,7 +167,7 @@ def test_a_number_of_json_that_would_become_zero_is_refused(number: str) -> None
 
 
 def test_a_remark_that_stands_in_all_rows_is_said() -> None:
-    head, words = PLAIN.replace("unit", "remark"), "With words but not read"
+    head, words = PLAIN.replace("unit", "remark"), "Not read, though they hold words"
     assert words in said(loaded(head + "7,2021-03-01 08:00,K,9.1,haemolytic - disregard\n"))
     assert words not in said(loaded(head.replace("remark", "ward") + "7,2021-03-01 08:00,K,9.1,Ward 3 West\n"))
 
@@ -310,9 +310,9 @@ def test_points_that_may_part_thousands_are_said(values: tuple[str, str], is_sai
 def test_measurements_in_columns_of_their_own_beside_a_value_are_said(read: Reader) -> None:
     header = "patient_id,time,code,numeric_value,unit,{},{}\n"
     rows = "7,2021-01-01 08:00,T,37.2,Cel,97,1.2\n7,2021-01-01 09:00,T,37.3,Cel,96,1.3\n"
-    unread = "With numbers but not read, as they are neither mapped nor known by name: 2 columns."
+    unread = "Not read, though they hold numbers: 2 columns; a row gives one event with one value"
     assert unread in said(read(header.format("spo2", "lactate") + rows))
-    assert "not read" not in said(read(header.format("encounter_id", "ref_range_low") + rows))
+    assert "ot read" not in said(read(header.format("encounter_id", "ref_range_low") + rows))
 
 
 SPECIMEN = "Of more than one specimen or body site, which is not read"

@@ -132,10 +132,10 @@ def test_letters_that_were_lost_are_said() -> None:
 
 
 def test_numbers_in_a_second_column_of_values_are_said() -> None:
-    assert "not read, as they are neither mapped nor known by name: 1 column" in said(
+    assert "Not read, though they hold numbers: 1 column" in said(
         load_timeline(source("value2", ["80", "81", "82"], "csv"))
     )
-    assert "not read" not in said(load_timeline(source("row", ["1", "2", "3"], "csv")))
+    assert "ot read" not in said(load_timeline(source("row", ["1", "2", "3"], "csv")))
 
 
 def test_a_refusal_says_where_it_is_of_one_of_several_tables() -> None:
@@ -258,7 +258,7 @@ def test_rows_that_no_longer_count_and_rows_of_relatives_are_said(form: str) -> 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_words_that_are_not_read_are_counted(form: str) -> None:
-    words = "With words but not read, as they are neither mapped nor known by name: 1 column."
+    words = "Not read, though they hold words, as they are neither mapped nor known by name: 1 column."
     assert words in said(load_timeline(source("remark", ("", "haemolytic, disregard", ""), form)))
     for cells in (("ICU", "ICU", "ICU"), ("", "", ""), ("1", "2.5", ""), ("2020-01-01", "", "2020-01-02")):
         assert "With words" not in said(load_timeline(source("remark", cells, form)))

@@ -14,7 +14,7 @@ from test_timeline_corpus import OMOP, PATIENT, csv_text, omop
 from core.bundle import load_bundle, shipped_bundles
 from core.records import Timeline
 from core.review import review_case
-from core.timeline import kind_of, list_subjects, load_timeline
+from core.timeline import describe, kind_of, list_subjects, load_timeline
 from core.timeline.kinds import kind_in_table
 from core.timeline.vocabulary import standard_code, standard_unit
 from core.view.lanes import event_rows
@@ -150,3 +150,20 @@ def test_the_real_omop_sample_has_its_procedures() -> None:
     lanes = event_rows(timeline, None)["lane"].value_counts()
     assert lanes["procedures"] > 50
     assert 5 < lanes["diagnoses"] < 60
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [("33762-6", "LOINC//33762-6"), ("33762-5", "33762-5"), ("S72.001A", "ICD10CM//S72.001A"), ("I26.999", "I26.999"),
+     ("Q1.5", "Q1.5"), ("X//718-7", "X//718-7"), ("2020-1", "2020-1")],
+)  # fmt: skip
+def test_a_bare_code_that_can_be_of_one_vocabulary_only_is_read_as_that(code: str, named: str) -> None:
+    assert standard_code(code) == named
+    assert (describe(code) == describe(named)) or named == code
+
+
+def test_bare_codes_are_read_by_models_and_shown_as_recorded() -> None:
+    rows = "subject_id,time,code,value,unit\n7,2020-01-01,718-7,13,g/dL\n7,2020-01-02,I26.99,,\n"
+    timeline = load_timeline(("a.csv", rows.encode()))
+    assert timeline.events["code"].tolist() == ["718-7", "I26.99"]
+    assert any("standard spelling of their code" in note and "2 events" in note for note in timeline.notes)

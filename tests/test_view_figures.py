@@ -403,7 +403,7 @@ def test_several_raw_events_keep_their_words_whole():
 @pytest.mark.parametrize(
     ("change", "words"),
     [(0.0, "does not change it"), (0.004, "raises it: .* is 1.004 times that "),
-     (-0.357, "lowers it: .* is 0.70 times that "), (np.nan, "not given by this model")],
+     (-0.357, "lowers it: .* is 0.70 times that "), (np.nan, "not given: the model did not read it")],
 )  # fmt: skip
 def test_an_effect_is_told_without_logarithms(change, words):
     several = events_html(ROWS.head(2).assign(attribution=[change, -0.004]), ["day 0", "day 0"])

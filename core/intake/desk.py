@@ -37,7 +37,8 @@ class Intake:
     scan, record: the sources, None where there is none; scan_words, record_words say what they are. scan_doubts: what
     speaks against the scan before it is read; it stays with the study as notes.
     series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
-    keeps_unknown: the reader wants texts to stay whose words no vocabulary knows.
+    keeps_unknown: the reader wants texts to stay whose words no vocabulary knows. changes_of_mind: how often a choice
+    dropped what had been read.
     Nothing of it reaches the session's case before `open_parts`.
     """
 
@@ -53,6 +54,7 @@ class Intake:
     columns: Answers | None = None
     decided: bool = False
     keeps_unknown: bool = False
+    changes_of_mind: int = 0
     _jobs: dict[str, Job[Any]] = field(default_factory=dict, repr=False)
 
     # ------------------------------------------------------------ what is known
@@ -223,6 +225,7 @@ class Intake:
             if job := self._jobs.pop(step, None):
                 job.cancel()
         self.decided = self.keeps_unknown = False
+        self.changes_of_mind += 1
 
     def answer_on(self, layout: tuple[str, ...], answer: Mapping[str, str]) -> None:
         """Read the record again with what was answered on the tables with these columns."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from core.load.entries import Source
 from core.privacy import Finding
-from core.privacy.burned_in import TextBox, find_burned_in_text
+from core.privacy.burned_in import TextBox, expected_steps, find_burned_in_text
 from core.privacy.events import doubts_of, search_timeline
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.search import search_sources
 from core.progress import Progress
 from core.records import CtStudy, Timeline
 from core.timeline.columns import Answers, encoding_of, roles_of
+
+_HEADERS, _LAST = 0.2, 0.98
+"""Shares of the search that are done once headers and texts are searched, and before the last picture is."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,16 @@ def search(
     findings = [item for item in searched.findings if not _says_code(item, columns)]
     if timeline is not None:
         findings += search_timeline(timeline, doubts_of(timeline, searched.words, columns))
-    tell(0.5, looking)
-    boxes = () if study is None else find_burned_in_text(study, step=lambda: tell(0.5, looking))
+    tell(_HEADERS, looking)
+    boxes = () if study is None else find_burned_in_text(study, step=_counted(study, tell, looking))
     findings += [Finding("burned-in text", f"pixels, {_place(box)}", box.masked) for box in boxes]
     return Found(tuple(findings), boxes, searched.words, columns)
+
+
+def _counted(study: CtStudy, tell: Progress, words: str) -> Callable[[], None]:
+    """Told before each step of the search in the pictures: how far it is, as far as that can be known."""
+    steps, expected = count(1), expected_steps(study)
+    return lambda: tell(_HEADERS + (_LAST - _HEADERS) * min(1.0, next(steps) / expected), words)
 
 
 def _says_code(item: Finding, columns: Answers) -> bool:

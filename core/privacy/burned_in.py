@@ -97,12 +97,25 @@ def find_burned_in_text(
     """
     voxels = study.voxels_hu if isinstance(study, CtStudy) else np.asarray(study, np.int16)
     if isinstance(study, CtStudy):
-        axes = reading_axes(study.spacing_mm, study.facts.slice_axis, stored_anew=study.facts.thickness_mm is None)
+        axes = _axes_of(study)
     return tuple(
         _to_voxels(box, axis, voxels.shape)
         for axis in axes
         for box in find_all_text(displayed(voxels, axis), step, briefly=axis != axes[0])
     )
+
+
+def expected_steps(study: CtStudy) -> int:
+    """About how often `find_burned_in_text` calls its `step` where there is no text, and more often where there is.
+
+    Measured on series of 30 to 102 slices: each plane is looked at twice, and a quarter of them or fewer are read.
+    """
+    first, *others = (study.shape[axis] for axis in _axes_of(study))
+    return max(1, round(2.45 * first + 0.25 * sum(others)))
+
+
+def _axes_of(study: CtStudy) -> tuple[int, ...]:
+    return reading_axes(study.spacing_mm, study.facts.slice_axis, stored_anew=study.facts.thickness_mm is None)
 
 
 def blank_text(study: CtStudy, boxes: Sequence[TextBox]) -> CtStudy:

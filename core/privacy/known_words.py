@@ -12,7 +12,7 @@ from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.memory import remembered
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
-from core.timeline.describe import icd10_descriptions, icd10_notes
+from core.timeline.icd10 import icd10_descriptions, icd10_notes
 
 _WORD = re.compile(r"[\u3041-\u9fff\uac00-\ud7a3]|[^\W\d_]{2,}")
 _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")

@@ -11,7 +11,7 @@ from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.known_words import are_known_words, without_eponyms
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
-from core.timeline.describe import icd10_descriptions
+from core.timeline.icd10 import icd10_descriptions
 
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]{2,})?")
 _CAPITAL = re.compile(r"[A-ZÀ-ÖØ-Þ][^\W\d_]+")

@@ -21,7 +21,8 @@ from core.load.words import folded_word, is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.patterns import name_parts
-from core.timeline.describe import icd10_descriptions, labels
+from core.timeline.describe import labels
+from core.timeline.icd10 import icd10_descriptions
 
 _DEFINED = frozenset(
     """

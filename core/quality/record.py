@@ -118,7 +118,7 @@ def _vocabularies(timeline: Timeline) -> Factor:
         told = "nearly all codes name their vocabulary, or a table names their kind"
         return Factor("vocabularies", "in", found, told, "ehr")
     told = "the other codes name no vocabulary, as ICD10CM//I26.99 or LOINC//718-7 do; no model will know them"
-    return Factor("vocabularies", "edge", found, told, "ehr")
+    return Factor("vocabularies", LIMITS["known_codes"].judge(share), found, told, "ehr")
 
 
 def _known(read: RecordRead | None, timeline: Timeline) -> tuple[Factor, ...]:

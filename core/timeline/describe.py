@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-_TAG = re.compile(r"<[^>]*>")
-_DIAGNOSIS = re.compile(r"<diag>\s*<name>([^<]+)</name>\s*<desc>([^<]*)</desc>")
+from core.timeline.bare_codes import with_vocabulary
+from core.timeline.icd10 import icd10_descriptions
+
 _ICD10CM = re.compile(r"(?:ICD10CM|DIAGNOSIS//ICD//10)//([A-Z]\d[0-9A-Z]\.?[0-9A-Z]*)")
 _ICD10 = re.compile(r"ICD10(?:GM)?//((?P<category>[A-T]\d\d)\.?[0-9A-Z]*)")
 """Codes of the WHO or of Germany: of its modifications, ICD-10 has the categories of diseases in common, not what
@@ -23,33 +22,6 @@ def labels() -> Mapping[str, str]:
     """Short words for common LOINC, ATC, CPT and MIMIC codes (our own wording)."""
     text = (Path(__file__).parent / "labels.json").read_text("utf-8")
     return {str(code): str(words) for code, words in json.loads(text).items()}
-
-
-@cache
-def icd10_descriptions() -> Mapping[str, str]:
-    """ICD-10-CM codes without the dot, in words, from the tabular list that simple-icd-10-cm carries.
-
-    The package itself builds a tree and takes seconds to import, so its data file is read directly.
-    """
-    found: dict[str, str] = {}
-    for text in _icd10_texts():
-        for name, words in _DIAGNOSIS.findall(text):
-            found[name.replace(".", "")] = html.unescape(words).strip()
-    return found
-
-
-def _icd10_texts() -> Iterator[str]:
-    """The tabular list, as XML."""
-    spec = importlib.util.find_spec("simple_icd_10_cm")
-    if spec is None or spec.origin is None:
-        return
-    for path in sorted((Path(spec.origin).parent / "data").glob("*tabular*.xml")):
-        yield path.read_text("utf-8")
-
-
-def icd10_notes() -> Iterator[str]:
-    """What ICD-10-CM's tabular list says around its codes and descriptions, a text a file."""
-    return (_TAG.sub(" ", text) for text in _icd10_texts())
 
 
 def describe(code: str, descriptions: Mapping[str, str] | None = None) -> str:
@@ -70,8 +42,10 @@ def usual_words(code: str) -> str | None:
 
     >>> usual_words("LOINC//2160-0//mg/dL"), usual_words("ICD10CM//I26.99"), usual_words("LAB//Doe")
     ('Creatinine, serum', 'Pulmonary embolism', None)
+    >>> usual_words("2160-0"), usual_words("I26.99")
+    ('Creatinine, serum', 'Pulmonary embolism')
     """
-    own = labels()
+    own, code = labels(), with_vocabulary(code)
     if code in own:
         return own[code]
     stem = "//".join(code.split("//")[:2])

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal, cast, get_args
 
+from core.timeline.bare_codes import with_vocabulary
+
 Kind = Literal[
     "encounters", "diagnoses", "labs", "vitals", "medications", "procedures", "imaging", "demographics", "other"
 ]
@@ -75,10 +77,12 @@ def kind_of(code: str, kinds: Mapping[str, str] | None = None) -> Kind:
 
     >>> kind_of("ICD10CM//I26.99"), kind_of("LOINC//8867-4"), kind_of("CPT//71275"), kind_of("LAB//50912//mg/dL")
     ('diagnoses', 'vitals', 'imaging', 'labs')
+    >>> kind_of("8867-4"), kind_of("I26.99"), kind_of("718-8")
+    ('vitals', 'diagnoses', 'other')
     """
     if kinds and kinds.get(code) in KINDS:
         return cast(Kind, kinds[code])
-    prefix, _, rest = code.partition("//")
+    prefix, _, rest = with_vocabulary(code).partition("//")
     kind = _BY_PREFIX.get(prefix.strip().upper())
     item = rest.partition("//")[0]
     if kind is None:

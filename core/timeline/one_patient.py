@@ -62,8 +62,8 @@ def cut_timeline(
     """The typed events of a subject up to the prediction time `given` (default: when all are known), and every note
     once.
 
-    Raises UserFacingError for events without a code, a prediction time that is none, some events in the future, and
-    where no event lies before the prediction time.
+    Raises UserFacingError for events without a code, a prediction time that is none or lies before the birth, some
+    events in the future, and where no event lies before the prediction time.
     """
     if blank := int(events["code"].isna().sum()):
         where = at(reading.places, events["code"].isna())
@@ -74,6 +74,7 @@ def cut_timeline(
         )
     notes = list(dict.fromkeys(reading.notes))
     cut = _prediction_time(events, given, notes, in_utc=True in reading.zones)
+    _refuse_before_birth(events, cut)
     _refuse_future(events, cut, notes, reading.places)
     _note_future_cut(events, cut, notes)
     kept, later = cut_at(events, cut)
@@ -247,6 +248,16 @@ def _given_time(given: pd.Timestamp | str, notes: list[str], *, in_utc: bool) ->
             "The prediction time lies before 1850 or after 2261.", "a time of the patient's life", "Correct the year."
         )
     return stamp
+
+
+def _refuse_before_birth(events: pd.DataFrame, cut: pd.Timestamp) -> None:
+    born = events.loc[events["code"] == BIRTH, "time"].dropna()
+    if len(born) and cut < born.min().normalize():
+        raise UserFacingError(
+            "The prediction time lies before the patient's birth.",
+            "a time of the patient's life",
+            "Choose a later one; check its year.",
+        )
 
 
 def _refuse_future(events: pd.DataFrame, cut: pd.Timestamp, notes: list[str], places: Places | None) -> None:

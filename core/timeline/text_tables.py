@@ -267,7 +267,9 @@ def _json_file(text: str, places: bool) -> TextFile:
         raise UserFacingError("The JSON file is nested too deeply.", "flat JSON lines", "Export it again.") from error
     except ValueError as error:
         raise UserFacingError(
-            "The file is not well-formed JSON lines.", "one JSON object on each line", "Export it again."
+            "The file is not well-formed JSON; it may have been cut off.",
+            "one JSON object, such as a FHIR bundle, or one on each line",
+            "Copy or export it again.",
         ) from error
     if len(items) > MAX_TEXT_ROWS:
         raise too_many_rows()

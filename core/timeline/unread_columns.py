@@ -235,7 +235,8 @@ def _unread(what: str, expected: str, where: str = "") -> UserFacingError:
 
 def unread_columns(count: int) -> str:
     """The note on columns of numbers that are not read."""
-    return f"With numbers but not read, as they are neither mapped nor known by name: {count_of(count, 'column')}."
+    told = "a row gives one event with one value, so give each of these values a row of its own, with its code"
+    return f"Not read, though they hold numbers: {count_of(count, 'column')}; {told}."
 
 
 def unread_outcomes(count: int) -> str:
@@ -245,7 +246,9 @@ def unread_outcomes(count: int) -> str:
 
 def unread_words(count: int) -> str:
     """The note on columns of words that are not read."""
-    return f"With words but not read, as they are neither mapped nor known by name: {count_of(count, 'column')}."
+    return (
+        f"Not read, though they hold words, as they are neither mapped nor known by name: {count_of(count, 'column')}."
+    )
 
 
 def unread_dates(count: int) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from core.records import SEXES
+from core.timeline.bare_codes import with_vocabulary
 
 _MIMIC_ITEMS: Mapping[str, str] = {
     "50862": "1751-7", "50882": "1963-8", "50902": "2075-0", "50904": "2085-9", "50905": "13457-7", "50907": "2093-3",
@@ -41,10 +42,12 @@ def standard_code(code: str) -> str:
     ('ICD10CM//I26.99', 'ICD9CM//E812.0')
     >>> standard_code("LAB//50912//mg/dL"), standard_code("Gender//FEMALE"), standard_code("LOINC//2160-0")
     ('LOINC//2160-0', 'GENDER//F', 'LOINC//2160-0')
-    >>> standard_code("GENDER//Missing")
-    'GENDER//Missing'
+    >>> standard_code("GENDER//Missing"), standard_code("2160-0"), standard_code("I26.99")
+    ('GENDER//Missing', 'LOINC//2160-0', 'ICD10CM//I26.99')
     """
-    head, _, rest = code.partition("//")
+    head, marked, rest = code.partition("//")
+    if not marked and (named := with_vocabulary(code)) != code:
+        return named
     if head in _PREFIXES:
         return _PREFIXES[head](rest) or code
     if head.upper() in ("GENDER", "SEX") and rest:

@@ -40,11 +40,13 @@ def size_words(size: int) -> str:
     """Bytes in words.
 
     >>> size_words(0), size_words(340), size_words(1_200_000)
-    ('empty', '1 kB', '1.2 MB')
+    ('empty', '340 bytes', '1.2 MB')
     """
     if size == 0:
         return "empty"
-    return f"{size / 1e6:,.1f} MB" if size >= 950_000 else f"{max(1, round(size / 1e3))} kB"
+    if size < 1000:
+        return count_of(size, "byte")
+    return f"{size / 1e6:,.1f} MB" if size >= 950_000 else f"{round(size / 1e3)} kB"
 
 
 def by_study(found: Sequence[SeriesSummary]) -> list[SeriesSummary]:

@@ -265,7 +265,7 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
 def _whom(review: CaseReview) -> str:
     """Whom the share is said of; of one outside its training population a model cannot say it."""
     if any(notice.key == OUTSIDE_POPULATION for notice in review.notices):
-        return "patients, says a model that was trained on others than this one"
+        return "patients unlike this one, on whom the model was trained"
     return "patients like this one"
 
 

@@ -261,7 +261,7 @@ def hazard_factor(change: float) -> str:
 
 def _effect(value: float) -> str:
     if np.isnan(value):
-        return "not given by this model"
+        return "not given: the model did not read it"
     side = "raises it" if value > 0 else "lowers it" if value < 0 else "does not change it"
     if not value:
         return side

@@ -135,6 +135,8 @@ def _offer_before_death(read: Intake) -> None:
     if read.timeline is None or not says_died(read.timeline.events).any():
         return
     st.html(doubts_html([DIED]))
+    if (read.scan_day or 0) < 0:  # the day of the scan is offered, and was not chosen by the outcome
+        return
     if (before := last_time_before_death(read.timeline)) is None:
         return
 
@@ -148,6 +150,7 @@ def _offer_before_death(read: Intake) -> None:
         key="before_death",
         on_click=choose,
         icon=":material/event:",
+        help="To look at the case. A day that was chosen by the outcome says nothing of how well a model predicts it.",
     )
 
 

@@ -394,6 +394,14 @@ def test_progress_runs_to_the_end() -> None:
     assert seen[-1] == 1.0
 
 
+def test_a_refusal_of_one_slice_tells_which() -> None:
+    sources = dicom_files()
+    name, data = sources[3]
+    sources[3] = (name, data[:-200])
+    with pytest.raises(UserFacingError, match=rf"^Slice \d+ of {len(sources)}, by position: the pixel data"):
+        load_study(sources)
+
+
 def test_listing_series_tells_how_far_it_is_and_stops_where_told() -> None:
     told: list[str] = []
     assert list_series(dicom_files(), progress=lambda share, words: told.append(words))

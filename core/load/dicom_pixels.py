@@ -67,7 +67,7 @@ def read_stack(
     pool = ThreadPoolExecutor(workers())
     try:
         width = pool.submit(_check_width, split, images)
-        running = [(run, pool.submit(_decode_run, split, parts[run])) for run in _runs(len(images))]
+        running = [(run, pool.submit(_decode_run, split, parts, run)) for run in _runs(len(images))]
         width.result()
         for run, decoded in running:
             run_ends, run_spots, run_lost, run_clipped = decoded.result()
@@ -144,13 +144,19 @@ def _not_plain(found: str) -> UserFacingError:
 
 
 def _decode_run(
-    split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]]
+    split: Split, parts: Sequence[tuple[ImageHeader, Volume, Volume, Volume]], run: slice
 ) -> tuple[Ends, int, int, int]:
-    """Decode images, each into its plane (rows, columns), of which a thinned view is copied; returns the extremes, the
-    numbers of `spots_in_metal` and `spots_of_lost_bits`, and that of images whose bits were clipped."""
+    """Decode a run of images, each into its plane (rows, columns), of which a thinned view is copied; returns the
+    extremes, the numbers of `spots_in_metal` and `spots_of_lost_bits`, and that of images whose bits were clipped.
+
+    A refusal tells which image, by its position.
+    """
     ends, spots, lost, clipped = [], 0, 0, 0
-    for image, plane, seen, copy in parts:
-        found, is_clipped = _decode_into(split, image, plane)
+    for number, (image, plane, seen, copy) in enumerate(parts[run], run.start + 1):
+        try:
+            found, is_clipped = _decode_into(split, image, plane)
+        except UserFacingError as error:
+            raise error.where(f"Slice {number} of {len(parts)}, by position") from error
         ends.append(found)
         copy[:] = seen
         spots += spots_in_metal(plane, found[1])

@@ -65,13 +65,12 @@ class TextBox:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """One picture to be read: what it was made from, the planes that it covers, and how sure a reading must be."""
+    """One picture to be read: what it was made from, and the planes that it covers."""
 
     picture: Picture
     source: Plane
     first: int
     last: int
-    least_confidence: float = LEAST_CONFIDENCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +149,8 @@ def on_every_slice(study: CtStudy, boxes: Sequence[TextBox]) -> tuple[TextBox, .
 
 
 def find_all_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly: bool = False) -> list[PlaneBox]:
-    """Text as `find_text` reports it, and what becomes legible once that is taken away (at most three rounds).
+    """Text as `find_text` reports it, what becomes legible once that is taken away (at most three rounds), and then as
+    `find_moving_text` does.
 
     Raises NoTextReader.
     """
@@ -163,7 +163,7 @@ def find_all_text(planes: Planes, step: Callable[[], None] | None = None, *, bri
         planes = planes.copy()
         for box in boxes:
             planes[box.first : box.last + 1, box.top : box.bottom, box.left : box.right] = planes.min()
-    return found
+    return found + ([] if briefly else find_moving_text(planes, step))
 
 
 def find_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly: bool = False) -> list[PlaneBox]:
@@ -182,12 +182,31 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly
     return merged(found)
 
 
+def find_moving_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
+    """Text on the middle plane of each stack, read by itself: it may move from plane to plane, and no mean shows it then.
+
+    Raises NoTextReader.
+    """
+    found: list[PlaneBox] = []
+    if min(planes.shape[1:]) < LEAST_SIDE or len(planes) <= EACH_BELOW:
+        return found
+    for first, stop in pairwise(_cuts(len(planes), CHUNK)):
+        middle = (first + stop - 1) // 2
+        if step:
+            step()
+        for view in _pictures(np.asarray(planes[middle], np.float32), middle, middle):
+            for reading in read_text(view.picture, least_confidence=SURE):
+                if sum(letter.isalnum() for letter in reading.text) >= LEAST_CHARACTERS:
+                    found += locate(planes, view.source, (middle, middle), reading, doubtful=False)
+    return merged(found)
+
+
 def _read_views(planes: Planes, step: Callable[[], None] | None, *, blocks: bool) -> Iterator[_Line]:
     """What is read in whole pictures."""
     for view in _views(planes, blocks=blocks):
         if step:
             step()
-        for reading in read_text(view.picture, least_confidence=view.least_confidence):
+        for reading in read_text(view.picture, least_confidence=LEAST_CONFIDENCE):
             yield _Line(reading, view.source, view.first, view.last, False)
 
 
@@ -255,9 +274,6 @@ def _views(planes: Planes, *, blocks: bool) -> Iterator[_View]:
     if count <= EACH_BELOW:
         return
     for first, last, mean in _means(planes):
-        if (middle := (first + last) // 2) not in alone:
-            for view in _pictures(np.asarray(planes[middle], np.float32), middle, middle):
-                yield replace(view, least_confidence=SURE)
         yield from _pictures(mean, first, last)
         yield _View(flattened_picture(mean), mean, first, last)
     for first, stop in pairwise(_cuts(count, BLOCK)) if blocks else ():

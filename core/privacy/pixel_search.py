@@ -10,7 +10,7 @@ import numpy as np
 
 from core.load.entry import Entry
 from core.load.limits import Limits
-from core.privacy.burned_in import find_burned_in_text, find_text
+from core.privacy.burned_in import find_burned_in_text, find_moving_text, find_text
 from core.privacy.finding import Finding
 from core.privacy.images import decode
 from core.privacy.nifti_out import as_readable, canonical_voxels, open_nifti
@@ -63,7 +63,7 @@ class PixelSearch:
     def _read(self, stack: list[Planes]) -> None:
         planes: Planes = np.concatenate(stack)  # type: ignore[assignment]
         rows, columns = planes.shape[1:]
-        for box in find_text(planes):
+        for box in (*find_text(planes), *find_moving_text(planes)):
             self._keep(" ".join(_region(box, rows, columns)), box.masked)
 
     def _keep(self, where: str, masked: str) -> None:

@@ -183,7 +183,7 @@ def find_text(planes: Planes, step: Callable[[], None] | None = None, *, briefly
 
 
 def find_moving_text(planes: Planes, step: Callable[[], None] | None = None) -> list[PlaneBox]:
-    """Text on the middle plane of each stack, read by itself: it may move from plane to plane, and no mean shows it then.
+    """Text on the middle plane of each stack, read by itself: where it moves from plane to plane no mean shows it.
 
     Raises NoTextReader.
     """

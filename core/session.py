@@ -183,15 +183,9 @@ def intake() -> Intake | None:
 
 
 def arriving() -> Intake | None:
-    """What is being read, or waits to be opened, beside the case on screen; None where the case was opened from it and
-    the reader has chosen nothing else since."""
+    """What is being read, or waits to be opened; None where the case on screen was opened from just that."""
     read = intake()
-    return None if read is None or st.session_state.get("case_from") == _state_of(read) else read
-
-
-def _state_of(read: Intake) -> tuple[Intake, int]:
-    """What tells whether a case was opened from these files as they are read now."""
-    return read, read.changes_of_mind
+    return None if read is None or st.session_state.get("case_from") == (read, read.changes_of_mind) else read
 
 
 def begin_intake(new: Intake) -> None:
@@ -242,7 +236,7 @@ def open_intake() -> None:
     else:
         set_case(case)
     if not released:
-        st.session_state.update({INTAKE: read, "case_from": _state_of(read)})
+        st.session_state.update({INTAKE: read, "case_from": (read, read.changes_of_mind)})
 
 
 def settle_intake() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from core.timeline.icd10 import icd10_descriptions
 
@@ -13,7 +12,6 @@ _LAST_LETTER = 7
 """Letters of a code of ICD-10-CM without its dot; the last one tells the encounter and is in no list."""
 
 
-@lru_cache(maxsize=65_536)
 def with_vocabulary(code: str) -> str:
     """A bare code of LOINC, by its check digit, or of ICD-10-CM, dotted and in its list, behind the vocabulary's name;
     any other code as it is.

@@ -21,7 +21,7 @@ NEXT = (
 READY, CHOOSE = "Everything was read. Look at it, then open it.", "Waiting for your choice below."
 DECIDE = "Everything was read. Look at it, decide about the identifiers, and open it."
 REFUSED = "This cannot be read; the reason stands below."
-PAIR = "Check that the CT and the record are of one patient before you open them."
+PAIR = "The CT and the record may be of two people"
 LOOK = "You may look at the case now; its exports stay blocked"
 
 
@@ -73,7 +73,7 @@ def _desk() -> None:
     with right, st.container(key="desk_record"):
         record.draw(read)
     if read.study is not None and read.timeline is not None and (differs := other_person(read.study, read.timeline)):
-        st.html(doubts_html([f"There is {differs}: they may be two people. {PAIR}"]))
+        st.html(doubts_html([f"{PAIR}: {differs}."]))
     if read.complete:
         if read.quality is not None:
             with st.container(key="desk_quality"):

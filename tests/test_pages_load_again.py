@@ -193,7 +193,7 @@ def test_a_scan_and_a_record_of_two_people_are_told_before_they_are_opened(world
     record = tmp_path / "events.csv"
     record.write_text("subject_id,time,code\n7,,GENDER//M\n7,2020-01-01,ICD10CM//I10\n")
     app = read(load_page(), ct, record)
-    assert ("they may be two people" in html(app)) == (sex == "F")
+    assert ("The CT and the record may be of two people: a woman" in html(app)) == (sex == "F")
 
 
 def test_where_the_day_of_the_scan_is_offered_no_day_is_that_the_death_would_choose(world, tmp_path):

@@ -19,7 +19,7 @@ CHECKING_HTML = (
 )
 
 
-WITHOUT_A_MODEL = "a model will add how like its own training patients this case is"
+WITHOUT_A_MODEL = "in Case review a model judges by narrower limits of its own, too"
 
 
 def quality_html(report: QualityReport, *, more_to_come: bool = False) -> str:

@@ -92,13 +92,17 @@ def series_html(item: SeriesSummary, number: int, studies: int, made: CtStudy | 
 
 
 def series_name(item: SeriesSummary, place: int) -> str:
-    """What a reader calls a series: its number in the archive, or its place in the list where it has none.
+    """What a reader calls a series: its number in the archive, or its place in the list (0: no other is) without one.
 
     >>> item = SeriesSummary("k", "Thorax", "CT", 64, (512, 512, 64), None, "")
     >>> series_name(item, 2), series_name(replace(item, series_number=701), 2)
     ('number 2 of the list', 'series 701')
+    >>> series_name(item, 0)
+    'the only series'
     """
-    return f"number {place} of the list" if item.series_number is None else f"series {item.series_number}"
+    if item.series_number is not None:
+        return f"series {item.series_number}"
+    return f"number {place} of the list" if place else "the only series"
 
 
 def findings_html(findings: Sequence[Finding]) -> str:

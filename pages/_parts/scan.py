@@ -46,7 +46,7 @@ def _series(read: Intake) -> None:
     for number, item in enumerate(found, 1):
         with st.container(horizontal=True, vertical_alignment="center", key=f"series_{number}"):
             made = read.study if item.key == read.series else None
-            st.html(series_html(_with_picture(item, made), number, studies, made))
+            st.html(series_html(_with_picture(item, made), number if len(found) > 1 else 0, studies, made))
             if len(found) > 1:
                 _choice(read, item, number)
 

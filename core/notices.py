@@ -56,9 +56,9 @@ def _calibration_notices(bundle: Bundle, horizon_days: float) -> Iterator[Notice
     too = "low" if found["ratio"] > 1.0 else "high"
     who = "held-out virtual patients" if bundle.virtual else "held-out patients"
     text = (
-        f"Predicted risks by {duration(horizon_days)} are too {too} on average: of {who}, {found['expected']:.1%} "
-        f"were predicted and {found['observed']:.1%} observed ({found['ratio']:.2f} times as many, 95% interval "
-        f"{found['lower']:.2f} to {found['upper']:.2f})."
+        f"Predicted risks by {duration(horizon_days)} are too {too} on average: among {who}, the event was predicted "
+        f"for {found['expected']:.1%} and observed in {found['observed']:.1%} ({found['ratio']:.2f} times as many, 95% "
+        f"interval {found['lower']:.2f} to {found['upper']:.2f})."
     )
     yield Notice("miscalibrated", "caution", text)
 

@@ -240,7 +240,7 @@ OFF = {"ratio": 0.69, "lower": 0.53, "upper": 0.9, "observed": 0.036, "expected"
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (OFF, "too high on average: of held-out virtual patients, 5.2% were predicted and 3.6% observed (0.69 times"),
+        (OFF, "too high on average: among held-out virtual patients, the event was predicted for 5.2% and observed in"),
         ({**OFF, "ratio": 1.2, "lower": 1.05, "upper": 1.4}, "too low on average"),
         ({**OFF, "upper": 1.2}, ""),
         ({**OFF, "lower": None, "upper": None}, ""),

@@ -154,7 +154,8 @@ def test_the_results_of_a_withdrawn_report_are_withdrawn() -> None:
     report = {"resourceType": "DiagnosticReport", "subject": SUBJECT, "code": {"text": "Panel"},
               "effectiveDateTime": "2020-01-01", "contained": [dated(id="r", valueQuantity=VALUE)]}  # fmt: skip
     assert len(added(loaded({**report, "status": "final"}))) == 2
-    assert added(loaded({**report, "status": "entered-in-error"})) == []
+    for status in ("entered-in-error", "deleted", "wrong-patient"):
+        assert added(loaded({**report, "status": status})) == []
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ _HAPPENED = frozenset(
 def why_not(resource: Resource) -> str:
     """Why a resource of a kind that is read is no event of its patient, or ""."""
     states = _states(resource)
-    if states & _VOID or _is_not_taken(resource) or any(is_true(resource.get(name)) for name in _NEGATIONS):
+    if is_void(resource) or _is_not_taken(resource) or any(is_true(resource.get(name)) for name in _NEGATIONS):
         return WITHDRAWN
     if (states | {_as_code(resource.get("intent"))}) & _PLANNED:
         return PLANNED
@@ -55,7 +55,7 @@ def why_no_drug(medication: Resource) -> str:
 
 def is_void(resource: Resource) -> bool:
     """Whether a resource is withdrawn, and with it what it contains."""
-    return bool(_states(resource) & _VOID)
+    return bool(_states(resource) & _VOID) or withdraws(_state_in_words(resource))
 
 
 def is_unconfirmed(resource: Resource) -> bool:
@@ -64,12 +64,14 @@ def is_unconfirmed(resource: Resource) -> bool:
 
 
 def _by_other_state(resource: Resource) -> str:
-    """Why a resource with a status that its value set lacks is no event, or ""; words that other records use count."""
-    state = _as_code(resource.get("status"))
-    if not state or state in _HAPPENED:
-        return ""
-    words = state.replace("-", " ")
-    return WITHDRAWN if withdraws(words) else "" if is_usual_state(words) else _UNKNOWN_STATE
+    """Why a resource with a status that neither its value set nor other records have is no event, or ""."""
+    words = _state_in_words(resource)
+    is_known = not words or _as_code(words) in _HAPPENED or is_usual_state(words)
+    return "" if is_known else _UNKNOWN_STATE
+
+
+def _state_in_words(resource: Resource) -> str:
+    return _as_code(resource.get("status")).replace("-", " ")
 
 
 def is_modified(part: Resource) -> bool:

@@ -16,8 +16,10 @@ from core.export import figure_bytes, figure_inputs
 from core.intake.search import Found
 from core.intake.strip import strip
 from core.load.entries import Source
+from core.privacy.events import doubts_of
 from core.records import Timeline
 from core.review import review_case
+from core.timeline import load_timeline
 from core.timeline.describe import describe
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
@@ -158,3 +160,12 @@ def test_a_number_that_a_system_gives_a_thing_stays() -> None:
     _, before, after = cleaned(fhir(coded))
     assert after is before
     assert set(after.events["code"]) == {"FHIR//08305127"}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_known"), [("10*3/uL", True), ("mm[Hg]", True), ("Kat", False), ("Zorblat", False)]
+)
+def test_a_unit_in_a_text_is_known_by_more_than_its_letters(text: str, is_known: bool) -> None:
+    record = f"subject_id,time,code,text_value\n7,2020-01-03,LAB//1,{text}\n"
+    doubts = doubts_of(load_timeline(("a.csv", record.encode())))
+    assert (text in doubts.fields["text_value"]) != is_known

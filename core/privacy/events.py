@@ -44,6 +44,8 @@ _WRITTEN = re.compile(r"[^\W\d_]{4,}|\S+[\s_].+")
 """A word or several, as codes are none."""
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}|[\u3041-\u9fff\uac00-\ud7a3]{2,}")
 """What short signs of units are not."""
+_SIGN_OF_UNIT = re.compile(r"[\d/*%\[]")
+"""What units in a text hold beside letters: letters alone may be somebody's name ("Kat")."""
 Judged = Mapping[str, frozenset[str]]
 NO_COLUMNS: Answers = MappingProxyType({})
 
@@ -143,7 +145,7 @@ def _unknown(text: str, part: str, is_own: bool) -> frozenset[str]:
     is_own: whether a description is the patient's own.
     """
     prefix, *pieces = text.split("//")
-    if is_unit(text):
+    if _SIGN_OF_UNIT.search(text) and is_unit(text):
         return frozenset()
     if part == "text_value" or (part == "description" and is_own):
         judged = [text]

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
 from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
-from core.fuse import MODEL_LOCK, TokenSet, batch_rows
+from core.compute.model_lock import MODEL_LOCK
+from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.survive import kaplan_meier
 from core.survive.model import ModelOutput, SurvivalModel, build_model

@@ -16,6 +16,7 @@ from core.bundle import load_bundle, longest_horizon, save_bundle, shipped_bundl
 from core.card import make_card
 from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
+from core.compute.device import resolve_device
 from core.encode import CompactSlices, build_ct_encoder
 from core.encode.ct import round_to_half
 from core.encode.ehr import EHR_ENCODERS, EhrEncoder
@@ -45,19 +46,6 @@ MIN_EVENTS = 10
 ENCODER_LIMITATION = (
     "Its CT encoder was pretrained on virtual patients only; how well it sees real ones was not tested."
 )
-
-
-def resolve_device(device: str) -> tuple[torch.device, tuple[str, ...]]:
-    """ "auto", "cpu" or "cuda" -> a device that exists, with a plain sentence where that is not what was asked for.
-
-    Raises UserFacingError for any other word.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserFacingError(f"The device {device} is not known", "auto, cpu or cuda", "Choose one of these")
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.device("cuda"), ()
-    asked = ("No CUDA device is available; the CPU is used instead.",) if device == "cuda" else ()
-    return torch.device("cpu"), asked
 
 
 def fit_fusion(

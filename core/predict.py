@@ -11,8 +11,9 @@ import torch
 from core.bundle import Bundle, load_bundle, longest_horizon
 from core.cohort.encoded import encode_cohort
 from core.cohort.folder import CohortFolder
-from core.fit import resolve_device
-from core.fuse import MODEL_LOCK, TokenSet, batch_rows
+from core.compute.device import resolve_device
+from core.compute.model_lock import MODEL_LOCK
+from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.survive.model import SurvivalModel
 

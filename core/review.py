@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 
 from core.bundle import Bundle
+from core.compute.device import resolve_device
+from core.compute.model_lock import MODEL_LOCK
 from core.encode.ct import encode_sampled
 from core.encode.ehr import encode_timeline
 from core.encode.slices import SliceGrid, sample_slices, slice_grid
@@ -20,9 +22,7 @@ from core.explain.events import event_attribution
 from core.explain.methods import METHODS
 from core.explain.readout import RiskReadout
 from core.explain.saliency import study_saliency
-from core.fit import resolve_device
 from core.fuse.batch import TokenBatch
-from core.fuse.lock import MODEL_LOCK
 from core.notices import case_notices
 from core.progress import Share
 from core.quality import QualityReport, RecordRead, ScanMeasures, assess, measure_scan, pair_notices

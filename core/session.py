@@ -26,8 +26,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.answers import Answers
 from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.compute.device import resolve_device
 from core.errors import UserFacingError
-from core.fit import resolve_device
 from core.intake import Case, Intake, export_refusal, give_back_memory, of_record, read_demo, set_imports_aside
 from core.kept import Kept
 from core.load.preview import study_thumbnail

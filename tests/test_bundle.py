@@ -24,7 +24,8 @@ from core.encode.ct import compact_slices_config, round_to_half
 from core.encode.ehr_features import NumericScale
 from core.errors import UserFacingError
 from core.fit import FitConfig, fit_fusion
-from core.fuse import MODEL_LOCK, TokenSet
+from core.compute.model_lock import MODEL_LOCK
+from core.fuse import TokenSet
 from core.survive.train import FittedModel
 
 TASK = TASKS["pe_mortality"]

@@ -15,8 +15,9 @@ from fuse_support import planted_set, random_batch
 
 from bench import fusion_regimes as regimes
 from core.bundle import load_bundle
+from core.compute.device import resolve_device
 from core.errors import UserFacingError
-from core.fit import FitConfig, fit_fusion, resolve_device, train_bundle, tuning_performance
+from core.fit import FitConfig, fit_fusion, train_bundle, tuning_performance
 from core.fuse import FUSIONS, TokenSet
 from core.records import Task, Tokens
 from core.survive.finetune import fine_tune_ct

@@ -12,10 +12,10 @@ import pytest
 import torch
 from fuse_support import CT_WIDTH, EHR_WIDTH, random_batch, random_patients
 
+from core.compute.model_lock import MODEL_LOCK
 from core.fuse import FUSIONS, FusedState, Fusion, FusionConfig, TokenBatch, describe_weights, info_nce
 from core.fuse.blocks import CrossAttention, Pooling, TokenProjection
 from core.fuse.fusions import average_tokens
-from core.fuse.lock import MODEL_LOCK
 
 TWO_SIDED = [name for name in FUSIONS if not name.endswith("_only")]
 CASES = [(name, pooled) for name in FUSIONS for pooled in (False, True)]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from core.compute.model_lock import MODEL_LOCK
 from core.encode.slices import SliceGrid, volume_from_slices
 from core.errors import UserFacingError
 from core.explain.context import explaining
 from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQuestion
 from core.explain.readout import QUANTITY, RiskReadout
 from core.explain.volume import axial_slice, planes_of_slice
-from core.fuse.lock import MODEL_LOCK
 from core.progress import Share
 from core.records import Attribution, CtStudy, FloatArray
 

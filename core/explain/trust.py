@@ -10,9 +10,9 @@ import torch
 from scipy import stats
 from torch import nn
 
+from core.compute.model_lock import MODEL_LOCK
 from core.explain.readout import RiskReadout
 from core.explain.saliency import slice_maps
-from core.fuse.lock import MODEL_LOCK
 from core.records import FloatArray
 
 PASS_BELOW = 0.3

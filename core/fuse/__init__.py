@@ -3,11 +3,9 @@
 from core.fuse.batch import Ragged, TokenBatch, TokenSet, batch_rows
 from core.fuse.contrast import info_nce
 from core.fuse.fusions import FUSIONS, FusedState, Fusion, FusionConfig, describe_weights
-from core.fuse.lock import MODEL_LOCK
 
 __all__ = [
     "FUSIONS",
-    "MODEL_LOCK",
     "FusedState",
     "Fusion",
     "FusionConfig",

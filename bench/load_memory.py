@@ -25,7 +25,7 @@ from pydicom.uid import JPEGLSLossless
 
 from bench.load import write_series
 from bench.load_compressed import compress_series
-from core.intake.memory import give_back_memory
+from core.case.memory import give_back_memory
 from core.load import load_study
 from core.load.limits import LIMITS, MIB
 

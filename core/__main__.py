@@ -247,8 +247,8 @@ def _review(options: argparse.Namespace) -> None:
         raise UserFacingError("Nothing to review was named.", "--study, --timeline or both", "Name a CT or a record.")
     _check_folder(options.out)
     from core.bundle import load_bundle
+    from core.case.from_paths import answers_in, named_record, named_study
     from core.export import export_review
-    from core.intake.named import answers_in, named_record, named_study
     from core.review import assess_case, encode_case, review_case
 
     bundle, columns = load_bundle(options.bundle), answers_in(options.columns)
@@ -277,8 +277,8 @@ def _stripped(
     options: argparse.Namespace, study: CtStudy | None, timeline: Timeline | None, columns: dict[str, str] | None
 ) -> tuple[CtStudy | None, Timeline | None, str]:
     """The case without what a search of its files, its record and its pictures finds; how much that was, in words."""
-    from core.intake.search import search
-    from core.intake.strip import strip
+    from core.case.search import search
+    from core.case.strip import strip
     from core.words import count_of
 
     print("Searching the files, the record and the pictures for identifiers ...", flush=True)

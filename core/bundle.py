@@ -25,10 +25,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from core.compute.model_lock import MODEL_LOCK
 from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
 from core.encode.ehr import EhrEncoder
 from core.errors import UserFacingError
-from core.compute.model_lock import MODEL_LOCK
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.survive import kaplan_meier

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.bundle import Bundle
+from core.events.death import says_died
 from core.explain.saliency import NOT_CONVERGED
 from core.quality import QualityReport, RecordRead, population_notice
 from core.records import DIED_BEFORE, NOTHING_READ, VIRTUAL_WEIGHTS, Attribution, CtStudy, Notice, Timeline, Tokens
-from core.timeline.cut import says_died
 from core.words import duration, true_minus
 
 

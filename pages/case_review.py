@@ -10,9 +10,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import session
+from core.case import Case
 from core.errors import UserFacingError
 from core.export.scan import window_of
-from core.intake import Case
 from core.view.words import empty_html
 from pages._parts import address, arriving, events, export, header, quality, result, survival
 from pages._parts.header import Asked

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import session
-from core.intake import Intake
+from core.case import Intake
 from core.quality import other_person
 from core.view.quality import quality_html
 from core.view.words import doubts_html, empty_html

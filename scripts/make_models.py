@@ -46,6 +46,7 @@ from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
 from core.encode.ct import round_to_half
 from core.encode.ehr import EhrEncoder, TimelineRecords, encode_timelines
+from core.events.cut import cut_at
 from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
 from core.predict import predict_tokens
@@ -53,7 +54,6 @@ from core.pretrain.next_code import fit_ehr_encoder
 from core.records import Timeline
 from core.survive.report import evaluate_tables
 from core.survive.train import FitConfig, FittedModel
-from core.timeline.cut import cut_at
 from scripts.model_tables import write_tables
 
 ROOT = Path(__file__).resolve().parents[1]

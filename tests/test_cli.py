@@ -312,7 +312,7 @@ def test_an_error_nobody_foresaw_is_one_line_without_its_text(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("patient Doe, row 7")
 
-    monkeypatch.setattr("core.intake.named.load_study", fails)
+    monkeypatch.setattr("core.case.from_paths.load_study", fails)
     monkeypatch.delenv("CT_SURVIVAL_DEBUG", raising=False)
     assert cli.main(_review(inputs, tmp_path)) == 2
     assert "Doe" not in _one_line(capsys)

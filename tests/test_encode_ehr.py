@@ -28,9 +28,9 @@ from core.encode.ehr import (
 )
 from core.encode.ehr_features import event_columns
 from core.errors import UserFacingError
+from core.events.cut import cut_at
 from core.pretrain.next_code import fit_ehr_encoder, next_code_loss, train_next_code
 from core.records import TIMELINE_COLUMNS, Timeline
-from core.timeline.cut import cut_at
 
 
 def _timeline(index: int, *, changed: pd.DataFrame | None = None, regime: Regime = "balanced") -> Timeline:

@@ -12,15 +12,15 @@ from review_support import RISKY_CODE, bundle
 from test_intake_strip import bundle as fhir
 from test_intake_strip import looked_at
 
+from core.case.search import Found
+from core.case.strip import strip
+from core.events.descriptions import describe
 from core.export import figure_bytes, figure_inputs
-from core.intake.search import Found
-from core.intake.strip import strip
 from core.load.entries import Source
 from core.privacy.events import doubts_of
 from core.records import Timeline
 from core.review import review_case
 from core.timeline import load_timeline
-from core.timeline.describe import describe
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
 

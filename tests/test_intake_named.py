@@ -8,8 +8,8 @@ import intake_support as files
 import numpy as np
 import pytest
 
+from core.case.from_paths import answers_in, named_record, named_study
 from core.errors import UserFacingError
-from core.intake.named import answers_in, named_record, named_study
 
 ODD = "pid;wann;was;wert\n" + "".join(f"1;0{day}.03.2020;BNP größer;23,{day}\n" for day in range(1, 8))
 ANSWERED = ["time=wann", "code=was", "value=wert", "dates=day first", "decimals=comma"]

@@ -10,10 +10,10 @@ import intake_support as files
 import pandas as pd
 import pytest
 
+from core.case import Intake
+from core.case.search import Found, search
+from core.case.strip import strip
 from core.errors import UserFacingError
-from core.intake import Intake
-from core.intake.search import Found, search
-from core.intake.strip import strip
 from core.load import load_study
 from core.load.entries import Source
 from core.privacy import find_identifiers

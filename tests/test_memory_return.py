@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 from test_pages_load import load_page, settled
 
 from core import session
-from core.intake import Intake
-from core.intake import search as search_module
+from core.case import Intake
+from core.case import search as search_module
 
 pytestmark = pytest.mark.slow
 CYCLES, SLICES, EDGE = 20, 300, 512

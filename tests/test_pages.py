@@ -14,10 +14,10 @@ import streamlit as st
 import view_support
 from streamlit.testing.v1 import AppTest
 
-from core import RESEARCH_NOTICE, answers, session
+from core import RESEARCH_NOTICE, session
+from core.case import Cancelled, Case, results
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
-from core.intake import Cancelled, Case
 from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
 from core.records import DIED_BEFORE, NOTHING_READ, CaseReview, Notice
@@ -112,11 +112,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         session, "load_bundle", lambda path: view_support.ScreenBundle(path.name, TASKS[path.parent.name])
     )
-    monkeypatch.setattr(answers, "review_case", made.review_case)
-    monkeypatch.setattr(answers, "encode_case", lambda *args, **words: None)
-    monkeypatch.setattr(answers, "assess_case", made.assess_case)
+    monkeypatch.setattr(results, "review_case", made.review_case)
+    monkeypatch.setattr(results, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(results, "assess_case", made.assess_case)
     monkeypatch.setattr(
-        answers,
+        results,
         "compare_curves",
         lambda scan, record, bundles, **words: {name: view_support.curve() for name in bundles},
     )
@@ -202,7 +202,7 @@ def test_the_quality_gate_is_judged_once_and_stands_before_any_prediction(world,
 
 def test_an_answer_without_any_notice_is_drawn(world, monkeypatch):
     ask = world.review_case
-    monkeypatch.setattr(answers, "review_case", lambda *case, **asked: replace(ask(*case, **asked), notices=()))
+    monkeypatch.setattr(results, "review_case", lambda *case, **asked: replace(ask(*case, **asked), notices=()))
     app = fine(opened())
     assert "Death from any cause within" in html(app)
     assert 'class="notes"' not in html(app)
@@ -331,7 +331,7 @@ def test_no_curve_is_drawn_of_nobody_or_of_somebody_dead(world, monkeypatch, key
         made = world.review_case(*args, **words)
         return replace(made, notices=(why, *made.notices))
 
-    monkeypatch.setattr(answers, "review_case", review_case)
+    monkeypatch.setattr(results, "review_case", review_case)
     app = fine(opened())
     assert NO_CURVE[key] in html(app)
     assert not [chart for chart in app.get("plotly_chart") if "curve" in str(chart.proto)]

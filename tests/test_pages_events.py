@@ -12,7 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import World, fine, html, of_case, opened, world
 
-from core import answers, session
+from core import session
+from core.case import results
 from core.records import Timeline
 
 __all__ = ["world"]
@@ -33,8 +34,8 @@ def with_record(monkeypatch: pytest.MonkeyPatch, world: World, change: Callable[
 
 def giving_less(monkeypatch: pytest.MonkeyPatch, **left_out: None) -> None:
     """A model that gives less of what sizes the marks."""
-    given = answers.review_case
-    monkeypatch.setattr(answers, "review_case", lambda *case, **asked: replace(given(*case, **asked), **left_out))
+    given = results.review_case
+    monkeypatch.setattr(results, "review_case", lambda *case, **asked: replace(given(*case, **asked), **left_out))
 
 
 def names(app: AppTest) -> set[str]:

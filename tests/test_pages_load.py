@@ -19,9 +19,9 @@ from streamlit.testing.v1 import AppTest
 from test_pages import DEMOS, ROOT, World, fine, html, of_case, world
 
 from core import RESEARCH_NOTICE, session
+from core.case import Case, Intake, Job, loading, strip
+from core.case.jobs import Turns
 from core.errors import UserFacingError
-from core.intake import Case, Intake, Job, desk, strip
-from core.intake.job import Turns
 from core.privacy.burned_in import TextBox
 from pages._parts import findings
 
@@ -175,8 +175,8 @@ def test_texts_that_no_vocabulary_knows_are_asked_about(world, tmp_path, keeps):
 @pytest.fixture
 def may_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The search for identifiers ends no sooner than this is set; after the test it leaves its turn to the next one."""
-    wanted, search = threading.Event(), desk.search
-    monkeypatch.setattr(desk, "search", lambda *given: wanted.wait(SECONDS) and search(*given))
+    wanted, search = threading.Event(), loading.search
+    monkeypatch.setattr(loading, "search", lambda *given: wanted.wait(SECONDS) and search(*given))
     yield wanted
     wanted.set()
 
@@ -244,7 +244,7 @@ def test_the_end_of_a_search_takes_nothing_off_the_screen(world, tmp_path, may_e
 
 
 def test_files_that_cannot_be_searched_are_never_exported(world, jane, monkeypatch):
-    monkeypatch.setattr(desk, "search", lambda *given: {}["no such thing"])
+    monkeypatch.setattr(loading, "search", lambda *given: {}["no such thing"])
     app = read(load_page(), jane)
     assert any("could not be searched" in item.value for item in app.caption)
     assert not {"strip", "stop_load"} & keys(app), "there is nothing to decide"
@@ -471,7 +471,7 @@ def slow_reader(stopped: threading.Event):
 @pytest.fixture
 def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     stopped = threading.Event()
-    monkeypatch.setattr(desk, "load_study", slow_reader(stopped))
+    monkeypatch.setattr(loading, "load_study", slow_reader(stopped))
     return stopped
 
 

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from test_intake_strip import looked_at, said, table
 
-from core.intake.search import Found
-from core.intake.strip import strip
+from core.case.search import Found
+from core.case.strip import strip
 from core.privacy.events import UNKNOWN_WORDS
 from core.privacy.free_text import in_free_text
 from core.privacy.known_words import are_known_words

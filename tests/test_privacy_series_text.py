@@ -14,7 +14,7 @@ from ct_factory import to_bytes
 from privacy_support import BURNED, ct_plane, ct_slice, draw
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from core.intake.strip import strip
+from core.case.strip import strip
 from core.load import load_study
 from core.privacy import find_identifiers
 from core.privacy.burned_in import TextBox, find_burned_in_text, on_every_slice

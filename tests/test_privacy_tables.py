@@ -14,10 +14,10 @@ import pytest
 from ct_factory import Grid
 from intake_support import patient, series
 
+from core.events.descriptions import labels
+from core.events.icd10 import icd10_descriptions
 from core.privacy import Finding, find_identifiers
 from core.privacy.bare_names import is_bare_name
-from core.timeline.describe import labels
-from core.timeline.icd10 import icd10_descriptions
 
 CLEAN = (
     "subject_id,time,code,numeric_value,unit\n7,2020-01-01,LOINC//2345-7,5.4,mmol/L\n7,2020-02-01,ICD10CM//I26.99,,\n"

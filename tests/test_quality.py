@@ -13,8 +13,8 @@ import pytest
 from review_support import DAY_0, RISKY_CODE, timeline
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.case import read_demo
 from core.export.style import OUTSIDE_MARK, curve_marks
-from core.intake import read_demo
 from core.quality import Factor, QualityReport, assess, population_notice
 from core.quality.embedding import embedding_factor, input_factors, placed, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD

@@ -11,13 +11,13 @@ from ct_factory import dicom_files, enhanced_file
 from pydicom.dataset import Dataset
 from review_support import DAY_0, RISKY_CODE, study, timeline
 
+from core.case import Case
+from core.events.standard_codes import standard_code
 from core.export.style import WATERMARK, curve_marks
-from core.intake import Case
 from core.load import load_study
 from core.quality import assess, pair_notices
 from core.quality.pair import pair_factors
 from core.records import AcquisitionFacts, CtStudy, Notice, Timeline
-from core.timeline.vocabulary import standard_code
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
 from core.view.words import case_line, scan_words, time_zero

@@ -15,13 +15,13 @@ from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundl
 from core import review as reviewing
 from core.encode.ehr import TimelineRecords, encode_timeline, fit_compact_sequence
 from core.errors import UserFacingError
+from core.events.death import last_time_before_death
 from core.explain.events import event_attribution
 from core.fuse.batch import TokenBatch
 from core.notices import case_notices
 from core.quality import QualityReport, RecordRead, assess
 from core.records import CaseReview, CtStudy, Timeline, Tokens
 from core.review import assess_case, choose_horizon, compare_curves, encode_case, review_case
-from core.timeline.cut import last_time_before_death
 
 SICK = timeline((RISKY_CODE, *HARMLESS_CODES))
 SCAN = study()

@@ -10,8 +10,8 @@ import pytest
 from real_ct import REAL_CT
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.case import read_demo
 from core.fuse import FUSIONS
-from core.intake import read_demo
 from core.load import load_study
 from core.records import CaseReview, CtStudy, Timeline
 from core.review import encode_case, review_case

@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.events.death import outcomes
 from core.records import Timeline
 from core.timeline import MappingQuestion, list_subjects, load_timeline, suggest_mapping
-from core.timeline.cut import outcomes
 
 PATIENT = "48151623"
 NAMES = ("subject_id", "time", "code", "numeric_value", "text_value", "unit")

@@ -21,7 +21,8 @@ from test_timeline_fhir import (
 )
 
 from core.errors import UserFacingError
-from core.timeline import describe, load_timeline
+from core.events.descriptions import describe
+from core.timeline import load_timeline
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 VALUE = {"value": 7.5, "unit": "g/dL"}

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.events.descriptions import describe
 from core.records import TIMELINE_COLUMNS
-from core.timeline import cut_at, describe, kind_of, list_subjects, load_timeline, parquet
+from core.timeline import cut_at, kind_of, list_subjects, load_timeline, parquet
 from core.timeline.cohort_scale import open_cohort
 from core.timeline.times import whole_days
 

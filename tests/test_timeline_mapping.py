@@ -9,8 +9,8 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from core.case import Intake
 from core.errors import UserFacingError
-from core.intake import Intake
 from core.timeline import list_subjects, load_timeline, suggest_mapping
 from core.timeline.columns import NO_COLUMN
 from core.timeline.mapping import MappingQuestion

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from core.events.descriptions import describe
 from core.records import Timeline
 from core.timeline import load_timeline
 from core.timeline.dates import iso_times
-from core.timeline.describe import describe
 
 DIED = "The record says that the patient had died by the prediction time; set an earlier one to predict."
 PERSON = {"resourceType": "Patient", "id": "1"}

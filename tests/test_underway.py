@@ -8,13 +8,12 @@ from functools import partial
 import pytest
 import view_support
 
-from core import answers
-from core.answers import Answers
-from core.intake import Case, Job
+from core.case import Case, Job, results
+from core.case.background import Question, Underway
+from core.case.results import Answers
 from core.progress import Progress
 from core.quality import QualityReport
 from core.records import CaseReview
-from core.underway import Question, Underway
 from core.view.exporting import Exports
 from core.view.packing import pack_overlay
 
@@ -45,9 +44,9 @@ def test_answers_of_two_cases_asked_in_turns_are_each_their_own(monkeypatch: pyt
     def review_case(study, timeline, bundle, *, horizon_days, explain, **words):  # type: ignore[no-untyped-def]
         return view_support.review(study, timeline, horizon_days=horizon_days, explain=explain)
 
-    monkeypatch.setattr(answers, "review_case", review_case)
-    monkeypatch.setattr(answers, "encode_case", lambda *args, **words: None)
-    monkeypatch.setattr(answers, "assess_case", lambda *args: QualityReport(()))
+    monkeypatch.setattr(results, "review_case", review_case)
+    monkeypatch.setattr(results, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(results, "assess_case", lambda *args: QualityReport(()))
     bundle = view_support.ScreenBundle("concat", view_support.TASKS["pe_mortality"])
     asked = Answers(lambda key: bundle)  # type: ignore[arg-type, return-value]
     cases = [Case("", scan, RECORD, "pe_mortality", "", released=True) for scan in (SCAN, OTHER)]

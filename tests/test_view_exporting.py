@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from view_support import ScreenBundle, review, study, timeline
 
+from core.case import Cancelled
 from core.cohort.tasks import TASKS
 from core.export.figure import build_figure, caption
 from core.export.style import figure_style
-from core.intake import Cancelled
 from core.privacy import Finding
 from core.quality import Factor, QualityReport
 from core.view import exporting

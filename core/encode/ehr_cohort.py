@@ -16,10 +16,10 @@ from core.encode.ehr_cohort_deaths import DAY_US, or_none, without_deaths_of_the
 from core.encode.ehr_features import EventColumns, NumericScale
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
 from core.errors import UserFacingError
+from core.events.standard_codes import standard_code
 from core.records import BIRTH
 from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
 from core.timeline.typed_columns import units_in_codes
-from core.timeline.vocabulary import standard_code
 
 _BLOCK = 1 << 19
 """Events handled at a time: many, as threads wait for each other between arrays, yet within the processor's cache."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.events.cut import deaths_of_the_day
 from core.timeline.cohort_scale import Cohort, Labels
-from core.timeline.cut import deaths_of_the_day
 
 DAY_US = 86_400_000_000.0
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.events.standard_codes import standard_code, standard_unit
 from core.records import BIRTH, Timeline
-from core.timeline.vocabulary import standard_code, standard_unit
 
 LONG_AGO_DAYS = 3650.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.events.descriptions import describe
 from core.records import BIRTH, EventAttribution, Timeline
-from core.timeline import describe
 from core.words import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from core.events.descriptions import usual_words
+from core.events.kinds import kind_of
 from core.load.identifying import identifying
 from core.privacy.code_parts import categories_of_code
 from core.privacy.fields import FIELD_CATEGORIES, field_name
@@ -21,8 +23,6 @@ from core.privacy.memory import search_under_way
 from core.records import Timeline
 from core.timeline.column_names import FIELDS, plain_name
 from core.timeline.columns import Answers, roles_of
-from core.timeline.describe import usual_words
-from core.timeline.kinds import kind_of
 from core.timeline.units import is_unit
 from core.words import count_of
 

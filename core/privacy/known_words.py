@@ -6,13 +6,13 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from core.events.icd10 import icd10_descriptions, icd10_notes
 from core.privacy.bare_names import has_drug_ending
 from core.privacy.chest_words import CHEST_WORDS
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.memory import remembered
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
-from core.timeline.icd10 import icd10_descriptions, icd10_notes
 
 _WORD = re.compile(r"[\u3041-\u9fff\uac00-\ud7a3]|[^\W\d_]{2,}")
 _POSSESSIVE = re.compile(r"(?<=[a-z])['’]s\b")

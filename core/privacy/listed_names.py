@@ -6,12 +6,12 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from core.events.icd10 import icd10_descriptions
 from core.privacy.bare_names import has_drug_ending
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.known_words import are_known_words, without_eponyms
 from core.privacy.surnames import is_common_surname, is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word, meanings_of_codes
-from core.timeline.icd10 import icd10_descriptions
 
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]{2,})?")
 _CAPITAL = re.compile(r"[A-ZÀ-ÖØ-Þ][^\W\d_]+")

@@ -14,6 +14,8 @@ from pydicom.sr.codedict import Collection as CodeCollection
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from core.events.descriptions import labels
+from core.events.icd10 import icd10_descriptions
 from core.load.identifying import WORDS, identifying, spans_of_identifiers
 from core.load.names_too import NAMES_TOO, spans_of_whole_names, without_names_beside
 from core.load.one_scan import word_for_no_slice
@@ -21,8 +23,6 @@ from core.load.words import folded_word, is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.patterns import name_parts
-from core.timeline.describe import labels
-from core.timeline.icd10 import icd10_descriptions
 
 _DEFINED = frozenset(
     """

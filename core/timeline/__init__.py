@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.timeline.cut import cut_at
-from core.timeline.describe import describe
-from core.timeline.kinds import KINDS, Kind, kind_of
+from core.events.cut import cut_at
+from core.events.descriptions import describe
+from core.events.kinds import KINDS, Kind, kind_of
 from core.timeline.mapping import MappingQuestion, suggest_mapping
 from core.timeline.one_patient import list_subjects, load_timeline
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from core.events.death import EXPIRED_ON_BILLS
 from core.records import BIRTH
-from core.timeline.cut import EXPIRED_ON_BILLS
 from core.timeline.fhir_bundles import UNTYPED, failures, is_fhir, missing_pages, taken_apart
 from core.timeline.fhir_codes import coded, drug_of, uncoded
 from core.timeline.fhir_judged import (

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.cut import KNOWN_FROM
+from core.events.kinds import kind_of
 from core.timeline.column_names import alike
 from core.timeline.columns import Answers, answer_for, columns_of, recognise, ways_of
-from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, iso_times
 from core.timeline.i2b2 import plain_facts
-from core.timeline.kinds import kind_of
 from core.timeline.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
 from core.timeline.people import PEOPLE
 from core.timeline.places import places_of

@@ -12,11 +12,11 @@ from typing import Literal
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.cut import KNOWN_FROM
 from core.load.entries import Source
 from core.load.entry import Entry
 from core.timeline.column_names import FIELDS, alike, hints_at, may_number_codes, plain_name
 from core.timeline.columns import ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, encoding_of
-from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times
 from core.timeline.encodings import Look
 from core.timeline.fields import recognised, refuse_unsettled_numbers

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.yes_no import MISSING
 from core.timeline.places import Places, at
-from core.timeline.texts import MISSING, by_distinct, matching, plain_texts
+from core.timeline.texts import by_distinct, matching, plain_texts
 from core.timeline.units import is_unit
 from core.words import count_of
 

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.standard_codes import standard_unit
+from core.events.yes_no import NULLS
 from core.load.entry import Entry
 from core.records import BIRTH, SEXES
 from core.timeline.concepts import read_concepts
@@ -19,9 +21,8 @@ from core.timeline.fields import plainly_written
 from core.timeline.omop_tables import EVENT_TABLES, LEFT_OUT, EventTable, OmopFiles, read_table
 from core.timeline.row_states import is_void
 from core.timeline.text_beside_numbers import names_another
-from core.timeline.texts import NULLS, first_filled
+from core.timeline.texts import first_filled
 from core.timeline.times import joined_times
-from core.timeline.vocabulary import standard_unit
 
 _VISITS = {"9201": "INPATIENT", "9202": "OUTPATIENT", "9203": "ED", "262": "ED"}
 _OPERATORS = {"4171756": "<", "4171754": "<=", "4172704": ">", "4171755": ">=", "4172703": "="}

@@ -10,10 +10,10 @@ from pathlib import PurePath
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.yes_no import MISSING, NULLS
 from core.load.entry import Entry
 from core.timeline.parquet import is_parquet, parquet_file, parquet_text
 from core.timeline.text_tables import read_text_file
-from core.timeline.texts import MISSING, NULLS
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
+from core.events.descriptions import labels
 from core.load.entries import Source
 from core.progress import Progress, watched
 from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers
-from core.timeline.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
-from core.timeline.describe import labels
 from core.timeline.fields import refuse_unsettled_numbers
 from core.timeline.parquet import count_subjects, distinct_subjects, translated
 from core.timeline.places import Places, at, places_of

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.standard_codes import standard_code
+from core.events.yes_no import MISSING
 from core.records import BIRTH, SEXES
 from core.timeline.column_names import FIELDS, alike
 from core.timeline.dates import ISO_TIME, iso_times
 from core.timeline.row_states import is_event
-from core.timeline.texts import MISSING, plain_texts
+from core.timeline.texts import plain_texts
 from core.timeline.unread_columns import say_unread
-from core.timeline.vocabulary import standard_code
 from core.words import count_of
 
 Fact = tuple[str, str, str]

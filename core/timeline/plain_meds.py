@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.events.cut import KNOWN_FROM
+from core.events.death import outcomes
 from core.load.entry import Entry
 from core.timeline.column_names import alike, may_measure, suggests_units, suggests_values, unknown_names
 from core.timeline.columns import Answers, columns_of, ways_of
-from core.timeline.cut import KNOWN_FROM, outcomes
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column
 from core.timeline.i2b2 import is_i2b2
 from core.timeline.parquet import (

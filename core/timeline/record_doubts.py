@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.death import says_died
+from core.events.kinds import kind_of
+from core.events.standard_codes import standard_code, standard_unit
 from core.records import BIRTH
-from core.timeline.cut import says_died
 from core.timeline.dates import LIKE_DATE, MONTH_NAME
-from core.timeline.kinds import kind_of
 from core.timeline.text_beside_numbers import is_far_suspect, is_filler, may_be_suspect
 from core.timeline.units import unit_in_brackets, unit_in_code
-from core.timeline.vocabulary import standard_code, standard_unit
 from core.words import count_of
 
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")

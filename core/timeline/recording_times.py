@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.cut import KNOWN_FROM
 from core.timeline.column_names import alike
-from core.timeline.cut import KNOWN_FROM
 from core.timeline.texts import plain_texts
 from core.timeline.times import parse_times
 from core.timeline.unread_columns import count_dates, holds_clocks

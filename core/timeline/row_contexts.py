@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from core.events.yes_no import NO, NULLS
 from core.timeline.column_names import (
     may_leave_out,
     names_persons,
@@ -16,7 +17,7 @@ from core.timeline.column_names import (
     unknown_names,
 )
 from core.timeline.row_states import is_void
-from core.timeline.texts import NO, NULLS, plain_texts
+from core.timeline.texts import plain_texts
 from core.words import count_of
 
 _SELF = NO | {"self", "patient", "own", "index", "selbst", "eigen", "patientin", "proband"}

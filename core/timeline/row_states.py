@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.yes_no import NO, YES
 from core.timeline.column_names import (
     compares,
     is_of_events,
@@ -21,7 +22,7 @@ from core.timeline.column_names import (
     words_of_name,
 )
 from core.timeline.text_beside_numbers import COMPARISONS, COMPARISONS_BY_PLACE
-from core.timeline.texts import NO, YES, plain_texts
+from core.timeline.texts import plain_texts
 from core.timeline.unread_columns import VALUES
 from core.words import count_of
 

@@ -7,9 +7,10 @@ import re
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.yes_no import MISSING
 from core.timeline.dates import ISO_TIME, LIKE_DATE, is_year_last
 from core.timeline.places import Places, at
-from core.timeline.texts import MISSING, by_distinct, first_filled, matching, plain_texts, shapes
+from core.timeline.texts import by_distinct, first_filled, matching, plain_texts, shapes
 from core.words import count_of
 
 _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")

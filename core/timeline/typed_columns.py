@@ -13,13 +13,14 @@ import pandas as pd
 import pyarrow as pa
 
 from core.errors import UserFacingError
+from core.events.cut import KNOWN_FROM
+from core.events.kinds import kind_in_table, kind_of
+from core.events.yes_no import MISSING, NULL_CODES, NULL_TEXTS
 from core.load.entry import Entry
 from core.progress import Progress, watched
 from core.timeline.columns import Answers
-from core.timeline.cut import KNOWN_FROM
 from core.timeline.dates import iso_times
 from core.timeline.fields import SECOND_TIME
-from core.timeline.kinds import kind_in_table, kind_of
 from core.timeline.numbers import FloatColumn, finite32, parse_values
 from core.timeline.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
 from core.timeline.places import Places, at, places_of
@@ -27,7 +28,7 @@ from core.timeline.record_doubts import ROUNDED, rounded_by_spreadsheet
 from core.timeline.row_states import is_event
 from core.timeline.tables import Part
 from core.timeline.text_beside_numbers import settled_by_text
-from core.timeline.texts import MISSING, NULL_CODES, NULL_TEXTS, clean_texts, plain_texts
+from core.timeline.texts import clean_texts, plain_texts
 from core.timeline.times import check_times, parse_times, refuse_mixed_zones, whole_days, zones_of
 from core.timeline.units import unit_in_code
 from core.timeline.words_among_numbers import words_among_numbers
@@ -71,7 +72,7 @@ class Reading:
     zones: whether times of day name a time zone, over all files read. first_days: how many events are dated by a year
     or month only. places: where the rows of the events stand in their file, None where that is not known.
     undated_outcomes: how many were left out before they came here, as
-    `core.timeline.cut.undated_outcomes`.
+    `core.events.cut.undated_outcomes`.
     """
 
     notes: list[str] = field(default_factory=list)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.events.death import outcomes
+from core.events.yes_no import MISSING
 from core.timeline.column_names import (
     may_measure,
     may_number_patients,
@@ -23,10 +25,9 @@ from core.timeline.column_names import (
     suggests_zones,
     unknown_names,
 )
-from core.timeline.cut import outcomes
 from core.timeline.dates import LIKE_CLOCK, LIKE_DATE, iso_times
 from core.timeline.numbers import LIKE_NUMBER
-from core.timeline.texts import MISSING, matching, plain_texts, shapes
+from core.timeline.texts import matching, plain_texts, shapes
 from core.timeline.times import ISO_DAY
 from core.timeline.units import is_unit
 from core.words import count_of

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from core.timeline.kinds import kind_of
+from core.events.kinds import kind_of
+from core.events.yes_no import MISSING
 from core.timeline.numbers import FloatColumn, has_own_note
 from core.timeline.text_beside_numbers import is_bound
-from core.timeline.texts import MISSING
 
 _FEW = 0.1
 """Chosen: up to this share of words a column that may hold either is one of numbers, as `core.timeline.mapping` asks.

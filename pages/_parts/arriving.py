@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import session
-from core.intake import Case, Intake, State
+from core.case import Case, Intake, State
 
 RUNS = count()
 SAID = "load_said"

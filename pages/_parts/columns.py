@@ -7,7 +7,7 @@ from html import escape
 
 import streamlit as st
 
-from core.intake import Intake
+from core.case import Intake
 from core.timeline import MappingQuestion
 from core.timeline.columns import NO_COLUMN, ROLE_TITLES, ROLES, WAYS, Role
 from core.view.loading import columns_html, facts_html, looks_html

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from core import session
+from core.case import Case
 from core.export.events import day_words
-from core.intake import Case
 from core.quality import scan_day
 from core.records import CaseReview, Timeline
 from core.view.lanes import found, short_name, strongest, undated_rows

@@ -10,8 +10,8 @@ from typing import Literal
 import streamlit as st
 
 from core import session
+from core.case import Case, Job
 from core.errors import UserFacingError
-from core.intake import Case, Job
 from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports
 from core.view.loading import size_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import session
-from core.intake import Intake
+from core.case import Intake
 from core.privacy import Finding
 from core.privacy.events import UNKNOWN_WORDS
 from core.view.loading import findings_html

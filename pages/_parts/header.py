@@ -8,10 +8,10 @@ from html import escape
 import streamlit as st
 
 from core import session
+from core.case import Case
 from core.cohort.tasks import TASKS
 from core.explain.methods import CARDS
 from core.export.style import FUSION_TITLES
-from core.intake import Case
 from core.records import Task
 from core.view.choices import FUSION_WORDS, METHOD_WORDS, ModelChoice
 from core.view.loading import facts_html

@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import session
+from core.case import Case
 from core.errors import UserFacingError
-from core.intake import Case
 from core.view.quality import CHECKING_HTML, quality_html
 
 

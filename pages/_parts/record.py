@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from core import session
-from core.intake import Intake
-from core.timeline.cut import last_time_before_death, says_died
+from core.case import Intake
+from core.events.death import last_time_before_death, says_died
 from core.timeline.times import EARLIEST, LATEST
 from core.view.loading import facts_html
 from core.view.words import doubts_html, error_html

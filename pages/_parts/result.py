@@ -11,10 +11,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import VIRTUAL_WATERMARK, session
+from core.case import Case, Job
+from core.case.background import Question
 from core.errors import UserFacingError
-from core.intake import Case, Job
 from core.records import DIED_BEFORE, NOTHING_READ, CaseReview
-from core.underway import Question
 from core.view.packing import map_label
 from core.view.words import empty_html
 from core.words import duration

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core import session
-from core.intake import Intake
+from core.case import Intake
 from core.load import REPAIRS, SeriesSummary
 from core.records import CtStudy
 from core.view.loading import by_study, facts_html, series_html, series_name

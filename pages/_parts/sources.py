@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
-from core.intake import Intake
+from core.case import Intake
 from core.own_models import expanded
 from core.view.loading import size_words
 from core.words import count_of

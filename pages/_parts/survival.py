@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core import session
+from core.case import Case
 from core.errors import UserFacingError
 from core.export.panels import risk_sentence
 from core.export.style import FUSION_TITLES
-from core.intake import Case
 from core.records import CaseReview, SurvivalCurve
 from core.view.choices import single_modality
 from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.intake import Job
+from core.case import Job
 from core.words import left_words
 
 WATCHES = count()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.intake.case import Case, export_refusal, of_record, read_demo
-from core.intake.desk import Intake, State
-from core.intake.job import Cancelled, Job
-from core.intake.memory import give_back_memory, keep_few_arenas, set_imports_aside
-from core.intake.strip import strip
+from core.case.case import Case, export_refusal, of_record, read_demo
+from core.case.jobs import Cancelled, Job
+from core.case.loading import Intake, State
+from core.case.memory import give_back_memory, keep_few_arenas, set_imports_aside
+from core.case.strip import strip
 
 keep_few_arenas()
 

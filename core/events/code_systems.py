@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.timeline.icd10 import icd10_descriptions
+from core.events.icd10 import icd10_descriptions
 
 _LOINC = re.compile(r"(\d{1,5})-(\d)")
 _ICD10CM = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, cast, get_args
 
-from core.timeline.bare_codes import with_vocabulary
+from core.events.code_systems import with_vocabulary
 
 Kind = Literal[
     "encounters", "diagnoses", "labs", "vitals", "medications", "procedures", "imaging", "demographics", "other"

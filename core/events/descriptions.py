@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from core.timeline.bare_codes import with_vocabulary
-from core.timeline.icd10 import icd10_descriptions
+from core.events.code_systems import with_vocabulary
+from core.events.icd10 import icd10_descriptions
 
 _ICD10CM = re.compile(r"(?:ICD10CM|DIAGNOSIS//ICD//10)//([A-Z]\d[0-9A-Z]\.?[0-9A-Z]*)")
 _ICD10 = re.compile(r"ICD10(?:GM)?//((?P<category>[A-T]\d\d)\.?[0-9A-Z]*)")

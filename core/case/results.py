@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, cast
 
 from core.bundle import Bundle
-from core.intake import Case, Job
-from core.kept import Kept
+from core.case import Case, Job
+from core.case.background import Question, Underway, with_saliency
+from core.case.store import Kept
 from core.quality import QualityReport, assess
 from core.records import CaseReview, SurvivalCurve
 from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
-from core.underway import Question, Underway, with_saliency
 
 REVIEWS_KEPT = 12
 MAP_VOXELS_KEPT = 100_000_000

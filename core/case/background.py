@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from core.case import Job
+from core.case.jobs import Turns
 from core.errors import UserFacingError
-from core.intake import Job
-from core.intake.job import Turns
 from core.progress import Progress
 from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports

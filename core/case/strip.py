@@ -25,7 +25,7 @@ def strip(
     """The case without residual identifiers.
 
     boxes: where text was found in the voxels; these places are blanked as air on every slice. words, columns: as in
-    `core.intake.search.Found`. keeps_unknown: leave texts in which nothing was found but words that no vocabulary
+    `core.case.search.Found`. keeps_unknown: leave texts in which nothing was found but words that no vocabulary
     knows.
 
     A `CtStudy` is voxels, affine and allow-listed words already: headers, names and bytes around the pixels stay behind

@@ -8,10 +8,10 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
+from core.case.jobs import Job, Turns
+from core.case.search import Found, search
+from core.case.strip import changes, strip
 from core.errors import UserFacingError
-from core.intake.job import Job, Turns
-from core.intake.search import Found, search
-from core.intake.strip import changes, strip
 from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
 from core.load.entries import Source
 from core.privacy import Finding

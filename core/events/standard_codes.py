@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from core.events.code_systems import with_vocabulary
 from core.records import SEXES
-from core.timeline.bare_codes import with_vocabulary
 
 _MIMIC_ITEMS: Mapping[str, str] = {
     "50862": "1751-7", "50882": "1963-8", "50902": "2075-0", "50904": "2085-9", "50905": "13457-7", "50907": "2093-3",

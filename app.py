@@ -34,7 +34,7 @@ if not is_loaded():
     bar.html(notice("Starting") + STARTING)
 
 from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
-from core.load.quiet import keep_texts_of_errors_out_of_logs  # noqa: E402
+from core.intake.files.quiet_logs import keep_texts_of_errors_out_of_logs  # noqa: E402
 
 keep_texts_of_errors_out_of_logs()
 bar.html(notice(f"Runs on {session.device_words()}"))

@@ -28,10 +28,10 @@ from pydicom.uid import UID, HTJ2KLossless, JPEG2000Lossless, JPEGLosslessSV1, J
 
 from bench.load import write_series
 from bench.timing import best
+from core.intake.files.limits import workers
+from core.intake.scan.hounsfield import Volume
+from core.intake.scan.reorient import write_turned
 from core.load import load_study
-from core.load.hounsfield import Volume
-from core.load.limits import workers
-from core.load.turning import write_turned
 
 LIMIT, IN_A_ROW = 1.3, 8
 DECODERS: dict[UID, Callable[..., object]] = {

@@ -26,8 +26,8 @@ from pydicom.uid import JPEGLSLossless
 from bench.load import write_series
 from bench.load_compressed import compress_series
 from core.case.memory import give_back_memory
+from core.intake.files.limits import LIMITS, MIB
 from core.load import load_study
-from core.load.limits import LIMITS, MIB
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_ON_THE_WAY, LIMIT_AT_THE_END = 2.0, 1.0

@@ -31,7 +31,7 @@ from core.case.results import Answers
 from core.case.store import Kept
 from core.compute.device import resolve_device
 from core.errors import UserFacingError
-from core.load.preview import study_thumbnail
+from core.intake.scan.thumbnail import study_thumbnail
 from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import CaseReview, CtStudy, Task, Timeline
 from core.view.choices import ModelChoice, in_display_order, own_choices

@@ -9,7 +9,7 @@ from ct_factory import Grid, positions
 from scipy.ndimage import gaussian_filter
 
 from core.errors import UserFacingError
-from core.load.continuity import refuse_outlier_slices
+from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
 
 Volume = npt.NDArray[np.int16]
 FINE = Grid((144, 120, 40), (2.5, 2.5, 2.5))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from core.load.dicomweb import DicomWebServer
+from core.intake.pacs.client import DicomWebServer
 
 USER, PASSWORD = "reader", "Pl4nted-Wörd"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -23,8 +23,8 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from core import RESEARCH_NOTICE
+from core.intake.pacs.client import store_instances
 from core.load import load_study
-from core.load.dicomweb import store_instances
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser

@@ -14,8 +14,8 @@ from core.case import Intake
 from core.case.search import Found, search
 from core.case.strip import strip
 from core.errors import UserFacingError
+from core.intake.files.sources import Source
 from core.load import load_study
-from core.load.entries import Source
 from core.privacy import find_identifiers
 from core.privacy.events import doubts_of, search_timeline
 from core.records import CtStudy, Timeline

@@ -21,7 +21,8 @@ from ct_factory import (
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
-from core.load import RepairableError, acquisitions, load_study
+from core.intake.scan.dicom import acquisitions
+from core.load import RepairableError, load_study
 
 GRID = Grid()
 COUNT = GRID.shape[2]

@@ -11,9 +11,9 @@ from ct_factory import Grid, positions
 from real_ct import REAL_CT, SHARED_CT
 
 from core.errors import UserFacingError
+from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices, thinned
+from core.intake.scan.checks.regions import doubts_in_parts
 from core.load import load_study
-from core.load.cells import doubts_in_parts
-from core.load.continuity import refuse_outlier_slices, thinned
 
 Volume = npt.NDArray[np.int16]
 FINE = Grid((144, 120, 40), (2.5, 2.5, 2.5))

@@ -11,8 +11,8 @@ from corpus_doubts import blank, scan, volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.intake.scan.checks.neighbour_slices import _distances, refuse_outlier_slices
 from core.load import load_study
-from core.load.continuity import _distances, refuse_outlier_slices
 
 
 def noisy(number: int) -> Callable[[np.ndarray], np.ndarray]:

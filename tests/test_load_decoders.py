@@ -27,10 +27,10 @@ from pydicom.uid import (
 )
 
 from core.errors import UserFacingError
+from core.intake.scan.dicom.codecs import can_decode, decode_frame
+from core.intake.scan.dicom.codestream import loses_detail, read_codestream
+from core.intake.scan.dicom.header import PixelFormat
 from core.load import load_study
-from core.load.codestream import loses_detail, read_codestream
-from core.load.decoders import can_decode, decode_frame
-from core.load.dicom_header import PixelFormat
 
 ROWS, COLUMNS = 40, 48
 JPEG_XL_LOSSLESS = UID("1.2.840.10008.1.2.4.110")

@@ -38,14 +38,14 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from scipy import ndimage
 
 from core.errors import UserFacingError
+from core.intake.files.limits import LIMITS
+from core.intake.scan.checks.neighbour_slices import refuse_wrong_width
+from core.intake.scan.dicom.header import ImageHeader
+from core.intake.scan.dicom.pixels import read_stack
+from core.intake.scan.dicom.series import stack_series
+from core.intake.scan.geometry import Canonical
+from core.intake.scan.sorting import sort_entries
 from core.load import list_series, load_study
-from core.load.contents import sort_entries
-from core.load.continuity import refuse_wrong_width
-from core.load.dicom_header import ImageHeader
-from core.load.dicom_pixels import read_stack
-from core.load.dicom_series import stack_series
-from core.load.geometry import Canonical
-from core.load.limits import LIMITS
 
 AXIAL = Grid()
 SAGITTAL = Grid(rotation=((0, 1, 0), (0, 0, -1), (-1, 0, 0)))

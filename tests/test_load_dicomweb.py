@@ -23,8 +23,8 @@ from orthanc_support import PASSWORD, Front, Orthanc, free_port, front, running_
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserFacingError
-from core.load import load_study
-from core.load.dicomweb import (
+from core.intake.files.limits import MIB, Limits
+from core.intake.pacs.client import (
     DicomWebServer,
     LoadCancelled,
     fetch_series,
@@ -33,10 +33,10 @@ from core.load.dicomweb import (
     load_series,
     store_instances,
 )
-from core.load.dicomweb_server import check_peer
-from core.load.dicomweb_wire import Patience
-from core.load.limits import MIB, Limits
-from core.load.repairs import RepairableError
+from core.intake.pacs.server import check_peer
+from core.intake.pacs.transport import Patience
+from core.intake.scan.repairs import RepairableError
+from core.load import load_study
 from pages._parts.pacs import Kept
 
 NAME, NUMBER, ACCESSION = "Zuckerstein^Melusine", "PLANTED4711", "ACC0815"
@@ -276,7 +276,7 @@ def test_the_machine_is_checked_before_anything_is_sent(monkeypatch):
     with front(lambda request: request.answer(200, JSON, b"[]")) as running:
         assert find_studies(running.server, patient_id=NUMBER) == ()
         assert len(running.seen) == 1
-        monkeypatch.setattr("core.load.dicomweb_wire.check_peer", refuse)
+        monkeypatch.setattr("core.intake.pacs.transport.check_peer", refuse)
         assert refusal(lambda: find_studies(running.server, patient_id=NUMBER)).found == "No."
         assert len(running.seen) == 1
 

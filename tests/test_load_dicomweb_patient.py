@@ -7,9 +7,9 @@ from ct_factory import Grid
 from intake_support import nobody, patient, series
 from pydicom.dataset import Dataset
 
-from core.load.dicomweb import StudyRow
-from core.load.dicomweb_patient import other_patient
-from core.load.entries import NamedBytes
+from core.intake.files.sources import NamedBytes
+from core.intake.pacs.client import StudyRow
+from core.intake.pacs.patient_match import other_patient
 
 GRID = Grid((48, 40, 3), (6.0, 6.0, 8.0))
 

@@ -18,9 +18,9 @@ from ct_factory import assert_right, dicom_files, setter
 from orthanc_support import Front, Fronting, front, server_at
 
 from core.errors import UserFacingError
-from core.load.dicomweb import DicomWebServer, fetch_series, find_studies, list_series, load_series
-from core.load.dicomweb_wire import Patience
-from core.load.limits import MIB, Limits
+from core.intake.files.limits import MIB, Limits
+from core.intake.pacs.client import DicomWebServer, fetch_series, find_studies, list_series, load_series
+from core.intake.pacs.transport import Patience
 from core.records import CtStudy
 
 JSON = "application/dicom+json"

@@ -16,9 +16,9 @@ from orthanc_support import PASSWORD, USER, Fronting, front, running_orthanc
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserFacingError
+from core.intake.pacs.client import DicomWebServer, find_studies, load_series, store_instances
+from core.intake.pacs.transport import Patience
 from core.load import load_study
-from core.load.dicomweb import DicomWebServer, find_studies, load_series, store_instances
-from core.load.dicomweb_wire import Patience
 
 QUICK = Patience(connect_s=2, stall_s=2, query_s=5, attempts=2, backoff_s=0.02)
 JSON = "application/dicom+json"

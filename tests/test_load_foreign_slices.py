@@ -9,8 +9,8 @@ from ct_factory import positions
 from real_ct import REAL_CT, SHARED_CT
 
 from core.errors import UserFacingError
+from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
 from core.load import load_study
-from core.load.continuity import refuse_outlier_slices
 
 BODY_HU = body(positions(BODY.affine_ras, BODY.shape)).astype(np.int16)
 

@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.encaps import generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from core.load.jpeg import is_sound_jpeg
+from core.intake.scan.dicom.jpeg import is_sound_jpeg
 
 
 def first_frame(file: bytes) -> bytes:

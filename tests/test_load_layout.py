@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
-from core.load import dicom_header
-from core.load.dicom_header import HEAD_BYTES, HeaderReader
-from core.load.dicom_scan import Malformed, NeedMore, Scan, scan
-from core.load.dicom_values import TAGS
-from core.load.entry import memory_entry
-from core.load.layout import Layout
+from core.intake.files.byte_source import memory_entry
+from core.intake.scan.dicom import header
+from core.intake.scan.dicom.elements import Malformed, NeedMore, Scan, scan
+from core.intake.scan.dicom.header import HEAD_BYTES, HeaderReader
+from core.intake.scan.dicom.header_cache import Layout
+from core.intake.scan.dicom.values import TAGS
 
 WANTED = frozenset(TAGS.values())
 LITTLE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -84,7 +84,7 @@ def test_a_reader_gives_the_same_with_layouts_and_without(syntax: str, monkeypat
         return [{name: value for name, value in vars(header).items() if name != "entry"} for header in read]
 
     with_layouts = headers()
-    monkeypatch.setattr(dicom_header, "_MOST_LAYOUTS", 0)
+    monkeypatch.setattr(header, "_MOST_LAYOUTS", 0)
     assert with_layouts == headers()
 
 

@@ -10,8 +10,8 @@ from damaged_ct import Volume, fine_body, told
 from real_ct import REAL_CT, SHARED_CT
 from scipy.ndimage import gaussian_filter, zoom
 
+from core.intake.scan.checks.rows_columns import doubts_of_lines
 from core.load import load_study
-from core.load.lines import doubts_of_lines
 
 BODY = fine_body(4)
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.intake.files.byte_source import memory_entry
+from core.intake.scan.nifti.header import read_nifti_header
 from core.load import RepairableError, list_series, load_study
-from core.load.entry import memory_entry
-from core.load.nifti import read_nifti_header
 
 GRID = Grid()
 AXES = [

@@ -11,10 +11,10 @@ import pytest
 from damaged_ct import fine_body
 
 from core.errors import UserFacingError
+from core.intake.scan.checks.hounsfield_range import refuse_unless_hounsfield
+from core.intake.scan.checks.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
+from core.intake.scan.hounsfield import extremes
 from core.load import load_study
-from core.load.hounsfield import extremes
-from core.load.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
-from core.load.plausible_hu import refuse_unless_hounsfield
 
 BODY = fine_body()
 WORDS = "Dark and enclosed by what is as bright as metal"

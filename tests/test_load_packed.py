@@ -21,12 +21,14 @@ from test_load_nifti import BAD, GOOD
 from test_load_sources import tarred, zipped
 
 from core.errors import UserFacingError
-from core.load import entry, list_series, load_study, nifti_volume
-from core.load.entries import open_entries
-from core.load.entry import InOrder, memory_entry
-from core.load.inflate import inflate_raw, unpacked_pieces
-from core.load.limits import LIMITS
-from core.load.nifti import looks_like_nifti, readable_in_order
+from core.intake.files import byte_source
+from core.intake.files.byte_source import InOrder, memory_entry
+from core.intake.files.decompress import inflate_raw, unpacked_pieces
+from core.intake.files.limits import LIMITS
+from core.intake.files.sources import open_entries
+from core.intake.scan.nifti import voxels
+from core.intake.scan.nifti.header import looks_like_nifti, readable_in_order
+from core.load import list_series, load_study
 
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 Outcome = tuple[object, ...]
@@ -37,8 +39,8 @@ TWO_MM = np.diag([2.0, 2.0, 2.0, 1.0])
 @pytest.fixture
 def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files are read as large ones are, in slabs smaller than a plane."""
-    monkeypatch.setattr(entry, "_BEGINNING", 1024)
-    monkeypatch.setattr(nifti_volume, "_SLAB", 700)
+    monkeypatch.setattr(byte_source, "_BEGINNING", 1024)
+    monkeypatch.setattr(voxels, "_SLAB", 700)
 
 
 def outcome(name: str, data: bytes) -> Outcome:
@@ -79,11 +81,11 @@ def test_a_file_read_while_it_is_unpacked_comes_to_the_same(name: str, in_order:
 def test_only_large_nifti_files_are_left_packed() -> None:
     large, table = noisy("<i2"), b"id,time,code\n" * 200_000
     for data, left in ((large, True), (noisy("<i2", 32), False), (table, False)):
-        (entry,) = open_entries(("a.gz", gzip.compress(data, 1)), leave_packed=readable_in_order)
-        assert bool(entry.pieces) is left
-        assert entry.size == len(data) or left
-        (entry,) = open_entries(("a.gz", gzip.compress(data, 1)))
-        assert bytes(entry.read(0, None)) == data
+        (byte_source,) = open_entries(("a.gz", gzip.compress(data, 1)), leave_packed=readable_in_order)
+        assert bool(byte_source.pieces) is left
+        assert byte_source.size == len(data) or left
+        (byte_source,) = open_entries(("a.gz", gzip.compress(data, 1)))
+        assert bytes(byte_source.read(0, None)) == data
 
 
 @pytest.mark.parametrize("change", ["cut 1", "cut 9", "cut 1000", "checksum", "foreign bytes", "half a member"])

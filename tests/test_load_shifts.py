@@ -9,9 +9,9 @@ from damaged_ct import Volume, fine_body
 from real_ct import REAL_CT, SHARED_CT
 from scipy.ndimage import gaussian_filter1d
 
+from core.intake.scan.checks.neighbour_slices import thinned
+from core.intake.scan.checks.rescale import doubts_of_shifts
 from core.load import load_study
-from core.load.continuity import thinned
-from core.load.shifts import doubts_of_shifts
 
 WITHOUT_AIR = "totalseg_pulmonary_crop/ct_cropped.nii.gz"
 needs_data = pytest.mark.skipif(

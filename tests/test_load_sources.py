@@ -18,11 +18,11 @@ import pytest
 from ct_factory import DEFLATED, Grid, assert_right, dicom_files, dicom_slices, enhanced_file, nifti_file, to_bytes
 
 from core.errors import UserFacingError
+from core.intake.files.byte_source import memory_entry
+from core.intake.files.decompress import unpacked_pieces
+from core.intake.files.limits import LIMITS, MIB, Limits
+from core.intake.files.sources import open_entries
 from core.load import load_study
-from core.load.entries import open_entries
-from core.load.entry import memory_entry
-from core.load.inflate import unpacked_pieces
-from core.load.limits import LIMITS, MIB, Limits
 
 NIFTI = nifti_file()
 

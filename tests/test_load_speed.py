@@ -14,13 +14,13 @@ from ct_factory import Grid, assert_right, dicom_files, put_pixels, rotated, set
 from test_load_corpus import CORPUS
 
 from core.errors import UserFacingError
+from core.intake.files.byte_source import Entry
+from core.intake.files.sources import open_entries
+from core.intake.scan.dicom.codestream import read_codestream
+from core.intake.scan.dicom.elements import Malformed, looks_like_dicom
+from core.intake.scan.dicom.header import HEAD_BYTES, HeaderReader, ImageHeader
+from core.intake.scan.hounsfield import rescale_into
 from core.load import load_study
-from core.load.codestream import read_codestream
-from core.load.dicom_header import HEAD_BYTES, HeaderReader, ImageHeader
-from core.load.dicom_scan import Malformed, looks_like_dicom
-from core.load.entries import open_entries
-from core.load.entry import Entry
-from core.load.hounsfield import rescale_into
 from core.records import CtStudy, digest_volume
 
 

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from core.errors import UserFacingError
-from core.load.entries import open_entries
+from core.intake.files.sources import open_entries
 
 END = bytes(1024)
 

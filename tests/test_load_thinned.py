@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from ct_factory import Grid, dicom_slices, named
 
-from core.load.contents import sort_entries
-from core.load.continuity import thinned
-from core.load.dicom_header import ImageHeader
-from core.load.dicom_pixels import read_stack
-from core.load.dicom_series import stack_series
-from core.load.geometry import Canonical
-from core.load.limits import LIMITS
+from core.intake.files.limits import LIMITS
+from core.intake.scan.checks.neighbour_slices import thinned
+from core.intake.scan.dicom.header import ImageHeader
+from core.intake.scan.dicom.pixels import read_stack
+from core.intake.scan.dicom.series import stack_series
+from core.intake.scan.geometry import Canonical
+from core.intake.scan.sorting import sort_entries
 
 COLUMNS, ROWS, SLICES = 258, 199, 19
 """So many that one sample is taken of three, no side is a multiple of that, and several threads share the slices."""

@@ -13,9 +13,9 @@ from real_ct import SHARED_CT
 from scipy.ndimage import gaussian_filter, maximum_filter1d, minimum_filter1d
 from scipy.signal import peak_prominences
 
+from core.intake.scan.checks.hounsfield_range import doubts_of_tissue, prominence_of
+from core.intake.scan.checks.mixed_slices import doubts_of_slabs
 from core.load import load_study
-from core.load.slabs import doubts_of_slabs
-from core.load.tissue_peaks import doubts_of_tissue, prominence_of
 
 needs_data = pytest.mark.skipif(
     not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine"

@@ -12,10 +12,10 @@ from ct_factory import Edit, Grid, assert_right, dicom_files, positions, setter
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
+from core.intake.scan.checks.hounsfield_range import refuse_unless_hounsfield
+from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
+from core.intake.scan.hounsfield import extremes
 from core.load import load_study
-from core.load.continuity import refuse_outlier_slices
-from core.load.hounsfield import extremes
-from core.load.plausible_hu import refuse_unless_hounsfield
 
 GRID = Grid((24, 20, 30), (1.5, 1.25, 2.0))
 PAUSED, SKIPPED, COUNTED = "the scan paused for", "The image numbers leave out", "The positions count from"

@@ -8,10 +8,10 @@ from damaged_ct import fine_body, told, torn
 from real_ct import REAL_CT, SHARED_CT
 
 from core.errors import UserFacingError
+from core.intake.scan.checks.displaced_rows import refuse_wrapped_pictures
+from core.intake.scan.checks.neighbour_slices import thinned
+from core.intake.scan.checks.regions import doubts_in_parts
 from core.load import load_study
-from core.load.cells import doubts_in_parts
-from core.load.continuity import thinned
-from core.load.torn import refuse_wrapped_pictures
 
 BODY = fine_body()
 BESIDE, WRAPPED = "pixels beside where the slices around it show it", "edges of the pictures continue each other"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.load import turning
-from core.load.turning import write_turned
+from core.intake.scan import reorient
+from core.intake.scan.reorient import write_turned
 
 TURNS = [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in (1, -1)]
 
@@ -19,9 +19,9 @@ TURNS = [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in 
 def test_every_value_stands_where_the_axes_say(
     turn: tuple[slice, slice], with_opencv: bool, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert turning.FLIP is not None
+    assert reorient.FLIP is not None
     if not with_opencv:
-        monkeypatch.setattr(turning, "FLIP", None)
+        monkeypatch.setattr(reorient, "FLIP", None)
     values = np.random.default_rng(0).integers(-30000, 30000, (37, 53)).astype(kind)
     volume = np.zeros((3, 37, 53), np.int16)
     write_turned(values, volume[1][turn])

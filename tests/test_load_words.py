@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.load.identifying import spans_of_identifiers
-from core.load.words import describe_series
+from core.intake.terms.identifier_patterns import spans_of_identifiers
+from core.intake.terms.safe_description import describe_series
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from test_load_corpus import high_water_mib
 
 from core.errors import UserFacingError
-from core.load import zip_members
-from core.load.entries import open_entries
-from core.load.entry import Entry
-from core.load.limits import LIMITS, MIB
+from core.intake.files import zip as zip_members
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import LIMITS, MIB
+from core.intake.files.sources import open_entries
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from hang_support import no_hang
 
-from core.load.dicom_values import to_float
-from core.load.identifying import identifying
-from core.load.words import describe_series
+from core.intake.scan.dicom.values import to_float
+from core.intake.terms.identifier_patterns import identifying
+from core.intake.terms.safe_description import describe_series
 from core.timeline import load_timeline
 
 LENGTH = 100_000

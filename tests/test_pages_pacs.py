@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT
 
 from core import session
-from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow
-from core.load.dicomweb_words import dead
+from core.intake.pacs.client import DicomWebServer, SeriesRow, StudyRow
+from core.intake.pacs.failures import dead
 from pages._parts import arriving, pacs, sources
 
 STUDIES = (

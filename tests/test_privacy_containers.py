@@ -17,7 +17,7 @@ from hang_support import no_hang
 from test_load_tar_members import DAMAGED, END, LONG, SPARSE
 
 from core.errors import UserFacingError
-from core.load.limits import MIB
+from core.intake.files.limits import MIB
 from core.privacy import Finding, find_identifiers, search
 from core.privacy.containers import search_names
 

@@ -13,8 +13,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from core.load.identifying import WORDS
-from core.load.words import describe_series, is_safe_word
+from core.intake.terms.identifier_patterns import WORDS
+from core.intake.terms.safe_description import describe_series, is_safe_word
 from core.privacy import find_identifiers, vocabulary
 from core.privacy.deidentify import deidentify
 from core.privacy.free_text import in_free_text
@@ -215,7 +215,7 @@ def test_no_word_is_listed_twice_and_each_can_be_met() -> None:
         assert sorted(set(listed)) == sorted(listed), number
         assert all(WORDS.fullmatch(word) for word in listed)
     assert not [word for word in " ".join(blocks[:2]).split() if is_safe_word(word)], (
-        "those of core.load.words count too"
+        "those of core.intake.terms.safe_description count too"
     )
 
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from streamlit import error_util
 
-from core.load import quiet
+from core.intake.files import quiet_logs
 
 SECRET = "Quillfeather 4711-08"
 
@@ -28,8 +28,8 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_the_text_of_an_error_reaches_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("streamlit.error_util"), "filters", [])
     assert SECRET in logged(monkeypatch)
-    quiet.keep_texts_of_errors_out_of_logs()
-    quiet.keep_texts_of_errors_out_of_logs()
+    quiet_logs.keep_texts_of_errors_out_of_logs()
+    quiet_logs.keep_texts_of_errors_out_of_logs()
     said = logged(monkeypatch)
     assert SECRET not in said
     assert "ValueError" in said

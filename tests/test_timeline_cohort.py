@@ -19,7 +19,7 @@ from core.encode.ehr import TimelineRecords
 from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.errors import UserFacingError
-from core.load.entry import memory_entry
+from core.intake.files.byte_source import memory_entry
 from core.timeline import load_timeline
 from core.timeline.cohort_scale import _gaps_as_nan, open_cohort
 from core.timeline.parquet import read_subject

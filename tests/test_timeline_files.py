@@ -17,7 +17,7 @@ import pytest
 from ct_factory import dicom_files, nifti_file
 
 from core.errors import UserFacingError
-from core.load.limits import MIB, Limits
+from core.intake.files.limits import MIB, Limits
 from core.timeline import files, list_subjects, load_timeline
 
 HEADER = "subject_id,time,code,value,unit\n"

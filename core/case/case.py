@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load import load_study
+from core.intake.scan.load import load_study
 from core.records import CtStudy, Timeline
 from core.timeline import load_timeline
 

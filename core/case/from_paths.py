@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load import REPAIRS, Repair, RepairableError, SeriesSummary, list_series, load_study
+from core.intake.scan.load import SeriesSummary, list_series, load_study
+from core.intake.scan.repairs import REPAIRS, Repair, RepairableError
 from core.records import CtStudy, Timeline
 from core.timeline import list_subjects, load_timeline, suggest_mapping
 from core.timeline.columns import ROLES, WAYS

@@ -12,8 +12,9 @@ from core.case.jobs import Job, Turns
 from core.case.search import Found, search
 from core.case.strip import changes, strip
 from core.errors import UserFacingError
-from core.load import Repair, RepairableError, SeriesSummary, list_series, load_study
-from core.load.entries import Source
+from core.intake.files.sources import Source
+from core.intake.scan.load import SeriesSummary, list_series, load_study
+from core.intake.scan.repairs import Repair, RepairableError
 from core.privacy import Finding
 from core.progress import Progress
 from core.quality import QualityReport, assess, scan_day

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from core.load.entries import Source
+from core.intake.files.sources import Source
 from core.privacy import Finding
 from core.privacy.burned_in import TextBox, expected_steps, find_burned_in_text
 from core.privacy.events import doubts_of, search_timeline

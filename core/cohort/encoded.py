@@ -15,7 +15,7 @@ from core.encode.ct import CompactSlices, encode_sampled, encode_slices, sample_
 from core.encode.ehr import EhrEncoder, encode_records
 from core.errors import UserFacingError
 from core.fuse import TokenSet
-from core.load import load_study
+from core.intake.scan.load import load_study
 from core.progress import Progress
 from core.records import Tokens
 

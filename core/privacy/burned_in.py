@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
-from core.load.hounsfield import AIR_HU
+from core.intake.scan.hounsfield import AIR_HU
 from core.privacy.ocr import Picture, Reading, read_text
 from core.privacy.text_lines import SHEET, Plane, flattened_picture, likely_places, read_places
 from core.privacy.text_place import SURE, PlaneBox, Planes, lengthened, locate

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePath
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, memory_entry
-from core.load.identifying import WORDS, identifying
-from core.load.inflate import packing_of
-from core.load.limits import MIB, Limits
-from core.load.tar_members import tar_headers
-from core.load.zip_members import open_zip
+from core.intake.files.byte_source import Entry, memory_entry
+from core.intake.files.decompress import packing_of
+from core.intake.files.limits import MIB, Limits
+from core.intake.files.tar import tar_headers
+from core.intake.files.zip import open_zip
+from core.intake.terms.identifier_patterns import WORDS, identifying
 from core.privacy.events import UNKNOWN_WORDS
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import in_free_text

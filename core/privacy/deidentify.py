@@ -15,10 +15,10 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import open_entries
-from core.load.entry import Entry, memory_entry
-from core.load.nifti import looks_like_nifti
+from core.intake.files.byte_source import Entry, memory_entry
+from core.intake.files.sources import open_entries
+from core.intake.scan.dicom.elements import looks_like_dicom
+from core.intake.scan.nifti.header import looks_like_nifti
 from core.privacy.dicom import TIME_VRS, search_dicom, words_of_patient
 from core.privacy.finding import Finding
 from core.privacy.images import Frames, blank, decode, encode, put_pixels

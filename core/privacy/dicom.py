@@ -16,7 +16,8 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataelem import RawDataElement
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import (
+from core.intake.files.byte_source import Entry
+from core.intake.scan.dicom.elements import (
     DEFLATED,
     EXPLICIT_BIG,
     IMPLICIT_LITTLE,
@@ -26,8 +27,7 @@ from core.load.dicom_scan import (
     scan,
     skip_undefined,
 )
-from core.load.entry import Entry
-from core.load.identifying import identifying
+from core.intake.terms.identifier_patterns import identifying
 from core.privacy.fields import OLDEST_SHOWN
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import is_measured, is_ramp, packed_letters, printable_runs, values_of

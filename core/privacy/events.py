@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.events.descriptions import usual_words
 from core.events.kinds import kind_of
-from core.load.identifying import identifying
+from core.intake.terms.identifier_patterns import identifying
 from core.privacy.code_parts import categories_of_code
 from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from core.load.identifying import WORDS
+from core.intake.terms.identifier_patterns import WORDS
 from core.privacy.bare_names import is_bare_name
 from core.privacy.beside_roles import is_named_by_role, is_named_place
 from core.privacy.given_names import is_given_name

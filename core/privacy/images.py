@@ -16,12 +16,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from core.load.codestream import loses_detail
-from core.load.decoders import can_decode, decode_frame, decoded_photometric
-from core.load.dicom_header import PixelFormat
-from core.load.hounsfield import AIR_HU
-from core.load.jpeg import ALWAYS_LOSSY
-from core.load.limits import LIMITS, Limits, check_grid
+from core.intake.files.limits import LIMITS, Limits, check_grid
+from core.intake.scan.dicom.codecs import can_decode, decode_frame, decoded_photometric
+from core.intake.scan.dicom.codestream import loses_detail
+from core.intake.scan.dicom.header import PixelFormat
+from core.intake.scan.dicom.jpeg import ALWAYS_LOSSY
+from core.intake.scan.hounsfield import AIR_HU
 from core.privacy.text_place import PlaneBox, Planes
 
 _MAKER_UID = UID("2.25.188214353915417921470311935416286511237")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.load.identifying import identifying
+from core.intake.terms.identifier_patterns import identifying
 from core.privacy.free_text import in_free_text
 from core.privacy.phrases import forms_in
 

@@ -8,10 +8,10 @@ from collections.abc import Collection
 import nibabel as nib
 import numpy as np
 
-from core.load.entry import Entry
-from core.load.identifying import identifying
-from core.load.limits import MIB
-from core.load.nifti_fields import RawHeader, parse
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import MIB
+from core.intake.scan.nifti.fields import RawHeader, parse
+from core.intake.terms.identifier_patterns import identifying
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import letters_in, printable_runs, without_measures
 

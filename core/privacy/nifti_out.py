@@ -12,10 +12,10 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from core.load.geometry import canonical_axes
-from core.load.hounsfield import AIR_HU
-from core.load.limits import LIMITS, Limits, check_grid
-from core.load.nifti_fields import layout
+from core.intake.files.limits import LIMITS, Limits, check_grid
+from core.intake.scan.geometry import canonical_axes
+from core.intake.scan.hounsfield import AIR_HU
+from core.intake.scan.nifti.fields import layout
 from core.privacy.burned_in import displayed, find_all_text, reading_axes
 from core.privacy.series_text import on_every_picture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.load.identifying import DATE, DAY_OF_YEAR, OLD_AGE, PLACE_OF_CARE, TITLED
+from core.intake.terms.identifier_patterns import DATE, DAY_OF_YEAR, OLD_AGE, PLACE_OF_CARE, TITLED
 from core.privacy.given_names import GIVEN_TOO
 from core.privacy.known_words import are_known_words
 from core.privacy.surnames import is_surname_too

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
-from core.load.decoders import can_decode
+from core.intake.scan.dicom.codecs import can_decode
 from core.privacy.finding import Finding, mask
 from core.privacy.patterns import printable_runs
 

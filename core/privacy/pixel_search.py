@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.load.entry import Entry
-from core.load.limits import Limits
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import Limits
 from core.privacy.burned_in import find_burned_in_text, find_moving_text, find_text
 from core.privacy.finding import Finding
 from core.privacy.images import decode

@@ -7,8 +7,8 @@ import io
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import dcmread, read_dataset
 
-from core.load.dicom_scan import DEFLATED, scan
-from core.load.limits import LIMITS, Limits
+from core.intake.files.limits import LIMITS, Limits
+from core.intake.scan.dicom.elements import DEFLATED, scan
 
 _META_BYTES = 1 << 20
 

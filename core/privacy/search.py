@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import NamedBytes, Source, expand_entry, no_file_found, plain_entries
-from core.load.entry import Entry
-from core.load.identifying import identifying
-from core.load.limits import LIMITS, MIB, Limits, too_many_entries
-from core.load.nifti import looks_like_nifti
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import LIMITS, MIB, Limits, too_many_entries
+from core.intake.files.sources import NamedBytes, Source, expand_entry, no_file_found, plain_entries
+from core.intake.scan.dicom.elements import looks_like_dicom
+from core.intake.scan.nifti.header import looks_like_nifti
+from core.intake.terms.identifier_patterns import identifying
 from core.privacy.containers import ContainerSearch, search_names
 from core.privacy.dicom import Seen, search_dicom
 from core.privacy.finding import Finding, mask

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from core.load.entry import Entry
-from core.load.limits import MIB
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import MIB
 from core.privacy.ages import (
     CODED,
     DAYS_90_YEARS,

@@ -16,10 +16,10 @@ from pydicom.uid import UID
 
 from core.events.descriptions import labels
 from core.events.icd10 import icd10_descriptions
-from core.load.identifying import WORDS, identifying, spans_of_identifiers
-from core.load.names_too import NAMES_TOO, spans_of_whole_names, without_names_beside
-from core.load.one_scan import word_for_no_slice
-from core.load.words import folded_word, is_safe_word, safe_kernel
+from core.intake.scan.dicom.series_identity import word_for_no_slice
+from core.intake.terms.ambiguous_names import NAMES_TOO, spans_of_whole_names, without_names_beside
+from core.intake.terms.identifier_patterns import WORDS, identifying, spans_of_identifiers
+from core.intake.terms.safe_description import folded_word, is_safe_word, safe_kernel
 from core.privacy.defined_terms import is_defined_term
 from core.privacy.given_names import GIVEN_TOO, is_given_name
 from core.privacy.patterns import name_parts

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.events.cut import KNOWN_FROM, undated_outcomes
 from core.events.death import may_tell_of_death
-from core.load.entries import Source
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
+from core.intake.files.sources import Source
 from core.records import Timeline
 from core.timeline.numbers import finite32
 from core.timeline.one_patient import cut_timeline

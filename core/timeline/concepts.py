@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.timeline.parquet import is_parquet, parquet_text
 from core.words import count_of
 

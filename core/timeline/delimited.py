@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
-from core.load.limits import MIB
+from core.intake.files.limits import MIB
 from core.timeline.dates import LIKE_DATE
 
 DELIMITERS = ",;\t|"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
-from core.load.entry import Entry, memory_entry
+from core.intake.files.byte_source import Entry, memory_entry
 from core.timeline.delimited import MAX_TEXT_BYTES
 from core.words import count_of
 

@@ -11,11 +11,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from core.errors import UserFacingError
-from core.load.dicom_scan import looks_like_dicom
-from core.load.entries import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
-from core.load.entry import Entry
-from core.load.limits import LIMITS, too_many_bytes, too_many_entries
-from core.load.nifti import looks_like_nifti
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import LIMITS, too_many_bytes, too_many_entries
+from core.intake.files.sources import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
+from core.intake.scan.dicom.elements import looks_like_dicom
+from core.intake.scan.nifti.header import looks_like_nifti
 from core.words import count_of
 
 _TABLES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")

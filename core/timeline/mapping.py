@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.events.cut import KNOWN_FROM
-from core.load.entries import Source
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
+from core.intake.files.sources import Source
 from core.timeline.column_names import FIELDS, alike, hints_at, may_number_codes, plain_name
 from core.timeline.columns import ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, encoding_of
 from core.timeline.dates import LIKE_DATE, is_year_last, iso_times

@@ -13,7 +13,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.events.standard_codes import standard_unit
 from core.events.yes_no import NULLS
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.records import BIRTH, SEXES
 from core.timeline.concepts import read_concepts
 from core.timeline.dates import iso_times

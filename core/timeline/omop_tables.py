@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.events.yes_no import MISSING, NULLS
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.timeline.parquet import is_parquet, parquet_file, parquet_text
 from core.timeline.text_tables import read_text_file
 

@@ -9,7 +9,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.events.cut import KNOWN_FROM, cut_at, deaths_of_the_day, known_times, undated_outcomes
 from core.events.descriptions import labels
-from core.load.entries import Source
+from core.intake.files.sources import Source
 from core.progress import Progress, watched
 from core.records import BIRTH, Origin, Timeline
 from core.timeline.columns import Answers

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.records import BIRTH
 from core.timeline.column_names import alike
 from core.timeline.columns import Answers, answer_for, columns_of, recognise, refuse_wide

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from core.events.cut import KNOWN_FROM
 from core.events.death import outcomes
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.timeline.column_names import alike, may_measure, suggests_units, suggests_values, unknown_names
 from core.timeline.columns import Answers, columns_of, ways_of
 from core.timeline.fields import can_be_dated, dated_elsewhere, second_column

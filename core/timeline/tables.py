@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
-from core.load.entries import Source
-from core.load.entry import Entry, file_entry
+from core.intake.files.byte_source import Entry, file_entry
+from core.intake.files.sources import Source
 from core.progress import Progress, watched
 from core.timeline.columns import Answers, all_ways, encoding_of
 from core.timeline.concepts import concept_words

@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.load.entry import Entry
-from core.load.limits import MIB
+from core.intake.files.byte_source import Entry
+from core.intake.files.limits import MIB
 from core.timeline.columns import refuse_changing_names, refuse_same_names, refuse_wide
 from core.timeline.dates import LIKE_DATE
 from core.timeline.delimited import MAX_TEXT_BYTES, delimiter_of, holds_rows, lines_before, unmarked_utf_16

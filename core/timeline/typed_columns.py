@@ -16,7 +16,7 @@ from core.errors import UserFacingError
 from core.events.cut import KNOWN_FROM
 from core.events.kinds import kind_in_table, kind_of
 from core.events.yes_no import MISSING, NULL_CODES, NULL_TEXTS
-from core.load.entry import Entry
+from core.intake.files.byte_source import Entry
 from core.progress import Progress, watched
 from core.timeline.columns import Answers
 from core.timeline.dates import iso_times

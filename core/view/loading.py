@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from core.load import SeriesSummary
+from core.intake.scan.load import SeriesSummary
 from core.privacy import Finding
 from core.records import CtStudy
 from core.timeline.encodings import Look

@@ -15,9 +15,9 @@ import streamlit as st
 
 from core.case.background import Asking
 from core.errors import UserFacingError
-from core.load.dicomweb import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
-from core.load.dicomweb_patient import other_patient
-from core.load.entries import NamedBytes, Source
+from core.intake.files.sources import NamedBytes, Source
+from core.intake.pacs.client import DicomWebServer, SeriesRow, StudyRow, fetch_series, find_studies, list_series
+from core.intake.pacs.patient_match import other_patient
 from core.progress import Progress
 from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html

@@ -1,0 +1,1 @@
+"""Images and patients of a DICOMweb server."""

@@ -1,0 +1,1 @@
+"""What is wrong with the voxels or geometry of a scan; knows of no file format."""

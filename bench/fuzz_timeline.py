@@ -31,9 +31,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
+from core.intake.record.cohort_columns import open_cohort
 from core.records import Timeline
 from core.timeline import load_timeline, suggest_mapping
-from core.timeline.cohort_scale import open_cohort
 
 PATIENT = "48151623"
 ROWS = [

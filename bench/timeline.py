@@ -24,8 +24,8 @@ from bench.timing import best, timed
 from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_features import NumericScale
 from core.encode.ehr_sequence import CompactSequence
+from core.intake.record.cohort_columns import open_cohort
 from core.timeline import load_timeline
-from core.timeline.cohort_scale import open_cohort
 
 COLUMNS = ["subject_id", "time", "code", "numeric_value"]
 LABS, OTHERS = 1500, 1000

@@ -20,9 +20,9 @@ from core.encode.ehr_cohort import cohort_sequences
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.errors import UserFacingError
 from core.intake.files.byte_source import memory_entry
+from core.intake.record.cohort_columns import _gaps_as_nan, open_cohort
+from core.intake.record.tables.parquet import read_subject
 from core.timeline import load_timeline
-from core.timeline.cohort_scale import _gaps_as_nan, open_cohort
-from core.timeline.parquet import read_subject
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = tuple(column.name for column in fields(EventRows))

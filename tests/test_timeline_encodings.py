@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.intake.record.tables.encodings import ENCODINGS, fitting
 from core.privacy.search import search_sources
 from core.timeline import list_subjects, load_timeline, suggest_mapping
-from core.timeline.encodings import ENCODINGS, fitting
 
 HEAD = "subject_id;time;code;value;unit;text_value\n"
 ROWS = {

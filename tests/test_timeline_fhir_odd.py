@@ -23,8 +23,8 @@ from test_timeline_fhir import (
 )
 
 from core.errors import UserFacingError
+from core.intake.record.column_questions import suggest_mapping
 from core.timeline import list_subjects, load_timeline
-from core.timeline.mapping import suggest_mapping
 
 VALUE = {"value": 7.5, "unit": "g/dL"}
 REASON = {"dataAbsentReason": {"coding": [{"code": "error"}]}}

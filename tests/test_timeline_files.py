@@ -18,7 +18,8 @@ from ct_factory import dicom_files, nifti_file
 
 from core.errors import UserFacingError
 from core.intake.files.limits import MIB, Limits
-from core.timeline import files, list_subjects, load_timeline
+from core.intake.record import file_list
+from core.timeline import list_subjects, load_timeline
 
 HEADER = "subject_id,time,code,value,unit\n"
 FIRST, SECOND = "1,2020-01-01T08:00,A,5.5,mg\n", "1,2020-01-02T08:00,B,7,mg\n"
@@ -181,7 +182,7 @@ def test_patients_are_counted_over_pieces_of_a_large_file(monkeypatch: pytest.Mo
     table.loc[3, "code"] = "MEDS_BIRTH"
     out = io.BytesIO()
     table.to_parquet(out)
-    monkeypatch.setattr("core.timeline.parquet._ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr("core.intake.record.tables.parquet._ROWS_AT_ONCE", rows_at_once)
     found = list_subjects(("a.parquet", out.getvalue())).set_index("subject_id").sort_index()
     timed = table.assign(time=table["time"].where(table["code"] == "A")).groupby("subject_id")["time"]
     assert found["events"].tolist() == timed.size().tolist()
@@ -302,7 +303,7 @@ def test_links_in_an_archive_are_counted(tmp_path: Path) -> None:
 
 
 def test_the_limit_of_a_folder_is_stated_and_not_what_is_left_of_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "LIMITS", Limits(bytes_total=5 * MIB))
+    monkeypatch.setattr(file_list, "LIMITS", Limits(bytes_total=5 * MIB))
     packed = gzip.compress(LABS + bytes(2 * MIB), 1)
     with pytest.raises(UserFacingError, match="more than 5 MiB"):
         load_timeline(folder(tmp_path, **{f"{number}.csv.gz": packed for number in range(3)}))

@@ -16,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.events.cut import cut_at
 from core.events.descriptions import describe
+from core.events.kinds import kind_of
+from core.intake.record.cohort_columns import open_cohort
+from core.intake.record.columns.times import whole_days
+from core.intake.record.tables import parquet
 from core.records import TIMELINE_COLUMNS
-from core.timeline import cut_at, kind_of, list_subjects, load_timeline, parquet
-from core.timeline.cohort_scale import open_cohort
-from core.timeline.times import whole_days
+from core.timeline import list_subjects, load_timeline
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "ehr"
 MIMIC = SHARED / "mimic_iv_demo_meds_events.parquet"

@@ -11,9 +11,9 @@ import pytest
 
 from core.case import Intake
 from core.errors import UserFacingError
+from core.intake.record.column_questions import MappingQuestion
+from core.intake.record.columns.roles import NO_COLUMN
 from core.timeline import list_subjects, load_timeline, suggest_mapping
-from core.timeline.columns import NO_COLUMN
-from core.timeline.mapping import MappingQuestion
 
 LABS = (
     "labs.csv",

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from core.events.descriptions import describe
+from core.intake.record.columns.dates import iso_times
 from core.records import Timeline
 from core.timeline import load_timeline
-from core.timeline.dates import iso_times
 
 DIED = "The record says that the patient had died by the prediction time; set an earlier one to predict."
 PERSON = {"resourceType": "Patient", "id": "1"}

@@ -13,11 +13,11 @@ from test_timeline_corpus import OMOP, PATIENT, csv_text, omop
 
 from core.bundle import load_bundle, shipped_bundles
 from core.events.descriptions import describe
-from core.events.kinds import kind_in_table
+from core.events.kinds import kind_in_table, kind_of
 from core.events.standard_codes import standard_code, standard_unit
 from core.records import Timeline
 from core.review import review_case
-from core.timeline import kind_of, list_subjects, load_timeline
+from core.timeline import list_subjects, load_timeline
 from core.view.lanes import event_rows
 from core.view.timeline import trends_figure
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.errors import UserFacingError
+from core.intake.record.omop.tables import EVENT_TABLES
 from core.privacy import find_identifiers
 from core.records import Timeline
 from core.timeline import list_subjects, load_timeline, suggest_mapping
-from core.timeline.omop_tables import EVENT_TABLES
 
 PERSON = "person_id,gender_concept_id,gender_source_value,year_of_birth\n4,8507,M,1961\n"
 POTASSIUM = (

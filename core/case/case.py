@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.intake.record.load import load_timeline
 from core.intake.scan.load import load_study
 from core.records import CtStudy, Timeline
-from core.timeline import load_timeline
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import UserFacingError
+from core.intake.record.column_questions import suggest_mapping
+from core.intake.record.columns.roles import ROLES, WAYS
+from core.intake.record.load import list_subjects, load_timeline
 from core.intake.scan.load import SeriesSummary, list_series, load_study
 from core.intake.scan.repairs import REPAIRS, Repair, RepairableError
 from core.records import CtStudy, Timeline
-from core.timeline import list_subjects, load_timeline, suggest_mapping
-from core.timeline.columns import ROLES, WAYS
 
 
 def named_study(path: Path, number: int | None = None, repairs: Sequence[Repair] = ()) -> CtStudy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from core.intake.files.sources import Source
+from core.intake.record.columns.roles import Answers, encoding_of, roles_of
 from core.privacy import Finding
 from core.privacy.burned_in import TextBox, expected_steps, find_burned_in_text
 from core.privacy.events import doubts_of, search_timeline
@@ -14,7 +15,6 @@ from core.privacy.fields import FIELD_CATEGORIES, field_name
 from core.privacy.search import search_sources
 from core.progress import Progress
 from core.records import CtStudy, Timeline
-from core.timeline.columns import Answers, encoding_of, roles_of
 
 _HEADERS, _LAST = 0.2, 0.98
 """Shares of the search that are done once headers and texts are searched, and before the last picture is."""

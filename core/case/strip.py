@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from core.intake.record.columns.roles import Answers
 from core.privacy.burned_in import TextBox, blank_text, on_every_slice
 from core.privacy.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
 from core.privacy.vocabulary import plain_text
 from core.records import CtStudy, Timeline
-from core.timeline.columns import Answers
 from core.words import count_of
 
 

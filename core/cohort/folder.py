@@ -19,9 +19,9 @@ from meds.schema import CodeMetadataSchema, DataSchema, SubjectSplitSchema
 from core.cohort.tasks import TASKS
 from core.encode.ehr_cohort import CohortRecords
 from core.errors import UserFacingError
+from core.intake.record.cohort_columns import Cohort, Labels, open_cohort
+from core.intake.record.columns.meds_columns import units_in_codes
 from core.records import Task
-from core.timeline.cohort_scale import Cohort, Labels, open_cohort
-from core.timeline.typed_columns import units_in_codes
 from core.words import count_of
 
 SPLITS = ("train", "tuning", "held_out")

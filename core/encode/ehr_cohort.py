@@ -17,9 +17,9 @@ from core.encode.ehr_features import EventColumns, NumericScale
 from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
 from core.errors import UserFacingError
 from core.events.standard_codes import standard_code
+from core.intake.record.cohort_columns import NO_TIME, Cohort, Labels
+from core.intake.record.columns.meds_columns import units_in_codes
 from core.records import BIRTH
-from core.timeline.cohort_scale import NO_TIME, Cohort, Labels
-from core.timeline.typed_columns import units_in_codes
 
 _BLOCK = 1 << 19
 """Events handled at a time: many, as threads wait for each other between arrays, yet within the processor's cache."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.events.cut import deaths_of_the_day
-from core.timeline.cohort_scale import Cohort, Labels
+from core.intake.record.cohort_columns import Cohort, Labels
 
 DAY_US = 86_400_000_000.0
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from core.intake.record.columns.names import FIELDS
 from core.privacy.fields import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.privacy.finding import Finding
 from core.privacy.free_text import begins_with_date
 from core.records import BIRTH
-from core.timeline.column_names import FIELDS
 from core.words import OLDEST_YEARS
 
 DAYS_90_YEARS = OLDEST_YEARS * 365.25

@@ -6,7 +6,7 @@ import base64
 import binascii
 import codecs
 
-from core.timeline.delimited import unmarked_utf_16
+from core.intake.record.tables.delimiters import unmarked_utf_16
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

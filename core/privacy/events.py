@@ -12,6 +12,9 @@ import pandas as pd
 
 from core.events.descriptions import usual_words
 from core.events.kinds import kind_of
+from core.intake.record.columns.names import FIELDS, plain_name
+from core.intake.record.columns.roles import Answers, roles_of
+from core.intake.record.columns.units import is_unit
 from core.intake.terms.identifier_patterns import identifying
 from core.privacy.code_parts import categories_of_code
 from core.privacy.fields import FIELD_CATEGORIES, field_name
@@ -21,9 +24,6 @@ from core.privacy.known_words import are_known_words
 from core.privacy.listed_names import is_name_alone
 from core.privacy.memory import search_under_way
 from core.records import Timeline
-from core.timeline.column_names import FIELDS, plain_name
-from core.timeline.columns import Answers, roles_of
-from core.timeline.units import is_unit
 from core.words import count_of
 
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"

@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from core.intake.record.columns.names import KNOWN_NAMES
 from core.privacy.bare_names import says_nothing
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.privacy.surnames import is_surname_too
 from core.privacy.vocabulary import are_terms, is_plain_word
-from core.timeline.column_names import KNOWN_NAMES
 
 _MOST_CHARACTERS = 40
 _USUAL = frozenset(

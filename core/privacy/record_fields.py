@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.intake.record.columns.names import FIELDS
 from core.privacy.bare_names import identifies, says_nothing
 from core.privacy.decoding import text_in_base64
 from core.privacy.fields import AGE_FIELDS, FIELD_CATEGORIES, OLDEST_SHOWN, REFERENCE_CATEGORIES, field_name
 from core.privacy.finding import Finding, mask
 from core.privacy.free_text import begins_with_date, is_public_address
 from core.privacy.judge import Judge
-from core.timeline.column_names import FIELDS
 
 TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))
 _TERM_PLACES = frozenset(

@@ -10,6 +10,7 @@ from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry
 from core.intake.files.limits import LIMITS, MIB, Limits, too_many_entries
 from core.intake.files.sources import NamedBytes, Source, expand_entry, no_file_found, plain_entries
+from core.intake.record.tables.encodings import utf8_entry
 from core.intake.scan.dicom.elements import looks_like_dicom
 from core.intake.scan.nifti.header import looks_like_nifti
 from core.intake.terms.identifier_patterns import identifying
@@ -23,7 +24,6 @@ from core.privacy.nifti import search_nifti
 from core.privacy.patterns import printable_runs
 from core.privacy.pixel_search import PixelSearch
 from core.privacy.tables import looks_like_table, search_table
-from core.timeline.encodings import utf8_entry
 
 _MOST_OTHER, _MOST_OTHERS = 32 * MIB, 64 * MIB
 """Searched of a file that is neither a scan nor a table, and of all such files of a source."""

@@ -18,6 +18,9 @@ import pyarrow.parquet as pq
 
 from core.intake.files.byte_source import Entry
 from core.intake.files.limits import MIB
+from core.intake.record.fhir.resource_types import is_kind
+from core.intake.record.omop.tables import table_of
+from core.intake.record.tables.delimiters import DELIMITERS, delimiter_of, filled_rows
 from core.privacy.ages import (
     CODED,
     DAYS_90_YEARS,
@@ -40,9 +43,6 @@ from core.privacy.patterns import name_parts
 from core.privacy.record_fields import TERM_FIELDS, FieldSearch, is_old, leaves
 from core.privacy.vocabulary import own_words
 from core.records import BIRTH
-from core.timeline.delimited import DELIMITERS, delimiter_of, filled_rows
-from core.timeline.fhir_kinds import is_kind
-from core.timeline.omop_tables import table_of
 
 _MOST_JSON = 256 * MIB
 _ROWS = 200_000
@@ -185,7 +185,7 @@ def _has_old_age(file: pq.ParquetFile) -> bool:
 
 
 def _text_table(entry: Entry, judge: Judge) -> Iterator[Met]:
-    """Columns of delimited text, read as `core.timeline.text_tables` reads it; rows of any length."""
+    """Columns of delimited text, read as `core.intake.record.tables.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
     lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
     rows = filled_rows(csv.reader(lines, delimiter=delimiter_of(lines)))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from core.events.kinds import kind_of
 from core.export.events import TOP_EVENTS, before_words, is_undated, strongest_places, value_words, words_of
 from core.records import CaseReview, Timeline
-from core.timeline import kind_of
 
 
 def event_rows(timeline: Timeline, review: CaseReview | None) -> pd.DataFrame:

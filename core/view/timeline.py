@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.events.kinds import KINDS
 from core.export.events import day_words, unit_words
 from core.export.style import COHORT, EHR, IMAGE, WARNING
-from core.timeline import KINDS
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 from core.view.words import attention_share, hazard_factor

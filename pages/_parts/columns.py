@@ -8,8 +8,8 @@ from html import escape
 import streamlit as st
 
 from core.case import Intake
+from core.intake.record.columns.roles import NO_COLUMN, ROLE_TITLES, ROLES, WAYS, Role
 from core.timeline import MappingQuestion
-from core.timeline.columns import NO_COLUMN, ROLE_TITLES, ROLES, WAYS, Role
 from core.view.loading import columns_html, facts_html, looks_html
 from core.view.words import scroll_html
 

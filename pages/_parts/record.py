@@ -12,7 +12,7 @@ import streamlit as st
 from core import session
 from core.case import Intake
 from core.events.death import last_time_before_death, says_died
-from core.timeline.times import EARLIEST, LATEST
+from core.intake.record.columns.times import EARLIEST, LATEST
 from core.view.loading import facts_html
 from core.view.words import doubts_html, error_html
 from core.words import count_of, days_from_zero_words, span_words

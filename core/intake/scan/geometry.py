@@ -10,6 +10,10 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 
 SMALLEST_MM, LARGEST_MM = 0.02, 30.0
+MAX_PIXEL_RATIO = 2.001
+MAX_PIXEL_MM = 10.0
+MAX_PIXELS_A_STEP = 50
+"""Slices as close together as a fiftieth of their pixels: scanners reach a tenth."""
 
 
 Matrix = npt.NDArray[np.float64]

@@ -30,10 +30,6 @@ _EXACT_MM = 0.02
 MAX_SHEAR_DEGREES = 0.5
 _FEWEST_IN_PAIRS = 5
 """Distances that alternate by chance hardly ever are so many."""
-MAX_PIXEL_RATIO = 2.001
-MAX_PIXEL_MM = 10.0
-MAX_PIXELS_A_STEP = 50
-"""Slices as close together as a fiftieth of their pixels: scanners reach a tenth."""
 MOST_STRETCHED, MOST_BRIDGED, MOST_BRIDGED_MM = 2.0, 2.05, 10.25
 """How much longer than its slices interpolation may make a volume, and how wide a gap it may fill: one slice that is
 missing, or, of thinner slices, as much as where one of the routine 5 mm is."""

@@ -1,0 +1,1 @@
+"""Records: MEDS, OMOP, FHIR and plain tables become one timeline of one patient."""

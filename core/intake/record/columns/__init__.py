@@ -1,0 +1,1 @@
+"""Which column holds what, and what its cells say: times, numbers, units, texts."""

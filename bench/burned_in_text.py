@@ -21,8 +21,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from bench.measured import write_measured
+from core.intake.identifiers.pictures.burned_in import TextBox, find_burned_in_text
 from core.load import load_study
-from core.privacy.burned_in import TextBox, find_burned_in_text
 from core.records import CtStudy
 
 SERIES = "ct/nsclc_radiogenomics_R01-001_dicom_every3rd.zip"

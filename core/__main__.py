@@ -292,8 +292,8 @@ def _stripped(
 
 
 def _deidentify(options: argparse.Namespace) -> None:
-    from core.privacy.deidentify import deidentify
-    from core.privacy.pseudonyms import read_key
+    from core.intake.identifiers.clean.pseudonyms import read_key
+    from core.intake.identifiers.deidentify import deidentify
 
     pseudonyms = read_key(options.key_file)
     report = deidentify(options.source, options.out, pseudonyms=pseudonyms, progress=_show_progress)

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from faker import Faker
 from faker.config import AVAILABLE_LOCALES
 
-from core.privacy.free_text import in_free_text
-from core.privacy.known_words import are_known_words
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.unknown_words import are_known_words
 
 
 def texts_with_names(each: int, seed: int) -> Iterator[tuple[str, str]]:

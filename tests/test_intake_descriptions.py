@@ -17,7 +17,7 @@ from core.case.strip import strip
 from core.events.descriptions import describe
 from core.export import figure_bytes, figure_inputs
 from core.intake.files.sources import Source
-from core.privacy.events import doubts_of
+from core.intake.identifiers.where.events import doubts_of
 from core.records import Timeline
 from core.review import review_case
 from core.timeline import load_timeline

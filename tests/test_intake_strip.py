@@ -15,9 +15,9 @@ from core.case.search import Found, search
 from core.case.strip import strip
 from core.errors import UserFacingError
 from core.intake.files.sources import Source
+from core.intake.identifiers.where.events import doubts_of, search_timeline
 from core.load import load_study
 from core.privacy import find_identifiers
-from core.privacy.events import doubts_of, search_timeline
 from core.records import CtStudy, Timeline
 from core.timeline import list_subjects, load_timeline
 

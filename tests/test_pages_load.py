@@ -22,7 +22,7 @@ from core import RESEARCH_NOTICE, session
 from core.case import Case, Intake, Job, loading, strip
 from core.case.jobs import Turns
 from core.errors import UserFacingError
-from core.privacy.burned_in import TextBox
+from core.intake.identifiers.pictures.burned_in import TextBox
 from pages._parts import findings
 
 __all__ = ["World", "world"]

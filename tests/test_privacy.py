@@ -17,9 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.errors import UserFacingError
+from core.intake.identifiers.clean.nifti import rebuild_nifti
 from core.load import list_series, load_study
 from core.privacy import Finding, find_identifiers
-from core.privacy.nifti_out import rebuild_nifti
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the real test files in ../shared/data are not here")

@@ -9,10 +9,10 @@ import pytest
 from test_intake_strip import looked_at, said, stripped, table
 
 from core.events.standard_codes import standard_code
+from core.intake.identifiers.text.codes import categories_of_code
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.unknown_words import are_known_words
 from core.privacy import find_identifiers
-from core.privacy.code_parts import categories_of_code
-from core.privacy.free_text import in_free_text
-from core.privacy.known_words import are_known_words
 
 NAMED = {
     "reviewed by Lake": "name", "ordered by Joy": "name", "placed by Potter": "name", "d/w Knight": "name",

@@ -12,8 +12,8 @@ import pytest
 from ct_factory import to_bytes
 from privacy_support import BURNED, ct_plane, ct_slice, draw
 
+from core.intake.identifiers.pictures.burned_in import TextBox, blank_text, find_burned_in_text
 from core.privacy import find_identifiers
-from core.privacy.burned_in import TextBox, blank_text, find_burned_in_text
 from core.records import CtStudy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,10 @@ def test_find_identifiers_reads_pixels_of_dicom_files() -> None:
 
 def test_the_reader_keeps_no_file_of_its_own(tmp_path: Path) -> None:
     """ONNX Runtime 1.30 and later keep a device id and a table of events in the user's folder, and send them."""
-    code = "import numpy; from core.privacy.ocr import read_text; read_text(numpy.zeros((64, 64), numpy.uint8))"
+    code = (
+        "import numpy; from core.intake.identifiers.pictures.ocr import read_text; "
+        "read_text(numpy.zeros((64, 64), numpy.uint8))"
+    )
     home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TMPDIR")}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, **home})
     assert not list(tmp_path.rglob("*"))

@@ -28,9 +28,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from core.privacy.deidentify import deidentify
-from core.privacy.images import decode
-from core.privacy.pseudonyms import Pseudonyms
+from core.intake.identifiers.clean.pseudonyms import Pseudonyms
+from core.intake.identifiers.deidentify import deidentify
+from core.intake.identifiers.pictures.planes import decode
 
 ROWS, COLUMNS = 48, 64
 Colours = npt.NDArray[np.uint8]

@@ -18,8 +18,9 @@ from test_load_tar_members import DAMAGED, END, LONG, SPARSE
 
 from core.errors import UserFacingError
 from core.intake.files.limits import MIB
-from core.privacy import Finding, find_identifiers, search
-from core.privacy.containers import search_names
+from core.intake.identifiers import search
+from core.intake.identifiers.where.containers import search_names
+from core.privacy import Finding, find_identifiers
 
 REFUSED = {**LONG, **DAMAGED, **SPARSE}
 

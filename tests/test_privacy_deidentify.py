@@ -34,13 +34,14 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSNearLossless, RLELossless
 
 from core.__main__ import main
 from core.errors import UserFacingError
+from core.intake.identifiers import deidentify as deidentification
+from core.intake.identifiers.clean.dicom_profile import Rules, clean_dataset, mark_cleaned
+from core.intake.identifiers.clean.pseudonyms import Pseudonyms, read_key
+from core.intake.identifiers.deidentify import SURVIVED, UNREADABLE, deidentify
+from core.intake.identifiers.pictures import ocr
+from core.intake.identifiers.pictures.planes import encode
 from core.load import load_study
-from core.privacy import deidentify as deidentification
-from core.privacy import find_identifiers, ocr
-from core.privacy.deidentify import SURVIVED, UNREADABLE, deidentify
-from core.privacy.images import encode
-from core.privacy.profile import Rules, clean_dataset, mark_cleaned
-from core.privacy.pseudonyms import Pseudonyms, read_key
+from core.privacy import find_identifiers
 
 KEY = Pseudonyms(b"a secret for tests, 32 bytes long")
 TEXT_VRS = ("LO", "SH", "ST", "LT", "UT", "UC", "CS", "PN", "AE", "UR", "AS", "DA", "DT", "TM", "DS", "IS", "UI")

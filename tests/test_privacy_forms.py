@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.privacy.free_text import in_free_text
+from core.intake.identifiers.text.free_text import in_free_text
 
 FOUND = {
     "Hr. Müller stellte sich vor": "name",

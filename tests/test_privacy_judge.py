@@ -7,10 +7,10 @@ import json
 
 import pytest
 
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.judge import Judge
+from core.intake.identifiers.where.json_fields import FieldSearch
 from core.privacy import find_identifiers
-from core.privacy.free_text import in_free_text
-from core.privacy.judge import Judge
-from core.privacy.record_fields import FieldSearch
 
 TEXTS = [
     "seen by Dr Quartzson", "Pleural effusion", "quartzson", "Quartzson, Ada", "97 F", "1944", "19440312", "55123", "7",

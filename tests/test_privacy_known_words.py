@@ -9,9 +9,9 @@ from test_intake_strip import looked_at, said, table
 
 from core.case.search import Found
 from core.case.strip import strip
-from core.privacy.events import UNKNOWN_WORDS
-from core.privacy.free_text import in_free_text
-from core.privacy.known_words import are_known_words
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.unknown_words import are_known_words
+from core.intake.identifiers.where.events import UNKNOWN_WORDS
 from core.records import Timeline
 from scripts.measure_names import shares
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from core.privacy import find_identifiers, memory
-from core.privacy.events import doubts_of
-from core.privacy.memory import remembered, search_under_way
+from core.intake.identifiers.text import remembered as memory
+from core.intake.identifiers.text.remembered import remembered, search_under_way
+from core.intake.identifiers.where.events import doubts_of
+from core.privacy import find_identifiers
 from core.timeline import load_timeline
 
 

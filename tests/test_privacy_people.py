@@ -9,12 +9,12 @@ import pytest
 from ct_factory import to_bytes
 from privacy_support import ct_slice
 
+from core.intake.identifiers.clean.pseudonyms import Pseudonyms
+from core.intake.identifiers.deidentify import deidentify
+from core.intake.identifiers.pictures.burned_in import slice_axis
+from core.intake.identifiers.where.ages import Ages
+from core.intake.identifiers.where.persons import Person, identities
 from core.privacy import find_identifiers
-from core.privacy.ages import Ages
-from core.privacy.burned_in import slice_axis
-from core.privacy.deidentify import deidentify
-from core.privacy.people import Person, identities
-from core.privacy.pseudonyms import Pseudonyms
 
 DOE = Person("A1", "Doe^Jane", "19520302", "1.1")
 PAIRS = {

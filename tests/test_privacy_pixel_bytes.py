@@ -17,8 +17,8 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGBaseline8Bit
 
+from core.intake.identifiers.deidentify import deidentify
 from core.privacy import find_identifiers
-from core.privacy.deidentify import deidentify
 
 
 def places(data: bytes) -> list[str]:

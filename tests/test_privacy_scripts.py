@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.privacy.bare_names import identifies
-from core.privacy.free_text import in_free_text
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.names_alone import identifies
 
 NAMES = [
     "Пациент Иванов Иван Петрович", "Иванов И.П.", "И. П. Иванов", "Осмотр: Смирнова Анна Сергеевна",

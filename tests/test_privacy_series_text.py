@@ -15,13 +15,13 @@ from privacy_support import BURNED, ct_plane, ct_slice, draw
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from core.case.strip import strip
+from core.intake.identifiers.clean.nifti import rebuild_nifti
+from core.intake.identifiers.deidentify import SCREEN, deidentify
+from core.intake.identifiers.pictures.burned_in import TextBox, find_burned_in_text, on_every_slice
+from core.intake.identifiers.pictures.line_extent import PlaneBox
+from core.intake.identifiers.pictures.series import on_every_picture
 from core.load import load_study
 from core.privacy import find_identifiers
-from core.privacy.burned_in import TextBox, find_burned_in_text, on_every_slice
-from core.privacy.deidentify import SCREEN, deidentify
-from core.privacy.nifti_out import rebuild_nifti
-from core.privacy.series_text import on_every_picture
-from core.privacy.text_place import PlaneBox
 from core.records import CtStudy
 
 COUNT = 8

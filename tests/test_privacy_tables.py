@@ -16,8 +16,8 @@ from intake_support import patient, series
 
 from core.events.descriptions import labels
 from core.events.icd10 import icd10_descriptions
+from core.intake.identifiers.text.names_alone import is_bare_name
 from core.privacy import Finding, find_identifiers
-from core.privacy.bare_names import is_bare_name
 
 CLEAN = (
     "subject_id,time,code,numeric_value,unit\n7,2020-01-01,LOINC//2345-7,5.4,mmol/L\n7,2020-02-01,ICD10CM//I26.99,,\n"

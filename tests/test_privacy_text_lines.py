@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from privacy_support import BURNED, ct_plane, draw
 
-from core.privacy.burned_in import find_all_text
-from core.privacy.ocr import Reading
-from core.privacy.text_lines import Place, likely_places, line_likeness, read_places
-from core.privacy.text_place import locate
+from core.intake.identifiers.pictures.burned_in import find_all_text
+from core.intake.identifiers.pictures.line_detection import Place, likely_places, line_likeness, read_places
+from core.intake.identifiers.pictures.line_extent import locate
+from core.intake.identifiers.pictures.ocr import Reading
 
 SIZE, COUNT, AT = 192, 12, 5
 UPRIGHT, UPWARDS, DOWNWARDS = 0, 1, 3

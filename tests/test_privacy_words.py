@@ -13,14 +13,15 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from core.intake.identifiers.clean.dicom_profile import Rules, clean_dataset
+from core.intake.identifiers.clean.pseudonyms import Pseudonyms
+from core.intake.identifiers.deidentify import deidentify
+from core.intake.identifiers.text import vocabulary
+from core.intake.identifiers.text.free_text import in_free_text
+from core.intake.identifiers.text.vocabulary import is_plain_word, kept_value, own_words, plain_text
 from core.intake.terms.identifier_patterns import WORDS
 from core.intake.terms.safe_description import describe_series, is_safe_word
-from core.privacy import find_identifiers, vocabulary
-from core.privacy.deidentify import deidentify
-from core.privacy.free_text import in_free_text
-from core.privacy.profile import Rules, clean_dataset
-from core.privacy.pseudonyms import Pseudonyms
-from core.privacy.vocabulary import is_plain_word, kept_value, own_words, plain_text
+from core.privacy import find_identifiers
 
 DESCRIBING = [
     "Thorax arterial phase 1.0 B40f", "CTPA 1.0 I26f 3", "Chest^Routine", "Thorax^01_ThoraxRoutine (Adult)",

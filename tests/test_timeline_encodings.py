@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserFacingError
+from core.intake.identifiers.search import search_sources
 from core.intake.record.tables.encodings import ENCODINGS, fitting
-from core.privacy.search import search_sources
 from core.timeline import list_subjects, load_timeline, suggest_mapping
 
 HEAD = "subject_id;time;code;value;unit;text_value\n"

@@ -13,12 +13,12 @@ from core.case.search import Found, search
 from core.case.strip import changes, strip
 from core.errors import UserFacingError
 from core.intake.files.sources import Source
+from core.intake.identifiers.finding import Finding
 from core.intake.record.column_questions import MappingQuestion, suggest_mapping
 from core.intake.record.columns.roles import Answers
 from core.intake.record.load import list_subjects, load_timeline
 from core.intake.scan.load import SeriesSummary, list_series, load_study
 from core.intake.scan.repairs import Repair, RepairableError
-from core.privacy import Finding
 from core.progress import Progress
 from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from core.intake.identifiers.pictures.burned_in import TextBox, blank_text, on_every_slice
+from core.intake.identifiers.text.vocabulary import plain_text
+from core.intake.identifiers.where.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
 from core.intake.record.columns.roles import Answers
-from core.privacy.burned_in import TextBox, blank_text, on_every_slice
-from core.privacy.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
-from core.privacy.vocabulary import plain_text
 from core.records import CtStudy, Timeline
 from core.words import count_of
 
@@ -30,8 +30,8 @@ def strip(
 
     A `CtStudy` is voxels, affine and allow-listed words already: headers, names and bytes around the pixels stay behind
     with the files, and the patient's own words leave its description. Of a timeline, codes, units, texts and
-    descriptions go as the search judged them (`core.privacy.events`); times, numbers and all other words stay.
-    """
+    descriptions go as the search judged them (`core.intake.identifiers.where.events`); times, numbers and all other
+    words stay."""
     if study is not None:
         study = _without_own_words(blank_text(study, on_every_slice(study, boxes)), words)
     if timeline is not None:

@@ -14,10 +14,10 @@ import pandas as pd
 from PIL import Image
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from core.intake.identifiers.finding import Finding
 from core.intake.record.column_questions import ColumnFound
 from core.intake.record.tables.encodings import Look
 from core.intake.scan.load import SeriesSummary
-from core.privacy import Finding
 from core.records import CtStudy
 from core.words import count_of
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core import session
 from core.case import Intake
+from core.intake.identifiers.where.events import UNKNOWN_WORDS
 from core.privacy import Finding
-from core.privacy.events import UNKNOWN_WORDS
 from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
 from core.words import count_of

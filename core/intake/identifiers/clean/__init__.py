@@ -1,0 +1,1 @@
+"""What a cleaned file keeps."""

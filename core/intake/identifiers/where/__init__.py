@@ -1,0 +1,1 @@
+"""Where identifiers stand: in DICOM, NIfTI, tables, JSON and what holds them."""

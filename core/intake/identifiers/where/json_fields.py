@@ -1,0 +1,152 @@
+"""Fields of records with names in them, as JSON and nested tables hold: judged by their names and their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from core.intake.identifiers.finding import Finding, mask
+from core.intake.identifiers.text.free_text import begins_with_date, is_public_address
+from core.intake.identifiers.text.judge import Judge
+from core.intake.identifiers.text.names_alone import identifies, says_nothing
+from core.intake.identifiers.where.decoding import text_in_base64
+from core.intake.identifiers.where.field_names import (
+    AGE_FIELDS,
+    FIELD_CATEGORIES,
+    OLDEST_SHOWN,
+    REFERENCE_CATEGORIES,
+    field_name,
+)
+from core.intake.record.columns.names import FIELDS
+
+TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))
+_TERM_PLACES = frozenset(
+    (("coding", "display"), ("code", "text"), ("medication_codeable_concept", "text"), ("vaccine_code", "text"))
+)
+"""Where a name may be long and no sentence; what of it stays with a case is judged by
+`core.intake.identifiers.where.events`."""
+_ATTACHED = ("presented_form", "data")
+_MOST = 1 << 12
+"""Places and names of fields that are remembered."""
+_OLD = "90 years or more"
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the names on the way to a value say of it. named: a category, or "" where they name none."""
+
+    where: str
+    named: str
+    is_age: bool
+    is_url: bool
+    is_number: bool
+    is_term: bool
+    says_nothing: bool
+
+
+class FieldSearch:
+    """Findings of fields, each place once; remembers what it read only as long as one table is searched."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._places: dict[Path, _Place] = {}
+        self._met: set[tuple[str, str]] = set()
+        self._names: dict[str, str] = {}
+
+    def search(self, document: Any, kind: str = "") -> Iterator[Finding]:
+        """Findings of every field of an object. kind: of the resource that it is."""
+        for path, value in leaves(document, self._names):
+            yield from self._findings(path, value, kind)
+
+    def _findings(self, path: Path, value: Any, kind: str) -> Iterator[Finding]:
+        place = self._places.get(path) or self._remembered(path)
+        for category, where, text in self._told(place, path, value):
+            whole = f"{kind}, {where}" if kind else where
+            if (category, whole) not in self._met:
+                self._met.add((category, whole))
+                yield Finding(category, whole, _OLD if text is None else mask(text))
+
+    def _remembered(self, path: Path) -> _Place:
+        place = _place(path, self._judge)
+        if len(self._places) < _MOST:
+            self._places[path] = place
+        return place
+
+    def _told(self, place: _Place, path: Path, value: Any) -> Iterator[tuple[str, str, str | None]]:
+        """(category, where, text) of what a value and the name of its field tell; of an age in years no text."""
+        named = "" if place.is_url and is_public_address(str(value)) else place.named
+        if named:
+            yield named, place.where, str(value)
+        if place.is_age and is_old(value):
+            yield "age over 89", place.where, None
+        if place.is_number:
+            yield "free text", "name of a field", path[-1]
+        if isinstance(value, str):
+            value = text_in_base64(value) if path[-2:] == _ATTACHED else value
+            if not named and begins_with_date(value):
+                yield "date", place.where, value
+            found = self._judge.categories(value, is_term=place.is_term)
+            if place.says_nothing and (category := identifies([value])):
+                found |= {category}
+            yield from ((category, place.where, value) for category in found if category != named)
+
+
+def is_old(value: Any) -> bool:
+    """Whether a value is an age of 90 years or more."""
+    text = str(value).strip()
+    return bool(re.fullmatch(r"\d{2,3}(\.\d+)?", text)) and float(text) > OLDEST_SHOWN
+
+
+def _place(path: Path, judge: Judge) -> _Place:
+    known = [name for name in path if name in FIELD_CATEGORIES or name in AGE_FIELDS]
+    where = f"field {'.'.join(known)}" if known else "a field of a record"
+    named = next((FIELD_CATEGORIES[name] for name in known if name in FIELD_CATEGORIES), "")
+    if path[1:] and path[-1] == "display" and path[-2] in REFERENCE_CATEGORIES:
+        where, named = f"field {path[-2]}.display", REFERENCE_CATEGORIES[path[-2]]
+    return _Place(
+        where, named,
+        is_age=bool(known) and known[-1] in AGE_FIELDS,
+        is_url=path[-1:] == ("url",),
+        is_number=bool(path) and judge.is_number(path[-1]),
+        is_term=path[-2:] in _TERM_PLACES or (len(path) == 1 and path[0] in TERM_FIELDS),
+        says_nothing=len(path) == 1 and says_nothing(path[0]),
+    )  # fmt: skip
+
+
+def leaves(document: Any, plain: dict[str, str] | None = None) -> Iterator[tuple[Path, Any]]:
+    """(names on the way, value) of every value; iterative, so nesting cannot exhaust the stack.
+
+    plain: names met before, as `field_name` writes them; updated.
+    """
+    stack: list[tuple[Path, Any]] = [((), document)]
+    plain = {} if plain is None else plain
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict):
+            stack += [((*path, *names)[-3:], inner) for names, inner in _named(value, plain)]
+        elif isinstance(value, list):
+            stack += [(path, inner) for inner in value]
+        elif value not in (None, ""):
+            yield path, value
+
+
+def _named(value: dict[str, Any], plain: dict[str, str]) -> Iterator[tuple[Path, Any]]:
+    """(name, value) of an object, before the name of an extension's value what it is a value of."""
+    told = _extension(value)
+    for key, inner in value.items():
+        name = plain.get(key) or field_name(str(key))
+        if len(plain) < _MOST:
+            plain[key] = name
+        yield (*(told if told and str(key).startswith("value") else ()), name), inner
+
+
+def _extension(value: dict[str, Any]) -> Path:
+    """The name of what an extension of FHIR says, which stands at the end of its address ("mothers_maiden_name")."""
+    url = value.get("url")
+    if not isinstance(url, str) or not any(str(key).startswith("value") for key in value):
+        return ()
+    return (field_name(re.split(r"[/#-]", url)[-1]),)

@@ -1,8 +1,0 @@
-"""Residual identifiers: found before anything is shown or exported, values never repeated."""
-
-from __future__ import annotations
-
-from core.privacy.finding import Finding
-from core.privacy.search import find_identifiers
-
-__all__ = ["Finding", "find_identifiers"]

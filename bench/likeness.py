@@ -19,7 +19,7 @@ import numpy as np
 from core.bundle import ASSETS, load_bundle
 from core.cohort.render import render_patient
 from core.cohort.sampling import sample_patient
-from core.encode.ehr import encode_timelines
+from core.encode.ehr.encoders import encode_timelines
 from core.load import load_study
 from core.quality.embedding import input_factors
 from core.quality.report import Factor

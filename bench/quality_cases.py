@@ -14,7 +14,7 @@ from real_ct import REAL_CT
 
 from core.cohort.render import render_patient
 from core.cohort.sampling import sample_patient
-from core.encode.slices import find_lungs
+from core.encode.ct.lungs import find_lungs
 from core.load import load_study
 from core.quality import ScanMeasures, limits, measure_scan
 from core.quality.motion import largest_shift

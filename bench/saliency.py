@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from core.bundle import load_bundle, shipped_bundles
-from core.encode.ct import build_compact_slices, compact_slices_config, encode_sampled
-from core.encode.slices import SliceGrid, sample_slices, slice_grid
-from core.explain.context import explaining
+from core.encode.ct.compact_slices import build_compact_slices, compact_slices_config, encode_sampled
+from core.encode.ct.slice_grid import SliceGrid, sample_slices, slice_grid
+from core.explain.frozen import explaining
 from core.explain.methods import METHODS
-from core.explain.readout import RiskReadout
+from core.explain.risk import RiskReadout
 from core.explain.saliency import slice_saliency, study_saliency
 from core.fuse.batch import TokenBatch
 from core.load import load_study

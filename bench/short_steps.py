@@ -21,7 +21,7 @@ import torch
 from bench.timing import best
 from core.cohort.render import render_patient
 from core.cohort.sampling import sample_patient
-from core.encode.slices import sample_slices, slice_grid
+from core.encode.ct.slice_grid import sample_slices, slice_grid
 from core.load import load_study
 from core.quality import assess, measure_scan
 from core.records import CtStudy

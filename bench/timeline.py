@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.timing import best, timed
-from core.encode.ehr_cohort import cohort_sequences
-from core.encode.ehr_features import NumericScale
-from core.encode.ehr_sequence import CompactSequence
+from core.encode.ehr.cohort import cohort_sequences
+from core.encode.ehr.compact_sequence import CompactSequence
+from core.encode.ehr.features import NumericScale
 from core.intake.record.cohort_columns import open_cohort
 from core.timeline import load_timeline
 

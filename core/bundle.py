@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from core.compute.model_lock import MODEL_LOCK
 from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
-from core.encode.ehr import EhrEncoder
+from core.encode.ehr.encoders import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported

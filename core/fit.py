@@ -18,11 +18,11 @@ from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
 from core.compute.device import resolve_device
 from core.encode import CompactSlices, build_ct_encoder
-from core.encode.ct import round_to_half
-from core.encode.ehr import EHR_ENCODERS, EhrEncoder
+from core.encode.ct.compact_slices import round_to_half
+from core.encode.ehr.encoders import EHR_ENCODERS, EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
-from core.pretrain.next_code import fit_ehr_encoder
+from core.pretrain.next_code.train import fit_ehr_encoder
 from core.progress import Progress
 from core.records import Task, is_supported
 from core.survive import concordance

@@ -12,15 +12,15 @@ import torch
 from core.bundle import Bundle
 from core.compute.device import resolve_device
 from core.compute.model_lock import MODEL_LOCK
-from core.encode.ct import encode_sampled
-from core.encode.ehr import encode_timeline
-from core.encode.slices import SliceGrid, sample_slices, slice_grid
+from core.encode.ct.compact_slices import encode_sampled
+from core.encode.ct.slice_grid import SliceGrid, sample_slices, slice_grid
+from core.encode.ehr.encoders import encode_timeline
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
-from core.explain.context import explaining
-from core.explain.events import event_attribution
+from core.explain.event_ablation import event_attribution
+from core.explain.frozen import explaining
 from core.explain.methods import METHODS
-from core.explain.readout import RiskReadout
+from core.explain.risk import RiskReadout
 from core.explain.saliency import study_saliency
 from core.fuse.batch import TokenBatch
 from core.notices import case_notices

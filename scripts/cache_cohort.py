@@ -58,8 +58,8 @@ def render_chunk(first: int, args: argparse.Namespace) -> tuple[int, float]:
 
     from core.cohort.render import render_patient
     from core.cohort.sampling import sample_patient
-    from core.encode.slices import sample_labels, sample_slices, slice_grid
-    from core.pretrain.cache import PatientSlices, write_chunk
+    from core.encode.ct.slice_grid import sample_labels, sample_slices, slice_grid
+    from core.pretrain.ct_findings.cache import PatientSlices, write_chunk
 
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 
-    from core.pretrain.cache import check_source
+    from core.pretrain.ct_findings.cache import check_source
 
     folder = Path(args.out)
     check_source(folder, source_digest())

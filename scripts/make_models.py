@@ -44,13 +44,13 @@ from core.cohort.records import simulate_events
 from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
-from core.encode.ct import round_to_half
-from core.encode.ehr import EhrEncoder, TimelineRecords, encode_timelines
+from core.encode.ct.compact_slices import round_to_half
+from core.encode.ehr.encoders import EhrEncoder, TimelineRecords, encode_timelines
 from core.events.cut import cut_at
 from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
 from core.predict import predict_tokens
-from core.pretrain.next_code import fit_ehr_encoder
+from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import Timeline
 from core.survive.report import evaluate_tables
 from core.survive.train import FitConfig, FittedModel

@@ -23,10 +23,10 @@ from safetensors.torch import load_file, save_file
 
 from core.cohort.tasks import TASKS
 from core.encode import build_ct_encoder
-from core.encode.ct import encode_slices
-from core.pretrain.cache import open_cache
-from core.pretrain.dense import PretrainSettings, StepLosses, pretrain_encoder
-from core.pretrain.probes import pooled_tokens, probe_table, run_probes
+from core.encode.ct.compact_slices import encode_slices
+from core.pretrain.ct_findings.cache import open_cache
+from core.pretrain.ct_findings.probes import pooled_tokens, probe_table, run_probes
+from core.pretrain.ct_findings.train import PretrainSettings, StepLosses, pretrain_encoder
 
 
 def save_encoder(model: torch.nn.Module, config: dict[str, object], folder: Path) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.encode.ct import CompactSlices, build_compact_slices, compact_slices_config, encode_slices
-from core.encode.slices import COLUMNS, PIXEL_MM, PLANE_STEP_MM, ROWS, SliceGrid
-from core.explain.readout import RiskReadout
+from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, compact_slices_config, encode_slices
+from core.encode.ct.slice_grid import COLUMNS, PIXEL_MM, PLANE_STEP_MM, ROWS, SliceGrid
+from core.explain.risk import RiskReadout
 from core.fit import fit_fusion
 from core.fuse.batch import TokenBatch, TokenSet
 from core.records import CtStudy, Tokens

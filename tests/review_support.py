@@ -11,7 +11,7 @@ import pandas as pd
 from explain_support import background, planted, study_on_grid, tokens_of, with_block
 from torch import nn
 
-from core.encode.ehr import TimelineRecords, encode_timeline, fit_one_hot
+from core.encode.ehr.encoders import TimelineRecords, encode_timeline, fit_one_hot
 from core.fit import fit_fusion
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline

@@ -21,8 +21,8 @@ from core.card import make_card
 from core.cohort.tasks import TASKS
 from core.compute.model_lock import MODEL_LOCK
 from core.encode import build_ct_encoder, build_ehr_encoder
-from core.encode.ct import compact_slices_config, round_to_half
-from core.encode.ehr_features import NumericScale
+from core.encode.ct.compact_slices import compact_slices_config, round_to_half
+from core.encode.ehr.features import NumericScale
 from core.errors import UserFacingError
 from core.fit import FitConfig, fit_fusion
 from core.fuse import TokenSet

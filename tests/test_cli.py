@@ -24,8 +24,8 @@ from core.bundle import load_bundle, save_bundle
 from core.card import make_card
 from core.cohort.patient import Regime, TaskName
 from core.cohort.simulate import simulate_cohort
-from core.encode.ct import round_to_half
-from core.encode.ehr import EHR_ENCODERS
+from core.encode.ct.compact_slices import round_to_half
+from core.encode.ehr.encoders import EHR_ENCODERS
 from core.explain.methods import METHODS
 from core.fuse import FUSIONS, TokenSet
 from core.fuse.batch import TokenBatch

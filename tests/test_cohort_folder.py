@@ -21,12 +21,12 @@ from core.cohort.render import RenderedPatient
 from core.cohort.sampling import sample_patient
 from core.cohort.simulate import simulate_cohort
 from core.cohort.tasks import TASKS
-from core.encode.ehr import EHR_ENCODERS, TimelineRecords, encode_records, fit_compact_sequence
-from core.encode.ehr_cohort import CohortRecords
-from core.encode.ehr_features import EventColumns, event_columns
-from core.encode.ehr_sequence import EventRows
+from core.encode.ehr.cohort import CohortRecords
+from core.encode.ehr.compact_sequence import EventRows
+from core.encode.ehr.encoders import EHR_ENCODERS, TimelineRecords, encode_records, fit_compact_sequence
+from core.encode.ehr.features import EventColumns, event_columns
 from core.errors import UserFacingError
-from core.pretrain.next_code import fit_ehr_encoder
+from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import BIRTH, CtStudy, Timeline
 from core.timeline import load_timeline
 

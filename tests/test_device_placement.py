@@ -17,14 +17,14 @@ from test_pretrain_dense import SMALL, encoded, planted_cache
 
 from core import fit, predict, review
 from core.bundle import Bundle, load_bundle, shipped_bundles
-from core.encode.ct import encode_slices
-from core.encode.ehr import TimelineRecords
+from core.encode.ct.compact_slices import encode_slices
+from core.encode.ehr.encoders import TimelineRecords
 from core.explain.methods import CARDS, METHODS
-from core.explain.readout import RiskReadout
+from core.explain.risk import RiskReadout
 from core.fit import fit_fusion
 from core.fuse import FUSIONS, TokenSet
-from core.pretrain.dense import pretrain_encoder
-from core.pretrain.next_code import fit_ehr_encoder
+from core.pretrain.ct_findings.train import pretrain_encoder
+from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import CaseReview, Tokens
 from core.review import review_case
 from core.survive.finetune import fine_tune_ct

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from core.encode import build_ct_encoder, encode_study
-from core.encode.ct import (
+from core.encode.ct.compact_slices import (
     CompactSlices,
     compact_slices_config,
     encode_slices,
     fold_batch_norm,
     round_to_half,
 )
-from core.encode.slices import (
+from core.encode.ct.slice_grid import (
     COLUMNS,
     LUNG_MARGIN_MM,
     MAX_PLANES,

@@ -16,7 +16,7 @@ from core.cohort.patient import Regime
 from core.cohort.records import simulate_events
 from core.cohort.sampling import sample_patient
 from core.encode import build_ehr_encoder
-from core.encode.ehr import (
+from core.encode.ehr.encoders import (
     EHR_ENCODERS,
     CompactSequence,
     EhrEncoder,
@@ -26,10 +26,10 @@ from core.encode.ehr import (
     encode_timelines,
     fit_one_hot,
 )
-from core.encode.ehr_features import event_columns
+from core.encode.ehr.features import event_columns
 from core.errors import UserFacingError
 from core.events.cut import cut_at
-from core.pretrain.next_code import fit_ehr_encoder, next_code_loss, train_next_code
+from core.pretrain.next_code.train import fit_ehr_encoder, next_code_loss, train_next_code
 from core.records import TIMELINE_COLUMNS, Timeline
 
 

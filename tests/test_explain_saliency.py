@@ -23,14 +23,14 @@ from explain_support import (
 )
 from torch import nn
 
-from core.encode.slices import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
+from core.encode.ct.slice_grid import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
 from core.errors import UserFacingError
 from core.explain import methods
-from core.explain.context import explaining, seeded
+from core.explain.frozen import explaining, seeded
 from core.explain.methods import CARDS, METHODS
-from core.explain.readout import RiskReadout
+from core.explain.risk import RiskReadout
 from core.explain.saliency import slice_maps, slice_saliency, study_saliency
-from core.explain.trust import randomised, rank_correlation, weight_randomisation
+from core.explain.trust.weight_randomisation import randomised, rank_correlation, weight_randomisation
 from core.explain.volume import axial_slice, planes_of_slice
 from core.fuse.batch import TokenBatch
 from core.records import CtStudy, Tokens
@@ -106,7 +106,7 @@ def test_weight_randomisation_reports_and_leaves_the_model_alone(with_answer: Ri
 def test_a_map_that_is_the_other_turned_round_depends_on_the_model_no_less(
     with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.explain.trust.rank_correlation", lambda one, other: -0.9)
+    monkeypatch.setattr("core.explain.trust.weight_randomisation.rank_correlation", lambda one, other: -0.9)
     assert not weight_randomisation(with_answer, "gradcam", planes=(0,), draws=1).passed
 
 

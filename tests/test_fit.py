@@ -237,7 +237,7 @@ def test_scans_of_a_cohort_train_with_a_given_encoder_and_predict(tmp_path: Path
 
     from core.cohort.simulate import simulate_cohort
     from core.encode import build_ct_encoder
-    from core.encode.ct import compact_slices_config
+    from core.encode.ct.compact_slices import compact_slices_config
     from core.predict import predict_cohort
 
     simulate_cohort(tmp_path / "sim", patients=90, seed=4, render=False)

@@ -12,10 +12,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from core.encode.ct import CompactSlices, encode_slices
-from core.pretrain.cache import PatientSlices, SliceCache, check_source, open_cache, write_chunk
-from core.pretrain.dense import PretrainSettings, pretrain_encoder
-from core.pretrain.probes import (
+from core.encode.ct.compact_slices import CompactSlices, encode_slices
+from core.pretrain.ct_findings.cache import PatientSlices, SliceCache, check_source, open_cache, write_chunk
+from core.pretrain.ct_findings.probes import (
     area_under_curve,
     logistic_scores,
     pooled_tokens,
@@ -24,8 +23,9 @@ from core.pretrain.probes import (
     ridge_scores,
     run_probes,
 )
-from core.pretrain.refine import RefineSettings
-from core.pretrain.targets import area_targets, calibre_targets, cell_counts, dense_targets, slice_areas
+from core.pretrain.ct_findings.refine import RefineSettings
+from core.pretrain.ct_findings.targets import area_targets, calibre_targets, cell_counts, dense_targets, slice_areas
+from core.pretrain.ct_findings.train import PretrainSettings, pretrain_encoder
 
 torch.set_num_threads(1)
 CLOT, EFFUSION = 10, 7

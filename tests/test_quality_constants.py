@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bench.quality_cases as cases
 import bench.quality_constants as constants
-from core.encode.slices import find_lungs
+from core.encode.ct.lungs import find_lungs
 from core.load import load_study
 from core.quality import anatomy, limits, measure_scan, motion, voxels
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from test_quality_scan import demo, demo_report, judged, measure_demo, with_voxels
 
-from core.encode.slices import find_lungs
+from core.encode.ct.lungs import find_lungs
 from core.quality import QualityReport
 from core.quality.kernel import is_sharp
 from core.quality.scan import scan_factors

@@ -13,10 +13,10 @@ from explain_support import module_state
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
 
 from core import review as reviewing
-from core.encode.ehr import TimelineRecords, encode_timeline, fit_compact_sequence
+from core.encode.ehr.encoders import TimelineRecords, encode_timeline, fit_compact_sequence
 from core.errors import UserFacingError
 from core.events.death import last_time_before_death
-from core.explain.events import event_attribution
+from core.explain.event_ablation import event_attribution
 from core.fuse.batch import TokenBatch
 from core.notices import case_notices
 from core.quality import QualityReport, RecordRead, assess

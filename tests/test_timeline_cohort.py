@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.encode.ehr import TimelineRecords
-from core.encode.ehr_cohort import cohort_sequences
-from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
+from core.encode.ehr.cohort import cohort_sequences
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
+from core.encode.ehr.encoders import TimelineRecords
 from core.errors import UserFacingError
 from core.intake.files.byte_source import memory_entry
 from core.intake.record.cohort_columns import _gaps_as_nan, open_cohort
@@ -130,7 +130,7 @@ def test_blocks_and_the_order_of_rows_change_nothing(tmp_path: Path, monkeypatch
     ordered = whole.sort_values(["subject_id", "time"], kind="stable", na_position="first", ignore_index=True)
     pq.write_table(pa.Table.from_pandas(ordered, preserve_index=False), tmp_path / "sorted.parquet", row_group_size=97)
     monkeypatch.setattr(np, "lexsort", None)  # rows that lie in order are not sorted again
-    monkeypatch.setattr("core.encode.ehr_cohort._BLOCK", 100)
+    monkeypatch.setattr("core.encode.ehr.cohort._BLOCK", 100)
     many = cohort_sequences(open_cohort(tmp_path / "sorted.parquet", texts=False), encoder)
     assert (one.subject_ids == many.subject_ids).all()
     assert len(one) == 12

@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as npst
 from view_support import ScreenBundle, review, saliency, study, timeline
 
 from core import RESEARCH_NOTICE
-from core.explain.amount import amount_words, beyond_scale
 from core.explain.methods import CARDS
 from core.export.figure import figure_inputs
+from core.export.saliency_words import amount_words, beyond_scale
 from core.export.scan import overlay_scale
 from core.records import CtStudy
 from core.view import packing

@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from core.cohort.folder import IMAGE_INDEX, CohortFolder
-from core.encode.ct import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
-from core.encode.ehr import EhrEncoder, encode_records
+from core.encode.ct.compact_slices import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
+from core.encode.ehr.encoders import EhrEncoder, encode_records
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.intake.scan.load import load_study

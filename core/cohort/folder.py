@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from meds.schema import CodeMetadataSchema, DataSchema, SubjectSplitSchema
 
 from core.cohort.tasks import TASKS
-from core.encode.ehr_cohort import CohortRecords
+from core.encode.ehr.cohort import CohortRecords
 from core.errors import UserFacingError
 from core.intake.record.cohort_columns import Cohort, Labels, open_cohort
 from core.intake.record.columns.meds_columns import units_in_codes

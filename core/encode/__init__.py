@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.encode.ct import CompactSlices, build_compact_slices, encode_study
-from core.encode.ehr import build_ehr_encoder
+from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, encode_study
+from core.encode.ehr.encoders import build_ehr_encoder
 from core.errors import UserFacingError
 
 __all__ = ["CompactSlices", "build_ct_encoder", "build_ehr_encoder", "encode_study"]

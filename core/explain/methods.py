@@ -27,7 +27,7 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 
-from core.explain.context import seeded
+from core.explain.frozen import seeded
 
 HELD = "other slices held at their values"
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from core.compute.model_lock import MODEL_LOCK
-from core.encode.slices import SliceGrid, volume_from_slices
+from core.encode.ct.slice_grid import SliceGrid, volume_from_slices
 from core.errors import UserFacingError
-from core.explain.context import explaining
+from core.explain.frozen import explaining
 from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQuestion
-from core.explain.readout import QUANTITY, RiskReadout
+from core.explain.risk import QUANTITY, RiskReadout
 from core.explain.volume import axial_slice, planes_of_slice
 from core.progress import Share
 from core.records import Attribution, CtStudy, FloatArray

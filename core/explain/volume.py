@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.encode.slices import PLANE_STEP_MM, SliceGrid
+from core.encode.ct.slice_grid import PLANE_STEP_MM, SliceGrid
 from core.records import CtStudy
 
 

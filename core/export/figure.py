@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 
 from core.errors import UserFacingError
-from core.explain.amount import amount_words, beyond_scale, value_ends
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
 from core.export.panels import draw_attention, draw_curve, draw_events
+from core.export.saliency_words import amount_words, beyond_scale, value_ends
 from core.export.scan import (
     OPACITY,
     THRESHOLD,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from core.encode.slices import PLANE_STEP_MM
+from core.encode.ct.slice_grid import PLANE_STEP_MM
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
 from core.export.events import TOP_EVENTS, strongest_events
 from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, fusion_colour, percent

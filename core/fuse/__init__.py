@@ -1,8 +1,8 @@
 """Fusion of CT tokens and timeline tokens of one patient: `FUSIONS`, name -> builder."""
 
 from core.fuse.batch import Ragged, TokenBatch, TokenSet, batch_rows
-from core.fuse.contrast import info_nce
 from core.fuse.fusions import FUSIONS, FusedState, Fusion, FusionConfig, describe_weights
+from core.fuse.info_nce import info_nce
 
 __all__ = [
     "FUSIONS",

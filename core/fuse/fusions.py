@@ -151,7 +151,7 @@ class Concat(Fusion):
 
 
 class Contrastive(Concat):
-    """[p_i; p_e]: both summaries mapped into one shared space, aligned first by `core.fuse.contrast.info_nce`."""
+    """[p_i; p_e]: both summaries mapped into one shared space, aligned first by `core.fuse.info_nce.info_nce`."""
 
     kind = "attention pooling of contrastively aligned embeddings"
 

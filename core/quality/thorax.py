@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from core.encode.slices import find_lungs
+from core.encode.ct.lungs import find_lungs
 from core.quality import anatomy
 from core.quality.limits import FILLED_CORNERS
 from core.records import CtStudy

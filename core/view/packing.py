@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
-from core.explain.amount import amount_words, value_ends
 from core.explain.methods import CARDS
+from core.export.saliency_words import amount_words, value_ends
 from core.export.scan import strongest_voxel
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours

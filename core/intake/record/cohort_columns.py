@@ -1,7 +1,7 @@
 """Parquet files of many patients, opened once: columns in memory by patient and time, without a loop over events.
 
 Codes are kept as numbers of a dictionary. One patient is a slice; an encoder reads all patients as arrays
-(`core.encode.ehr_cohort`). Memory: 16 bytes an event, and what the dictionary-coded text and unit columns take.
+(`core.encode.ehr.cohort`). Memory: 16 bytes an event, and what the dictionary-coded text and unit columns take.
 """
 
 from __future__ import annotations

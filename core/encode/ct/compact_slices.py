@@ -18,13 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.encode.slices import (
-    SliceGrid,
-    sample_labels,
-    sample_slices,
-    slice_grid,
-    volume_from_slices,
-)
+from core.encode.ct.slice_grid import SliceGrid, sample_labels, sample_slices, slice_grid, volume_from_slices
 from core.records import CtStudy, Tokens
 
 __all__ = [

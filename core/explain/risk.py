@@ -24,7 +24,7 @@ class RiskReadout:
     encoder:   CT encoder, (n, H, W) HU -> tokens (n, D).
     batch:     the patient's cached tokens, one row.
     slices_hu: int16 (S, H, W) behind `batch.ct`.
-    The caller holds `MODEL_LOCK` and has frozen the weights (`core.explain.context.explaining`).
+    The caller holds `MODEL_LOCK` and has frozen the weights (`core.explain.frozen.explaining`).
     """
 
     model: SurvivalModel

@@ -1,6 +1,7 @@
 """A small causal transformer over coded events: one token an event.
 
-Trained by next-code prediction (`core.pretrain.next_code`), then frozen. An event's token is its hidden state (what the
+Trained by next-code prediction (`core.pretrain.next_code.train`), then frozen. An event's token is its hidden state
+(what the
 record said up to then), its own code embedding, and its number in the code's own column, so that a fusion can read
 values without having to decode them.
 """
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from core.encode.ehr_features import (
+from core.encode.ehr.features import (
     EventColumns,
     NumericScale,
     count_patients,
@@ -25,7 +26,7 @@ from core.encode.ehr_features import (
     fit_scales,
     relative_days,
 )
-from core.encode.ehr_records import Records
+from core.encode.ehr.records import Records
 from core.records import BIRTH, Timeline, Tokens
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)

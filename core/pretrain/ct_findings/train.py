@@ -2,7 +2,8 @@
 
 Stage 1 teaches each 8 mm cell which finding or organ it holds (the patients' masks are their annotation), each slice
 its areas, each cell how wide its artery is (on magnified copies too, so that a width is measured and not a patient
-recognised), and each patient the measurements. Stage 2 (`core.pretrain.refine`) trains the tokens' projection on whole
+recognised), and each patient the measurements. Stage 2 (`core.pretrain.ct_findings.refine`) trains the tokens'
+projection on whole
 patients with the likelihood of the outcome. The encoder is then frozen: batch norm folded, tokens standardised, weights
 rounded to float16.
 """
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.encode.ct import (
+from core.encode.ct.compact_slices import (
     DENSE_CLASSES,
     CompactSlices,
     channels_last,
@@ -28,9 +29,9 @@ from core.encode.ct import (
     fold_batch_norm,
     round_to_half,
 )
-from core.pretrain.cache import PatientSlices, SliceCache
-from core.pretrain.refine import RefineSettings, pool_tokens, refine_projection
-from core.pretrain.targets import (
+from core.pretrain.ct_findings.cache import PatientSlices, SliceCache
+from core.pretrain.ct_findings.refine import RefineSettings, pool_tokens, refine_projection
+from core.pretrain.ct_findings.targets import (
     ARTERY_VALUES,
     RARE_VALUES,
     CalibreLoss,

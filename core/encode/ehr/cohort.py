@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.encode.ehr_cohort_deaths import DAY_US, or_none, without_deaths_of_the_day
-from core.encode.ehr_features import EventColumns, NumericScale
-from core.encode.ehr_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
+from core.encode.ehr.cohort_deaths import DAY_US, or_none, without_deaths_of_the_day
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
+from core.encode.ehr.features import EventColumns, NumericScale
 from core.errors import UserFacingError
 from core.events.standard_codes import standard_code
 from core.intake.record.cohort_columns import NO_TIME, Cohort, Labels

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import nn
 
 from core.compute.model_lock import MODEL_LOCK
-from core.explain.readout import RiskReadout
+from core.explain.risk import RiskReadout
 from core.explain.saliency import slice_maps
 from core.records import FloatArray
 

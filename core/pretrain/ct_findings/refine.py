@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from core.encode.ct import CompactSlices
-from core.pretrain.cache import SliceCache
-from core.pretrain.targets import EventTargets, Scaler, patient_facts
+from core.encode.ct.compact_slices import CompactSlices
+from core.pretrain.ct_findings.cache import SliceCache
+from core.pretrain.ct_findings.targets import EventTargets, Scaler, patient_facts
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from core.encode.ehr_one_hot import OneHotEncoder, fit_one_hot
-from core.encode.ehr_records import Records, TimelineRecords
-from core.encode.ehr_sequence import CompactSequence, fit_compact_sequence
+from core.encode.ehr.compact_sequence import CompactSequence, fit_compact_sequence
+from core.encode.ehr.one_hot import OneHotEncoder, fit_one_hot
+from core.encode.ehr.records import Records, TimelineRecords
 from core.errors import UserFacingError
 from core.records import Timeline, Tokens
 

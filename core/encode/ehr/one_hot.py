@@ -9,15 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from core.encode.ehr_features import (
-    EventColumns,
-    NumericScale,
-    count_patients,
-    feature_keys,
-    fit_scales,
-    relative_days,
-)
-from core.encode.ehr_records import Records
+from core.encode.ehr.features import EventColumns, NumericScale, count_patients, feature_keys, fit_scales, relative_days
+from core.encode.ehr.records import Records
 from core.records import BIRTH, Tokens
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)

@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from core.encode.ct import DENSE_CLASSES
-from core.encode.slices import PIXEL_MM
+from core.encode.ct.compact_slices import DENSE_CLASSES
+from core.encode.ct.slice_grid import PIXEL_MM
 from core.survive.likelihood import initial_log_hazards, piecewise_nll, time_edges
 
 STRIDE = 4

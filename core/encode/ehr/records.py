@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from core.encode.ehr_features import EventColumns, event_columns
+from core.encode.ehr.features import EventColumns, event_columns
 from core.records import Timeline
 
 if TYPE_CHECKING:
-    from core.encode.ehr_sequence import CodedEvents, CompactSequence
+    from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence
 
 
 class Records(Protocol):

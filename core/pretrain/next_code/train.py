@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.encode.ehr import EHR_ENCODERS, EhrEncoder, Records, fit_compact_sequence, fit_one_hot
-from core.encode.ehr_sequence import CodedEvents, CompactSequence
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence
+from core.encode.ehr.encoders import EHR_ENCODERS, EhrEncoder, Records, fit_compact_sequence, fit_one_hot
 from core.errors import UserFacingError
 
 _BATCH_SIZE, _LEARNING_RATE = 32, 3e-3

@@ -1,0 +1,1 @@
+"""Encoders of scans: slices or volumes become tokens."""

@@ -1,0 +1,1 @@
+"""Pretraining of the CT encoder: findings and organs, cell by cell."""

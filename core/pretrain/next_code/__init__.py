@@ -1,0 +1,1 @@
+"""Pretraining of record encoders: the next code of a record."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from lifelines.utils import concordance_index
 
-from core.survive.concordance import bootstrap_concordance, concordance
+from core.survive.metrics.concordance import bootstrap_concordance, concordance
 
 RESAMPLES = 1000
 LARGEST_INTERVAL = 20_000

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from core.fit import fit_fusion
 from core.fuse import FUSIONS, Ragged, TokenSet
-from core.survive.train import FitConfig
+from core.train.fit import fit_fusion
+from core.train.members import FitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 HORIZON_DAYS = 365.0

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from core.bundle import ASSETS, load_bundle
-from core.cohort.render import render_patient
-from core.cohort.sampling import sample_patient
 from core.encode.ehr.encoders import encode_timelines
 from core.load import load_study
 from core.quality.embedding import input_factors
 from core.quality.report import Factor
 from core.records import CtStudy
 from core.review import encode_case
+from core.virtual.render import render_patient
+from core.virtual.sampling import sample_patient
 from scripts.make_models import SEED, SPLITS, virtual_timeline
 
 FIRST = SPLITS["held_out"][0]

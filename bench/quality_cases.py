@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from real_ct import REAL_CT
 
-from core.cohort.render import render_patient
-from core.cohort.sampling import sample_patient
 from core.encode.ct.lungs import find_lungs
 from core.load import load_study
 from core.quality import ScanMeasures, limits, measure_scan
@@ -23,6 +21,8 @@ from core.quality.scan import scan_factors
 from core.quality.thorax import Thorax, thorax_of, without_pockets
 from core.quality.voxels import blood_hu, hu_peaks, largest_step, made_up_slices, noise_hu, planes_mm
 from core.records import CtStudy
+from core.virtual.render import render_patient
+from core.virtual.sampling import sample_patient
 
 DEMO = Path(__file__).resolve().parents[1] / "assets" / "demo" / "lidc0001_2.0mm.nii.gz"
 TURNS = {

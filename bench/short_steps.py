@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from bench.timing import best
-from core.cohort.render import render_patient
-from core.cohort.sampling import sample_patient
 from core.encode.ct.slice_grid import sample_slices, slice_grid
 from core.load import load_study
 from core.quality import assess, measure_scan
 from core.records import CtStudy
 from core.timeline import list_subjects, load_timeline
+from core.virtual.render import render_patient
+from core.virtual.sampling import sample_patient
 
 DEMO = Path(__file__).resolve().parents[1] / "assets" / "demo" / "lidc0001_2.0mm.nii.gz"
 CLINICAL_SHAPE, CLINICAL_SPACING_MM = (512, 512, 100), (0.7, 0.7, 3.2)

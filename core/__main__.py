@@ -181,7 +181,7 @@ def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _simulate(options: argparse.Namespace) -> None:
     _check_folder(options.out)
-    from core.cohort.simulate import simulate_cohort
+    from core.virtual.simulate import simulate_cohort
 
     simulate_cohort(
         options.out,
@@ -196,7 +196,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from core.fit import train_bundle
+    from core.train.fit import train_bundle
 
     if (options.out / "config.json").exists():
         raise UserFacingError("There is a model at --out already.", "a new folder", "Name another, or delete that one.")
@@ -229,7 +229,7 @@ def _predict(options: argparse.Namespace) -> None:
     if options.out.is_dir():
         raise UserFacingError("A folder is named by --out.", "the name of a parquet file", "Add a name to it.")
     _check_folder(options.out.parent)
-    from core.predict import predict_cohort
+    from core.train.predict import predict_cohort
 
     table = predict_cohort(options.cohort, options.bundle, options.out, split=options.split, device=options.device)
     print(f"{len(table)} patients scored. {RESEARCH_NOTICE}")
@@ -237,7 +237,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     _check_folder(options.out)
-    from core.survive.report import evaluate
+    from core.benchmark.evaluate import evaluate
 
     evaluate(options.predictions, options.reference, options.out)
 
@@ -279,7 +279,7 @@ def _stripped(
     """The case without what a search of its files, its record and its pictures finds; how much that was, in words."""
     from core.case.search import search
     from core.case.strip import strip
-    from core.words import count_of
+    from core.wording import count_of
 
     print("Searching the files, the record and the pictures for identifiers ...", flush=True)
     named = [source for source in (options.study, options.timeline) if source is not None]

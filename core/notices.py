@@ -10,7 +10,7 @@ from core.events.death import says_died
 from core.explain.saliency import NOT_CONVERGED
 from core.quality import QualityReport, RecordRead, population_notice
 from core.records import DIED_BEFORE, NOTHING_READ, VIRTUAL_WEIGHTS, Attribution, CtStudy, Notice, Timeline, Tokens
-from core.words import duration, true_minus
+from core.wording import duration, true_minus
 
 
 def case_notices(

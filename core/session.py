@@ -25,6 +25,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
+from core.bundle_folder import MODELS_FOLDER, OwnModels, find_own_models
 from core.case import Case, Intake, export_refusal, give_back_memory, of_record, read_demo, set_imports_aside
 from core.case.background import Asking, Zipping
 from core.case.results import Answers
@@ -32,7 +33,6 @@ from core.case.store import Kept
 from core.compute.device import resolve_device
 from core.errors import UserFacingError
 from core.intake.scan.thumbnail import study_thumbnail
-from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import CaseReview, CtStudy, Task, Timeline
 from core.view.choices import ModelChoice, in_display_order, own_choices
 from core.view.exporting import Exports, check_same_scan

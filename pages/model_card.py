@@ -8,13 +8,13 @@ from typing import Any
 import streamlit as st
 
 from core import session
+from core.benchmark.report_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.bundle import Bundle
 from core.errors import UserFacingError
-from core.survive.card_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.view.card import card_html, performance_rows
 from core.view.layout import finish
 from core.view.words import empty_html, error_html
-from core.words import duration
+from core.wording import duration
 from pages._parts import arriving
 
 PLOT = {"displayModeBar": False}

@@ -34,7 +34,7 @@ def source_digest() -> str:
 
 def patient_facts(patient: Any, regime: str, seed: int) -> dict[str, Any]:
     """Findings as flat columns, and the outcome drawn under the regime."""
-    from core.cohort.outcome import draw_outcome
+    from core.virtual.outcome import draw_outcome
 
     facts = asdict(patient.findings)
     for side, value in zip(("left", "right"), facts.pop("effusion_ml"), strict=True):
@@ -56,10 +56,10 @@ def render_chunk(first: int, args: argparse.Namespace) -> tuple[int, float]:
     import numpy as np
     import torch
 
-    from core.cohort.render import render_patient
-    from core.cohort.sampling import sample_patient
     from core.encode.ct.slice_grid import sample_labels, sample_slices, slice_grid
     from core.pretrain.ct_findings.cache import PatientSlices, write_chunk
+    from core.virtual.render import render_patient
+    from core.virtual.sampling import sample_patient
 
     torch.set_num_threads(1)
     began = time.perf_counter()

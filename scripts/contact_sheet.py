@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from core.cohort.anatomy import CT_FILE, DEMO_FOLDER, VESSELS_FILE
-from core.cohort.patient import Acquisition, Findings
-from core.cohort.render import render_patient
+from core.virtual.anatomy import CT_FILE, DEMO_FOLDER, VESSELS_FILE
+from core.virtual.patient import Acquisition, Findings
+from core.virtual.render import render_patient
 
 ROOT = Path(__file__).resolve().parents[1]
 LUNG_WINDOW, SOFT_WINDOW = (-1350.0, 150.0), (-160.0, 400.0)

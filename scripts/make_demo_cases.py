@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.cohort.outcome import hazard_parts, true_survival
-from core.cohort.patient import TaskName
-from core.cohort.records import simulate_events
-from core.cohort.render import render_patient
-from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
+from core.virtual.outcome import hazard_parts, true_survival
+from core.virtual.patient import TaskName
+from core.virtual.records import simulate_events
+from core.virtual.render import render_patient
+from core.virtual.sampling import VirtualPatient, sample_patient
 
 CASES = Path(__file__).resolve().parents[1] / "assets" / "demo" / "cases"
 SEED = 20260101

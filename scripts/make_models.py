@@ -37,23 +37,24 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.benchmark.evaluate import evaluate_tables
 from core.bundle import load_bundle, save_bundle
-from core.card import make_card
-from core.cohort.outcome import draw_outcome, hazard_parts, true_survival
-from core.cohort.records import simulate_events
-from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.encode import build_ehr_encoder
 from core.encode.ct.compact_slices import round_to_half
 from core.encode.ehr.encoders import EhrEncoder, TimelineRecords, encode_timelines
 from core.events.cut import cut_at
-from core.fit import fit_fusion, open_ct_encoder
 from core.fuse import FUSIONS, Ragged, TokenSet
-from core.predict import predict_tokens
 from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import Timeline
-from core.survive.report import evaluate_tables
-from core.survive.train import FitConfig, FittedModel
+from core.train.encoders import open_ct_encoder
+from core.train.fit import fit_fusion
+from core.train.members import FitConfig, FittedModel
+from core.train.model_card import make_card
+from core.train.predict import predict_tokens
+from core.virtual.outcome import draw_outcome, hazard_parts, true_survival
+from core.virtual.records import simulate_events
+from core.virtual.sampling import VirtualPatient, sample_patient
 from scripts.model_tables import write_tables
 
 ROOT = Path(__file__).resolve().parents[1]

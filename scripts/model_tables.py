@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.survive import bootstrap_concordance, concordance, paired_bootstrap
+from core.survive import bootstrap_concordance, paired_bootstrap
+from core.survive.metrics import concordance
 
 SEED = 0
 LEAST_TO_SHARE = 0.1

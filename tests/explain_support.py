@@ -12,11 +12,11 @@ from torch import nn
 from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, compact_slices_config, encode_slices
 from core.encode.ct.slice_grid import COLUMNS, PIXEL_MM, PLANE_STEP_MM, ROWS, SliceGrid
 from core.explain.risk import RiskReadout
-from core.fit import fit_fusion
 from core.fuse.batch import TokenBatch, TokenSet
 from core.records import CtStudy, Tokens
 from core.survive.model import SurvivalModel
-from core.survive.train import FitConfig
+from core.train.fit import fit_fusion
+from core.train.members import FitConfig
 
 PLANES, BLOCK_PX = 6, 14
 BLOCK_PLANE, BLOCK_ROW, BLOCK_COLUMN = 3, 70, 40

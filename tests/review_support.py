@@ -12,12 +12,12 @@ from explain_support import background, planted, study_on_grid, tokens_of, with_
 from torch import nn
 
 from core.encode.ehr.encoders import TimelineRecords, encode_timeline, fit_one_hot
-from core.fit import fit_fusion
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline
-from core.survive.kaplan_meier import kaplan_meier
+from core.survive.metrics.kaplan_meier import kaplan_meier
 from core.survive.model import SurvivalModel
-from core.survive.train import FitConfig
+from core.train.fit import fit_fusion
+from core.train.members import FitConfig
 
 RISKY_CODE = "ICD10CM//C34.9"
 HARMLESS_CODES = ("ICD10CM//I10", "ICD10CM//J45.9", "ICD10CM//M54.5", "ATC//B01AB")

@@ -17,16 +17,16 @@ from fuse_support import planted_set, random_batch
 from safetensors.torch import load_file, save_file
 
 from core.bundle import FILES, check_card, load_bundle, save_bundle, shipped_bundles
-from core.card import make_card
 from core.cohort.tasks import TASKS
 from core.compute.model_lock import MODEL_LOCK
 from core.encode import build_ct_encoder, build_ehr_encoder
 from core.encode.ct.compact_slices import compact_slices_config, round_to_half
 from core.encode.ehr.features import NumericScale
 from core.errors import UserFacingError
-from core.fit import FitConfig, fit_fusion
 from core.fuse import TokenSet
-from core.survive.train import FittedModel
+from core.train.fit import FitConfig, fit_fusion
+from core.train.members import FittedModel
+from core.train.model_card import make_card
 
 TASK = TASKS["pe_mortality"]
 

@@ -21,9 +21,6 @@ from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, TASK, bundle, stud
 from core import __main__ as cli
 from core import export
 from core.bundle import load_bundle, save_bundle
-from core.card import make_card
-from core.cohort.patient import Regime, TaskName
-from core.cohort.simulate import simulate_cohort
 from core.encode.ct.compact_slices import round_to_half
 from core.encode.ehr.encoders import EHR_ENCODERS
 from core.explain.methods import METHODS
@@ -33,7 +30,10 @@ from core.load import REPAIRS
 from core.records import CtStudy, Timeline, Tokens
 from core.review import encode_case
 from core.survive.heads import HEADS
-from core.survive.train import FitConfig, FittedModel
+from core.train.members import FitConfig, FittedModel
+from core.train.model_card import make_card
+from core.virtual.patient import Regime, TaskName
+from core.virtual.simulate import simulate_cohort
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -323,7 +323,7 @@ def test_an_error_nobody_foresaw_is_one_line_without_its_text(
 
 def test_simulate_writes_cohort_and_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images are left out here; tests of the cohort stage render them."""
-    monkeypatch.setattr("core.cohort.simulate.simulate_cohort", partial(simulate_cohort, render=False))
+    monkeypatch.setattr("core.virtual.simulate.simulate_cohort", partial(simulate_cohort, render=False))
     assert cli.main(["simulate", "--out", str(tmp_path), "--patients", "3", "--task", "mace", "--seed", "3"]) == 0
     truth = pd.read_parquet(tmp_path / "truth.parquet")
     assert len(truth) == 3

@@ -15,11 +15,6 @@ import pytest
 from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, SubjectSplitSchema
 
 from core.cohort.folder import LABEL_COLUMNS, SPLITS, CohortFolder
-from core.cohort.patient import Acquisition, Findings
-from core.cohort.records import simulate_events
-from core.cohort.render import RenderedPatient
-from core.cohort.sampling import sample_patient
-from core.cohort.simulate import simulate_cohort
 from core.cohort.tasks import TASKS
 from core.encode.ehr.cohort import CohortRecords
 from core.encode.ehr.compact_sequence import EventRows
@@ -29,6 +24,11 @@ from core.errors import UserFacingError
 from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import BIRTH, CtStudy, Timeline
 from core.timeline import load_timeline
+from core.virtual.patient import Acquisition, Findings
+from core.virtual.records import simulate_events
+from core.virtual.render import RenderedPatient
+from core.virtual.sampling import sample_patient
+from core.virtual.simulate import simulate_cohort
 
 COUNT = 40
 
@@ -257,7 +257,7 @@ def _plain_scan(findings: Findings, acquisition: Acquisition) -> RenderedPatient
 
 
 def test_images_are_written_and_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.cohort.render.render_patient", _plain_scan)
+    monkeypatch.setattr("core.virtual.render.render_patient", _plain_scan)
     simulate_cohort(tmp_path, patients=3, seed=1, workers=1)
     folder = CohortFolder(tmp_path / "cohort")
     row = folder.labels("pe_mortality").iloc[0]

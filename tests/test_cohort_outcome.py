@@ -11,7 +11,8 @@ import pytest
 from lifelines import KaplanMeierFitter
 from lifelines.utils import concordance_index
 
-from core.cohort.outcome import (
+from core.cohort.tasks import TASKS
+from core.virtual.outcome import (
     REGIMES,
     baseline_cumulative_hazard,
     draw_outcome,
@@ -20,9 +21,8 @@ from core.cohort.outcome import (
     selected_zone_contrast,
     true_survival,
 )
-from core.cohort.patient import Regime, Site, TaskName
-from core.cohort.sampling import VirtualPatient, sample_patient
-from core.cohort.tasks import TASKS
+from core.virtual.patient import Regime, Site, TaskName
+from core.virtual.sampling import VirtualPatient, sample_patient
 
 TASK_NAMES: tuple[TaskName, ...] = ("pe_mortality", "mace")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.cohort import codes
-from core.cohort.patient import Site, TaskName
-from core.cohort.records import simulate_events
-from core.cohort.sampling import VirtualPatient, sample_patient
+from core.virtual import codes
+from core.virtual.patient import Site, TaskName
+from core.virtual.records import simulate_events
+from core.virtual.sampling import VirtualPatient, sample_patient
 
 
 @cache

@@ -11,12 +11,12 @@ import pytest
 import torch
 from scipy import ndimage
 
-from core.cohort.anatomy import ARTERY, CALCIUM, CLOT, EFFUSION, EMPHYSEMA, INTERSTITIAL, NODULE, load_template
-from core.cohort.deform import build_warp, rendered_trunk_mm, template_points
-from core.cohort.disease import write_disease
-from core.cohort.patient import ZONES, Acquisition, Findings
-from core.cohort.render import RenderedPatient, render_patient
-from core.cohort.vessels import LEVELS, artery_tree, obstruction_index, plan_clots
+from core.virtual.anatomy import ARTERY, CALCIUM, CLOT, EFFUSION, EMPHYSEMA, INTERSTITIAL, NODULE, load_template
+from core.virtual.deform import build_warp, rendered_trunk_mm, template_points
+from core.virtual.disease import write_disease
+from core.virtual.patient import ZONES, Acquisition, Findings
+from core.virtual.render import RenderedPatient, render_patient
+from core.virtual.vessels import LEVELS, artery_tree, obstruction_index, plan_clots
 
 CALM = Findings(0, "none", 27, 1.0, 0, (0, 0), 0, 0, "upper", (0, 0, 0, 0))
 SCAN = Acquisition((1, 1, 1), 0, True, 330, 15, 1.6, 0.7, (2, 2, 4), 5)

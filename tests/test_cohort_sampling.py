@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.cohort.patient import Site, TaskName
-from core.cohort.sampling import sample_patient
+from core.virtual.patient import Site, TaskName
+from core.virtual.sampling import sample_patient
 
 
 def _findings(task: TaskName, site: Site = "internal", count: int = 1500) -> pd.DataFrame:

@@ -15,21 +15,22 @@ from pretend_device import PRETENDED, DevicesMixed, pretended_device
 from review_support import RISKY_CODE, study, timeline
 from test_pretrain_dense import SMALL, encoded, planted_cache
 
-from core import fit, predict, review
+from core import review
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.encode.ct.compact_slices import encode_slices
 from core.encode.ehr.encoders import TimelineRecords
 from core.explain.methods import CARDS, METHODS
 from core.explain.risk import RiskReadout
-from core.fit import fit_fusion
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.ct_findings.train import pretrain_encoder
 from core.pretrain.next_code.train import fit_ehr_encoder
 from core.records import CaseReview, Tokens
 from core.review import review_case
-from core.survive.finetune import fine_tune_ct
 from core.survive.heads import HEADS
-from core.survive.train import FitConfig
+from core.train import fit, predict
+from core.train.finetune_ct import fine_tune_ct
+from core.train.fit import fit_fusion
+from core.train.members import FitConfig
 
 SCAN, RECORD = study(), timeline((RISKY_CODE, "ICD10CM//I10"))
 

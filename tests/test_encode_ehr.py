@@ -11,10 +11,6 @@ import pandas as pd
 import pytest
 import torch
 
-from core.cohort.codes import LUNG_CANCER_BY_ZONE
-from core.cohort.patient import Regime
-from core.cohort.records import simulate_events
-from core.cohort.sampling import sample_patient
 from core.encode import build_ehr_encoder
 from core.encode.ehr.encoders import (
     EHR_ENCODERS,
@@ -31,6 +27,10 @@ from core.errors import UserFacingError
 from core.events.cut import cut_at
 from core.pretrain.next_code.train import fit_ehr_encoder, next_code_loss, train_next_code
 from core.records import TIMELINE_COLUMNS, Timeline
+from core.virtual.codes import LUNG_CANCER_BY_ZONE
+from core.virtual.patient import Regime
+from core.virtual.records import simulate_events
+from core.virtual.sampling import sample_patient
 
 
 def _timeline(index: int, *, changed: pd.DataFrame | None = None, regime: Regime = "balanced") -> Timeline:

@@ -34,7 +34,7 @@ from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
 from core.view.lanes import event_rows, strongest, undated_rows
 from core.view.survival import curve_figure
-from core.words import duration
+from core.wording import duration
 
 KEY = b"k" * 32
 RECORD = timeline((RISKY_CODE, *HARMLESS_CODES))

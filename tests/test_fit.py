@@ -17,11 +17,11 @@ from bench import fusion_regimes as regimes
 from core.bundle import load_bundle
 from core.compute.device import resolve_device
 from core.errors import UserFacingError
-from core.fit import FitConfig, fit_fusion, train_bundle, tuning_performance
 from core.fuse import FUSIONS, TokenSet
 from core.records import Task, Tokens
-from core.survive.finetune import fine_tune_ct
-from core.survive.train import batches, hide_modalities, token_counts
+from core.train.finetune_ct import fine_tune_ct
+from core.train.fit import FitConfig, fit_fusion, train_bundle, tuning_performance
+from core.train.members import batches, hide_modalities, token_counts
 
 FAST = FitConfig(
     members=1, hidden=8, head_hidden=8, epochs=15, least_steps=100, contrastive_epochs=2, learning_rate=1e-2
@@ -200,8 +200,8 @@ def test_balanced_regime_rewards_fusion() -> None:
 
 
 def test_train_and_predict_from_a_cohort_folder(tmp_path: Path) -> None:
-    from core.cohort.simulate import simulate_cohort
-    from core.predict import predict_cohort
+    from core.train.predict import predict_cohort
+    from core.virtual.simulate import simulate_cohort
 
     simulate_cohort(tmp_path / "sim", patients=150, seed=3, render=False)
     cohort = tmp_path / "sim" / "cohort"
@@ -223,11 +223,11 @@ def test_train_and_predict_from_a_cohort_folder(tmp_path: Path) -> None:
 
 
 def test_too_few_events_are_told_before_anything_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.cohort.simulate import simulate_cohort
+    from core.virtual.simulate import simulate_cohort
 
     simulate_cohort(tmp_path / "sim", patients=20, render=False)
-    monkeypatch.setattr("core.fit.encode_cohort", lambda *_, **__: pytest.fail("scans were encoded"))
-    monkeypatch.setattr("core.fit.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
+    monkeypatch.setattr("core.train.fit.encode_cohort", lambda *_, **__: pytest.fail("scans were encoded"))
+    monkeypatch.setattr("core.train.fit.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
     with pytest.raises(UserFacingError, match="at least 10 events"):
         train_bundle(tmp_path / "sim" / "cohort", "pe_mortality", "concat", tmp_path / "bundle")
 
@@ -235,10 +235,10 @@ def test_too_few_events_are_told_before_anything_is_encoded(tmp_path: Path, monk
 def test_scans_of_a_cohort_train_with_a_given_encoder_and_predict(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from core.cohort.simulate import simulate_cohort
     from core.encode import build_ct_encoder
     from core.encode.ct.compact_slices import compact_slices_config
-    from core.predict import predict_cohort
+    from core.train.predict import predict_cohort
+    from core.virtual.simulate import simulate_cohort
 
     simulate_cohort(tmp_path / "sim", patients=90, seed=4, render=False)
     cohort = tmp_path / "sim" / "cohort"

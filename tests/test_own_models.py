@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from view_support import described_bundle
 
+from core.bundle_folder import MODELS_FOLDER, OwnModels, find_own_models
 from core.cohort.tasks import TASKS
-from core.own_models import MODELS_FOLDER, OwnModels, find_own_models
 from core.records import Task
 from core.view.choices import ModelChoice, in_display_order, own_choices, single_modality
 

@@ -15,10 +15,10 @@ import view_support
 from streamlit.testing.v1 import AppTest
 
 from core import RESEARCH_NOTICE, session
+from core.bundle_folder import MODELS_FOLDER
 from core.case import Cancelled, Case, results
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
-from core.own_models import MODELS_FOLDER
 from core.quality import Factor, QualityReport, pair_notices
 from core.records import DIED_BEFORE, NOTHING_READ, CaseReview, Notice
 from pages._parts import result

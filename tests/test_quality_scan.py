@@ -13,14 +13,14 @@ from ct_factory import Grid, dicom_files, enhanced_file
 from real_ct import REAL_CT, SHARED_CT
 from scipy import ndimage
 
-from core.cohort.render import render_patient
-from core.cohort.sampling import sample_patient
 from core.load import load_study
 from core.quality import Factor, QualityReport, ScanMeasures, measure_scan
 from core.quality.orientation import judge_orientation
 from core.quality.scan import scan_factors
 from core.quality.thorax import Thorax, thorax_of
 from core.records import AcquisitionFacts, CtStudy
+from core.virtual.render import render_patient
+from core.virtual.sampling import sample_patient
 
 ROOT = Path(__file__).resolve().parents[1]
 VIRTUAL = [(task, site, n) for task in ("pe_mortality", "mace") for site in ("internal", "external") for n in range(3)]

@@ -21,7 +21,7 @@ from core.survive import (
     mean_absolute_curve_error,
     reference_survival,
 )
-from core.survive.pairs import resample_counts
+from core.survive.metrics.pairs import resample_counts
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "survival_numbers.json").read_text())
 TIMES = np.array([30.0, 90.0, 300.0])

@@ -11,7 +11,7 @@ from survive_support import cohort, outcomes, slow_kaplan_meier, survival_curves
 
 from core.errors import UserFacingError
 from core.survive import calibration_groups, d_calibration, observed_expected, smooth_calibration
-from core.survive.calibration import pseudo_risks
+from core.survive.metrics.calibration import pseudo_risks
 
 HORIZON = 200.0
 

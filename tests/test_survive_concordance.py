@@ -17,9 +17,10 @@ from survive_support import cohort, outcomes, pairs, slow_censoring, slow_kaplan
 from torchsurv.metrics.cindex import ConcordanceIndex
 
 from core.errors import UserFacingError
-from core.survive import antolini_concordance, bootstrap_concordance, concordance, paired_bootstrap
-from core.survive.concordance import bootstrap_values
-from core.survive.pairs import patient_groups, plan_pairs, resample_counts
+from core.survive import antolini_concordance, bootstrap_concordance, paired_bootstrap
+from core.survive.metrics import concordance
+from core.survive.metrics.concordance import bootstrap_values
+from core.survive.metrics.pairs import patient_groups, plan_pairs, resample_counts
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "survival_numbers.json").read_text())
 

@@ -11,10 +11,10 @@ import pytest
 from survive_support import cohort, prediction_table, survival_curves
 
 from core import RESEARCH_NOTICE
+from core.benchmark.evaluate import evaluate, evaluate_tables
+from core.benchmark.report_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.errors import UserFacingError
 from core.survive import bootstrap_concordance, brier_score, cumulative_dynamic_auc, paired_bootstrap
-from core.survive.card_plots import baseline_figure, calibration_figure, calibration_words, training_rows
-from core.survive.report import evaluate, evaluate_tables
 
 HORIZONS = [30, 90, 365]
 

@@ -22,7 +22,7 @@ from core.intake.scan.repairs import Repair, RepairableError
 from core.progress import Progress
 from core.quality import QualityReport, assess, scan_day
 from core.records import CtStudy, Timeline
-from core.words import count_of
+from core.wording import count_of
 
 State = Literal["reading", "read", "asks", "refused"]
 _SCAN_STEPS = ("series", "study")

@@ -10,7 +10,7 @@ from core.intake.identifiers.text.vocabulary import plain_text
 from core.intake.identifiers.where.events import NO_COLUMNS, UNKNOWN_WORDS, Doubts, clean_timeline, doubts_of, kept_note
 from core.intake.record.columns.roles import Answers
 from core.records import CtStudy, Timeline
-from core.words import count_of
+from core.wording import count_of
 
 
 def strip(

@@ -22,7 +22,7 @@ from core.errors import UserFacingError
 from core.intake.record.cohort_columns import Cohort, Labels, open_cohort
 from core.intake.record.columns.meds_columns import units_in_codes
 from core.records import Task
-from core.words import count_of
+from core.wording import count_of
 
 SPLITS = ("train", "tuning", "held_out")
 EVENT_COLUMNS = ("subject_id", "time", "code", "numeric_value")

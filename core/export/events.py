@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.events.descriptions import describe
 from core.records import BIRTH, EventAttribution, Timeline
-from core.words import OLDEST_YEARS, true_minus
+from core.wording import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8
 LONGEST_NAME = 34

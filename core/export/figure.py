@@ -29,7 +29,7 @@ from core.export.scan import (
 )
 from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, figure_style
 from core.records import Attribution, CaseReview, CtStudy, Timeline
-from core.words import duration, true_minus
+from core.wording import duration, true_minus
 
 Format = Literal["png", "svg", "pdf"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "pdf")

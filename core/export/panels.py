@@ -13,7 +13,7 @@ from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place,
 from core.export.events import TOP_EVENTS, strongest_events
 from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, fusion_colour, percent
 from core.records import CaseReview, EventAttribution, FloatArray, Timeline
-from core.words import duration, tick_label
+from core.wording import duration, tick_label
 
 _LETTER_WIDE, _LINE, _LINE_POINTS = 0.0178, 0.045, 12
 """Share of the time axis that a letter of the words in the plot takes, of its height that half a line of them takes,

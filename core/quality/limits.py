@@ -1,7 +1,7 @@
 """Every threshold of the quality gate's verdicts, with its source, in one place.
 
 Training population of the shipped models: the virtual cohort of 1,500 patients a task, internal site
-(`core.cohort.sampling`), measured with the very functions of this package. Physics and literature are named where they
+(`core.virtual.sampling`), measured with the very functions of this package. Physics and literature are named where they
 decide. Below `edge` or beyond it a value is outside; between `edge` and `usual` it is at the edge.
 """
 
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from core.quality.report import Verdict
-from core.words import true_minus
+from core.wording import true_minus
 
 
 @dataclass(frozen=True)

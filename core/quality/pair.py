@@ -9,7 +9,7 @@ import pandas as pd
 from core.quality.limits import LIMITS
 from core.quality.report import Factor, Verdict, worst
 from core.records import OTHER_PERSON, AcquisitionFacts, CtStudy, Notice, Timeline
-from core.words import OLDEST_YEARS, days_from_zero_words
+from core.wording import OLDEST_YEARS, days_from_zero_words
 
 DAY, PERSON = "scan day", "patient match"
 _MOST_YEARS = 130.0

@@ -10,7 +10,7 @@ from core.events.kinds import kind_of
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.report import Factor
 from core.records import BIRTH, Timeline, Tokens
-from core.words import count_of, days_from_zero_words, span_words
+from core.wording import count_of, days_from_zero_words, span_words
 
 
 @dataclass(frozen=True)

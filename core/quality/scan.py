@@ -38,7 +38,7 @@ from core.quality.voxels import (
     planes_mm,
 )
 from core.records import AcquisitionFacts, CtStudy
-from core.words import true_minus
+from core.wording import true_minus
 
 CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
 _TOO_SMALL = "too few slices, or too small ones, to compare neighbours"

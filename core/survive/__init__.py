@@ -3,14 +3,14 @@
 Every estimate carries its estimator, horizon, weights, interval method, patients and events.
 """
 
-from core.survive.brier import (
+from core.survive.metrics.brier import (
     brier_score,
     cumulative_dynamic_auc,
     integrated_brier_score,
     mean_absolute_curve_error,
     reference_survival,
 )
-from core.survive.calibration import (
+from core.survive.metrics.calibration import (
     CalibrationGroups,
     DCalibration,
     ObservedExpected,
@@ -20,15 +20,21 @@ from core.survive.calibration import (
     observed_expected,
     smooth_calibration,
 )
-from core.survive.compare import PairedDifference, holm, paired_bootstrap
-from core.survive.concordance import (
+from core.survive.metrics.compare import PairedDifference, holm, paired_bootstrap
+from core.survive.metrics.concordance import (
     Concordance,
     ConcordanceInterval,
     antolini_concordance,
     bootstrap_concordance,
     concordance,
 )
-from core.survive.kaplan_meier import KaplanMeier, StepFunction, censoring_survival, event_survival, kaplan_meier
+from core.survive.metrics.kaplan_meier import (
+    KaplanMeier,
+    StepFunction,
+    censoring_survival,
+    event_survival,
+    kaplan_meier,
+)
 
 __all__ = [
     "CalibrationGroups",

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from core.export.style import FUSION_TITLES
-from core.words import span_words
+from core.wording import span_words
 
 _LABELS = {
     "patients_train": "Training patients",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.bundle_folder import OwnModel
 from core.cohort.tasks import TASKS
 from core.export.style import FUSION_TITLES
-from core.own_models import OwnModel
 from core.records import Task
 
 FUSION_ORDER = (

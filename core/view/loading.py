@@ -19,7 +19,7 @@ from core.intake.record.column_questions import ColumnFound
 from core.intake.record.tables.encodings import Look
 from core.intake.scan.load import SeriesSummary
 from core.records import CtStudy
-from core.words import count_of
+from core.wording import count_of
 
 PLACES_SHOWN = 400
 _FIRST = ("name", "contact", "identifier", "age over 89", "burned-in text", "institution", "free text", "private")

@@ -19,7 +19,7 @@ from core.export.saliency_words import amount_words, value_ends
 from core.export.scan import strongest_voxel
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
-from core.words import duration
+from core.wording import duration
 
 MAGIC = b"CTV1"
 _VIEWER = "main"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from core.quality import Factor, QualityReport, Verdict
-from core.words import count_of
+from core.wording import count_of
 
 VERDICT_WORDS: dict[Verdict, str] = {
     "outside": "outside",

@@ -17,7 +17,7 @@ from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in
 from core.records import OUTSIDE_POPULATION, CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
-from core.words import count_of, duration, tick_label
+from core.wording import count_of, duration, tick_label
 
 SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
 

@@ -25,7 +25,7 @@ from core.records import (
     Task,
     Timeline,
 )
-from core.words import OLDEST_YEARS, count_of, days_from_zero_words, span_words, true_minus
+from core.wording import OLDEST_YEARS, count_of, days_from_zero_words, span_words, true_minus
 
 _LIST_AFTER = {OUTSIDE_POPULATION: "training population:"}
 """Notices that give several reasons, and the words after which these begin."""

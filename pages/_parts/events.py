@@ -15,7 +15,7 @@ from core.records import CaseReview, Timeline
 from core.view.lanes import found, short_name, strongest, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
-from core.words import count_of, span_words
+from core.wording import count_of, span_words
 from pages._parts import bound
 
 SPANS = {"30 days": 30.0, "1 year": 365.25, "All": 0.0}

@@ -10,7 +10,7 @@ from core.intake.identifiers.where.events import UNKNOWN_WORDS
 from core.privacy import Finding
 from core.view.loading import findings_html
 from core.view.words import error_html, scroll_html
-from core.words import count_of
+from core.wording import count_of
 from pages._parts import arriving
 
 STRIPPED = "What was found has been stripped from your own case; it may be exported now."

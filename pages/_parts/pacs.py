@@ -21,7 +21,7 @@ from core.intake.pacs.patient_match import other_patient
 from core.progress import Progress
 from core.view.loading import name_words, rows_html
 from core.view.words import doubts_html, error_html, scroll_html
-from core.words import count_of
+from core.wording import count_of
 from pages._parts import arriving, watching
 
 MOST_STUDIES = 50

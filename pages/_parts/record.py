@@ -15,7 +15,7 @@ from core.events.death import last_time_before_death, says_died
 from core.intake.record.columns.times import EARLIEST, LATEST
 from core.view.loading import facts_html
 from core.view.words import doubts_html, error_html
-from core.words import count_of, days_from_zero_words, span_words
+from core.wording import count_of, days_from_zero_words, span_words
 from pages._parts import columns
 from pages._parts.scan import leave_out
 

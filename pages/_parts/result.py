@@ -17,7 +17,7 @@ from core.errors import UserFacingError
 from core.records import DIED_BEFORE, NOTHING_READ, CaseReview
 from core.view.packing import map_label
 from core.view.words import empty_html
-from core.words import duration
+from core.wording import duration
 from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
 

@@ -8,10 +8,10 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import session
+from core.bundle_folder import expanded
 from core.case import Intake
-from core.own_models import expanded
 from core.view.loading import size_words
-from core.words import count_of
+from core.wording import count_of
 from pages._parts import pacs
 from pages._parts.pacs import Picked
 

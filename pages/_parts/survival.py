@@ -13,7 +13,7 @@ from core.records import CaseReview, SurvivalCurve
 from core.view.choices import single_modality
 from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html
 from core.view.words import empty_html, error_html, notices_html
-from core.words import duration
+from core.wording import duration
 from pages._parts.header import Asked
 
 PLOT = {"displayModeBar": False, "responsive": True, "showTips": False}

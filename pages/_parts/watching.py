@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core.case import Job
-from core.words import left_words
+from core.wording import left_words
 
 WATCHES = count()
 

@@ -32,7 +32,7 @@ from core.intake.files.decompress import packing_of, unpacked_pieces
 from core.intake.files.limits import LIMITS, Limits, check_held, check_ratio, too_many_bytes, too_many_entries
 from core.intake.files.tar import tar_entries
 from core.intake.files.zip import zip_entries
-from core.words import count_of
+from core.wording import count_of
 
 NamedBytes = tuple[str, bytes]
 Source = str | Path | NamedBytes | Sequence[str | Path | NamedBytes]

@@ -33,7 +33,7 @@ from core.intake.identifiers.where.persons import Person, identities
 from core.intake.scan.dicom.elements import looks_like_dicom
 from core.intake.scan.nifti.header import looks_like_nifti
 from core.progress import Progress
-from core.words import count_of
+from core.wording import count_of
 
 NOT_AN_IMAGE = "neither DICOM nor NIfTI"
 DIRECTORY = "a DICOM directory, which lists names of other files"

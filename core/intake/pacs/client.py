@@ -40,7 +40,7 @@ from core.intake.scan.load import load_study
 from core.intake.scan.repairs import Repair
 from core.progress import Share
 from core.records import CtStudy
-from core.words import count_of
+from core.wording import count_of
 
 __all__ = [
     "DicomWebServer",

@@ -42,7 +42,7 @@ from core.intake.record.tables.parquet import (
     translated,
 )
 from core.records import Timeline
-from core.words import count_of
+from core.wording import count_of
 
 NO_TIME = np.iinfo(np.int64).min
 """Microseconds of a static fact (numpy's NaT)."""

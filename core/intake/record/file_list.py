@@ -16,7 +16,7 @@ from core.intake.files.limits import LIMITS, too_many_bytes, too_many_entries
 from core.intake.files.sources import SECOND_NAME, Source, absent_words, expand_entry, folder_entries, open_entries
 from core.intake.scan.dicom.elements import looks_like_dicom
 from core.intake.scan.nifti.header import looks_like_nifti
-from core.words import count_of
+from core.wording import count_of
 
 _TABLES = (".parquet", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
 _ROWS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")

@@ -22,7 +22,7 @@ from core.intake.record.tables.parquet import count_subjects, distinct_subjects,
 from core.intake.record.tables.row_numbers import Places, at, places_of
 from core.progress import Progress, watched
 from core.records import BIRTH, Origin, Timeline
-from core.words import count_of
+from core.wording import count_of
 
 
 def load_timeline(

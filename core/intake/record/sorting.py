@@ -28,7 +28,7 @@ from core.intake.record.tables.meds import doubt_columns, is_plain_meds
 from core.intake.record.tables.parquet import event_fields, is_parquet, parquet_file, parquet_text, translated
 from core.intake.record.tables.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 from core.progress import Progress, watched
-from core.words import count_of
+from core.wording import count_of
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
 

@@ -32,7 +32,7 @@ from core.intake.scan.sorting import Contents, choose_series, refuse_damaged, re
 from core.intake.scan.thumbnail import nifti_thumbnail, thumbnail
 from core.progress import Progress
 from core.records import AcquisitionFacts, CtStudy, Origin
-from core.words import count_of
+from core.wording import count_of
 
 _NARROW_MM = 48.0
 """Ears are shown in 50 mm, nothing in less; a trunk of up to 480 mm has this width where centimetres are read as mm."""

@@ -21,7 +21,7 @@ from core.intake.scan.nifti.header import looks_like_nifti, readable_in_order
 from core.intake.scan.nifti.voxels import is_mask
 from core.intake.scan.repairs import Repair, RepairableError
 from core.progress import Progress, watched
-from core.words import count_of
+from core.wording import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -26,7 +26,7 @@ from core.intake.identifiers.pictures.line_extent import SURE, PlaneBox, Planes,
 from core.intake.identifiers.pictures.ocr import Picture, Reading, read_text
 from core.intake.scan.hounsfield import AIR_HU
 from core.records import CtStudy
-from core.words import count_of, true_minus
+from core.wording import count_of, true_minus
 
 BLOCK = 8
 """Slices that are compared with their mean in one picture."""

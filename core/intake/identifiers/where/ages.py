@@ -12,7 +12,7 @@ from core.intake.identifiers.text.free_text import begins_with_date
 from core.intake.identifiers.where.field_names import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.intake.record.columns.names import FIELDS
 from core.records import BIRTH
-from core.words import OLDEST_YEARS
+from core.wording import OLDEST_YEARS
 
 DAYS_90_YEARS = OLDEST_YEARS * 365.25
 OVER_89 = Finding("age over 89", "birth and events of a patient in the file", "90 years or more")

@@ -24,7 +24,7 @@ from core.intake.record.columns.roles import Answers, roles_of
 from core.intake.record.columns.units import is_unit
 from core.intake.terms.identifier_patterns import identifying
 from core.records import Timeline
-from core.words import count_of
+from core.wording import count_of
 
 REMOVED_CODE, REMOVED_UNIT = "REMOVED", "removed"
 """A unit is never left empty: its number would then count as one in the usual unit."""

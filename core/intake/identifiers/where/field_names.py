@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from core.words import OLDEST_YEARS
+from core.wording import OLDEST_YEARS
 
 _FIELDS: Mapping[str, str] = {
     "name": """name first_name last_name given given_name family family_name surname forename middle_name maiden_name

@@ -13,7 +13,7 @@ import pandas as pd
 from core.events.kinds import kind_of
 from core.events.yes_no import MISSING
 from core.intake.record.columns.numbers import FloatColumn, has_own_note
-from core.words import count_of
+from core.wording import count_of
 
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?"
 COMPARISONS = {

@@ -15,7 +15,7 @@ from core.intake.record.checks.mixed_values import is_far_suspect, is_filler, ma
 from core.intake.record.columns.dates import LIKE_DATE, MONTH_NAME
 from core.intake.record.columns.units import unit_in_brackets, unit_in_code
 from core.records import BIRTH
-from core.words import count_of
+from core.wording import count_of
 
 ROUNDED = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2}")
 """A long number as spreadsheets, and programs that take it for a measured one, write it."""

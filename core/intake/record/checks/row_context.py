@@ -18,7 +18,7 @@ from core.intake.record.columns.names import (
     unknown_names,
 )
 from core.intake.record.columns.text_cells import plain_texts
-from core.words import count_of
+from core.wording import count_of
 
 _SELF = NO | {"self", "patient", "own", "index", "selbst", "eigen", "patientin", "proband"}
 _RELATIVES = frozenset(

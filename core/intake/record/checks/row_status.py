@@ -24,7 +24,7 @@ from core.intake.record.columns.names import (
 )
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.unknown import VALUES
-from core.words import count_of
+from core.wording import count_of
 
 PLANNED = "as planned or proposed only"
 AWAITED = "as registered only, without a result yet"

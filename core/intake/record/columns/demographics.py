@@ -15,7 +15,7 @@ from core.intake.record.columns.names import FIELDS, alike
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.unknown import say_unread
 from core.records import BIRTH, SEXES
-from core.words import count_of
+from core.wording import count_of
 
 Fact = tuple[str, str, str]
 """Patient, code, time."""

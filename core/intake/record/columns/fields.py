@@ -20,7 +20,7 @@ from core.intake.record.columns.times import joined_times
 from core.intake.record.columns.unknown import VALUES, doubt_unread
 from core.intake.record.tables.i2b2 import plain_facts
 from core.intake.record.tables.row_numbers import places_of
-from core.words import count_of
+from core.wording import count_of
 
 OMOP_VALUE = "value_as_number"
 SECOND_TIME = (

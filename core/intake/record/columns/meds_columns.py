@@ -31,7 +31,7 @@ from core.intake.record.sorting import Part
 from core.intake.record.tables.parquet import OTHER_TIME, as_text, in_utc, is_time, no_patient, read_subject
 from core.intake.record.tables.row_numbers import Places, at, places_of
 from core.progress import Progress, watched
-from core.words import count_of
+from core.wording import count_of
 
 _FIRST_DAY = "first day"
 _REMARKS = {

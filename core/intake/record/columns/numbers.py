@@ -14,7 +14,7 @@ from core.events.yes_no import MISSING
 from core.intake.record.columns.text_cells import by_distinct, matching, plain_texts
 from core.intake.record.columns.units import is_unit
 from core.intake.record.tables.row_numbers import Places, at
-from core.words import count_of
+from core.wording import count_of
 
 FloatColumn = npt.NDArray[np.float32]
 LIKE_NUMBER = r"[<>]?=?\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"

@@ -12,7 +12,7 @@ from core.intake.record.columns.names import alike
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.times import parse_times
 from core.intake.record.columns.unknown import count_dates, holds_clocks
-from core.words import count_of
+from core.wording import count_of
 
 RECORDED = "A column says when events were recorded: each stands at its own time, and is known from its recording on."
 SEVERAL_RECORDED = "Several columns say when an event was recorded; it is known from the latest of them."

@@ -11,7 +11,7 @@ from core.events.yes_no import MISSING
 from core.intake.record.columns.dates import ISO_TIME, LIKE_DATE, is_year_last
 from core.intake.record.columns.text_cells import by_distinct, first_filled, matching, plain_texts, shapes
 from core.intake.record.tables.row_numbers import Places, at
-from core.words import count_of
+from core.wording import count_of
 
 _END_OF_DAY = re.compile(r"(?<=\d[T ])24(?=:00(?::00(?:\.0+)?)?(?![\d:.]))")
 """Midnight as the end of its day, which ISO 8601 knows."""

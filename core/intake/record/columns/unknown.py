@@ -30,7 +30,7 @@ from core.intake.record.columns.numbers import LIKE_NUMBER
 from core.intake.record.columns.text_cells import matching, plain_texts, shapes
 from core.intake.record.columns.times import ISO_DAY
 from core.intake.record.columns.units import is_unit
-from core.words import count_of
+from core.wording import count_of
 
 VALUES = ("numeric_value", "value")
 _SHARED_BY = 3

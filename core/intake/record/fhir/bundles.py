@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.intake.record.fhir.datatypes import Resource, as_dict, as_list
-from core.words import count_of
+from core.wording import count_of
 
 UNTYPED = "without the type of resource that it is"
 DELETED = "as deleted by a request of a transaction"

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import UserFacingError
 from core.intake.record.fhir.datatypes import Resource, as_dict, as_list, code_of
-from core.words import count_of
+from core.wording import count_of
 
 Found = tuple[str, Resource]
 """Full URL and resource."""

@@ -46,7 +46,7 @@ from core.intake.record.fhir.status import (
     why_not,
 )
 from core.records import BIRTH
-from core.words import count_of
+from core.wording import count_of
 
 FHIR_FIELDS = ("subject_id", "time", "known_from", "code", "numeric_value", "text_value", "unit", "description",
                "table", "remarks", "left_out")  # fmt: skip

@@ -12,7 +12,7 @@ import pandas as pd
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry
 from core.intake.record.tables.parquet import is_parquet, parquet_text
-from core.words import count_of
+from core.wording import count_of
 
 _VOCABULARY = {"CPT4": "CPT"}
 _COLUMNS = ("concept_id", "concept_name", "vocabulary_id", "concept_code")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry, memory_entry
 from core.intake.record.tables.delimiters import MAX_TEXT_BYTES
-from core.words import count_of
+from core.wording import count_of
 
 ENCODINGS: Mapping[str, str] = {
     "cp1252": "Windows Western European or ISO Latin-1 (cp1252)",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.intake.record.columns.names import plain_name
 from core.intake.record.columns.text_cells import plain_texts
-from core.words import count_of
+from core.wording import count_of
 
 _FACTS = frozenset(("concept_cd", "valtype_cd", "tval_char", "nval_num"))
 _SIGNS = {"l": "<", "le": "<=", "g": ">", "ge": ">=", "ne": "≠"}

@@ -48,7 +48,7 @@ from core.intake.record.tables.parquet import (
     translated,
 )
 from core.intake.record.tables.text_tables import MAX_TEXT_ROWS
-from core.words import count_of
+from core.wording import count_of
 
 _YES_AND_NO: pd.Series[Any] = pd.Series(["1", "0"])
 

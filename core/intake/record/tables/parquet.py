@@ -22,7 +22,7 @@ from core.intake.record.columns.roles import Answers, answer_for, columns_of, re
 from core.intake.record.tables.row_numbers import ROW, numbered
 from core.intake.record.tables.text_tables import MAX_TEXT_ROWS, too_many_rows
 from core.records import BIRTH
-from core.words import count_of
+from core.wording import count_of
 
 _ROWS_AT_ONCE = 1 << 20
 _UNREAD = frozenset(("table", *PEOPLE))

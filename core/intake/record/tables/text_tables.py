@@ -28,7 +28,7 @@ from core.intake.record.file_types import refuse_foreign, refuse_title
 from core.intake.record.tables.delimiters import MAX_TEXT_BYTES, delimiter_of, holds_rows, lines_before, unmarked_utf_16
 from core.intake.record.tables.encodings import wrong_encoding
 from core.intake.record.tables.row_numbers import FIRST, LINE, at, at_numbers, numbered, places_of
-from core.words import count_of
+from core.wording import count_of
 
 MAX_TEXT_ROWS = 2_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.words import count_of
+from core.wording import count_of
 
 Distances = npt.NDArray[np.float64]
 """How far slices lie from one another: mean absolute difference in HU."""

@@ -25,7 +25,7 @@ from core.intake.scan.checks.mixed_slices import (
 from core.intake.scan.checks.regions import doubts_in_parts, doubts_of_filled_blocks
 from core.intake.scan.checks.rescale import doubts_of_shifts
 from core.intake.scan.checks.rows_columns import doubts_of_lines
-from core.words import count_of
+from core.wording import count_of
 
 _TOGETHER = 16
 """Slices compared at once: fewer take longer, more leave the processor's cache."""

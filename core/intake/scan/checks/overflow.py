@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.terms.safe_description import EXPORT_AGAIN
-from core.words import count_of
+from core.wording import count_of
 
 _BRIGHT_HU, _BRIGHT_SHARE, _FEWEST = 200, 0.5, 20
 """What surrounds true padding is air or a cut-off body, and a dark streak touches metal at its end alone; what wrapped

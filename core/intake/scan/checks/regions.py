@@ -14,7 +14,7 @@ from scipy import ndimage
 from core.errors import UserFacingError
 from core.intake.scan.checks.displaced_rows import refuse_torn_slices
 from core.intake.scan.checks.mixed_slices import Slices
-from core.words import count_of
+from core.wording import count_of
 
 Cells = npt.NDArray[np.float32]
 """(slices, rows / 4, columns / 4), HU."""

@@ -10,7 +10,7 @@ import numpy as np
 from core.errors import UserFacingError
 from core.intake.scan.checks.mixed_slices import Distances, Slices
 from core.intake.scan.hounsfield import PADDING_BELOW_HU
-from core.words import count_of
+from core.wording import count_of
 
 Rescale = tuple[float | None, float | None]
 """Slope and intercept."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.mixed_slices import Slices
-from core.words import count_of
+from core.wording import count_of
 
 Measures = npt.NDArray[np.floating[Any]]
 _FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 6, 3, 3

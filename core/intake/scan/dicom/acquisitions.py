@@ -13,7 +13,7 @@ from core.errors import UserFacingError
 from core.intake.scan.dicom.digests import RECONSTRUCTION
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.dicom.patient import time_taken
-from core.words import count_of
+from core.wording import count_of
 
 _PAUSE_S = 10.0
 """Images taken with such a pause between them are of two acquisitions; a scan has none, a row of scans one at each."""

@@ -11,7 +11,7 @@ from core.errors import UserFacingError
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.dicom.values import Vector
 from core.intake.scan.repairs import Repair, RepairableError
-from core.words import count_of
+from core.wording import count_of
 
 ANGLE_TOLERANCE = 2e-3
 """How far the cosines of parallel slices may differ."""

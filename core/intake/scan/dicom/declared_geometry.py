@@ -14,7 +14,7 @@ from core.intake.scan.dicom.frames import pixel_bytes, split_multiframe, stored_
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.geometry import plane_normal
 from core.intake.terms.safe_description import EXPORT_AGAIN
-from core.words import count_of
+from core.wording import count_of
 
 _FIELD_RATIO, _AXIAL, _SQUARE = 1.25, 0.7, 0.02
 _MOST_OVERLAP = 5.0

@@ -10,7 +10,7 @@ from pydicom.multival import MultiValue
 
 from core.intake.files.byte_source import Entry
 from core.intake.files.limits import MIB
-from core.words import count_of
+from core.wording import count_of
 
 NAME = "DICOMDIR"
 _LARGEST = 2 * MIB

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from core.intake.scan.dicom.values import Values
-from core.words import OLDEST_YEARS
+from core.wording import OLDEST_YEARS
 
 _FIRST_CT = 1971
 _FIRST_BIRTH = 1902

@@ -20,7 +20,7 @@ from core.intake.scan.dicom.series_identity import slices_of_one_scan
 from core.intake.scan.geometry import Matrix, plane_normal, refuse_absurd_geometry, shear_degrees, slice_affine_lps
 from core.intake.scan.repairs import Repair, RepairableError, even_heights_within, longest_even_run
 from core.intake.terms.safe_description import EXPORT_AGAIN
-from core.words import count_of
+from core.wording import count_of
 
 STEP_TOLERANCE = 0.02
 STEP_TOLERANCE_MM = 0.06

@@ -14,7 +14,7 @@ from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.dicom.values import Vector
 from core.intake.scan.repairs import Repair
 from core.intake.terms.safe_description import EXPORT_AGAIN
-from core.words import count_of
+from core.wording import count_of
 
 _RENDERED = frozenset(
     """

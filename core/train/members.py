@@ -1,4 +1,4 @@
-"""Training of one ensemble on encoded tokens: members, early stopping, calibration. `core.fit` composes it."""
+"""Training of one ensemble on encoded tokens: members, early stopping, calibration. `core.train.fit` composes it."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
-from core.cohort.anatomy import VOXEL_MM, load_template
-from core.cohort.patient import Findings
 from core.records import Float64Array
+from core.virtual.anatomy import VOXEL_MM, load_template
+from core.virtual.patient import Findings
 
 SEGMENTAL, LOBAR, CENTRAL, SADDLE = 1, 2, 3, 4
 LEVELS = {"segmental": SEGMENTAL, "lobar": LOBAR, "central": CENTRAL, "saddle": SADDLE}

@@ -11,14 +11,8 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.records import Float64Array
-from core.survive.concordance import checked
-from core.survive.kaplan_meier import (
-    BoolArray,
-    Outcomes,
-    censoring_survival,
-    event_survival,
-    outcome_arrays,
-)
+from core.survive.metrics.concordance import checked
+from core.survive.metrics.kaplan_meier import BoolArray, Outcomes, censoring_survival, event_survival, outcome_arrays
 
 
 def brier_score(

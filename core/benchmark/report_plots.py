@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from core.survive.report_page import COHORT_GREY, NONE, colour_of, number, with_interval
-from core.words import duration, span_words, tick_label, time_ticks
+from core.benchmark.report_page import COHORT_GREY, NONE, colour_of, number, with_interval
+from core.wording import duration, span_words, tick_label, time_ticks
 
 Percent = npt.NDArray[np.float64]
 GRID = "rgba(118, 118, 118, 0.25)"

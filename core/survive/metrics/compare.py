@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import UserFacingError
-from core.survive.concordance import (
+from core.survive.metrics.concordance import (
     Estimator,
     bootstrap_values,
     check_bootstrap,
@@ -17,8 +17,8 @@ from core.survive.concordance import (
     few_events_warning,
     percentile_interval,
 )
-from core.survive.kaplan_meier import Outcomes
-from core.survive.pairs import patient_groups
+from core.survive.metrics.kaplan_meier import Outcomes
+from core.survive.metrics.pairs import patient_groups
 
 
 @dataclass(frozen=True)

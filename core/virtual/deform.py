@@ -16,8 +16,8 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from core.cohort.anatomy import BREAST_BONES_AND_RIBS, HEART_LABEL, VOXEL_MM, Template, load_template
-from core.cohort.patient import Acquisition, Findings
+from core.virtual.anatomy import BREAST_BONES_AND_RIBS, HEART_LABEL, VOXEL_MM, Template, load_template
+from core.virtual.patient import Acquisition, Findings
 
 COARSE = 4
 """Template voxels per field voxel (8 mm)."""

@@ -13,10 +13,10 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from core.cohort import codes
-from core.cohort.codes import LabSpec
-from core.cohort.patient import Regime
-from core.cohort.sampling import ClinicalState, VirtualPatient, rng_of
+from core.virtual import codes
+from core.virtual.codes import LabSpec
+from core.virtual.patient import Regime
+from core.virtual.sampling import ClinicalState, VirtualPatient, rng_of
 
 _RECORDED = 0.96
 """Chance that a disease the patient has was ever coded."""

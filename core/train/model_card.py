@@ -12,7 +12,7 @@ from core.fuse import TokenSet
 from core.fuse.fusions import ATTENTION_CAVEAT, POOLED_KIND
 from core.records import Task
 from core.survive.curves import band_words
-from core.survive.train import FittedModel
+from core.train.members import FittedModel
 
 LIBRARIES = ("torch", "numpy", "pandas", "torchsurv", "safetensors", "captum")
 HEAD_WORDS = {

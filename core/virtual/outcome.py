@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.cohort.patient import Findings, Regime, TaskName
-from core.cohort.sampling import ClinicalState, VirtualPatient, rng_of
+from core.virtual.patient import Findings, Regime, TaskName
+from core.virtual.sampling import ClinicalState, VirtualPatient, rng_of
 
 REGIMES: tuple[Regime, ...] = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
 

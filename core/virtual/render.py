@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from core.cohort.anatomy import (
+from core.records import CtStudy
+from core.virtual.anatomy import (
     AIR_HU,
     BLOOD_HU,
     CALCIUM,
@@ -29,10 +30,9 @@ from core.cohort.anatomy import (
     VOXEL_MM,
     load_template,
 )
-from core.cohort.deform import Warp, build_warp, rendered_trunk_mm, sample, template_points
-from core.cohort.disease import Canvas, write_disease
-from core.cohort.patient import ZONES, Acquisition, Findings
-from core.records import CtStudy
+from core.virtual.deform import Warp, build_warp, rendered_trunk_mm, sample, template_points
+from core.virtual.disease import Canvas, write_disease
+from core.virtual.patient import ZONES, Acquisition, Findings
 
 TEMPLATE_KERNEL_MM = 0.6
 LEAST_FIELD_MM = (300.0, 250.0)
@@ -42,7 +42,7 @@ MARGIN_MM = 8.0
 
 @dataclass(frozen=True, eq=False)
 class RenderedPatient:
-    """A virtual scan: the study, uint8 labels on its grid (`core.cohort.anatomy`), and what was measured on them.
+    """A virtual scan: the study, uint8 labels on its grid (`core.virtual.anatomy`), and what was measured on them.
 
     facts, from the rendered labels in world mm: clot_ml, heart_volume_ml, calcium_ml, emphysema_fraction (of lung),
     effusion_ml, effusion_left_ml, effusion_right_ml, nodule_diameter_mm (equivalent sphere), interstitial_<zone> (share
@@ -203,7 +203,7 @@ def render_patient(
 ) -> RenderedPatient:
     """Render one virtual patient.
 
-    findings, acquisition: see `core.cohort.patient`. slice_spacing_mm: distance between planes where it differs from
+    findings, acquisition: see `core.virtual.patient`. slice_spacing_mm: distance between planes where it differs from
     `acquisition.spacing_mm[2]`; planes are point samples of the same anatomy, so a coarser scan is a subset in kind.
     The same arguments give the same voxels on the same machine and library versions.
     """

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from core.cohort.anatomy import (
+from core.virtual.anatomy import (
     BLOOD_HU,
     CALCIUM,
     CLOT,
@@ -28,8 +28,8 @@ from core.cohort.anatomy import (
     Template,
     load_template,
 )
-from core.cohort.patient import ZONES, Findings
-from core.cohort.vessels import Clot, artery_tree, obstruction_index, plan_clots
+from core.virtual.patient import ZONES, Findings
+from core.virtual.vessels import Clot, artery_tree, obstruction_index, plan_clots
 
 TEXTURE_SIZE = 96
 

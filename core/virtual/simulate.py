@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.cohort import codes
 from core.cohort.folder import SPLITS, write_cohort_tables
-from core.cohort.outcome import REGIMES, draw_outcome, hazard_parts, true_survival
-from core.cohort.patient import Regime, Site, TaskName
-from core.cohort.records import simulate_events
-from core.cohort.sampling import VirtualPatient, sample_patient
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.progress import Progress
+from core.virtual import codes
+from core.virtual.outcome import REGIMES, draw_outcome, hazard_parts, true_survival
+from core.virtual.patient import Regime, Site, TaskName
+from core.virtual.records import simulate_events
+from core.virtual.sampling import VirtualPatient, sample_patient
 
 SPLIT_SHARES = (0.55, 0.10, 0.35)
 FIRST_DISEASE_LABEL, LAST_DISEASE_LABEL = 5, 10
@@ -62,7 +62,7 @@ def simulate_cohort(
         metadata={
             "dataset_name": f"Virtual patients, {task}, {regime}, {site}",
             "dataset_version": "1",
-            "etl_name": "core.cohort.simulate",
+            "etl_name": "core.virtual.simulate",
             "meds_version": "0.4.1",
             "other_extension_columns": ["unit"],
             "virtual": {"task": task, "regime": regime, "site": site, "seed": seed, "patients": patients},
@@ -175,7 +175,7 @@ def _single_thread() -> None:
 
 
 def _render_one(job: tuple[VirtualPatient, Path, Path]) -> None:
-    from core.cohort.render import render_patient
+    from core.virtual.render import render_patient
 
     person, images, masks = job
     rendered = render_patient(person.findings, person.acquisition)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.cohort.patient import ZONES, Acquisition, Findings, Site, TaskName
+from core.virtual.patient import ZONES, Acquisition, Findings, Site, TaskName
 
 ClotLevel = Literal["none", "segmental", "lobar", "central", "saddle"]
 Zone = Literal["upper", "hilar", "middle", "lower"]

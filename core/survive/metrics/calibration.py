@@ -10,8 +10,8 @@ from scipy.special import chdtrc
 
 from core.errors import UserFacingError
 from core.records import Float64Array
-from core.survive.concordance import checked
-from core.survive.kaplan_meier import BoolArray, KaplanMeier, kaplan_meier, outcome_arrays
+from core.survive.metrics.concordance import checked
+from core.survive.metrics.kaplan_meier import BoolArray, KaplanMeier, kaplan_meier, outcome_arrays
 
 CURVE_POINTS = 100
 SMOOTHER_SPAN = 0.75

@@ -1,7 +1,7 @@
 """What a virtual patient is: the findings written into the scan and how the scan was taken.
 
 Both the renderer (voxels) and the record and outcome simulators read these two records, so picture, timeline and
-hazard agree. Sampling lives in `core.cohort.sampling`.
+hazard agree. Sampling lives in `core.virtual.sampling`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Findings:
 
     clot_burden:           0 none; else share of the pulmonary arterial obstruction scale, about 0.05 to 0.8.
     clot_level:            most proximal artery with clot; "none" where burden is 0.
-    pulmonary_trunk_diameter_mm: about 22 to 41 (template 28), as `core.cohort.deform.rendered_trunk_mm` measures it.
+    pulmonary_trunk_diameter_mm: about 22 to 41 (template 28), as `core.virtual.deform.rendered_trunk_mm` measures it.
     heart_scale:           linear scale of the heart (right ventricle most), about 0.9 to 1.3.
     coronary_calcium:      0 none; else log10 Agatston-like units, about 1 to 3.3.
     effusion_ml:           pleural fluid (left, right), 0 to about 900 each.

@@ -17,22 +17,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from core import RESEARCH_NOTICE
+from core.benchmark.predictions import Predictions, check_table, read_predictions, reference_name
+from core.benchmark.report_page import write_page
 from core.errors import UserFacingError
 from core.records import Float64Array
-from core.survive.brier import brier_terms, cumulative_dynamic_auc, reference_survival
-from core.survive.calibration import calibration_groups, observed_expected, smooth_calibration
-from core.survive.compare import paired_differences
-from core.survive.concordance import (
+from core.survive.metrics.brier import brier_terms, cumulative_dynamic_auc, reference_survival
+from core.survive.metrics.calibration import calibration_groups, observed_expected, smooth_calibration
+from core.survive.metrics.compare import paired_differences
+from core.survive.metrics.concordance import (
     Concordance,
     bootstrap_values,
     concordance,
     few_events_warning,
     percentile_interval,
 )
-from core.survive.kaplan_meier import kaplan_meier
-from core.survive.pairs import resample_counts
-from core.survive.predictions import Predictions, check_table, read_predictions, reference_name
-from core.survive.report_page import write_page
+from core.survive.metrics.kaplan_meier import kaplan_meier
+from core.survive.metrics.pairs import resample_counts
 
 RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
 

@@ -19,8 +19,8 @@ import pandas as pd
 
 from core.errors import UserFacingError
 from core.records import Float64Array
-from core.survive.concordance import concordance
-from core.survive.pairs import patient_groups
+from core.survive.metrics.concordance import concordance
+from core.survive.metrics.pairs import patient_groups
 
 COLUMNS = ("subject_id", "prediction_time", "time_to_event_days", "event", "risk")
 KEY = ["subject_id", "prediction_time"]

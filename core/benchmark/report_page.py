@@ -31,7 +31,7 @@ dt { font-weight: 600 } dd { margin: 0 0 .4rem } small { color: #555 }
 
 
 def write_page(report: dict[str, Any], path: Path) -> None:
-    """Write the report of `core.survive.report.evaluate` as a self-contained HTML page."""
+    """Write the report of `core.benchmark.evaluate.evaluate` as a self-contained HTML page."""
     title = "Evaluation of survival predictions"
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.records import Float64Array
-from core.survive.kaplan_meier import Outcomes, StepFunction, censoring_survival, event_survival
-from core.survive.pairs import BoolArray, PairPlan, patient_groups, plan_pairs, resample_counts
+from core.survive.metrics.kaplan_meier import Outcomes, StepFunction, censoring_survival, event_survival
+from core.survive.metrics.pairs import BoolArray, PairPlan, patient_groups, plan_pairs, resample_counts
 
 Estimator = Literal["harrell", "uno", "incident_dynamic"]
 

@@ -1,0 +1,1 @@
+"""How good predictions are: tables of predictions, and the report on them."""

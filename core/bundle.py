@@ -31,7 +31,7 @@ from core.encode.ehr.encoders import EhrEncoder
 from core.errors import UserFacingError
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
-from core.survive.metrics import kaplan_meier
+from core.survive import kaplan_meier
 from core.survive.model import ModelOutput, SurvivalModel, build_model
 
 FORMAT_VERSION = 1

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.survive import bootstrap_concordance, paired_bootstrap
-from core.survive.metrics import concordance
+from core.survive import bootstrap_concordance, concordance, paired_bootstrap
 
 SEED = 0
 LEAST_TO_SHARE = 0.1

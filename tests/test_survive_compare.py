@@ -8,8 +8,7 @@ from scipy.stats import kstest
 from survive_support import cohort
 
 from core.errors import UserFacingError
-from core.survive import bootstrap_concordance, holm, paired_bootstrap
-from core.survive.metrics import concordance
+from core.survive import bootstrap_concordance, concordance, holm, paired_bootstrap
 
 
 def test_p_is_uniform_where_two_scores_are_equally_good():

@@ -17,8 +17,7 @@ from survive_support import cohort, outcomes, pairs, slow_censoring, slow_kaplan
 from torchsurv.metrics.cindex import ConcordanceIndex
 
 from core.errors import UserFacingError
-from core.survive import antolini_concordance, bootstrap_concordance, paired_bootstrap
-from core.survive.metrics import concordance
+from core.survive import antolini_concordance, bootstrap_concordance, concordance, paired_bootstrap
 from core.survive.metrics.concordance import bootstrap_values
 from core.survive.metrics.pairs import patient_groups, plan_pairs, resample_counts
 

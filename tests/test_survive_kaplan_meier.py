@@ -14,8 +14,7 @@ from sksurv.util import Surv
 from survive_support import cohort, outcomes, slow_censoring, slow_kaplan_meier
 
 from core.errors import UserFacingError
-from core.survive import censoring_survival, event_survival
-from core.survive.metrics import kaplan_meier
+from core.survive import censoring_survival, event_survival, kaplan_meier
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "survival_numbers.json").read_text())
 

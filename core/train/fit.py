@@ -20,9 +20,9 @@ from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet, batch_rows
 from core.progress import Progress
 from core.records import Task, is_supported
+from core.survive import concordance
 from core.survive.heads import HEAD_PIECES, HEADS
 from core.survive.likelihood import time_edges
-from core.survive.metrics import concordance
 from core.survive.model import SurvivalModel, build_model
 from core.train.encoders import ENCODER_LIMITATION, _ehr_encoder, open_ct_encoder
 from core.train.finetune_ct import fine_tune_ct as fine_tune

@@ -1,0 +1,79 @@
+"""Case review's exports, run by Streamlit's AppTest: all files in one zip, made in the background."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.view.exporting import Exports
+from pages._parts import export
+from tests.pages.test_pages import fine, html, opened, settled, starting, until, world
+
+__all__ = ["world"]
+
+
+def slow_zip(monkeypatch) -> threading.Event:
+    """A zip whose second file is not made before the event."""
+    may_go = threading.Event()
+
+    def archive(files, inputs, tell) -> bytes:
+        tell(0.0, "All in one zip: file 1 of 6, figure.png")
+        while not may_go.wait(0.01):
+            tell(0.5, "All in one zip: file 2 of 6, figure.svg")
+        return b"zip" * 500_000
+
+    monkeypatch.setattr(Exports, "archive", archive)
+    return may_go
+
+
+def download(app: AppTest, words: str):
+    return next((button for button in app.get("download_button") if words in button.proto.label), None)
+
+
+def test_a_zip_says_how_far_it_is_and_is_then_there_to_be_saved(world, monkeypatch):
+    may_go = slow_zip(monkeypatch)
+    app = fine(opened())
+    fine(starting(app, "make_zip")[0].click().run())
+    until(app, lambda: "file 2 of 6, figure.svg" in app.get("progress")[0].proto.text)
+    assert starting(app, "make_zip")[0].disabled
+    assert all(button.proto.disabled for button in app.get("download_button"))
+    assert "Record before day 0" in html(app), "the page stays usable"
+    may_go.set()
+    until(app, lambda: download(app, "Save the zip, 1.5 MB") is not None)
+    assert not starting(app, "make_zip")[0].disabled
+    assert not app.get("progress")
+    fine(app.segmented_control(key="horizon_pe_mortality").set_value(365).run())
+    assert download(app, "Save the zip") is None, "it belongs to the answer that is on screen"
+
+
+def test_a_zip_is_cancelled_and_can_be_made_anew(world, monkeypatch):
+    may_go = slow_zip(monkeypatch)
+    app = fine(opened())
+    fine(starting(app, "make_zip")[0].click().run())
+    job = app.session_state["store:zip"].job
+    fine(starting(app, "cancel_zip")[0].click().run())
+    fine(app.run())
+    assert settled(lambda: not job.running)
+    assert job.result is None
+    assert not starting(app, "make_zip")[0].disabled
+    may_go.set()
+    fine(starting(app, "make_zip")[0].click().run())
+    until(app, lambda: download(app, "Save the zip") is not None)
+
+
+def test_a_zip_that_fails_says_so_and_leaves_the_files(world, monkeypatch):
+    monkeypatch.setattr(Exports, "archive", lambda *told: 1 / 0)
+    app = fine(opened())
+    fine(starting(app, "make_zip")[0].click().run())
+    until(app, lambda: "The zip could not be made" in html(app))
+    assert not any(button.proto.disabled for button in app.get("download_button"))
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_without_a_ct_no_slice_is_spoken_of(made):
+    with_ct, without = (export._words(made=made, with_ct=shown) for shown in (True, False))
+    assert "slice" in with_ct
+    assert "slice" not in without
+    assert "window" not in without

@@ -227,7 +227,7 @@ def test_too_few_events_are_told_before_anything_is_encoded(tmp_path: Path, monk
 
     simulate_cohort(tmp_path / "sim", patients=20, render=False)
     monkeypatch.setattr("core.train.fit.encode_cohort", lambda *_, **__: pytest.fail("scans were encoded"))
-    monkeypatch.setattr("core.train.fit.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
+    monkeypatch.setattr("core.train.encoders.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
     with pytest.raises(UserFacingError, match="at least 10 events"):
         train_bundle(tmp_path / "sim" / "cohort", "pe_mortality", "concat", tmp_path / "bundle")
 

@@ -55,6 +55,7 @@ def plain_texts(column: pd.Series[str]) -> pd.Series[str]:
 def clean_texts(texts: pd.Series[str], missing: frozenset[str] = frozenset()) -> list[str | None]:
     """Stripped texts; None where empty, or one of those that stand for nothing, written in lower case.
 
+    >>> from core.events.yes_no import NULLS
     >>> clean_texts(pd.Series([" mg ", "", "NULL"]), NULLS), clean_texts(pd.Series(["NULL"]))
     (['mg', None, None], ['NULL'])
     """

@@ -3,6 +3,8 @@
 `piecewise` is trained with the piecewise-constant hazard likelihood, `cox` with the partial likelihood (Efron,
 torchsurv) and a stored Breslow baseline, `weibull` with the Weibull likelihood (torchsurv). All return
 log_hazards (B, K), so that curves, ensembles and attributions never ask which head it was.
+
+torchsurv is imported where a loss is computed: it takes a second, and a review needs none of it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchsurv.loss.cox import neg_partial_log_likelihood
-from torchsurv.loss.weibull import neg_log_likelihood_weibull
 
 from core.survive.likelihood import event_piece, initial_log_hazards, piecewise_nll
 
@@ -85,6 +85,8 @@ class CoxHead(Head):
 
     def loss(self, features: Tensor, times: Tensor, events: Tensor) -> Tensor:
         """Negative log partial likelihood (Efron ties); 0 where the batch has no event or one patient."""
+        from torchsurv.loss.cox import neg_partial_log_likelihood
+
         score = self._score(features)
         if len(score) < 2 or not bool(events.any()):
             return score.sum() * 0.0
@@ -128,6 +130,8 @@ class WeibullHead(Head):
 
     def loss(self, features: Tensor, times: Tensor, events: Tensor) -> Tensor:
         """Weibull NLL (of time in units of the last edge); the mean cumulative hazard where nobody has an event."""
+        from torchsurv.loss.weibull import neg_log_likelihood_weibull
+
         params = self.log_params(features)
         units = (times / self.edges[-1]).clamp(min=1e-6)
         if len(units) < 2 or not bool(events.any()):

@@ -213,7 +213,7 @@ def _interval(drawn: Float64Array) -> dict[str, float]:
 def _cohort(model: Predictions) -> dict[str, Any]:
     """Kaplan-Meier of the evaluated patients at each horizon and as a curve of at most 200 steps."""
     km = kaplan_meier(model.time_days, model.event)
-    last = min(float(model.horizons_days[-1]), float(km.followed_days[-1]))
+    last = min(float(model.horizons_days[-1]), km.last_day)
     grid = np.linspace(0, last, 201)
     lower, upper = km.interval_at(grid)
     at = np.array(model.horizons_days, np.float64)

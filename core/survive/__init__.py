@@ -3,6 +3,7 @@
 Every estimate carries its estimator, horizon, weights, interval method, patients and events.
 """
 
+from core.survive.metrics.antolini import antolini_concordance
 from core.survive.metrics.brier import (
     brier_score,
     cumulative_dynamic_auc,
@@ -12,11 +13,9 @@ from core.survive.metrics.brier import (
 )
 from core.survive.metrics.calibration import (
     CalibrationGroups,
-    DCalibration,
     ObservedExpected,
     SmoothCalibration,
     calibration_groups,
-    d_calibration,
     observed_expected,
     smooth_calibration,
 )
@@ -24,10 +23,10 @@ from core.survive.metrics.compare import PairedDifference, holm, paired_bootstra
 from core.survive.metrics.concordance import (
     Concordance,
     ConcordanceInterval,
-    antolini_concordance,
     bootstrap_concordance,
     concordance,
 )
+from core.survive.metrics.d_calibration import DCalibration, d_calibration
 from core.survive.metrics.kaplan_meier import (
     KaplanMeier,
     StepFunction,

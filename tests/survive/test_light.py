@@ -1,4 +1,4 @@
-"""A review starts without what only training, evaluation and figures need: each would add a second to the first answer."""
+"""A review starts without what only training, evaluation and figures need: each costs about a second."""
 
 from __future__ import annotations
 

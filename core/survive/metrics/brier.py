@@ -63,13 +63,25 @@ def integrated_brier_score(
 
     Raises UserFacingError for fewer than two times, or times that do not increase.
     """
+    return float(integrated_brier_terms(time_days, event, survival, times_days, censoring=censoring).mean())
+
+
+def integrated_brier_terms(
+    time_days: npt.ArrayLike,
+    event: npt.ArrayLike,
+    survival: npt.ArrayLike,
+    times_days: npt.ArrayLike,
+    *,
+    censoring: Outcomes | None = None,
+) -> Float64Array:
+    """Each patient's term of the integrated Brier score, (n,); its mean over patients is the score."""
     at = np.asarray(times_days, np.float64)
     if len(at) < 2 or (np.diff(at) <= 0).any():
         raise UserFacingError(
             "The integrated Brier score got no time span.", "at least two increasing times", "Pass a grid of times."
         )
-    scores = brier_score(time_days, event, survival, at, censoring=censoring)
-    return float(np.trapezoid(scores, at) / (at[-1] - at[0]))
+    terms = brier_terms(time_days, event, survival, at, censoring=censoring)
+    return np.asarray(np.trapezoid(terms, at, axis=1) / (at[-1] - at[0]), np.float64)
 
 
 def reference_survival(

@@ -1,4 +1,4 @@
-"""Do predicted risks mean what they say? Groups against Kaplan-Meier, smoothed calibration, D-calibration."""
+"""Do predicted risks mean what they say? Groups against Kaplan-Meier, and smoothed calibration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtrc
 
 from core.errors import UserFacingError
 from core.records import Float64Array
@@ -63,16 +62,6 @@ class ObservedExpected:
     observed: float
     expected: float
     level: float = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class DCalibration:
-    """Patients in each bin of S(t_i | x_i), lowest bin first, and the chi-square test against equal bins."""
-
-    counts: Float64Array
-    statistic: float
-    p_value: float
-    n: int
 
 
 def calibration_groups(
@@ -164,37 +153,6 @@ def pseudo_risks(time_days: npt.ArrayLike, event: npt.ArrayLike, horizon_days: f
     without = before[which] * own * after[which]
     overall = float(np.prod(1 - happened / at_risk))
     return np.asarray(n * (1 - overall) - (n - 1) * (1 - without), np.float64)
-
-
-def d_calibration(survival_at_time: npt.ArrayLike, event: npt.ArrayLike, *, bins: int = 10) -> DCalibration:
-    """D-calibration (Haider 2020): S(t_i | x_i) of a right model is uniform.
-
-    survival_at_time (n,): predicted S at each patient's own time. An event counts in its bin; a censored patient with
-    c = S in [a, b) gives (c - a) / c to that bin and (b' - a') / c to each lower one. Chi-square with bins - 1 degrees
-    of freedom; conservative where many are censored. Raises UserFacingError for probabilities outside 0 to 1.
-
-    >>> d_calibration([1.0], [0]).counts.round(3).tolist()
-    [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
-    """
-    survival = np.asarray(survival_at_time, np.float64)
-    _, seen, survival = checked(np.zeros(len(survival)), event, survival)
-    if survival.min() < 0 or survival.max() > 1:
-        raise UserFacingError(
-            "Some survival probabilities lie outside 0 to 1.", "probabilities", "Check the predicted table."
-        )
-    width = 1 / bins
-    own = np.minimum((survival * bins).astype(np.int64), bins - 1)
-    counts = np.bincount(own[seen], minlength=bins).astype(np.float64)
-    censored, home = survival[~seen], own[~seen]
-    positive = np.where(censored > 0, censored, 1.0)
-    inside = np.where(home > 0, (censored - home * width) / positive, 1.0)
-    below = np.divide(width, positive, out=np.zeros(len(home)), where=home > 0)
-    counts += np.bincount(home, inside, bins)
-    # Each censored patient gives the same share to every bin below its own: a sum from the right.
-    counts += np.concatenate([np.bincount(home, below, bins)[::-1].cumsum()[::-1][1:], [0.0]])
-    expected = len(survival) / bins
-    statistic = float(((counts - expected) ** 2 / expected).sum())
-    return DCalibration(counts, statistic, float(chdtrc(bins - 1, statistic)), len(survival))
 
 
 def _observed_risk(km: KaplanMeier, horizon_days: float) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ Estimators (methods in the docstrings of each function):
 harrell            all comparable pairs, equal weights (Harrell 1982).
 uno                pairs opened before tmax, weight 1 / G(t_i)^2, G = Kaplan-Meier of censoring (Uno 2011).
 incident_dynamic   area under AUC_I/D(t), weight 2 f(t) S(t) (Heagerty and Zheng 2005).
-antolini           pairs ordered by S(t_i | x) in place of a score (Antolini 2005); see `antolini_concordance`.
+antolini           pairs ordered by S(t_i | x) in place of a score: `core.survive.metrics.antolini`.
 """
 
 from __future__ import annotations
@@ -186,47 +186,6 @@ def bootstrap_values(
     return np.concatenate(blocks, axis=1)
 
 
-def antolini_concordance(
-    time_days: npt.ArrayLike, event: npt.ArrayLike, survival: npt.ArrayLike, grid_days: npt.ArrayLike
-) -> Concordance:
-    """Antolini's time-dependent concordance: event i is concordant with j where S(t_i | x_i) < S(t_i | x_j).
-
-    survival (n, t): predicted S at grid_days (t,), increasing; read linearly between grid times, so event times must
-    lie within the grid. Pairs and ties as in `concordance`. O(n x events).
-    Equals Harrell's for curves that do not cross. Raises UserFacingError where shapes differ, events lie outside the
-    grid, or no pair can be compared.
-    """
-    grid = np.asarray(grid_days, np.float64)
-    curves = np.asarray(survival, np.float64)
-    time, seen, _ = checked(time_days, event, np.zeros(len(np.atleast_1d(np.asarray(time_days)))))
-    if curves.shape != (len(time), len(grid)) or (np.diff(grid) <= 0).any():
-        raise UserFacingError(
-            "The predicted curves do not fit the patients and times.",
-            f"one row for each of {len(time)} patients and one column for each of the increasing grid times",
-            "Pass survival with shape (patients, grid times).",
-        )
-    if seen.any() and (time[seen].max() > grid[-1] or time[seen].min() < grid[0]):
-        raise UserFacingError(
-            "Some events lie outside the times of the predicted curves.",
-            f"events from day {grid[0]:g} to {grid[-1]:g}",
-            "Censor the outcomes at the last supported time, or predict longer curves.",
-        )
-    concordant, pairs = 0.0, 0
-    for i in np.flatnonzero(seen):
-        comparable = (time > time[i]) | ((time == time[i]) & ~seen)
-        at_event = _columns_at(curves, grid, time[i])
-        others = at_event[comparable]
-        concordant += float((at_event[i] < others).sum() + 0.5 * (at_event[i] == others).sum())
-        pairs += int(comparable.sum())
-    if pairs == 0:
-        raise UserFacingError(
-            "No pair of patients can be compared.",
-            "at least one event with another patient followed longer",
-            "Use more patients or a longer follow-up.",
-        )
-    return Concordance(concordant / pairs, "antolini", len(time), int(seen.sum()), pairs)
-
-
 def percentile_interval(values: Float64Array, level: float) -> tuple[float, float]:
     """(lower, upper) percentiles of bootstrap values; NaN where there is none."""
     if not len(values):
@@ -346,10 +305,3 @@ def _ratio(
         top = 0.5 * np.einsum("qb,qb->b", drawn, twice_concordant)
         bottom = np.einsum("qb,qb->b", drawn, comparable)
     return np.asarray(np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0), np.float64)
-
-
-def _columns_at(curves: Float64Array, grid: Float64Array, day: float) -> Float64Array:
-    """Every curve at one day, linear between grid times; (n, t) -> (n,)."""
-    right = min(max(int(np.searchsorted(grid, day)), 1), len(grid) - 1)
-    share = (day - grid[right - 1]) / (grid[right] - grid[right - 1])
-    return np.asarray((1 - share) * curves[:, right - 1] + share * curves[:, right], np.float64)

@@ -1,4 +1,4 @@
-"""Kaplan-Meier estimates: of the event (for people, with interval and numbers at risk) and of censoring (weights)."""
+"""Kaplan-Meier estimates: of the event, by lifelines, and of censoring, whose weights are needed often and fast."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from core.errors import UserFacingError
 from core.records import Float64Array
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 Outcomes = tuple[npt.ArrayLike, npt.ArrayLike]
 """Times in days, and 1 where the event was seen."""
 
@@ -48,9 +48,10 @@ class StepFunction:
 
 @dataclass(frozen=True, eq=False)
 class KaplanMeier:
-    """Kaplan-Meier estimate of one group.
+    """Kaplan-Meier estimate of one group, by lifelines.
 
-    times_days, survival, lower, upper: (k,), first row at day 0. level of the pointwise interval (exponential
+    times_days, survival, lower, upper, still: (k,), first row at day 0, last row at the end of follow-up. still:
+    patients followed and free of the event just before each time. level of the pointwise interval (exponential
     Greenwood, log(-log) scale). n patients, events among them.
     """
 
@@ -58,10 +59,15 @@ class KaplanMeier:
     survival: Float64Array
     lower: Float64Array
     upper: Float64Array
-    followed_days: Float64Array
+    still: IntArray
     n: int
     events: int
     level: float = 0.95
+
+    @property
+    def last_day(self) -> float:
+        """End of the follow-up, days."""
+        return float(self.times_days[-1])
 
     def survival_at(self, days: npt.ArrayLike) -> Float64Array:
         """S at each day; NaN beyond the last follow-up, where nothing is known (unless S has reached 0)."""
@@ -71,56 +77,61 @@ class KaplanMeier:
         """(lower, upper) of S at each day; NaN beyond the last follow-up."""
         return self._at(self.lower, days), self._at(self.upper, days)
 
-    def at_risk(self, days: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def at_risk(self, days: npt.ArrayLike) -> IntArray:
         """Patients still followed and free of the event just before each day."""
-        return self.n - np.searchsorted(self.followed_days, np.asarray(days, np.float64), side="left")
+        row = np.searchsorted(self.times_days, np.asarray(days, np.float64), side="left")
+        return np.asarray(np.concatenate([self.still, [0]])[row], np.int64)
 
     def _at(self, values: Float64Array, days: npt.ArrayLike) -> Float64Array:
         asked = np.asarray(days, np.float64)
         row = np.searchsorted(self.times_days, asked, side="right") - 1
-        known = (asked >= 0) & ((asked <= self.followed_days[-1]) | (self.survival[-1] == 0))
+        known = (asked >= 0) & ((asked <= self.last_day) | (self.survival[-1] == 0))
         return np.where(known, values[np.maximum(row, 0)], np.nan)
 
 
 def kaplan_meier(time_days: npt.ArrayLike, event: npt.ArrayLike, *, level: float = 0.95) -> KaplanMeier:
-    """Kaplan-Meier estimate of S(t) with a pointwise interval (exponential Greenwood, Kalbfleisch and Prentice 1980).
+    """Kaplan-Meier estimate of S(t) with a pointwise interval, by lifelines: every curve that people are shown.
 
-    time_days (n,) >= 0, event (n,) true where the event was seen.
+    The interval is exponential Greenwood on the log(-log) scale (Kalbfleisch and Prentice 1980), the estimate itself
+    where it is 1 or 0. time_days (n,) >= 0, event (n,) true where the event was seen.
 
     >>> km = kaplan_meier([1, 2, 3], [1, 0, 1])
     >>> [round(float(s), 3) for s in km.survival], km.at_risk([0, 2, 3]).tolist()
     ([1.0, 0.667, 0.667, 0.0], [3, 2, 1])
     """
+    from lifelines import KaplanMeierFitter  # here, as it takes a second and brings scipy.stats and matplotlib
+
     time, seen = outcome_arrays(time_days, event)
-    times, happened, _, at_risk = _table(time, seen)
-    survival = np.cumprod(1 - happened / at_risk, dtype=np.float64)
-    # Greenwood's sum is infinite where the curve reaches 0: there the interval is the estimate itself, as at day 0.
-    alive = np.maximum(at_risk - happened, 1)
-    spread = np.sqrt(np.cumsum(happened / (at_risk * alive)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.exp(float(ndtri(0.5 + level / 2)) * spread / np.log(survival))
-        lower, upper = survival ** (1 / reach), survival**reach
-    known = (survival > 0) & (survival < 1)
-    lower, upper = np.where(known, lower, survival), np.where(known, upper, survival)
-    if times[0] > 0:
-        times = np.concatenate([[0.0], times])
-        survival, lower, upper = (np.concatenate([[1.0], values]) for values in (survival, lower, upper))
-    return KaplanMeier(times, survival, lower, upper, np.sort(time), len(time), int(seen.sum()), level)
+    fitted = KaplanMeierFitter(alpha=1 - level).fit(time, seen)
+    lower, upper = fitted.confidence_interval_.to_numpy(np.float64).T
+    return KaplanMeier(
+        times_days=fitted.survival_function_.index.to_numpy(np.float64),
+        survival=fitted.survival_function_.iloc[:, 0].to_numpy(np.float64),
+        lower=lower,
+        upper=upper,
+        still=fitted.event_table["at_risk"].to_numpy(np.int64),
+        n=len(time),
+        events=int(seen.sum()),
+        level=level,
+    )
 
 
 def event_survival(time_days: npt.ArrayLike, event: npt.ArrayLike) -> StepFunction:
-    """Kaplan-Meier estimate of the event-free probability, without interval, in O(n log n)."""
-    time, seen = outcome_arrays(time_days, event)
-    times, happened, _, at_risk = _table(time, seen)
-    return StepFunction(times, np.cumprod(1 - happened / at_risk, dtype=np.float64))
+    """The curve of `kaplan_meier` as a step function, which also tells left limits and goes on beyond follow-up."""
+    estimate = kaplan_meier(time_days, event)
+    return StepFunction(estimate.times_days, estimate.survival)
 
 
 def censoring_survival(time_days: npt.ArrayLike, event: npt.ArrayLike) -> StepFunction:
-    """Kaplan-Meier estimate G of remaining uncensored; at tied times events leave first (as in scikit-survival)."""
+    """Kaplan-Meier estimate G of remaining uncensored, in O(n log n); at tied times events leave first (as in
+    scikit-survival, which lifelines cannot be told).
+    """
     time, seen = outcome_arrays(time_days, event)
-    times, happened, left, at_risk = _table(time, seen)
-    still = np.maximum(at_risk - happened, 1)
-    return StepFunction(times, np.cumprod(1 - left / still, dtype=np.float64))
+    times, which = np.unique(time, return_inverse=True)
+    happened = np.bincount(which, seen, len(times))
+    total = np.bincount(which, minlength=len(times)).astype(np.float64)
+    still = np.maximum(total[::-1].cumsum()[::-1] - happened, 1)
+    return StepFunction(times, np.cumprod(1 - (total - happened) / still, dtype=np.float64))
 
 
 def outcome_arrays(time_days: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Float64Array, BoolArray]:
@@ -139,12 +150,3 @@ def outcome_arrays(time_days: npt.ArrayLike, event: npt.ArrayLike) -> tuple[Floa
             "Remove or complete the affected rows.",
         )
     return time, flag.astype(bool)
-
-
-def _table(time: Float64Array, event: BoolArray) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """Distinct times with events, censorings and numbers at risk at each."""
-    times, which = np.unique(time, return_inverse=True)
-    happened = np.bincount(which, event, len(times)).astype(np.float64)
-    total = np.bincount(which, minlength=len(times)).astype(np.float64)
-    at_risk = total[::-1].cumsum()[::-1]
-    return times, happened, total - happened, at_risk

@@ -6,58 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
 from survive_support import cohort, outcomes, slow_kaplan_meier, survival_curves
 
 from core.errors import UserFacingError
-from core.survive import calibration_groups, d_calibration, observed_expected, smooth_calibration
+from core.survive import calibration_groups, observed_expected, smooth_calibration
 from core.survive.metrics.calibration import pseudo_risks
 
 HORIZON = 200.0
-
-
-def own_survival(time, log_hazard, stretch=1.0):
-    """True S(t_i | x_i) of `cohort` where times were stretched."""
-    return np.exp(-time * stretch * np.exp(log_hazard) / 300)
-
-
-def slow_bins(survival, event):
-    counts = np.zeros(10)
-    for s, seen in zip(survival, event, strict=True):
-        own = min(int(s * 10), 9)
-        if seen:
-            counts[own] += 1
-        else:
-            counts[own] += (s - own / 10) / s if own else 1
-            for lower in range(own):
-                counts[lower] += 0.1 / s
-    return counts
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40))
-@settings(max_examples=100, deadline=None)
-def test_d_calibration_shares_follow_their_definition_and_sum_to_n(patients):
-    survival, event = np.array([s for s, _ in patients]), np.array([e for _, e in patients])
-    found = d_calibration(survival, event)
-    assert found.counts == pytest.approx(slow_bins(survival, event), abs=1e-6)
-    assert found.counts.sum() == pytest.approx(len(patients))
-
-
-def test_patients_censored_at_time_zero_spread_evenly():
-    assert d_calibration(np.ones(30), np.zeros(30)).counts == pytest.approx(np.full(10, 3.0))
-
-
-def test_d_calibration_p_is_uniform_for_the_true_model_and_zero_for_stretched_times():
-    rng, p_values = np.random.default_rng(1), []
-    for _ in range(300):
-        time, event, truth = cohort(rng, 500, censor_days=np.inf)
-        p_values.append(d_calibration(own_survival(time, truth), event).p_value)
-    assert kstest(p_values, "uniform").pvalue > 0.01
-    time, event, truth = cohort(rng, 1500)
-    right = d_calibration(own_survival(time, truth), event)
-    assert right.p_value > 0.01
-    assert d_calibration(own_survival(time, truth, 1.5), event).p_value < 1e-6
-    assert d_calibration(own_survival(time, truth), ~event).p_value < 0.01
 
 
 @given(outcomes(smallest=3, largest=12), st.integers(1, 6))
@@ -131,7 +86,5 @@ def test_observed_over_expected():
 def test_refusals():
     with pytest.raises(UserFacingError, match="outside 0 to 1"):
         calibration_groups([1, 2], [1, 0], [0.2, 1.2], 1)
-    with pytest.raises(UserFacingError, match="outside 0 to 1"):
-        d_calibration([1.5], [1])
     with pytest.raises(UserFacingError, match="risk is 0"):
         observed_expected([1, 2], [1, 0], [0, 0], 1)

@@ -17,7 +17,7 @@ from survive_support import cohort, outcomes, pairs, slow_censoring, slow_kaplan
 from torchsurv.metrics.cindex import ConcordanceIndex
 
 from core.errors import UserFacingError
-from core.survive import antolini_concordance, bootstrap_concordance, concordance, paired_bootstrap
+from core.survive import bootstrap_concordance, concordance, paired_bootstrap
 from core.survive.metrics.concordance import bootstrap_values
 from core.survive.metrics.pairs import patient_groups, plan_pairs, resample_counts
 
@@ -150,28 +150,6 @@ def test_uno_withstands_censoring_and_harrell_drifts():
     uno, harrell = rows.T
     assert np.ptp(uno) < 0.02
     assert abs(harrell[2] - harrell[0]) > 0.04
-
-
-def test_antolini_equals_harrell_for_proportional_hazards_and_its_definition_for_crossing_curves():
-    rng = np.random.default_rng(6)
-    time, event, risk = cohort(rng, 80, whole_days=True)
-    grid = np.linspace(0, time.max(), 60)
-    curves = np.exp(-np.outer(np.exp(risk), grid / 15))
-    assert antolini_concordance(time, event, curves, grid).value == pytest.approx(concordance(time, event, risk).value)
-    shape = rng.uniform(0.4, 3, 80)
-    crossing = np.exp(-((grid / 15) ** shape[:, None]))
-    each = [
-        won([-np.interp(time[i], grid, crossing[i]), -np.interp(time[i], grid, crossing[j])], 0, 1)
-        for i, j in pairs(time, event)
-    ]
-    assert antolini_concordance(time, event, crossing, grid).value == pytest.approx(np.mean(each))
-    with pytest.raises(UserFacingError, match="outside the times"):
-        antolini_concordance(time, event, curves[:, :20], grid[:20])
-
-
-def test_antolini_counts_equal_survival_as_half_a_pair():
-    curves = [[1.0, 0.5], [1.0, 0.5], [1.0, 0.9]]
-    assert antolini_concordance([1, 2, 2], [1, 0, 0], curves, [0.0, 2.0]).value == 0.75
 
 
 @pytest.mark.parametrize(

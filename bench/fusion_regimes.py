@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 
 from core.fuse import FUSIONS, Ragged, TokenSet
+from core.records import EHR, IMAGE
 from core.train.fit import fit_fusion
 from core.train.members import FitConfig
 
@@ -92,8 +93,7 @@ def token_set(image: Array, ehr: Array, eta: Array, rng: np.random.Generator) ->
     censored = rng.uniform(0.0, 900.0, len(eta))
     times, events = np.minimum(event_time, censored), event_time <= censored
     return TokenSet(
-        _ragged(image),
-        _ragged(ehr),
+        {IMAGE: _ragged(image), EHR: _ragged(ehr)},
         torch.as_tensor(times, dtype=torch.float32),
         torch.as_tensor(events, dtype=torch.float32),
         np.arange(len(eta)),

@@ -72,12 +72,11 @@ def rows(task: str, count: int, shared: Path) -> Iterator[str]:
     bundle = load_bundle(ASSETS / "bundles" / task / "concat")
 
     def judged(study: CtStudy) -> Factor:
-        tokens = encode_case(study, None, bundle).ct
-        assert tokens is not None
+        tokens = encode_case(study, None, bundle).tokens["image"]
         return input_factors({"image": tokens.values.mean(axis=0)}, bundle.reference)[0]
 
     people = [sample_patient(task, "internal", SEED, FIRST + index) for index in range(count)]  # type: ignore[arg-type]
-    records = encode_timelines([virtual_timeline(person, "balanced") for person in people], bundle.ehr_encoder)  # type: ignore[arg-type]
+    records = encode_timelines([virtual_timeline(person, "balanced") for person in people], bundle.encoders["ehr"])  # type: ignore[arg-type]
     scans = [render_patient(person.findings, person.acquisition).study for person in people]
     found = {
         "scans": [judged(scan).verdict for scan in scans],

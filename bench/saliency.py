@@ -15,53 +15,54 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from core.bundle import load_bundle, shipped_bundles
-from core.encode.ct.compact_slices import build_compact_slices, compact_slices_config, encode_sampled
-from core.encode.ct.slice_grid import SliceGrid, sample_slices, slice_grid
+from core.encode.ct.compact_slices import build_compact_slices, compact_slices_config
+from core.encode.ct.encoders import encode_sampled
 from core.explain.frozen import explaining
 from core.explain.methods import METHODS
 from core.explain.risk import RiskReadout
-from core.explain.saliency import slice_saliency, study_saliency
+from core.explain.saliency import study_saliency
 from core.fuse.batch import TokenBatch
 from core.load import load_study
-from core.records import CtStudy
+from core.records import IMAGE, CtStudy
+from core.records.interfaces import CtEncoder
 from core.survive.model import build_model
 
 DEMO = Path(__file__).resolve().parents[1] / "assets/demo/cases/1_pe_high_risk/ct.nii.gz"
 CHUNK = 16
 
 
-def readout_for(study: CtStudy, grid: SliceGrid, folder: Path | None) -> RiskReadout:
+def readout_for(study: CtStudy, folder: Path | None) -> RiskReadout:
     """The question "risk by 90 days" of the study."""
     if folder is not None:
         bundle = load_bundle(folder)
-        encoder, model = bundle.ct_encoder, bundle.model
+        encoder, model = bundle.encoders[IMAGE], bundle.model
     else:
         encoder = build_compact_slices(compact_slices_config((-1350, 150), widths=(16, 48, 64), norm="none"))
-        sizes = {"ct_width": encoder.token_dim, "ehr_width": 0}
+        sizes = {"widths": {IMAGE: encoder.width}}
         options = {"fusion": "image_only", "head": "piecewise", "members": 5, "pieces": 8, "head_options": {}}
         model = build_model({**options, "sizes": sizes}).eval()
         for member in model.members:
             member.head.edges.copy_(torch.linspace(0, 365, 9))  # type: ignore[union-attr, operator]
-    assert encoder is not None
-    slices = sample_slices(study, grid)
-    tokens = encode_sampled(study, grid, slices, encoder, "cpu")
-    batch = TokenBatch.from_tokens([tokens], [None])
-    return RiskReadout(model, encoder, batch, slices, 90.0, torch.device("cpu"))
+    assert isinstance(encoder, CtEncoder)
+    sampled = encoder.sample(study)
+    batch = TokenBatch.from_tokens({IMAGE: [encode_sampled(sampled, encoder)]})
+    return RiskReadout(model, encoder, batch, sampled, 90.0, torch.device("cpu"))
 
 
 def full_pass(readout: RiskReadout) -> np.ndarray:
     """One forward and backward pass of the whole study, nothing cached: the unit of cost."""
     with explaining(readout.encoder, readout.model):
-        slices = torch.from_numpy(readout.slices_hu.astype(np.float32)).requires_grad_(True)
+        slices = torch.from_numpy(readout.sampled.voxels_hu.astype(np.float32)).requires_grad_(True)
         parts = [readout.encoder(part) for part in slices.split(CHUNK)]
-        risk = readout.model.risk(replace(readout.batch, ct=torch.cat(parts)[None]), readout.horizon_days)
+        risk = readout.model.risk(
+            readout.batch.with_changed(IMAGE, values=torch.cat(parts)[None]), readout.horizon_days
+        )
         (gradient,) = torch.autograd.grad(risk.sum(), slices)
     return gradient.numpy()
 
@@ -88,23 +89,19 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.bundle or shipped_bundles().get("pe_mortality/image_only")
     study = load_study(options.study)
-    grid = slice_grid(study)
-    readout = readout_for(study, grid, folder)
-    middle = study.shape[2] // 2
+    readout = readout_for(study, folder)
     jobs: dict[str, Callable[[], object]] = {
         "pass": lambda: full_pass(readout),
-        "study": lambda: study_saliency(study, grid, readout, options.method),
-        "slice": lambda: slice_saliency(study, grid, readout, middle, options.method),
+        "study": lambda: study_saliency(study, readout, options.method),
     }
     seconds = alternating_medians(jobs, options.repeats)
     result = {
         "method": options.method,
         "voxels": list(study.shape),
-        "encoder_slices": len(grid.z_mm),
+        "encoder_slices": len(readout.sampled.voxels_hu),
         "threads": torch.get_num_threads(),
         "cpu_seconds": {name: round(value, 4) for name, value in seconds.items()},
         "study_over_pass": round(seconds["study"] / seconds["pass"], 3),
-        "slice_over_pass": round(seconds["slice"] / seconds["pass"], 4),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     print(json.dumps(result, indent=1))

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from core.records import CtStudy, Timeline
 
 FUSION_NAMES = (
+    "cross_attention",
+    "co_attention_ehr_guided",
+    "co_attention_image_guided",
+    "contrastive",
+    "concat",
     "image_only",
     "ehr_only",
-    "concat",
-    "contrastive",
-    "cross_attention",
-    "co_attention_image_guided",
-    "co_attention_ehr_guided",
 )
 METHOD_NAMES = ("gradcam", "gradcam_averaged", "integrated_gradients", "gradient_shap", "smoothgrad", "occlusion")
 REGIMES = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
@@ -47,7 +47,7 @@ TASKS = ("pe_mortality", "mace")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
 SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
 RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"
-EHR_ENCODER_NAMES = ("one_hot", "compact_sequence")
+RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence")
 
 
 class Parser(argparse.ArgumentParser):
@@ -113,7 +113,7 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     words = "shipped weights, pretrained on virtual patients, or a bundle or encoder folder; default: %(default)s"
     parser.add_argument("--ct-encoder", default="compact_slices", help=words)
     words = "fitted on the training split; default: %(default)s"
-    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=EHR_ENCODER_NAMES, help=words)
+    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=RECORD_ENCODER_NAMES, help=words)
     words = "form of the hazard over time; default: %(default)s"
     parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES, help=words)
     parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,16 +25,17 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from core.bundle_format import upgraded
 from core.compute.model_lock import MODEL_LOCK
-from core.encode import CompactSlices, build_ct_encoder, build_ehr_encoder
-from core.encode.ehr.encoders import EhrEncoder
+from core.encode import build_encoder
 from core.errors import UserFacingError
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
+from core.records.interfaces import Encoder
 from core.survive import kaplan_meier
 from core.survive.model import ModelOutput, SurvivalModel, build_model
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", "reference.parquet", "metrics.json")
 BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
 BASELINE_ROWS = 400
@@ -46,8 +47,8 @@ _AGAIN = "Choose another model, or put the unchanged bundle folder in its place.
 class Bundle:
     """A loaded model with everything that must be shown beside its answers.
 
-    model and encoders are in evaluation mode on the CPU with gradients off; an encoder is None where the fusion does
-    not read that modality. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
+    model and encoders are in evaluation mode on the CPU with gradients off. encoders: of each modality that the fusion
+    reads. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
     row a training patient (`reference_table`; older bundles lack mean tokens). digest: SHA-256 of the manifest, which
     fixes every file. virtual: trained on virtual patients. Every use of model or encoders holds `lock`.
     """
@@ -56,8 +57,7 @@ class Bundle:
     task: Task
     fusion: str
     model: SurvivalModel
-    ct_encoder: CompactSlices | None
-    ehr_encoder: EhrEncoder | None
+    encoders: Mapping[str, Encoder]
     card: dict[str, Any]
     config: dict[str, Any]
     baseline: pd.DataFrame
@@ -104,9 +104,10 @@ def load_bundle(path: Path | str) -> Bundle:
     card = _json(contents["card.json"], "card.json")
     check_card(card)
     config = _json(contents["config.json"], "config.json")
-    if config.get("format_version") != FORMAT_VERSION:
-        raise UserFacingError("The bundle has another format version.", f"format version {FORMAT_VERSION}", _AGAIN)
-    model, ct_encoder, ehr_encoder = _modules(config, contents["weights.safetensors"])
+    if config.get("format_version") not in (1, FORMAT_VERSION):
+        expected = f"format version 1 or {FORMAT_VERSION}"
+        raise UserFacingError("The bundle has another format version.", expected, _AGAIN)
+    config, model, encoders = _modules(config, contents["weights.safetensors"])
     baseline = _table(contents["baseline.parquet"], "baseline.parquet", BASELINE_COLUMNS)
     columns = ("embedding_0", "time_to_event_days", "event", "risk")
     return Bundle(
@@ -114,8 +115,7 @@ def load_bundle(path: Path | str) -> Bundle:
         task=task_from_config(config),
         fusion=str(config["model"]["fusion"]),
         model=model,
-        ct_encoder=ct_encoder,
-        ehr_encoder=ehr_encoder,
+        encoders=encoders,
         card=card,
         config=config,
         baseline=baseline,
@@ -134,33 +134,28 @@ def save_bundle(
     train: TokenSet,
     card: Mapping[str, Any],
     metrics: Mapping[str, Any],
-    ct_encoder: CompactSlices | None,
-    ehr_encoder: EhrEncoder | None,
-    half_precision: tuple[str, ...] = ("ct_encoder", "ehr_encoder"),
+    encoders: Mapping[str, Encoder],
+    full_precision: Collection[str] = (),
     training: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a bundle folder and return it. An encoder the fusion does not read is left out.
+    """Write a bundle folder and return it. encoders: by modality; one the fusion does not read is left out.
 
     train: encoded training patients, for baseline and reference. training: how it was trained, kept in config.json.
-    half_precision: encoders stored as float16; a value that float16 changes raises ValueError, so that the
-    stored encoder gives the very tokens the model was trained on (round it before encoding).
+    Encoders are stored as float16, but those of the modalities in `full_precision`; a value that float16 changes raises
+    ValueError, so that the stored encoder gives the very tokens the model was trained on (round it before encoding).
     """
     check_card(card)
-    encoders: dict[str, CompactSlices | EhrEncoder | None] = {
-        "ct_encoder": ct_encoder if "image" in model.reads else None,
-        "ehr_encoder": ehr_encoder if "ehr" in model.reads else None,
-    }
+    read = {name: encoders[name] for name in model.reads if name in encoders}
     config: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "task": asdict(task),
         "model": model.config,
-        **{name: None if encoder is None else encoder.config for name, encoder in encoders.items()},
-        "half_precision": list(half_precision),
+        "encoders": {name: encoder.config for name, encoder in read.items()},
         "training": dict(training or {}),
     }
     tensors = _named(model, "model", half=False)
-    for name, encoder in encoders.items():
-        tensors |= {} if encoder is None else _named(encoder, name, half=name in half_precision)
+    for name, encoder in read.items():
+        tensors |= _named(encoder, f"encoders.{name}", half=name not in full_precision)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
@@ -200,8 +195,7 @@ def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.Dat
             output: ModelOutput = model(train.batch(rows))
             embeddings.append(output.embedding)
             risks.append(output.risk(horizon))
-    inputs = {"image": train.ct, "ehr": train.ehr}
-    means = {name: inputs[name].means().numpy().astype(np.float16) for name in model.reads}
+    means = {name: train[name].means().numpy().astype(np.float16) for name in model.reads}
     parts = {"embedding": torch.cat(embeddings).numpy(), **means}
     table = pd.concat([pd.DataFrame(values).add_prefix(f"{name}_") for name, values in parts.items()], axis=1)
     outcome = {"time_to_event_days": train.times.numpy(), "event": train.events.numpy().astype(bool)}
@@ -254,24 +248,24 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
     return contents, hashlib.sha256(manifest).hexdigest()
 
 
-def _modules(config: dict[str, Any], weights: bytes) -> tuple[SurvivalModel, CompactSlices | None, EhrEncoder | None]:
+def _modules(config: dict[str, Any], weights: bytes) -> tuple[dict[str, Any], SurvivalModel, dict[str, Encoder]]:
+    """Configuration of today's format, model and encoders with their weights."""
     try:
-        tensors = load_tensors(weights)
+        config, tensors = upgraded(config, load_tensors(weights))
         with torch.random.fork_rng(devices=[]):
             model = build_model(config["model"])
-            ct_encoder = None if config["ct_encoder"] is None else build_ct_encoder(config["ct_encoder"])
-            ehr_encoder = None if config["ehr_encoder"] is None else build_ehr_encoder(config["ehr_encoder"])
-        parts = {"model": model, "ct_encoder": ct_encoder, "ehr_encoder": ehr_encoder}
-        if {name.split(".")[0] for name in tensors} - {name for name, part in parts.items() if part is not None}:
+            encoders = {name: build_encoder(name, given) for name, given in config["encoders"].items()}
+        parts: dict[str, nn.Module] = {"model": model}
+        parts |= {f"encoders.{name}": encoder for name, encoder in encoders.items()}
+        if any(not name.startswith(tuple(f"{part}." for part in parts)) for name in tensors):
             raise RuntimeError("weights of unknown parts")
         for name, part in parts.items():
-            if part is not None:
-                _load_part(part, name, tensors)
+            _load_part(part, name, tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserFacingError(
             "The bundle's weights do not fit its configuration.", "weights and configuration of one model", _AGAIN
         ) from error
-    return model, ct_encoder, ehr_encoder
+    return config, model, encoders
 
 
 def _load_part(part: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.bundle import Bundle
 from core.events.death import says_died
 from core.explain.saliency import NOT_CONVERGED
 from core.quality import QualityReport, RecordRead, population_notice
-from core.records import DIED_BEFORE, NOTHING_READ, VIRTUAL_WEIGHTS, Attribution, CtStudy, Notice, Timeline, Tokens
+from core.records import (
+    DIED_BEFORE,
+    EHR,
+    IMAGE,
+    MODALITIES,
+    NOTHING_READ,
+    VIRTUAL_WEIGHTS,
+    Attribution,
+    CtStudy,
+    Notice,
+    Timeline,
+    Tokens,
+)
 from core.wording import duration, true_minus
 
 
@@ -17,8 +29,7 @@ def case_notices(
     study: CtStudy | None,
     timeline: Timeline | None,
     bundle: Bundle,
-    ct: Tokens | None,
-    ehr: Tokens | None,
+    tokens: Mapping[str, Tokens],
     report: QualityReport,
     saliency: Attribution | None,
     explain: str | None,
@@ -26,7 +37,7 @@ def case_notices(
 ) -> tuple[Notice, ...]:
     """Every notice on one result, at one horizon.
 
-    ct, ehr: what the bundle's encoders made of study and timeline, None where nothing. report: the verdicts on the
+    tokens: what the bundle's encoders made of the inputs, by modality. report: the verdicts on the
     case. explain: the method asked for, None for none.
     """
     marked = population_notice(report, bundle.model.reads)
@@ -34,7 +45,7 @@ def case_notices(
         *_model_notices(bundle),
         *_calibration_notices(bundle, horizon_days),
         *_case_notices(study, timeline),
-        *_unread_notices(timeline, bundle, ct, ehr),
+        *_unread_notices(timeline, bundle, tokens),
         *(() if marked is None else (marked,)),
         *_saliency_notices(bundle, saliency, explain),
     )
@@ -71,30 +82,30 @@ def _case_notices(study: CtStudy | None, timeline: Timeline | None) -> Iterator[
         yield Notice("repaired_scan", "caution", f"The scan was repaired: {repair}")
 
 
-def _unread_notices(
-    timeline: Timeline | None, bundle: Bundle, ct: Tokens | None, ehr: Tokens | None
-) -> Iterator[Notice]:
+def _unread_notices(timeline: Timeline | None, bundle: Bundle, tokens: Mapping[str, Tokens]) -> Iterator[Notice]:
     """What the model reads of no patient or not of this one."""
     reads = bundle.model.reads
-    if not any(tokens is not None for name, tokens in (("image", ct), ("ehr", ehr)) if name in reads):
+    if not any(name in tokens for name in reads):
         text = "The model read nothing of this patient: its curve is that of somebody of whom nothing is known."
         yield Notice(NOTHING_READ, "warning", text)
-    if ct is None and "image" in reads:
-        yield Notice("missing_ct", "caution", "There is no CT; the model was trained to answer without one too.")
-    if "ehr" not in reads:
+    for name in reads:
+        if name not in tokens and name != EHR:
+            text = f"There is no {MODALITIES[name].word}; the model was trained to answer without one too."
+            yield Notice("missing_ct" if name == IMAGE else f"missing_{name}", "caution", text)
+    if EHR not in reads:
         return
-    if ehr is None and timeline is not None:
+    if EHR not in tokens and timeline is not None:
         text = "The model knows no code of this record and answers as if there were none, as it was trained to."
         yield Notice("no_known_code", "warning", text)
     elif timeline is None:
         text = "There is no record; the model was trained to answer without one too."
         yield Notice("missing_timeline", "caution", text)
-    elif left_out := RecordRead.of(ehr, timeline).words(len(timeline.events)):
+    elif left_out := RecordRead.of(tokens.get(EHR), timeline).words(len(timeline.events)):
         yield Notice("record_cut", "caution", f"Not all of the record was read: {left_out}.")
 
 
 def _saliency_notices(bundle: Bundle, saliency: Attribution | None, explain: str | None) -> Iterator[Notice]:
-    if explain is not None and "image" not in bundle.model.reads:
+    if explain is not None and IMAGE not in bundle.model.reads:
         text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
         yield Notice("no_saliency", "info", text)
     if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:

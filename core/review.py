@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from core.bundle import Bundle
 from core.compute.device import resolve_device
 from core.compute.model_lock import MODEL_LOCK
-from core.encode.ct.compact_slices import encode_sampled
-from core.encode.ct.slice_grid import SliceGrid, sample_slices, slice_grid
+from core.encode.ct.encoders import encode_sampled
 from core.encode.ehr.encoders import encode_timeline
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
@@ -27,6 +26,10 @@ from core.notices import case_notices
 from core.progress import Share
 from core.quality import QualityReport, RecordRead, ScanMeasures, assess, measure_scan, pair_notices
 from core.records import (
+    EHR,
+    IMAGE,
+    MODALITIES,
+    SIGNALS,
     Attribution,
     CaseReview,
     CtStudy,
@@ -38,6 +41,7 @@ from core.records import (
     digest_arrays,
     is_supported,
 )
+from core.records.interfaces import CtEncoder, Encoder, RecordEncoder, SampledScan
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.model import ModelOutput
 
@@ -46,21 +50,19 @@ from core.survive.model import ModelOutput
 class CaseEncoding:
     """What the encoders of a bundle make of one case; every question about the case starts here.
 
-    ct, ehr: tokens, None where the input is missing or not read. slices_hu int16 (S, H, W) and grid stand behind `ct`.
-    ct_key, ehr_key: digests of input and encoder together; equal keys mean equal tokens. measured: the scan's quality.
+    tokens: by modality; one that is missing, or that the bundle does not read, is not there. sampled: what the CT
+    encoder read, behind the tokens of the scan. keys: by modality the digest of input and encoder together; equal keys
+    mean equal tokens. measured: the scan's quality.
     """
 
-    ct: Tokens | None
-    ehr: Tokens | None
-    slices_hu: npt.NDArray[np.int16] | None
-    grid: SliceGrid | None
-    ct_key: str | None
-    ehr_key: str | None
+    tokens: Mapping[str, Tokens]
+    keys: Mapping[str, str]
+    sampled: SampledScan | None = None
     measured: ScanMeasures | None = None
 
     def batch(self) -> TokenBatch:
         """The case as a batch of one."""
-        return TokenBatch.from_tokens([self.ct], [self.ehr])
+        return TokenBatch.from_tokens({name: [self.tokens.get(name)] for name in {**MODALITIES, **self.tokens}})
 
 
 def encode_case(
@@ -69,19 +71,36 @@ def encode_case(
     bundle: Bundle,
     device: str = "auto",
     *,
+    signals: Sequence[Any] = (),
     reuse: CaseEncoding | None = None,
 ) -> CaseEncoding:
-    """Tokens of a case for a bundle's encoders; parts of `reuse` with the same key are taken over."""
+    """Tokens of a case for a bundle's encoders; parts of `reuse` with the same key are taken over.
+
+    signals: recordings, each with a digest, for an encoder of the modality "signals".
+    """
     where, _ = resolve_device(device)
-    ct_key = _key(None if study is None else study.digest, bundle.ct_encoder)
-    ehr_key = _key(None if timeline is None else timeline.digest, bundle.ehr_encoder)
-    encoding = CaseEncoding(None, None, None, None, ct_key, ehr_key, _measured(study, reuse))
-    if study is not None and ct_key is not None:
-        encoding = _with_ct(encoding, study, bundle, where, reuse)
-    if timeline is not None and ehr_key is not None:
-        same = reuse is not None and reuse.ehr_key == ehr_key
-        encoding = replace(encoding, ehr=reuse.ehr if same and reuse else _encode_timeline(timeline, bundle))
-    return encoding if reuse is None else _with_unread(encoding, reuse, study, timeline)
+    inputs = _inputs(study, timeline, signals)
+    keys = {name: _key(digest, bundle.encoders[name]) for name, digest in inputs.items() if name in bundle.encoders}
+    encoding = CaseEncoding({}, keys, None, _measured(study, reuse))
+    for name in keys:
+        if reuse is not None and reuse.keys.get(name) == keys[name]:
+            encoding = _taken_over(encoding, reuse, name)
+        elif study is not None and name == IMAGE:
+            encoding = _with_ct(encoding, study, bundle.encoders[IMAGE], where)
+        else:
+            encoding = _with(encoding, name, _encode(name, timeline, signals, bundle))
+    for name in () if reuse is None else reuse.tokens:
+        # Kept though this bundle has no encoder for it: the next one may ask again, and this one does not read it.
+        if reuse is not None and name not in keys and reuse.tokens[name].source_digest == inputs.get(name):
+            encoding = _taken_over(replace(encoding, keys={**encoding.keys, name: reuse.keys[name]}), reuse, name)
+    return encoding
+
+
+def _inputs(study: CtStudy | None, timeline: Timeline | None, signals: Sequence[Any]) -> dict[str, str]:
+    """Digest of each input that there is, by modality."""
+    digests = {IMAGE: study and study.digest, EHR: timeline and timeline.digest}
+    digests[SIGNALS] = "".join(signal.digest for signal in signals)
+    return {name: digest for name, digest in digests.items() if digest}
 
 
 def review_case(
@@ -89,6 +108,7 @@ def review_case(
     timeline: Timeline | None,
     bundle: Bundle,
     *,
+    signals: Sequence[Any] = (),
     horizon_days: float | None = None,
     explain: str | None = "gradcam",
     explain_events: bool = True,
@@ -102,6 +122,7 @@ def review_case(
     """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU.
 
     study, timeline: either may be None (the model's learned "none" token is read, and a notice says so), not both.
+    signals: recordings of the patient, for models that read them.
     horizon_days: default the task's middle horizon; beyond the training follow-up it is refused.
     explain: a name of `core.explain.methods.METHODS`, or None for no saliency. explain_events: False leaves out what
     each event contributes, for a curve at once.
@@ -116,7 +137,7 @@ def review_case(
     where, sentences = resolve_device(device)
     notices = [Notice("device_fallback", "caution", text) for text in sentences]
     notices += pair_notices(study, timeline, put_together)
-    job = _Job(study, timeline, bundle, horizon, explain, explain_events, report, seed, progress)
+    job = _Job(study, timeline, tuple(signals), bundle, horizon, explain, explain_events, report, seed, progress)
     try:
         return job.run(where, encoding, notices)
     except torch.cuda.OutOfMemoryError:
@@ -125,19 +146,34 @@ def review_case(
         return job.run(torch.device("cpu"), encoding, [*notices, Notice("device_fallback", "caution", text)])
 
 
+@dataclass(frozen=True, eq=False)
+class FusionPredictor:
+    """A bundle as a `Predictor`. reuse: encodings of the case at hand."""
+
+    bundle: Bundle
+    reuse: CaseEncoding | None = None
+
+    def curve(
+        self, study: CtStudy | None, timeline: Timeline | None, signals: Sequence[Any] = ()
+    ) -> SurvivalCurve | None:
+        """The curve on the CPU; None where the model reads nothing of the case."""
+        encoding = encode_case(study, timeline, self.bundle, signals=signals, reuse=self.reuse)
+        if not any(name in encoding.tokens for name in self.bundle.model.reads):
+            return None
+        return curve_from_output(_score(self.bundle, encoding, torch.device("cpu")))
+
+
 def compare_curves(
-    study: CtStudy | None,
-    timeline: Timeline | None,
-    bundles: Mapping[str, Bundle],
+    study: CtStudy | None, timeline: Timeline | None, bundles: Mapping[str, Bundle], signals: Sequence[Any] = ()
 ) -> dict[str, SurvivalCurve]:
     """The same case through several models, name -> curve; models that read nothing of the case are left out."""
     curves: dict[str, SurvivalCurve] = {}
     encoding: CaseEncoding | None = None
     for name, bundle in bundles.items():
-        encoding = encode_case(study, timeline, bundle, reuse=encoding)
-        given = {"image": encoding.ct is not None, "ehr": encoding.ehr is not None}
-        if any(given[modality] for modality in bundle.model.reads):
-            curves[name] = curve_from_output(_score(bundle, encoding, torch.device("cpu")))
+        encoding = encode_case(study, timeline, bundle, signals=signals, reuse=encoding)
+        curve = FusionPredictor(bundle, encoding).curve(study, timeline, signals)
+        if curve is not None:
+            curves[name] = curve
     return curves
 
 
@@ -164,6 +200,7 @@ class _Job:
 
     study: CtStudy | None
     timeline: Timeline | None
+    signals: tuple[Any, ...]
     bundle: Bundle
     horizon: float
     explain: str | None
@@ -175,23 +212,24 @@ class _Job:
     def run(self, where: torch.device, encoding: CaseEncoding | None, notices: list[Notice]) -> CaseReview:
         """Encode (or reuse), score, explain, and gather the notices."""
         bundle = self.bundle
-        encoding = encode_case(self.study, self.timeline, bundle, where.type, reuse=encoding)
+        encoding = encode_case(self.study, self.timeline, bundle, where.type, signals=self.signals, reuse=encoding)
         with MODEL_LOCK, explaining(bundle.model, device=where):
             batch = encoding.batch().to(where)
             with torch.no_grad():
                 output = bundle.model(batch)
             curve = _finite_curve(output)
             events = None
-            if self.explain_events and "ehr" in bundle.model.reads and encoding.ehr is not None:
-                events = event_attribution(bundle.model, batch, encoding.ehr, self.horizon)
+            if self.explain_events and EHR in bundle.model.reads and EHR in encoding.tokens:
+                events = event_attribution(bundle.model, batch, encoding.tokens[EHR], self.horizon)
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
-        read = (encoding.ct, encoding.ehr)
-        found = case_notices(self.study, self.timeline, bundle, *read, report, saliency, self.explain, self.horizon)
+        found = case_notices(
+            self.study, self.timeline, bundle, encoding.tokens, report, saliency, self.explain, self.horizon
+        )
         return CaseReview(
             curve=curve,
             saliency=saliency,
-            attention=case_attention(output, encoding.ct, encoding.ehr),
+            attention=case_attention(output, encoding.tokens),
             event_attribution=events,
             notices=(*notices, *found),
             task=bundle.task,
@@ -205,12 +243,14 @@ class _Job:
         )
 
     def _saliency(self, encoding: CaseEncoding, where: torch.device) -> Attribution | None:
-        if self.explain is None or "image" not in self.bundle.model.reads:
+        if self.explain is None or IMAGE not in self.bundle.model.reads:
             return None
-        if self.study is None or encoding.grid is None:
+        if self.study is None or encoding.sampled is None:
             return None
-        readout = _readout(self.bundle, encoding, self.horizon, where)
-        return study_saliency(self.study, encoding.grid, readout, self.explain, seed=self.seed, progress=self.progress)
+        encoder = self.bundle.encoders[IMAGE]
+        assert isinstance(encoder, CtEncoder)
+        readout = RiskReadout(self.bundle.model, encoder, encoding.batch(), encoding.sampled, self.horizon, where)
+        return study_saliency(self.study, readout, self.explain, seed=self.seed, progress=self.progress)
 
 
 def assess_case(
@@ -229,14 +269,14 @@ def assess_case(
 def _report(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding, output: ModelOutput
 ) -> QualityReport:
-    tokens = {"image": encoding.ct, "ehr": encoding.ehr}
-    means = {name: given.values.mean(axis=0) for name in bundle.model.reads if (given := tokens[name]) is not None}
+    tokens = encoding.tokens
+    means = {name: tokens[name].values.mean(axis=0) for name in bundle.model.reads if name in tokens}
     return assess(
         study,
         timeline,
         bundle,
         measured=encoding.measured,
-        read=RecordRead.of(encoding.ehr, timeline) if "ehr" in bundle.model.reads and timeline is not None else None,
+        read=RecordRead.of(tokens.get(EHR), timeline) if EHR in bundle.model.reads and timeline is not None else None,
         embedding=case_embedding(output),
         means=means,
     )
@@ -269,12 +309,6 @@ def case_embedding(output: ModelOutput) -> FloatArray:
     return np.asarray(output.embedding[0].detach().float().cpu().numpy(), dtype=np.float32)
 
 
-def _readout(bundle: Bundle, encoding: CaseEncoding, horizon: float, where: torch.device) -> RiskReadout:
-    assert encoding.slices_hu is not None
-    assert bundle.ct_encoder is not None
-    return RiskReadout(bundle.model, bundle.ct_encoder, encoding.batch(), encoding.slices_hu, horizon, where)
-
-
 def _measured(study: CtStudy | None, reuse: CaseEncoding | None) -> ScanMeasures | None:
     if study is None:
         return None
@@ -282,42 +316,37 @@ def _measured(study: CtStudy | None, reuse: CaseEncoding | None) -> ScanMeasures
     return before if before is not None and before.digest == study.digest else measure_scan(study)
 
 
-def _with_ct(
-    encoding: CaseEncoding, study: CtStudy, bundle: Bundle, where: torch.device, reuse: CaseEncoding | None
-) -> CaseEncoding:
-    assert bundle.ct_encoder is not None, "there is a key of it"
-    if reuse is not None and reuse.ct_key == encoding.ct_key:
-        return replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid)
-    grid = slice_grid(study)
-    slices = sample_slices(study, grid)
-    with MODEL_LOCK, explaining(bundle.ct_encoder, device=where):
-        tokens = encode_sampled(study, grid, slices, bundle.ct_encoder, where.type)
-    return replace(encoding, ct=tokens, slices_hu=slices, grid=grid)
+def _with(encoding: CaseEncoding, name: str, tokens: Tokens | None) -> CaseEncoding:
+    return encoding if tokens is None else replace(encoding, tokens={**encoding.tokens, name: tokens})
 
 
-def _with_unread(
-    encoding: CaseEncoding, reuse: CaseEncoding, study: CtStudy | None, timeline: Timeline | None
-) -> CaseEncoding:
-    """Keep what this bundle has no encoder for but the next one may ask again; the model does not read it."""
-    same_ct = study is not None and reuse.ct is not None and reuse.ct.source_digest == study.digest
-    if encoding.ct_key is None and same_ct:
-        encoding = replace(encoding, ct=reuse.ct, slices_hu=reuse.slices_hu, grid=reuse.grid, ct_key=reuse.ct_key)
-    same_ehr = timeline is not None and reuse.ehr is not None and reuse.ehr.source_digest == timeline.digest
-    if encoding.ehr_key is None and same_ehr:
-        encoding = replace(encoding, ehr=reuse.ehr, ehr_key=reuse.ehr_key)
-    return encoding
+def _taken_over(encoding: CaseEncoding, reuse: CaseEncoding, name: str) -> CaseEncoding:
+    if name == IMAGE:
+        encoding = replace(encoding, sampled=reuse.sampled)
+    return _with(encoding, name, reuse.tokens.get(name))
 
 
-def _encode_timeline(timeline: Timeline, bundle: Bundle) -> Tokens | None:
-    assert bundle.ehr_encoder is not None, "there is a key of it"
+def _with_ct(encoding: CaseEncoding, study: CtStudy, encoder: Encoder, where: torch.device) -> CaseEncoding:
+    assert isinstance(encoder, CtEncoder)
+    sampled = encoder.sample(study)
+    with MODEL_LOCK, explaining(encoder, device=where):
+        tokens = encode_sampled(sampled, encoder, where.type)
+    return replace(_with(encoding, IMAGE, tokens), sampled=sampled)
+
+
+def _encode(name: str, timeline: Timeline | None, signals: Sequence[Any], bundle: Bundle) -> Tokens | None:
+    """Tokens of what is no scan; None where the encoder makes none of it."""
+    encoder = bundle.encoders[name]
+    assert isinstance(encoder, RecordEncoder)
     with MODEL_LOCK:
-        tokens = encode_timeline(timeline, bundle.ehr_encoder)
+        if name == EHR and timeline is not None:
+            tokens = encode_timeline(timeline, encoder)
+        else:
+            (tokens,) = encoder.encode([tuple(signals)])
     return tokens if len(tokens.values) else None
 
 
-def _key(source_digest: str | None, encoder: torch.nn.Module | None) -> str | None:
-    """Digest of input and encoder weights together; None where either is missing."""
-    if source_digest is None or encoder is None:
-        return None
+def _key(source_digest: str, encoder: torch.nn.Module) -> str:
+    """Digest of input and encoder weights together."""
     arrays = [value.detach().cpu().numpy() for _, value in sorted(encoder.state_dict().items())]
     return digest_arrays(np.frombuffer(f"{source_digest}{getattr(encoder, 'config', '')}".encode(), np.uint8), *arrays)

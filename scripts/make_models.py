@@ -40,14 +40,16 @@ from safetensors.torch import load_file, save_file
 from core.benchmark.evaluate import evaluate_tables
 from core.bundle import load_bundle, save_bundle
 from core.cohort.tasks import TASKS
-from core.encode import build_ehr_encoder
-from core.encode.ct.compact_slices import round_to_half
-from core.encode.ehr.encoders import EhrEncoder, TimelineRecords, encode_timelines
+from core.encode import build_record_encoder
+from core.encode.ehr.encoders import encode_timelines
+from core.encode.ehr.records import TimelineRecords
+from core.encode.half import round_to_half
 from core.events.cut import cut_at
 from core.fuse import FUSIONS, Ragged, TokenSet
-from core.pretrain.next_code.train import fit_ehr_encoder
-from core.records import Timeline
-from core.train.encoders import open_ct_encoder
+from core.pretrain.next_code.train import fit_record_encoder
+from core.records import EHR, IMAGE, Timeline
+from core.records.interfaces import RecordEncoder
+from core.train.encoders import encoder_of_folder
 from core.train.fit import fit_fusion
 from core.train.members import FitConfig, FittedModel
 from core.train.model_card import make_card
@@ -172,15 +174,17 @@ def image_tokens(folder: Path, count: int) -> Ragged:
     return Ragged(torch.from_numpy(stored["values"]), torch.from_numpy(stored["relative"]), torch.from_numpy(offsets))
 
 
-def record_encoder(options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None) -> EhrEncoder:
+def record_encoder(
+    options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None
+) -> RecordEncoder:
     """The timeline encoder of a task and regime: fitted on training timelines, or read back where None are given."""
     folder = Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
     if timelines is None:
-        encoder = build_ehr_encoder(json.loads((folder / "config.json").read_text()))
+        encoder = build_record_encoder(json.loads((folder / "config.json").read_text()))
         encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
         return encoder.eval()
     train, tuning = (timelines[slice(*SPLITS[split])] for split in ("train", "tuning"))
-    fitted = fit_ehr_encoder(options.ehr_encoder, TimelineRecords(train), tuning=TimelineRecords(tuning), seed=SEED)
+    fitted = fit_record_encoder(options.ehr_encoder, TimelineRecords(train), tuning=TimelineRecords(tuning), seed=SEED)
     round_to_half(fitted)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(fitted.config, indent=1))
@@ -197,7 +201,7 @@ def token_set(path: Path) -> TokenSet:
         for side in ("ct", "ehr")
     )
     times, events = (torch.as_tensor(stored[name], dtype=torch.float32) for name in ("times", "events"))
-    return TokenSet(ct, ehr, times, events, stored["ids"])
+    return TokenSet({IMAGE: ct, EHR: ehr}, times, events, stored["ids"])
 
 
 def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
@@ -253,7 +257,7 @@ def ship(
     """Write the bundle of a fusion into assets, with its held-out performance on the card, and open it once."""
     table = pd.read_parquet(options.build / "predictions" / f"{task}_balanced_internal" / f"{name}.parquet")
     report = evaluate_tables({name: table.drop(columns="mean_curve_error")}, resamples=options.resamples)
-    image, *_ = open_ct_encoder(str(encoder_folder(options, task, "internal")), TASKS[task])
+    image, *_ = encoder_of_folder(IMAGE, encoder_folder(options, task, "internal"))
     words = (
         "convolutions pretrained on the training patients' disease maps, the projection to tokens then on their "
         "outcomes, then frozen"
@@ -284,8 +288,7 @@ def ship(
         train=train,
         card=card,
         metrics=report,
-        ct_encoder=image,
-        ehr_encoder=record_encoder(options, task, "balanced", None),
+        encoders={IMAGE: image, EHR: record_encoder(options, task, "balanced", None)},
         training={"seed": SEED, "config": fitted.config.to_json(), "histories": [asdict(h) for h in fitted.histories]},
     )
     load_bundle(folder)

@@ -23,10 +23,11 @@ from safetensors.torch import load_file, save_file
 
 from core.cohort.tasks import TASKS
 from core.encode import build_ct_encoder
-from core.encode.ct.compact_slices import encode_slices
+from core.encode.ct.encoders import encode_pieces
 from core.pretrain.ct_findings.cache import open_cache
 from core.pretrain.ct_findings.probes import pooled_tokens, probe_table, run_probes
 from core.pretrain.ct_findings.train import PretrainSettings, StepLosses, pretrain_encoder
+from core.records.interfaces import CtEncoder
 
 
 def save_encoder(model: torch.nn.Module, config: dict[str, object], folder: Path) -> None:
@@ -37,7 +38,7 @@ def save_encoder(model: torch.nn.Module, config: dict[str, object], folder: Path
     (folder / "config.json").write_text(json.dumps(config, indent=1))
 
 
-def load_encoder(folder: Path) -> torch.nn.Module:
+def load_encoder(folder: Path) -> CtEncoder:
     """Frozen encoder of a folder written by `save_encoder`."""
     model = build_ct_encoder(json.loads((folder / "config.json").read_text()))
     model.load_state_dict({name: value.float() for name, value in load_file(folder / "encoder.safetensors").items()})
@@ -68,8 +69,7 @@ def encode_all(args: argparse.Namespace) -> None:
     model = load_encoder(Path(args.encoder or args.out))
     began = time.perf_counter()
     values = [
-        encode_slices(torch.from_numpy(np.array(volume.slices)), model, args.device).numpy()  # type: ignore[arg-type]
-        for volume in cache.volumes
+        encode_pieces(torch.from_numpy(np.array(volume.slices)), model, args.device).numpy() for volume in cache.volumes
     ]
     seconds = time.perf_counter() - began
     print(f"encoded {len(cache)} patients, {1000 * seconds / sum(map(len, values)):.2f} ms a slice", flush=True)

@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 from core.bundle import FILES, check_card, load_bundle, save_bundle, shipped_bundles
 from core.cohort.tasks import TASKS
 from core.compute.model_lock import MODEL_LOCK
-from core.encode import build_ct_encoder, build_ehr_encoder
-from core.encode.ct.compact_slices import compact_slices_config, round_to_half
+from core.encode import build_ct_encoder, build_record_encoder
+from core.encode.ct.compact_slices import compact_slices_config
 from core.encode.ehr.features import NumericScale
+from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.train.fit import FitConfig, fit_fusion
@@ -34,7 +35,7 @@ TASK = TASKS["pe_mortality"]
 def encoders() -> tuple[torch.nn.Module, torch.nn.Module]:
     torch.manual_seed(0)
     age = NumericScale("MEDS_BIRTH", False, 60.0, 15.0, (50.0, 70.0)).to_json()
-    return round_to_half(build_ct_encoder(compact_slices_config(TASK.hu_window, norm="none"))), build_ehr_encoder(
+    return round_to_half(build_ct_encoder(compact_slices_config(TASK.hu_window, norm="none"))), build_record_encoder(
         {"name": "one_hot", "age": age, "numeric": [], "coded": ["ICD10CM//I26"]}
     )
 
@@ -56,7 +57,7 @@ def saved(fitted: tuple[FittedModel, TokenSet, TokenSet], tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("bundle") / "one"
     return save_bundle(
         folder, model=model.model, task=TASK, train=train, card=card, metrics={"note": 1},
-        ct_encoder=image, ehr_encoder=record, training={"seed": 0},
+        encoders={"image": image, "ehr": record}, training={"seed": 0},
     )  # fmt: skip
 
 
@@ -84,9 +85,9 @@ def test_a_saved_bundle_comes_back_bit_for_bit(saved: Path, fitted: tuple[Fitted
     assert torch.equal(before.log_hazards, after.log_hazards)
     assert torch.equal(before.embedding, after.embedding)
     image, _ = encoders()
-    assert bundle.ct_encoder is not None
+    assert "image" in bundle.encoders
     for name, value in image.state_dict().items():
-        assert torch.equal(bundle.ct_encoder.state_dict()[name], value)
+        assert torch.equal(bundle.encoders["image"].state_dict()[name], value)
     assert bundle.task == TASK
     assert (bundle.fusion, bundle.virtual, bundle.metrics) == ("cross_attention", True, {"note": 1})
     assert bundle.lock is MODEL_LOCK
@@ -107,7 +108,7 @@ def test_baseline_and_reference_describe_the_training_patients(
     names = [name for name in bundle.reference.columns if name.startswith("embedding_")]
     assert 1 < len(names) <= 16
     np.testing.assert_allclose(bundle.reference[names], output.embedding.numpy(), atol=1e-4)
-    for name, tokens in (("image", train.ct), ("ehr", train.ehr)):
+    for name, tokens in train.tokens.items():
         means = [
             tokens.values[first:last].double().mean(0).numpy()
             for first, last in pairwise(tokens.offsets.tolist())
@@ -134,10 +135,10 @@ def test_a_fusion_keeps_only_the_encoder_it_reads(tmp_path: Path) -> None:
     image, record = encoders()
     bundle = load_bundle(
         save_bundle(tmp_path / "b", model=model.model, task=TASK, train=train, card=card, metrics={},
-                    ct_encoder=image, ehr_encoder=record)
+                    encoders={"image": image, "ehr": record})
     )  # fmt: skip
-    assert bundle.ct_encoder is None
-    assert bundle.ehr_encoder is not None
+    assert "image" not in bundle.encoders
+    assert "ehr" in bundle.encoders
     assert [item["role"] for item in bundle.card["encoders"]] == ["ehr"]
     assert bundle.card["watermark"] is None
     assert not bundle.virtual
@@ -240,7 +241,7 @@ def test_an_encoder_that_halves_would_change_is_not_saved(
     card = json.loads((saved / "card.json").read_text())
     with pytest.raises(ValueError, match="float16"):
         save_bundle(tmp_path / "b", model=fitted[0].model, task=TASK, train=fitted[1], card=card, metrics={},
-                    ct_encoder=image, ehr_encoder=record)  # fmt: skip
+                    encoders={"image": image, "ehr": record})  # fmt: skip
 
 
 def test_shipped_bundles_are_found_and_open() -> None:

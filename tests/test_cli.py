@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from explain_support import planted
+from fuse_support import batch_of, set_of
 from privacy_support import BURNED, ct_plane, draw
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, TASK, bundle, study, timeline
 
 from core import __main__ as cli
 from core import export
 from core.bundle import load_bundle, save_bundle
-from core.encode.ct.compact_slices import round_to_half
-from core.encode.ehr.encoders import EHR_ENCODERS
+from core.encode import RECORD_ENCODERS
+from core.encode.half import round_to_half
 from core.explain.methods import METHODS
-from core.fuse import FUSIONS, TokenSet
-from core.fuse.batch import TokenBatch
+from core.fuse import FUSIONS
 from core.load import REPAIRS
 from core.records import CtStudy, Timeline, Tokens
 from core.review import encode_case
@@ -56,15 +56,15 @@ def _save(out: Path) -> None:
     small = bundle()
     encoder = round_to_half(copy.deepcopy(planted().encoder))
     case = encode_case(study(), timeline(HARMLESS_CODES), small)  # type: ignore[arg-type]
-    tokens: tuple[list[Tokens | None], list[Tokens | None]] = ([case.ct] * 30, [case.ehr] * 30)
-    train = TokenSet.from_tokens(*tokens, np.linspace(1, 500, 30), np.arange(30) % 3 > 0)
+    tokens: tuple[list[Tokens | None], list[Tokens | None]] = ([case.tokens["image"]] * 30, [case.tokens["ehr"]] * 30)
+    train = set_of(*tokens, np.linspace(1, 500, 30), np.arange(30) % 3 > 0)
     fitted = FittedModel(small.model, FitConfig(), 0, (), "cpu")
     encoders = [
         {"role": "image", "name": "compact_slices", "provenance": "planted phantom"},
         {"role": "ehr", "name": "one_hot", "provenance": "planted phantom"},
     ]
     card = make_card(fitted, TASK, train, train, encoders=encoders, virtual=True, description="phantoms")
-    models = {"ct_encoder": encoder, "ehr_encoder": small.ehr_encoder}
+    models = {"encoders": {**small.encoders, "image": encoder}}
     save_bundle(out, model=small.model, task=TASK, train=train, card=card, metrics={}, **models)  # type: ignore[arg-type]
 
 
@@ -375,7 +375,7 @@ def test_the_choices_are_those_of_the_stages() -> None:
     assert tuple(FUSIONS) == cli.FUSION_NAMES
     assert tuple(METHODS) == cli.METHOD_NAMES
     assert tuple(HEADS) == cli.HEAD_NAMES
-    assert cli.EHR_ENCODER_NAMES == EHR_ENCODERS
+    assert tuple(RECORD_ENCODERS) == cli.RECORD_ENCODER_NAMES
     assert typing.get_args(Regime) == cli.REGIMES
     assert typing.get_args(TaskName) == cli.TASKS
     assert tuple(REPAIRS) == cli.REPAIR_NAMES
@@ -394,5 +394,5 @@ def test_help_is_fast_and_names_every_command() -> None:
 def test_the_bundle_on_disk_answers_as_in_memory(inputs: dict[str, Path]) -> None:
     loaded, small = load_bundle(inputs["bundle"]), bundle()
     case = encode_case(study(), timeline(HARMLESS_CODES), small)  # type: ignore[arg-type]
-    batch = TokenBatch.from_tokens([case.ct], [case.ehr])
+    batch = batch_of([case.tokens["image"]], [case.tokens["ehr"]])
     assert float(loaded.model.risk(batch, 90)) == float(small.model.risk(batch, 90))

@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.records import Attention, Attribution, CtStudy, EventAttribution, SurvivalCurve, Timeline, Tokens
+from core.records import (
+    Attention,
+    AttentionBlock,
+    Attribution,
+    CtStudy,
+    EventAttribution,
+    SurvivalCurve,
+    Timeline,
+    Tokens,
+)
 
 
 def curve(survival: list[float], apart: float = 0.0) -> SurvivalCurve:
@@ -59,14 +68,20 @@ def test_the_colour_scale_ends_by_what_is_not_zero() -> None:
 
 def test_attention_is_checked_and_cannot_be_changed() -> None:
     half, places = np.array([0.5, 0.5], np.float32), np.array([1, 2], np.float32)
-    weights = Attention("pooling", ct_weights=half, ct_positions_mm=places).ct_weights
+    weights = Attention("pooling", {"image": AttentionBlock(half, places)}).ct_weights
     assert weights is not None
     assert not weights.flags.writeable
-    for wrong in ({"ct_weights": half}, {"ct_weights": half, "ct_positions_mm": places[:1]},
-                  {"ct_weights": half * np.nan, "ct_positions_mm": places},
-                  {"ehr_weights": 2 * half, "ehr_event_ids": np.array([0, 1])}):  # fmt: skip
+    for wrong in ((half, places[:1]), (half * np.nan, places), (2 * half, places), (half, places, np.array([0]))):
         with pytest.raises(ValueError, match="weights"):
-            Attention("pooling", **wrong)
+            AttentionBlock(*wrong)
+
+
+def test_tokens_of_one_height_are_weighed_together() -> None:
+    points = np.array([[0, 0, 5], [9, 9, -5], [3, 1, 5]], np.float32)
+    found = Attention("pooling", {"image": AttentionBlock(np.array([0.2, 0.5, 0.3], np.float32), points)}).by_height()
+    assert found is not None
+    np.testing.assert_allclose(found[0], [0.5, 0.5])
+    np.testing.assert_array_equal(found[1], [-5, 5])
 
 
 def test_contributions_of_events_are_checked_and_cannot_be_changed() -> None:

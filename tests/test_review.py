@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 import torch
 from explain_support import module_state
-from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline
+from fuse_support import batch_of
+from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline, without_image
 
 from core import review as reviewing
-from core.encode.ehr.encoders import TimelineRecords, encode_timeline, fit_compact_sequence
+from core.encode.ehr.compact_sequence import fit_compact_sequence
+from core.encode.ehr.encoders import encode_timeline
+from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.events.death import last_time_before_death
 from core.explain.event_ablation import event_attribution
-from core.fuse.batch import TokenBatch
 from core.notices import case_notices
 from core.quality import QualityReport, RecordRead, assess
 from core.records import CaseReview, CtStudy, Timeline, Tokens
@@ -66,33 +68,30 @@ def test_attention_has_a_weight_for_each_slice_and_token(small: SmallBundle, rev
     assert attention is not None
     assert attention.ct_weights is not None
     assert attention.ehr_weights is not None
-    assert encoding.ct is not None
-    assert encoding.ehr is not None
-    assert np.array_equal(attention.ct_positions_mm, encoding.ct.positions)
-    assert np.array_equal(attention.ehr_event_ids, encoding.ehr.event_ids)
+    assert np.array_equal(attention.ct_positions_mm, encoding.tokens["image"].positions)
+    assert np.array_equal(attention.ehr_event_ids, encoding.tokens["ehr"].event_ids)
     assert attention.ct_weights.sum() == pytest.approx(1, abs=1e-5)
     assert attention.ehr_weights.sum() == pytest.approx(1, abs=1e-5)
     output = small.model(encoding.batch())
-    by_hand = np.mean([state.ct_weights[0].detach().numpy() for state in output.states], axis=0)
+    by_hand = np.mean([state.weights["image"][0].detach().numpy() for state in output.states], axis=0)
     assert np.allclose(attention.ct_weights, by_hand, atol=1e-6)
 
 
 def test_event_contributions_are_the_change_when_the_event_is_left_out(small: SmallBundle, review: CaseReview) -> None:
     """Oracle: build the tokens without the event and ask the model anew."""
     encoding = encode_case(SCAN, SICK, small)
-    assert encoding.ehr is not None
     assert review.event_attribution is not None
     whole = float(small.model(encoding.batch()).log_cumulative_hazard(90))
     for event, value in zip(review.event_attribution.event_ids, review.event_attribution.values, strict=True):
-        keep = np.flatnonzero(encoding.ehr.event_ids != event)
+        keep = np.flatnonzero(encoding.tokens["ehr"].event_ids != event)
         rest = replace(
-            encoding.ehr,
-            values=encoding.ehr.values[keep],
-            positions=encoding.ehr.positions[keep],
-            relative_positions=encoding.ehr.relative_positions[keep],
-            event_ids=encoding.ehr.event_ids[keep],
+            encoding.tokens["ehr"],
+            values=encoding.tokens["ehr"].values[keep],
+            positions=encoding.tokens["ehr"].positions[keep],
+            relative_positions=encoding.tokens["ehr"].relative_positions[keep],
+            event_ids=encoding.tokens["ehr"].event_ids[keep],
         )
-        without = small.model(TokenBatch.from_tokens([encoding.ct], [rest])).log_cumulative_hazard(90)
+        without = small.model(batch_of([encoding.tokens["image"]], [rest])).log_cumulative_hazard(90)
         assert value == pytest.approx(whole - float(without), abs=1e-4)
 
 
@@ -104,10 +103,9 @@ def test_the_planted_event_raises_the_risk_most(review: CaseReview) -> None:
 
 def test_tokens_of_one_event_are_left_out_together(small: SmallBundle) -> None:
     encoding = encode_case(None, SICK, small)
-    assert encoding.ehr is not None
-    ids = np.zeros(len(encoding.ehr.values), np.int64)
+    ids = np.zeros(len(encoding.tokens["ehr"].values), np.int64)
     ids[-2:] = -1
-    joined = replace(encoding.ehr, event_ids=ids)
+    joined = replace(encoding.tokens["ehr"], event_ids=ids)
     found = event_attribution(small.model, encoding.batch(), joined, 90)
     assert found is not None
     assert found.event_ids.tolist() == [0, -1, -1]
@@ -139,7 +137,7 @@ def test_an_encoding_is_reused_and_never_for_another_case(
     def forbidden(*_: object) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr("core.review.sample_slices", forbidden)
+    monkeypatch.setattr("core.encode.ct.compact_slices.sample_slices", forbidden)
     monkeypatch.setattr("core.review.encode_timeline", forbidden)
     later = review_case(SCAN, SICK, small, horizon_days=365, explain="gradcam", encoding=encoding)
     assert later.horizon_risks == review.horizon_risks
@@ -149,10 +147,10 @@ def test_an_encoding_is_reused_and_never_for_another_case(
 
 def test_a_model_that_reads_one_modality_keeps_the_other_encoding_for_the_next(small: SmallBundle) -> None:
     encoding = encode_case(SCAN, SICK, small)
-    record_only = replace(bundle("ehr_only"), ct_encoder=None)
+    record_only = without_image(bundle("ehr_only"))
     kept = encode_case(SCAN, SICK, record_only, reuse=encoding)  # type: ignore[arg-type]
-    assert kept.ct is encoding.ct
-    assert encode_case(study(block=False), SICK, record_only, reuse=encoding).ct is None  # type: ignore[arg-type]
+    assert kept.tokens["image"] is encoding.tokens["image"]
+    assert "image" not in encode_case(study(block=False), SICK, record_only, reuse=encoding).tokens  # type: ignore[arg-type]
 
 
 def test_a_repaired_scan_is_said_with_the_result(small: SmallBundle) -> None:
@@ -177,7 +175,7 @@ def test_missing_modalities_are_said(small: SmallBundle) -> None:
 
 
 def test_a_record_only_model_says_why_there_is_no_saliency() -> None:
-    small = replace(bundle("ehr_only"), ct_encoder=None)
+    small = without_image(bundle("ehr_only"))
     result = review_case(SCAN, SICK, small)  # type: ignore[arg-type]
     assert result.saliency is None
     assert "no_saliency" in _keys(result)
@@ -222,12 +220,12 @@ def test_a_long_record_is_said_to_be_read_in_part_whatever_share_the_model_knows
 
 
 def test_what_there_was_no_room_for_is_a_notice(small: SmallBundle) -> None:
-    ehr = encode_case(None, SICK, small).ehr
+    ehr = encode_case(None, SICK, small).tokens["ehr"]
     assert ehr is not None
     report = QualityReport(())
 
     def said(tokens: Tokens) -> str:
-        notices = case_notices(None, SICK, small, None, tokens, report, None, None, 365)  # type: ignore[arg-type]
+        notices = case_notices(None, SICK, small, {"ehr": tokens}, report, None, None, 365)  # type: ignore[arg-type]
         return " ".join(notice.text for notice in notices if notice.key == "record_cut")
 
     assert "Not all of the record was read" in said(replace(ehr, coverage=0.5, known_share=1.0))
@@ -398,7 +396,7 @@ def test_asking_for_a_missing_card_is_said(small: SmallBundle) -> None:
 def test_reviews_in_threads_are_the_reviews_alone(small: SmallBundle, review: CaseReview) -> None:
     other = study(block=False)
     expected = {True: review, False: review_case(other, SICK, small, horizon_days=90, explain="gradcam")}
-    before = module_state(small.model), module_state(small.ct_encoder)
+    before = module_state(small.model), module_state(small.encoders["image"])
     wrong: list[str] = []
 
     def work(block: bool) -> None:
@@ -418,7 +416,7 @@ def test_reviews_in_threads_are_the_reviews_alone(small: SmallBundle, review: Ca
     for thread in threads:
         thread.join()
     assert not wrong
-    assert (module_state(small.model), module_state(small.ct_encoder)) == before
+    assert (module_state(small.model), module_state(small.encoders["image"])) == before
 
 
 def test_nothing_after_the_prediction_time_can_be_reviewed() -> None:

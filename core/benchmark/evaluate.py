@@ -17,24 +17,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from core import RESEARCH_NOTICE
+from core.benchmark.intervals import LEVEL, interval
+from core.benchmark.over_horizons import over_horizons
 from core.benchmark.predictions import Predictions, check_table, read_predictions, reference_name
 from core.benchmark.report_page import write_page
+from core.benchmark.risk_groups import curve_entry, risk_groups
 from core.errors import UserFacingError
 from core.records import Float64Array
 from core.survive.metrics.brier import brier_terms, cumulative_dynamic_auc, reference_survival
 from core.survive.metrics.calibration import calibration_groups, observed_expected, smooth_calibration
 from core.survive.metrics.compare import paired_differences
-from core.survive.metrics.concordance import (
-    Concordance,
-    bootstrap_values,
-    concordance,
-    few_events_warning,
-    percentile_interval,
-)
+from core.survive.metrics.concordance import Concordance, bootstrap_values, concordance, few_events_warning
 from core.survive.metrics.kaplan_meier import kaplan_meier
-from core.survive.metrics.pairs import resample_counts
+from core.survive.metrics.pairs import CountArray, resample_counts
 
-RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
+RESAMPLES, SEED = 1000, 0
 
 
 def evaluate(
@@ -118,6 +115,8 @@ def _model_report(
         "horizons": {
             str(days): _horizon_report(model, column, days, counts) for column, days in enumerate(model.horizons_days)
         },
+        "over_horizons": over_horizons(model, counts),
+        "risk_groups": risk_groups(model),
     }
 
 
@@ -135,20 +134,20 @@ def _uno(model: Predictions, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def _concordance_entry(point: Concordance, drawn: Float64Array) -> dict[str, Any]:
-    kept = drawn[~np.isnan(drawn)]
+    dropped = int(np.isnan(drawn).sum())
     return {
         "estimator": point.estimator,
         "tmax_days": point.tmax_days,
         "value": point.value,
-        **_interval(kept),
+        **interval(drawn),
         "comparable_pairs": point.comparable_pairs,
         "censoring": point.censoring,
-        "resamples": len(kept),
-        "dropped": len(drawn) - len(kept),
+        "resamples": len(drawn) - dropped,
+        "dropped": dropped,
     }
 
 
-def _horizon_report(model: Predictions, column: int, days: int, counts: list[npt.NDArray[np.int32]]) -> dict[str, Any]:
+def _horizon_report(model: Predictions, column: int, days: int, counts: list[CountArray]) -> dict[str, Any]:
     """Discrimination, accuracy and calibration at one horizon; a reason in place of numbers beyond follow-up."""
     outcome, survival = (model.time_days, model.event), model.survival[:, column]
     happened = int((model.event & (model.time_days <= days)).sum())
@@ -178,18 +177,18 @@ def _auc(
     outcome: tuple[Float64Array, npt.NDArray[np.bool_]],
     risk: Float64Array,
     days: int,
-    counts: list[npt.NDArray[np.int32]],
+    counts: list[CountArray],
 ) -> dict[str, Any]:
     value = float(cumulative_dynamic_auc(*outcome, risk, days)[0])
     drawn = np.concatenate([cumulative_dynamic_auc(*outcome, risk, days, weights=block) for block in counts])
-    return {"estimator": "cumulative/dynamic, IPCW", "value": value, **_interval(drawn[~np.isnan(drawn)])}
+    return {"estimator": "cumulative/dynamic, IPCW", "value": value, **interval(drawn)}
 
 
 def _brier(
     outcome: tuple[Float64Array, npt.NDArray[np.bool_]],
     survival: Float64Array,
     days: int,
-    counts: list[npt.NDArray[np.int32]],
+    counts: list[CountArray],
 ) -> dict[str, Any]:
     """Brier score beside that of the cohort's own Kaplan-Meier, and the share of it that the model removes."""
     terms = brier_terms(*outcome, survival[:, None], [days])[:, 0]
@@ -199,35 +198,16 @@ def _brier(
     return {
         "estimator": "Brier, IPCW",
         "value": score,
-        **_interval(drawn),
+        **interval(drawn),
         "kaplan_meier_reference": plain,
         "scaled": 1 - score / plain if plain > 0 else None,
     }
 
 
-def _interval(drawn: Float64Array) -> dict[str, float]:
-    lower, upper = percentile_interval(drawn, LEVEL)
-    return {"lower": lower, "upper": upper, "level": LEVEL}
-
-
 def _cohort(model: Predictions) -> dict[str, Any]:
-    """Kaplan-Meier of the evaluated patients at each horizon and as a curve of at most 200 steps."""
-    km = kaplan_meier(model.time_days, model.event)
-    last = min(float(model.horizons_days[-1]), km.last_day)
-    grid = np.linspace(0, last, 201)
-    lower, upper = km.interval_at(grid)
-    at = np.array(model.horizons_days, np.float64)
-    return {
-        "median_follow_up_days": _median_follow_up(model),
-        "kaplan_meier": {"times_days": grid, "survival": km.survival_at(grid), "lower": lower, "upper": upper},
-        "at_horizons": {
-            "days": at,
-            "survival": km.survival_at(at),
-            "lower": km.interval_at(at)[0],
-            "upper": km.interval_at(at)[1],
-            "at_risk": km.at_risk(at),
-        },
-    }
+    """Kaplan-Meier of all evaluated patients, and how long they were followed."""
+    curve = curve_entry(model.time_days, model.event, model.horizons_days)
+    return {"median_follow_up_days": _median_follow_up(model), **curve}
 
 
 def _median_follow_up(model: Predictions) -> float | None:
@@ -248,7 +228,17 @@ def _methods(resamples: int, seed: int) -> dict[str, str]:
         "difference": "paired on the same resamples; two-sided bootstrap p, Holm-corrected over the models compared",
         "calibration": "groups of equal size by predicted risk against 1 - Kaplan-Meier; ICI by local linear "
         "smoothing of pseudo-observations; observed / expected at the horizon",
-        "d_calibration": "not computed: it needs each patient's whole curve, and the files hold the horizons only",
+        "kaplan_meier": f"by lifelines, with pointwise {LEVEL:.0%} intervals: exponential Greenwood, log(-log) scale",
+        "risk_groups": "thirds by the risk column, compared over the whole follow-up by lifelines' multivariate "
+        "log-rank test, which takes predictions of one patient at two times for two patients",
+        "over_horizons": "from survival_<h>d of the horizons named there, as the files hold no whole curves",
+        "integrated_brier": "area under the Brier score from the first to the last of these horizons, by trapezoids, "
+        "divided by their span",
+        "antolini": "share of pairs in which the patient with the event had the lower predicted survival at the time "
+        "of that event, up to the last of these horizons; survival read linearly between them, from 1 on day 0",
+        "d_calibration": "share of patients in each fifth of the predicted survival at their own event time; an event "
+        "between two horizons spreads evenly between their two values, weights 1/G; Wald chi-square against "
+        "even shares",
     }
 
 

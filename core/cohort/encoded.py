@@ -1,25 +1,22 @@
-"""A cohort folder's patients as tokens: one pass over scans and timelines, in the order of the labels."""
+"""A cohort folder's patients as tokens: one pass over scans, records and other inputs, in the order of the labels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
 from core.cohort.folder import IMAGE_INDEX, CohortFolder
-from core.encode.ct.compact_slices import CompactSlices, encode_sampled, encode_slices, sample_slices, slice_grid
-from core.encode.ehr.encoders import EhrEncoder, encode_records
+from core.encode.ct.encoders import encode_pieces, encode_sampled
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.intake.scan.load import load_study
 from core.progress import Progress
-from core.records import Tokens
-
-Slices = npt.NDArray[np.int16]
+from core.records import EHR, IMAGE, Tokens
+from core.records.interfaces import CtEncoder, Encoder, RecordEncoder, SampledScan
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,26 +24,35 @@ class EncodedCohort:
     """Encoded patients of one split.
 
     tokens: in the order of `labels` (subject_id, prediction_time, time_to_event_days, event, split).
-    slices: what the CT encoder read of each patient, int16 (S, 128, 144), where it was asked to be kept; else empty.
+    scans: what the CT encoder read of each patient, where it was asked to be kept; else empty.
     """
 
     tokens: TokenSet
     labels: pd.DataFrame
-    slices: tuple[Slices | None, ...] = ()
+    scans: tuple[SampledScan | None, ...] = ()
+
+
+def _records(cohort: CohortFolder, labels: pd.DataFrame, encoder: Encoder) -> list[Tokens | None]:
+    assert isinstance(encoder, RecordEncoder)
+    return list(encoder.encode(cohort.records(labels)))
+
+
+READERS: dict[str, Callable[[CohortFolder, pd.DataFrame, Encoder], list[Tokens | None]]] = {EHR: _records}
+"""How a cohort's patients are encoded, by modality: (folder, labels, encoder) -> tokens in the order of the labels.
+Scans are read one by one below, with progress."""
 
 
 def encode_cohort(
     cohort: CohortFolder,
     task: str,
     split: str,
-    ct_encoder: CompactSlices | None,
-    ehr_encoder: EhrEncoder | None,
+    encoders: Mapping[str, Encoder],
     *,
     device: str = "cpu",
-    keep_slices: bool = False,
+    keep_scans: bool = False,
     progress: Progress | None = None,
 ) -> EncodedCohort:
-    """Encode every labelled patient of a split; an encoder of None leaves that modality out.
+    """Encode every labelled patient of a split, by an encoder for each modality that counts.
 
     A patient without a scan or without a known event lacks that modality. Raises `UserFacingError` where the split is
     empty, an image is not there (before any is read), or a scan cannot be read.
@@ -54,43 +60,44 @@ def encode_cohort(
     labels = cohort.labels(task, split)
     if labels.empty:
         raise UserFacingError(f"The split {split} has no labelled patient.", "at least one", "Choose another split.")
-    images: list[Tokens | None] = [None] * len(labels)
-    kept: list[Slices | None] = [None] * len(labels)
-    if ct_encoder is not None:
-        for number, (path, place) in enumerate(_scans(cohort, labels)):
-            if path is not None:
-                images[number], kept[number] = _encode_scan(path, place, ct_encoder, device, keep_slices)
-            if progress:
-                progress((number + 1) / len(labels), f"scan {number + 1} of {len(labels)}")
-    records: list[Tokens | None] = [None] * len(labels)
-    if ehr_encoder is not None:
-        records = list(encode_records(cohort.records(labels), ehr_encoder))
-    tokens = TokenSet.from_tokens(
-        images,
-        records,
-        labels["time_to_event_days"],
-        labels["event"],
-        labels["subject_id"],
-        ct_width=ct_encoder.token_dim if ct_encoder else 0,
-        ehr_width=ehr_encoder.width if ehr_encoder else 0,
-    )
-    return EncodedCohort(tokens, labels, tuple(kept) if keep_slices else ())
+    tokens: dict[str, list[Tokens | None]] = {}
+    kept: list[SampledScan | None] = []
+    for name, encoder in encoders.items():
+        if isinstance(encoder, CtEncoder):
+            tokens[name], kept = _images(cohort, labels, encoder, device, keep_scans, progress)
+        else:
+            tokens[name] = READERS[name](cohort, labels, encoder)
+    outcomes = (labels["time_to_event_days"], labels["event"], labels["subject_id"])
+    widths = {name: encoder.width for name, encoder in encoders.items()}
+    return EncodedCohort(TokenSet.from_tokens(tokens, *outcomes, widths=widths), labels, tuple(kept))
 
 
-def retokenise(encoded: EncodedCohort, ct_encoder: CompactSlices, device: str) -> TokenSet:
-    """The same patients with their kept slices encoded again by a changed CT encoder."""
-    parts = [
-        encode_slices(torch.from_numpy(slices), ct_encoder, device) for slices in encoded.slices if slices is not None
-    ]
-    ragged = encoded.tokens.ct
-    values = torch.cat(parts) if parts else ragged.values
-    return TokenSet(
-        type(ragged)(values, ragged.positions, ragged.offsets),
-        encoded.tokens.ehr,
-        encoded.tokens.times,
-        encoded.tokens.events,
-        encoded.tokens.ids,
-    )
+def retokenise(encoded: EncodedCohort, encoder: CtEncoder, device: str) -> TokenSet:
+    """The same patients with their kept scans encoded again by a changed CT encoder."""
+    scans = [torch.from_numpy(scan.voxels_hu.copy()) for scan in encoded.scans if scan is not None]
+    parts = [encode_pieces(voxels_hu, encoder, device) for voxels_hu in scans]
+    return encoded.tokens.with_changed(IMAGE, torch.cat(parts)) if parts else encoded.tokens
+
+
+def _images(
+    cohort: CohortFolder,
+    labels: pd.DataFrame,
+    encoder: CtEncoder,
+    device: str,
+    keep: bool,
+    progress: Progress | None,
+) -> tuple[list[Tokens | None], list[SampledScan | None]]:
+    """Tokens of each patient's scan, and where `keep` what was read of it (else an empty list)."""
+    tokens: list[Tokens | None] = [None] * len(labels)
+    kept: list[SampledScan | None] = [None] * len(labels)
+    for number, (path, row) in enumerate(_scans(cohort, labels)):
+        if path is not None:
+            sampled = _sampled(path, row, encoder)
+            tokens[number] = encode_sampled(sampled, encoder, device)
+            kept[number] = sampled if keep else None
+        if progress:
+            progress((number + 1) / len(labels), f"scan {number + 1} of {len(labels)}")
+    return tokens, kept if keep else []
 
 
 def _scans(cohort: CohortFolder, labels: pd.DataFrame) -> list[tuple[Path | None, int]]:
@@ -100,12 +107,10 @@ def _scans(cohort: CohortFolder, labels: pd.DataFrame) -> list[tuple[Path | None
     return [(None, 0) if row is None else (cohort.image_path(row), row) for row in rows]
 
 
-def _encode_scan(path: Path, row: int, encoder: CompactSlices, device: str, keep: bool) -> tuple[Tokens, Slices | None]:
+def _sampled(path: Path, row: int, encoder: CtEncoder) -> SampledScan:
     try:
         study = load_study(path)
     except UserFacingError as error:
         found = f"The scan in row {row} of {IMAGE_INDEX} was refused. {error.found}"
         raise UserFacingError(found, error.expected, error.next_step) from error
-    grid = slice_grid(study)
-    slices = sample_slices(study, grid)
-    return encode_sampled(study, grid, slices, encoder, device), slices if keep else None
+    return encoder.sample(study)

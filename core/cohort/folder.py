@@ -124,11 +124,6 @@ class CohortFolder:
             raise UserFacingError(found, "its file in the cohort folder", _NEXT)
         return path
 
-    def study_path(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> Path | None:
-        """File or folder of the study in `image_row`; None without one."""
-        row = self.image_row(subject_id, prediction_time)
-        return None if row is None else self.image_path(row)
-
     @cached_property
     def _images(self) -> pd.DataFrame:
         if not (self.path / IMAGE_INDEX).is_file():

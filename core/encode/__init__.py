@@ -1,23 +1,46 @@
-"""Frozen encoders: a CT study or a timeline becomes tokens."""
+"""Frozen encoders: a scan, a record or another input becomes tokens. `ENCODERS`: modality -> name -> builder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, encode_study
-from core.encode.ehr.encoders import build_ehr_encoder
+from core.encode.ct.encoders import CT_ENCODERS
+from core.encode.ehr.encoders import RECORD_ENCODERS
 from core.errors import UserFacingError
+from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
+from core.records.modalities import EHR, IMAGE, MODALITIES
 
-__all__ = ["CompactSlices", "build_ct_encoder", "build_ehr_encoder", "encode_study"]
+__all__ = ["CT_ENCODERS", "ENCODERS", "RECORD_ENCODERS", "build_ct_encoder", "build_encoder", "build_record_encoder"]
+
+ENCODERS: dict[str, Mapping[str, Callable[[Mapping[str, Any]], Encoder]]] = {IMAGE: CT_ENCODERS, EHR: RECORD_ENCODERS}
 
 
-def build_ct_encoder(config: Mapping[str, Any]) -> CompactSlices:
-    """Untrained CT encoder of a configuration; its `name` chooses the kind, another raises `UserFacingError`."""
-    if config.get("name") != "compact_slices":
+def build_encoder(modality: str, config: Mapping[str, Any]) -> Encoder:
+    """Encoder of a configuration, in evaluation mode; its weights are loaded next.
+
+    Raises `UserFacingError` where config["name"] is not among the modality's encoders.
+    """
+    known = ENCODERS.get(modality, {})
+    if config.get("name") not in known:
+        word = MODALITIES[modality].word if modality in MODALITIES else modality
         raise UserFacingError(
-            "The model asks for a CT encoder that this version does not have.",
-            "the encoder compact_slices",
+            f"The model asks for a {word} encoder that this version does not have.",
+            "one of " + ", ".join(known),
             "Use a bundle made for this version.",
         )
-    return build_compact_slices(config)
+    return known[str(config["name"])](config)
+
+
+def build_ct_encoder(config: Mapping[str, Any]) -> CtEncoder:
+    """Untrained CT encoder of a configuration, as `build_encoder`."""
+    encoder = build_encoder(IMAGE, config)
+    assert isinstance(encoder, CtEncoder)
+    return encoder
+
+
+def build_record_encoder(config: Mapping[str, Any]) -> RecordEncoder:
+    """Record encoder of a configuration, as `build_encoder`."""
+    encoder = build_encoder(EHR, config)
+    assert isinstance(encoder, RecordEncoder)
+    return encoder

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch import Tensor
 
 from core.fuse.fusions import describe_weights
-from core.records import Attention, FloatArray, Tokens
+from core.records import Attention, AttentionBlock, FloatArray, Tokens
 from core.survive.model import ModelOutput
 
 
-def case_attention(output: ModelOutput, ct: Tokens | None, ehr: Tokens | None) -> Attention | None:
+def case_attention(output: ModelOutput, tokens: Mapping[str, Tokens]) -> Attention | None:
     """Mean over the members of the weights on the first patient's own tokens; None where the model weighs none.
 
-    ct, ehr: the tokens behind the batch's row, for slice positions (mm) and event ids. A missing modality has no block.
+    tokens: those behind the batch's row, for positions and event ids. A missing modality has no block.
     """
-    ct_weights, ehr_weights = _own(output.ct_weights, ct), _own(output.ehr_weights, ehr)
-    blocks = [weights for weights in (ct_weights, ehr_weights) if weights is not None]
+    blocks = {}
+    for name, weights in output.weights.items():
+        if name in tokens and (own := _own(weights, tokens[name])) is not None:
+            blocks[name] = AttentionBlock(own, tokens[name].positions, tokens[name].event_ids)
     if not blocks:
         return None
-    return Attention(
-        kind=describe_weights(output.kind, min(len(weights) for weights in blocks)),
-        ct_weights=ct_weights,
-        ct_positions_mm=ct.positions if ct is not None and ct_weights is not None else None,
-        ehr_weights=ehr_weights,
-        ehr_event_ids=ehr.event_ids if ehr is not None and ehr_weights is not None else None,
-    )
+    return Attention(describe_weights(output.kind, min(len(block.weights) for block in blocks.values())), blocks)
 
 
-def _own(weights: Tensor | None, tokens: Tokens | None) -> FloatArray | None:
+def _own(weights: Tensor, tokens: Tokens) -> FloatArray | None:
     """(n,) weights of the first patient's real tokens, summing to 1."""
-    if weights is None or tokens is None or not len(tokens.values):
+    if not len(tokens.values):
         return None
     own = weights[0, : len(tokens.values)].detach().double().cpu().numpy()
     return (own / own.sum()).astype(np.float32) if own.sum() > 0 else None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.fuse.batch import TokenBatch
-from core.records import EventAttribution, Tokens
+from core.records import EHR, EventAttribution, Tokens
 from core.survive.model import ModelOutput, SurvivalModel
 
 METHOD = "leave one event out: log cumulative hazard with the event minus without it"
@@ -55,10 +53,10 @@ def _groups(ids: np.ndarray) -> list[list[int]]:
 def _left_out(batch: TokenBatch, groups: list[list[int]]) -> TokenBatch:
     """The patient once for each group, with that group's tokens masked away."""
     many = batch.rows(torch.zeros(len(groups), dtype=torch.int64))
-    mask = many.ehr_mask.clone()
+    mask = many[EHR].mask.clone()
     for row, group in enumerate(groups):
         mask[row, group] = False
-    return replace(many, ehr_mask=mask)
+    return many.with_changed(EHR, mask=mask)
 
 
 def _log_cumulative_hazard(model: SurvivalModel, batch: TokenBatch, horizon_days: float) -> Tensor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.fuse.batch import TokenBatch
+from core.records import IMAGE
+from core.records.interfaces import CtEncoder, SampledScan
 from core.survive.model import SurvivalModel
 
 QUANTITY = "risk = 1 - S(horizon), S the mean curve of the ensemble"
@@ -21,16 +21,16 @@ class RiskReadout:
     """What explanation asks of a model for one patient.
 
     model:     the survival model; its ensemble's mean curve is the one explained.
-    encoder:   CT encoder, (n, H, W) HU -> tokens (n, D).
+    encoder:   CT encoder.
     batch:     the patient's cached tokens, one row.
-    slices_hu: int16 (S, H, W) behind `batch.ct`.
+    sampled:   what the encoder read of the scan, behind the image tokens of `batch`.
     The caller holds `MODEL_LOCK` and has frozen the weights (`core.explain.frozen.explaining`).
     """
 
     model: SurvivalModel
-    encoder: nn.Module
+    encoder: CtEncoder
     batch: TokenBatch
-    slices_hu: npt.NDArray[np.int16]
+    sampled: SampledScan
     horizon_days: float
     device: torch.device
 
@@ -39,20 +39,21 @@ class RiskReadout:
         return risk_at(self.model, batch, self.horizon_days)
 
     def token_gradients(self) -> Tensor:
-        """(S, D) d risk / d CT token at this patient's tokens: head and fusion only, no encoder."""
+        """(pieces, t, d) d risk / d CT token at this patient's tokens: head and fusion only, no encoder."""
         batch = self.batch.to(self.device)
-        tokens = batch.ct.detach().clone().requires_grad_(True)
+        tokens = batch[IMAGE].values.detach().clone().requires_grad_(True)
         with torch.enable_grad():
-            risk = self.risk_of(replace(batch, ct=tokens)).sum()
+            risk = self.risk_of(batch.with_changed(IMAGE, values=tokens)).sum()
             (gradient,) = torch.autograd.grad(risk, tokens)
-        return gradient[0]
+        return torch.as_tensor(gradient[0]).view(len(self.sampled.voxels_hu), -1, gradient.shape[-1])
 
-    def risk_with(self, plane: int, tokens: Tensor) -> Tensor:
-        """(p, D) stand-ins for the token of slice `plane` -> risk (p,)."""
+    def risk_with(self, piece: int, tokens: Tensor) -> Tensor:
+        """(p, t, d) stand-ins for the tokens of one piece -> risk (p,)."""
         batch = self.batch.to(self.device).rows(torch.zeros(len(tokens), dtype=torch.int64))
-        before, after = batch.ct[:, :plane], batch.ct[:, plane + 1 :]
-        changed = torch.cat([before, tokens[:, None].to(before.dtype), after], dim=1)
-        return self.risk_of(replace(batch, ct=changed))
+        values, each = batch[IMAGE].values, tokens.shape[1]
+        before, after = values[:, : piece * each], values[:, (piece + 1) * each :]
+        changed = torch.cat([before, tokens.to(values.dtype), after], dim=1)
+        return self.risk_of(batch.with_changed(IMAGE, values=changed))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for the encoder on a CUDA device; nothing elsewhere."""
@@ -61,5 +62,5 @@ class RiskReadout:
 
 def risk_at(model: SurvivalModel, batch: TokenBatch, horizon_days: float) -> Tensor:
     """(B,) 1 - S(horizon) of the ensemble's mean curve, float32, differentiable in the tokens."""
-    with torch.autocast(batch.ct.device.type, enabled=False):
+    with torch.autocast(batch.device.type, enabled=False):
         return model.risk(batch, horizon_days)

@@ -1,23 +1,22 @@
-"""Saliency of the risk at one horizon, for a whole study or for one shown slice."""
+"""Saliency of the risk at one horizon on every voxel of a study."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from core.compute.model_lock import MODEL_LOCK
-from core.encode.ct.slice_grid import SliceGrid, volume_from_slices
 from core.errors import UserFacingError
 from core.explain.frozen import explaining
-from core.explain.methods import CARDS, METHODS, MethodCard, SliceMaps, SliceQuestion
+from core.explain.methods import CARDS, HELD, METHODS, MethodCard, PieceMaps, PieceQuestion
 from core.explain.risk import QUANTITY, RiskReadout
-from core.explain.volume import axial_slice, planes_of_slice
 from core.progress import Share
 from core.records import Attribution, CtStudy, FloatArray
+from core.records.interfaces import CtEncoder
 
 NOT_CONVERGED = 0.05
 """Relative completeness error above which a path method's map is called not converged."""
@@ -27,8 +26,8 @@ NOT_CONVERGED = 0.05
 class Completeness:
     """How well the sums of a path method's maps match what they explain.
 
-    relative_error: sum |attributed - change of risk| / sum |change of risk| over slices.
-    risk_change:    sum |change of risk| over slices, from the method's baseline to the slice; as a share of patients.
+    relative_error: sum |attributed - change of risk| / sum |change of risk| over pieces.
+    risk_change:    sum |change of risk| over pieces, from the method's baseline to the piece; as a share of patients.
     """
 
     relative_error: float
@@ -37,7 +36,6 @@ class Completeness:
 
 def study_saliency(
     study: CtStudy,
-    grid: SliceGrid,
     readout: RiskReadout,
     method: str = "gradcam",
     *,
@@ -51,63 +49,60 @@ def study_saliency(
     Raises UserFacingError for an unknown method.
     """
     card = _card(method)
-    planes = range(len(grid.z_mm))
-    values, completeness = slice_maps(readout, method, planes, seed=seed, progress=progress)
-    volume = volume_from_slices(values, study, grid)
+    pieces = range(len(readout.sampled.voxels_hu))
+    values, completeness = piece_maps(readout, method, pieces, seed=seed, progress=progress)
+    volume = readout.encoder.to_study(values, readout.sampled, study)
     return Attribution(
         values=volume,
         method=method,
         horizon_days=readout.horizon_days,
         signed=card.signed,
         unit=card.unit,
-        parameters={**card.parameters, "seed": seed, "encoder_slices": len(planes), "quantity": QUANTITY},
+        parameters={**_parameters(card, readout.encoder, len(pieces)), "seed": seed},
         convergence_delta=completeness.relative_error if completeness else None,
         risk_change=completeness.risk_change if completeness else None,
     )
 
 
-def slice_saliency(
-    study: CtStudy, grid: SliceGrid, readout: RiskReadout, k: int, method: str = "gradcam", *, seed: int = 0
-) -> FloatArray:
-    """Axial slice `k` of what `study_saliency` gives, float32 (i, j), from the one or two encoder slices it reads."""
-    _card(method)
-    planes = planes_of_slice(study, grid, k)
-    if not planes:
-        return np.zeros(study.shape[:2], np.float32)
-    values, _ = slice_maps(readout, method, planes, seed=seed)
-    near = replace(grid, z_mm=grid.z_mm[list(planes)], relative=grid.relative[list(planes)])
-    return volume_from_slices(values, axial_slice(study, k), near)[:, :, 0]
-
-
-def slice_maps(
+def piece_maps(
     readout: RiskReadout,
     method: str,
-    planes: Sequence[int],
+    pieces: Sequence[int],
     *,
     seed: int = 0,
     progress: Share | None = None,
 ) -> tuple[FloatArray, Completeness | None]:
-    """Maps on the encoder's own pixels, float32 (len(planes), H, W), and how complete they are (path methods).
+    """Maps on the encoder's own voxels, float32 (len(pieces), ...), and how complete they are (path methods).
 
-    The model is free between the chunks of slices, for whoever else asks something. Raises FloatingPointError where a
+    The model is free between the chunks of pieces, for whoever else asks something. Raises FloatingPointError where a
     map is not finite.
     """
     card, explain = CARDS[method], METHODS[method]
-    parts: list[SliceMaps] = []
+    parts: list[PieceMaps] = []
     gradients: torch.Tensor | None = None
-    for start in range(0, len(planes), card.chunk):
-        chosen = list(planes[start : start + card.chunk])
+    for start in range(0, len(pieces), card.chunk):
+        chosen = list(pieces[start : start + card.chunk])
         with MODEL_LOCK, explaining(readout.encoder, readout.model, device=readout.device):
             gradients = readout.token_gradients() if gradients is None else gradients
             with readout.autocast():
                 maps = explain(_question(readout, gradients, chosen, seed))
         parts.append(_to_cpu(maps))
         if progress is not None:
-            progress((start + len(chosen)) / len(planes))
+            progress((start + len(chosen)) / len(pieces))
     values = torch.cat([part.values for part in parts]).numpy()
     if not np.isfinite(values).all():
         raise FloatingPointError("the saliency is not finite")
     return values, _completeness(parts)
+
+
+def _parameters(card: MethodCard, encoder: CtEncoder, pieces: int) -> dict[str, float | int | str]:
+    """The method's parameters in this encoder's words; where there is one piece, nothing else is held."""
+    words = {
+        key: value.format(piece=encoder.piece) if isinstance(value, str) else value
+        for key, value in card.parameters.items()
+        if pieces > 1 or value != HELD
+    }
+    return {**words, f"encoder_{encoder.piece}s": pieces, "quantity": QUANTITY}
 
 
 def _card(method: str) -> MethodCard:
@@ -118,24 +113,24 @@ def _card(method: str) -> MethodCard:
     return CARDS[method]
 
 
-def _question(readout: RiskReadout, gradients: torch.Tensor, planes: list[int], seed: int) -> SliceQuestion:
-    slices = torch.from_numpy(np.asarray(readout.slices_hu[planes], dtype=np.float32)).to(readout.device)
-    return SliceQuestion(
+def _question(readout: RiskReadout, gradients: torch.Tensor, pieces: list[int], seed: int) -> PieceQuestion:
+    voxels_hu = torch.from_numpy(np.asarray(readout.sampled.voxels_hu[pieces], dtype=np.float32)).to(readout.device)
+    return PieceQuestion(
         encoder=readout.encoder,
-        slices_hu=slices,
-        gradients=gradients[planes],
-        risk_with=lambda row, tokens: readout.risk_with(planes[row], tokens),
-        seeds=tuple(zlib.crc32(f"{seed}/{plane}".encode()) for plane in planes),
+        voxels_hu=voxels_hu,
+        gradients=gradients[pieces],
+        risk_with=lambda row, tokens: readout.risk_with(pieces[row], tokens),
+        seeds=tuple(zlib.crc32(f"{seed}/{piece}".encode()) for piece in pieces),
     )
 
 
-def _to_cpu(maps: SliceMaps) -> SliceMaps:
+def _to_cpu(maps: PieceMaps) -> PieceMaps:
     error = None if maps.error is None else maps.error.cpu()
     change = None if maps.change is None else maps.change.cpu()
-    return SliceMaps(maps.values.float().cpu(), error, change)
+    return PieceMaps(maps.values.float().cpu(), error, change)
 
 
-def _completeness(parts: list[SliceMaps]) -> Completeness | None:
+def _completeness(parts: list[PieceMaps]) -> Completeness | None:
     errors = [part.error for part in parts if part.error is not None]
     changes = [part.change for part in parts if part.change is not None]
     if not errors or not changes:

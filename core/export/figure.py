@@ -27,7 +27,7 @@ from core.export.scan import (
     strongest_voxel,
     window_of,
 )
-from core.export.style import FUSION_TITLES, NOTICE, WARNING, by_level, figure_style
+from core.export.style import NOTICE, WARNING, by_level, figure_style, fusion_title
 from core.records import Attribution, CaseReview, CtStudy, Timeline
 from core.wording import duration, true_minus
 
@@ -127,7 +127,7 @@ def build_figure(inputs: FigureInputs) -> Figure:
 def caption(inputs: FigureInputs) -> str:
     """Model, task, horizon, method, window, slice and every notice, most serious first, wrapped to the page."""
     review = inputs.review
-    model = f"Model {FUSION_TITLES.get(review.fusion, review.fusion)} (weights {review.bundle_digest[:12]})"
+    model = f"Model {fusion_title(review.fusion)} (weights {review.bundle_digest[:12]})"
     parts = [f"{model}; task {review.task.title}; horizon {duration(review.horizon_days)}; band: {review.curve.band}."]
     if review.saliency is not None:
         card = CARDS.get(review.saliency.method)
@@ -176,7 +176,7 @@ def _salient_voxel(study: CtStudy, review: CaseReview, slice_k: int | None) -> t
 
 def _draw_scan(figure: Figure, where: SubplotSpec, study: CtStudy, inputs: FigureInputs) -> None:
     saliency, attention = inputs.review.saliency, inputs.review.attention
-    weights = attention.ct_weights if attention else None
+    weights = attention.by_height() if attention else None
     rows = where.subgridspec(3, 1, height_ratios=(3.1, 1.75, 0.01 if weights is None else 0.8), hspace=0.16)
     small = rows[1].subgridspec(1, 2, wspace=0.03)
     scale = inputs.overlay
@@ -187,9 +187,8 @@ def _draw_scan(figure: Figure, where: SubplotSpec, study: CtStudy, inputs: Figur
         draw_plane(axes, study, plane, index, *grey, saliency, scale, inputs.bundle.virtual)
         if plane == "axial" and saliency is not None and scale is not None:
             _draw_scale(figure, axes, scale, saliency)
-    if attention is not None and weights is not None and attention.ct_positions_mm is not None:
-        shown_mm = world_mm(study, inputs.slice_ijk)[2]
-        draw_attention(figure.add_subplot(rows[2]), weights, attention.ct_positions_mm, shown_mm)
+    if weights is not None:
+        draw_attention(figure.add_subplot(rows[2]), *weights, world_mm(study, inputs.slice_ijk)[2])
 
 
 def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, saliency: Attribution) -> None:
@@ -217,5 +216,5 @@ def _draw_plots(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> Non
 
 def _headline(inputs: FigureInputs) -> str:
     review = inputs.review
-    model = FUSION_TITLES.get(review.fusion, review.fusion)
+    model = fusion_title(review.fusion)
     return f"{review.task.title} · {model} · risk by {duration(review.horizon_days)}"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from core.encode.ct.slice_grid import PLANE_STEP_MM
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
 from core.export.events import TOP_EVENTS, strongest_events
-from core.export.style import COHORT, EHR, IMAGE, WARNING, curve_marks, fusion_colour, percent
+from core.export.style import COHORT, EHR_COLOUR, IMAGE_COLOUR, WARNING, curve_marks, fusion_colour, percent
 from core.records import CaseReview, EventAttribution, FloatArray, Timeline
 from core.wording import duration, tick_label
 
@@ -69,7 +69,7 @@ def _write_mark(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks: l
 def draw_attention(axes: Axes, weights: FloatArray, positions_mm: FloatArray, shown_mm: float) -> None:
     """Weight of each slice against its position; the slice shown above is marked."""
     width_mm = float(np.median(np.diff(positions_mm))) if len(positions_mm) > 1 else PLANE_STEP_MM
-    axes.bar(positions_mm, weights, width=0.85 * width_mm, color=IMAGE)
+    axes.bar(positions_mm, weights, width=0.85 * width_mm, color=IMAGE_COLOUR)
     axes.axvline(shown_mm, color=WARNING, lw=0.9, ls="--")
     axes.set(xlabel="slice position z (mm, feet to head)", ylim=(0, None))
     axes.set_ylabel("weight", labelpad=5)
@@ -80,7 +80,7 @@ def draw_events(axes: Axes, attribution: EventAttribution, timeline: Timeline) -
     """The strongest events, signed; time relative to the prediction time, no dates."""
     names, values = strongest_events(attribution, timeline, TOP_EVENTS)
     rows = np.arange(len(values))
-    axes.barh(rows, values, color=[EHR if value > 0 else COHORT for value in values])
+    axes.barh(rows, values, color=[EHR_COLOUR if value > 0 else COHORT for value in values])
     axes.axvline(0, color="black", lw=0.6)
     axes.set_yticks(rows, names)
     axes.invert_yaxis()

@@ -10,7 +10,9 @@ from typing import Any
 import matplotlib
 
 from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
-from core.records import DIED_BEFORE, NOTHING_READ, OTHER_PERSON, OUTSIDE_POPULATION, Notice
+from core.fuse import FUSIONS
+from core.records import DIED_BEFORE, EHR, IMAGE, MODALITIES, NOTHING_READ, OTHER_PERSON, OUTSIDE_POPULATION, Notice
+from core.records.modalities import FUSED_COLOUR
 
 LEVEL_ORDER = {"warning": 0, "caution": 1, "info": 2}
 NOTICE, WATERMARK = RESEARCH_NOTICE, VIRTUAL_WATERMARK
@@ -23,19 +25,9 @@ _MARKS = {
 }
 """Warnings that stand across the curve, as it would be misread without them."""
 
-IMAGE, EHR, FUSED, COHORT, WARNING = "#E69F00", "#009E73", "#0072B2", "#767676", "#D55E00"
-FUSION_COLOURS = {"image_only": IMAGE, "ehr_only": EHR}
+IMAGE_COLOUR, EHR_COLOUR = (MODALITIES[name].colour for name in (IMAGE, EHR))
+COHORT, WARNING = "#767676", "#D55E00"
 SIGNED_MAP, MAGNITUDE_MAP = "managua_r", "inferno"
-
-FUSION_TITLES = {
-    "image_only": "CT only",
-    "ehr_only": "Record only",
-    "concat": "Concatenation",
-    "contrastive": "Contrastive",
-    "cross_attention": "Cross-attention",
-    "co_attention_image_guided": "Co-attention, image guide",
-    "co_attention_ehr_guided": "Co-attention, EHR guide",
-}
 
 _RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -76,8 +68,13 @@ def by_level(notices: Iterable[Notice]) -> list[Notice]:
 
 
 def fusion_colour(fusion: str) -> str:
-    """The colour of the modality a model reads."""
-    return FUSION_COLOURS.get(fusion, FUSED)
+    """The colour of a fusion's curves; of one that this version does not have, that of fusions."""
+    return FUSIONS[fusion].colour if fusion in FUSIONS else FUSED_COLOUR
+
+
+def fusion_title(fusion: str) -> str:
+    """What a fusion is called; one that this version does not have, by its own name."""
+    return FUSIONS[fusion].title if fusion in FUSIONS else fusion
 
 
 def percent(value: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,48 +16,71 @@ from core.records import Tokens
 EVALUATED_AT_ONCE = 256
 
 
-@dataclass(frozen=True, eq=False)
-class TokenBatch:
-    """Tokens of B patients, padded to the longest.
+class Padded(NamedTuple):
+    """Tokens of one modality of B patients, padded to the longest.
 
-    ct (B, S, Dc), ehr (B, E, De): float token values, 0 where padded.
-    ct_mask (B, S), ehr_mask (B, E): bool, True = a real token. A row without a True is a missing modality.
-    ct_position, ehr_position: `Tokens.relative_positions`, 0 where padded.
+    values (B, L, D): float, 0 where padded. mask (B, L): bool, True = a real token; a row without a True is a missing
+    modality. position (B, L) or (B, L, 3): `Tokens.relative_positions`, 0 where padded.
     """
 
-    ct: Tensor
-    ct_mask: Tensor
-    ct_position: Tensor
-    ehr: Tensor
-    ehr_mask: Tensor
-    ehr_position: Tensor
+    values: Tensor
+    mask: Tensor
+    position: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Tokens of B patients by modality; a modality that is not named is one that every patient lacks."""
+
+    modalities: Mapping[str, Padded]
 
     @classmethod
     def from_tokens(
-        cls, ct: Sequence[Tokens | None], ehr: Sequence[Tokens | None], ct_width: int = 0, ehr_width: int = 0
+        cls, tokens: Mapping[str, Sequence[Tokens | None]], widths: Mapping[str, int] | None = None
     ) -> TokenBatch:
-        """Pad the patients' tokens; None or an empty `Tokens` is a missing modality.
+        """Pad the patients' tokens, a list for each modality; None or an empty `Tokens` is a missing modality.
 
         The widths matter only where every patient lacks the modality; 0 is fine, models then never read the values.
         """
-        return TokenSet.from_tokens(ct, ehr, ct_width=ct_width, ehr_width=ehr_width).batch(np.arange(len(ct)))
+        together = TokenSet.from_tokens(tokens, widths=widths)
+        return together.batch(np.arange(len(together)))
 
     def __len__(self) -> int:
-        return int(self.ct.shape[0])
+        return len(next(iter(self.modalities.values())).values)
+
+    def __getitem__(self, name: str) -> Padded:
+        if name in self.modalities:
+            return self.modalities[name]
+        values = next(iter(self.modalities.values())).values
+        none = values.new_zeros(len(values), 0)
+        return Padded(values.new_zeros(len(values), 0, 0), none.bool(), none)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tokens are."""
+        return next(iter(self.modalities.values())).values.device
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The same batch on `device`."""
-        return TokenBatch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+        return TokenBatch({name: Padded(*(part.to(device) for part in side)) for name, side in self.modalities.items()})
 
     def rows(self, index: Tensor | Sequence[int]) -> TokenBatch:
         """The patients at `index`, in that order (padding kept)."""
-        picked = torch.as_tensor(index, device=self.ct.device)
-        return TokenBatch(**{item.name: getattr(self, item.name)[picked] for item in fields(self)})
+        picked = torch.as_tensor(index, device=self.device)
+        return TokenBatch({name: Padded(*(part[picked] for part in side)) for name, side in self.modalities.items()})
+
+    def with_changed(self, name: str, *, values: Tensor | None = None, mask: Tensor | None = None) -> TokenBatch:
+        """The same patients with other values, or another mask, of one modality."""
+        side = self[name]
+        changed = side._replace(
+            values=side.values if values is None else values, mask=side.mask if mask is None else mask
+        )
+        return TokenBatch({**self.modalities, name: changed})
 
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Tokens of n patients end to end: values (total, D), positions (total,), offsets (n + 1,)."""
+    """Tokens of n patients end to end: values (total, D), positions (total,) or (total, 3), offsets (n + 1,)."""
 
     values: Tensor
     positions: Tensor
@@ -64,28 +88,46 @@ class Ragged:
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[Tokens | None], width: int = 0) -> Ragged:
-        """Concatenate; None counts as no token. Raises ValueError where token widths differ."""
+        """Concatenate; None counts as no token. Raises ValueError where widths or kinds of positions differ."""
         kept = [item for item in tokens if item is not None and len(item.values)]
         widths = {item.values.shape[1] for item in kept} or {width}
         if len(widths) > 1:
             raise ValueError(f"tokens of one modality differ in width: {sorted(widths)}")
+        if len({item.axes for item in kept}) > 1:
+            raise ValueError("tokens of one modality lie on a line or in space, not both")
         lengths = [0 if item is None else len(item.values) for item in tokens]
         values = np.concatenate([item.values for item in kept]) if kept else np.zeros((0, widths.pop()), np.float32)
         places = np.concatenate([item.relative_positions for item in kept]) if kept else np.zeros(0, np.float32)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(torch.from_numpy(np.array(values)), torch.from_numpy(np.array(places)), torch.from_numpy(offsets))
 
-    def padded(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """values (B, L, D), mask (B, L), positions (B, L) of the patients `rows`; L = the longest of them."""
+    @property
+    def width(self) -> int:
+        """Numbers in a token; 0 where nothing is known of it."""
+        return int(self.values.shape[1])
+
+    @property
+    def axes(self) -> int:
+        """1 where positions are numbers, 3 where they are points."""
+        return 1 if self.positions.ndim == 1 else int(self.positions.shape[1])
+
+    def padded(self, rows: Tensor) -> Padded:
+        """The patients `rows`, padded to the longest of them."""
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         longest = int(lengths.max()) if len(lengths) else 0
         steps = torch.arange(longest, device=rows.device)
         mask = steps < lengths[:, None]
         if not longest:
-            return self.values.new_zeros(len(rows), 0, self.values.shape[1]), mask, mask.to(self.positions.dtype)
+            return Padded(
+                self.values.new_zeros(len(rows), 0, self.values.shape[1]),
+                mask,
+                self.positions.new_zeros(len(rows), 0, *self.positions.shape[1:]),
+            )
         index = torch.where(mask, starts[:, None] + steps, 0)
         values = self.values[index].masked_fill(~mask[..., None], 0.0)
-        return values, mask, self.positions[index].masked_fill(~mask, 0.0)
+        position = self.positions[index]
+        absent = ~mask if position.ndim == 2 else ~mask[..., None]
+        return Padded(values, mask, position.masked_fill(absent, 0.0))
 
     def means(self) -> Tensor:
         """(n, D): the mean token of each patient; NaN without any."""
@@ -103,12 +145,11 @@ class Ragged:
 class TokenSet:
     """Encoded patients with their outcomes: what training and evaluation draw from.
 
-    ct, ehr: ragged tokens of n patients. times (n,): days to event or censoring, > 0. events (n,): 1 = event.
-    ids: subject ids (n,), in the same order.
+    tokens: ragged tokens of n patients by modality. times (n,): days to event or censoring, > 0. events (n,): 1 =
+    event. ids: subject ids (n,), in the same order.
     """
 
-    ct: Ragged
-    ehr: Ragged
+    tokens: Mapping[str, Ragged]
     times: Tensor
     events: Tensor
     ids: npt.NDArray[np.int64]
@@ -116,30 +157,28 @@ class TokenSet:
     @classmethod
     def from_tokens(
         cls,
-        ct: Sequence[Tokens | None],
-        ehr: Sequence[Tokens | None],
+        tokens: Mapping[str, Sequence[Tokens | None]],
         times: npt.ArrayLike | None = None,
         events: npt.ArrayLike | None = None,
         ids: npt.ArrayLike | None = None,
         *,
-        ct_width: int = 0,
-        ehr_width: int = 0,
+        widths: Mapping[str, int] | None = None,
     ) -> TokenSet:
         """From one `Tokens` (or None) a patient and modality; outcomes default to zero where only tokens matter.
 
         Raises ValueError where the lists differ in length, or the tokens of one modality in width.
         """
-        count = len(ct)
-        if len(ehr) != count:
-            raise ValueError("ct and ehr must list the same patients")
+        counts = {len(each) for each in tokens.values()}
+        if len(counts) != 1:
+            raise ValueError("every modality must list the same patients")
+        count = counts.pop()
         days = np.zeros(count) if times is None else np.asarray(times, np.float64)
         flags = np.zeros(count) if events is None else np.asarray(events, np.float64)
         names = np.arange(count) if ids is None else np.asarray(ids)
         if not (len(days) == len(flags) == len(names) == count):
             raise ValueError("tokens, times, events and ids must list the same patients")
         return cls(
-            Ragged.from_tokens(ct, ct_width),
-            Ragged.from_tokens(ehr, ehr_width),
+            {name: Ragged.from_tokens(each, (widths or {}).get(name, 0)) for name, each in tokens.items()},
             torch.as_tensor(days, dtype=torch.float32),
             torch.as_tensor(flags, dtype=torch.float32),
             names.astype(np.int64),
@@ -148,27 +187,32 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, name: str) -> Ragged:
+        if name in self.tokens:
+            return self.tokens[name]
+        device = self.times.device
+        none = torch.zeros(len(self) + 1, dtype=torch.int64, device=device)
+        return Ragged(torch.zeros(0, 0, device=device), torch.zeros(0, device=device), none)
+
     def batch(self, rows: npt.ArrayLike | Tensor) -> TokenBatch:
         """The patients `rows` as one padded batch."""
-        index = torch.as_tensor(rows, dtype=torch.int64, device=self.ct.offsets.device)
-        return TokenBatch(*self.ct.padded(index), *self.ehr.padded(index))
+        index = torch.as_tensor(rows, dtype=torch.int64, device=self.times.device)
+        return TokenBatch({name: ragged.padded(index) for name, ragged in self.tokens.items()})
+
+    def with_changed(self, name: str, values: Tensor) -> TokenSet:
+        """The same patients with other token values of one modality."""
+        return replace(self, tokens={**self.tokens, name: replace(self[name], values=values)})
 
     def subset(self, rows: npt.ArrayLike) -> TokenSet:
         """A new set of the patients `rows` (copies their tokens)."""
         index = torch.as_tensor(np.asarray(rows), dtype=torch.int64)
-        return TokenSet(
-            _take(self.ct, index),
-            _take(self.ehr, index),
-            self.times[index],
-            self.events[index],
-            self.ids[index.numpy()],
-        )
+        tokens = {name: _take(ragged, index) for name, ragged in self.tokens.items()}
+        return TokenSet(tokens, self.times[index], self.events[index], self.ids[index.numpy()])
 
     def to(self, device: torch.device | str) -> TokenSet:
         """The same set on `device` (ids stay where they are)."""
-        return TokenSet(
-            self.ct.to(device), self.ehr.to(device), self.times.to(device), self.events.to(device), self.ids
-        )
+        tokens = {name: ragged.to(device) for name, ragged in self.tokens.items()}
+        return TokenSet(tokens, self.times.to(device), self.events.to(device), self.ids)
 
 
 def batch_rows(count: int) -> list[Tensor]:

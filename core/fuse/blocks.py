@@ -13,10 +13,13 @@ MASKED_LOGIT = -1e4
 
 
 def position_features(position: Tensor) -> Tensor:
-    """(B, L) relative positions -> (B, L, 9): the value and sine and cosine of 1, 2, 4 and 8 half turns."""
+    """(B, L) relative positions -> (B, L, 9): the value and sine and cosine of 1, 2, 4 and 8 half turns.
+
+    Points (B, L, 3) -> (B, L, 27): the same of each axis.
+    """
     place = position.clamp(-0.5, 1.5)[..., None]
     angles = place * (math.pi * torch.tensor([1.0, 2.0, 4.0, 8.0], device=position.device, dtype=position.dtype))
-    return torch.cat([place, angles.sin(), angles.cos()], -1)
+    return torch.cat([place, angles.sin(), angles.cos()], -1).flatten(2)
 
 
 def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
@@ -30,10 +33,10 @@ class TokenProjection(nn.Module):
     In training a share `token_dropout` of the tokens is hidden (never all of one patient's).
     """
 
-    def __init__(self, width: int, hidden: int, token_dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, token_dropout: float, axes: int = 1) -> None:
         super().__init__()
         self.value = nn.Linear(width, hidden)
-        self.place = nn.Linear(POSITION_FEATURES, hidden, bias=False)
+        self.place = nn.Linear(axes * POSITION_FEATURES, hidden, bias=False)
         self.none = nn.Parameter(torch.randn(hidden) * 0.1)
         self.token_dropout = token_dropout
 
@@ -42,7 +45,7 @@ class TokenProjection(nn.Module):
         if not mask.shape[1]:
             return self.none.expand(len(mask), 1, -1), mask.new_ones(len(mask), 1)
         if self.training and self.token_dropout:
-            kept = mask & (torch.rand_like(position) >= self.token_dropout)
+            kept = mask & (torch.rand(mask.shape, device=mask.device) >= self.token_dropout)
             mask = torch.where(kept.any(1, keepdim=True), kept, mask)
         hidden = torch.nn.functional.gelu(self.value(values) + self.place(position_features(position)))
         absent = ~mask.any(1)

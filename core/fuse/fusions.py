@@ -7,15 +7,16 @@ weight is the constant 1 for everybody, and the returned weights are the uniform
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from core.fuse.batch import TokenBatch
+from core.fuse.batch import Padded, TokenBatch
 from core.fuse.blocks import CrossAttention, Pooling, TokenProjection
+from core.records.modalities import EHR, FUSED_COLOUR, IMAGE, MODALITIES
 
 ATTENTION_CAVEAT = "Attention shows what the model weighed, not what caused its answer."
 POOLED_KIND = "uniform average (pooled mode: attention over a single key is the constant 1)"
@@ -23,10 +24,13 @@ POOLED_KIND = "uniform average (pooled mode: attention over a single key is the 
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Sizes of a fusion. ct_width, ehr_width: columns of the encoders' tokens; 0 where a modality is not read."""
+    """Sizes of a fusion. widths: columns of the tokens of each modality that is read, in the order of fusing.
 
-    ct_width: int
-    ehr_width: int
+    axes: 3 for each modality whose tokens lie in space; the others' lie on a line.
+    """
+
+    widths: Mapping[str, int]
+    axes: Mapping[str, int] = field(default_factory=dict)
     hidden: int = 32
     heads: int = 2
     token_dropout: float = 0.1
@@ -41,14 +45,12 @@ class FusionConfig:
 class FusedState:
     """What a fusion makes of a batch.
 
-    features (B, F). ct_weights (B, S), ehr_weights (B, E): non-negative, exactly 0 on padding, each row summing to
-    1, or to 0 where the patient lacks that modality; None where the fusion does not read it. kind: what the
-    weights are.
+    features (B, F). weights: of each modality that is read (B, L), non-negative, exactly 0 on padding, each row summing
+    to 1, or to 0 where the patient lacks that modality. kind: what the weights are.
     """
 
     features: Tensor
-    ct_weights: Tensor | None
-    ehr_weights: Tensor | None
+    weights: Mapping[str, Tensor]
     kind: str
 
 
@@ -62,113 +64,84 @@ class Side(NamedTuple):
 
 
 Sides = Mapping[str, Side]
+Combined = tuple[Tensor, Mapping[str, Tensor]]
+"""features (B, F), and the weights over each modality's tokens (B, L), none tokens included."""
 
 
 class ModalityPath(nn.Module):
     """Projection and pooling of one modality."""
 
-    def __init__(self, width: int, config: FusionConfig, *, count: bool) -> None:
+    def __init__(self, name: str, config: FusionConfig) -> None:
         super().__init__()
-        self.project = TokenProjection(width, config.hidden, config.token_dropout)
-        self.pool = Pooling(config.hidden, config.heads, count=count and not config.pooled)
+        axes, counted = config.axes.get(name, 1), MODALITIES[name].counted
+        self.project = TokenProjection(config.widths[name], config.hidden, config.token_dropout, axes)
+        self.pool = Pooling(config.hidden, config.heads, count=counted and not config.pooled)
 
-    def forward(self, values: Tensor, mask: Tensor, position: Tensor) -> Side:
+    def forward(self, tokens: Padded) -> Side:
         """Tokens of one modality to its `Side`."""
-        hidden, full_mask = self.project(values, mask, position)
+        hidden, full_mask = self.project(*tokens)
         summary, weights = self.pool(hidden, full_mask)
         return Side(hidden, full_mask, summary, weights)
 
 
 class Fusion(nn.Module):
-    """Base: TokenBatch -> FusedState. Subclasses set `reads`, `kind`, `out_features` and define `combine`."""
+    """Base: TokenBatch -> FusedState. Subclasses set `kind` and `out_features` and define `combine`."""
 
-    reads: tuple[str, ...] = ("image", "ehr")
     kind = "attention pooling"
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__()
         self.config = config
+        self.reads = tuple(config.widths)
         self.out_features = config.hidden * len(self.reads)
-        if "image" in self.reads:
-            self.image = ModalityPath(config.ct_width, config, count=False)
-        if "ehr" in self.reads:
-            self.ehr = ModalityPath(config.ehr_width, config, count=True)
+        self.paths = nn.ModuleDict({name: ModalityPath(name, config) for name in self.reads})
 
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """features (B, F), weights over image tokens (B, S), weights over EHR tokens (B, E)."""
+    def combine(self, sides: Sides) -> Combined:
+        """Features, and the weights over the tokens of each modality."""
         raise NotImplementedError
 
     def sides(self, batch: TokenBatch) -> Sides:
         """Projected and pooled modalities, those that this fusion reads, by name."""
-        tokens = {
-            "image": (batch.ct, batch.ct_mask, batch.ct_position),
-            "ehr": (batch.ehr, batch.ehr_mask, batch.ehr_position),
-        }
-        return {name: getattr(self, name)(*tokens[name]) for name in self.reads}
+        return {name: path(batch[name]) for name, path in self.paths.items()}
 
     def forward(self, batch: TokenBatch) -> FusedState:
         """Fuse a batch; each row depends on that patient's tokens only."""
         if self.config.pooled:
-            features, _, _ = self.combine(self.sides(average_tokens(batch)))
-            ct_weights = _uniform(batch.ct_mask) if "image" in self.reads else None
-            ehr_weights = _uniform(batch.ehr_mask) if "ehr" in self.reads else None
-            return FusedState(features, ct_weights, ehr_weights, f"{POOLED_KIND}. {ATTENTION_CAVEAT}")
-        features, ct, ehr = self.combine(self.sides(batch))
-        return FusedState(
-            features,
-            None if ct is None else _real(ct, batch.ct_mask),
-            None if ehr is None else _real(ehr, batch.ehr_mask),
-            f"{self.kind}. {ATTENTION_CAVEAT}",
-        )
-
-
-class ImageOnly(Fusion):
-    """h_i alone."""
-
-    reads = ("image",)
-
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        image = sides["image"]
-        return image.summary, image.weights, None
-
-
-class EhrOnly(Fusion):
-    """h_e alone."""
-
-    reads = ("ehr",)
-
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        ehr = sides["ehr"]
-        return ehr.summary, None, ehr.weights
+            features, _ = self.combine(self.sides(average_tokens(batch, self.reads)))
+            even = {name: _uniform(batch[name].mask) for name in self.reads}
+            return FusedState(features, even, f"{POOLED_KIND}. {ATTENTION_CAVEAT}")
+        features, weights = self.combine(self.sides(batch))
+        real = {name: _real(each, batch[name].mask) for name, each in weights.items()}
+        return FusedState(features, real, f"{self.kind}. {ATTENTION_CAVEAT}")
 
 
 class Concat(Fusion):
-    """[h_i; h_e]."""
+    """[h_1; h_2; ...], of any number of modalities; of one, h alone."""
 
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        image, ehr = sides["image"], sides["ehr"]
-        return torch.cat([image.summary, ehr.summary], 1), image.weights, ehr.weights
+    def combine(self, sides: Sides) -> Combined:
+        return torch.cat([side.summary for side in sides.values()], 1), _pooling_weights(sides)
 
 
-class Contrastive(Concat):
+class Contrastive(Fusion):
     """[p_i; p_e]: both summaries mapped into one shared space, aligned first by `core.fuse.info_nce.info_nce`."""
 
     kind = "attention pooling of contrastively aligned embeddings"
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__(config)
-        self.align_image = nn.Linear(config.hidden, config.hidden)
-        self.align_ehr = nn.Linear(config.hidden, config.hidden)
+        self.align = nn.ModuleDict({name: nn.Linear(config.hidden, config.hidden) for name in self.reads})
 
     def embeddings(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """p_i (B, H) and p_e (B, H): the pair that the contrastive step aligns."""
-        return self._aligned(self.sides(average_tokens(batch) if self.config.pooled else batch))
+        sides = self.sides(average_tokens(batch, self.reads) if self.config.pooled else batch)
+        first, second = self._aligned(sides)
+        return first, second
 
-    def _aligned(self, sides: Sides) -> tuple[Tensor, Tensor]:
-        return self.align_image(sides["image"].summary), self.align_ehr(sides["ehr"].summary)
+    def _aligned(self, sides: Sides) -> list[Tensor]:
+        return [align(sides[name].summary) for name, align in self.align.items()]
 
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        return torch.cat(self._aligned(sides), 1), sides["image"].weights, sides["ehr"].weights
+    def combine(self, sides: Sides) -> Combined:
+        return torch.cat(self._aligned(sides), 1), _pooling_weights(sides)
 
 
 class Cross(Fusion):
@@ -182,11 +155,12 @@ class Cross(Fusion):
         self.ehr_reads_image = CrossAttention(config.hidden, config.heads)
         self.image_reads_ehr = CrossAttention(config.hidden, config.heads)
 
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        image, ehr = sides["image"], sides["ehr"]
-        from_image, ct_weights, _ = self.ehr_reads_image(ehr.summary, ehr.hidden, ehr.mask, image.hidden, image.mask)
-        from_ehr, ehr_weights, _ = self.image_reads_ehr(image.summary, image.hidden, image.mask, ehr.hidden, ehr.mask)
-        return torch.cat([ehr.summary, from_image, image.summary, from_ehr], 1), ct_weights, ehr_weights
+    def combine(self, sides: Sides) -> Combined:
+        image, ehr = sides[IMAGE], sides[EHR]
+        from_image, on_image, _ = self.ehr_reads_image(ehr.summary, ehr.hidden, ehr.mask, image.hidden, image.mask)
+        from_ehr, on_ehr, _ = self.image_reads_ehr(image.summary, image.hidden, image.mask, ehr.hidden, ehr.mask)
+        features = torch.cat([ehr.summary, from_image, image.summary, from_ehr], 1)
+        return features, {IMAGE: on_image, EHR: on_ehr}
 
 
 class CoAttention(Fusion):
@@ -200,63 +174,107 @@ class CoAttention(Fusion):
     """
 
     guide: str = ""
+    answers: str = ""
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__(config)
         self.attend = CrossAttention(config.hidden, config.heads)
         self.residual = None if config.pooled else nn.Linear(config.hidden, config.hidden)
 
-    def combine(self, sides: Sides) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        other = "ehr" if self.guide == "image" else "image"
-        asking, answering = sides[self.guide], sides[other]
+    def combine(self, sides: Sides) -> Combined:
+        asking, answering = sides[self.guide], sides[self.answers]
         attended, key_weights, gate = self.attend(
             asking.summary, asking.hidden, asking.mask, answering.hidden, answering.mask
         )
         if self.residual is not None:
             attended = attended + self.residual(asking.summary)
-        features = torch.cat([answering.summary, attended], 1)
-        return (features, gate, key_weights) if self.guide == "image" else (features, key_weights, gate)
+        return torch.cat([answering.summary, attended], 1), {self.guide: gate, self.answers: key_weights}
 
 
 class ImageGuided(CoAttention):
     """Q from the image, K and V from the EHR: [h_e; A]."""
 
-    guide = "image"
+    guide, answers = IMAGE, EHR
     kind = "co-attention, image guide"
 
 
 class EhrGuided(CoAttention):
     """Q from the EHR, K and V from the image: [h_i; A]."""
 
-    guide = "ehr"
+    guide, answers = EHR, IMAGE
     kind = "co-attention, EHR guide"
 
 
-FUSIONS: dict[str, Callable[[FusionConfig], Fusion]] = {
-    "image_only": ImageOnly,
-    "ehr_only": EhrOnly,
-    "concat": Concat,
-    "contrastive": Contrastive,
-    "cross_attention": Cross,
-    "co_attention_image_guided": ImageGuided,
-    "co_attention_ehr_guided": EhrGuided,
+@dataclass(frozen=True)
+class FusionCard:
+    """A fusion as everything outside this folder knows it.
+
+    title, line: what it is called, and how it puts its inputs together. reads: modalities, in the order in which they
+    are fused. colour: of its curves.
+    """
+
+    title: str
+    build: Callable[[FusionConfig], Fusion]
+    reads: tuple[str, ...]
+    colour: str
+    line: str
+
+    @property
+    def single(self) -> bool:
+        """Whether it reads one modality alone."""
+        return len(self.reads) == 1
+
+
+def _single(name: str, title: str, line: str) -> FusionCard:
+    return FusionCard(title, Concat, (name,), MODALITIES[name].colour, line)
+
+
+def _both(title: str, build: Callable[[FusionConfig], Fusion], line: str) -> FusionCard:
+    return FusionCard(title, build, (IMAGE, EHR), FUSED_COLOUR, line)
+
+
+FUSIONS: dict[str, FusionCard] = {
+    "cross_attention": _both("Cross-attention", Cross, "CT and record each look at the other for what matters."),
+    "co_attention_ehr_guided": _both(
+        "Co-attention, EHR guide", EhrGuided, "the record decides where to look in the CT."
+    ),
+    "co_attention_image_guided": _both(
+        "Co-attention, image guide", ImageGuided, "the CT decides where to look in the record."
+    ),
+    "contrastive": _both(
+        "Contrastive", Contrastive, "CT and record were first taught to agree about a patient, then put side by side."
+    ),
+    "concat": _both("Concatenation", Concat, "summaries of CT and record side by side."),
+    "image_only": _single(IMAGE, "CT only", "the record is not read."),
+    "ehr_only": _single(EHR, "Record only", "the CT is not read, so there is no saliency."),
 }
+"""Name -> card, in the order in which they are offered."""
 
 
-def average_tokens(batch: TokenBatch) -> TokenBatch:
+def reads_of(fusion: str) -> tuple[str, ...]:
+    """Modalities that a fusion reads; every one where this version does not have it."""
+    return FUSIONS[fusion].reads if fusion in FUSIONS else tuple(MODALITIES)
+
+
+def average_tokens(batch: TokenBatch, names: Iterable[str]) -> TokenBatch:
     """Each modality as one token, the mean of the patient's tokens (the paper averages slices over z)."""
 
-    def mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def mean(tokens: Padded) -> Padded:
+        values, mask, position = tokens
         present = mask.any(1, keepdim=True)
         average = (values * mask[..., None]).sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
-        return average, present, torch.zeros_like(present, dtype=values.dtype)
+        return Padded(average, present, values.new_zeros(len(values), 1, *position.shape[2:]))
 
-    return TokenBatch(*mean(batch.ct, batch.ct_mask), *mean(batch.ehr, batch.ehr_mask))
+    return TokenBatch({name: mean(batch[name]) for name in names})
 
 
 def describe_weights(kind: str, tokens: int) -> str:
     """`kind` in words for a block of `tokens` tokens: one token always has weight 1, which explains nothing."""
     return f"{kind} Only one token: its weight is the constant 1 and explains nothing." if tokens == 1 else kind
+
+
+def _pooling_weights(sides: Sides) -> dict[str, Tensor]:
+    return {name: side.weights for name, side in sides.items()}
 
 
 def _real(weights: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from core.quality.limits import LIMITS
 from core.quality.report import About, Factor
-from core.records import FloatArray
+from core.records import MODALITIES, FloatArray
 
 NEIGHBOURS = 5
 LEAST_PATIENTS = 4 * NEIGHBOURS
@@ -88,15 +88,15 @@ def embedding_factor(embedding: FloatArray, reference: pd.DataFrame, missing: Co
 def input_factors(means: Mapping[str, FloatArray], reference: pd.DataFrame) -> tuple[Factor, ...]:
     """Verdict on each input by itself: the distance of its mean token (D,) to those of the training patients.
 
-    means: by input, "image" or "ehr". What a fused encoding hides shows here: a scan of noise lies far off, though the
-    record decides. An input whose mean tokens the reference table lacks is left out.
+    means: by input, such as "image" or "ehr". What a fused encoding hides shows here: a scan of noise lies far off,
+    though the record decides. An input whose mean tokens the reference table lacks is left out.
     """
     known = {name: reference_embeddings(reference, name) for name in means}
     return tuple(_input_factor(name, mean, known[name]) for name, mean in means.items() if known[name].size)
 
 
 def _input_factor(name: str, mean: FloatArray, known: FloatArray) -> Factor:
-    word, about = _INPUTS[name]
+    word, about = _INPUTS.get(name) or (MODALITIES[name].word, "fused")
     seen = {"in": "lies among those", "edge": "is unlike nearly all", "outside": "is unlike those"}
     reasons = {verdict: f"to the encoder this {word} {place} of training" for verdict, place in seen.items()}
     place = placed(*_on_main_axes(mean, known[np.isfinite(known).all(axis=1)]))

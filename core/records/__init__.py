@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from core.records.arrays import Float64Array, FloatArray, Origin, digest_arrays, digest_volume
 from core.records.curve import SurvivalCurve, is_supported
+from core.records.modalities import EHR, IMAGE, MODALITIES, SIGNALS, Modality
 from core.records.review import (
     DIED_BEFORE,
     NOTHING_READ,
@@ -15,6 +16,7 @@ from core.records.review import (
     OUTSIDE_POPULATION,
     VIRTUAL_WEIGHTS,
     Attention,
+    AttentionBlock,
     Attribution,
     CaseReview,
     EventAttribution,
@@ -29,21 +31,27 @@ from core.records.tokens import Tokens
 __all__ = [
     "BIRTH",
     "DIED_BEFORE",
+    "EHR",
+    "IMAGE",
+    "MODALITIES",
     "NOTHING_READ",
     "OTHER_PERSON",
     "OUTSIDE_POPULATION",
     "REPAIRED",
     "SEXES",
+    "SIGNALS",
     "TIMELINE_COLUMNS",
     "VIRTUAL_WEIGHTS",
     "AcquisitionFacts",
     "Attention",
+    "AttentionBlock",
     "Attribution",
     "CaseReview",
     "CtStudy",
     "EventAttribution",
     "Float64Array",
     "FloatArray",
+    "Modality",
     "Notice",
     "NoticeLevel",
     "Origin",

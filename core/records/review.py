@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from core.records.arrays import FloatArray, freeze
 from core.records.curve import SurvivalCurve
+from core.records.modalities import EHR, IMAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,34 +47,68 @@ class Attribution:
 
 
 @dataclass(frozen=True, eq=False)
-class Attention:
-    """Weights over one patient's tokens; each block sums to 1 (or is None where the model has no such block).
+class AttentionBlock:
+    """Weights over the tokens of one modality: float32 (n,), non-negative, summing to 1.
 
-    ct_weights (n_slices,) with ct_positions_mm (n_slices,) world z; ehr_weights (n_tokens,) with ehr_event_ids.
+    positions: of the tokens, (n,) or (n, 3), as in `Tokens`: of a scan world mm. event_ids: of a record, the row of
+    `Timeline.events` behind each token, -1 for none.
+    """
+
+    weights: FloatArray
+    positions: FloatArray
+    event_ids: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("weights", np.float32), ("positions", np.float32), ("event_ids", np.int64)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, freeze(getattr(self, name), dtype))
+        count = len(self.weights)
+        if self.weights.ndim != 1 or self.positions.shape not in ((count,), (count, 3)):
+            raise ValueError("weights and positions must be of one length")
+        if self.event_ids is not None and self.event_ids.shape != (count,):
+            raise ValueError("weights and event_ids must be of one length")
+        if not (self.weights >= 0).all() or not abs(float(self.weights.sum()) - 1) <= 1e-3:
+            raise ValueError("weights must be non-negative and sum to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Weights over one patient's tokens, a block for each modality that the model weighs and this patient has.
+
     kind: what the weights are ("attention pooling", "cross-attention", ...), with its caveat in words.
     """
 
     kind: str
-    ct_weights: FloatArray | None = None
-    ct_positions_mm: FloatArray | None = None
-    ehr_weights: FloatArray | None = None
-    ehr_event_ids: npt.NDArray[np.int64] | None = None
+    blocks: Mapping[str, AttentionBlock]
 
-    def __post_init__(self) -> None:
-        for name, places in (("ct_weights", "ct_positions_mm"), ("ehr_weights", "ehr_event_ids")):
-            weights, where = getattr(self, name), getattr(self, places)
-            if (weights is None) != (where is None):
-                raise ValueError(f"{name} and {places} belong together")
-            if weights is None:
-                continue
-            weights = freeze(weights, np.float32)
-            where = freeze(where, np.int64 if places == "ehr_event_ids" else np.float32)
-            if weights.ndim != 1 or where.shape != weights.shape:
-                raise ValueError(f"{name} and {places} must be of one length")
-            if not (weights >= 0).all() or not abs(float(weights.sum()) - 1) <= 1e-3:
-                raise ValueError(f"{name} must be non-negative and sum to 1")
-            object.__setattr__(self, name, weights)
-            object.__setattr__(self, places, where)
+    @property
+    def ct_weights(self) -> FloatArray | None:
+        """(n,) weights of the CT's tokens; None where there are none."""
+        return self.blocks[IMAGE].weights if IMAGE in self.blocks else None
+
+    @property
+    def ct_positions_mm(self) -> FloatArray | None:
+        """(n,) world z of the CT's tokens, mm."""
+        positions = self.blocks[IMAGE].positions if IMAGE in self.blocks else None
+        return positions if positions is None or positions.ndim == 1 else positions[:, 2]
+
+    @property
+    def ehr_weights(self) -> FloatArray | None:
+        """(n,) weights of the record's tokens; None where there are none."""
+        return self.blocks[EHR].weights if EHR in self.blocks else None
+
+    @property
+    def ehr_event_ids(self) -> npt.NDArray[np.int64] | None:
+        """(n,) row of `Timeline.events` behind each token of the record, -1 for none."""
+        return self.blocks[EHR].event_ids if EHR in self.blocks else None
+
+    def by_height(self) -> tuple[FloatArray, FloatArray] | None:
+        """Of the CT, (weights, world z in mm), from the feet up, tokens of one height together; None without a CT."""
+        weights, places = self.ct_weights, self.ct_positions_mm
+        if weights is None or places is None:
+            return None
+        heights, owners = np.unique(places, return_inverse=True)
+        return np.bincount(owners, weights).astype(np.float32), heights
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -44,14 +44,11 @@ class ModelOutput:
         return cumulative_hazard(self.log_hazards, self.edges, horizon)[..., 0].mean(0).log()
 
     @property
-    def ct_weights(self) -> Tensor | None:
-        """Mean over members of the weights per CT token (B, S)."""
-        return _mean([state.ct_weights for state in self.states])
-
-    @property
-    def ehr_weights(self) -> Tensor | None:
-        """Mean over members of the weights per timeline token (B, E)."""
-        return _mean([state.ehr_weights for state in self.states])
+    def weights(self) -> dict[str, Tensor]:
+        """Mean over members of the weights per token (B, L), of each modality that is weighed."""
+        return {
+            name: torch.stack([state.weights[name] for state in self.states]).mean(0) for name in self.states[0].weights
+        }
 
     @property
     def kind(self) -> str:
@@ -64,7 +61,7 @@ class Member(nn.Module):
 
     def __init__(self, fusion: str, head: str, config: FusionConfig, pieces: int, head_options: dict[str, Any]) -> None:
         super().__init__()
-        self.fusion = FUSIONS[fusion](config)
+        self.fusion = FUSIONS[fusion].build(config)
         self.head: Head = HEADS[head](self.fusion.out_features, pieces, **head_options)
 
     def forward(self, batch: TokenBatch) -> tuple[Tensor, FusedState]:
@@ -135,8 +132,7 @@ class SurvivalModel(nn.Module):
         super().__init__()
         self.config = config
         sizes = FusionConfig(**config["sizes"])
-        self.ct_standard = Standardiser(sizes.ct_width)
-        self.ehr_standard = Standardiser(sizes.ehr_width)
+        self.standard = nn.ModuleDict({name: Standardiser(width) for name, width in sizes.widths.items()})
         self.members = nn.ModuleList(
             Member(config["fusion"], config["head"], sizes, config["pieces"], config["head_options"])
             for _ in range(config["members"])
@@ -161,16 +157,15 @@ class SurvivalModel(nn.Module):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Modalities the fusion reads: "image", "ehr" or both."""
-        return self.members[0].fusion.reads  # type: ignore[union-attr, return-value]
+        """Modalities the fusion reads, such as "image" and "ehr"."""
+        return tuple(self.config["sizes"]["widths"])
 
     def standardise(self, batch: TokenBatch) -> TokenBatch:
         """The batch as the members see it."""
-        return replace(
-            batch,
-            ct=self.ct_standard(batch.ct, batch.ct_mask) if "image" in self.reads else batch.ct,
-            ehr=self.ehr_standard(batch.ehr, batch.ehr_mask) if "ehr" in self.reads else batch.ehr,
-        )
+        for name, standard in self.standard.items():
+            side = batch[name]
+            batch = batch.with_changed(name, values=standard(side.values, side.mask))
+        return batch
 
     def forward(self, batch: TokenBatch) -> ModelOutput:
         """Score every patient of the batch alone: no row depends on another row."""
@@ -192,8 +187,3 @@ class SurvivalModel(nn.Module):
 def build_model(config: dict[str, Any]) -> SurvivalModel:
     """A model of the right shapes from its JSON config (weights still random): members, fusion, head, sizes, pieces."""
     return SurvivalModel(config)
-
-
-def _mean(weights: list[Tensor | None]) -> Tensor | None:
-    present = [item for item in weights if item is not None]
-    return torch.stack(present).mean(0) if present else None

@@ -12,68 +12,87 @@ from safetensors.torch import load_file
 
 from core.bundle import load_bundle, shipped_bundles
 from core.cohort.folder import CohortFolder
-from core.encode import CompactSlices, build_ct_encoder
-from core.encode.ct.compact_slices import round_to_half
-from core.encode.ehr.encoders import EhrEncoder
+from core.encode import CT_ENCODERS, ENCODERS, build_encoder
+from core.encode.half import round_to_half
 from core.errors import UserFacingError
-from core.pretrain.next_code.train import fit_ehr_encoder
-from core.records import Task
+from core.fuse import FUSIONS
+from core.pretrain.next_code.train import RECORD_FITS, fit_record_encoder
+from core.records import EHR, IMAGE, MODALITIES, Task
+from core.records.interfaces import Encoder
 
 ENCODER_LIMITATION = (
     "Its CT encoder was pretrained on virtual patients only; how well it sees real ones was not tested."
 )
 
 
-class CtEncoder(NamedTuple):
-    """A frozen CT encoder, exact in float16; where it comes from, in words; whether it saw virtual patients only."""
+class OpenedEncoder(NamedTuple):
+    """A frozen encoder, exact in float16; where it comes from, in words; whether it saw virtual patients only."""
 
-    encoder: CompactSlices
+    encoder: Encoder
     words: str
     virtual: bool
 
 
-def open_ct_encoder(name: str, task: Task) -> CtEncoder:
-    """The CT encoder of a name.
+class Training(NamedTuple):
+    """What an encoder that is fitted needs: the cohort, the task in it, a seed and a device."""
 
-    `compact_slices` takes the shipped encoder of the task (else of a task with the same HU window, else any); anything
-    else is a bundle folder, or a folder with config.json and encoder.safetensors.
-    Raises UserFacingError where there is none.
+    folder: CohortFolder
+    task: Task
+    seed: int
+    device: torch.device
+
+
+def open_encoder(modality: str, name: str, training: Training) -> OpenedEncoder:
+    """The encoder of a modality by its name.
+
+    CT: a name of `CT_ENCODERS` takes the shipped weights (of the task, else of one with the same HU window, else any).
+    Records: one of `RECORD_ENCODERS` is fitted on the training split. Anything else is a bundle folder, or a folder
+    with config.json and encoder.safetensors. Raises UserFacingError where there is none.
     """
-    if name == "compact_slices":
-        shipped = [load_bundle(path) for key, path in shipped_bundles().items() if key.endswith("/image_only")]
-        fitting = sorted(shipped, key=lambda item: (item.task.name != task.name, item.task.hu_window != task.hu_window))
-        if not fitting or fitting[0].ct_encoder is None:
-            raise UserFacingError("No pretrained CT encoder is shipped", "a bundle in assets", "Name an encoder folder")
-        words = f"shipped encoder, pretrained on virtual patients for {fitting[0].task.title}"
-        return CtEncoder(fitting[0].ct_encoder, words, True)
-    folder = Path(name)
+    if modality == IMAGE and name in CT_ENCODERS:
+        return shipped_ct_encoder(name, training.task)
+    if modality == EHR and name in RECORD_FITS:
+        return _fitted(name, training)
+    return encoder_of_folder(modality, Path(name))
+
+
+def shipped_ct_encoder(name: str, task: Task) -> OpenedEncoder:
+    """The shipped CT encoder `name` that fits a task best. Raises UserFacingError where none is shipped."""
+    paths = [path for key, path in shipped_bundles().items() if FUSIONS[key.split("/")[1]].reads == (IMAGE,)]
+    fitting = [item for item in map(load_bundle, paths) if item.encoders[IMAGE].config["name"] == name]
+    if not fitting:
+        raise UserFacingError("No pretrained CT encoder is shipped", "a bundle in assets", "Name an encoder folder")
+    best = min(fitting, key=lambda item: (item.task.name != task.name, item.task.hu_window != task.hu_window))
+    words = f"shipped encoder, pretrained on virtual patients for {best.task.title}"
+    return OpenedEncoder(best.encoders[IMAGE], words, True)
+
+
+def encoder_of_folder(modality: str, folder: Path) -> OpenedEncoder:
+    """The encoder of a bundle, or of a folder with config.json and encoder.safetensors."""
+    word = MODALITIES[modality].word
     if (folder / "manifest.json").is_file():
         bundle = load_bundle(folder)
-        if bundle.ct_encoder is None:
-            raise UserFacingError("That bundle has no CT encoder", "a bundle that reads images", "Choose another")
+        if modality not in bundle.encoders:
+            found = f"That bundle has no {word} encoder"
+            raise UserFacingError(found, "a bundle that reads it", "Choose another")
         inherited = bundle.virtual or ENCODER_LIMITATION in bundle.card["limitations"]
-        return CtEncoder(bundle.ct_encoder, "frozen encoder of another bundle", inherited)
+        return OpenedEncoder(bundle.encoders[modality], "frozen encoder of another bundle", inherited)
     try:
-        encoder = build_ct_encoder(json.loads((folder / "config.json").read_text("utf-8")))
+        encoder = build_encoder(modality, json.loads((folder / "config.json").read_text("utf-8")))
         state = load_file(folder / "encoder.safetensors")
         encoder.load_state_dict({key: value.float() for key, value in state.items()})
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError) as error:
-        expected = "compact_slices, or a folder with config.json and encoder.safetensors"
-        raise UserFacingError("The CT encoder cannot be opened", expected, "Check the folder") from error
+        names = ", ".join(ENCODERS.get(modality, {}))
+        expected = f"{names}, or a folder with config.json and encoder.safetensors"
+        raise UserFacingError(f"The {word} encoder cannot be opened", expected, "Check the folder") from error
     round_to_half(encoder)
-    return CtEncoder(encoder.eval().requires_grad_(False), "pretrained encoder given by the user", False)
+    return OpenedEncoder(encoder.eval().requires_grad_(False), "pretrained encoder given by the user", False)
 
 
-def _ehr_encoder(name: str, folder: CohortFolder, task: str, seed: int, where: torch.device) -> tuple[EhrEncoder, str]:
-    path = Path(name)
-    if (path / "manifest.json").is_file():
-        encoder = load_bundle(path).ehr_encoder
-        if encoder is None:
-            raise UserFacingError(
-                "That bundle has no timeline encoder", "a bundle that reads records", "Choose another"
-            )
-        return encoder, "frozen encoder of another bundle"
+def _fitted(name: str, training: Training) -> OpenedEncoder:
+    folder, task = training.folder, training.task.name
     train, tuning = (folder.records(folder.labels(task, split)) for split in ("train", "tuning"))
-    fitted = fit_ehr_encoder(name, train, tuning=tuning, seed=seed, device=where)
+    fitted = fit_record_encoder(name, train, tuning=tuning, seed=training.seed, device=training.device)
     round_to_half(fitted)
-    return fitted, f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
+    words = f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
+    return OpenedEncoder(fitted, words, False)

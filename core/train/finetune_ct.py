@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from core.fuse import TokenBatch, TokenSet
+from core.records import IMAGE
+from core.records.interfaces import CtEncoder, SampledScan
 from core.survive.model import SurvivalModel
 
-Slices = npt.NDArray[np.int16]
 PATIENTS_A_STEP = 4
 RATE = 5e-5
 
@@ -29,16 +30,16 @@ class FineTuned:
 
 def fine_tune_ct(
     model: SurvivalModel,
-    encoder: nn.Module,
-    train: tuple[TokenSet, Sequence[Slices | None]],
-    tuning: tuple[TokenSet, Sequence[Slices | None]],
+    encoder: CtEncoder,
+    train: tuple[TokenSet, Sequence[SampledScan | None]],
+    tuning: tuple[TokenSet, Sequence[SampledScan | None]],
     *,
     epochs: int = 2,
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Callable[[float, str], None] | None = None,
 ) -> FineTuned:
-    """Train encoder and ensemble in place on raw slices (int16 (S, 128, 144) a patient, None without a scan).
+    """Train encoder and ensemble in place on what it read of each patient (None without a scan).
 
     Small steps, four patients each; the state with the lowest tuning NLL is kept, the starting one included. The
     encoder stays in evaluation mode throughout (stored normalisation statistics do not move).
@@ -77,37 +78,39 @@ def _one_epoch(
         optimiser.step()
 
 
-def _batch(encoder: nn.Module, data: TokenSet, slices: Sequence[Slices | None], rows: Sequence[int]) -> TokenBatch:
-    """Tokens of some patients with the image tokens computed from their slices, gradients on."""
+def _batch(encoder: CtEncoder, data: TokenSet, scans: Sequence[SampledScan | None], rows: Sequence[int]) -> TokenBatch:
+    """Tokens of some patients with the image tokens computed from their scans, gradients on."""
     device = next(encoder.parameters()).device
     batch = data.batch(np.asarray(rows)).to(device)
-    present = [slices[row] for row in rows]
-    whole = [torch.from_numpy(np.array(item)) for item in present if item is not None]
+    present = [scans[row] for row in rows]
+    whole = [torch.from_numpy(np.array(item.voxels_hu)) for item in present if item is not None]
     if not whole:
         return batch
-    tokens = encoder(torch.cat(whole).to(device).float())
-    values = torch.zeros_like(batch.ct, dtype=tokens.dtype)
-    values[batch.ct_mask] = tokens
-    return replace(batch, ct=values)
+    tokens = encoder(torch.cat(whole).to(device).float()).flatten(0, -2)
+    values = torch.zeros_like(batch[IMAGE].values, dtype=tokens.dtype)
+    values[batch[IMAGE].mask] = tokens
+    return batch.with_changed(IMAGE, values=values)
 
 
 def _loss(
     model: SurvivalModel,
-    encoder: nn.Module,
+    encoder: CtEncoder,
     data: TokenSet,
-    slices: Sequence[Slices | None],
+    scans: Sequence[SampledScan | None],
     rows: npt.NDArray[np.int64],
 ) -> Tensor:
-    batch = model.standardise(_batch(encoder, data, slices, rows.tolist()))
-    times, events = data.times[rows].to(batch.ct.device), data.events[rows].to(batch.ct.device)
+    batch = model.standardise(_batch(encoder, data, scans, rows.tolist()))
+    times, events = data.times[rows].to(batch.device), data.events[rows].to(batch.device)
     losses = [member.head.loss(member.fusion(batch).features, times, events) for member in model.members]  # type: ignore[union-attr, operator]
     return torch.stack(losses).mean()
 
 
 @torch.no_grad()
-def _tuning_loss(model: SurvivalModel, encoder: nn.Module, data: TokenSet, slices: Sequence[Slices | None]) -> float:
+def _tuning_loss(
+    model: SurvivalModel, encoder: CtEncoder, data: TokenSet, scans: Sequence[SampledScan | None]
+) -> float:
     model.eval()
     encoder.eval()
     parts = np.array_split(np.arange(len(data)), max(1, len(data) // 16))
-    losses = [float(_loss(model, encoder, data, slices, rows)) * len(rows) for rows in parts]
+    losses = [float(_loss(model, encoder, data, scans, rows)) * len(rows) for rows in parts]
     return sum(losses) / len(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ from core.bundle import longest_horizon, save_bundle
 from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
 from core.compute.device import resolve_device
-from core.encode import CompactSlices
-from core.encode.ct.compact_slices import round_to_half
-from core.encode.ehr.encoders import EHR_ENCODERS
+from core.encode import ENCODERS
+from core.encode.half import round_to_half
 from core.errors import UserFacingError
-from core.fuse import FUSIONS, TokenSet, batch_rows
+from core.fuse import FUSIONS, FusionConfig, TokenSet, batch_rows
 from core.progress import Progress
-from core.records import Task, is_supported
+from core.records import EHR, IMAGE, Task, is_supported
+from core.records.interfaces import CtEncoder
 from core.survive import concordance
 from core.survive.heads import HEAD_PIECES, HEADS
 from core.survive.likelihood import time_edges
 from core.survive.model import SurvivalModel, build_model
-from core.train.encoders import ENCODER_LIMITATION, _ehr_encoder, open_ct_encoder
+from core.train.encoders import ENCODER_LIMITATION, Training, open_encoder
 from core.train.finetune_ct import fine_tune_ct as fine_tune
 from core.train.members import (
     FitConfig,
@@ -40,6 +40,7 @@ from core.train.model_card import make_card
 from core.wording import count_of
 
 MIN_EVENTS = 10
+_INPUTS = {IMAGE: "CT studies", EHR: "events"}
 
 
 def fit_fusion(
@@ -76,9 +77,9 @@ def check_fit(train: TokenSet, tuning: TokenSet, fusion: str, head: str) -> None
     if head not in HEADS:
         raise UserFacingError(f"The survival head {head} is not known", " or ".join(HEADS), "Choose one of these")
     check_enough(int(train.events.sum()), len(tuning))
-    lacking = [name for name, side in (("image", train.ct), ("ehr", train.ehr)) if not len(side.values)]
-    if {"image_only": "image", "ehr_only": "ehr"}.get(fusion, "") in lacking or len(lacking) == 2:
-        expected = {"image_only": "CT studies", "ehr_only": "events"}.get(fusion, "CT studies or events")
+    reads = FUSIONS[fusion].reads
+    if not any(len(train[name].values) for name in reads):
+        expected = " or ".join(_INPUTS.get(name, name) for name in reads)
         raise UserFacingError("No training patient has the data this fusion reads", expected, "Add them")
 
 
@@ -95,28 +96,29 @@ def check_enough(events: int, tuning_patients: int) -> None:
 
 def _new_model(train: TokenSet, fusion: str, head: str, config: FitConfig) -> SurvivalModel:
     edges = time_edges(train.times.numpy(), train.events.numpy(), config.pieces or HEAD_PIECES[head])
-    sizes: dict[str, Any] = {
-        "ct_width": int(train.ct.values.shape[1]),
-        "ehr_width": int(train.ehr.values.shape[1]),
-        "hidden": config.hidden,
-        "heads": config.heads,
-        "token_dropout": 0.0 if config.pooled else config.token_dropout,
-        "pooled": config.pooled,
-    }
+    reads = FUSIONS[fusion].reads
+    sizes = FusionConfig(
+        widths={name: train[name].width for name in reads},
+        axes={name: train[name].axes for name in reads if train[name].axes > 1},
+        hidden=config.hidden,
+        heads=config.heads,
+        token_dropout=0.0 if config.pooled else config.token_dropout,
+        pooled=config.pooled,
+    )
     model = build_model(
         {
             "fusion": fusion,
             "head": head,
             "members": config.members,
             "pieces": len(edges) - 1,
-            "sizes": sizes,
+            "sizes": sizes.to_json(),
             "head_options": {"hidden": config.head_hidden, "dropout": config.dropout},
         }
     )
     for member in model.members:
         member.head.start(torch.as_tensor(edges, dtype=torch.float32), train.times, train.events)  # type: ignore[union-attr, operator]
-    model.ct_standard.fit(train.ct.values)
-    model.ehr_standard.fit(train.ehr.values)
+    for name, standard in model.standard.items():
+        standard.fit(train[name].values)  # type: ignore[operator]
     return model
 
 
@@ -153,6 +155,7 @@ def train_bundle(
     *,
     ct_encoder: str = "compact_slices",
     ehr_encoder: str = "compact_sequence",
+    other_encoders: Mapping[str, str] | None = None,
     head: str = "piecewise",
     fine_tune_ct: bool = False,
     epochs: int | None = None,
@@ -163,7 +166,8 @@ def train_bundle(
     """Train on the cohort folder's train split, tune on its tuning split, write a bundle to `out`, return its path.
 
     ct_encoder: `compact_slices` (the shipped weights) or a bundle or encoder folder. ehr_encoder: `one_hot` or
-    `compact_sequence`, fitted on the training split, or a bundle folder. The held-out split is not read.
+    `compact_sequence`, fitted on the training split, or a bundle or encoder folder. other_encoders: the same by
+    modality, for fusions that read more than these two. The held-out split is not read.
     Raises `UserFacingError` on an unusable cohort, name or encoder.
     """
     folder, say = CohortFolder(cohort), progress or _print_progress
@@ -172,45 +176,43 @@ def train_bundle(
     where, _ = resolve_device(device)
     card_task = folder.task(task)
     check_enough(int(folder.labels(task, "train")["event"].sum()), len(folder.labels(task, "tuning")))
-    image_model, image_words, saw_virtual_only = None, "", False
-    if fusion != "ehr_only":
-        image_model, image_words, saw_virtual_only = open_ct_encoder(ct_encoder, card_task)
-    record_model, record_words = (
-        (None, "") if fusion == "image_only" else _ehr_encoder(ehr_encoder, folder, task, seed, where)
-    )
+    named = {IMAGE: ct_encoder, EHR: ehr_encoder, **(other_encoders or {})}
+    training = Training(folder, card_task, seed, where)
+    opened = {name: open_encoder(name, named[name], training) for name in FUSIONS[fusion].reads}
+    encoders = {name: item.encoder for name, item in opened.items()}
+    words = {name: item.words for name, item in opened.items()}
 
     def encode(split: str) -> EncodedCohort:
-        options: dict[str, Any] = {"device": where.type, "keep_slices": fine_tune_ct, "progress": say}
-        return encode_cohort(folder, task, split, image_model, record_model, **options)
+        options: dict[str, Any] = {"device": where.type, "keep_scans": fine_tune_ct, "progress": say}
+        return encode_cohort(folder, task, split, encoders, **options)
 
     encoded = {split: encode(split) for split in ("train", "tuning")}
     train, tuning = encoded["train"].tokens, encoded["tuning"].tokens
     config = FitConfig() if epochs is None else FitConfig(epochs=epochs, patience=max(epochs, 1), least_steps=0)
     fitted = fit_fusion(train, tuning, fusion, head, config, seed, say, device)
-    if fine_tune_ct and image_model is not None:
-        image_words += _fine_tune(fitted, image_model, encoded, seed, where, say)
-        train, tuning = (retokenise(encoded[split], image_model, where.type) for split in ("train", "tuning"))
+    image = encoders.get(IMAGE)
+    if fine_tune_ct and isinstance(image, CtEncoder):
+        words[IMAGE] += _fine_tune(fitted, image, encoded, seed, where, say)
+        train, tuning = (retokenise(encoded[split], image, where.type) for split in ("train", "tuning"))
         refit(fitted.model, train, tuning)
     virtual = bool(folder.metadata.get("virtual"))
-    encoders = [
-        {"role": "image", "name": _named(ct_encoder), "provenance": image_words},
-        {"role": "ehr", "name": _named(ehr_encoder), "provenance": record_words},
-    ]
     card = make_card(
         replace(fitted, notices=(*fitted.notices, *_beyond_follow_up(fitted.model, card_task))),
         card_task,
         train,
         tuning,
-        encoders=encoders,
+        encoders=[
+            {"role": name, "name": _named(name, named[name]), "provenance": said} for name, said in words.items()
+        ],
         virtual=virtual,
         description=_cohort_words(folder, virtual),
-        limitations=(ENCODER_LIMITATION,) if saw_virtual_only and not virtual else (),
+        limitations=(ENCODER_LIMITATION,) if IMAGE in opened and opened[IMAGE].virtual and not virtual else (),
         performance=[tuning_performance(fitted, tuning, card_task)],
     )
-    training = {"seed": seed, "config": config.to_json(), "histories": [asdict(item) for item in fitted.histories]}
+    history = {"seed": seed, "config": config.to_json(), "histories": [asdict(item) for item in fitted.histories]}
     return save_bundle(
         out, model=fitted.model, task=card_task, train=train, card=card, metrics={},
-        ct_encoder=image_model, ehr_encoder=record_model, training=training,
+        encoders=encoders, training=history,
     )  # fmt: skip
 
 
@@ -252,21 +254,21 @@ def tuning_performance(fitted: FittedModel, tuning: TokenSet, task: Task) -> dic
 
 def _fine_tune(
     fitted: FittedModel,
-    encoder: CompactSlices,
+    encoder: CtEncoder,
     encoded: dict[str, EncodedCohort],
     seed: int,
     where: torch.device,
     say: Progress,
 ) -> str:
-    parts = [(encoded[split].tokens, encoded[split].slices) for split in ("train", "tuning")]
+    parts = [(encoded[split].tokens, encoded[split].scans) for split in ("train", "tuning")]
     result = fine_tune(fitted.model, encoder, *parts, seed=seed, device=where, progress=say)
     round_to_half(encoder)
     return "; fine-tuned with this model" if result.improved else "; fine-tuning did not help and was undone"
 
 
-def _named(encoder: str) -> str:
-    """The name of a shipped encoder; of others words, as a path of the machine belongs in no card."""
-    return encoder if encoder in ("compact_slices", *EHR_ENCODERS) else "given as a folder"
+def _named(modality: str, encoder: str) -> str:
+    """The name of a known encoder; of others words, as a path of the machine belongs in no card."""
+    return encoder if encoder in ENCODERS.get(modality, {}) else "given as a folder"
 
 
 def _cohort_words(folder: CohortFolder, virtual: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def train_member(
 
 def align(fusion: Contrastive, train: TokenSet, config: FitConfig, draw: np.random.Generator) -> None:
     """First step of the contrastive fusion: symmetric InfoNCE over patients that have both modalities."""
-    both = np.flatnonzero(_has(train.ct.offsets) & _has(train.ehr.offsets))
+    both = np.flatnonzero(np.all([_has(train[name].offsets) for name in fusion.reads], axis=0))
     if len(both) < 2:
         return
     lengths = token_counts(train)
@@ -177,22 +177,24 @@ def batches(
 
 
 def token_counts(data: TokenSet) -> npt.NDArray[np.int64]:
-    """Tokens of each patient, both modalities together (n,)."""
-    counts: npt.NDArray[np.int64] = (data.ct.offsets.diff() + data.ehr.offsets.diff()).cpu().numpy()
-    return counts
+    """Tokens of each patient, all modalities together (n,)."""
+    counts = torch.stack([side.offsets.diff() for side in data.tokens.values()]).sum(0)
+    return np.asarray(counts.cpu().numpy(), np.int64)
 
 
 def hide_modalities(batch: TokenBatch, share: float, reads: tuple[str, ...]) -> TokenBatch:
-    """Hide the image of a random `share` of patients and the record of another; never both of one patient."""
+    """Hide each modality of a random `share` of patients of its own; one at most, and only of who has all of them."""
     if not share or len(reads) < 2:
         return batch
-    lot = torch.rand(len(batch), 1, device=batch.ct.device)
-    both = batch.ct_mask.any(1, keepdim=True) & batch.ehr_mask.any(1, keepdim=True)
-    return replace(
-        batch,
-        ct_mask=batch.ct_mask & ~(both & (lot < share)),
-        ehr_mask=batch.ehr_mask & ~(both & (lot > 1.0 - share)),
-    )
+    share = min(share, 1.0 / len(reads))
+    lot = torch.rand(len(batch), 1, device=batch.device)
+    complete = torch.cat([batch[name].mask.any(1, keepdim=True) for name in reads], 1).all(1, keepdim=True)
+    for number, name in enumerate(reads):
+        drawn = (lot >= number * share) & (lot < (number + 1) * share)
+        if number == len(reads) - 1:
+            drawn = lot > 1.0 - share
+        batch = batch.with_changed(name, mask=batch[name].mask & ~(complete & drawn))
+    return batch
 
 
 @torch.no_grad()
@@ -213,13 +215,9 @@ def finish_member(member: Member, train: TokenSet) -> None:
 
 def standardised(model: SurvivalModel, data: TokenSet) -> TokenSet:
     """The set with tokens as the members see them, computed once instead of in every step."""
-    ct = replace(
-        data.ct, values=_standard(model.ct_standard, data.ct.values) if "image" in model.reads else data.ct.values
-    )
-    ehr = replace(
-        data.ehr, values=_standard(model.ehr_standard, data.ehr.values) if "ehr" in model.reads else data.ehr.values
-    )
-    return replace(data, ct=ct, ehr=ehr)
+    for name, standard in model.standard.items():
+        data = data.with_changed(name, _standard(standard, data[name].values))
+    return data
 
 
 @torch.no_grad()

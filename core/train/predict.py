@@ -36,9 +36,9 @@ def predict_cohort(
     model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     where, _ = resolve_device(device)
     with model.lock:
-        encoded = encode_cohort(folder, model.task.name, split, model.ct_encoder, model.ehr_encoder, device=where.type)
-        if model.ct_encoder is not None:
-            model.ct_encoder.cpu()
+        encoded = encode_cohort(folder, model.task.name, split, model.encoders, device=where.type)
+        for encoder in model.encoders.values():
+            encoder.cpu()
         scores = predict_tokens(model.model, model.task, encoded.tokens)
     columns = ["subject_id", "prediction_time", "time_to_event_days", "event"]
     table = pd.concat([encoded.labels[columns].reset_index(drop=True), scores], axis=1)

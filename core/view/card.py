@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from core.export.style import FUSION_TITLES
+from core.fuse import FUSIONS
+from core.records import MODALITIES
 from core.wording import span_words
 
 _LABELS = {
@@ -19,7 +20,10 @@ _LABELS = {
     "pooled": "Pooled tokens",
 }
 _TIME_ZERO = re.compile(r"(?<=\. )Time of (?=[^.]+\.$)")
-_ROLES = {"image": "CT", "ehr": "Record"}
+_NAMES = {
+    "fusion": {name: fusion.title for name, fusion in FUSIONS.items()},
+    "role": {name: modality.title for name, modality in MODALITIES.items()},
+}
 
 
 def card_html(card: Mapping[str, Any]) -> str:
@@ -42,7 +46,7 @@ def _named(key: str, value: Any) -> Any:
         return span_words(value)
     if key == "calibration":
         return re.sub(r"(?<!\w)-(?=\d)", "\u2212", str(value))
-    names: Mapping[str, str] = {"fusion": FUSION_TITLES, "role": _ROLES}.get(key, {})
+    names = _NAMES.get(key, {})
     return names.get(value, value) if isinstance(value, str) else value
 
 

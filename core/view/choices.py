@@ -7,31 +7,9 @@ from dataclasses import dataclass
 
 from core.bundle_folder import OwnModel
 from core.cohort.tasks import TASKS
-from core.export.style import FUSION_TITLES
+from core.export.style import fusion_title
+from core.fuse import FUSIONS, reads_of
 from core.records import Task
-
-FUSION_ORDER = (
-    "cross_attention",
-    "co_attention_ehr_guided",
-    "co_attention_image_guided",
-    "contrastive",
-    "concat",
-    "image_only",
-    "ehr_only",
-)
-
-SINGLE_MODALITY_FUSIONS = ("image_only", "ehr_only")
-
-FUSION_WORDS = {
-    "cross_attention": "CT and record each look at the other for what matters.",
-    "co_attention_ehr_guided": "the record decides where to look in the CT.",
-    "co_attention_image_guided": "the CT decides where to look in the record.",
-    "contrastive": "CT and record were first taught to agree about a patient, then put side by side.",
-    "concat": "summaries of CT and record side by side.",
-    "image_only": "the record is not read.",
-    "ehr_only": "the CT is not read, so there is no saliency.",
-}
-"""How each model puts CT and record (EHR) together, in a line."""
 
 METHOD_WORDS = {
     "gradcam": "how strongly the encoder's features respond in each cell of a slice (activation), times how much the "
@@ -69,9 +47,14 @@ class ModelChoice:
         return f"own/{self.own}" if self.own else self.fusion
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """Modalities that its fusion reads; all of them where this version does not have it."""
+        return reads_of(self.fusion)
+
+    @property
     def title(self) -> str:
         """What it is called on the page."""
-        fusion = FUSION_TITLES.get(self.fusion, self.fusion)
+        fusion = fusion_title(self.fusion)
         return f"Own: {self.own} · {fusion}" if self.own else fusion
 
 
@@ -87,7 +70,7 @@ def single_modality(models: Iterable[ModelChoice], beside: ModelChoice) -> dict[
         model for model in reversed(tuple(models)) if (model.task, bool(model.own)) == (beside.task, bool(beside.own))
     ]
     found = {model.fusion: model for model in alike}
-    return {fusion: found.get(fusion) for fusion in SINGLE_MODALITY_FUSIONS if fusion != beside.fusion}
+    return {name: found.get(name) for name, card in FUSIONS.items() if card.single and name != beside.fusion}
 
 
 def in_display_order(keys: Iterable[str]) -> tuple[ModelChoice, ...]:
@@ -101,7 +84,7 @@ def _shipped(key: str, task: str, fusion: str) -> ModelChoice:
 
 
 def _rank(choice: ModelChoice) -> int:
-    return _place(choice.fusion, FUSION_ORDER)
+    return _place(choice.fusion, tuple(FUSIONS))
 
 
 def _place(name: str, order: tuple[str, ...]) -> int:

@@ -187,11 +187,12 @@ def slice_strip(
     """Bars beside the axial view: [slice index in the shown grid, weight, thickness in slices], and their caption."""
     depth = shown_shape(study.shape, VOLUME_BYTES_LIMIT // 2)[2]
     by = depth / study.shape[2]
-    if attention is not None and attention.ct_weights is not None and attention.ct_positions_mm is not None:
+    if attention is not None and (found := attention.by_height()) is not None:
+        weights, heights_mm = found
         z0, step = float(study.affine_mm[2, 3]), float(study.affine_mm[2, 2])
-        index = (attention.ct_positions_mm - z0) / step * by
+        index = (heights_mm - z0) / step * by
         thickness = abs(float(np.median(np.diff(np.sort(index))))) if len(index) > 1 else 1.0
-        bars = [[float(k), float(w), thickness] for k, w in zip(index, attention.ct_weights, strict=True)]
+        bars = [[float(k), float(w), thickness] for k, w in zip(index, weights, strict=True)]
         return bars, f"Weight of each CT slice; click to jump. From {attention.kind}"
     if saliency is not None:
         sums = np.abs(saliency.values).sum(axis=(0, 1), dtype=np.float64)

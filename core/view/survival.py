@@ -13,13 +13,22 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
-from core.export.style import COHORT, EHR, IMAGE, curve_marks, fusion_colour, in_people, percent
-from core.records import OUTSIDE_POPULATION, CaseReview, SurvivalCurve
+from core.export.style import (
+    COHORT,
+    curve_marks,
+    fusion_colour,
+    fusion_title,
+    in_people,
+    percent,
+)
+from core.fuse import FUSIONS
+from core.records import EHR, IMAGE, OUTSIDE_POPULATION, CaseReview, SurvivalCurve
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 from core.wording import count_of, duration, tick_label
 
-SINGLE_MODALITY = {"image_only": ("CT only", IMAGE, "dot"), "ehr_only": ("Record only", EHR, "dash")}
+_DASHES = {IMAGE: "dot", EHR: "dash"}
+"""How the curve of a model that reads one modality alone is drawn; others' are drawn as a dash and a dot."""
 
 
 _LETTER_WIDE, _ROOM, _LINE, _LINE_PX = 0.0205, 0.045, 0.04, 17
@@ -46,8 +55,8 @@ def curve_figure(
     figure = go.Figure()
     _add_cohort(figure, baseline)
     for fusion, curve in others:
-        name, colour, dash = SINGLE_MODALITY[fusion]
-        _add_line(figure, curve, name, colour, dash, 2.0)
+        dash = _DASHES.get(FUSIONS[fusion].reads[0], "dashdot")
+        _add_line(figure, curve, fusion_title(fusion), fusion_colour(fusion), dash, 2.0)
     colour = fusion_colour(review.fusion)
     _add_band(figure, review.curve, colour)
     _add_line(figure, review.curve, "This patient", colour, "solid", 3.0)
@@ -345,7 +354,7 @@ def _hundred(risk: float, caption: str, whose: str) -> str:
 def values_html(review: CaseReview, baseline: pd.DataFrame, others: Sequence[tuple[str, SurvivalCurve]] = ()) -> str:
     """The plot as a table that opens: at every time named on its axis the risk of each line, for readers who do not see
     the plot or cannot point at it."""
-    names = [SINGLE_MODALITY[fusion][0] for fusion, _ in others]
+    names = [fusion_title(fusion) for fusion, _ in others]
     head = "".join(f"<th>{name}</th>" for name in ("Within", "Risk", "Range", "Cohort", "At risk", *names))
     rows = "".join(_values_row(review, baseline, day, others) for day in curve_ticks(review) if day)
     event = escape(review.task.event_words)

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from core.events.kinds import KINDS
 from core.export.events import day_words, unit_words
-from core.export.style import COHORT, EHR, IMAGE, WARNING
+from core.export.style import COHORT, EHR_COLOUR, IMAGE_COLOUR, WARNING
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
 from core.view.words import attention_share, hazard_factor
@@ -81,7 +81,7 @@ def timeline_figure(
     for name, kept, fill, symbol in _styles(marks, measure):
         _add_marks(figure, marks[kept], lanes, name, fill, symbol, measure, label_day)
     if ct and "imaging" in lanes and ct_day >= -span_days:
-        marker = {"size": 13, "symbol": "diamond", "color": IMAGE, "line": {"width": 1, "color": "#ffffff"}}
+        marker = {"size": 13, "symbol": "diamond", "color": IMAGE_COLOUR, "line": {"width": 1, "color": "#ffffff"}}
         figure.add_scatter(
             x=[min(ct_day, 0)],
             y=[lanes.index("imaging")],
@@ -104,12 +104,12 @@ def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool
         return []
     none, grey = marks["strength"] == 0, translucent(COHORT, 0.6)
     if measure == "attention":
-        return [("no weight", none, grey, "circle"), ("attention", ~none, EHR, "circle")]
+        return [("no weight", none, grey, "circle"), ("attention", ~none, EHR_COLOUR, "circle")]
     raises = marks["signed"] > 0
     return [
         ("not weighed", none, grey, "circle"),
-        ("raises risk", ~none & raises, EHR, "triangle-up"),
-        ("lowers risk", ~none & ~raises, translucent(EHR, 0.1), "triangle-down"),
+        ("raises risk", ~none & raises, EHR_COLOUR, "triangle-up"),
+        ("lowers risk", ~none & ~raises, translucent(EHR_COLOUR, 0.1), "triangle-down"),
     ]
 
 
@@ -135,7 +135,7 @@ def _add_marks(
             "size": 7 + 12 * np.sqrt(marks["strength"] / top),
             "color": fill,
             "symbol": symbol,
-            "line": {"width": 1.5 if marks["strength"].any() else 0, "color": EHR},
+            "line": {"width": 1.5 if marks["strength"].any() else 0, "color": EHR_COLOUR},
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0.9}},
@@ -253,8 +253,8 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, span_days: float, ink
             x=kept["day"],
             y=kept["number"],
             mode="lines+markers",
-            line={"color": EHR, "width": 1.5},
-            marker={"size": 6, "color": EHR},
+            line={"color": EHR_COLOUR, "width": 1.5},
+            marker={"size": 6, "color": EHR_COLOUR},
             customdata=[day_words(day) for day in kept["day"]],
             hovertemplate="%{y:.4g}, %{customdata}<extra></extra>",
             showlegend=False,

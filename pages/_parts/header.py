@@ -11,9 +11,9 @@ from core import session
 from core.case import Case
 from core.cohort.tasks import TASKS
 from core.explain.methods import CARDS
-from core.export.style import FUSION_TITLES
-from core.records import Task
-from core.view.choices import FUSION_WORDS, METHOD_WORDS, ModelChoice
+from core.fuse import FUSIONS
+from core.records import IMAGE, Task
+from core.view.choices import METHOD_WORDS, ModelChoice
 from core.view.loading import facts_html
 from core.view.words import case_line, time_zero
 from pages._parts import bound
@@ -21,7 +21,7 @@ from pages._parts import bound
 OWN = "own"
 LEAVING = "leaving_for"
 """The demonstration that was picked while the reader's own case is open."""
-MODELS_HELP = "\n".join(f"- **{FUSION_TITLES[name]}**: {words}" for name, words in FUSION_WORDS.items())
+MODELS_HELP = "\n".join(f"- **{fusion.title}**: {fusion.line}" for fusion in FUSIONS.values())
 METHODS_HELP = "\n".join(f"- **{CARDS[name].title}**: {words}" for name, words in METHOD_WORDS.items())
 
 
@@ -59,7 +59,7 @@ def draw(case: Case) -> Asked | None:
             list(CARDS),
             key="method",
             format_func=lambda name: CARDS[name].title,
-            disabled=case.study is None or (model is not None and model.fusion == "ehr_only"),
+            disabled=case.study is None or (model is not None and IMAGE not in model.reads),
             help=METHODS_HELP,
             persist_state="session",
         )

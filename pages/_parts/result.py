@@ -14,7 +14,8 @@ from core import VIRTUAL_WATERMARK, session
 from core.case import Case, Job
 from core.case.background import Question
 from core.errors import UserFacingError
-from core.records import DIED_BEFORE, NOTHING_READ, CaseReview
+from core.fuse import reads_of
+from core.records import DIED_BEFORE, IMAGE, NOTHING_READ, CaseReview
 from core.view.packing import map_label
 from core.view.words import empty_html
 from core.wording import duration
@@ -96,7 +97,7 @@ def _panel(new: bool) -> Callable[[], DeltaGenerator]:
 
 def _method(case: Case, asked: Asked) -> str | None:
     """How to explain, None where there is nothing to explain."""
-    return None if case.study is None or asked.model.fusion == "ehr_only" else asked.method
+    return None if case.study is None or IMAGE not in asked.model.reads else asked.method
 
 
 def settled(answer: Answer) -> Answer:
@@ -133,7 +134,7 @@ def no_map(answer: Answer) -> str:
         return "No saliency: no model result."
     if answer.review.saliency is not None:
         return ""
-    if answer.review.fusion == "ehr_only":
+    if IMAGE not in reads_of(answer.review.fusion):
         return "No saliency: this model reads the record only."
     if answer.failure is not None:
         return f"{answer.failure.found} {answer.failure.next_step}"

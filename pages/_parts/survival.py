@@ -8,8 +8,9 @@ from core import session
 from core.case import Case
 from core.errors import UserFacingError
 from core.export.panels import risk_sentence
-from core.export.style import FUSION_TITLES
-from core.records import CaseReview, SurvivalCurve
+from core.export.style import fusion_title
+from core.fuse import reads_of
+from core.records import EHR, CaseReview, SurvivalCurve
 from core.view.choices import single_modality
 from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html
 from core.view.words import empty_html, error_html, notices_html
@@ -82,7 +83,7 @@ def draw_missing_model() -> None:
 def draw_nothing_read(case: Case, review: CaseReview) -> None:
     """No curve: the model would say the same of anybody."""
     lines = []
-    if case.timeline is not None and review.fusion != "image_only":
+    if case.timeline is not None and EHR in reads_of(review.fusion):
         learned = "codes such as ICD10CM//I26.99, LOINC//718-7 and ATC//B01AA03"
         lines.append(f"It knows none of this record's codes; it learned {learned}.")
     lines.append("Choose a model that reads what there is, or load what this one reads.")
@@ -113,6 +114,6 @@ def _single_curves(case: Case, asked: Asked) -> list[tuple[str, SurvivalCurve]]:
         (without_model, "there is no such model beside this one"),
     ):
         if fusions:
-            names = " and ".join(FUSION_TITLES[fusion] for fusion in fusions)
+            names = " and ".join(fusion_title(fusion) for fusion in fusions)
             st.caption(f"{names}: no curve, as {why}.")
     return list(curves.items())

@@ -16,7 +16,7 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import ROOT, SHOWN, SLOW_MS, Held, address, browser, open_page, session_page
+from browser_support import FIND, ROOT, SHOWN, SLOW_MS, Held, open_page, press, viewer
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -24,7 +24,6 @@ from core import RESEARCH_NOTICE, session
 from core.load import load_study
 from core.records import CtStudy
 
-__all__ = ["address", "browser", "session_page"]
 pytestmark = pytest.mark.browser
 SERIES = ROOT.parent / "shared" / "data" / "ct" / "lung-pet-ct-dx_A0002_dicom.zip"
 
@@ -35,10 +34,6 @@ COUNT_QUESTIONS = """
   new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(count)))
     .observe(document.body, { childList: true, subtree: true });
 }
-"""
-FIND = """
-  const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map((e) => e.shadowRoot);
-  const v = roots.map((r) => r && r.querySelector('.viewer')).find(Boolean);
 """
 
 
@@ -68,10 +63,6 @@ def study() -> CtStudy:
     return load_study(session.DEMO_CASES / name / card.get("ct", "ct.nii.gz"))
 
 
-def viewer(page: Page, field: str) -> str:
-    return str(page.evaluate(f"(() => {{ {FIND} return v.dataset.{field}; }})()"))
-
-
 def axial_picture(page: Page) -> np.ndarray:
     """Grey values of the axial canvas, rows x columns."""
     data = page.evaluate(f"(() => {{ {FIND} return v.querySelector('.axial canvas').toDataURL('image/png'); }})()")
@@ -89,12 +80,6 @@ def expected_axial(study: CtStudy, k: int, window: tuple[float, float], shape: t
     canvas = Image.new("L", (shape[1], shape[0]))
     canvas.paste(image, ((shape[1] - image.width) // 2, (shape[0] - image.height) // 2))
     return np.asarray(canvas, np.float64)
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-    page.wait_for_timeout(120)
 
 
 def test_the_demo_opens_with_picture_curve_and_notice(page, study):

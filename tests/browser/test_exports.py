@@ -12,12 +12,9 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import SHOWN, open_page
+from browser_support import FIND, SHOWN, SLOW_MS, open_page, press, viewer
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_case_review import FIND, SLOW_MS, address, browser, press, viewer
-
-__all__ = ["address", "browser"]
 pytestmark = pytest.mark.browser
 LATE = """
   const now = performance.now.bind(performance);

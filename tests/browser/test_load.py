@@ -17,7 +17,7 @@ if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
 import intake_support as files
-from browser_support import SHOWN, browser, open_page, running_app
+from browser_support import SHOWN, open_page, running_app
 from orthanc_support import PASSWORD, USER, running_orthanc, silent
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -26,7 +26,6 @@ from core import RESEARCH_NOTICE
 from core.intake.pacs.client import store_instances
 from core.load import load_study
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 SLOW_MS = 240_000
 UPLOAD_LIMIT_MB = 1

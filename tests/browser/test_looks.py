@@ -10,11 +10,9 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import SHOWN, address, browser, open_page
-from browser_support import session_page as page
-from playwright.sync_api import expect
+from browser_support import SHOWN, open_page
+from playwright.sync_api import Page, expect
 
-__all__ = ["address", "browser", "page"]
 pytestmark = pytest.mark.browser
 SLOW_MS = 120_000
 RING = """
@@ -26,6 +24,11 @@ RING = """
     return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || style.boxShadow !== "none";
   });
 """
+
+
+@pytest.fixture
+def page(session_page: Page) -> Page:
+    return session_page
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

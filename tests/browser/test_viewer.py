@@ -11,13 +11,12 @@ from browser_needed import why_skipped
 if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
-from browser_support import ROOT, browser
+from browser_support import ROOT
 from playwright.sync_api import Browser, Page
 from view_support import saliency, study
 
 from core.view.packing import pack_expected, pack_overlay, pack_volume
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 MODULE = (ROOT / "assets" / "viewer.js").read_text("utf-8")
 STYLE = (ROOT / "assets" / "viewer.css").read_text("utf-8").replace(":host", "div:has(> .viewer)")

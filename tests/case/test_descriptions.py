@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 from review_support import RISKY_CODE, bundle
+from strip_support import bundle as fhir
+from strip_support import looked_at
 
 from core.case.search import Found
 from core.case.strip import strip
@@ -21,8 +23,6 @@ from core.review import review_case
 from core.timeline import load_timeline
 from core.view.lanes import event_rows
 from core.view.timeline import timeline_figure
-from tests.case.test_strip import bundle as fhir
-from tests.case.test_strip import looked_at
 
 CODE = "C34.9"
 

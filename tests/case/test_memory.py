@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_factory import Grid, put_pixels, slice_dataset, to_bytes
+from load_page_support import load_page, settled
 from streamlit.testing.v1 import AppTest
 
 from core import session
 from core.case import Intake
 from core.case import search as search_module
-from tests.pages.test_load import load_page, settled
 
 pytestmark = pytest.mark.slow
 CYCLES, SLICES, EDGE = 20, 300, 512

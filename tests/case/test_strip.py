@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
 
 import intake_support as files
 import pandas as pd
 import pytest
+from strip_support import bundle, looked_at, said, stripped, table
 
 from core.case import Intake
-from core.case.search import Found, search
-from core.case.strip import strip
+from core.case.search import Found
 from core.errors import UserFacingError
 from core.intake.files.sources import Source
 from core.intake.identifiers.where.events import doubts_of, search_timeline
 from core.load import load_study
 from core.privacy import find_identifiers
-from core.records import CtStudy, Timeline
-from core.timeline import list_subjects, load_timeline
+from core.records import Timeline
 
-HEAD = "subject_id,time,code,numeric_value,unit,text_value,description\n"
-PLAIN = "7,2020-01-02,LOINC//2160-0,1.1,mg/dL,,\n"
 REFERRED = "Referred by Dr. Jane Doe, 555-010-1234"
 IDENTIFYING = {
     "a name and a number": "Mr John Smith tel 555-010-1234", "a title": "Dr.Smith", "a signature": "Signed Doe, Jane",
@@ -33,35 +29,8 @@ IDENTIFYING = {
 }  # fmt: skip
 
 
-def looked_at(
-    record: Source, scan: Source | None = None, columns: Mapping[str, str] | None = None
-) -> tuple[Found, CtStudy | None, Timeline]:
-    """(what the search found, CT, record), as the desk does it."""
-    subject = int(list_subjects(record, mapping=columns)["subject_id"].iloc[0])
-    timeline = load_timeline(record, subject_id=subject, mapping=columns)
-    study = None if scan is None else load_study(scan)
-    sources = [source for source in (scan, record) if source is not None]
-    return search(sources, None, lambda share, words: None, timeline, columns), study, timeline
-
-
-def stripped(found: Found, study: CtStudy | None, timeline: Timeline) -> tuple[CtStudy | None, Timeline]:
-    cleaned, record = strip(study, timeline, found.boxes, found.words, found.columns)
-    assert record is not None
-    return cleaned, record
-
-
-def said(timeline: Timeline) -> str:
-    """All words that a timeline carries."""
-    events = timeline.events[["code", "unit", "text_value"]].to_csv()
-    return f"{events} {timeline.code_descriptions} {timeline.code_kinds} {timeline.notes}"
-
-
 def shown(found: Found) -> set[str]:
     return {item.where for item in found.findings if item.where.startswith("record, ")}
-
-
-def table(*rows: str) -> Source:
-    return "events.csv", (HEAD + PLAIN + "".join(row + "\n" for row in rows)).encode()
 
 
 ROWS = {
@@ -129,16 +98,6 @@ def test_everyday_descriptions_and_results_stay(words: str) -> None:
     if len(words.split()) < 6:
         found, study, timeline = looked_at(table(f'7,2020-01-03,LOINC//2160-0,,,"{words}",'))
         assert stripped(found, study, timeline)[1] is timeline
-
-
-def bundle(*concepts: Mapping[str, object]) -> tuple[str, bytes]:
-    """Conditions of one patient."""
-    entries = [
-        {"resource": {"resourceType": "Condition", "subject": {"reference": "Patient/1"}, "code": concept,
-                      "recordedDate": "2020-01-02"}}
-        for concept in concepts
-    ]  # fmt: skip
-    return "b.json", json.dumps({"resourceType": "Bundle", "entry": entries}).encode()
 
 
 def test_words_in_place_of_a_code_are_searched_shown_and_replaced() -> None:

@@ -17,11 +17,12 @@ from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, S
 from core.cohort.folder import LABEL_COLUMNS, SPLITS, CohortFolder
 from core.cohort.tasks import TASKS
 from core.encode.ehr.cohort import CohortRecords
-from core.encode.ehr.compact_sequence import EventRows
-from core.encode.ehr.encoders import EHR_ENCODERS, TimelineRecords, encode_records, fit_compact_sequence
+from core.encode.ehr.compact_sequence import EventRows, fit_compact_sequence
+from core.encode.ehr.encoders import RECORD_ENCODERS
 from core.encode.ehr.features import EventColumns, event_columns
+from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
-from core.pretrain.next_code.train import fit_ehr_encoder
+from core.pretrain.next_code.train import fit_record_encoder
 from core.records import BIRTH, CtStudy, Timeline
 from core.timeline import load_timeline
 from core.virtual.patient import Acquisition, Findings
@@ -65,7 +66,7 @@ def test_round_trip(made: Path) -> None:
         assert len(kept) < len(expected)
         _assert_same(read, event_columns(Timeline(kept, row.subject_id, row.prediction_time)))
         assert read.values[read.codes == BIRTH] == pytest.approx(person.clinical.age_years, abs=0.01)
-        assert folder.study_path(row.subject_id) is None
+        assert folder.image_row(row.subject_id) is None
 
 
 def test_truth_lies_beside_the_cohort(made: Path) -> None:
@@ -123,8 +124,8 @@ def test_a_subject_without_events_has_an_empty_record(made: Path) -> None:
     lengths = [len(item) for item in folder.records(unknown).columns()]
     assert lengths[3:] == [0, 0]
     assert all(lengths[:3])
-    encoder = fit_ehr_encoder("compact_sequence", folder.records(labels), epochs=1)
-    tokens = encode_records(folder.records(unknown), encoder)
+    encoder = fit_record_encoder("compact_sequence", folder.records(labels), epochs=1)
+    tokens = encoder.encode(folder.records(unknown))
     assert [len(item.values) > 0 for item in tokens] == [True, True, True, False, False]
 
 
@@ -139,9 +140,9 @@ def test_records_are_those_that_each_timeline_alone_gives(made: Path) -> None:
     slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
     fast = folder.records(labels)
     _assert_read_alike(fast, slow)
-    for name in EHR_ENCODERS:
-        fitted = fit_ehr_encoder(name, fast, epochs=1)
-        for one, other in zip(encode_records(fast, fitted), encode_records(slow, fitted), strict=True):
+    for name in RECORD_ENCODERS:
+        fitted = fit_record_encoder(name, fast, epochs=1)
+        for one, other in zip(fitted.encode(fast), fitted.encode(slow), strict=True):
             np.testing.assert_array_equal(one.values, other.values)
 
 
@@ -261,18 +262,19 @@ def test_images_are_written_and_found(tmp_path: Path, monkeypatch: pytest.Monkey
     simulate_cohort(tmp_path, patients=3, seed=1, workers=1)
     folder = CohortFolder(tmp_path / "cohort")
     row = folder.labels("pe_mortality").iloc[0]
-    path = folder.study_path(row.subject_id, row.prediction_time)
-    assert path is not None
+    number = folder.image_row(row.subject_id, row.prediction_time)
+    assert number is not None
+    path = folder.image_path(number)
     image, mask = nib.load(path), nib.load(tmp_path / "masks" / path.name)
     assert image.get_data_dtype() == np.int16
     assert image.shape == mask.shape
     np.testing.assert_allclose(image.affine, mask.affine)
     assert set(np.unique(np.asarray(mask.dataobj))) == {0, 5, 6, 7, 8, 9, 10}
     assert image.header.get_zooms() == (2.0, 2.0, 5.0)
-    assert folder.study_path(row.subject_id, row.prediction_time - pd.Timedelta(days=1)) is None
+    assert folder.image_row(row.subject_id, row.prediction_time - pd.Timedelta(days=1)) is None
     path.unlink()
     with pytest.raises(UserFacingError, match="image"):
-        folder.study_path(row.subject_id)
+        folder.image_path(number)
 
 
 def test_a_cohort_brings_its_own_task(made: Path, tmp_path: Path) -> None:

@@ -10,19 +10,21 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from explain_support import background, planted, tokens_of
+from explain_support import background, planted, sampled_of, tokens_of
+from fuse_support import set_of
 from pretend_device import PRETENDED, DevicesMixed, pretended_device
+from pretrain_support import SMALL, encoded, planted_cache
 from review_support import RISKY_CODE, study, timeline
 
 from core import review
 from core.bundle import Bundle, load_bundle, shipped_bundles
-from core.encode.ct.compact_slices import encode_slices
-from core.encode.ehr.encoders import TimelineRecords
+from core.encode.ct.encoders import encode_pieces
+from core.encode.ehr.records import TimelineRecords
 from core.explain.methods import CARDS, METHODS
 from core.explain.risk import RiskReadout
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.ct_findings.train import pretrain_encoder
-from core.pretrain.next_code.train import fit_ehr_encoder
+from core.pretrain.next_code.train import fit_record_encoder
 from core.records import CaseReview, Tokens
 from core.review import review_case
 from core.survive.heads import HEADS
@@ -30,7 +32,6 @@ from core.train import fit, predict
 from core.train.finetune_ct import fine_tune_ct
 from core.train.fit import fit_fusion
 from core.train.members import FitConfig
-from tests.pretrain.test_ct_findings import SMALL, encoded, planted_cache
 
 SCAN, RECORD = study(), timeline((RISKY_CODE, "ICD10CM//I10"))
 
@@ -81,7 +82,7 @@ def test_a_review_on_the_device_is_the_review_on_the_cpu(name: str, request: pyt
     if found.event_attribution is not None and expected.event_attribution is not None:
         np.testing.assert_allclose(found.event_attribution.values, expected.event_attribution.values, atol=1e-5)
     bundle = shipped(name)
-    parts = [part for part in (bundle.model, bundle.ct_encoder) if part is not None]
+    parts = [bundle.model, *bundle.encoders.values()]
     assert {value.device.type for part in parts for value in part.state_dict().values()} == {"cpu"}
 
 
@@ -102,7 +103,7 @@ def small_cohort() -> TokenSet:
     ehr = [random_tokens(rng, int(rng.integers(2, 7)), 4, "ehr") for _ in range(48)]
     times = rng.exponential(300 * np.exp(-np.array([item.values[0, 0] for item in ct])))
     scans, records = [*ct[:-3], None, None, None], [None, None, *ehr[2:]]
-    return TokenSet.from_tokens(scans, records, np.minimum(times, 500.0), times < 500)
+    return set_of(scans, records, np.minimum(times, 500.0), times < 500)
 
 
 def random_tokens(rng: np.random.Generator, count: int, width: int, encoder: str) -> Tokens:
@@ -135,11 +136,11 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
         slices = [background(rng, 3) for _ in range(16)]
         times = rng.exponential(300, 16)
         encoder = copy.deepcopy(planted().encoder)
-        scans = [tokens_of(encoder, item) for item in slices]
-        data = TokenSet.from_tokens(scans, [None] * 16, times, np.ones(16, bool))
+        tokens, scans = [tokens_of(encoder, item) for item in slices], [sampled_of(item) for item in slices]
+        data = set_of(tokens, [None] * 16, times, np.ones(16, bool))
         config = FitConfig(members=1, hidden=8, epochs=1, least_steps=0)
         model = fit_fusion(data, data, "image_only", config=config, device="cpu").model
-        found = fine_tune_ct(model, encoder, (data, slices), (data, slices), epochs=1, device=device)
+        found = fine_tune_ct(model, encoder, (data, scans), (data, scans), epochs=1, device=device)
         return encoder, found.tuning_nll
 
     expected, losses = tuned("cpu")
@@ -151,10 +152,10 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
 
 def test_next_code_training_on_the_device(device: torch.device) -> None:
     records = [timeline((RISKY_CODE, "ICD10CM//I10", "ATC//B01AB"), seed) for seed in range(12)]
-    expected = fit_ehr_encoder(
+    expected = fit_record_encoder(
         "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1
     )
-    found = fit_ehr_encoder(
+    found = fit_record_encoder(
         "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1, device=device
     )
     assert weights_differ(found, expected) < 1e-4
@@ -172,7 +173,7 @@ def test_pretraining_of_the_ct_encoder_on_the_device(device: torch.device) -> No
 def test_an_encoder_that_was_on_the_device_can_still_be_asked_for_gradients(device: torch.device) -> None:
     encoder = copy.deepcopy(planted().encoder)
     slices = torch.from_numpy(background(np.random.default_rng(2), 2))
-    tokens = encode_slices(slices, encoder, device.type)
+    tokens = encode_pieces(slices, encoder, device.type)
     encoder.cpu()
     image = slices.float().requires_grad_(True)
     again = encoder(image)

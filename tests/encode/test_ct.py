@@ -9,14 +9,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from core.encode import build_ct_encoder, encode_study
+from core.encode import build_ct_encoder
 from core.encode.ct.compact_slices import (
     CompactSlices,
     compact_slices_config,
-    encode_slices,
     fold_batch_norm,
-    round_to_half,
 )
+from core.encode.ct.encoders import encode_pieces, encode_study
 from core.encode.ct.slice_grid import (
     COLUMNS,
     LUNG_MARGIN_MM,
@@ -28,6 +27,7 @@ from core.encode.ct.slice_grid import (
     slice_grid,
     volume_from_slices,
 )
+from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.records import CtStudy
 
@@ -164,7 +164,7 @@ def test_odd_studies_are_encoded(shape: tuple[int, int, int], fill: int, encoder
     study = CtStudy(np.full(shape, fill, np.int16), affine_of(np.diag([2.0, 2.0, 5.0]), shape))
     tokens = encode_study(study, encoder)
     assert 1 <= len(tokens.values) <= MAX_PLANES
-    assert tokens.values.shape[1] == encoder.token_dim
+    assert tokens.values.shape[1] == encoder.width
     assert np.isfinite(tokens.relative_positions).all()
     assert tokens.positions.shape == tokens.relative_positions.shape
     assert tokens.source_digest == study.digest
@@ -200,12 +200,12 @@ def test_values_on_slices_return_to_their_voxels(name: str) -> None:
 
 def test_slices_are_independent(encoder: CompactSlices) -> None:
     hu = torch.randint(-1000, 400, (9, ROWS, COLUMNS), generator=torch.Generator().manual_seed(1)).short()
-    together = encode_slices(hu, encoder, batch=16)
-    alone = torch.cat([encode_slices(hu[i : i + 1], encoder) for i in range(len(hu))])
-    reverse = encode_slices(hu.flip(0), encoder, batch=4).flip(0)
+    together = encode_pieces(hu, encoder, batch=16)
+    alone = torch.cat([encode_pieces(hu[i : i + 1], encoder) for i in range(len(hu))])
+    reverse = encode_pieces(hu.flip(0), encoder, batch=4).flip(0)
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(reverse, together, atol=1e-5, rtol=1e-5)
-    assert torch.equal(encode_slices(hu, encoder), together)
+    assert torch.equal(encode_pieces(hu, encoder), together)
 
 
 def test_gradient_reaches_the_asked_slice_only(encoder: CompactSlices) -> None:

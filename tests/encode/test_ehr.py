@@ -11,22 +11,21 @@ import pandas as pd
 import pytest
 import torch
 
-from core.encode import build_ehr_encoder
+from core.encode import build_record_encoder
+from core.encode.ehr.compact_sequence import CompactSequence
 from core.encode.ehr.encoders import (
-    EHR_ENCODERS,
-    CompactSequence,
-    EhrEncoder,
-    OneHotEncoder,
-    TimelineRecords,
+    RECORD_ENCODERS,
     encode_timeline,
     encode_timelines,
-    fit_one_hot,
 )
 from core.encode.ehr.features import event_columns
+from core.encode.ehr.one_hot import OneHotEncoder, fit_one_hot
+from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.events.cut import cut_at
-from core.pretrain.next_code.train import fit_ehr_encoder, next_code_loss, train_next_code
+from core.pretrain.next_code.train import fit_record_encoder, next_code_loss, train_next_code
 from core.records import TIMELINE_COLUMNS, Timeline
+from core.records.interfaces import RecordEncoder
 from core.virtual.codes import LUNG_CANCER_BY_ZONE
 from core.virtual.patient import Regime
 from core.virtual.records import simulate_events
@@ -56,11 +55,11 @@ def _train() -> tuple[Timeline, ...]:
 
 
 @cache
-def _encoder(name: str) -> EhrEncoder:
-    return fit_ehr_encoder(name, TimelineRecords(_train()), tuning=TimelineRecords(_train()[:10]), epochs=4)
+def _encoder(name: str) -> RecordEncoder:
+    return fit_record_encoder(name, TimelineRecords(_train()), tuning=TimelineRecords(_train()[:10]), epochs=4)
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_tokens_are_well_formed(name: str) -> None:
     encoder = _encoder(name)
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
@@ -81,7 +80,7 @@ def test_tokens_are_well_formed(name: str) -> None:
         assert 0.7 < tokens.coverage <= 1
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_nothing_after_the_prediction_time_reaches_a_token(name: str) -> None:
     plain = _timeline(500)
     leak = pd.concat([_rows(plain, "ICD10CM//I26.99", 0.01), _rows(plain, "LOINC//2160-0", 3, 9.0, "mg/dL")])
@@ -95,7 +94,7 @@ def test_nothing_after_the_prediction_time_reaches_a_token(name: str) -> None:
     assert earlier.values.shape != first.values.shape or not np.array_equal(earlier.values, first.values)
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_a_patient_alone_and_among_others(name: str) -> None:
     group = [_timeline(index) for index in range(500, 520)]
     for item, together in zip(group, encode_timelines(group, _encoder(name))):
@@ -104,7 +103,7 @@ def test_a_patient_alone_and_among_others(name: str) -> None:
         np.testing.assert_array_equal(alone.event_ids, together.event_ids)
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_unknown_code_or_unit_lowers_coverage_and_changes_nothing_else(name: str) -> None:
     plain = _timeline(500)
     odd = pd.concat([_rows(plain, "LOCAL//77", -2, 5.0, "x"), _rows(plain, "LOINC//718-7", -0.0007, 131.0, "g/L")])
@@ -113,7 +112,7 @@ def test_unknown_code_or_unit_lowers_coverage_and_changes_nothing_else(name: str
     np.testing.assert_allclose(first.values, second.values, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_empty_and_fully_unknown_timelines_have_no_tokens(name: str) -> None:
     plain = _timeline(500)
     empty = Timeline(plain.events.iloc[:0], plain.subject_id, plain.prediction_time)
@@ -124,10 +123,10 @@ def test_empty_and_fully_unknown_timelines_have_no_tokens(name: str) -> None:
         assert tokens.coverage == 0
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_config_and_weights_rebuild_the_encoder(name: str) -> None:
     encoder = _encoder(name)
-    again = build_ehr_encoder(json.loads(json.dumps(encoder.config)))
+    again = build_record_encoder(json.loads(json.dumps(encoder.config)))
     again.load_state_dict(encoder.state_dict())
     timeline = _timeline(501)
     first, second = (encode_timeline(timeline, item) for item in (encoder, again))  # type: ignore[arg-type]
@@ -135,7 +134,7 @@ def test_config_and_weights_rebuild_the_encoder(name: str) -> None:
     assert sum(value.numel() for value in encoder.state_dict().values()) <= 250_000
 
 
-@pytest.mark.parametrize("name", EHR_ENCODERS)
+@pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_only_training_timelines_shape_the_encoder(name: str) -> None:
     """Other patients cannot change vocabulary or scales: they are not handed in. Scales fit training values."""
     encoder = _encoder(name)
@@ -149,10 +148,10 @@ def test_only_training_timelines_shape_the_encoder(name: str) -> None:
 
 
 def test_unknown_encoder_names_are_refused() -> None:
-    with pytest.raises(UserFacingError, match="timeline encoder"):
-        build_ehr_encoder({"name": "clmbr"})
+    with pytest.raises(UserFacingError, match="record encoder"):
+        build_record_encoder({"name": "clmbr"})
     with pytest.raises(UserFacingError):
-        fit_ehr_encoder("clmbr", TimelineRecords(_train()))
+        fit_record_encoder("clmbr", TimelineRecords(_train()))
 
 
 def test_one_hot_reads_known_facts() -> None:
@@ -235,21 +234,21 @@ def test_next_code_loss_is_the_mean_over_real_events() -> None:
             logits = encoder.next_symbol(encoder.hidden_states(encoder.collate([item])))[0].log_softmax(-1)
             losses += [-float(logits[place, item.symbols[place + 1]]) for place in range(len(item) - 1)]
         assert found == pytest.approx(np.mean(losses), abs=1e-4)
-        fresh = build_ehr_encoder(encoder.config)
+        fresh = build_record_encoder(encoder.config)
         assert isinstance(fresh, CompactSequence)
         assert found < float(next_code_loss(fresh, coded)) - 0.3
 
 
 def test_training_twice_gives_the_same_weights() -> None:
     first, second = (
-        fit_ehr_encoder("compact_sequence", TimelineRecords(_train()[:20]), epochs=1, seed=3) for _ in range(2)
+        fit_record_encoder("compact_sequence", TimelineRecords(_train()[:20]), epochs=1, seed=3) for _ in range(2)
     )
     for name, value in first.state_dict().items():
         torch.testing.assert_close(value, second.state_dict()[name], atol=0, rtol=0)
 
 
 def test_training_on_nothing_leaves_the_encoder_usable() -> None:
-    encoder = fit_ehr_encoder("compact_sequence", TimelineRecords(_train()[:4]), epochs=1)
+    encoder = fit_record_encoder("compact_sequence", TimelineRecords(_train()[:4]), epochs=1)
     assert isinstance(encoder, CompactSequence)
     report = train_next_code(encoder, TimelineRecords([]), epochs=2)
     assert report.train_loss == ()

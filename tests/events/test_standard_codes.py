@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from review_support import bundle
+from tables_support import OMOP, PATIENT, csv_text, omop
 
 from core.bundle import load_bundle, shipped_bundles
 from core.events.descriptions import describe
@@ -19,7 +20,6 @@ from core.review import review_case
 from core.timeline import list_subjects, load_timeline
 from core.view.lanes import event_rows
 from core.view.timeline import trends_figure
-from tests.intake.record.test_corpus import OMOP, PATIENT, csv_text, omop
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "ehr"
 needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the real test files in ../shared/data are not here")
@@ -125,7 +125,7 @@ def test_a_record_without_a_known_code_is_said_in_words() -> None:
         }
     )
     strange = Timeline(events, 1, pd.Timestamp("2020-02-01"))
-    review = review_case(None, strange, replace(small, ct_encoder=None), explain=None)
+    review = review_case(None, strange, replace(small, encoders={"ehr": small.encoders["ehr"]}), explain=None)
     assert {"no_known_code"} <= {notice.key for notice in review.notices}
     assert "missing_timeline" not in {notice.key for notice in review.notices}
     assert review.event_attribution is None

@@ -21,6 +21,7 @@ from explain_support import (
     study_on_grid,
     with_block,
 )
+from fuse_support import batch_of
 from torch import nn
 
 from core.encode.ct.slice_grid import PIXEL_MM, PLANE_STEP_MM, volume_from_slices
@@ -29,10 +30,8 @@ from core.explain import methods
 from core.explain.frozen import explaining, seeded
 from core.explain.methods import CARDS, METHODS
 from core.explain.risk import RiskReadout
-from core.explain.saliency import slice_maps, slice_saliency, study_saliency
+from core.explain.saliency import piece_maps, study_saliency
 from core.explain.trust.weight_randomisation import randomised, rank_correlation, weight_randomisation
-from core.explain.volume import axial_slice, planes_of_slice
-from core.fuse.batch import TokenBatch
 from core.records import CtStudy, Tokens
 
 PLAIN = background(np.random.default_rng(5))
@@ -56,8 +55,8 @@ def with_answer() -> RiskReadout:
 def _maps(readout: RiskReadout, method: str) -> np.ndarray:
     """(PLANES, H, W); slow methods on the block's plane and one other, zero elsewhere."""
     planes = [0, BLOCK_PLANE] if CARDS[method].chunk == 1 else list(range(PLANES))
-    maps = np.zeros(readout.slices_hu.shape, np.float32)
-    maps[planes], _ = slice_maps(readout, method, planes, seed=0)
+    maps = np.zeros(readout.sampled.voxels_hu.shape, np.float32)
+    maps[planes], _ = piece_maps(readout, method, planes, seed=0)
     return maps
 
 
@@ -84,19 +83,19 @@ def test_signed_methods_say_that_the_block_raises_the_risk(method: str, with_ans
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_map_is_another_once_the_weights_are_random(method: str, with_answer: RiskReadout) -> None:
-    trained, _ = slice_maps(with_answer, method, [BLOCK_PLANE])
+    trained, _ = piece_maps(with_answer, method, [BLOCK_PLANE])
     # one random model's correlation lies within 0.3 of 0 in coarse maps: the median of three would stray as far itself
-    random = [slice_maps(randomised(with_answer, seed), method, [BLOCK_PLANE])[0] for seed in range(RANDOM_MODELS)]
+    random = [piece_maps(randomised(with_answer, seed), method, [BLOCK_PLANE])[0] for seed in range(RANDOM_MODELS)]
     correlation = abs(float(np.median([rank_correlation(trained, maps) for maps in random])))
     # magnitudes of gradients share their zeros (HU outside the windows), so they never fall as far
     assert correlation < (0.3 if CARDS[method].signed else 0.6)
-    repeated, _ = slice_maps(with_answer, method, [BLOCK_PLANE], seed=1)
+    repeated, _ = piece_maps(with_answer, method, [BLOCK_PLANE], seed=1)
     assert rank_correlation(trained, repeated) > correlation + 0.25
 
 
 def test_weight_randomisation_reports_and_leaves_the_model_alone(with_answer: RiskReadout) -> None:
     before = [value.clone() for value in with_answer.encoder.state_dict().values()]
-    check = weight_randomisation(with_answer, "integrated_gradients", planes=(BLOCK_PLANE,))
+    check = weight_randomisation(with_answer, "integrated_gradients", pieces=(BLOCK_PLANE,))
     assert check.passed
     assert abs(check.spearman) < 0.3
     after = with_answer.encoder.state_dict().values()
@@ -107,19 +106,19 @@ def test_a_map_that_is_the_other_turned_round_depends_on_the_model_no_less(
     with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.explain.trust.weight_randomisation.rank_correlation", lambda one, other: -0.9)
-    assert not weight_randomisation(with_answer, "gradcam", planes=(0,), draws=1).passed
+    assert not weight_randomisation(with_answer, "gradcam", pieces=(0,), draws=1).passed
 
 
 def test_hiding_what_looks_like_its_surroundings_changes_nothing() -> None:
     even = np.full_like(PLAIN, 300)
-    maps, _ = slice_maps(readout_of(planted(), even), "occlusion", [0])
+    maps, _ = piece_maps(readout_of(planted(), even), "occlusion", [0])
     assert np.abs(maps).max() < 1e-6
 
 
 def _whole_graph_gradient(readout: RiskReadout) -> torch.Tensor:
     """Oracle: every slice in one graph, no cached token."""
-    slices = torch.from_numpy(readout.slices_hu.astype(np.float32)).requires_grad_(True)
-    batch = replace(readout.batch, ct=readout.encoder(slices)[None])
+    slices = torch.from_numpy(readout.sampled.voxels_hu.astype(np.float32)).requires_grad_(True)
+    batch = readout.batch.with_changed("image", values=readout.encoder(slices)[None])
     (gradient,) = torch.autograd.grad(readout.model.risk(batch, readout.horizon_days).sum(), slices)
     return gradient
 
@@ -137,16 +136,16 @@ def test_the_gradient_from_cached_tokens_is_the_gradient_of_the_whole_study(with
 
 
 def test_risk_with_the_slice_itself_is_the_risk(with_answer: RiskReadout) -> None:
-    own = with_answer.batch.ct[0, BLOCK_PLANE][None].expand(3, -1)
+    own = with_answer.batch["image"].values[0, BLOCK_PLANE].expand(3, 1, -1)
     risk = with_answer.risk_of(with_answer.batch)
     assert torch.allclose(with_answer.risk_with(BLOCK_PLANE, own), risk.expand(3), atol=1e-6)
 
 
 def test_integrated_gradients_are_complete_within_the_reported_error(with_answer: RiskReadout) -> None:
-    maps, complete = slice_maps(with_answer, "integrated_gradients", [BLOCK_PLANE])
+    maps, complete = piece_maps(with_answer, "integrated_gradients", [BLOCK_PLANE])
     image = torch.from_numpy(BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1].astype(np.float32))
     base = with_answer.encoder(methods.blurred(image))
-    change = float(with_answer.risk_of(with_answer.batch) - with_answer.risk_with(BLOCK_PLANE, base))
+    change = float(with_answer.risk_of(with_answer.batch) - with_answer.risk_with(BLOCK_PLANE, base[:, None]))
     assert complete is not None
     assert complete.risk_change == pytest.approx(abs(change), rel=1e-3)
     assert abs(maps.sum() - change) <= (complete.relative_error + 1e-3) * abs(change)
@@ -158,27 +157,29 @@ def test_a_slice_alone_is_the_slice_in_the_study_and_runs_repeat_bit_for_bit(
     method: str,
 ) -> None:
     pair = BLOCK[BLOCK_PLANE - 1 : BLOCK_PLANE + 1]
-    study, where, readout = study_on_grid(pair), grid(2), readout_of(planted(), pair)
-    whole = study_saliency(study, where, readout, method)
-    again = study_saliency(study, where, readout, method)
+    study, readout = study_on_grid(pair), readout_of(planted(), pair)
+    whole = study_saliency(study, readout, method)
+    again = study_saliency(study, readout, method)
     assert np.array_equal(whole.values, again.values)
     assert whole.values.shape == study.shape
     assert whole.horizon_days == readout.horizon_days
     assert whole.signed == CARDS[method].signed
-    alone = slice_saliency(study, where, readout, 1, method)
-    assert np.allclose(alone, whole.values[:, :, 1], atol=1e-5 * np.abs(whole.values).max())
+    alone, _ = piece_maps(readout, method, [1])
+    together, _ = piece_maps(readout, method, [0, 1])
+    assert np.allclose(alone[0], together[1], atol=1e-5 * np.abs(together).max())
+    assert np.allclose(whole.values[:, :, 1], together[1].T, atol=1e-5 * np.abs(together).max())
 
 
 def test_the_horizon_changes_the_saliency(with_answer: RiskReadout) -> None:
-    early, _ = slice_maps(replace(with_answer, horizon_days=20.0), "gradcam", [BLOCK_PLANE])
-    late, _ = slice_maps(with_answer, "gradcam", [BLOCK_PLANE])
+    early, _ = piece_maps(replace(with_answer, horizon_days=20.0), "gradcam", [BLOCK_PLANE])
+    late, _ = piece_maps(with_answer, "gradcam", [BLOCK_PLANE])
     assert np.abs(late - early).max() > 0.05 * np.abs(late).max()
 
 
 @pytest.mark.parametrize("method", FAST)
 def test_one_slice_is_enough(method: str) -> None:
     single = BLOCK[BLOCK_PLANE : BLOCK_PLANE + 1]
-    saliency = study_saliency(study_on_grid(single), grid(1), readout_of(planted(), single), method)
+    saliency = study_saliency(study_on_grid(single), readout_of(planted(), single), method)
     i, j, k = np.unravel_index(np.abs(saliency.values).argmax(), saliency.values.shape)
     assert (abs(i - BLOCK_COLUMN) <= BLOCK_PX, abs(j - BLOCK_ROW) <= BLOCK_PX, k) == (True, True, 0)
 
@@ -201,22 +202,6 @@ def test_values_return_to_the_place_they_came_from() -> None:
         assert volume[i, j, k] == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_shown_slice_reads_only_the_planes_beside_it() -> None:
-    study = CtStudy(np.zeros((4, 4, 30), np.int16), np.diag([2.0, 2.0, 2.0, 1.0]))
-    assert planes_of_slice(study, grid(), 0) == (0,)
-    assert planes_of_slice(study, grid(), 6) == (2, 3)
-    assert planes_of_slice(study, grid(), 5) == (2,)
-    assert planes_of_slice(study, grid(), 29) == ()
-    assert axial_slice(study, 6).affine_mm[2, 3] == 12.0
-    with pytest.raises(ValueError, match="slice 30"):
-        axial_slice(study, 30)
-
-
-def test_a_slice_beyond_the_grid_is_empty(with_answer: RiskReadout) -> None:
-    far = CtStudy(np.zeros((4, 4, 2), np.int16), np.diag([2.0, 2.0, 100.0, 1.0]))
-    assert not slice_saliency(far, grid(), with_answer, 1, "gradcam").any()
-
-
 @pytest.mark.parametrize("method", FAST)
 def test_models_are_restored_also_when_a_method_raises(
     method: str, with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +210,7 @@ def test_models_are_restored_also_when_a_method_raises(
     encoder.train()
     next(encoder.parameters()).requires_grad_(True)
     before = module_state(encoder), module_state(model)
-    slice_maps(with_answer, method, [0])
+    piece_maps(with_answer, method, [0])
     assert (module_state(encoder), module_state(model)) == before
 
     def broken(slices: torch.Tensor) -> torch.Tensor:
@@ -234,7 +219,7 @@ def test_models_are_restored_also_when_a_method_raises(
 
     monkeypatch.setattr(type(encoder), "forward", lambda self, slices: broken(slices))
     with pytest.raises(RuntimeError, match="midway"):
-        slice_maps(with_answer, method, [0])
+        piece_maps(with_answer, method, [0])
     assert (module_state(encoder), module_state(model)) == before
     encoder.eval().requires_grad_(False)
 
@@ -249,7 +234,7 @@ def test_cancelling_stops_and_restores(with_answer: RiskReadout) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        slice_maps(with_answer, "integrated_gradients", range(PLANES), progress=stop)
+        piece_maps(with_answer, "integrated_gradients", range(PLANES), progress=stop)
     assert len(told) == 2
     assert module_state(with_answer.encoder) == before
 
@@ -278,7 +263,7 @@ def test_seeding_leaves_the_global_generators_alone() -> None:
 
 def test_an_unknown_method_is_refused_in_words(with_answer: RiskReadout) -> None:
     with pytest.raises(UserFacingError, match="no explanation method"):
-        study_saliency(study_on_grid(BLOCK), grid(), with_answer, "magic")
+        study_saliency(study_on_grid(BLOCK), with_answer, "magic")
 
 
 def test_cards_describe_every_method() -> None:
@@ -303,28 +288,15 @@ def test_grad_cam_is_features_times_gradient_of_each_cell_or_of_the_average(
     weight = gradient.mean(dim=(2, 3), keepdim=True) if averaged else gradient
     cells = (kept[0] * weight).sum(dim=1, keepdim=True).detach()
     expected = nn.functional.interpolate(cells, size=hu.shape[1:], mode="bilinear", align_corners=False)[0, 0].numpy()
-    found, _ = slice_maps(with_answer, "gradcam_averaged" if averaged else "gradcam", [BLOCK_PLANE])
+    found, _ = piece_maps(with_answer, "gradcam_averaged" if averaged else "gradcam", [BLOCK_PLANE])
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(found[0], expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_grad_cam_falls_back_to_the_last_convolution() -> None:
-    class Plain(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)
-
-        def forward(self, slices: torch.Tensor) -> torch.Tensor:
-            return self.last(self.first(slices[:, None])).mean(dim=(2, 3))
-
-    network = Plain()
-    assert methods.saliency_layer(network) is network.last
-    with pytest.raises(ValueError, match="convolution"):
-        methods.saliency_layer(nn.Linear(1, 1))
-
-
 def test_an_image_that_is_missing_has_no_gradient_to_give() -> None:
     empty = Tokens(np.zeros((0, 84), np.float32), np.zeros(0), np.zeros(0), "compact_slices", "none")
-    batch = TokenBatch.from_tokens([empty], [None], ct_width=84)
-    readout = RiskReadout(planted().model, planted().encoder, batch, PLAIN[:0], 100.0, torch.device("cpu"))
+    batch = batch_of([empty], [None])
+    readout = RiskReadout(
+        planted().model, planted().encoder, batch, readout_of(planted(), PLAIN[:1]).sampled, 100.0, torch.device("cpu")
+    )
     assert 0 < float(readout.risk_of(batch)) < 1

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fuse_support import CT_WIDTH, EHR_WIDTH, random_batch, random_patients
+from fuse_support import CT_WIDTH, EHR_WIDTH, batch_of, random_batch, random_patients
 
 from core.compute.model_lock import MODEL_LOCK
 from core.fuse import FUSIONS, FusedState, Fusion, FusionConfig, TokenBatch, describe_weights, info_nce
+from core.fuse.batch import Padded
 from core.fuse.blocks import CrossAttention, Pooling, TokenProjection
 from core.fuse.fusions import average_tokens
 
@@ -21,13 +22,17 @@ TWO_SIDED = [name for name in FUSIONS if not name.endswith("_only")]
 CASES = [(name, pooled) for name in FUSIONS for pooled in (False, True)]
 
 
+WIDTHS = {"image": CT_WIDTH, "ehr": EHR_WIDTH}
+
+
 def build(name: str, *, pooled: bool = False, seed: int = 0) -> Fusion:
     torch.manual_seed(seed)
-    return FUSIONS[name](FusionConfig(CT_WIDTH, EHR_WIDTH, hidden=8, heads=2, pooled=pooled)).eval()
+    card = FUSIONS[name]
+    return card.build(FusionConfig({key: WIDTHS[key] for key in card.reads}, hidden=8, heads=2, pooled=pooled)).eval()
 
 
 def blocks(state: FusedState, batch: TokenBatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    pairs = [(state.ct_weights, batch.ct_mask), (state.ehr_weights, batch.ehr_mask)]
+    pairs = [(state.weights.get("image"), batch["image"].mask), (state.weights.get("ehr"), batch["ehr"].mask)]
     return [(weights, mask) for weights, mask in pairs if weights is not None]
 
 
@@ -35,13 +40,13 @@ def blocks(state: FusedState, batch: TokenBatch) -> list[tuple[torch.Tensor, tor
 def test_a_patient_alone_equals_the_patient_in_any_batch(name: str, pooled: bool) -> None:
     fusion = build(name, pooled=pooled)
     ct, ehr = random_patients(4, 12, missing=True)
-    together = fusion(TokenBatch.from_tokens(ct, ehr))
+    together = fusion(batch_of(ct, ehr))
     for row in range(12):
-        alone = fusion(TokenBatch.from_tokens([ct[row]], [ehr[row]], CT_WIDTH, EHR_WIDTH))
+        alone = fusion(batch_of([ct[row]], [ehr[row]]))
         torch.testing.assert_close(alone.features[0], together.features[row], atol=1e-5, rtol=0)
         for (one, mask), (many, _) in zip(
-            blocks(alone, TokenBatch.from_tokens([ct[row]], [ehr[row]])),
-            blocks(together, TokenBatch.from_tokens(ct, ehr)),
+            blocks(alone, batch_of([ct[row]], [ehr[row]])),
+            blocks(together, batch_of(ct, ehr)),
             strict=True,
         ):
             torch.testing.assert_close(one[0], many[row, : mask.shape[1]], atol=1e-5, rtol=0)
@@ -65,8 +70,8 @@ def test_one_token_has_weight_one_and_is_labelled(name: str) -> None:
     one = [replace(item, values=item.values[:1], positions=item.positions[:1],  # type: ignore[union-attr, type-var]
                    relative_positions=item.relative_positions[:1], event_ids=None)  # type: ignore[union-attr]
            for item in (ct[0], ehr[0])]  # fmt: skip
-    state = build(name)(TokenBatch.from_tokens([one[0]], [one[1]]))
-    for weights, _ in blocks(state, TokenBatch.from_tokens([one[0]], [one[1]])):
+    state = build(name)(batch_of([one[0]], [one[1]]))
+    for weights, _ in blocks(state, batch_of([one[0]], [one[1]])):
         assert weights.tolist() == [[1.0]]
     assert "constant 1" in describe_weights(state.kind, 1)
     assert "constant 1" not in describe_weights(state.kind, 2)
@@ -75,19 +80,19 @@ def test_one_token_has_weight_one_and_is_labelled(name: str) -> None:
 @pytest.mark.parametrize("name", list(FUSIONS))
 def test_permuting_slices_permutes_weights_and_keeps_the_features(name: str) -> None:
     batch = random_batch(7, 1)
-    order = torch.randperm(batch.ct.shape[1], generator=torch.Generator().manual_seed(0))
-    moved = replace(batch, ct=batch.ct[:, order], ct_position=batch.ct_position[:, order])
+    order = torch.randperm(batch["image"].values.shape[1], generator=torch.Generator().manual_seed(0))
+    moved = TokenBatch({**batch.modalities, "image": Padded(*(part[:, order] for part in batch["image"]))})
     fusion = build(name)
     before, after = fusion(batch), fusion(moved)
     torch.testing.assert_close(before.features, after.features, atol=1e-5, rtol=0)
-    if before.ct_weights is not None:
-        torch.testing.assert_close(before.ct_weights[:, order], after.ct_weights, atol=1e-5, rtol=0)
+    if before.weights.get("image") is not None:
+        torch.testing.assert_close(before.weights.get("image")[:, order], after.weights.get("image"), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", [name for name in FUSIONS if name != "ehr_only"])
 def test_position_matters_where_tokens_are_read(name: str) -> None:
     batch = random_batch(8, 2)
-    shifted = replace(batch, ct_position=batch.ct_position * 0.5)
+    shifted = TokenBatch({**batch.modalities, "image": batch["image"]._replace(position=batch["image"].position * 0.5)})
     assert not torch.allclose(build(name)(batch).features, build(name)(shifted).features, atol=1e-4)
     pooled = build(name, pooled=True)
     torch.testing.assert_close(pooled(batch).features, pooled(shifted).features)
@@ -97,32 +102,32 @@ def test_position_matters_where_tokens_are_read(name: str) -> None:
 def test_a_missing_modality_is_the_learned_none_token(name: str) -> None:
     ct, ehr = random_patients(9, 2)
     fusion = build(name)
-    without = fusion(TokenBatch.from_tokens([None], [ehr[0]], CT_WIDTH))
+    without = fusion(batch_of([None], [ehr[0]]))
     assert torch.isfinite(without.features).all()
-    padded = fusion(TokenBatch.from_tokens([None, ct[1]], [ehr[0], ehr[1]]))
+    padded = fusion(batch_of([None, ct[1]], [ehr[0], ehr[1]]))
     torch.testing.assert_close(padded.features[:1], without.features, atol=1e-5, rtol=0)
     with torch.no_grad():
-        fusion.image.project.none.add_(1.0)
-    changed = fusion(TokenBatch.from_tokens([None, ct[1]], [ehr[0], ehr[1]]))
+        fusion.paths["image"].project.none.add_(1.0)
+    changed = fusion(batch_of([None, ct[1]], [ehr[0], ehr[1]]))
     assert not torch.allclose(changed.features[0], padded.features[0])
     torch.testing.assert_close(changed.features[1], padded.features[1])
 
 
 def test_unimodal_fusions_ignore_the_other_side() -> None:
     ct, ehr = random_patients(10, 3)
-    both, image = TokenBatch.from_tokens(ct, ehr), TokenBatch.from_tokens(ct, [None] * 3, 0, EHR_WIDTH)
+    both, image = batch_of(ct, ehr), batch_of(ct, [None] * 3)
     assert torch.equal(build("image_only")(both).features, build("image_only")(image).features)
-    assert build("image_only")(both).ehr_weights is None
-    assert build("ehr_only")(both).ct_weights is None
+    assert list(build("image_only")(both).weights) == ["image"]
+    assert list(build("ehr_only")(both).weights) == ["ehr"]
 
 
 def test_the_guide_provides_the_queries() -> None:
     """Scaling W_K of the answering side's keys or W_Q of the asking side is visible only through the right tokens."""
     ct, ehr = random_patients(11, 1)
-    batch = TokenBatch.from_tokens(ct, ehr)
+    batch = batch_of(ct, ehr)
     for name, asks, answers in (
-        ("co_attention_ehr_guided", "ehr", "ct"),
-        ("co_attention_image_guided", "ct", "ehr"),
+        ("co_attention_ehr_guided", "ehr", "image"),
+        ("co_attention_image_guided", "image", "ehr"),
     ):
         fusion = build(name)
         seen: dict[str, torch.Tensor] = {}
@@ -135,14 +140,14 @@ def test_the_guide_provides_the_queries() -> None:
         fusion(batch)
         for hook in hooks:
             hook.remove()
-        assert seen["query"].shape[1] == getattr(batch, asks).shape[1] + 1
-        assert seen["key"].shape[1] == seen["value"].shape[1] == getattr(batch, answers).shape[1]
+        assert seen["query"].shape[1] == batch[asks].values.shape[1] + 1
+        assert seen["key"].shape[1] == seen["value"].shape[1] == batch[answers].values.shape[1]
 
 
 def test_literal_co_attention_is_blind_to_the_guide_when_pooled_but_not_over_tokens() -> None:
     """The degeneracy of the paper-literal form: one key, weight 1 for everybody, so the guide changes nothing."""
     ct, ehr = random_patients(12, 4)
-    one, other = TokenBatch.from_tokens(ct, ehr), TokenBatch.from_tokens(ct, ehr[::-1])
+    one, other = batch_of(ct, ehr), batch_of(ct, ehr[::-1])
     pooled, tokens = build("co_attention_ehr_guided", pooled=True), build("co_attention_ehr_guided")
     torch.testing.assert_close(pooled(one).features, pooled(other).features)
     assert "constant 1" in pooled(one).kind
@@ -151,11 +156,11 @@ def test_literal_co_attention_is_blind_to_the_guide_when_pooled_but_not_over_tok
 
 def test_pooled_mode_reads_only_the_mean_token() -> None:
     batch = random_batch(13, 5, missing=True)
-    mean = average_tokens(batch)
+    mean = average_tokens(batch, ("image", "ehr"))
     for row in range(5):
-        own = batch.ct[row][batch.ct_mask[row]]
+        own = batch["image"].values[row][batch["image"].mask[row]]
         expected = own.mean(0) if len(own) else torch.zeros(CT_WIDTH)
-        torch.testing.assert_close(mean.ct[row, 0], expected)
+        torch.testing.assert_close(mean["image"].values[row, 0], expected)
     fusion = build("cross_attention", pooled=True)
     torch.testing.assert_close(fusion(batch).features, fusion(mean).features)
 
@@ -227,9 +232,13 @@ def test_info_nce_matches_a_loop() -> None:
 @pytest.mark.parametrize("name", list(FUSIONS))
 def test_gradients_reach_every_real_token_and_no_padding(name: str) -> None:
     batch = random_batch(14, 4)
-    ct, ehr = batch.ct.clone().requires_grad_(), batch.ehr.clone().requires_grad_()
-    build(name)(replace(batch, ct=ct, ehr=ehr)).features.square().sum().backward()
-    for values, mask, read in ((ct, batch.ct_mask, name != "ehr_only"), (ehr, batch.ehr_mask, name != "image_only")):
+    ct, ehr = batch["image"].values.clone().requires_grad_(), batch["ehr"].values.clone().requires_grad_()
+    given = batch.with_changed("image", values=ct).with_changed("ehr", values=ehr)
+    build(name)(given).features.square().sum().backward()
+    for values, mask, read in (
+        (ct, batch["image"].mask, name != "ehr_only"),
+        (ehr, batch["ehr"].mask, name != "image_only"),
+    ):
         if read:
             assert values.grad is not None
             assert (values.grad[~mask] == 0).all()
@@ -266,15 +275,15 @@ def test_long_work_that_lets_go_between_its_steps_lets_others_in() -> None:
 
 def test_the_average_of_a_patient_leaves_out_what_is_masked() -> None:
     batch = random_batch(9, 5)
-    shorter = batch.ct_mask.clone()
+    shorter = batch["image"].mask.clone()
     shorter[:, 1:] = False
-    average = average_tokens(replace(batch, ct_mask=shorter))
-    torch.testing.assert_close(average.ct[:, 0], batch.ct[:, 0])
+    average = average_tokens(batch.with_changed("image", mask=shorter), ("image",))
+    torch.testing.assert_close(average["image"].values[:, 0], batch["image"].values[:, 0])
 
 
 def test_token_dropout_never_hides_all_of_a_patient() -> None:
     project = TokenProjection(CT_WIDTH, 8, token_dropout=1.0).train()
     batch = random_batch(10, 5)
-    hidden, mask = project(batch.ct, batch.ct_mask, batch.ct_position)
-    assert torch.equal(mask, batch.ct_mask)
+    hidden, mask = project(batch["image"].values, batch["image"].mask, batch["image"].position)
+    assert torch.equal(mask, batch["image"].mask)
     assert not torch.isclose(hidden[:, 0], project.none).all(1).any(), "no none token in its place"

@@ -9,14 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from pages_support import World, fine, html, of_case, opened
 from streamlit.testing.v1 import AppTest
 
 from core import session
 from core.case import results
 from core.records import Timeline
-from tests.pages.test_pages import World, fine, html, of_case, opened, world
-
-__all__ = ["world"]
 
 
 def with_record(monkeypatch: pytest.MonkeyPatch, world: World, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
+from pages_support import fine, html, opened, settled, slow_zip, starting, until
 from streamlit.testing.v1 import AppTest
 
 from core.view.exporting import Exports
 from pages._parts import export
-from tests.pages.test_pages import fine, html, opened, settled, starting, until, world
-
-__all__ = ["world"]
-
-
-def slow_zip(monkeypatch) -> threading.Event:
-    """A zip whose second file is not made before the event."""
-    may_go = threading.Event()
-
-    def archive(files, inputs, tell) -> bytes:
-        tell(0.0, "All in one zip: file 1 of 6, figure.png")
-        while not may_go.wait(0.01):
-            tell(0.5, "All in one zip: file 2 of 6, figure.svg")
-        return b"zip" * 500_000
-
-    monkeypatch.setattr(Exports, "archive", archive)
-    return may_go
 
 
 def download(app: AppTest, words: str):

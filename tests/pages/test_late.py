@@ -7,23 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pages_support import fine, has_stop, html, of_case, opened, settled, slow_zip, starting, stop_of, strongest_events
 from streamlit.testing.v1 import AppTest
-
-from tests.pages.test_exports import slow_zip
-from tests.pages.test_pages import (
-    fine,
-    has_stop,
-    html,
-    of_case,
-    opened,
-    settled,
-    starting,
-    stop_of,
-    strongest_events,
-    world,
-)
-
-__all__ = ["world"]
 
 
 def sent_late(app: AppTest, name: str, act: Callable[[AppTest], Any]) -> AppTest:

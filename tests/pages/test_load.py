@@ -15,6 +15,8 @@ from pathlib import Path
 import intake_support as files
 import pytest
 import view_support
+from load_page_support import SECONDS, answer, keys, load_page, read, settled
+from pages_support import DEMOS, fine, html, of_case
 from streamlit.testing.v1 import AppTest
 
 from core import RESEARCH_NOTICE, session
@@ -23,46 +25,12 @@ from core.case.jobs import Turns
 from core.errors import UserFacingError
 from core.intake.identifiers.pictures.burned_in import TextBox
 from pages._parts import findings
-from tests.pages.test_pages import DEMOS, ROOT, World, fine, html, of_case, world
-
-__all__ = ["World", "world"]
-SECONDS = 120
 
 
 @pytest.fixture
 def jane(tmp_path: Path) -> Path:
     """A folder with one identified series."""
     return files.written(tmp_path / "ct", files.series(edit=files.patient("DOE^JANE", "A1234567")))
-
-
-def load_page() -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    return fine(app.switch_page("pages/load.py").run())
-
-
-def read(app: AppTest, ct: Path | None = None, record: Path | None = None) -> AppTest:
-    """Point at paths on the server, press Read, wait for the end."""
-    for name, path in (("ct", ct), ("record", record)):
-        if path is not None:
-            app.segmented_control(key=f"{name}_how").set_value("Path on the server").run()
-            app.text_input(key=f"{name}_path").set_value(str(path)).run()
-    app.button(key="read").click()
-    return settled(app)
-
-
-def settled(app: AppTest, seconds: float = SECONDS) -> AppTest:
-    """Runs the page until no job is left."""
-    end = time.monotonic() + seconds
-    fine(app.run())
-    while any(button.key == "cancel_load" for button in app.button):
-        assert time.monotonic() < end, "a job does not end"
-        time.sleep(0.05)
-        fine(app.run())
-    return app
-
-
-def keys(app: AppTest) -> set[str]:
-    return {str(button.key) for button in app.button if button.key and not button.disabled}
 
 
 def test_nothing_picked_yet(world):
@@ -211,11 +179,11 @@ def test_a_case_opens_while_its_identifiers_are_still_searched(world, jane, may_
 def test_searches_keep_no_reader_waiting(jane, may_end):
     """Pictures are searched for minutes; whoever comes next still gets the files read and judged."""
     searched = [Intake(jane) for _ in range(3)]
-    for number, read in enumerate(searched):
-        assert settled_soon(lambda: read.advance() and read.quality is not None), number  # noqa: B023
-    assert all(read.searching for read in searched)
+    for number, intake in enumerate(searched):
+        assert settled_soon(lambda: intake.advance() and intake.quality is not None), number  # noqa: B023
+    assert all(intake.searching for intake in searched)
     may_end.set()
-    assert settled_soon(lambda: not any(read.searching for read in searched))
+    assert settled_soon(lambda: not any(intake.searching for intake in searched))
 
 
 def settled_soon(found) -> bool:
@@ -370,14 +338,6 @@ def test_an_unknown_table_is_mapped_by_the_reader(world, tmp_path):
     settled(app)
     assert "Record: 2 events" in html(app)
     assert "open_case" in keys(app)
-
-
-def answer(app: AppTest, **columns: str | None) -> None:
-    """Says which column is what, and waits for what follows."""
-    for role, column in columns.items():
-        app.selectbox(key=f"column_{role}").set_value(column).run()
-    app.button(key="map_columns").click()
-    settled(app)
 
 
 def test_each_of_two_unknown_tables_is_mapped_by_the_reader(world, tmp_path):

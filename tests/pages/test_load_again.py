@@ -10,11 +10,9 @@ import intake_support as files
 import nibabel as nib
 import numpy as np
 import pytest
+from load_page_support import answer, keys, load_page, read, settled
+from pages_support import fine, html
 
-from tests.pages.test_load import answer, keys, load_page, read, settled
-from tests.pages.test_pages import World, fine, html, world
-
-__all__ = ["World", "world"]
 ODD = b"pid;wann;was;lab_reading\n" + b"".join(b"1;2020-03-%02d;BNP;23%02d\n" % (day, day) for day in range(1, 21))
 
 

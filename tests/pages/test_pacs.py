@@ -10,6 +10,7 @@ from functools import partial
 import intake_support as files
 import pytest
 from orthanc_support import Front, front, silent
+from pages_support import ROOT
 from streamlit.proto.TextInput_pb2 import TextInput
 from streamlit.testing.v1 import AppTest
 
@@ -17,7 +18,6 @@ from core import session
 from core.intake.pacs.client import DicomWebServer, SeriesRow, StudyRow
 from core.intake.pacs.failures import dead
 from pages._parts import arriving, pacs, sources
-from tests.pages.test_pages import ROOT
 
 STUDIES = (
     StudyRow("1.2.1", "DOE^JANE", "A1234567", "ACC1", "20200101", "Chest <b>", ("CT",), 3),

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 import torch
+from pretrain_support import CLOT, EFFUSION, SMALL, encoded, planted_cache
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from core.encode.ct.compact_slices import CompactSlices, encode_slices
+from core.encode.ct.compact_slices import CompactSlices
+from core.encode.ct.encoders import encode_pieces
 from core.pretrain.ct_findings.cache import PatientSlices, SliceCache, check_source, open_cache, write_chunk
 from core.pretrain.ct_findings.probes import (
     area_under_curve,
@@ -28,45 +29,6 @@ from core.pretrain.ct_findings.targets import area_targets, calibre_targets, cel
 from core.pretrain.ct_findings.train import PretrainSettings, pretrain_encoder
 
 torch.set_num_threads(1)
-CLOT, EFFUSION = 10, 7
-
-
-def planted_patient(rng: np.random.Generator, index: int) -> tuple[PatientSlices, dict[str, float]]:
-    """Noise with a bright artery of varied width; clots are dark 3 x 3 pixel squares in it, effusion a grey band."""
-    hu = rng.normal(-850, 40, (10, 128, 144))
-    labels = np.zeros(hu.shape, np.uint8)
-    width = int(rng.integers(16, 45))
-    hu[:, 40 : 40 + width, 40:100] = 330 + rng.normal(0, 20, (10, width, 60))
-    labels[:, 40 : 40 + width, 40:100] = 3
-    has_clot, has_effusion = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
-    for z in range(2, 7):
-        if has_clot:
-            row, column = rng.integers(42, 36 + width), rng.integers(42, 94)
-            hu[z, row : row + 3, column : column + 3], labels[z, row : row + 3, column : column + 3] = 50, CLOT
-        if has_effusion:
-            hu[z, 100:112, 20:120], labels[z, 100:112, 20:120] = 10, EFFUSION
-    z_mm = np.arange(10, dtype=np.float32) * 5
-    facts = {
-        "index": index,
-        "clot_burden": 0.4 * has_clot,
-        "pulmonary_trunk_diameter_mm": 2.0 * width,
-        "heart_scale": 1.0,
-        "coronary_calcium": 0.0,
-        "effusion_left_ml": 300.0 * has_effusion,
-        "effusion_right_ml": 0.0,
-        "emphysema_fraction": 0.0,
-        "nodule_diameter_mm": 0.0,
-        **{f"interstitial_{zone}": 0.0 for zone in range(4)},
-        "time_to_event_days": float(rng.exponential(400 * np.exp(-has_clot)) + 1),
-        "event": bool(rng.random() < 0.7),
-    }
-    return PatientSlices(hu.astype(np.int16), labels, z_mm, z_mm / 45), facts
-
-
-def planted_cache(count: int, seed: int) -> SliceCache:
-    rng = np.random.default_rng(seed)
-    volumes, facts = zip(*(planted_patient(rng, index) for index in range(count)), strict=True)
-    return SliceCache(pd.DataFrame(list(facts)), list(volumes))
 
 
 def labels_of(cache: SliceCache, row: int) -> npt.NDArray[np.uint8]:
@@ -75,26 +37,9 @@ def labels_of(cache: SliceCache, row: int) -> npt.NDArray[np.uint8]:
     return labels
 
 
-SMALL = PretrainSettings(
-    epochs=14,
-    patients=6,
-    spread=3,
-    lesion=2,
-    widths=(8, 16, 16),
-    augment=False,
-    mixed_precision=False,
-    learning_rate=6e-3,
-)
-
-
 @pytest.fixture(scope="module")
 def caches() -> tuple[SliceCache, SliceCache]:
     return planted_cache(48, 0), planted_cache(48, 1)
-
-
-def encoded(cache: SliceCache, encoder: CompactSlices, device: str = "cpu") -> list[np.ndarray]:
-    """Tokens (slices, D) of every patient."""
-    return [encode_slices(torch.from_numpy(volume.slices), encoder, device).numpy() for volume in cache.volumes]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +134,7 @@ def test_frozen_encoder_is_reproducible_half_exact_and_standardised() -> None:
         assert torch.equal(value, second.state_dict()[name]), name
         assert torch.equal(value, value.half().float())
     assert not any(parameter.requires_grad for parameter in first.parameters())
-    tokens = torch.cat([encode_slices(torch.from_numpy(v.slices), first) for v in train.volumes])
+    tokens = torch.cat([encode_pieces(torch.from_numpy(v.slices), first) for v in train.volumes])
     assert tokens.mean(dim=0).abs().max() < 0.5
     assert tokens.std(dim=0).max() < 1.5
 

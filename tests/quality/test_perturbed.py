@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from quality_support import demo, demo_report, judged, measure_demo, with_voxels
 from scipy import ndimage
 
 from core.encode.ct.lungs import find_lungs
@@ -14,7 +15,6 @@ from core.quality import QualityReport
 from core.quality.kernel import is_sharp
 from core.quality.scan import scan_factors
 from core.records import CtStudy
-from tests.quality.test_scan import demo, demo_report, judged, measure_demo, with_voxels
 
 HU = npt.NDArray[np.float32]
 

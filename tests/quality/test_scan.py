@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from ct_factory import Grid, dicom_files, enhanced_file
+from quality_support import demo, demo_report, judged, measure_demo, with_voxels
 from real_ct import REAL_CT, SHARED_CT
 from scipy import ndimage
 
 from core.load import load_study
-from core.quality import Factor, QualityReport, ScanMeasures, measure_scan
+from core.quality import Factor, QualityReport, measure_scan
 from core.quality.orientation import judge_orientation
 from core.quality.scan import scan_factors
 from core.quality.thorax import Thorax, thorax_of
@@ -22,15 +22,8 @@ from core.records import AcquisitionFacts, CtStudy
 from core.virtual.render import render_patient
 from core.virtual.sampling import sample_patient
 
-ROOT = Path(__file__).resolve().parents[2]
 VIRTUAL = [(task, site, n) for task in ("pe_mortality", "mace") for site in ("internal", "external") for n in range(3)]
 needs_shared = pytest.mark.skipif(not SHARED_CT.exists(), reason="needs the real files of ../shared/data")
-
-
-@lru_cache(maxsize=1)
-def demo() -> CtStudy:
-    """The real contrast chest CT that ships with the app."""
-    return load_study(ROOT / "assets" / "demo" / "lidc0001_2.0mm.nii.gz")
 
 
 @lru_cache(maxsize=16)
@@ -38,22 +31,6 @@ def virtual(task: str, site: str, number: int) -> CtStudy:
     """A rendered patient of the virtual cohort."""
     patient = sample_patient(task, site, 77, number)  # type: ignore[arg-type]
     return render_patient(patient.findings, patient.acquisition).study
-
-
-def with_voxels(study: CtStudy, voxels: npt.NDArray[np.generic], first: tuple[int, int, int] = (0, 0, 0)) -> CtStudy:
-    """Other voxels on the same lattice, beginning at voxel `first`."""
-    affine = study.affine_mm.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array(first)
-    return replace(study, voxels_hu=np.ascontiguousarray(voxels), affine_mm=affine)
-
-
-def judged(study: CtStudy, task: str | None = "pe_mortality") -> QualityReport:
-    return QualityReport(scan_factors(study, measure_scan(study), task))
-
-
-@lru_cache(maxsize=1)
-def demo_report() -> QualityReport:
-    return judged(demo())
 
 
 def test_the_demo_scan_passes_every_check_that_can_be_made() -> None:
@@ -285,11 +262,6 @@ def test_numbers_below_zero_have_a_minus_sign_and_no_hyphen() -> None:
 
 def judged_with(study: CtStudy, task: str | None) -> QualityReport:
     return QualityReport(scan_factors(study, replace(measure_demo(), digest=study.digest), task))
-
-
-@lru_cache(maxsize=1)
-def measure_demo() -> ScanMeasures:
-    return measure_scan(demo())
 
 
 @pytest.mark.parametrize(

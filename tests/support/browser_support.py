@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, WebSocketRoute, expect, sync_playwright
 
 from scripts.ensure_chromium import find_chromium
@@ -30,6 +29,10 @@ FLAGS = (
 )
 SHOWN = ".viewer[data-ready][data-overlay]"
 SLOW_MS = 90_000
+FIND = """
+  const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map((e) => e.shadowRoot);
+  const v = roots.map((r) => r && r.querySelector('.viewer')).find(Boolean);
+"""
 
 
 @contextmanager
@@ -135,24 +138,11 @@ class Held:
         server.on_message(lambda message: self._waiting.append(message) if self.holding else route.send(message))
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The app, as long as a module's tests run; it is imported where it is wanted."""
-    with running_app() as found:
-        yield found
+def viewer(page: Page, field: str) -> str:
+    return str(page.evaluate(f"(() => {{ {FIND} return v.dataset.{field}; }})()"))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, as long as a module's tests run."""
-    with running_browser() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def session_page(browser: Browser, address: str) -> Iterator[Page]:
-    """One session for all tests of a module, as a reader would use it: their order is the order of use."""
-    opened = open_page(browser, address)
-    opened.wait_for_selector(SHOWN, timeout=SLOW_MS)
-    yield opened
-    opened.context.close()
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+    page.wait_for_timeout(120)

@@ -7,13 +7,15 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from fuse_support import batch_of, set_of
 from torch import nn
 
-from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, compact_slices_config, encode_slices
+from core.encode.ct.compact_slices import CompactSlices, build_compact_slices, compact_slices_config
+from core.encode.ct.encoders import encode_pieces
 from core.encode.ct.slice_grid import COLUMNS, PIXEL_MM, PLANE_STEP_MM, ROWS, SliceGrid
 from core.explain.risk import RiskReadout
-from core.fuse.batch import TokenBatch, TokenSet
 from core.records import CtStudy, Tokens
+from core.records.interfaces import SampledScan
 from core.survive.model import SurvivalModel
 from core.train.fit import fit_fusion
 from core.train.members import FitConfig
@@ -67,17 +69,24 @@ def study_on_grid(slices: np.ndarray) -> CtStudy:
     return CtStudy(np.ascontiguousarray(slices.transpose(2, 1, 0)), affine, origin="virtual")
 
 
-def tokens_of(encoder: nn.Module, slices: np.ndarray) -> Tokens:
+def sampled_of(slices: np.ndarray) -> SampledScan:
+    """Slices (S, H, W) as an encoder keeps them, `PLANE_STEP_MM` apart."""
+    places = PLANE_STEP_MM * np.arange(len(slices)), np.linspace(0, 1, len(slices))
+    return SampledScan(slices, *places, "planted", 1.0, grid(len(slices)))
+
+
+def tokens_of(encoder: CompactSlices, slices: np.ndarray) -> Tokens:
     """Tokens of slices (S, H, W)."""
-    values = encode_slices(torch.from_numpy(slices), encoder)  # type: ignore[arg-type]
-    places = np.linspace(0, 1, len(slices))
-    return Tokens(values.numpy(), PLANE_STEP_MM * np.arange(len(slices)), places, "compact_slices", "planted")
+    values, sampled = encode_pieces(torch.from_numpy(slices), encoder), sampled_of(slices)
+    return Tokens(values.numpy(), sampled.positions, sampled.relative_positions, "compact_slices", "planted")
 
 
 def readout_of(planted: Planted, slices: np.ndarray) -> RiskReadout:
     """The question "risk by `HORIZON`" for these slices."""
-    batch = TokenBatch.from_tokens([tokens_of(planted.encoder, slices)], [None])
-    return RiskReadout(planted.model, planted.encoder, batch, slices, HORIZON, torch.device("cpu"))
+    tokens = tokens_of(planted.encoder, slices)
+    return RiskReadout(
+        planted.model, planted.encoder, batch_of([tokens], [None]), sampled_of(slices), HORIZON, torch.device("cpu")
+    )
 
 
 @lru_cache(maxsize=1)
@@ -96,7 +105,7 @@ def planted() -> Planted:
         ct.append(tokens_of(encoder, slices))
         times.append(rng.exponential(120.0 if block else 1200.0))
     days = np.minimum(times, 500.0)
-    cohort = TokenSet.from_tokens(ct, [None] * len(ct), days, np.asarray(times) < 500)
+    cohort = set_of(ct, [None] * len(ct), days, np.asarray(times) < 500)
     config = FitConfig(members=2, hidden=16, heads=2, epochs=20, batch_size=32, token_dropout=0.0, modality_dropout=0.0)
     rows = np.arange(len(ct))
     fitted = fit_fusion(cohort.subset(rows[:120]), cohort.subset(rows[120:]), "image_only", config=config, device="cpu")
@@ -113,7 +122,7 @@ def module_state(module: nn.Module) -> tuple[object, ...]:
 
 def _train_encoder(rng: np.random.Generator) -> CompactSlices:
     encoder = build_compact_slices(compact_slices_config((-160, 240), widths=(6, 8, 8), norm="none"))
-    head = nn.Linear(encoder.token_dim, 1)
+    head = nn.Linear(encoder.width, 1)
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=4e-3)
     for _ in range(90):
         slices = background(rng, 12)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from core.fuse import TokenBatch, TokenSet
-from core.records import Tokens
+from core.records import EHR, IMAGE, Tokens
 
 CT_WIDTH, EHR_WIDTH = 6, 5
 
@@ -26,9 +29,19 @@ def random_patients(seed: int, count: int, *, missing: bool = False) -> tuple[li
     return ct, ehr
 
 
+def batch_of(ct: Sequence[Tokens | None], ehr: Sequence[Tokens | None]) -> TokenBatch:
+    """Patients with tokens of scan and record as one batch."""
+    return TokenBatch.from_tokens({IMAGE: ct, EHR: ehr}, {IMAGE: CT_WIDTH, EHR: EHR_WIDTH})
+
+
+def set_of(ct: Sequence[Tokens | None], ehr: Sequence[Tokens | None], *outcome: Any) -> TokenSet:
+    """Patients with tokens of scan and record, and times, events and ids."""
+    return TokenSet.from_tokens({IMAGE: ct, EHR: ehr}, *outcome)
+
+
 def random_batch(seed: int, count: int, *, missing: bool = False) -> TokenBatch:
     """The same as one batch."""
-    return TokenBatch.from_tokens(*random_patients(seed, count, missing=missing))
+    return batch_of(*random_patients(seed, count, missing=missing))
 
 
 def planted_set(seed: int, count: int) -> tuple[TokenSet, np.ndarray]:
@@ -46,4 +59,4 @@ def planted_set(seed: int, count: int) -> tuple[TokenSet, np.ndarray]:
     eta = z.sum(axis=1)
     event = 300 * rng.exponential(size=count) * np.exp(-eta)
     censored = rng.uniform(50, 900, count)
-    return TokenSet.from_tokens(cts, ehrs, np.minimum(event, censored), event <= censored, np.arange(count)), eta
+    return set_of(cts, ehrs, np.minimum(event, censored), event <= censored, np.arange(count)), eta

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from explain_support import background, planted, study_on_grid, tokens_of, with_block
-from torch import nn
+from fuse_support import set_of
 
-from core.encode.ehr.encoders import TimelineRecords, encode_timeline, fit_one_hot
+from core.encode.ehr.encoders import encode_timeline
+from core.encode.ehr.one_hot import fit_one_hot
+from core.encode.ehr.records import TimelineRecords
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline
+from core.records.interfaces import Encoder
 from core.survive.metrics.kaplan_meier import kaplan_meier
 from core.survive.model import SurvivalModel
 from core.train.fit import fit_fusion
@@ -30,8 +34,7 @@ class SmallBundle:
     """The attributes of `core.bundle.Bundle` that a review and an export read."""
 
     model: SurvivalModel
-    ct_encoder: nn.Module
-    ehr_encoder: nn.Module
+    encoders: Mapping[str, Encoder]
     fusion: str
     reference: pd.DataFrame
     baseline: pd.DataFrame
@@ -64,6 +67,11 @@ def study(block: bool = True, planes: int = 12, seed: int = 5, origin: Origin = 
     return CtStudy(made.voxels_hu, made.affine_mm, origin=origin)
 
 
+def without_image(small: SmallBundle) -> SmallBundle:
+    """The same without an encoder of scans, as a bundle that reads none."""
+    return replace(small, encoders={"ehr": small.encoders["ehr"]})
+
+
 @lru_cache(maxsize=4)
 def bundle(fusion: str = "concat") -> SmallBundle:
     """Risk rises with the block and with `RISKY_CODE`."""
@@ -78,11 +86,11 @@ def bundle(fusion: str = "concat") -> SmallBundle:
     ct = [blocked[int(rng.integers(4))] if block else plain for block in has_block]
     ehr = [encode_timeline(record, one_hot) for record in records]
     times = rng.exponential(900 / np.exp(1.6 * has_block + 1.2 * has_code))
-    cohort = TokenSet.from_tokens(ct, ehr, np.minimum(times, 500.0), times < 500)
+    cohort = set_of(ct, ehr, np.minimum(times, 500.0), times < 500)
     rows = np.arange(200)
     config = FitConfig(members=2, hidden=16, heads=2, epochs=15, batch_size=32)
     model = fit_fusion(cohort.subset(rows[:150]), cohort.subset(rows[150:]), fusion, config=config, device="cpu").model
-    return SmallBundle(model, encoder, one_hot, fusion, _reference(model, cohort), _baseline(times))
+    return SmallBundle(model, {"image": encoder, "ehr": one_hot}, fusion, _reference(model, cohort), _baseline(times))
 
 
 def _codes(rng: np.random.Generator, risky: bool) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pandas as pd
 from core.cohort.tasks import TASKS
 from core.records import (
     Attention,
+    AttentionBlock,
     Attribution,
     CaseReview,
     CtStudy,
@@ -87,13 +88,12 @@ def review(
     weights = np.linspace(1, 3, len(slices), dtype=np.float32)
     ids = np.arange(2, 2 + len(EVENTS))
     shares = np.abs(np.array(STRENGTHS, np.float32))
-    attention = Attention(
-        "cross-attention",
-        weights / weights.sum() if reads_ct else None,
-        slices.astype(np.float32) if reads_ct else None,
-        shares / shares.sum() if reads_ehr else None,
-        ids if reads_ehr else None,
-    )
+    blocks = {}
+    if reads_ct:
+        blocks["image"] = AttentionBlock(weights / weights.sum(), slices.astype(np.float32))
+    if reads_ehr:
+        blocks["ehr"] = AttentionBlock(shares / shares.sum(), np.zeros(len(ids), np.float32), ids)
+    attention = Attention("cross-attention", blocks)
     end = float(task.horizons_days[-1])
     result_curve = curve({"image_only": 0.3, "ehr_only": 0.5}.get(fusion, 0.4), end)
     return CaseReview(

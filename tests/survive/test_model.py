@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fuse_support import CT_WIDTH, EHR_WIDTH, random_batch, random_patients
+from fuse_support import CT_WIDTH, EHR_WIDTH, batch_of, random_batch, random_patients
 from lifelines import BreslowFlemingHarringtonFitter
 from torchsurv.loss.weibull import neg_log_likelihood_weibull, survival_function_weibull
 
-from core.fuse import FUSIONS, TokenBatch
+from core.fuse import FUSIONS, Padded, TokenBatch
 from core.survive.curves import curve_from_output, horizon_risks
 from core.survive.heads import HEAD_PIECES, HEADS, CoxHead, PiecewiseHead, WeibullHead, weibull_nll
 from core.survive.likelihood import piecewise_nll, survival
@@ -36,7 +36,8 @@ def started(name: str, seed: int = 0) -> tuple[torch.nn.Module, torch.Tensor, to
 
 def small_model(fusion: str = "cross_attention") -> SurvivalModel:
     torch.manual_seed(0)
-    sizes = {"ct_width": CT_WIDTH, "ehr_width": EHR_WIDTH, "hidden": 8, "heads": 2}
+    widths = {"image": CT_WIDTH, "ehr": EHR_WIDTH}
+    sizes = {"widths": {key: widths[key] for key in FUSIONS[fusion].reads}, "hidden": 8, "heads": 2}
     model = build_model(
         {"fusion": fusion, "head": "piecewise", "members": 3, "pieces": 4, "sizes": sizes,
          "head_options": {"hidden": 8, "dropout": 0.2}}
@@ -131,9 +132,9 @@ def test_the_whole_model_scores_a_patient_alone_as_in_any_batch(fusion: str) -> 
     model = small_model(fusion)
     ct, ehr = random_patients(20, 9, missing=True)
     with torch.no_grad():
-        together = model(TokenBatch.from_tokens(ct, ehr))
+        together = model(batch_of(ct, ehr))
         for row in range(9):
-            alone = model(TokenBatch.from_tokens([ct[row]], [ehr[row]], CT_WIDTH, EHR_WIDTH))
+            alone = model(batch_of([ct[row]], [ehr[row]]))
             torch.testing.assert_close(alone.log_hazards[:, 0], together.log_hazards[:, row], atol=1e-5, rtol=0)
             torch.testing.assert_close(alone.embedding[0], together.embedding[row], atol=1e-5, rtol=0)
 
@@ -160,8 +161,13 @@ def test_absurd_tokens_still_give_a_curve_and_risks_beyond_support_are_left_out(
     model = small_model()
     batch = random_batch(22, 2)
     with torch.no_grad():
-        output = model(TokenBatch(batch.ct * 1e6, batch.ct_mask, batch.ct_position * 1e6, batch.ehr * -1e6,
-                                  batch.ehr_mask, batch.ehr_position))  # fmt: skip
+        far = {"image": batch["image"], "ehr": batch["ehr"]}
+        signs = {"image": 1e6, "ehr": -1e6}
+        far = {
+            key: side._replace(values=side.values * signs[key], position=side.position * 1e6)
+            for key, side in far.items()
+        }
+        output = model(TokenBatch(far))
     assert torch.isfinite(output.log_hazards).all()
     curve_from_output(output, 1)
     risks = horizon_risks(output, (30, 400, 365 * 3))
@@ -181,11 +187,16 @@ def test_calibration_moves_the_log_hazards_as_documented() -> None:
 def test_risk_is_differentiable_in_the_tokens_and_agrees_with_finite_differences() -> None:
     model = small_model("co_attention_ehr_guided").double()
     batch = random_batch(24, 2)
-    ct, ehr = batch.ct.double(), batch.ehr.double()
-    places = batch.ct_position.double(), batch.ehr_position.double()
+    precise = TokenBatch(
+        {
+            name: Padded(side.values.double(), side.mask, side.position.double())
+            for name, side in batch.modalities.items()
+        }
+    )
+    ct = precise["image"].values
 
     def risk(values: torch.Tensor) -> torch.Tensor:
-        return model.risk(TokenBatch(values, batch.ct_mask, places[0], ehr, batch.ehr_mask, places[1]), 150.0)
+        return model.risk(precise.with_changed("image", values=values), 150.0)
 
     start = ct.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(risk(start)[0], start)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fuse_support import planted_set, random_batch
+from fuse_support import planted_set, random_batch, set_of
 
 from bench import fusion_regimes as regimes
 from core.bundle import load_bundle
@@ -19,6 +19,7 @@ from core.compute.device import resolve_device
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, TokenSet
 from core.records import Task, Tokens
+from core.records.interfaces import SampledScan
 from core.train.finetune_ct import fine_tune_ct
 from core.train.fit import FitConfig, fit_fusion, train_bundle, tuning_performance
 from core.train.members import batches, hide_modalities, token_counts
@@ -101,11 +102,11 @@ def test_scalers_edges_and_baseline_come_from_training_patients_only(
     train, tuning = planted[0].subset(np.arange(150)), planted[1]
     config = FitConfig(members=1, hidden=8, epochs=1, least_steps=0)
     one = fit_fusion(train, tuning, "concat", config=config, device="cpu").model
-    moved = TokenSet(tuning.ct, tuning.ehr, tuning.times * 7 + 3, 1 - tuning.events, tuning.ids)
+    moved = TokenSet(tuning.tokens, tuning.times * 7 + 3, 1 - tuning.events, tuning.ids)
     two = fit_fusion(train, moved, "concat", config=config, device="cpu").model
     for name in ("edges", "base"):
         assert torch.equal(getattr(one, name), getattr(two, name))
-    assert torch.equal(one.ct_standard.mean, two.ct_standard.mean)
+    assert torch.equal(one.standard["image"].mean, two.standard["image"].mean)
     assert not torch.equal(one.calibration, two.calibration)
 
 
@@ -113,8 +114,9 @@ def test_progress_runs_to_one_and_missing_modalities_train(
     planted: tuple[TokenSet, TokenSet, TokenSet, np.ndarray],
 ) -> None:
     train, tuning = planted[0].subset(np.arange(120)), planted[1].subset(np.arange(20))
-    empty = TokenSet.from_tokens([None] * 120, [None] * 120, ct_width=6)
-    half = TokenSet(empty.ct, train.ehr, train.times, train.events, train.ids)
+    nobody: list[Tokens | None] = [None] * 120
+    empty = TokenSet.from_tokens({"image": nobody, "ehr": nobody}, widths={"image": 6})
+    half = TokenSet({"image": empty["image"], "ehr": train["ehr"]}, train.times, train.events, train.ids)
     shares: list[float] = []
     config = FitConfig(members=2, hidden=8, epochs=2, least_steps=0)
     fitted = fit_fusion(half, tuning, "concat", config=config, device="cpu", progress=lambda s, w: shares.append(s))
@@ -126,9 +128,9 @@ def test_progress_runs_to_one_and_missing_modalities_train(
 
 def test_what_cannot_be_trained_is_refused_in_words(planted: tuple[TokenSet, TokenSet, TokenSet, np.ndarray]) -> None:
     train, tuning = planted[0], planted[1]
-    nobody = TokenSet(train.ct, train.ehr, train.times, train.events * 0, train.ids)
-    empty = TokenSet.from_tokens([None] * len(train), [None] * len(train))
-    blind = TokenSet(empty.ct, train.ehr, train.times, train.events, train.ids)
+    nobody = TokenSet(train.tokens, train.times, train.events * 0, train.ids)
+    empty = set_of([None] * len(train), [None] * len(train))
+    blind = TokenSet({"image": empty["image"], "ehr": train["ehr"]}, train.times, train.events, train.ids)
     for arguments, words in (
         ((train, tuning, "sum"), "sum"),
         ((train, tuning, "concat", "logistic"), "logistic"),
@@ -162,8 +164,8 @@ def test_hiding_takes_one_modality_at_most() -> None:
     torch.manual_seed(0)
     batch = random_batch(2, 400, missing=True)
     hidden = hide_modalities(batch, 0.2, ("image", "ehr"))
-    lost_image = batch.ct_mask.any(1) & ~hidden.ct_mask.any(1)
-    lost_record = batch.ehr_mask.any(1) & ~hidden.ehr_mask.any(1)
+    lost_image = batch["image"].mask.any(1) & ~hidden["image"].mask.any(1)
+    lost_record = batch["ehr"].mask.any(1) & ~hidden["ehr"].mask.any(1)
     assert not (lost_image & lost_record).any()
     assert not (lost_image | lost_record)[:2].any(), "a patient with a single modality keeps it"
     assert 0.12 < lost_image.float().mean() < 0.28
@@ -182,7 +184,7 @@ def test_record_selects_region_needs_attention_over_tokens() -> None:
     pooled, _ = regimes.score(data, "concat", FitConfig(members=1, epochs=12, pooled=True), 0)
     gain = regimes.harrell(guided, times, events) - regimes.harrell(pooled, times, events)
     assert gain >= 0.08
-    shuffled = TokenSet(data.test.ct, data.test.subset(np.random.default_rng(0).permutation(800)).ehr,
+    shuffled = TokenSet({**data.test.tokens, "ehr": data.test.subset(np.random.default_rng(0).permutation(800))["ehr"]},
                         data.test.times, data.test.events, data.test.ids)  # fmt: skip
     assert regimes.harrell(risks(fitted, shuffled), times, events) < regimes.harrell(guided, times, events) - 0.08
 
@@ -227,7 +229,7 @@ def test_too_few_events_are_told_before_anything_is_encoded(tmp_path: Path, monk
 
     simulate_cohort(tmp_path / "sim", patients=20, render=False)
     monkeypatch.setattr("core.train.fit.encode_cohort", lambda *_, **__: pytest.fail("scans were encoded"))
-    monkeypatch.setattr("core.train.encoders.fit_ehr_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
+    monkeypatch.setattr("core.train.encoders.fit_record_encoder", lambda *_, **__: pytest.fail("an encoder was fitted"))
     with pytest.raises(UserFacingError, match="at least 10 events"):
         train_bundle(tmp_path / "sim" / "cohort", "pe_mortality", "concat", tmp_path / "bundle")
 
@@ -292,15 +294,16 @@ def test_fine_tuning_never_leaves_the_tuning_patients_worse() -> None:
         with torch.no_grad():
             values = [encoder(torch.from_numpy(item).float()).numpy() for item in slices]
         tokens = [Tokens(value, np.zeros(3), np.linspace(0, 1, 3), "test", "d") for value in values]
-        return TokenSet.from_tokens(tokens, [None] * 160, times, times < 600)
+        return set_of(tokens, [None] * 160, times, times < 600)
 
     data = encode()
+    scans = [SampledScan(item, np.zeros(3), np.zeros(3), "d", 1.0, None) for item in slices]
     split = [np.arange(120), np.arange(120, 160)]
     train, tuning = (data.subset(rows) for rows in split)
     fitted = fit_fusion(
         train, tuning, "image_only", config=FitConfig(members=1, hidden=8, epochs=1, least_steps=0), device="cpu"
     )
-    parts = [(data.subset(rows), [slices[row] for row in rows]) for rows in split]
+    parts = [(data.subset(rows), [scans[row] for row in rows]) for rows in split]
     others = [copy.deepcopy((fitted.model, encoder)) for _ in range(2)]
     result = fine_tune_ct(fitted.model, encoder, *parts, epochs=2)
     torch.manual_seed(99)

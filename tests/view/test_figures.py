@@ -19,13 +19,12 @@ from core.explain.methods import CARDS
 from core.export.cohort import free_place
 from core.export.events import value_words, words_of
 from core.export.panels import risk_sentence
-from core.export.style import COHORT, EHR, FUSED, IMAGE, percent
-from core.fuse import FUSIONS
+from core.export.style import COHORT, EHR_COLOUR, FUSED_COLOUR, IMAGE_COLOUR, percent
 from core.load import SeriesSummary
 from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
-from core.view.choices import FUSION_ORDER, FUSION_WORDS, METHOD_WORDS
+from core.view.choices import METHOD_WORDS
 from core.view.lanes import event_rows, found, short_name, strongest, undated_rows
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
@@ -63,7 +62,7 @@ def texts(figure) -> str:
 def test_the_curve_is_drawn_over_the_cohort_with_numbers_at_risk_and_watermark():
     figure = curve_figure(RESULT, baseline())
     named = {trace.name: trace for trace in figure.data if trace.name}
-    assert named["This patient"].line.color == FUSED
+    assert named["This patient"].line.color == FUSED_COLOUR
     assert named["Training cohort"].line.color == COHORT
     assert np.allclose(named["This patient"].y, 100 * RESULT.curve.survival)
     assert "Trained on virtual patients" in texts(figure)
@@ -77,7 +76,7 @@ def test_the_legend_names_every_line_in_its_own_stroke_the_patient_s_first():
     names = ["This patient", "Record only", "CT only", "Training cohort"]
     assert re.findall(r"</i>([^<]+)</span>", words) == names
     strokes = dict(zip(names, re.findall(r"border-top: (.+?)\"", words), strict=True))
-    assert strokes["This patient"] == f"3px solid {FUSED}"
+    assert strokes["This patient"] == f"3px solid {FUSED_COLOUR}"
     assert strokes["CT only"].startswith("2px dotted ")
     assert strokes["Record only"].startswith("2px dashed ")
     assert figure.layout.showlegend is False, "not once more in the plot"
@@ -151,8 +150,8 @@ def test_the_line_of_the_horizon_runs_beside_the_watermark(day):
 def test_single_modality_curves_have_their_own_colour_and_line():
     others = [("image_only", curve(0.3)), ("ehr_only", curve(0.5))]
     named = {trace.name: trace for trace in curve_figure(RESULT, baseline(), others=others).data if trace.name}
-    assert (named["CT only"].line.color, named["CT only"].line.dash) == (IMAGE, "dot")
-    assert (named["Record only"].line.color, named["Record only"].line.dash) == (EHR, "dash")
+    assert (named["CT only"].line.color, named["CT only"].line.dash) == (IMAGE_COLOUR, "dot")
+    assert (named["Record only"].line.color, named["Record only"].line.dash) == (EHR_COLOUR, "dash")
 
 
 def test_ink_follows_the_theme():
@@ -187,7 +186,7 @@ def half_up(shown: str) -> int:
 
 def hundreds(risk: float, reference: float) -> list[tuple[int, str]]:
     """The hundreds of people in the picture: how many dots are filled, and the caption."""
-    pictures = icon_array(risk, reference, FUSED).split("<figure>")[1:]
+    pictures = icon_array(risk, reference, FUSED_COLOUR).split("<figure>")[1:]
     assert all(len(re.findall(r"<i( class=\"on\")?></i>", picture)) == 100 for picture in pictures)
     return [(picture.count('"on"'), re.findall("<figcaption>(.+)</figcaption>", picture)[0]) for picture in pictures]
 
@@ -207,7 +206,7 @@ def test_patient_and_cohort_have_a_picture_each_so_that_neither_hides_the_other(
     assert hundreds(0.12, 0.12) == [(12, "12 of 100"), (12, "cohort 12")]
     assert hundreds(0.12, float("nan")) == [(12, "12 of 100")]
     label = 'aria-label="Training cohort: fewer than 1 of 100"'
-    assert label in icon_array(0.23, 0.004, FUSED)
+    assert label in icon_array(0.23, 0.004, FUSED_COLOUR)
 
 
 def at_risk_level(risk: float):
@@ -497,8 +496,6 @@ def test_axes_say_what_they_are():
 
 def test_every_method_is_explained_at_its_picker():
     assert list(METHOD_WORDS) == list(CARDS)
-    assert list(FUSION_WORDS) == list(FUSION_ORDER)
-    assert set(FUSION_WORDS) == set(FUSIONS)
 
 
 def test_the_case_line_names_no_date_and_no_identifier():
@@ -648,7 +645,7 @@ def test_performance_is_told_with_its_interval():
 
 
 def test_icons_and_sentence_count_the_percentage_that_is_shown():
-    html = icon_array(0.045, 0.0451, FUSED)
+    html = icon_array(0.045, 0.0451, FUSED_COLOUR)
     assert html.count("about 5 of 100") == 2
     assert html.count('class="on') == 10
 

@@ -13,29 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
-from core.encode.ct.slice_grid import SliceGrid, sample_labels, sample_slices, slice_grid, volume_from_slices
-from core.records import CtStudy, Tokens
-
-__all__ = [
-    "DENSE_CLASSES",
-    "CompactSlices",
-    "SliceGrid",
-    "build_compact_slices",
-    "compact_slices_config",
-    "encode_slices",
-    "encode_study",
-    "fold_batch_norm",
-    "round_to_half",
-    "sample_labels",
-    "sample_slices",
-    "slice_grid",
-    "volume_from_slices",
-]
+from core.encode.ct.slice_grid import sample_slices, slice_grid, volume_from_slices
+from core.records import CtStudy, FloatArray
+from core.records.interfaces import CtEncoder, SampledScan
 
 DENSE_CLASSES = (
     "lung",
@@ -73,7 +57,7 @@ def _unit(inputs: int, outputs: int, norm: str, *, stride: int = 1, dilation: in
     return nn.Sequential(conv, nn.BatchNorm2d(outputs) if norm == "batch" else nn.Identity(), nn.ReLU())
 
 
-class CompactSlices(nn.Module):
+class CompactSlices(CtEncoder):
     """HU (S, 128, 144) -> tokens (S, 85); slices never see each other (batch norm uses stored statistics in eval).
 
     A token holds 64 projected features, the mean and the peak of each of the 10 finding maps, and the peak of the
@@ -81,6 +65,7 @@ class CompactSlices(nn.Module):
     same values with a row a cell, (S * 32 * 36, C).
     """
 
+    width = _PROJECTED + _READINGS
     window_gain: torch.Tensor
     window_shift: torch.Tensor
     token_shift: torch.Tensor
@@ -108,13 +93,8 @@ class CompactSlices(nn.Module):
         self.dense = nn.Conv2d(_PROJECTED, len(DENSE_CLASSES), 1)
         self.calibre = nn.Conv2d(_PROJECTED, 1, 1)
         self.project = nn.Sequential(nn.Linear(self.pooled_dim, _PROJECTED), nn.ReLU())
-        self.register_buffer("token_shift", torch.zeros(self.token_dim))
-        self.register_buffer("token_scale", torch.ones(self.token_dim))
-
-    @property
-    def token_dim(self) -> int:
-        """Numbers in one token."""
-        return _PROJECTED + _READINGS
+        self.register_buffer("token_shift", torch.zeros(self.width))
+        self.register_buffer("token_scale", torch.ones(self.width))
 
     @property
     def pooled_dim(self) -> int:
@@ -162,9 +142,20 @@ class CompactSlices(nn.Module):
         tokens = torch.cat([self.project(pooled), pooled[..., -_READINGS:]], dim=-1)
         return (tokens - self.token_shift) / self.token_scale
 
-    def forward(self, hu: torch.Tensor) -> torch.Tensor:
+    def forward(self, voxels_hu: torch.Tensor) -> torch.Tensor:
         """(S, 128, 144) HU -> tokens (S, 85)."""
-        return self.tokens_from_pooled(self.pooled_and_maps(hu)[0])
+        return self.tokens_from_pooled(self.pooled_and_maps(voxels_hu)[0])
+
+    def sample(self, study: CtStudy) -> SampledScan:
+        """The study's slices on its `slice_grid`, int16 (S, 128, 144); a token each."""
+        grid = slice_grid(study)
+        voxels_hu = sample_slices(study, grid)
+        z_mm, relative = grid.z_mm.astype(np.float32), grid.relative.astype(np.float32)
+        return SampledScan(voxels_hu, z_mm, relative, study.digest, grid.coverage, grid)
+
+    def to_study(self, maps: FloatArray, sampled: SampledScan, study: CtStudy) -> FloatArray:
+        """Maps (S, 128, 144) spread linearly over the study's voxels; 0 beyond the slices."""
+        return volume_from_slices(maps, study, sampled.grid)
 
 
 def channels_last(model: CompactSlices) -> CompactSlices:
@@ -193,45 +184,3 @@ def fold_batch_norm(model: CompactSlices) -> CompactSlices:
     wanted = folded.state_dict()
     folded.load_state_dict({name: state[name] for name in wanted})
     return folded
-
-
-def round_to_half(model: nn.Module) -> nn.Module:
-    """Round floating weights and buffers to float16 precision (kept as float32), so that storing halves is exact."""
-    with torch.no_grad():
-        for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half().float())
-    return model
-
-
-def encode_slices(hu: torch.Tensor, encoder: CompactSlices, device: str = "cpu", *, batch: int = 16) -> torch.Tensor:
-    """HU (S, 128, 144) int16 or float -> tokens (S, 85) float32 on the CPU; mixed precision on CUDA."""
-    # Moved before: what inference mode moves can never take part in a gradient again.
-    encoder = encoder.to(device).eval()
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(hu), batch):
-            part = hu[start : start + batch].to(device)
-            with torch.autocast("cuda", enabled=device.startswith("cuda")):
-                parts.append(encoder(part).float().cpu())
-        return torch.cat(parts)
-
-
-def encode_study(study: CtStudy, encoder: CompactSlices, device: str = "cpu") -> Tokens:
-    """One token a slice of the study's `slice_grid`: positions in world z mm, relative 0 lung base to 1 apex."""
-    grid = slice_grid(study)
-    return encode_sampled(study, grid, sample_slices(study, grid), encoder, device)
-
-
-def encode_sampled(
-    study: CtStudy, grid: SliceGrid, slices_hu: npt.NDArray[np.int16], encoder: CompactSlices, device: str
-) -> Tokens:
-    """Tokens of a study whose slices on `grid`, int16 (S, 128, 144), were sampled already."""
-    return Tokens(
-        values=encode_slices(torch.from_numpy(slices_hu), encoder, device).numpy(),
-        positions=grid.z_mm.astype(np.float32),
-        relative_positions=grid.relative.astype(np.float32),
-        encoder="compact_slices",
-        source_digest=study.digest,
-        coverage=grid.coverage,
-    )

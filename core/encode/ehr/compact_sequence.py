@@ -28,6 +28,7 @@ from core.encode.ehr.features import (
 )
 from core.encode.ehr.records import Records
 from core.records import BIRTH, Timeline, Tokens
+from core.records.interfaces import RecordEncoder
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TIME_FEATURES = 18
@@ -96,7 +97,7 @@ class SequenceBatch:
     mask: Tensor
 
 
-class CompactSequence(nn.Module):
+class CompactSequence(RecordEncoder):
     """Causal transformer (default 64 wide, 2 layers, 4 heads) over symbols (code, or code with value bin)."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -139,6 +140,15 @@ class CompactSequence(nn.Module):
         """Token values (B, L, width): hidden state, event embedding, number, number where it is the latest."""
         own = nn.functional.one_hot(batch.numeric + 1, len(self.scales) + 1)[..., 1:] * batch.z[..., None]
         return torch.cat([self.hidden_states(batch), self.embed(batch), own, own * batch.latest[..., None]], -1)
+
+    def encode(self, records: Records) -> list[Tokens]:
+        """Tokens of each record, in order; in evaluation mode, whatever mode the encoder is in."""
+        training = self.training
+        self.eval()
+        try:
+            return self.encode_many(records.coded(self), records.digests())
+        finally:
+            self.train(training)
 
     def encode_many(self, coded: Sequence[CodedEvents], digests: Sequence[str]) -> list[Tokens]:
         """Tokens of each patient, in order; computed in batches of similar length. digests: of their sources."""

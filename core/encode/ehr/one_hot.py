@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from core.encode.ehr.features import EventColumns, NumericScale, count_patients, feature_keys, fit_scales, relative_days
 from core.encode.ehr.records import Records
 from core.records import BIRTH, Tokens
+from core.records.interfaces import RecordEncoder
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)
 SEXES = ("GENDER//F", "GENDER//M")
@@ -22,7 +22,7 @@ _MOST_FEATURES, _MOST_NUMERIC = 192, 20
 """Of each numeric code: below, within and above its training quantiles, z score, never measured."""
 
 
-class OneHotEncoder(nn.Module):
+class OneHotEncoder(RecordEncoder):
     """Timeline -> one token for each active feature; nothing is learned beyond the feature list and its scales.
 
     Features: age band and age, sex, each numeric code (latest value: quantile bin and z score, or "missing"), each
@@ -41,7 +41,11 @@ class OneHotEncoder(nn.Module):
         self._coded = {key: first_coded + number for number, key in enumerate(config["coded"])}
         self.width = first_coded + len(self._coded)
 
-    def encode(self, table: EventColumns, digest: str) -> Tokens:
+    def encode(self, records: Records) -> list[Tokens]:
+        """Tokens of each record, in order."""
+        return [self._encode(table, digest) for table, digest in zip(records.columns(), records.digests(), strict=True)]
+
+    def _encode(self, table: EventColumns, digest: str) -> Tokens:
         """Tokens (active features, width) of one patient; no known event, no token. digest: of the source."""
         rows, days, ids, known = self._active(table)
         values = np.zeros((len(rows), self.width), np.float32)

@@ -11,9 +11,10 @@ from scipy import stats
 from torch import nn
 
 from core.compute.model_lock import MODEL_LOCK
+from core.encode.ct.encoders import encode_pieces
 from core.explain.risk import RiskReadout
-from core.explain.saliency import slice_maps
-from core.records import FloatArray
+from core.explain.saliency import piece_maps
+from core.records import IMAGE, FloatArray
 
 PASS_BELOW = 0.3
 
@@ -34,18 +35,18 @@ def weight_randomisation(
     readout: RiskReadout,
     method: str = "gradcam",
     *,
-    planes: tuple[int, ...] | None = None,
+    pieces: tuple[int, ...] | None = None,
     draws: int = 3,
     seed: int = 0,
 ) -> RandomisationCheck:
     """Explain again with the weights of encoder, fusion and head drawn anew, and compare the maps' ranks.
 
     Values are compared with their sign where the method has one, else their magnitudes. Works on copies; the shared
-    model is not touched. planes: encoder slices to compare (default: all).
+    model is not touched. pieces: those of the encoder to compare (default: all).
     """
-    chosen = planes or tuple(range(len(readout.slices_hu)))
-    trained, _ = slice_maps(readout, method, chosen, seed=seed)
-    random = [slice_maps(randomised(readout, seed + draw), method, chosen, seed=seed)[0] for draw in range(draws)]
+    chosen = pieces or tuple(range(len(readout.sampled.voxels_hu)))
+    trained, _ = piece_maps(readout, method, chosen, seed=seed)
+    random = [piece_maps(randomised(readout, seed + draw), method, chosen, seed=seed)[0] for draw in range(draws)]
     spearman = float(np.median([rank_correlation(trained, values) for values in random]))
     return RandomisationCheck(method, spearman, abs(spearman) < PASS_BELOW)
 
@@ -64,11 +65,9 @@ def randomised(readout: RiskReadout, seed: int = 0) -> RiskReadout:
     generator = torch.Generator().manual_seed(seed)
     for module in (encoder, model):
         _redraw(module, generator)
-    encoder.eval().to(readout.device)
-    with torch.no_grad():
-        slices = torch.from_numpy(np.asarray(readout.slices_hu, dtype=np.float32)).to(readout.device)
-        tokens = torch.cat([encoder(slices[start : start + 16]).float() for start in range(0, len(slices), 16)]).cpu()
-    return replace(readout, encoder=encoder, model=model, batch=replace(readout.batch, ct=tokens[None]))
+    voxels_hu = torch.from_numpy(np.asarray(readout.sampled.voxels_hu, dtype=np.float32))
+    tokens = encode_pieces(voxels_hu, encoder, readout.device.type)
+    return replace(readout, encoder=encoder, model=model, batch=readout.batch.with_changed(IMAGE, values=tokens[None]))
 
 
 def _redraw(module: nn.Module, generator: torch.Generator) -> None:

@@ -78,7 +78,7 @@ def refine_projection(model: CompactSlices, cache: SliceCache, settings: RefineS
     torch.manual_seed(settings.seed)
     facts = torch.tensor(patient_facts(cache.patients).to_numpy())
     facts, events = Scaler(facts)(facts), EventTargets(cache.patients)
-    heads = _PatientHeads(model.token_dim, facts.shape[1], len(events.edges) - 1, settings.dropout).to(device)
+    heads = _PatientHeads(model.width, facts.shape[1], len(events.edges) - 1, settings.dropout).to(device)
     groups = [*model.project.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
     steps = max(len(cache) // settings.patients, 1)

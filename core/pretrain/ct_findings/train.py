@@ -25,10 +25,10 @@ from core.encode.ct.compact_slices import (
     CompactSlices,
     channels_last,
     compact_slices_config,
-    encode_slices,
     fold_batch_norm,
-    round_to_half,
 )
+from core.encode.ct.encoders import encode_pieces
+from core.encode.half import round_to_half
 from core.pretrain.ct_findings.cache import PatientSlices, SliceCache
 from core.pretrain.ct_findings.refine import RefineSettings, pool_tokens, refine_projection
 from core.pretrain.ct_findings.targets import (
@@ -178,7 +178,7 @@ class _Trainer:
         facts = torch.tensor(patient_facts(cache.patients).to_numpy())
         self.facts = Scaler(facts)(facts)
         self._calibrate()
-        self.heads = _Heads(self.model.token_dim, self.facts.shape[1])
+        self.heads = _Heads(self.model.width, self.facts.shape[1])
         channels_last(self.model.to(device))
         self.heads.to(device)
         groups = [*self.model.parameters(), *self.heads.parameters()]
@@ -265,7 +265,7 @@ class _Trainer:
 def _standardise_tokens(model: CompactSlices, cache: SliceCache, device: str) -> None:
     """Give tokens zero mean and unit variance over a sample of training slices."""
     sample = [torch.from_numpy(cache.volumes[row].slices[::4].copy()) for row in range(min(len(cache), 200))]
-    tokens = encode_slices(torch.cat(sample), model, device, batch=32)
+    tokens = encode_pieces(torch.cat(sample), model, device, batch=32)
     with torch.no_grad():
         model.token_shift.copy_(tokens.mean(dim=0))
         model.token_scale.copy_(tokens.std(dim=0).clamp_min(0.02))

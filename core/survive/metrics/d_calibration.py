@@ -121,7 +121,7 @@ def _spread(low: Float64Array, high: Float64Array, bins: int) -> Float64Array:
     edges = np.linspace(0, 1, bins + 1)
     inside = np.clip(np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1]), 0, None)
     wide = high - low > 1e-12
-    parts = np.divide(inside, (high - low)[:, None], out=np.zeros_like(inside), where=wide[:, None])
+    parts: Float64Array = np.divide(inside, (high - low)[:, None], out=np.zeros_like(inside), where=wide[:, None])
     own = np.minimum((high * bins).astype(np.int64), bins - 1)
     parts[~wide, own[~wide]] = 1.0
     return parts

@@ -15,8 +15,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from corpus_archives import tarred, zipped
 from corpus_nifti import CASES
 from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, named, nifti_file
+from nifti_files import BAD, GOOD
 
 from core.errors import UserFacingError
 from core.intake.files import byte_source
@@ -27,8 +29,6 @@ from core.intake.files.sources import open_entries
 from core.intake.scan.nifti import voxels
 from core.intake.scan.nifti.header import looks_like_nifti, readable_in_order
 from core.load import list_series, load_study
-from tests.intake.files.test_sources import tarred, zipped
-from tests.intake.scan.nifti.test_nifti import BAD, GOOD
 
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 Outcome = tuple[object, ...]

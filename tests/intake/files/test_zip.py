@@ -15,13 +15,13 @@ import pytest
 from corpus_archives import tarred
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_support import high_water_mib
 
 from core.errors import UserFacingError
 from core.intake.files import zip as zip_members
 from core.intake.files.byte_source import Entry
 from core.intake.files.limits import LIMITS, MIB
 from core.intake.files.sources import open_entries
-from tests.intake.scan.test_corpus import high_water_mib
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 

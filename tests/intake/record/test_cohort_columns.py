@@ -17,7 +17,7 @@ import pytest
 
 from core.encode.ehr.cohort import cohort_sequences
 from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
-from core.encode.ehr.encoders import TimelineRecords
+from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.intake.files.byte_source import memory_entry
 from core.intake.record.cohort_columns import _gaps_as_nan, open_cohort

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import re
-import resource
 import time
 import warnings
-from pathlib import Path
 
-import corpus_archives
-import corpus_bytes
-import corpus_doubts
-import corpus_enhanced
-import corpus_geometry
-import corpus_nifti
-import corpus_values
 import pytest
 from corpus import Case, Files, what_is_wrong
+from corpus_all import CORPUS
 from ct_factory import IDENTIFIERS
+from memory_support import high_water_mib
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
 from core.records import CtStudy
 
-MODULES = (
-    corpus_geometry,
-    corpus_values,
-    corpus_enhanced,
-    corpus_nifti,
-    corpus_bytes,
-    corpus_archives,
-    corpus_doubts,
-)
-CORPUS: list[Case] = [case for module in MODULES for case in module.CASES]
 LONGEST_S, MOST_MIB = 5.0, 1024.0
 INTERNALS = re.compile(r"Error\b|Traceback|\bNone\b|dtype|ndarray|0x[0-9a-f]|\bnan\b")
-
-
-def high_water_mib(*, reset: bool = False) -> float:
-    """Peak resident memory; `reset` begins a new peak where the kernel allows it."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        status = Path("/proc/self/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024  # type: ignore[union-attr]
-    except (OSError, AttributeError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def outcome(files: Files, series: str | None = None) -> CtStudy | UserFacingError:

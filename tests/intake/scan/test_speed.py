@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus import Case
+from corpus_all import CORPUS
 from ct_factory import Grid, assert_right, dicom_files, put_pixels, rotated, setter, slice_dataset, to_bytes
 
 from core.errors import UserFacingError
@@ -21,7 +22,6 @@ from core.intake.scan.dicom.header import HEAD_BYTES, HeaderReader, ImageHeader
 from core.intake.scan.hounsfield import rescale_into
 from core.load import load_study
 from core.records import CtStudy, digest_volume
-from tests.intake.scan.test_corpus import CORPUS
 
 
 def header_words(reader: HeaderReader, entry: Entry) -> dict[str, str]:

@@ -6,13 +6,13 @@ import base64
 import json
 
 import pytest
+from strip_support import looked_at, said, stripped, table
 
 from core.events.standard_codes import standard_code
 from core.intake.identifiers.text.codes import categories_of_code
 from core.intake.identifiers.text.free_text import in_free_text
 from core.intake.identifiers.text.unknown_words import are_known_words
 from core.privacy import find_identifiers
-from tests.case.test_strip import looked_at, said, stripped, table
 
 NAMED = {
     "reviewed by Lake": "name", "ordered by Joy": "name", "placed by Potter": "name", "d/w Knight": "name",

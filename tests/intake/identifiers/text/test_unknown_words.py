@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from strip_support import looked_at, said, table
 
 from core.case.search import Found
 from core.case.strip import strip
@@ -13,7 +14,6 @@ from core.intake.identifiers.text.unknown_words import are_known_words
 from core.intake.identifiers.where.events import UNKNOWN_WORDS
 from core.records import Timeline
 from scripts.measure_names import shares
-from tests.case.test_strip import looked_at, said, table
 
 NAMED = (
     "Tran Thi Mai", "tran thi mai", "Oluwaseun Adeyemi", "Siobhan ni Dhomhnaill", "Zhou Xiaoming", "Vigdis Finnboga",

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from corpus_archives import tarred, zipped
 from hang_support import no_hang
+from tar_headers import DAMAGED, END, LONG, SPARSE
 
 from core.errors import UserFacingError
 from core.intake.files.limits import MIB
 from core.intake.identifiers import search
 from core.intake.identifiers.where.containers import search_names
 from core.privacy import Finding, find_identifiers
-from tests.intake.files.test_tar import DAMAGED, END, LONG, SPARSE
 
 REFUSED = {**LONG, **DAMAGED, **SPARSE}
 

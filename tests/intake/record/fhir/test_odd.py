@@ -8,23 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fhir_support import ENCOUNTER, GLUCOSE, PATIENT, SUBJECT, Resource, added, bundle, dated, loaded, observation, said
 
 from core.errors import UserFacingError
 from core.intake.record.column_questions import suggest_mapping
 from core.timeline import list_subjects, load_timeline
-from tests.intake.record.fhir.test_resources import (
-    ENCOUNTER,
-    GLUCOSE,
-    PATIENT,
-    SUBJECT,
-    Resource,
-    added,
-    bundle,
-    dated,
-    loaded,
-    observation,
-    said,
-)
 
 VALUE = {"value": 7.5, "unit": "g/dL"}
 REASON = {"dataAbsentReason": {"coding": [{"code": "error"}]}}

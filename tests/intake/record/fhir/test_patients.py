@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from fhir_support import GLUCOSE, PATIENT, SUBJECT, Resource, bundle, dated, said
 
 from core.errors import UserFacingError
 from core.timeline import list_subjects, load_timeline
-from tests.intake.record.fhir.test_resources import GLUCOSE, PATIENT, SUBJECT, Resource, bundle, dated, said
 
 MRN = {"system": "urn:mrn", "value": "1"}
 SECOND = dated(valueQuantity={"value": 9.0, "unit": "g/dL"})

@@ -6,23 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from fhir_support import GLUCOSE, LOINC, PATIENT, SUBJECT, Resource, added, bundle, dated, loaded, request, said
 
 from core.errors import UserFacingError
 from core.events.descriptions import describe
 from core.timeline import load_timeline
-from tests.intake.record.fhir.test_resources import (
-    GLUCOSE,
-    LOINC,
-    PATIENT,
-    SUBJECT,
-    Resource,
-    added,
-    bundle,
-    dated,
-    loaded,
-    request,
-    said,
-)
 
 ICD10 = "http://hl7.org/fhir/sid/icd-10-cm"
 VALUE = {"value": 7.5, "unit": "g/dL"}

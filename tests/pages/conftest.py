@@ -1,0 +1,38 @@
+"""What every test of a page is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import streamlit as st
+import view_support
+from pages_support import DEMOS, World
+
+from core import session
+from core.case import results
+from core.cohort.tasks import TASKS
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The app's stand-ins, in place of cases, bundles and models."""
+    made = World()
+    st.cache_resource.clear()
+    monkeypatch.setattr(session, "demo_cases", lambda: DEMOS)
+    monkeypatch.setattr(session, "read_demo", made.read_demo)
+    monkeypatch.setattr(session, "shipped_bundles", lambda: made.bundles)
+    monkeypatch.setattr(
+        session, "load_bundle", lambda path: view_support.ScreenBundle(path.name, TASKS[path.parent.name])
+    )
+    monkeypatch.setattr(results, "review_case", made.review_case)
+    monkeypatch.setattr(results, "encode_case", lambda *args, **words: None)
+    monkeypatch.setattr(results, "assess_case", made.assess_case)
+    monkeypatch.setattr(
+        results,
+        "compare_curves",
+        lambda scan, record, bundles, **words: {name: view_support.curve() for name in bundles},
+    )
+    yield made
+    made.slow = False
+    st.cache_resource.clear()

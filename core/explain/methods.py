@@ -135,7 +135,8 @@ def gradient_shap(question: PieceQuestion) -> PieceMaps:
     parameters = CARDS["gradient_shap"].parameters
     for row, seed in enumerate(question.seeds):
         image = question.voxels_hu[row : row + 1]
-        even = torch.tensor(EVEN_HU, device=image.device).reshape(-1, 1, 1).expand(-1, *image.shape[1:])
+        levels = torch.tensor(EVEN_HU, device=image.device)
+        even = levels.reshape(-1, *[1] * (image.ndim - 1)).expand(-1, *image.shape[1:])
         with seeded(seed):
             values, delta = GradientShap(_risk_of_piece(question, row)).attribute(
                 image,
@@ -232,7 +233,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "change of risk per encoder pixel",
         1,
-        {"samples": 16, "noise_hu": 10.0, "baseline": "even slices of -1000, -100, 0, 40 HU", "scope": HELD},
+        {"samples": 16, "noise_hu": 10.0, "baseline": "{piece}s of one even HU: -1000, -100, 0, 40", "scope": HELD},
     ),
     "smoothgrad": MethodCard(
         "SmoothGrad",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from core import RESEARCH_NOTICE
+from core.benchmark.report_parts import (
+    COHORT_GREY,
+    NONE,
+    colour_of,
+    inline,
+    key_words,
+    number,
+    percent,
+    percent_range,
+    picture,
+    table,
+    with_interval,
+)
+from core.records import Float64Array
 
-IMAGE_ORANGE, EHR_GREEN, FUSED_BLUE, COHORT_GREY = "#E69F00", "#009E73", "#0072B2", "#767676"
 PANELS_IN_A_ROW = 3
-NONE = "–"
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 62rem; margin: 2rem auto;
@@ -41,42 +52,13 @@ def write_page(report: dict[str, Any], path: Path) -> None:
         *_ranking_section(report),
         *_difference_section(report),
         *_horizon_sections(report),
+        *_over_horizons_section(report),
+        *_risk_group_section(report),
         "<h2>How these numbers were made</h2><dl>",
-        *(f"<dt>{escape(_words(key))}</dt><dd>{escape(text)}</dd>" for key, text in report["methods"].items()),
+        *(f"<dt>{escape(key_words(key))}</dt><dd>{escape(text)}</dd>" for key, text in report["methods"].items()),
         f"</dl><p class=notice>{escape(RESEARCH_NOTICE)}</p></body></html>",
     ]
     path.write_text("\n".join(parts) + "\n", encoding="utf-8")
-
-
-def colour_of(model: str) -> str:
-    """The modality's colour of a model named after its fusion.
-
-    >>> colour_of("pe_mortality_image_only") == IMAGE_ORANGE, colour_of("concat") == FUSED_BLUE
-    (True, True)
-    """
-    if "image_only" in model:
-        return IMAGE_ORANGE
-    return EHR_GREEN if "ehr_only" in model else FUSED_BLUE
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for people, or a dash.
-
-    >>> number(0.73449), number(None)
-    ('0.734', '–')
-    """
-    return NONE if value is None else f"{value:.{digits}f}"
-
-
-def with_interval(entry: dict[str, Any], key: str = "value", digits: int = 3) -> str:
-    """A value with its interval, or the value alone, or a dash.
-
-    >>> with_interval({"value": 0.734, "lower": 0.7, "upper": 0.77})
-    '0.734 (0.700 to 0.770)'
-    """
-    if entry.get(key) is None or entry.get("lower") is None:
-        return number(entry.get(key), digits)
-    return f"{entry[key]:.{digits}f} ({entry['lower']:.{digits}f} to {entry['upper']:.{digits}f})"
 
 
 def _cohort_section(report: dict[str, Any]) -> Iterable[str]:
@@ -90,13 +72,13 @@ def _cohort_section(report: dict[str, Any]) -> Iterable[str]:
     if report["warning"]:
         yield f"<p class=notice>{escape(report['warning'])}</p>"
     rows = [
-        [f"{days:g} d", _percent(1 - s if s is not None else None), _percent_range(upper, lower), str(risk)]
+        [f"{days:g} d", percent(1 - s if s is not None else None), percent_range(upper, lower), str(risk)]
         for days, s, lower, upper, risk in zip(
             at["days"], at["survival"], at["lower"], at["upper"], at["at_risk"], strict=True
         )
     ]
-    yield _table("Observed risk by each horizon", ["Horizon", "1 - Kaplan-Meier", "95% interval", "At risk"], rows)
-    yield _picture(
+    yield table("Observed risk by each horizon", ["Horizon", "1 - Kaplan-Meier", "95% interval", "At risk"], rows)
+    yield picture(
         lambda axes: _draw_cohort(axes, cohort["kaplan_meier"]), "Kaplan-Meier curve of the evaluated patients"
     )
 
@@ -106,7 +88,7 @@ def _ranking_section(report: dict[str, Any]) -> Iterable[str]:
     rows = [
         [
             escape(name),
-            _words(entry["estimator"]),
+            key_words(entry["estimator"]),
             "whole follow-up" if entry["tmax_days"] is None else f"to day {entry['tmax_days']:g}",
             with_interval(entry),
             escape(str(entry.get("comparable_pairs", entry.get("reason", NONE)))),
@@ -116,9 +98,9 @@ def _ranking_section(report: dict[str, Any]) -> Iterable[str]:
         for entry in model["concordance"]
     ]
     header = ["Model", "Estimator", "Time", "Concordance (95% interval)", "Comparable pairs", "Dropped resamples"]
-    yield _table(f"Concordance; {report['patients']} patients, {report['events']} events", header, rows)
+    yield table(f"Concordance; {report['patients']} patients, {report['events']} events", header, rows)
     harrell = {name: model["concordance"][0] for name, model in report["models"].items()}
-    yield _picture(
+    yield picture(
         lambda axes: _draw_ranking(axes, harrell),
         "Harrell concordance of each model with 95% interval",
         height=1.1 + 0.35 * len(harrell),
@@ -140,7 +122,7 @@ def _difference_section(report: dict[str, Any]) -> Iterable[str]:
         for item in report["differences"]
     ]
     header = ["Model", "Difference in Harrell's C (95% interval)", "p", "p, Holm", "Dropped resamples"]
-    yield _table("Paired on the same patients and the same resamples", header, rows)
+    yield table("Paired on the same patients and the same resamples", header, rows)
 
 
 def _horizon_sections(report: dict[str, Any]) -> Iterable[str]:
@@ -157,7 +139,7 @@ def _horizon_sections(report: dict[str, Any]) -> Iterable[str]:
             "Observed / expected",
             "ICI",
         ]
-        yield _table(f"{report['rows']} predictions, {happened} events by then; 95% intervals", header, rows)
+        yield table(f"{report['rows']} predictions, {happened} events by then; 95% intervals", header, rows)
         for entry in entries.values():
             if entry.get("reason"):
                 yield f"<p><small>{escape(entry['reason'])}</small></p>"
@@ -192,11 +174,90 @@ def _calibration_picture(calibrated: dict[str, Any], days: int) -> str:
         axes.set_visible(False)
     figure.supxlabel(f"Predicted risk by day {days}", fontsize=10)
     figure.supylabel("Observed risk (1 - Kaplan-Meier)", fontsize=10)
-    return _inline(figure, words)
+    return inline(figure, words)
+
+
+def _over_horizons_section(report: dict[str, Any]) -> Iterable[str]:
+    entries = {name: model["over_horizons"] for name, model in report["models"].items()}
+    yield "<h2>Over all horizons</h2>"
+    header = ["Model", "Integrated Brier", "Kaplan-Meier only", "Antolini's concordance", "D-calibration, p"]
+    rows = [
+        [
+            escape(name),
+            with_interval(entry.get("integrated_brier", {})),
+            number(entry.get("integrated_brier", {}).get("kaplan_meier_reference")),
+            with_interval(entry.get("antolini", {})),
+            number(entry.get("d_calibration", {}).get("p_value")),
+        ]
+        for name, entry in entries.items()
+    ]
+    yield table("Accuracy, ranking and calibration from the first to the last horizon; 95% intervals", header, rows)
+    reasons = {
+        part["reason"]: None
+        for entry in entries.values()
+        for part in (entry, *entry.values())
+        if isinstance(part, dict) and part.get("reason")
+    }
+    yield from (f"<p><small>{escape(reason)}</small></p>" for reason in reasons)
+
+
+def _risk_group_section(report: dict[str, Any]) -> Iterable[str]:
+    entries = {name: model["risk_groups"] for name, model in report["models"].items()}
+    yield "<h2>Thirds by predicted risk</h2>"
+    header = ["Model", "Third", "Predictions", "Events", "At risk at the horizons", "Log-rank p"]
+    rows = [
+        [
+            escape(name) if place == 0 else "",
+            group["name"],
+            str(group["n"]),
+            str(group["events"]),
+            ", ".join(f"{at_risk:g}" for at_risk in group["at_horizons"]["at_risk"]),
+            _p_value(entry["log_rank"]["p_value"]) if place == 0 else "",
+        ]
+        for name, entry in entries.items()
+        for place, group in enumerate(entry["groups"])
+    ]
+    yield table("Outcomes of patients whom a model gave low, middle and high risks", header, rows)
+    said = "Kaplan-Meier curves of thirds by predicted risk, with 95% intervals: light lowest, dark highest"
+    columns = min(PANELS_IN_A_ROW, len(entries))
+    lines = -(-len(entries) // columns)
+    figure = Figure(figsize=(3.1 * columns, 3.1 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (name, entry) in zip(panels, entries.items(), strict=False):
+        _draw_thirds(axes, name, entry["groups"])
+    for axes in panels[len(entries) :]:
+        axes.set_visible(False)
+    figure.supxlabel("Days from prediction", fontsize=10)
+    figure.supylabel("Event-free share", fontsize=10)
+    yield inline(figure, said)
+
+
+def _p_value(value: float | None) -> str:
+    return NONE if value is None else "below 0.001" if value < 0.001 else number(value)
+
+
+def _draw_thirds(axes: Axes, name: str, groups: list[dict[str, Any]]) -> None:
+    for place, group in enumerate(groups):
+        km, share = group["kaplan_meier"], (place + 1) / len(groups)
+        times, survival, lower, upper = (
+            np.array(km[key], float) for key in ("times_days", "survival", "lower", "upper")
+        )
+        style: dict[str, Any] = {"color": colour_of(name), "alpha": 0.25 + 0.75 * share}
+        axes.fill_between(times, lower, upper, step="post", color=colour_of(name), alpha=0.15, linewidth=0)
+        axes.step(times, survival, where="post", linestyle=("-", "--", "-.")[-1 - place], **style)
+    axes.set(ylim=(0, 1.02))
+    axes.set_title(name, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _curve(km: dict[str, list[float]]) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
+    """times, survival, lower and upper of a Kaplan-Meier entry."""
+    times, survival, lower, upper = (np.array(km[key], float) for key in ("times_days", "survival", "lower", "upper"))
+    return times, survival, lower, upper
 
 
 def _draw_cohort(axes: Axes, km: dict[str, list[float]]) -> None:
-    times, survival, lower, upper = (np.array(km[key], float) for key in ("times_days", "survival", "lower", "upper"))
+    times, survival, lower, upper = _curve(km)
     axes.fill_between(times, lower, upper, step="post", color=COHORT_GREY, alpha=0.25, linewidth=0)
     axes.step(times, survival, where="post", color=COHORT_GREY)
     axes.set(xlabel="Days from prediction", ylabel="Event-free share", ylim=(0, 1.02), xlim=(0, times[-1]))
@@ -230,41 +291,3 @@ def _draw_calibration(axes: Axes, name: str, entry: dict[str, Any], most: float)
 def _largest(groups: dict[str, list[float]]) -> float:
     """Largest finite value of predicted and observed risk, intervals included."""
     return float(np.nanmax(np.array(groups["predicted"] + groups["upper"], np.float64)))
-
-
-def _picture(draw: Callable[[Axes], None], words: str, *, height: float = 3.2) -> str:
-    """One drawing as inline SVG with its alternative text."""
-    figure = Figure(figsize=(7.5, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    draw(axes)
-    return _inline(figure, words)
-
-
-def _inline(figure: Figure, words: str) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(words)}"', 1)
-    return f"<figure>{drawing}<figcaption><small>{escape(words)}</small></figcaption></figure>"
-
-
-def _table(caption: str, header: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _percent(share: float | None) -> str:
-    return NONE if share is None else f"{100 * share:.1f}%"
-
-
-def _percent_range(upper: float | None, lower: float | None) -> str:
-    return NONE if upper is None or lower is None else f"{100 * (1 - upper):.1f} to {100 * (1 - lower):.1f}%"
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ").capitalize()

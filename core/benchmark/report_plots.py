@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from core.benchmark.report_page import COHORT_GREY, NONE, colour_of, number, with_interval
+from core.benchmark.report_parts import COHORT_GREY, NONE, colour_of, number, with_interval
 from core.wording import duration, span_words, tick_label, time_ticks
 
 Percent = npt.NDArray[np.float64]

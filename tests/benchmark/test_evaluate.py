@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import multivariate_logrank_test
 from survive_support import cohort, prediction_table, survival_curves
 
 from core import RESEARCH_NOTICE
@@ -15,6 +17,7 @@ from core.benchmark.evaluate import evaluate, evaluate_tables
 from core.benchmark.report_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.errors import UserFacingError
 from core.survive import bootstrap_concordance, brier_score, cumulative_dynamic_auc, paired_bootstrap
+from core.survive.metrics.brier import integrated_brier_score
 
 HORIZONS = [30, 90, 365]
 
@@ -71,6 +74,50 @@ def test_numbers_are_those_of_the_functions(simulated, evaluated):
     assert (report["patients"], report["events"], report["reference"]) == (500, event.sum(), "image_only")
 
 
+def test_over_horizons_is_what_the_functions_say(simulated, evaluated):
+    (time, event, scores), (report, _) = simulated, evaluated
+    for name, score in scores.items():
+        survival, found = survival_curves(score, HORIZONS), report["models"][name]["over_horizons"]
+        assert found["horizons_days"] == HORIZONS
+        expected = integrated_brier_score(time, event, survival, HORIZONS)
+        assert found["integrated_brier"]["value"] == pytest.approx(expected)
+        for part in (found["integrated_brier"], found["antolini"]):
+            assert part["lower"] < part["value"] < part["upper"]
+    calibrated, distorted = (report["models"][name]["over_horizons"] for name in ("concat", "image_only"))
+    assert calibrated["antolini"]["value"] > distorted["antolini"]["value"] > 0.5
+    assert calibrated["integrated_brier"]["value"] < distorted["integrated_brier"]["value"]
+    assert calibrated["d_calibration"]["p_value"] > 0.01
+    shares = [item["value"] for item in calibrated["d_calibration"]["bins"]]
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_too_sure_predictions_are_not_d_calibrated(simulated):
+    time, event, scores = simulated
+    table = prediction_table(time, event, scores["concat"], survival_curves(3 * scores["concat"], HORIZONS), HORIZONS)
+    report = evaluate_tables({"too_sure": table}, resamples=20)
+    assert report["models"]["too_sure"]["over_horizons"]["d_calibration"]["p_value"] < 0.001
+
+
+def test_thirds_are_apart_where_the_score_ranks_and_alike_where_it_is_noise(simulated, evaluated):
+    (time, event, scores), (report, _) = simulated, evaluated
+    found = report["models"]["concat"]["risk_groups"]
+    assert [group["n"] for group in found["groups"]] == pytest.approx([167, 166, 167], abs=1)
+    assert sum(group["events"] for group in found["groups"]) == event.sum()
+    by_third = pd.qcut(scores["concat"], 3, labels=False)
+    expected = multivariate_logrank_test(time, by_third, event)
+    assert found["log_rank"]["statistic"] == pytest.approx(expected.test_statistic)
+    last = [group["at_horizons"]["survival"][-1] for group in found["groups"]]
+    assert last == sorted(last, reverse=True)
+    for group in range(3):
+        km = KaplanMeierFitter().fit(time[by_third == group], event[by_third == group])
+        assert found["groups"][group]["at_horizons"]["survival"] == pytest.approx(km.predict(HORIZONS).to_numpy())
+    noise = np.random.default_rng(7).normal(size=len(time))
+    table = prediction_table(time, event, noise, survival_curves(noise, HORIZONS), HORIZONS)
+    alike = evaluate_tables({"noise": table}, resamples=20)["models"]["noise"]["risk_groups"]
+    assert alike["log_rank"]["p_value"] > 0.01
+    assert found["log_rank"]["p_value"] < 1e-6
+
+
 def test_differences_are_paired_with_the_reference(simulated, evaluated):
     (time, event, scores), (report, _) = simulated, evaluated
     (found,) = report["differences"]
@@ -88,7 +135,7 @@ def test_files_stand_alone_and_hold_no_patient(evaluated):
     assert RESEARCH_NOTICE in text
     assert page.count(RESEARCH_NOTICE) >= 2
     assert not re.search(r"<script|<link|(?:src|href)=\"(?!#)[a-z]", page)
-    assert page.count("<svg") == 2 + len(HORIZONS)
+    assert page.count("<svg") == 3 + len(HORIZONS)
     assert page.count("aria-label") == page.count("<svg")
     for words in (
         "Harrell",
@@ -99,6 +146,9 @@ def test_files_stand_alone_and_hold_no_patient(evaluated):
         "Holm",
         "bootstrap of patients",
         "Observed / expected",
+        "Over all horizons",
+        "Antolini",
+        "Thirds by predicted risk",
     ):
         assert words in page
     assert "1000" not in re.findall(r"subject_id|\b1000\b", text)

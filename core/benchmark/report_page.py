@@ -187,7 +187,7 @@ def _over_horizons_section(report: dict[str, Any]) -> Iterable[str]:
             with_interval(entry.get("integrated_brier", {})),
             number(entry.get("integrated_brier", {}).get("kaplan_meier_reference")),
             with_interval(entry.get("antolini", {})),
-            number(entry.get("d_calibration", {}).get("p_value")),
+            _p_value(entry.get("d_calibration", {}).get("p_value")),
         ]
         for name, entry in entries.items()
     ]

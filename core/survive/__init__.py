@@ -8,7 +8,6 @@ from core.survive.metrics.brier import (
     brier_score,
     cumulative_dynamic_auc,
     integrated_brier_score,
-    mean_absolute_curve_error,
     reference_survival,
 )
 from core.survive.metrics.calibration import (
@@ -57,7 +56,6 @@ __all__ = [
     "holm",
     "integrated_brier_score",
     "kaplan_meier",
-    "mean_absolute_curve_error",
     "observed_expected",
     "paired_bootstrap",
     "reference_survival",

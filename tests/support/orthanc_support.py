@@ -13,15 +13,22 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from core.intake.pacs.client import DicomWebServer
+from core.intake.files.limits import LIMITS, Limits
+from core.intake.pacs.client import DicomWebServer, LoadCancelled, fetch_series
+from core.intake.pacs.transport import PATIENCE, Patience
+from core.intake.scan.load import load_study
+from core.intake.scan.repairs import Repair
+from core.progress import Share
+from core.records import CtStudy
 
+RECEIVED_SHARE = 0.8
 USER, PASSWORD = "reader", "Pl4nted-Wörd"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 INSTALL = "apt-get install --no-install-recommends orthanc orthanc-dicomweb"
@@ -251,3 +258,36 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
 
         threading.Thread(target=keep, daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/rs", hung_up
+
+
+def load_series(
+    server: DicomWebServer,
+    study_uid: str,
+    series_uid: str,
+    *,
+    progress: Share | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    repairs: Collection[Repair] = (),
+    limits: Limits = LIMITS,
+    patience: Patience = PATIENCE,
+) -> CtStudy:
+    """Receive one series and read it through the same checks as a folder (`core.load.load_study`).
+
+    progress: called with the share done, 0 to 1. cancelled: asked several times a second; True stops at once.
+    Raises what `fetch_series` and `load_study` raise; there is either a whole study or none.
+    """
+
+    def received(share: float) -> None:
+        if progress is not None:
+            progress(share * RECEIVED_SHARE)
+
+    def reading(share: float, _: str) -> None:
+        if cancelled is not None and cancelled():
+            raise LoadCancelled
+        if progress is not None:
+            progress(RECEIVED_SHARE + share * (1 - RECEIVED_SHARE))
+
+    files = fetch_series(
+        server, study_uid, series_uid, progress=received, cancelled=cancelled, limits=limits, patience=patience
+    )
+    return load_study(files, repairs=repairs, progress=reading, limits=limits)

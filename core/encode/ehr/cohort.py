@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from core.encode.ehr.cohort_deaths import DAY_US, or_none, without_deaths_of_the_day
 from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, EventRows, room_for_facts
@@ -152,27 +150,15 @@ class CohortRecords:
 
     def coded(self, encoder: CompactSequence) -> list[CodedEvents]:
         """What `CompactSequence.read` gives for each patient's timeline."""
-        sequences = _sequences(self, encoder)
+        read = sequences(self, encoder)
         found: list[CodedEvents | None] = [None] * len(self)
         for place, number in enumerate(self.order.tolist()):
-            found[number] = sequences[place]
+            found[number] = read[place]
         return [item for item in found if item is not None]
 
 
-def cohort_sequences(
-    cohort: Cohort, encoder: CompactSequence, prediction_times: Mapping[int, pd.Timestamp] | None = None
-) -> CohortSequences:
-    """The encoder's inputs of every patient, equal to reading each timeline alone.
-
-    prediction_times: subject -> cut; by default each patient's last event. Raises UserFacingError where a patient has
-    neither, or an event has no code.
-    """
-    cuts = _cuts(cohort, prediction_times).view("datetime64[us]")
-    return _sequences(CohortRecords.up_to(cohort, cohort.subject_ids, cuts), encoder)
-
-
-def _sequences(records: CohortRecords, encoder: CompactSequence) -> CohortSequences:
-    """Sequences of the records in `records.order`."""
+def sequences(records: CohortRecords, encoder: CompactSequence) -> CohortSequences:
+    """The encoder's inputs of every record, in `records.order`; equal to reading each timeline alone."""
     cohort, order = records.cohort, records.order
     rows = _Rows(records.starts[order], records.ends[order], records.cuts[order])
     words = _vocabulary(cohort, encoder)
@@ -193,21 +179,6 @@ def _last_times(cohort: Cohort, stops: npt.NDArray[np.int64]) -> npt.NDArray[np.
 def _refuse_without_code(ids: npt.NDArray[np.int32]) -> None:
     if len(ids) and ids.min() < 0:
         raise UserFacingError("Some events have no code.", "a code for every event", "Correct these rows.")
-
-
-def _cuts(cohort: Cohort, given: Mapping[int, pd.Timestamp] | None) -> npt.NDArray[np.int64]:
-    """Prediction time of each patient, microseconds."""
-    if given is None:
-        cuts = cohort.times_us[cohort.offsets[1:] - 1]
-        if (cuts == NO_TIME).any():
-            raise UserFacingError("A patient has no event with a time.", "events with times", "Leave the patient out.")
-        return cuts
-    missing = sum(int(subject) not in given for subject in cohort.subject_ids)
-    if missing:
-        raise UserFacingError(
-            f"Without a prediction time: {missing} of {len(cohort)} patients.", "one for each patient", "Add them."
-        )
-    return np.array([pd.Timestamp(given[int(subject)]).value // 1000 for subject in cohort.subject_ids], np.int64)
 
 
 def _vocabulary(cohort: Cohort, encoder: CompactSequence) -> _Vocabulary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -36,10 +36,7 @@ from core.intake.pacs.failures import LoadCancelled, not_dicomweb
 from core.intake.pacs.retrieve import content_of, fetch_images
 from core.intake.pacs.server import DicomWebServer
 from core.intake.pacs.transport import PATIENCE, Exchange, Patience
-from core.intake.scan.load import load_study
-from core.intake.scan.repairs import Repair
 from core.progress import Share
-from core.records import CtStudy
 from core.wording import count_of
 
 __all__ = [
@@ -50,7 +47,6 @@ __all__ = [
     "fetch_series",
     "find_studies",
     "list_series",
-    "load_series",
     "store_instances",
 ]
 
@@ -61,7 +57,6 @@ _LOOKED_AT_AGAIN = 11
 """Images that are fetched a second time, when all are there."""
 _BEYOND_THE_END = (400, 404, 416)
 """How some servers answer in place of an empty page."""
-_RECEIVED_SHARE = 0.8
 
 
 def find_studies(
@@ -122,39 +117,6 @@ def list_series(
     if not rows:
         raise _gone("The study holds no series, or is no longer on the server.")
     return tuple(sorted(rows, key=lambda row: (-(row.instances or 0), row.series_uid)))
-
-
-def load_series(
-    server: DicomWebServer,
-    study_uid: str,
-    series_uid: str,
-    *,
-    progress: Share | None = None,
-    cancelled: Asked | None = None,
-    repairs: Collection[Repair] = (),
-    limits: Limits = LIMITS,
-    patience: Patience = PATIENCE,
-) -> CtStudy:
-    """Receive one series and read it through the same checks as a folder (`core.load.load_study`).
-
-    progress: called with the share done, 0 to 1. cancelled: asked several times a second; True stops at once.
-    Raises what `fetch_series` and `load_study` raise; there is either a whole study or none.
-    """
-
-    def received(share: float) -> None:
-        if progress is not None:
-            progress(share * _RECEIVED_SHARE)
-
-    def reading(share: float, _: str) -> None:
-        if cancelled is not None and cancelled():
-            raise LoadCancelled
-        if progress is not None:
-            progress(_RECEIVED_SHARE + share * (1 - _RECEIVED_SHARE))
-
-    files = fetch_series(
-        server, study_uid, series_uid, progress=received, cancelled=cancelled, limits=limits, patience=patience
-    )
-    return load_study(files, repairs=repairs, progress=reading, limits=limits)
 
 
 def fetch_series(

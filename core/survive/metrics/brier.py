@@ -123,22 +123,6 @@ def cumulative_dynamic_auc(
     return np.asarray(np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0), np.float64)
 
 
-def mean_absolute_curve_error(predicted: npt.ArrayLike, true: npt.ArrayLike, times_days: npt.ArrayLike) -> float:
-    """Mean over patients of |predicted S(t) - true S(t)| averaged over time (trapezoid over times_days).
-
-    predicted, true (n, t) at times_days (t,) increasing; a single time gives the plain mean absolute difference.
-
-    >>> round(mean_absolute_curve_error([[1.0, 0.8]], [[1.0, 0.6]], [0, 365]), 6)
-    0.1
-    """
-    at = np.asarray(times_days, np.float64)
-    guess = np.asarray(predicted, np.float64)
-    gap = np.abs(_probabilities(guess, len(guess), len(at)) - _probabilities(true, len(guess), len(at))).mean(axis=0)
-    if len(at) == 1:
-        return float(gap[0])
-    return float(np.trapezoid(gap, at) / (at[-1] - at[0]))
-
-
 def _weights(
     time: Float64Array, event: BoolArray, at: Float64Array, censoring: Outcomes | None
 ) -> tuple[Float64Array, Float64Array]:

@@ -19,7 +19,7 @@ import pytest
 from ct_factory import IMPLICIT, Grid, NamedBytes, assert_right, dicom_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orthanc_support import PASSWORD, Front, Orthanc, free_port, front, running_orthanc, server_at
+from orthanc_support import PASSWORD, Front, Orthanc, free_port, front, load_series, running_orthanc, server_at
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserFacingError
@@ -30,7 +30,6 @@ from core.intake.pacs.client import (
     fetch_series,
     find_studies,
     list_series,
-    load_series,
     store_instances,
 )
 from core.intake.pacs.server import check_peer

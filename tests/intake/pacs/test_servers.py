@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 import pydicom
 import pytest
 from ct_factory import assert_right, dicom_files, setter
-from orthanc_support import Front, Fronting, front, server_at
+from orthanc_support import Front, Fronting, front, load_series, server_at
 
 from core.errors import UserFacingError
 from core.intake.files.limits import MIB, Limits
-from core.intake.pacs.client import DicomWebServer, fetch_series, find_studies, list_series, load_series
+from core.intake.pacs.client import DicomWebServer, fetch_series, find_studies, list_series
 from core.intake.pacs.transport import Patience
 from core.records import CtStudy
 

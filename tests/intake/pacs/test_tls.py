@@ -12,11 +12,11 @@ import pydicom
 import pytest
 import trustme
 from ct_factory import dicom_files
-from orthanc_support import PASSWORD, USER, Fronting, front, running_orthanc
+from orthanc_support import PASSWORD, USER, Fronting, front, load_series, running_orthanc
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserFacingError
-from core.intake.pacs.client import DicomWebServer, find_studies, load_series, store_instances
+from core.intake.pacs.client import DicomWebServer, find_studies, store_instances
 from core.intake.pacs.transport import Patience
 from core.load import load_study
 

@@ -15,18 +15,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.encode.ehr.cohort import cohort_sequences
+from core.encode.ehr.cohort import CohortRecords, CohortSequences, sequences
 from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, EventRows, fit_compact_sequence
 from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.intake.files.byte_source import memory_entry
-from core.intake.record.cohort_columns import _gaps_as_nan, open_cohort
+from core.intake.record.cohort_columns import Cohort, _gaps_as_nan, open_cohort
 from core.intake.record.tables.parquet import read_subject
 from core.timeline import load_timeline
 
 ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = tuple(column.name for column in fields(EventRows))
 CODES = ("LOINC//718-7", "LAB//50983//mEq/L", "LOINC//2345-7", "ATC//B01AF02", "VISIT//ED", "LOCAL//x", "RARE//1")
+
+
+def cohort_sequences(
+    cohort: Cohort, encoder: CompactSequence, given: dict[int, pd.Timestamp] | None = None
+) -> CohortSequences:
+    """Of every patient up to the given time, or to the last event."""
+    last = cohort.times_us[cohort.offsets[1:] - 1].view("datetime64[us]")
+    cuts = last if given is None else np.array([given[int(subject)] for subject in cohort.subject_ids], last.dtype)
+    return sequences(CohortRecords.up_to(cohort, cohort.subject_ids, cuts), encoder)
 
 
 def write_shards(folder: Path, *, patients: int = 12, events: int = 60, unit: bool = False) -> pd.DataFrame:
@@ -92,12 +101,12 @@ def test_sequences_equal_those_of_each_timeline(tmp_path: Path, unit: bool, cut:
     cohort = open_cohort(tmp_path, texts=False)
     encoder = an_encoder(tmp_path, cohort.subject_ids, max_tokens=100 if cut else 25)
     given = None if cut is None else {int(subject): pd.Timestamp(cut) for subject in cohort.subject_ids}
-    sequences = cohort_sequences(cohort, encoder, given)
-    assert len(sequences) == 12
+    found = cohort_sequences(cohort, encoder, given)
+    assert len(found) == 12
     for place, subject in enumerate(cohort.subject_ids.tolist()):
         slow = encoder.read(load_timeline(tmp_path, subject_id=subject, prediction_time=cut))
         assert len(slow)
-        assert_equal(sequences[place], slow)
+        assert_equal(found[place], slow)
 
 
 @pytest.mark.parametrize("max_tokens", [3, 9, 40, 64])
@@ -112,11 +121,11 @@ def test_facts_of_long_records_are_kept_in_both(tmp_path: Path, max_tokens: int)
     pq.write_table(pa.Table.from_pandas(whole, preserve_index=False), path)
     cohort = open_cohort(path, texts=False)
     encoder = an_encoder(path, cohort.subject_ids, max_tokens=max_tokens)
-    sequences = cohort_sequences(cohort, encoder)
+    found = cohort_sequences(cohort, encoder)
     for place, subject in enumerate(cohort.subject_ids.tolist()):
         timeline = load_timeline(path, subject_id=subject)
         slow = encoder.read(timeline)
-        assert_equal(sequences[place], slow)
+        assert_equal(found[place], slow)
         known = timeline.events["time"].isna() & timeline.events["code"].str.contains("ENDER|FACT", case=False)
         assert np.isnan(slow.days).sum() == min(known.sum(), max_tokens // 4)
 
@@ -143,8 +152,8 @@ def test_the_encoder_computes_the_same_from_both(tmp_path: Path) -> None:
     write_shards(tmp_path)
     cohort = open_cohort(tmp_path)
     encoder = an_encoder(tmp_path, cohort.subject_ids).eval()
-    sequences = cohort_sequences(cohort, encoder)
-    fast = encoder.collate([sequences[place] for place in range(3)])
+    found = cohort_sequences(cohort, encoder)
+    fast = encoder.collate([found[place] for place in range(3)])
     slow = encoder.collate([encoder.read(load_timeline(tmp_path, subject_id=int(s))) for s in cohort.subject_ids[:3]])
     assert (encoder(fast) == encoder(slow)).all()
 

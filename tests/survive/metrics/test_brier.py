@@ -18,7 +18,6 @@ from core.survive import (
     brier_score,
     cumulative_dynamic_auc,
     integrated_brier_score,
-    mean_absolute_curve_error,
     reference_survival,
 )
 from core.survive.metrics.pairs import resample_counts
@@ -102,13 +101,6 @@ def test_weighted_auc_is_the_auc_of_repeated_patients():
         rows = np.repeat(np.arange(80), column)
         slow = cumulative_dynamic_auc(time[rows], event[rows], risk[rows], 90.0, censoring=train)[0]
         assert value == pytest.approx(slow)
-
-
-def test_curve_error_is_zero_for_truth_and_the_area_between_curves_else():
-    truth = survival_curves(np.array([-0.5, 0.5]), TIMES)
-    assert mean_absolute_curve_error(truth, truth, TIMES) == 0
-    assert mean_absolute_curve_error(np.minimum(truth + 0.05, 1), truth, TIMES) == pytest.approx(0.05)
-    assert mean_absolute_curve_error(truth[:, :1], truth[:, :1] * 0, TIMES[:1]) == pytest.approx(truth[:, 0].mean())
 
 
 def test_refusals():

@@ -27,7 +27,8 @@ def source_digest() -> str:
     """SHA-256 over the code, layout and comments apart, that decides a virtual patient's voxels and their sampling."""
     names = ("anatomy", "vessels", "deform", "disease", "render", "sampling")
     sha = hashlib.sha256()
-    for path in (*(ROOT / "core" / "cohort" / f"{name}.py" for name in names), ROOT / "core" / "encode" / "slices.py"):
+    sampled = ROOT / "core" / "encode" / "ct" / "slice_grid.py"
+    for path in (*(ROOT / "core" / "virtual" / f"{name}.py" for name in names), sampled):
         sha.update(ast.dump(ast.parse(path.read_text())).encode())
     return sha.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Scripts and benches that no other test starts: each explains itself, so everything that it imports at once is there."""
+"""Scripts and benches that no other test starts: everything that each imports at once is there."""
 
 from __future__ import annotations
 

@@ -119,6 +119,8 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")
     words = "of each of five members; default: until tuning patients no longer profit"
     parser.add_argument("--epochs", type=_count, default=None, help=words)
+    words = "trainings on all but one fold of patients, for the range around curves; 0: no range; default: %(default)s"
+    parser.add_argument("--folds", type=_whole, default=5, help=words)
     parser.add_argument("--seed", type=_whole, default=0, help="of weights and order; default: %(default)s")
     _add_device(parser)
     parser.add_argument("--out", type=_path, required=True, help="bundle folder to write")
@@ -140,6 +142,8 @@ def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add_command(commands, "evaluate", "concordance, calibration and paired differences of predictions")
     parser.add_argument("--predictions", type=_path, nargs="+", required=True)
     parser.add_argument("--reference", type=_path, default=None, help="predictions that the others are compared with")
+    words = "the model that made the (only) predictions, of held-out patients: its card then tells the result"
+    parser.add_argument("--bundle", type=_path, default=None, help=words)
     parser.add_argument("--out", type=_path, required=True, help="folder for report.json and report.html")
     parser.set_defaults(run=_evaluate)
 
@@ -211,6 +215,7 @@ def _train(options: argparse.Namespace) -> None:
         head=options.head,
         fine_tune_ct=options.fine_tune_ct,
         epochs=options.epochs,
+        folds=options.folds,
         seed=options.seed,
         device=options.device,
         progress=_show_progress,
@@ -237,9 +242,12 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     _check_folder(options.out)
-    from core.benchmark.evaluate import evaluate
+    from core.benchmark.evaluate import evaluate, evaluate_bundle
 
-    evaluate(options.predictions, options.reference, options.out)
+    if options.bundle is None:
+        evaluate(options.predictions, options.reference, options.out)
+    else:
+        evaluate_bundle(options.bundle, options.predictions, options.out)
 
 
 def _review(options: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
 """Model bundles: a folder that holds a model, what it was trained on, and the card without which it does not predict.
 
 config.json, weights.safetensors, card.json, baseline.parquet, reference.parquet, metrics.json, and manifest.json with
-the SHA-256 of each of them. Loading checks hashes, card schema, names, shapes and finiteness; nothing is ever
-unpickled.
+the SHA-256 of each of them; outcomes.parquet where training kept it. Loading checks hashes, card schema, names, shapes
+and finiteness; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.records.interfaces import Encoder
 from core.survive import kaplan_meier
+from core.survive.given_risk import ReferenceOutcomes
 from core.survive.model import ModelOutput, SurvivalModel, build_model
 
 FORMAT_VERSION = 2
 FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", "reference.parquet", "metrics.json")
+OPTIONAL_FILES = ("outcomes.parquet",)
 BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
 BASELINE_ROWS = 400
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -49,8 +51,10 @@ class Bundle:
 
     model and encoders are in evaluation mode on the CPU with gradients off. encoders: of each modality that the fusion
     reads. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
-    row a training patient (`reference_table`; older bundles lack mean tokens). digest: SHA-256 of the manifest, which
-    fixes every file. virtual: trained on virtual patients. Every use of model or encoders holds `lock`.
+    row a training patient (`reference_table`; older bundles lack mean tokens). outcomes: what happened to training and
+    tuning patients beside the risk each was given unseen, for the range around a curve (older bundles lack it). digest:
+    SHA-256 of the manifest, which fixes every file. virtual: trained on virtual patients. Every use of model or
+    encoders holds `lock`.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class Bundle:
     baseline: pd.DataFrame
     reference: pd.DataFrame
     metrics: dict[str, Any]
+    outcomes: ReferenceOutcomes | None
     digest: str
     virtual: bool
     lock: AbstractContextManager[Any] = field(default=MODEL_LOCK)
@@ -121,6 +126,7 @@ def load_bundle(path: Path | str) -> Bundle:
         baseline=baseline,
         reference=_table(contents["reference.parquet"], "reference.parquet", columns),
         metrics=_json(contents["metrics.json"], "metrics.json"),
+        outcomes=_outcomes(contents),
         digest=digest,
         virtual=bool(card["training_data"]["virtual"]),
     )
@@ -137,10 +143,12 @@ def save_bundle(
     encoders: Mapping[str, Encoder],
     full_precision: Collection[str] = (),
     training: Mapping[str, Any] | None = None,
+    outcomes: ReferenceOutcomes | None = None,
 ) -> Path:
     """Write a bundle folder and return it. encoders: by modality; one the fusion does not read is left out.
 
     train: encoded training patients, for baseline and reference. training: how it was trained, kept in config.json.
+    outcomes: of `core.train.cross_fit`, for the range around a curve.
     Encoders are stored as float16, but those of the modalities in `full_precision`; a value that float16 changes raises
     ValueError, so that the stored encoder gives the very tokens the model was trained on (round it before encoding).
     """
@@ -164,9 +172,42 @@ def save_bundle(
         (folder / name).write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     baseline_table(train).to_parquet(folder / "baseline.parquet", index=False)
     reference_table(model, train, task).to_parquet(folder / "reference.parquet", index=False)
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    (folder / "manifest.json").write_text(json.dumps({"sha256": hashes}, indent=1) + "\n", encoding="utf-8")
+    for name in OPTIONAL_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if outcomes is not None:
+        outcomes.to_table().to_parquet(folder / "outcomes.parquet", index=False)
+    _seal(folder)
     return folder
+
+
+def amend_bundle(
+    path: Path | str, *, metrics: Mapping[str, Any] | None = None, outcomes: ReferenceOutcomes | None = None
+) -> Path:
+    """Put an evaluation report, or outcomes, into a bundle that is there; its digest changes, all else stays.
+
+    Raises UserFacingError where the bundle is not whole.
+    """
+    folder = Path(path)
+    _verified_files(folder)
+    if metrics is not None:
+        text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+        (folder / "metrics.json").write_text(text, encoding="utf-8")
+    if outcomes is not None:
+        outcomes.to_table().to_parquet(folder / "outcomes.parquet", index=False)
+    _seal(folder)
+    return folder
+
+
+def weights_digest(path: Path | str) -> str:
+    """SHA-256 of a bundle's weights, which no evaluation changes: what a table of predictions is known by."""
+    return hashlib.sha256((Path(path) / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def _seal(folder: Path) -> None:
+    """Write the manifest of the files that are there."""
+    names = [*FILES, *(name for name in OPTIONAL_FILES if (folder / name).is_file())]
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    (folder / "manifest.json").write_text(json.dumps({"sha256": hashes}, indent=1) + "\n", encoding="utf-8")
 
 
 def baseline_table(train: TokenSet) -> pd.DataFrame:
@@ -240,7 +281,10 @@ def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
         raise UserFacingError(f"The model bundle lacks {', '.join(missing)}.", "a complete bundle folder", _AGAIN)
     manifest = (folder / "manifest.json").read_bytes()
     hashes = _json(manifest, "manifest.json").get("sha256")
-    contents = {name: (folder / name).read_bytes() for name in FILES}
+    further = [name for name in OPTIONAL_FILES if isinstance(hashes, dict) and name in hashes]
+    if lost := [name for name in further if not (folder / name).is_file()]:
+        raise UserFacingError(f"The model bundle lacks {', '.join(lost)}.", "a complete bundle folder", _AGAIN)
+    contents = {name: (folder / name).read_bytes() for name in (*FILES, *further)}
     for name, data in contents.items():
         if not isinstance(hashes, dict) or hashes.get(name) != hashlib.sha256(data).hexdigest():
             found = f"The model's file {name} is damaged or was changed."
@@ -300,6 +344,13 @@ def _json(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserFacingError(f"The bundle's file {name} holds no JSON object.", "a JSON object", _AGAIN)
     return value
+
+
+def _outcomes(contents: Mapping[str, bytes]) -> ReferenceOutcomes | None:
+    if "outcomes.parquet" not in contents:
+        return None
+    table = _table(contents["outcomes.parquet"], "outcomes.parquet", ("time_to_event_days", "event"))
+    return ReferenceOutcomes.from_table(table)
 
 
 def _table(data: bytes, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from core.explain.methods import METHODS
 from core.explain.risk import RiskReadout
 from core.explain.saliency import study_saliency
 from core.fuse.batch import TokenBatch
-from core.notices import case_notices
+from core.notices import band_withheld, case_notices, disagreement_notice, misjudged_notice
 from core.progress import Share
 from core.quality import QualityReport, RecordRead, ScanMeasures, assess, measure_scan, pair_notices
 from core.records import (
@@ -34,6 +34,7 @@ from core.records import (
     CaseReview,
     CtStudy,
     FloatArray,
+    GivenRisk,
     Notice,
     SurvivalCurve,
     Timeline,
@@ -42,7 +43,8 @@ from core.records import (
     is_supported,
 )
 from core.records.interfaces import CtEncoder, Encoder, RecordEncoder, SampledScan
-from core.survive.curves import curve_from_output, horizon_risks
+from core.survive.curves import curve_from_output, horizon_risks, member_risks
+from core.survive.given_risk import with_bands
 from core.survive.model import ModelOutput
 
 
@@ -218,20 +220,22 @@ class _Job:
             with torch.no_grad():
                 output = bundle.model(batch)
             curve = _finite_curve(output)
+            members = member_risks(output, self.horizon)
             events = None
             if self.explain_events and EHR in bundle.model.reads and EHR in encoding.tokens:
                 events = event_attribution(bundle.model, batch, encoding.tokens[EHR], self.horizon)
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
-        found = case_notices(
-            self.study, self.timeline, bundle, encoding.tokens, report, saliency, self.explain, self.horizon
-        )
+        found = case_notices(self.study, self.timeline, bundle, encoding.tokens, report, saliency, self.explain)
+        notices += [*found, *disagreement_notice(members, self.horizon)]
+        curve, given = self._with_bands(curve, notices)
+        notices += misjudged_notice(curve, given.get(self.horizon), self.bundle)
         return CaseReview(
             curve=curve,
             saliency=saliency,
             attention=case_attention(output, encoding.tokens),
             event_attribution=events,
-            notices=(*notices, *found),
+            notices=tuple(notices),
             task=bundle.task,
             fusion=bundle.fusion,
             horizon_days=self.horizon,
@@ -240,7 +244,22 @@ class _Job:
             timeline_digest=None if self.timeline is None else self.timeline.digest,
             bundle_digest=bundle.digest,
             horizon_risks=horizon_risks(output, bundle.task.horizons_days),
+            given=given,
         )
+
+    def _with_bands(
+        self, curve: SurvivalCurve, notices: Sequence[Notice]
+    ) -> tuple[SurvivalCurve, dict[float, GivenRisk]]:
+        """The curve with the bands of those given about its risk by the horizon; and what happened to those given about
+        its risk by each horizon of the task."""
+        withheld = band_withheld(notices)
+        banded, asked = with_bands(curve, self.bundle.outcomes, self.horizon, withheld)
+        found = {} if asked is None else {self.horizon: asked}
+        for days in map(float, self.bundle.task.horizons_days):
+            if days not in found and is_supported(days, curve.times_days[-1]):
+                other = with_bands(curve, self.bundle.outcomes, days, withheld)[1]
+                found |= {} if other is None else {days: other}
+        return banded, found
 
     def _saliency(self, encoding: CaseEncoding, where: torch.device) -> Attribution | None:
         if self.explain is None or IMAGE not in self.bundle.model.reads:

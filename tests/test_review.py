@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,17 @@ import pytest
 import torch
 from explain_support import module_state
 from fuse_support import batch_of
-from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline, without_image
+from review_support import (
+    DAY_0,
+    EVALUATED,
+    HARMLESS_CODES,
+    RISKY_CODE,
+    SmallBundle,
+    bundle,
+    study,
+    timeline,
+    without_image,
+)
 
 from core import review as reviewing
 from core.encode.ehr.compact_sequence import fit_compact_sequence
@@ -22,10 +33,12 @@ from core.events.death import last_time_before_death
 from core.explain.event_ablation import event_attribution
 from core.notices import case_notices
 from core.quality import QualityReport, RecordRead, assess
-from core.records import CaseReview, CtStudy, Timeline, Tokens
+from core.records import DOUBTS, CaseReview, CtStudy, Timeline, Tokens
 from core.review import assess_case, choose_horizon, compare_curves, encode_case, review_case
+from core.survive.given_risk import ReferenceOutcomes
 
 SICK = timeline((RISKY_CODE, *HARMLESS_CODES))
+WELL, PLAIN = timeline(HARMLESS_CODES), study(block=False)
 SCAN = study()
 
 
@@ -225,36 +238,93 @@ def test_what_there_was_no_room_for_is_a_notice(small: SmallBundle) -> None:
     report = QualityReport(())
 
     def said(tokens: Tokens) -> str:
-        notices = case_notices(None, SICK, small, {"ehr": tokens}, report, None, None, 365)  # type: ignore[arg-type]
+        notices = case_notices(None, SICK, small, {"ehr": tokens}, report, None, None)  # type: ignore[arg-type]
         return " ".join(notice.text for notice in notices if notice.key == "record_cut")
 
     assert "Not all of the record was read" in said(replace(ehr, coverage=0.5, known_share=1.0))
     assert not said(replace(ehr, coverage=0.5, known_share=0.5)), "unknown codes are told by their share"
 
 
-OFF = {"ratio": 0.69, "lower": 0.53, "upper": 0.9, "observed": 0.036, "expected": 0.052}
+def outcomes_like(risks: np.ndarray, happened: float, true: np.ndarray | None = None) -> ReferenceOutcomes:
+    """Patients given these risks by day 90, of whom a share had the event at day 45; the others followed to day 500."""
+    event = np.arange(len(risks)) * 37 % 100 < 100 * happened
+    days = np.array([30.0, 90.0, 365.0])
+    return ReferenceOutcomes(
+        np.where(event, 45.0, 500.0),
+        event,
+        days,
+        survival_from(risks, days),
+        None if true is None else survival_from(true, days),
+    )
+
+
+def survival_from(risks: np.ndarray, days: np.ndarray) -> np.ndarray:
+    return np.exp(np.log1p(-risks)[:, None] * days / 90)
+
+
+@pytest.mark.parametrize(("factor", "true", "said"), [
+    (1.0, None, ""), (2.0, None, "too low"), (0.3, None, "too high"), (2.0, 2.0, "too low"), (2.0, 0.9, ""),
+])  # fmt: skip
+def test_a_risk_that_patients_given_it_did_not_bear_out_is_said(factor: float, true: float | None, said: str) -> None:
+    """Not where the known truth of virtual patients says otherwise."""
+    asked: dict[str, Any] = {"horizon_days": 90, "explain": None, "report": QualityReport(())}
+    risk = review_case(PLAIN, WELL, bundle("concat"), **asked).curve.risk_at(90)
+    assert risk < 0.45
+    given = risk * np.linspace(0.9, 1.1, 200)
+    small = replace(
+        bundle("concat"), outcomes=outcomes_like(given, factor * risk, None if true is None else true * given)
+    )
+    review = review_case(PLAIN, WELL, small, **asked)
+    told = [notice.text for notice in review.notices if notice.key == "miscalibrated"]
+    assert len(told) == bool(said)
+    assert all(said in text and "of 150" in text for text in told)
+    assert review.given[90.0].patients == 150
+    low, high = review.given[90.0].interval
+    assert low < factor * risk < high
+    assert (review.curve.outer_lower is None) == (true is None)
+
+
+def test_no_range_without_outcomes_near_or_where_the_patient_is_outside() -> None:
+    asked: dict[str, Any] = {"explain": None, "report": QualityReport(())}
+    assert "not kept" in review_case(SCAN, SICK, bundle("concat"), **asked).curve.band
+    far = replace(bundle("concat"), outcomes=outcomes_like(np.full(200, 1e-4), 0.0))
+    alone = review_case(SCAN, SICK, far, **asked)
+    assert (alone.curve.lower, alone.given) == (None, {})
+    near = replace(bundle("concat"), outcomes=outcomes_like(np.full(200, alone.curve.risk_at(90)), 0.5))
+    assert review_case(SCAN, SICK, near, explain=None, horizon_days=90).curve.band.endswith(
+        "outside the training population"
+    )
+    assert review_case(SCAN, SICK, near, horizon_days=90, **asked).given[90.0].patients == 150
+    assert "only 0 training patients" in alone.curve.band
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("changed", "key"),
     [
-        (OFF, "too high on average: among held-out virtual patients, the event was predicted for 5.2% and observed in"),
-        ({**OFF, "ratio": 1.2, "lower": 1.05, "upper": 1.4}, "too low on average"),
-        ({**OFF, "upper": 1.2}, ""),
-        ({**OFF, "lower": None, "upper": None}, ""),
-        ({}, ""),
+        ({"card": {"training_data": {"events_train": 18}}}, "few_events"),
+        ({"metrics": {}}, "not_evaluated"),
+        ({"metrics": {"models": {"it": {"concordance": [{**EVALUATED, "lower": 0.45}]}}}}, "chance_level"),
+        ({"metrics": {}, "card": {"performance": [{"value": 0.5, "lower": 0.3, "upper": 0.7}]}}, "chance_level"),
     ],
-)  # fmt: skip
-def test_a_horizon_at_which_held_out_patients_were_judged_wrongly_is_said(found: dict[str, float], said: str) -> None:
-    small = bundle("concat")
-    horizon = small.task.horizons_days[0]
-    small.metrics["models"] = {"concat": {"horizons": {f"{horizon:g}": {"calibration": {"observed_expected": found}}}}}
-    review = review_case(SCAN, SICK, small, horizon_days=horizon, explain=None)
-    told = [notice.text for notice in review.notices if notice.key == "miscalibrated"]
-    assert len(told) == bool(said)
-    assert all(said in text for text in told)
-    other = review_case(SCAN, SICK, small, horizon_days=small.task.horizons_days[1], explain=None)
-    assert "miscalibrated" not in _keys(other), "each horizon is judged for itself"
+)
+def test_a_model_that_earned_no_trust_casts_doubt_on_its_number(changed: dict[str, Any], key: str) -> None:
+    trusted = review_case(SCAN, SICK, bundle("concat"), explain=None)
+    doubted = review_case(SCAN, SICK, replace(bundle("concat"), **changed), explain=None)
+    assert trusted.doubts == () or key not in _keys(trusted)
+    assert key in _keys(doubted)
+    assert DOUBTS[key] in doubted.doubts
+    assert doubted.curve.risk_at(90) == trusted.curve.risk_at(90)
+
+
+def test_a_short_record_is_told_to_be_too_low() -> None:
+    short = timeline(())
+    recent = replace(
+        short, events=short.events.assign(time=short.events["time"].clip(lower=DAY_0 - pd.Timedelta(days=2)))
+    )
+    review = review_case(SCAN, recent, bundle("concat"), explain=None)
+    assert any("too low: short record" in notice.text for notice in review.notices)
+    assert DOUBTS["thin_record"] in review.doubts
+    assert "thin_record" not in _keys(review_case(SCAN, None, bundle("concat"), explain=None))
 
 
 @pytest.mark.parametrize("fusion", ["ehr_only", "concat"])

@@ -22,6 +22,7 @@ from core.benchmark.over_horizons import over_horizons
 from core.benchmark.predictions import Predictions, check_table, read_predictions, reference_name
 from core.benchmark.report_page import write_page
 from core.benchmark.risk_groups import curve_entry, risk_groups
+from core.bundle import amend_bundle, load_bundle, weights_digest
 from core.errors import UserFacingError
 from core.records import Float64Array
 from core.survive.metrics.brier import brier_terms, cumulative_dynamic_auc, reference_survival
@@ -64,6 +65,41 @@ def evaluate(
     (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     write_page(report, folder / "report.html")
     return report
+
+
+def evaluate_bundle(bundle: Path | str, predictions: Sequence[Path | str], out: Path | str) -> dict[str, Any]:
+    """`evaluate` one file of held-out predictions, and put the report into the bundle that made them.
+
+    Raises UserFacingError where there are several files, or they are of another model or not of held-out patients.
+    """
+    if len(predictions) != 1:
+        found = f"For one model there are {len(predictions)} files of predictions."
+        raise UserFacingError(found, "the one that predict wrote with this bundle", "Name that file alone.")
+    loaded = load_bundle(bundle)
+    told = _made_by(predictions[0])
+    if told.get("weights_sha256") != weights_digest(bundle):
+        raise UserFacingError(
+            "These predictions do not say that this model made them.",
+            "the file that predict wrote with this bundle",
+            "Predict with it again.",
+        )
+    if told.get("split") != "held_out":
+        raise UserFacingError(
+            "These predictions are of patients on whom the model was trained or tuned.",
+            "the split held_out",
+            "Predict that split.",
+        )
+    report = evaluate(predictions, None, out)
+    amend_bundle(bundle, metrics={**report, "models": {loaded.fusion: next(iter(report["models"].values()))}})
+    return report
+
+
+def _made_by(path: Path | str) -> dict[str, Any]:
+    """What `core.train.predict` wrote beside the table: weights_sha256 and split; {} where there is nothing."""
+    try:
+        return {str(key): value for key, value in pd.read_parquet(path, columns=["risk"]).attrs.items()}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def evaluate_tables(

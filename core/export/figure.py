@@ -128,7 +128,7 @@ def caption(inputs: FigureInputs) -> str:
     """Model, task, horizon, method, window, slice and every notice, most serious first, wrapped to the page."""
     review = inputs.review
     model = f"Model {fusion_title(review.fusion)} (weights {review.bundle_digest[:12]})"
-    parts = [f"{model}; task {review.task.title}; horizon {duration(review.horizon_days)}; band: {review.curve.band}."]
+    parts = [f"{model}; task {review.task.title}; horizon {duration(review.horizon_days)}; {_band_words(review)}."]
     if review.saliency is not None:
         card = CARDS.get(review.saliency.method)
         title = card.title if card else review.saliency.method
@@ -144,6 +144,14 @@ def caption(inputs: FigureInputs) -> str:
         parts.append("The scan is of a virtual patient." if inputs.study.origin == "virtual" else "")
     parts += [notice.text for notice in by_level(review.notices)]
     return textwrap.fill(" ".join(part for part in parts if part), 215)
+
+
+def _band_words(review: CaseReview) -> str:
+    """What the bands around the curve are."""
+    curve = review.curve
+    if curve.lower is None:
+        return curve.band
+    return f"inner band: {curve.band}" + (f"; outer band: {curve.outer_band}" if curve.outer_band else "")
 
 
 def _overlay_words(inputs: FigureInputs) -> str:

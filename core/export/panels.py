@@ -25,9 +25,14 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
     colour, curve, end = fusion_colour(review.fusion), review.curve, shown_days(review)
     cohort: dict[str, Any] = {"color": COHORT, "lw": 1.1, "label": "training cohort"}
     axes.step(baseline["time_days"], 100 * baseline["survival"], where="post", **cohort)
-    band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0, "label": "this patient's band"}
-    axes.fill_between(curve.times_days, 100 * curve.lower, 100 * curve.upper, **band)
-    axes.plot(curve.times_days, 100 * curve.survival, color=colour, lw=1.8, label="this patient")
+    outer: dict[str, Any] = {"color": colour, "alpha": 0.1, "lw": 0, "label": "90% of single true curves"}
+    if curve.outer_lower is not None and curve.outer_upper is not None:
+        axes.fill_between(curve.times_days, 100 * curve.outer_lower, 100 * curve.outer_upper, **outer)
+    band: dict[str, Any] = {"color": colour, "alpha": 0.25, "lw": 0.4, "label": "observed, given about this risk"}
+    if curve.lower is not None and curve.upper is not None:
+        axes.fill_between(curve.times_days, 100 * curve.lower, 100 * curve.upper, **band)
+    style: dict[str, Any] = {"lw": 1.8, "ls": (0, (5, 2)) if review.doubts else "-", "label": "this patient"}
+    axes.plot(curve.times_days, 100 * curve.survival, color=colour, **style)
     axes.set(xlim=(0, end), ylim=(0, 101), ylabel=f"% free of {review.task.event_words}")
     axes.set_xlabel("time after day 0", labelpad=14)
     axes.set_title(risk_sentence(review, baseline))
@@ -42,20 +47,26 @@ def draw_curve(axes: Axes, review: CaseReview, baseline: pd.DataFrame, watermark
 
 
 def risk_sentence(review: CaseReview, baseline: pd.DataFrame) -> str:
-    """Risk by the horizon with its band and the cohort's risk."""
-    risk, (low, high) = review.curve.risk_at(review.horizon_days), review.curve.risk_interval_at(review.horizon_days)
+    """Risk by the horizon with what was observed and the cohort's risk; why it does not apply, where it does not."""
+    risk, given = review.curve.risk_at(review.horizon_days), review.given.get(review.horizon_days)
     head = f"Risk by {duration(review.horizon_days)}"
     if np.isnan(risk):
         return f"{head}: not given, beyond training follow-up"
     reference = cohort_risk(baseline, review.horizon_days)
-    words = f"{head}: {percent(risk)} ({percent(low)} to {percent(high)})"
+    words = f"{head}: {percent(risk)}"
+    if review.doubts:
+        words += f", does not apply ({review.doubts[0]})"
+    elif given is not None:
+        low, high = (percent(share) for share in given.interval)
+        words += f"; observed in {given.patients} given about this risk {low} to {high}"
     return words if np.isnan(reference) else f"{words}; training cohort {percent(reference)}"
 
 
 def _write_mark(axes: Axes, review: CaseReview, baseline: pd.DataFrame, marks: list[str]) -> None:
     """The watermark where no line runs through it, above the plot where there is no such place."""
     curve = review.curve
-    drawn = [(curve.times_days, shares) for shares in (curve.survival, curve.lower, curve.upper)]
+    edges = (curve.survival, curve.lower, curve.upper, curve.outer_lower, curve.outer_upper)
+    drawn = [(curve.times_days, shares) for shares in edges if shares is not None]
     drawn.append((baseline["time_days"].to_numpy(np.float64), baseline["survival"].to_numpy(np.float64)))
     lines = [(np.asarray(days, np.float64), np.asarray(shares, np.float64)) for days, shares in drawn]
     wide, half = _LETTER_WIDE * max(map(len, marks)), _LINE * len(marks)

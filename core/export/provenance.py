@@ -15,7 +15,7 @@ from core.export.events import is_undated
 from core.export.figure import FigureInputs, world_mm
 from core.export.style import NOTICE, WATERMARK, curve_marks
 from core.quality import QualityReport, scan_day
-from core.records import VIRTUAL_WEIGHTS, CaseReview, CtStudy
+from core.records import VIRTUAL_WEIGHTS, CaseReview, CtStudy, Float64Array
 
 PACKAGES = ("torch", "captum", "numpy", "scipy", "matplotlib", "nibabel", "safetensors")
 _SESSION_KEY = secrets.token_bytes(32)
@@ -93,14 +93,29 @@ def curve_record(review: CaseReview) -> dict[str, Any]:
         "horizon_days": review.horizon_days,
         "times_days": curve.times_days.tolist(),
         "survival": curve.survival.tolist(),
-        "lower": curve.lower.tolist(),
-        "upper": curve.upper.tolist(),
-        "band": curve.band,
+        "lower": _listed(curve.lower),
+        "upper": _listed(curve.upper),
+        "band": {"meaning": curve.band, "coverage": None if curve.lower is None else 0.95},
+        "outer_lower": _listed(curve.outer_lower),
+        "outer_upper": _listed(curve.outer_upper),
+        "outer_band": {"meaning": curve.outer_band, "coverage": None if curve.outer_lower is None else 0.9},
+        "given_about_this_risk": {f"{days:g}": asdict(given) for days, given in review.given.items()},
+        "does_not_apply": list(review.doubts),
         "risk": {str(days): risk for days, risk in review.horizon_risks.items()},
-        "risk_interval_at_horizon": list(curve.risk_interval_at(review.horizon_days)),
+        "risk_interval_at_horizon": _interval(review),
         "median_days": curve.median_days,
         "rmst_days_at_horizon": None if rmst != rmst else rmst,
     }
+
+
+def _listed(values: Float64Array | None) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]
+
+
+def _interval(review: CaseReview) -> list[float] | None:
+    """Observed risk by the horizon of those given about this risk, or None."""
+    given = review.given.get(review.horizon_days)
+    return None if given is None else list(given.interval)
 
 
 def to_json(record: dict[str, Any]) -> str:

@@ -209,6 +209,14 @@ class TokenSet:
         tokens = {name: _take(ragged, index) for name, ragged in self.tokens.items()}
         return TokenSet(tokens, self.times[index], self.events[index], self.ids[index.numpy()])
 
+    def joined(self, other: TokenSet) -> TokenSet:
+        """These patients and then those of `other`, who have the same modalities."""
+        if set(self.tokens) != set(other.tokens):
+            raise ValueError("both sets must hold the same modalities")
+        tokens = {name: _joined(ragged, other.tokens[name]) for name, ragged in self.tokens.items()}
+        times, events = torch.cat([self.times, other.times]), torch.cat([self.events, other.events])
+        return TokenSet(tokens, times, events, np.concatenate([self.ids, other.ids]))
+
     def to(self, device: torch.device | str) -> TokenSet:
         """The same set on `device` (ids stay where they are)."""
         tokens = {name: ragged.to(device) for name, ragged in self.tokens.items()}
@@ -219,6 +227,18 @@ def batch_rows(count: int) -> list[Tensor]:
     """Row numbers 0 .. count - 1 in order, in pieces of `EVALUATED_AT_ONCE`: the batches of an evaluation."""
     starts = range(0, count, EVALUATED_AT_ONCE)
     return [torch.arange(start, min(start + EVALUATED_AT_ONCE, count)) for start in starts]
+
+
+def _joined(one: Ragged, other: Ragged) -> Ragged:
+    if not len(other.values):
+        return replace(one, offsets=torch.cat([one.offsets, one.offsets[-1] + other.offsets[1:]]))
+    if not len(one.values):
+        return replace(other, offsets=torch.cat([one.offsets, other.offsets[1:]]))
+    return Ragged(
+        torch.cat([one.values, other.values]),
+        torch.cat([one.positions, other.positions]),
+        torch.cat([one.offsets, one.offsets[-1] + other.offsets[1:]]),
+    )
 
 
 def _take(ragged: Ragged, index: Tensor) -> Ragged:

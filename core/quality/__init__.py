@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from core.quality.assess import assess, population_notice
 from core.quality.pair import other_person, pair_notices, scan_day
-from core.quality.record import RecordRead
+from core.quality.record import RecordRead, is_thin
 from core.quality.report import Factor, QualityReport, Verdict
 from core.quality.scan import ScanMeasures, measure_scan
 
@@ -19,6 +19,7 @@ __all__ = [
     "ScanMeasures",
     "Verdict",
     "assess",
+    "is_thin",
     "measure_scan",
     "other_person",
     "pair_notices",

@@ -74,6 +74,19 @@ def record_factors(timeline: Timeline, *, virtual_model: bool, read: RecordRead 
     return (events, _length(length, virtual_model), _last(last, virtual_model), *_known(read, timeline))
 
 
+def is_thin(timeline: Timeline, *, virtual_model: bool) -> bool:
+    """Has the record dated events, but far fewer, or over a far shorter time, than the training records?"""
+    limits = VIRTUAL_RECORD if virtual_model else ANY_RECORD
+    days = timeline.days_from_prediction[timeline.events["code"].to_numpy() != BIRTH]
+    days = days[np.isfinite(days)]
+    if not len(days):
+        return False
+    found = {"events": float(len(timeline.events)), "length_days": float(-days.min())}
+    return any(
+        value < limits[name].usual[0] and limits[name].judge(value) == "outside" for name, value in found.items()
+    )
+
+
 def _apart(count: int, virtual_model: bool) -> str:
     if not virtual_model:
         return "too few to speak of a history"

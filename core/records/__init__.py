@@ -7,13 +7,18 @@ Voxel axes of a `CtStudy` are the closest canonical ones: i grows to the patient
 from __future__ import annotations
 
 from core.records.arrays import Float64Array, FloatArray, Origin, digest_arrays, digest_volume
-from core.records.curve import SurvivalCurve, is_supported
+from core.records.curve import GivenRisk, SurvivalCurve, is_supported
 from core.records.modalities import EHR, IMAGE, MODALITIES, SIGNALS, Modality
 from core.records.review import (
+    CHANCE_LEVEL,
     DIED_BEFORE,
+    DOUBTS,
+    FEW_EVENTS,
+    NOT_EVALUATED,
     NOTHING_READ,
     OTHER_PERSON,
     OUTSIDE_POPULATION,
+    THIN_RECORD,
     VIRTUAL_WEIGHTS,
     Attention,
     AttentionBlock,
@@ -30,16 +35,21 @@ from core.records.tokens import Tokens
 
 __all__ = [
     "BIRTH",
+    "CHANCE_LEVEL",
     "DIED_BEFORE",
+    "DOUBTS",
     "EHR",
+    "FEW_EVENTS",
     "IMAGE",
     "MODALITIES",
     "NOTHING_READ",
+    "NOT_EVALUATED",
     "OTHER_PERSON",
     "OUTSIDE_POPULATION",
     "REPAIRED",
     "SEXES",
     "SIGNALS",
+    "THIN_RECORD",
     "TIMELINE_COLUMNS",
     "VIRTUAL_WEIGHTS",
     "AcquisitionFacts",
@@ -51,6 +61,7 @@ __all__ = [
     "EventAttribution",
     "Float64Array",
     "FloatArray",
+    "GivenRisk",
     "Modality",
     "Notice",
     "NoticeLevel",

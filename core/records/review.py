@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.records.arrays import FloatArray, freeze
-from core.records.curve import SurvivalCurve
+from core.records.curve import GivenRisk, SurvivalCurve
 from core.records.modalities import EHR, IMAGE
 
 
@@ -136,6 +136,19 @@ DIED_BEFORE, NOTHING_READ, VIRTUAL_WEIGHTS = "died_before", "nothing_read", "vir
 OTHER_PERSON, OUTSIDE_POPULATION = "other_person", "outside_population"
 """Keys of the notices without which a result would be misread: the patient had died by day 0; the model read nothing of
 the patient; it was trained on virtual patients; scan and record may be of two people; unlike the training patients."""
+FEW_EVENTS, NOT_EVALUATED, CHANCE_LEVEL = "few_events", "not_evaluated", "chance_level"
+THIN_RECORD = "thin_record"
+DOUBTS = {
+    DIED_BEFORE: "the patient had died by day 0",
+    NOTHING_READ: "nothing of this patient was read",
+    OTHER_PERSON: "scan and record may be of two people",
+    OUTSIDE_POPULATION: "outside the training population",
+    THIN_RECORD: "the record is short, so the risk is likely too low",
+    CHANCE_LEVEL: "this model ranks patients no better than chance",
+    FEW_EVENTS: "this model was trained on few events",
+    NOT_EVALUATED: "this model was never evaluated",
+}
+"""Why a risk does not apply, in a few words: with a warning of one of these keys no number looks sure."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,8 @@ class CaseReview:
     """Everything one model says of one patient.
 
     curve with band; saliency (None where the model reads no image or none was asked for); attention; event
-    attribution (None where the model reads no timeline); notices; and what produced them.
+    attribution (None where the model reads no timeline); notices; and what produced them. given: by horizon, what
+    happened to the patients to whom the model gave about this risk by then, where there are enough of them.
     """
 
     curve: SurvivalCurve
@@ -181,3 +195,10 @@ class CaseReview:
     timeline_digest: str | None
     bundle_digest: str
     horizon_risks: Mapping[int, float] = field(default_factory=dict)
+    given: Mapping[float, GivenRisk] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the risk does not apply to this patient or at all, in a few words each; () where it does."""
+        warned = {notice.key for notice in self.notices if notice.level == "warning"}
+        return tuple(words for key, words in DOUBTS.items() if key in warned)

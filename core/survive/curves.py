@@ -1,4 +1,4 @@
-"""From an ensemble's log-hazards to the patient's survival curve with its band."""
+"""From an ensemble's log-hazards to the patient's survival curve, and how far its members are apart."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import numpy as np
 import torch
 
 from core.records import SurvivalCurve, is_supported
+from core.survive.likelihood import survival
 from core.survive.model import ModelOutput
 
 GRID_POINTS = 121
 
 
-def band_words(members: int) -> str:
-    """What the band is, in words."""
-    if members == 1:
-        return "no band: the model has a single member"
-    return f"smallest and largest of {members} separately trained members; not a confidence interval"
-
-
 def curve_from_output(output: ModelOutput, row: int = 0) -> SurvivalCurve:
-    """The curve of patient `row`: mean of the members' S(t), band from the smallest to the largest member.
+    """The curve of patient `row`: mean of the members' S(t).
 
     The grid holds `GRID_POINTS` equal steps from 0 to the last supported time and every edge of the hazard. Computed in
-    float64; sums of rounding errors are removed so that the curve never rises and lies inside its band.
+    float64; sums of rounding errors are removed so that the curve never rises.
     """
     edges = output.edges.detach().cpu().double().numpy()
     times = np.union1d(np.linspace(0.0, edges[-1], GRID_POINTS), edges)
     hazards = output.log_hazards[:, row].detach().cpu().double().clamp(-30.0, 10.0).exp().numpy()
     spent = np.clip(np.minimum(times[:, None], edges[1:]) - edges[:-1], 0.0, None)
-    members = np.minimum.accumulate(np.exp(-(hazards @ spent.T)), axis=1)
-    lower, upper = members.min(0), members.max(0)
-    mean = np.minimum.accumulate(np.clip(members.mean(0), lower, upper))
+    mean = np.minimum.accumulate(np.clip(np.exp(-(hazards @ spent.T)).mean(0), 0.0, 1.0))
     mean[0] = 1.0
-    return SurvivalCurve(times, mean, np.minimum(lower, mean), np.maximum(upper, mean), band_words(len(members)))
+    return SurvivalCurve(times, mean)
+
+
+def member_risks(output: ModelOutput, horizon_days: float, row: int = 0) -> tuple[float, float]:
+    """(lowest, highest) risk by the horizon that a single member of the ensemble gives patient `row`."""
+    horizon = torch.tensor([horizon_days], dtype=output.edges.dtype, device=output.edges.device)
+    with torch.no_grad():
+        each = 1.0 - survival(output.log_hazards, output.edges, horizon)[:, row, 0]
+    return float(each.min()), float(each.max())
 
 
 def horizon_risks(output: ModelOutput, horizons_days: tuple[int, ...]) -> dict[int, float]:

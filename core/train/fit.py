@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from core.fuse import FUSIONS, FusionConfig, TokenSet, batch_rows
 from core.progress import Progress
 from core.records import EHR, IMAGE, Task, is_supported
 from core.records.interfaces import CtEncoder
-from core.survive import concordance
+from core.survive import bootstrap_concordance
 from core.survive.heads import HEAD_PIECES, HEADS
 from core.survive.likelihood import time_edges
 from core.survive.model import SurvivalModel, build_model
+from core.train.cross_fit import FOLDS, cross_fit
 from core.train.encoders import ENCODER_LIMITATION, Training, open_encoder
 from core.train.finetune_ct import fine_tune_ct as fine_tune
 from core.train.members import (
@@ -159,6 +161,7 @@ def train_bundle(
     head: str = "piecewise",
     fine_tune_ct: bool = False,
     epochs: int | None = None,
+    folds: int = FOLDS,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
@@ -167,7 +170,8 @@ def train_bundle(
 
     ct_encoder: `compact_slices` (the shipped weights) or a bundle or encoder folder. ehr_encoder: `one_hot` or
     `compact_sequence`, fitted on the training split, or a bundle or encoder folder. other_encoders: the same by
-    modality, for fusions that read more than these two. The held-out split is not read.
+    modality, for fusions that read more than these two. folds: how often the model is trained again on the rest of the
+    patients, for the range around curves (`core.train.cross_fit`); 0 for no range. The held-out split is not read.
     Raises `UserFacingError` on an unusable cohort, name or encoder.
     """
     folder, say = CohortFolder(cohort), progress or _print_progress
@@ -195,6 +199,17 @@ def train_bundle(
         words[IMAGE] += _fine_tune(fitted, image, encoded, seed, where, say)
         train, tuning = (retokenise(encoded[split], image, where.type) for split in ("train", "tuning"))
         refit(fitted.model, train, tuning)
+    outcomes = None
+    if folds:
+        outcomes = cross_fit(
+            train,
+            tuning,
+            card_task,
+            partial(_again, fitted, fusion, head, device),
+            seed=seed,
+            folds=folds,
+            progress=say,
+        )
     virtual = bool(folder.metadata.get("virtual"))
     card = make_card(
         replace(fitted, notices=(*fitted.notices, *_beyond_follow_up(fitted.model, card_task))),
@@ -212,8 +227,15 @@ def train_bundle(
     history = {"seed": seed, "config": config.to_json(), "histories": [asdict(item) for item in fitted.histories]}
     return save_bundle(
         out, model=fitted.model, task=card_task, train=train, card=card, metrics={},
-        encoders=encoders, training=history,
+        encoders=encoders, training=history, outcomes=outcomes,
     )  # fmt: skip
+
+
+def _again(
+    fitted: FittedModel, fusion: str, head: str, device: str, train: TokenSet, tuning: TokenSet, seed: int
+) -> FittedModel:
+    """The same training on other patients."""
+    return fit_fusion(train, tuning, fusion, head, fitted.config, seed, device=device)
 
 
 def _beyond_follow_up(model: SurvivalModel, task: Task) -> tuple[str, ...]:
@@ -235,17 +257,19 @@ def refit(model: SurvivalModel, train: TokenSet, tuning: TokenSet) -> None:
 
 
 def tuning_performance(fitted: FittedModel, tuning: TokenSet, task: Task) -> dict[str, Any]:
-    """Card row: Harrell concordance on the tuning patients, who also chose epoch and calibration (so optimistic)."""
+    """Card row: Harrell concordance on the tuning patients, who also chose epoch and calibration (so optimistic),
+    with the 95% interval of a bootstrap of patients."""
     horizon = longest_horizon(fitted.model, task)
     with torch.no_grad():
         parts = [fitted.model.risk(tuning.batch(rows), horizon) for rows in batch_rows(len(tuning))]
     try:
-        value: float | None = float(concordance(tuning.times.numpy(), tuning.events.numpy(), torch.cat(parts).numpy()))
+        found = bootstrap_concordance(tuning.times.numpy(), tuning.events.numpy(), torch.cat(parts).numpy())
+        measured: dict[str, float | None] = {"value": found.value, "lower": found.lower, "upper": found.upper}
     except UserFacingError:
-        value = None
+        measured = {"value": None}
     return {
         "measure": f"Concordance, Harrell, risk at day {horizon:g} (optimistic: they chose epoch and calibration)",
-        "value": value,
+        **measured,
         "split": "tuning",
         "patients": len(tuning),
         "events": int(tuning.events.sum()),

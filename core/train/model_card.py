@@ -11,7 +11,6 @@ import core
 from core.fuse import TokenSet
 from core.fuse.fusions import ATTENTION_CAVEAT, POOLED_KIND
 from core.records import Task
-from core.survive.curves import band_words
 from core.train.members import FittedModel
 
 LIBRARIES = ("torch", "numpy", "pandas", "torchsurv", "safetensors", "captum")
@@ -68,7 +67,11 @@ def make_card(
             "A confident-looking curve for a patient unlike the training patients; read the notices beside it.",
             "Taking saliency or attention for a cause, or for proof that a finding is present.",
         ],
-        "caveats": [ATTENTION_CAVEAT, "The band is not a confidence interval.", *fitted.notices],
+        "caveats": [
+            ATTENTION_CAVEAT,
+            "The range around a curve is what happened to training patients given about this risk, not a promise.",
+            *fitted.notices,
+        ],
         "versions": versions(),
         "licence": "Apache-2.0",
     }
@@ -89,7 +92,7 @@ def _model_words(fitted: FittedModel) -> dict[str, Any]:
         "head": HEAD_WORDS[config["head"]],
         "members": config["members"],
         "pooled": pooled,
-        "band": band_words(config["members"]),
+        "band": "Observed outcomes of training patients given about this risk, 95% interval, where they are kept.",
         "attention": POOLED_KIND if pooled else ATTENTION_CAVEAT,
         "calibration": f"Log-hazards were moved by {offset:+.2f} and their spread multiplied by {slope:.2f}, chosen on "
         "tuning patients.",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.bundle import Bundle, load_bundle, longest_horizon
+from core.bundle import Bundle, load_bundle, longest_horizon, weights_digest
 from core.cohort.encoded import encode_cohort
 from core.cohort.folder import CohortFolder
 from core.compute.device import resolve_device
@@ -30,7 +30,7 @@ def predict_cohort(
 
     Columns: subject_id, prediction_time, time_to_event_days, event, risk (cumulative hazard at the task's longest
     supported horizon; higher = earlier event), survival_<h>d for each task horizon (empty beyond supported follow-up).
-    A patient without scan or record is scored with the learned stand-in.
+    A patient without scan or record is scored with the learned stand-in. The file tells by which weights.
     """
     folder = cohort if isinstance(cohort, CohortFolder) else CohortFolder(cohort)
     model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
@@ -42,6 +42,7 @@ def predict_cohort(
         scores = predict_tokens(model.model, model.task, encoded.tokens)
     columns = ["subject_id", "prediction_time", "time_to_event_days", "event"]
     table = pd.concat([encoded.labels[columns].reset_index(drop=True), scores], axis=1)
+    table.attrs = {"weights_sha256": weights_digest(model.path), "split": split}
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(out, index=False)

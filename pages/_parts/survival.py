@@ -12,7 +12,8 @@ from core.export.style import fusion_title
 from core.fuse import reads_of
 from core.records import EHR, CaseReview, SurvivalCurve
 from core.view.choices import single_modality
-from core.view.survival import curve_figure, legend_html, risk_words_html, risks_html, values_html
+from core.view.risk_words import risk_words_html, risks_html, values_html
+from core.view.survival import curve_figure, legend_html
 from core.view.words import empty_html, error_html, notices_html
 from core.wording import duration
 from pages._parts.header import Asked

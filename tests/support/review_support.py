@@ -18,6 +18,7 @@ from core.encode.ehr.records import TimelineRecords
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline
 from core.records.interfaces import Encoder
+from core.survive.given_risk import ReferenceOutcomes
 from core.survive.metrics.kaplan_meier import kaplan_meier
 from core.survive.model import SurvivalModel
 from core.train.fit import fit_fusion
@@ -27,6 +28,9 @@ RISKY_CODE = "ICD10CM//C34.9"
 HARMLESS_CODES = ("ICD10CM//I10", "ICD10CM//J45.9", "ICD10CM//M54.5", "ATC//B01AB")
 DAY_0 = pd.Timestamp("2021-05-04 10:00")
 TASK = Task("pe_mortality", "Mortality after pulmonary embolism", "death", (30, 90, 365), (-1350, 150), "adults", "CT")
+
+
+EVALUATED = {"estimator": "harrell", "value": 0.75, "lower": 0.7, "upper": 0.8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,8 @@ class SmallBundle:
     virtual: bool = True
     digest: str = "b" * 64
     card: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=lambda: {"models": {"it": {"concordance": [EVALUATED]}}})
+    outcomes: ReferenceOutcomes | None = None
 
 
 def timeline(codes: tuple[str, ...], seed: int = 0, origin: Origin = "virtual") -> Timeline:

@@ -18,6 +18,7 @@ from core.records import (
     CaseReview,
     CtStudy,
     EventAttribution,
+    GivenRisk,
     Notice,
     SurvivalCurve,
     Task,
@@ -60,7 +61,17 @@ def study(shape: tuple[int, int, int] = (40, 30, 20)) -> CtStudy:
 def curve(rate: float = 0.4, end: float = 365.0) -> SurvivalCurve:
     """Exponential with a band."""
     days = np.linspace(0, end, 60)
-    return SurvivalCurve(days, *(np.exp(-rate * by * days / 365) for by in (1.0, 1.4, 0.7)))
+    return SurvivalCurve(days, *(np.exp(-rate * by * days / 365) for by in (1.0, 1.4, 0.7)), band="what was observed")
+
+
+def given(risk_of: SurvivalCurve, task: Task) -> dict[float, GivenRisk]:
+    """What happened to 150 patients given about the risks of a curve: its band."""
+    days = [float(day) for day in task.horizons_days if day <= risk_of.times_days[-1]]
+    return {
+        day: GivenRisk(day, 150, (0.8 * risk_of.risk_at(day), 1.2 * risk_of.risk_at(day)), risk_of.risk_at(day),
+                       risk_of.risk_interval_at(day))
+        for day in days
+    }  # fmt: skip
 
 
 def saliency(scan: CtStudy, signed: bool = True) -> Attribution:
@@ -107,6 +118,7 @@ def review(
         task=task,
         fusion=fusion,
         horizon_days=float(horizon_days),
+        given=given(result_curve, task),
         device="cpu",
         study_digest=scan.digest if scan else None,
         timeline_digest=record.digest if record else None,

@@ -16,7 +16,7 @@ from view_support import DAY_0, EVENTS, baseline, curve, review, study, timeline
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
-from core.export.cohort import free_place
+from core.export.cohort import cohort_risk, free_place
 from core.export.events import value_words, words_of
 from core.export.panels import risk_sentence
 from core.export.style import COHORT, EHR_COLOUR, FUSED_COLOUR, IMAGE_COLOUR, percent
@@ -28,15 +28,8 @@ from core.view.choices import METHOD_WORDS
 from core.view.lanes import event_rows, found, short_name, strongest, undated_rows
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
-from core.view.survival import (
-    cohort_risk,
-    curve_figure,
-    icon_array,
-    legend_html,
-    risk_words_html,
-    risks_html,
-    values_html,
-)
+from core.view.risk_words import icon_array, risk_words_html, risks_html, values_html
+from core.view.survival import curve_figure, legend_html
 from core.view.timeline import day_ticks, marks_of, timeline_figure, trend_codes, trends_figure
 from core.view.words import (
     case_line,
@@ -165,7 +158,8 @@ def test_every_risk_stands_beside_its_interval_and_the_cohorts():
     for day in RESULT.task.horizons_days:
         assert f"{100 * RESULT.curve.risk_at(day):.1f}%" in words or f"{100 * RESULT.curve.risk_at(day):.0f}%" in words
     assert words.count("cohort ") >= 3
-    assert "spread of the ensemble" in words
+    assert words.count("observed ") >= 3
+    assert "Of the 150 training patients nearest to it" in words
     assert "not reached" in words
     assert "Death from any cause" in words
 
@@ -262,11 +256,11 @@ def risk_words_of(rate: float) -> str:
 def test_the_plot_has_its_values_in_a_table():
     html = values_html(RESULT, baseline(), [("image_only", curve(0.1))])
     rows = [re.findall("<t[dh]>(.*?)</t[dh]>", row) for row in re.findall("<tr>.*?</tr>", html)]
-    assert rows[0] == ["Within", "Risk", "Range", "Cohort", "At risk", "CT only"]
+    assert rows[0] == ["Within", "Risk", "Observed", "Cohort", "At risk", "CT only"]
     assert [row[0] for row in rows[1:]] == ["30 days", "90 days", "180 days", "1 year"]
     low, high = RESULT.curve.risk_interval_at(90)
     risk, alone = percent(RESULT.curve.risk_at(90)), percent(curve(0.1).risk_at(90))
-    assert rows[2] == ["90 days", risk, f"{percent(low)} to {percent(high)}", "2.3%", "871", alone]
+    assert rows[2] == ["90 days", risk, f"{percent(low)[:-1]} to {percent(high)}", "2.3%", "871", alone]
 
 
 def test_cohort_risk_is_a_step_and_ends_with_its_follow_up():

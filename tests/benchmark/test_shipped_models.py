@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from demo_support import demo, encoded_demo, shipped
-from real_ct import REAL_CT
+from real_ct import REAL_SCANS
 
 from core.bundle import Bundle, shipped_bundles
 from core.fuse import FUSIONS
@@ -52,7 +52,7 @@ def test_the_high_risk_demo_patient_outranks_the_low_risk_one(bundles: dict[str,
 
 
 @needs_shared
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_a_real_ct_runs_through_every_model_and_is_called_outside(bundles: dict[str, Bundle], name: str) -> None:
     study = load_study(SHARED / "ct" / name)
     encodings = {task: encode_case(study, None, bundles[f"{task}/concat"], "cpu") for task in ("pe_mortality", "mace")}

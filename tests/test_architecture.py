@@ -138,6 +138,15 @@ def test_the_guard_itself_sees_a_circle():
     assert circle(module_graph({"core.a": "def f():\n    from core.b import g", "core.b": "import core.a"}))
 
 
+def test_no_test_imports_another():
+    """What several tests share stands in tests/support or a conftest.py."""
+    sources = {path: tree_of(path) for path in (ROOT / "tests").rglob("*.py")}
+    tests = {path.stem for path in sources if path.stem.startswith("test_")}
+    names = {path.name: {part for name in imported(tree) for part in name.split(".")} for path, tree in sources.items()}
+    assert len(tests) > 100
+    assert {name: found & tests for name, found in names.items() if found & tests} == {}
+
+
 def test_every_room_has_its_floor():
     nested = {module.rpartition(".")[0] for module in GRAPH if rooms(GRAPH, module) and module.count(".") > 1}
     assert nested <= FLOORS.keys(), "a package with folders in it"

@@ -24,6 +24,7 @@ from core.encode.ehr.records import TimelineRecords
 from core.explain.methods import CARDS, METHODS
 from core.explain.risk import RiskReadout
 from core.fuse import FUSIONS, TokenSet
+from core.pretrain.ct_findings.refine import RefineSettings
 from core.pretrain.ct_findings.train import pretrain_encoder
 from core.pretrain.next_code.train import fit_record_encoder
 from core.records import CaseReview, Tokens
@@ -129,7 +130,7 @@ def test_every_fusion_and_every_head_is_trained_in_the_sample() -> None:
 def test_training_on_the_device_is_training_on_the_cpu(name: str, head: str, request: pytest.FixtureRequest) -> None:
     data = small_cohort()
     parts = data.subset(np.arange(36)), data.subset(np.arange(36, 48))
-    config = FitConfig(members=2, hidden=8, heads=2, epochs=2, batch_size=16, least_steps=0)
+    config = FitConfig(members=2, hidden=8, heads=2, epochs=2, batch_size=16, least_steps=0, contrastive_epochs=2)
     expected = fit_fusion(*parts, name, head, config)
     request.getfixturevalue("device")
     found = fit_fusion(*parts, name, head, config)
@@ -169,7 +170,7 @@ def test_next_code_training_on_the_device(device: torch.device) -> None:
 
 
 def test_pretraining_of_the_ct_encoder_on_the_device(device: torch.device) -> None:
-    cache, settings = planted_cache(12, 0), replace(SMALL, epochs=1, augment=True)
+    cache, settings = planted_cache(12, 0), replace(SMALL, epochs=1, augment=True, refine=RefineSettings(epochs=3))
     expected = pretrain_encoder(cache, (-1350, 150), settings)
     found = pretrain_encoder(cache, (-1350, 150), settings, device=device.type)
     assert weights_differ(found, expected) < 1e-4

@@ -24,7 +24,7 @@ from core.records import AcquisitionFacts, CtStudy
 from core.virtual.render import render_patient
 from core.virtual.sampling import sample_patient
 
-VIRTUAL = [(task, site, n) for task in ("pe_mortality", "mace") for site in ("internal", "external") for n in range(3)]
+VIRTUAL = list(product(("pe_mortality", "mace"), ("internal", "external"), range(3)))
 needs_shared = pytest.mark.skipif(not SHARED_CT.exists(), reason="needs the real files of ../shared/data")
 
 

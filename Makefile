@@ -7,7 +7,14 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS = false
 
-.PHONY: app test check slow models clean
+.PHONY: app test test-all unit browser check types lint slow models clean
+
+PYTEST := $(BIN)/python -m pytest -rs
+UNIT := tests --ignore=tests/test_architecture.py
+LEFT_OUT := slow or browser or whole
+TOGETHER := $(MAKE) --no-print-directory --jobs=2
+# Two test processes, the app and a browser share the cores: more threads in each only get in each other's way.
+test test-all slow check: export OMP_NUM_THREADS = 1
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
@@ -26,19 +33,36 @@ app: $(VENV)/.runtime  ## start the app on 127.0.0.1, port 8501 or PORT, with ow
 	@$(BIN)/python -m scripts.check_port '$(PORT)'
 	CT_SURVIVAL_MODELS='$(MODELS)' $(BIN)/streamlit run app.py --server.port='$(PORT)'
 
-test: $(VENV)/.dev  ## every test but the slow ones, browser tests included
+test: $(VENV)/.dev  ## every test but the slow ones, of long lists of cases a fixed sample; browser tests side by side
 	$(BIN)/python -m scripts.ensure_chromium
-	$(BIN)/python -m pytest -rs -m "not slow and not browser" -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m browser -rs tests
+	@$(TOGETHER) browser unit
+
+test-all: $(VENV)/.dev  ## every test there is: all cases of the long lists, and then the slow tests
+	$(BIN)/python -m scripts.ensure_chromium
+	@$(TOGETHER) browser unit UNIT="tests core" LEFT_OUT="slow or browser"
+	@$(MAKE) --no-print-directory slow
+
+unit:
+	$(PYTEST) -m "not ($(LEFT_OUT))" -n 2 --dist worksteal $(UNIT)
+
+browser:  # what it says is held back until it ends, so that it stands in one piece
+	@mkdir -p build
+	@$(PYTEST) -m browser tests/browser >build/browser.log 2>&1; ended=$$?; \
+		echo; echo "Browser tests:"; cat build/browser.log; exit $$ended
 
 slow: $(VENV)/.dev  ## the slow tests, which neither `make test` nor .ci/run runs: memory over twenty studies
 	$(BIN)/python -m pytest -m slow tests
 
 check: $(VENV)/.dev  ## ruff, mypy (strict), doctests, import directions
+	@$(TOGETHER) types lint
+
+types:
+	$(BIN)/mypy
+
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest --doctest-modules core tests/test_architecture.py
+	$(PYTEST) core tests/test_architecture.py
 
 models: $(VENV)/.dev  ## rebuild every shipped bundle from nothing (hours on two cores)
 	$(BIN)/python -m scripts.make_models

@@ -7,7 +7,7 @@ import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-import pytest
+from source_graph import backward_arrows, circle, imported, module_graph, module_name, parsed, rooms
 
 import core
 
@@ -17,6 +17,41 @@ SOURCES = sorted([*CORE.rglob("*.py"), *PAGES.rglob("*.py"), ROOT / "app.py"])
 LONGEST_FILE = 400
 # What may be shared by every session of the process: model weights, code, and what ships with the app.
 SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
+STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
+FLOORS = {
+    "core.encode": "ct, ehr, half",
+    "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
+    "core.encode.ehr": "features, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
+    "core.events": "icd10, code_systems, descriptions, kinds, standard_codes, yes_no, death, cut",
+    "core.explain": "attention, frozen, risk, methods, saliency, event_ablation, trust",
+    "core.fuse": "batch, blocks, info_nce, fusions",
+    "core.intake": "files, terms, scan, pacs, record, identifiers",
+    "core.intake.files": "limits, byte_source, decompress, quiet_logs, tar, zip, sources",
+    "core.intake.identifiers": "finding, text, where, pictures, clean, picture_search, search, deidentify",
+    "core.intake.pacs": "tls, failures, dicom_json, multipart, patient_match, server, transport, retrieve, client",
+    # Cells, columns, tables and what is checked of them know each other by module; no module is in a circle.
+    "core.intake.record": (
+        "checks columns fhir file_types tables, file_list, omop, sorting, column_questions, meds_columns, load, "
+        "cohort_columns"
+    ),
+    "core.intake.scan": (
+        "geometry, overflow, reorient, hounsfield, checks, repairs, dicom, nifti, sorting, thumbnail, load"
+    ),
+    "core.intake.terms": (
+        "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
+        "safe_description"
+    ),
+    "core.pretrain": "ct_findings, next_code",
+    "core.quality": (
+        "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
+        "scan, assess"
+    ),
+    "core.survive": "likelihood, heads, metrics, model, curves, given_risk",
+    "core.survive.metrics": "kaplan_meier, pairs, concordance, antolini, brier, calibration, compare, d_calibration",
+    "core.train": "encoders, finetune_ct, members, model_card, cross_fit, fit, predict",
+    "core.virtual": "anatomy, codes, patient, deform, sampling, outcome, records, vessels, disease, render, simulate",
+}
+"""Files and folders of a package from first to last: each imports only from earlier ones, or of its own place."""
 
 
 def stage_order() -> list[str]:
@@ -31,26 +66,13 @@ def stage_of(path: Path) -> str:
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 
-def imported(tree: ast.Module) -> set[str]:
-    """Every module named in an import anywhere in a file, those inside functions and type-checking blocks included."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports name the whole path"
-            module = node.module or ""
-            found |= {f"{module}.{name.name}" for name in node.names} | {module}
-    return found
-
-
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
+def tree_of(path: Path) -> ast.Module:
+    return parsed(path.read_text(encoding="utf-8"))
 
 
 def backward_imports(source: str, stage: str, order: list[str]) -> list[str]:
     """Stages that a file of `stage` imports although they come later."""
-    names = {name.split(".")[1] for name in imported(ast.parse(source)) if name.startswith("core.") and name.count(".")}
+    names = {name.split(".")[1] for name in imported(parsed(source)) if name.startswith("core.") and name.count(".")}
     return sorted(name for name in names if name in order and order.index(name) > order.index(stage))
 
 
@@ -69,15 +91,14 @@ def test_an_image_of_the_app_leaves_out_whatever_git_leaves_out():
         assert any(fnmatch(name, pattern.removeprefix("**/")) for pattern in left_out), name
 
 
-STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
+def test_benches_and_scripts_are_started_one_way():
+    assert [path for path in STARTED if not started_one_way(path)] == []
 
 
-@pytest.mark.parametrize("path", STARTED, ids=lambda path: f"{path.parent.name}.{path.stem}")
-def test_benches_and_scripts_are_started_one_way(path):
+def started_one_way(path: Path) -> bool:
     source = path.read_text(encoding="utf-8")
-    if "__main__" in source:
-        assert f"python -m {path.parent.name}.{path.stem}" in (ast.get_docstring(ast.parse(source)) or "")
-        assert "sys.argv" not in source
+    said = f"python -m {path.parent.name}.{path.stem}" in (ast.get_docstring(parsed(source)) or "")
+    return "__main__" not in source or (said and "sys.argv" not in source)
 
 
 def test_no_page_names_another_way_to_start_them():
@@ -86,17 +107,68 @@ def test_no_page_names_another_way_to_start_them():
         assert not re.search(r"python \S*(bench|scripts)/", path.read_text(encoding="utf-8")), path
 
 
-@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path):
-    if stage_of(path) == "__init__":
-        assert not [name for name in imported(parsed(path)) if name.startswith("core")]
-        return
-    assert backward_imports(path.read_text(encoding="utf-8"), stage_of(path), stage_order()) == []
+def test_imports_go_one_way():
+    found = {}
+    for path in CORE.rglob("*.py"):
+        stage = stage_of(path)
+        if stage == "__init__":
+            backward = [name for name in imported(tree_of(path)) if name.startswith("core")]
+        else:
+            backward = backward_imports(path.read_text(encoding="utf-8"), stage, stage_order())
+        found |= {str(path.relative_to(ROOT)): backward} if backward else {}
+    assert found == {}
+
+
+GRAPH = module_graph({module_name(path, ROOT): path.read_text(encoding="utf-8") for path in SOURCES})
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions and of types alone count like any other; none is excused."""
+    assert len(GRAPH) > 300
+    assert circle(GRAPH) == []
+
+
+def test_the_guard_itself_sees_a_circle():
+    late = "if TYPE_CHECKING:\n    from core.a import b\ndef f():\n    import core.a.c"
+    sources = {"core.a": "", "core.a.b": "from core import a", "core.a.c": "from core.a.b import B"}
+    assert circle(module_graph(sources)) == []
+    found = circle(module_graph({**sources, "core.a.b": "from core.d import D", "core.d": late}))
+    assert found[0] == found[-1]
+    assert {"core.a.b", "core.d"} <= set(found)
+    assert circle(module_graph({"core.a": "def f():\n    from core.b import g", "core.b": "import core.a"}))
+
+
+def test_no_test_imports_another():
+    """What several tests share stands in tests/support or a conftest.py."""
+    sources = {path: tree_of(path) for path in (ROOT / "tests").rglob("*.py")}
+    tests = {path.stem for path in sources if path.stem.startswith("test_")}
+    names = {path.name: {part for name in imported(tree) for part in name.split(".")} for path, tree in sources.items()}
+    assert len(tests) > 100
+    assert {name: found & tests for name, found in names.items() if found & tests} == {}
+
+
+def test_every_room_has_its_floor():
+    nested = {module.rpartition(".")[0] for module in GRAPH if rooms(GRAPH, module) and module.count(".") > 1}
+    assert nested <= FLOORS.keys(), "a package with folders in it"
+    placed = {package: sorted(floors.replace(",", "").split()) for package, floors in FLOORS.items()}
+    assert placed == {package: sorted(rooms(GRAPH, package)) for package in FLOORS}
+
+
+def test_inside_a_package_imports_go_one_way():
+    assert {package: back for package in FLOORS if (back := backward_arrows(GRAPH, package, FLOORS[package]))} == {}
+
+
+def test_the_guard_itself_sees_an_arrow_that_runs_back():
+    sources = {"core.a.b": "from core.a.d.e import x", "core.a.c": "import core.a.b", "core.a.d.e": "import core.f"}
+    graph = module_graph(sources)
+    assert backward_arrows(graph, "core.a", "d, b, c") == []
+    assert backward_arrows(graph, "core.a", "d b, c") == []
+    assert backward_arrows(graph, "core.a", "b, c, d") == ["core.a.b -> core.a.d.e"]
 
 
 def test_core_never_imports_pages_and_only_the_session_knows_streamlit():
     for path in CORE.rglob("*.py"):
-        tops = {name.split(".")[0] for name in imported(parsed(path))}
+        tops = {name.split(".")[0] for name in imported(tree_of(path))}
         assert "pages" not in tops, path
         assert "streamlit" not in tops or path == CORE / "session.py", path
 
@@ -126,7 +198,7 @@ def is_session_scoped(decorator: ast.expr) -> bool:
 
 def leaking_caches(source: str) -> list[str]:
     """Caches shared by all sessions that could hold a patient: not on the list of what ships with the app."""
-    cached = cached_functions(ast.parse(source))
+    cached = cached_functions(parsed(source))
     return [
         name
         for name, (_, decorator) in cached.items()
@@ -142,7 +214,7 @@ def test_no_global_cache_holds_a_patient():
 def test_shared_caches_are_keyed_by_plain_words_only():
     """A function shared by all sessions takes names and numbers, never a study, timeline, case or review."""
     for path in SOURCES:
-        for name, (function, decorator) in cached_functions(parsed(path)).items():
+        for name, (function, decorator) in cached_functions(tree_of(path)).items():
             if is_session_scoped(decorator):
                 continue
             for argument in function.args.args + function.args.kwonlyargs:
@@ -163,7 +235,7 @@ def test_the_cache_guard_itself_sees_a_leak():
 def test_no_store_outlives_a_session_in_core():
     """No lru_cache or functools.cache on a function that takes a patient's records, or words that may be theirs."""
     for path in CORE.rglob("*.py"):
-        for node in ast.walk(parsed(path)):
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.FunctionDef):
                 continue
             if any(re.search(r"\b(lru_)?cache\b", ast.unparse(decorator)) for decorator in node.decorator_list):
@@ -176,16 +248,16 @@ def test_no_store_outlives_a_session_in_core():
                 )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_stay_small(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+def test_files_stay_small():
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {path: count for path, count in lines.items() if count > LONGEST_FILE} == {}
 
 
 def test_every_public_function_of_core_is_documented_and_annotated():
     functions = [
         (path, node)
         for path in CORE.rglob("*.py")
-        for node in parsed(path).body
+        for node in tree_of(path).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
     assert len(functions) > 500

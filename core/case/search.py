@@ -10,8 +10,8 @@ from core.intake.files.sources import Source
 from core.intake.identifiers.finding import Finding
 from core.intake.identifiers.pictures.burned_in import TextBox, expected_steps, find_burned_in_text
 from core.intake.identifiers.search import search_sources
+from core.intake.identifiers.text.field_names import FIELD_CATEGORIES, field_name
 from core.intake.identifiers.where.events import doubts_of, search_timeline
-from core.intake.identifiers.where.field_names import FIELD_CATEGORIES, field_name
 from core.intake.record.columns.roles import Answers, encoding_of, roles_of
 from core.progress import Progress
 from core.records import CtStudy, Timeline

@@ -20,7 +20,7 @@ from core.cohort.tasks import TASKS
 from core.encode.ehr.cohort import CohortRecords
 from core.errors import UserFacingError
 from core.intake.record.cohort_columns import Cohort, Labels, open_cohort
-from core.intake.record.columns.meds_columns import units_in_codes
+from core.intake.record.meds_columns import units_in_codes
 from core.records import Task
 from core.wording import count_of
 

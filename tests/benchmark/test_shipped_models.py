@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from real_ct import REAL_CT
+from demo_support import demo, encoded_demo, shipped
+from real_ct import REAL_SCANS
 
-from core.bundle import Bundle, load_bundle, shipped_bundles
-from core.case import read_demo
+from core.bundle import Bundle, shipped_bundles
 from core.fuse import FUSIONS
 from core.load import load_study
-from core.records import CaseReview, CtStudy, Timeline
+from core.records import CaseReview
 from core.review import encode_case, review_case
 from core.timeline import list_subjects, load_timeline
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = ROOT / "assets" / "demo" / "cases"
 SHARED = ROOT.parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the real files of ../shared/data")
-
-
-def demo(name: str) -> tuple[CtStudy, Timeline]:
-    """CT and timeline of a demo case, cut at its time zero."""
-    case = read_demo(CASES / name, json.loads((CASES / name / "case.json").read_text("utf-8")))
-    return case.study, case.timeline
 
 
 @pytest.fixture(scope="module")
 def bundles() -> dict[str, Bundle]:
     """Every shipped bundle, opened."""
-    return {key: load_bundle(path) for key, path in shipped_bundles().items()}
+    return {key: shipped(key) for key in shipped_bundles()}
 
 
 def keys(review: CaseReview) -> set[str]:
@@ -51,14 +43,16 @@ def test_both_tasks_ship_all_seven_fusions_within_forty_megabytes(bundles: dict[
 def test_the_high_risk_demo_patient_outranks_the_low_risk_one(bundles: dict[str, Bundle], fusion: str) -> None:
     bundle = bundles[f"pe_mortality/{fusion}"]
     high, low = (
-        review_case(*demo(name), bundle, explain=None, device="cpu").curve.risk_at(365)
+        review_case(
+            *demo(name), bundle, explain=None, device="cpu", encoding=encoded_demo(name, "pe_mortality")
+        ).curve.risk_at(365)
         for name in ("1_pe_high_risk", "2_pe_low_risk")
     )
     assert high > 2 * low
 
 
 @needs_shared
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_a_real_ct_runs_through_every_model_and_is_called_outside(bundles: dict[str, Bundle], name: str) -> None:
     study = load_study(SHARED / "ct" / name)
     encodings = {task: encode_case(study, None, bundles[f"{task}/concat"], "cpu") for task in ("pe_mortality", "mace")}
@@ -81,7 +75,11 @@ def test_a_real_record_with_a_virtual_scan_is_called_fabricated(bundles: dict[st
     alone = review_case(None, timeline, bundles["pe_mortality/ehr_only"], device="cpu")
     assert 0 < alone.curve.risk_at(365) < 1
     assert alone.saliency is None
-    both = review_case(study, timeline, bundles["pe_mortality/cross_attention"], explain=None, device="cpu")
+    reuse = encoded_demo("1_pe_high_risk", "pe_mortality")
+    encoding = encode_case(study, timeline, bundles["pe_mortality/cross_attention"], "cpu", reuse=reuse)
+    both = review_case(
+        study, timeline, bundles["pe_mortality/cross_attention"], explain=None, device="cpu", encoding=encoding
+    )
     assert "fabricated_pair" in keys(both)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from itertools import product
 
 import pandas as pd
 import pytest
 from review_support import RISKY_CODE, bundle
+from sampling import sampled
 from strip_support import bundle as fhir
 from strip_support import looked_at
 
@@ -101,8 +103,7 @@ NAMED = ("Mendoza", "Patel, Rajesh", "Urea Yamamoto", "Ferguson J.", "Oakdale Cl
 NAMED_FINDINGS = {"name", "institution"}
 
 
-@pytest.mark.parametrize("words", NAMED)
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("route", "words"), sampled(product(ROUTES, NAMED), list))
 def test_who_or_what_house_is_named_goes_whatever_the_reader_keeps(route: str, words: str) -> None:
     found, _, after = cleaned(ROUTES[route](words), keeps_unknown=True)
     told = {item.category for item in found.findings if item.where == "record, description of 1 code"}

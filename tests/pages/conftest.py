@@ -8,10 +8,18 @@ import pytest
 import streamlit as st
 import view_support
 from pages_support import DEMOS, World
+from remembered_reader import remembered_reader
 
 from core import session
 from core.case import results
 from core.cohort.tasks import TASKS
+
+
+@pytest.fixture(autouse=True)
+def reader() -> Iterator[None]:
+    """Text in pictures is looked for once a picture: what is tested here is what becomes of the answer."""
+    with remembered_reader():
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from pretrain_support import CLOT, EFFUSION, SMALL, encoded, planted_cache
+from sampling import WHOLE
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -106,6 +107,7 @@ def cell_auc(encoder: CompactSlices, test: SliceCache) -> float:
     return area_under_curve(torch.cat(score).double().numpy(), torch.cat(truth).numpy() > 0)
 
 
+@WHOLE
 def test_finding_maps_are_learned_only_from_true_labels(
     caches: tuple[SliceCache, SliceCache], encoder: CompactSlices
 ) -> None:

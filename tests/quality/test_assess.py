@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 
+import demo_support
 import numpy as np
 import pandas as pd
 import pytest
+from demo_support import encoded_demo, shipped
 from review_support import DAY_0, RISKY_CODE, timeline
 
-from core.bundle import Bundle, load_bundle, shipped_bundles
-from core.case import read_demo
+from core.bundle import Bundle
 from core.export.style import OUTSIDE_MARK, curve_marks
 from core.quality import Factor, QualityReport, assess, population_notice
 from core.quality.embedding import embedding_factor, input_factors, placed, reference_embeddings
 from core.quality.limits import ANY_RECORD, LIMITS, VIRTUAL_RECORD
 from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Timeline
-from core.review import assess_case, encode_case, review_case
+from core.review import CaseEncoding, assess_case, encode_case, review_case
 from core.timeline import load_timeline
 from core.view.quality import quality_html
 
-CASES = Path(__file__).resolve().parents[2] / "assets" / "demo" / "cases"
 ANY_MODEL = {"virtual_model": False, "read": None}
 DEMOS = ("1_pe_high_risk", "2_pe_low_risk", "3_mace")
 
@@ -34,16 +31,15 @@ def all_known(share: float) -> RecordRead:
     return RecordRead(share, share, -400.0)
 
 
-@lru_cache(maxsize=3)
 def demo(name: str) -> tuple[CtStudy, Timeline, str]:
     """CT, record and task of a shipped virtual patient."""
-    case = read_demo(CASES / name, json.loads((CASES / name / "case.json").read_text("utf-8")))
-    return case.study, case.timeline, case.task
+    return *demo_support.demo(name), demo_support.demo_case(name).task
 
 
-@lru_cache(maxsize=2)
-def model(key: str) -> Bundle:
-    return load_bundle(shipped_bundles()[key])
+def encoded_for(bundle: Bundle) -> CaseEncoding:
+    """Tokens of the first demo patient for a bundle."""
+    study, record, task = demo(DEMOS[0])
+    return encode_case(study, record, bundle, reuse=encoded_demo(DEMOS[0], task))
 
 
 def aged(record: Timeline, days: float) -> Timeline:
@@ -130,7 +126,7 @@ def test_likeness_is_said_in_words_that_can_be_understood() -> None:
 
 
 def test_without_its_ct_a_case_is_told_from_one_that_is_unlike_training() -> None:
-    record, bundle = demo(DEMOS[0])[1], model(f"{demo(DEMOS[0])[2]}/cross_attention")
+    record, bundle = demo(DEMOS[0])[1], shipped(f"{demo(DEMOS[0])[2]}/cross_attention")
     factor = assess_case(None, record, bundle, encode_case(None, record, bundle))["likeness"]
     assert (factor.verdict, "which this case lacks" in factor.reason) == ("outside", True)
 
@@ -138,13 +134,14 @@ def test_without_its_ct_a_case_is_told_from_one_that_is_unlike_training() -> Non
 def test_noise_for_a_scan_is_marked_and_lies_far_from_what_a_scan_model_saw() -> None:
     study, record, task = demo(DEMOS[0])
     odd = replace(study, voxels_hu=np.random.default_rng(3).integers(-1000, 1000, study.shape).astype(np.int16))
-    bundle = model(f"{task}/image_only")
-    factor = assess_case(odd, None, bundle, encode_case(odd, None, bundle))["likeness"]
+    bundle = shipped(f"{task}/image_only")
+    encoding = encode_case(odd, None, bundle)
+    factor = assess_case(odd, None, bundle, encoding)["likeness"]
     assert factor.verdict == "outside"
     assert float(factor.found.split()[0]) > 3
     for fusion in ("image_only", "concat", "cross_attention", "co_attention_ehr_guided"):
-        bundle = model(f"{task}/{fusion}")
-        report = assess_case(odd, record, bundle, encode_case(odd, record, bundle))
+        bundle = shipped(f"{task}/{fusion}")
+        report = assess_case(odd, record, bundle, encode_case(odd, record, bundle, reuse=encoding))
         factor = report["scan likeness"]
         assert (factor.verdict, factor.about) == ("outside", "image")
         assert float(factor.found.split()[0]) > 5
@@ -153,7 +150,9 @@ def test_noise_for_a_scan_is_marked_and_lies_far_from_what_a_scan_model_saw() ->
         assert "scan likeness" in mark.text
         if report["likeness"].verdict == "in":
             assert "may still differ" in report["likeness"].reason
-        report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+        report = assess_case(
+            study, record, bundle, encode_case(study, record, bundle, reuse=encoded_demo(DEMOS[0], task))
+        )
         assert report["scan likeness"].verdict == "in"
 
 
@@ -161,8 +160,10 @@ def test_an_input_that_the_model_does_not_read_is_not_compared() -> None:
     study, record, task = demo(DEMOS[0])
     names = {}
     for fusion in ("image_only", "ehr_only", "concat"):
-        bundle = model(f"{task}/{fusion}")
-        report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+        bundle = shipped(f"{task}/{fusion}")
+        report = assess_case(
+            study, record, bundle, encode_case(study, record, bundle, reuse=encoded_demo(DEMOS[0], task))
+        )
         names[fusion] = [factor.name for factor in report.factors if factor.name.endswith(" likeness")]
     assert names == {
         "image_only": ["scan likeness"],
@@ -270,8 +271,8 @@ def test_a_case_is_assessed_without_a_model_too() -> None:
 @pytest.mark.parametrize("name", DEMOS)
 def test_shipped_virtual_patients_are_not_outside_their_models(name: str) -> None:
     study, record, task = demo(name)
-    bundle = model(f"{task}/cross_attention")
-    report = assess_case(study, record, bundle, encode_case(study, record, bundle))
+    bundle = shipped(f"{task}/cross_attention")
+    report = assess_case(study, record, bundle, encoded_demo(name, task))
     assert report.of("outside") == ()
     assert report["likeness"].verdict in ("in", "edge")
 
@@ -279,8 +280,8 @@ def test_shipped_virtual_patients_are_not_outside_their_models(name: str) -> Non
 def test_a_mirrored_scan_is_reviewed_and_marked() -> None:
     """It never blocks: the curve is there, with the mark that the upright scan does not carry."""
     study, record, task = demo(DEMOS[0])
-    bundle = model(f"{task}/cross_attention")
-    upright = review_case(study, record, bundle, explain=None)
+    bundle = shipped(f"{task}/cross_attention")
+    upright = review_case(study, record, bundle, explain=None, encoding=encoded_demo(DEMOS[0], task))
     mirrored = replace(study, voxels_hu=np.ascontiguousarray(study.voxels_hu[::-1]))
     marked = review_case(mirrored, record, bundle, explain=None)
     assert 0 < marked.horizon_risks[90] < 1
@@ -292,7 +293,7 @@ def test_a_mirrored_scan_is_reviewed_and_marked() -> None:
 
 def test_measures_are_taken_once_and_never_for_another_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     study, record, task = demo(DEMOS[0])
-    bundle = model(f"{task}/ehr_only")
+    bundle = shipped(f"{task}/ehr_only")
     first = encode_case(study, record, bundle)
     calls = []
     monkeypatch.setattr("core.review.measure_scan", lambda scan: calls.append(scan.digest))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.load import load_study
 from core.quality import QualityReport, measure_scan
@@ -88,7 +88,7 @@ def test_too_few_slices_or_no_picture_are_not_judged_as_motion() -> None:
 
 
 @pytest.mark.skipif(not SHARED_CT.exists(), reason="needs the real files of ../shared/data")
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_show_no_motion(name: str) -> None:
     study = load_study(SHARED_CT / name)
     assert shift(study)[0] < 1.0

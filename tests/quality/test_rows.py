@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.load import load_study
 from core.quality import measure_scan
@@ -60,7 +60,7 @@ def test_few_or_small_slices_are_not_judged() -> None:
 
 
 @pytest.mark.skipif(not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine")
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_hold_no_odd_row_but_one_that_was_made(name: str) -> None:
     study = load_study(SHARED_CT / name)
     for every in (1, 2):

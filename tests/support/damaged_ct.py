@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from corpus_doubts import body
@@ -16,7 +18,12 @@ FINE = Grid((144, 120, 40), (2.5, 2.5, 2.5))
 
 
 def fine_body(noise_hu: float = 12) -> Volume:
-    """40 slices of a chest that changes from slice to slice, as organs do, under noise."""
+    """40 slices of a chest that changes from slice to slice, as organs do, under noise; each call has its own."""
+    return _fine_body(noise_hu).copy()
+
+
+@lru_cache(maxsize=4)
+def _fine_body(noise_hu: float) -> Volume:
     places = positions(FINE.affine_ras, FINE.shape)
     rng = np.random.default_rng(2)
     organs = gaussian_filter(rng.normal(size=FINE.shape), 4)

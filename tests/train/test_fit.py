@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from fuse_support import planted_set, random_batch, set_of
+from sampling import WHOLE
 
 from bench import fusion_regimes as regimes
 from core.bundle import load_bundle
@@ -189,6 +190,7 @@ def test_record_selects_region_needs_attention_over_tokens() -> None:
     assert regimes.harrell(risks(fitted, shuffled), times, events) < regimes.harrell(guided, times, events) - 0.08
 
 
+@WHOLE
 def test_balanced_regime_rewards_fusion() -> None:
     config = FitConfig(members=1, epochs=8)
     data = regimes.make_regime("balanced", 0, tests=800)

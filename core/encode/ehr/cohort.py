@@ -16,7 +16,7 @@ from core.encode.ehr.features import EventColumns, NumericScale
 from core.errors import UserFacingError
 from core.events.standard_codes import standard_code
 from core.intake.record.cohort_columns import NO_TIME, Cohort, Labels
-from core.intake.record.columns.meds_columns import units_in_codes
+from core.intake.record.meds_columns import units_in_codes
 from core.records import BIRTH
 
 _BLOCK = 1 << 19

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import takewhile
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ from core.encode.ehr.features import (
     fit_scales,
     relative_days,
 )
-from core.encode.ehr.records import Records
 from core.records import BIRTH, Timeline, Tokens
 from core.records.interfaces import RecordEncoder
 
@@ -95,6 +94,21 @@ class SequenceBatch:
     latest: Tensor
     time: Tensor
     mask: Tensor
+
+
+class Records(Protocol):
+    """Records of n patients, each up to its prediction time, in an order of their own."""
+
+    def __len__(self) -> int: ...
+
+    def columns(self) -> list[EventColumns]:
+        """Every event of each patient."""
+
+    def coded(self, encoder: CompactSequence) -> list[CodedEvents]:
+        """The events of each patient that the encoder knows, as `CompactSequence.read` gives them."""
+
+    def digests(self) -> list[str]:
+        """What each patient's tokens say of their source; "" where that is not one timeline."""
 
 
 class CompactSequence(RecordEncoder):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.encode.ehr.compact_sequence import Records
 from core.encode.ehr.features import EventColumns, NumericScale, count_patients, feature_keys, fit_scales, relative_days
-from core.encode.ehr.records import Records
 from core.records import BIRTH, Tokens
 from core.records.interfaces import RecordEncoder
 

@@ -1,31 +1,13 @@
-"""Records of several patients as timeline encoders read them: here from timelines, in `ehr_cohort` from a cohort."""
+"""Records of several patients as timeline encoders read them: here from timelines, in `cohort` from a cohort."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence
 from core.encode.ehr.features import EventColumns, event_columns
 from core.records import Timeline
-
-if TYPE_CHECKING:
-    from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence
-
-
-class Records(Protocol):
-    """Records of n patients, each up to its prediction time, in an order of their own."""
-
-    def __len__(self) -> int: ...
-
-    def columns(self) -> list[EventColumns]:
-        """Every event of each patient."""
-
-    def coded(self, encoder: CompactSequence) -> list[CodedEvents]:
-        """The events of each patient that the encoder knows, as `CompactSequence.read` gives them."""
-
-    def digests(self) -> list[str]:
-        """What each patient's tokens say of their source; "" where that is not one timeline."""
 
 
 @dataclass(frozen=True, eq=False)

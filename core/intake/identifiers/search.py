@@ -11,7 +11,7 @@ from core.intake.files.byte_source import Entry
 from core.intake.files.limits import LIMITS, MIB, Limits, too_many_entries
 from core.intake.files.sources import NamedBytes, Source, expand_entry, no_file_found, plain_entries
 from core.intake.identifiers.finding import Finding, mask
-from core.intake.identifiers.pictures.search import PixelSearch
+from core.intake.identifiers.picture_search import PixelSearch
 from core.intake.identifiers.text.free_text import in_free_text
 from core.intake.identifiers.text.judge import Judge
 from core.intake.identifiers.text.patterns import printable_runs

@@ -25,10 +25,10 @@ from core.events.death import may_tell_of_death
 from core.intake.files.byte_source import Entry
 from core.intake.files.sources import Source
 from core.intake.record.checks.mixed_values import TAKEN_BACK, taken_back
-from core.intake.record.columns.meds_columns import Reading, typed_rows
 from core.intake.record.columns.numbers import finite32
 from core.intake.record.columns.times import EARLIEST, LATEST, refuse_mixed_zones
 from core.intake.record.load import cut_timeline
+from core.intake.record.meds_columns import Reading, typed_rows
 from core.intake.record.sorting import event_files, no_events, no_such_patient
 from core.intake.record.tables.meds import doubt_columns, is_plain_meds
 from core.intake.record.tables.parquet import (

@@ -13,10 +13,10 @@ from core.intake.files.sources import Source
 from core.intake.record.checks.plausibility import note_doubts
 from core.intake.record.checks.row_status import is_event
 from core.intake.record.columns.fields import refuse_unsettled_numbers
-from core.intake.record.columns.meds_columns import Reading, read_events, subject_numbers
 from core.intake.record.columns.roles import Answers
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.times import EARLIEST, LATEST, is_iso_time, parse_times
+from core.intake.record.meds_columns import Reading, read_events, subject_numbers
 from core.intake.record.sorting import Part, event_files, event_parts, no_such_patient, none_left
 from core.intake.record.tables.parquet import count_subjects, distinct_subjects, translated
 from core.intake.record.tables.row_numbers import Places, at, places_of

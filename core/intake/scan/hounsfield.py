@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.files.limits import workers
-from core.intake.scan.checks.overflow import from_the_ends, refuse_overflow
+from core.intake.scan.overflow import from_the_ends, refuse_overflow
 from core.intake.scan.reorient import write_turned
 
 AIR_HU = -1024

@@ -16,7 +16,6 @@ from core.intake.files.limits import LIMITS, Limits, check_volume_beside
 from core.intake.files.sources import Source
 from core.intake.scan.checks.hounsfield_range import refuse_unless_hounsfield
 from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
-from core.intake.scan.checks.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 from core.intake.scan.checks.rescale import refuse_misfit_rescale
 from core.intake.scan.dicom.frames import NATIVE, lossy_note
 from core.intake.scan.dicom.header import ImageHeader
@@ -27,6 +26,7 @@ from core.intake.scan.geometry import Canonical, Matrix, canonical_axes, lps_to_
 from core.intake.scan.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes, replace_padding
 from core.intake.scan.nifti.header import NiftiHeader, read_nifti_header
 from core.intake.scan.nifti.voxels import read_nifti_volume
+from core.intake.scan.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 from core.intake.scan.repairs import Repair, check_repairs, resample_heights, straighten
 from core.intake.scan.sorting import Contents, choose_series, refuse_damaged, refuse_flat, sort_entries
 from core.intake.scan.thumbnail import nifti_thumbnail, thumbnail

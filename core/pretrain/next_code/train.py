@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, fit_compact_sequence
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, Records, fit_compact_sequence
 from core.encode.ehr.one_hot import fit_one_hot
-from core.encode.ehr.records import Records
 from core.errors import UserFacingError
 from core.records.interfaces import RecordEncoder
 

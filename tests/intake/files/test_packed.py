@@ -19,6 +19,7 @@ from corpus_archives import tarred, zipped
 from corpus_nifti import CASES
 from ct_factory import DEFLATED, Grid, dicom_files, dicom_slices, named, nifti_file
 from nifti_files import BAD, GOOD
+from sampling import WHOLE, kinds_left_out, sampled
 
 from core.errors import UserFacingError
 from core.intake.files import byte_source
@@ -58,19 +59,35 @@ def noisy(kind: str, edge: int = 128) -> bytes:
     return bytes(nib.Nifti1Image((ramp + noise).astype(kind), TWO_MM).to_bytes())
 
 
-def made() -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Plain NIfTI files of every kind, right and wrong ones."""
-    yield from ((name, lambda data=data: data) for name, data in GOOD.items())
-    yield from ((name, make) for name, (make, _) in BAD.items())
-    yield from ((case.name, lambda case=case: case.make()[0][1]) for case in CASES if len(case.make()) == 1)
+def made() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+    """(name, what it stands for, how it is made) of plain NIfTI files of every kind, right and wrong ones."""
+    yield from ((name, "right", lambda data=data: data) for name, data in GOOD.items())
+    yield from ((name, words, make) for name, (make, words) in BAD.items())
+    for case in CASES:
+        if len(case.make()) == 1:
+            yield case.name, f"{case.expect} {case.words}", lambda case=case: case.make()[0][1]
 
 
-FILES = {name: make for name, make in made() if looks_like_nifti(memoryview(make()))}
+FILES = {name: (words, make) for name, words, make in made() if looks_like_nifti(memoryview(make()))}
 
 
-@pytest.mark.parametrize("name", FILES)
+def told(name: str) -> list[str]:
+    """What a file stands for: read right, or the reason why it is refused."""
+    return [FILES[name][0]]
+
+
+SAMPLED = sampled(FILES, told)
+
+
+def test_every_reason_is_in_the_sample() -> None:
+    assert kinds_left_out(SAMPLED, told) == set()
+    assert kinds_left_out(SAMPLED[1:], told) == kinds_left_out(SAMPLED, told), "there are other right ones"
+    assert kinds_left_out([pytest.param(name, marks=WHOLE) for name in FILES], told) >= {"right"}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
 def test_a_file_read_while_it_is_unpacked_comes_to_the_same(name: str, in_order: None) -> None:
-    plain = FILES[name]()
+    plain = FILES[name][1]()
     whole = outcome("a.nii", plain)
     for suffix, pack in PACKERS.items():
         packed = outcome(f"a.nii.{suffix}", pack(plain))
@@ -157,12 +174,13 @@ def test_the_list_shows_the_same_picture_of_a_packed_volume() -> None:
 
 def test_a_large_member_of_a_zip_is_read_while_it_is_unpacked(tmp_path: Path) -> None:
     data = noisy("<f8")
-    (tmp_path / "a.zip").write_bytes(zipped([("a.nii", data)]))
-    for source in (tmp_path / "a.zip", ("a.zip", zipped([("a.nii", data)]))):
+    archive, plain = zipped([("a.nii", data)]), outcome("a.nii", data)
+    (tmp_path / "a.zip").write_bytes(archive)
+    for source in (tmp_path / "a.zip", ("a.zip", archive)):
         (found,) = open_entries(source, leave_packed=readable_in_order)
         assert found.pieces is not None
         assert found.held == 0
-        assert outcome("a.nii", data)[0] == load_study(source).voxels_hu.tobytes()
+        assert plain[0] == load_study(source).voxels_hu.tobytes()
 
 
 def test_damage_of_a_large_member_of_a_zip_is_found() -> None:
@@ -196,7 +214,7 @@ def test_what_must_be_held_beside_the_volume_is_limited(pack: Callable[[bytes], 
         load_study([("a", packed)] * 2, limits=replace(LIMITS, voxels=11 << 20))
 
 
-@pytest.mark.parametrize("kind", ["<i2", "<i4", "<f4", "<f8"])
+@pytest.mark.parametrize("kind", ["<i2", *(pytest.param(kind, marks=WHOLE) for kind in ("<i4", "<f4", "<f8"))])
 def test_one_volume_in_memory_while_a_packed_file_is_read(kind: str) -> None:
     packed = gzip.compress(noisy(kind, 256), 1)
     tracemalloc.start()

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sampling import WHOLE, kinds_left_out, sampled
 from tables_support import NAMES, OMOP, PATIENT, TRUE, Row, csv_text, omop, zipped
 
 from core.errors import UserFacingError
@@ -464,7 +465,23 @@ def loaded(case: Case) -> Timeline | UserFacingError:
         return error
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def told_of(case: Case) -> list[tuple[str, str, str]]:
+    """What a case stands for: the part of a table it is about, what must become of it, and what is said then."""
+    return [(case.name.split("-")[0], case.oracle, case.words)]
+
+
+SAMPLED = sampled(CASES, told_of, name=lambda case: case.name)
+
+
+def test_every_reason_and_note_of_the_corpus_is_in_the_sample() -> None:
+    assert kinds_left_out(SAMPLED, told_of) == set()
+    kinds = [told_of(case)[0] for case in CASES]
+    alone = next(number for number, kind in enumerate(kinds) if kinds.count(kind) == 1)
+    without = [*SAMPLED[:alone], pytest.param(CASES[alone], marks=WHOLE), *SAMPLED[alone + 1 :]]
+    assert kinds_left_out(without, told_of) == {kinds[alone]}
+
+
+@pytest.mark.parametrize("case", SAMPLED)
 def test_the_case_meets_its_oracle(case: Case) -> None:
     timeline = loaded(case)
     if isinstance(timeline, UserFacingError):

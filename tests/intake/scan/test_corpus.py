@@ -11,6 +11,7 @@ from corpus import Case, Files, what_is_wrong
 from corpus_all import CORPUS
 from ct_factory import IDENTIFIERS
 from memory_support import high_water_mib
+from sampling import WHOLE, kinds_left_out, sampled
 
 from core.errors import UserFacingError
 from core.load import list_series, load_study
@@ -56,7 +57,15 @@ def assert_choice(case: Case, files: Files) -> None:
     assert len(shapes) == len(case.grids)
 
 
-@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name.replace(" ", "-"))
+def told(case: Case) -> list[tuple[str, str, str]]:
+    """What a case stands for: the part of the corpus, what must become of it, and for what reason."""
+    return [(case.name.split("/")[0], case.expect, case.words)]
+
+
+SAMPLED = sampled(CORPUS, told, name=lambda case: case.name.replace(" ", "-"))
+
+
+@pytest.mark.parametrize("case", SAMPLED)
 def test_read_right_or_refused(case: Case) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,6 +84,19 @@ def test_read_right_or_refused(case: Case) -> None:
     assert re.search(case.words, str(found)), f"another reason: {found}"
     if case.expect == "choose":
         assert_choice(case, files)
+
+
+def test_every_reason_of_the_corpus_is_in_the_sample() -> None:
+    assert kinds_left_out(SAMPLED, told) == set()
+    assert 200 < sum(WHOLE not in parameter.marks for parameter in SAMPLED) < len(SAMPLED) / 2
+
+
+def test_a_reason_that_is_not_in_the_sample_is_seen() -> None:
+    """The negative control: the only case of a reason, outside the sample."""
+    kinds = [told(case)[0] for case in CORPUS]
+    alone = next(number for number, kind in enumerate(kinds) if kinds.count(kind) == 1)
+    without = [*SAMPLED[:alone], pytest.param(CORPUS[alone], marks=WHOLE), *SAMPLED[alone + 1 :]]
+    assert kinds_left_out(without, told) == {kinds[alone]}
 
 
 def test_the_corpus_is_large_and_its_names_are_unique() -> None:

@@ -19,10 +19,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from core.intake.identifiers.clean.pseudonyms import Pseudonyms, shifted
+from core.intake.identifiers.text.field_names import OLDEST_SHOWN
 from core.intake.identifiers.text.patterns import is_measured, packed_letters, values_of
 from core.intake.identifiers.text.vocabulary import is_descriptor, is_public_uid, kept_value
 from core.intake.identifiers.where.dicom import BINARY_VRS, PIXELS, REMOVED, TECHNICAL_TEXT, TIME_VRS
-from core.intake.identifiers.where.field_names import OLDEST_SHOWN
 
 _CODES = {
     "D": table.D_TAGS, "Z": table.Z_TAGS, "X": table.X_TAGS, "U": table.U_TAGS, "Z/D": table.Z_D_TAGS,

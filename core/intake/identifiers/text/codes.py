@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from core.intake.identifiers.text.field_names import FIELD_CATEGORIES, field_name
 from core.intake.identifiers.text.names_listed import is_listed
 from core.intake.identifiers.text.vocabulary import are_terms
-from core.intake.identifiers.where.field_names import FIELD_CATEGORIES, field_name
 
 _OF_SOMEBODY = frozenset(("name", "contact", "institution"))
 """What a code's prefix may say it is ("PHONE//..."), other than of whom and when."""

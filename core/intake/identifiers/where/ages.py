@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from core.intake.identifiers.finding import Finding
+from core.intake.identifiers.text.field_names import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.intake.identifiers.text.free_text import begins_with_date
-from core.intake.identifiers.where.field_names import AGE_FIELDS, OLDEST_SHOWN, field_name
 from core.intake.record.columns.names import FIELDS
 from core.records import BIRTH
 from core.wording import OLDEST_YEARS

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from core.intake.identifiers.text.field_names import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.intake.identifiers.text.names_alone import says_nothing
 from core.intake.identifiers.text.surnames import is_surname_too
 from core.intake.identifiers.text.vocabulary import are_terms, is_plain_word
-from core.intake.identifiers.where.field_names import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.intake.record.columns.names import KNOWN_NAMES
 
 _MOST_CHARACTERS = 40

@@ -18,6 +18,7 @@ from pydicom.dataelem import RawDataElement
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry
 from core.intake.identifiers.finding import Finding, mask
+from core.intake.identifiers.text.field_names import OLDEST_SHOWN
 from core.intake.identifiers.text.patterns import is_measured, is_ramp, packed_letters, printable_runs, values_of
 from core.intake.identifiers.text.vocabulary import (
     is_descriptor,
@@ -28,7 +29,6 @@ from core.intake.identifiers.text.vocabulary import (
     plain_text,
 )
 from core.intake.identifiers.where.dicom_reading import read_bounded
-from core.intake.identifiers.where.field_names import OLDEST_SHOWN
 from core.intake.identifiers.where.pixel_bytes import search_pixel_bytes
 from core.intake.scan.dicom.elements import (
     DEFLATED,

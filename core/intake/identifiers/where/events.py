@@ -14,11 +14,11 @@ from core.events.descriptions import usual_words
 from core.events.kinds import kind_of
 from core.intake.identifiers.finding import Finding, mask
 from core.intake.identifiers.text.codes import categories_of_code
+from core.intake.identifiers.text.field_names import FIELD_CATEGORIES, field_name
 from core.intake.identifiers.text.free_text import begins_with_date, in_free_text
 from core.intake.identifiers.text.names_listed import is_name_alone
 from core.intake.identifiers.text.remembered import search_under_way
 from core.intake.identifiers.text.unknown_words import are_known_words
-from core.intake.identifiers.where.field_names import FIELD_CATEGORIES, field_name
 from core.intake.record.columns.names import FIELDS, plain_name
 from core.intake.record.columns.roles import Answers, roles_of
 from core.intake.record.columns.units import is_unit

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.intake.identifiers.finding import Finding, mask
-from core.intake.identifiers.text.free_text import begins_with_date, is_public_address
-from core.intake.identifiers.text.judge import Judge
-from core.intake.identifiers.text.names_alone import identifies, says_nothing
-from core.intake.identifiers.where.decoding import text_in_base64
-from core.intake.identifiers.where.field_names import (
+from core.intake.identifiers.text.field_names import (
     AGE_FIELDS,
     FIELD_CATEGORIES,
     OLDEST_SHOWN,
     REFERENCE_CATEGORIES,
     field_name,
 )
+from core.intake.identifiers.text.free_text import begins_with_date, is_public_address
+from core.intake.identifiers.text.judge import Judge
+from core.intake.identifiers.text.names_alone import identifies, says_nothing
+from core.intake.identifiers.where.decoding import text_in_base64
 from core.intake.record.columns.names import FIELDS
 
 TERM_FIELDS = frozenset((*FIELDS["code"], *FIELDS["description"], "concept_name"))

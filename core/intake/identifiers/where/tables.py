@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from core.intake.files.byte_source import Entry
 from core.intake.files.limits import MIB
 from core.intake.identifiers.finding import Finding, mask
+from core.intake.identifiers.text.field_names import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.intake.identifiers.text.free_text import in_free_text
 from core.intake.identifiers.text.judge import Judge
 from core.intake.identifiers.text.names_alone import identifies, says_nothing
@@ -37,7 +38,6 @@ from core.intake.identifiers.where.ages import (
 )
 from core.intake.identifiers.where.column_headers import column_words
 from core.intake.identifiers.where.decoding import encoding_of, head_of
-from core.intake.identifiers.where.field_names import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.intake.identifiers.where.json_fields import TERM_FIELDS, FieldSearch, is_old, leaves
 from core.intake.record.fhir.resource_types import is_kind
 from core.intake.record.omop.tables import table_of

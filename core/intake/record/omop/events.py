@@ -87,7 +87,7 @@ def _settled(tables: Sequence[pd.DataFrame], dates: str | None, notes: list[str]
 
 
 def _marked(rows: pd.DataFrame, where: pd.Series[bool], remark: str) -> pd.DataFrame:
-    """The rows with a remark (`core.intake.record.columns.meds_columns`) more where it holds."""
+    """The rows with a remark (`core.intake.record.meds_columns`) more where it holds."""
     marks = _column(rows, "remarks")
     return rows.assign(remarks=marks.where(~where, (marks + ";" + remark).str.removeprefix(";")))
 

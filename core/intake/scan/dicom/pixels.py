@@ -15,12 +15,12 @@ import numpy.typing as npt
 from core.errors import UserFacingError
 from core.intake.files.limits import LIMITS, Limits, check_grid, workers
 from core.intake.scan.checks.neighbour_slices import refuse_wrong_width, thinned
-from core.intake.scan.checks.overflow import spots_in_metal, spots_of_lost_bits
 from core.intake.scan.dicom.codecs import WITHOUT_WIDTH
 from core.intake.scan.dicom.frames import NATIVE, Split, split_multiframe, stored_values
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.geometry import Canonical, empty_volume, source_view
 from core.intake.scan.hounsfield import Ends, Stored, Volume, bad_rescale, joined, lift_padding, rescale_into
+from core.intake.scan.overflow import spots_in_metal, spots_of_lost_bits
 from core.intake.terms.safe_description import EXPORT_AGAIN
 from core.progress import Progress
 

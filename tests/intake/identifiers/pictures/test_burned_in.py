@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ct_factory import to_bytes
 from privacy_support import BURNED, ct_plane, ct_slice, draw
+from sampling import WHOLE
 
 from core.intake.identifiers.pictures.burned_in import TextBox, blank_text, find_burned_in_text
 from core.privacy import find_identifiers
@@ -35,7 +36,14 @@ def letters(planted: CtStudy) -> np.ndarray:
     return np.asarray(planted.voxels_hu > 1200)
 
 
-@pytest.mark.parametrize("where", [range(8), range(3, 6), range(5, 6)], ids=["all", "three", "one"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(range(8), id="all", marks=WHOLE),
+        pytest.param(range(3, 6), id="three"),
+        pytest.param(range(5, 6), id="one", marks=WHOLE),
+    ],
+)
 def test_text_is_found_on_its_slices_and_blanked(where: range) -> None:
     planted = study(where)
     boxes = find_burned_in_text(planted)
@@ -56,7 +64,7 @@ def test_text_is_found_on_its_slices_and_blanked(where: range) -> None:
     assert find_burned_in_text(cleaned) == ()
 
 
-@pytest.mark.parametrize("hu", [300, 2500])
+@pytest.mark.parametrize("hu", [300, pytest.param(2500, marks=WHOLE)])
 def test_text_that_moves_from_slice_to_slice_is_found_on_the_middle_one(hu: float) -> None:
     planes = []
     for k in range(8):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from damaged_ct import fine_body, told, torn
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.displaced_rows import refuse_wrapped_pictures
@@ -85,7 +85,7 @@ def test_a_rod_along_the_rows_is_the_same_at_both_edges(axis: int) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_are_torn_and_wrapped_only_where_they_were_made_so(name: str) -> None:
     """As they are, thinned, and cropped to the middle of the chest; torn by 20 pixels, rolled by half."""
     voxels = load_study(SHARED_CT / name).voxels_hu

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from damaged_ct import boxed, fine_body, told
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.load import load_study
 
@@ -49,7 +49,7 @@ def test_what_is_no_box_in_the_body_is_not(name: str) -> None:
 
 
 @pytest.mark.skipif(not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine")
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_hold_no_box_but_one_that_was_drawn(name: str) -> None:
     """As they are, cut off at -1000 and 1000 HU, and smoothed to whole tens of HU."""
     voxels = load_study(SHARED_CT / name).voxels_hu

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from corpus_doubts import BODY, again, beside, body, scan, volume
 from ct_factory import positions
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
@@ -69,7 +69,7 @@ def test_a_slice_that_comes_again_in_a_nifti_is_told_and_far_away_refused() -> N
 
 
 @pytest.mark.skipif(not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine")
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_are_one_scan_and_two_are_not(name: str) -> None:
     """As they are, thinned out to thick steps, or without 30 mm in the middle; and shifted in turns or from the middle
     on, by 12 and by 60 mm."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from damaged_ct import copied, fine_body, told
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.load import load_study
 
@@ -37,7 +37,7 @@ def test_slices_interpolated_to_thinner_ones_are_no_copies(every: float) -> None
 
 
 @pytest.mark.skipif(not SHARED_CT.is_dir(), reason="the real test files (../shared/data) are not on this machine")
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_hold_no_copy_but_one_that_was_made(name: str) -> None:
     voxels = load_study(SHARED_CT / name).voxels_hu
     for intact in (voxels, voxels[:, :, ::2], voxels[:, :, ::3]):

@@ -9,7 +9,7 @@ import pytest
 from corpus_doubts import BODY, body, reordered
 from ct_factory import positions
 from damaged_ct import Volume, told
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 from scipy.ndimage import shift
 
 from core.load import load_study
@@ -118,7 +118,7 @@ def phases(voxels: Volume) -> Volume:
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_parts_of_a_real_scan_out_of_order_are_refused(name: str) -> None:
     """As they are and with 20 HU of noise more."""
     voxels = load_study(SHARED_CT / name).voxels_hu[::2, ::2]
@@ -129,7 +129,7 @@ def test_parts_of_a_real_scan_out_of_order_are_refused(name: str) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_phases_and_sorted_slices_one_after_the_other_are_refused(name: str) -> None:
     voxels = load_study(SHARED_CT / name).voxels_hu[::2, ::2]
     assert "show the same part of the body 2 times" in told(phases(voxels))
@@ -137,7 +137,7 @@ def test_phases_and_sorted_slices_one_after_the_other_are_refused(name: str) -> 
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_slices_lost_in_the_middle_or_elsewhere_are_no_disorder(name: str) -> None:
     """Nor is a breath between two positions of the table, after which a part of the body comes again."""
     voxels = load_study(SHARED_CT / name).voxels_hu[::2, ::2]
@@ -152,7 +152,7 @@ def test_slices_lost_in_the_middle_or_elsewhere_are_no_disorder(name: str) -> No
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_two_slices_of_a_real_scan_exchanged_are_refused_wherever_they_lie(name: str) -> None:
     """As they are and with 20 HU of noise more, which alone are not."""
     voxels = load_study(SHARED_CT / name).voxels_hu[::2, ::2]

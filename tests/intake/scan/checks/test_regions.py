@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from corpus_doubts import body
 from ct_factory import Grid, positions
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices, thinned
@@ -75,7 +75,7 @@ def test_damage_over_much_of_one_slice_is_told(seed: int) -> None:
     assert told(spoilt)
 
 
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_raise_no_doubt_in_parts(name: str) -> None:
     if not (SHARED_CT / name).exists():
         pytest.skip("the shared CT files are absent")
@@ -138,7 +138,7 @@ def test_contrast_that_arrives_little_by_little_is_no_other_phase() -> None:
     assert told(voxels) == ""
 
 
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_are_of_one_phase(name: str) -> None:
     """As they are, thinned out, and the mean of three slices."""
     if not (SHARED_CT / name).exists():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from damaged_ct import Volume, fine_body, told
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 from scipy.ndimage import gaussian_filter, zoom
 
 from core.intake.scan.checks.rows_columns import doubts_of_lines
@@ -171,7 +171,7 @@ def test_a_couch_and_a_flat_body_go_on() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_are_out_of_order_only_where_they_were_made_so(name: str) -> None:
     voxels = load_study(SHARED_CT / name).voxels_hu
     columns, rows, _ = voxels.shape

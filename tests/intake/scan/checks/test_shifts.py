@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from damaged_ct import Volume, fine_body
-from real_ct import REAL_CT, SHARED_CT
+from real_ct import REAL_SCANS, SHARED_CT
 from scipy.ndimage import gaussian_filter1d
 
 from core.intake.scan.checks.neighbour_slices import thinned
@@ -50,7 +50,7 @@ def test_tissue_that_changes_while_air_does_not_is_no_shift() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", REAL_CT)
+@pytest.mark.parametrize("name", REAL_SCANS)
 def test_real_scans_are_shifted_only_where_they_were_made_so(name: str) -> None:
     voxels = load_study(SHARED_CT / name).voxels_hu
     half = voxels.shape[2] // 2

@@ -12,8 +12,8 @@ from damaged_ct import fine_body
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.hounsfield_range import refuse_unless_hounsfield
-from core.intake.scan.checks.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 from core.intake.scan.hounsfield import extremes
+from core.intake.scan.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
 from core.load import load_study
 
 BODY = fine_body()

@@ -9,6 +9,8 @@ Stages, each skipped where its output is there already:
   tokens   simulate the records of a regime, fit the timeline encoder on training patients, encode everybody
                                                                              build/tokens/<task>_<regime>_<site>.npz
   fit      train each fusion, predict held-out patients, write the bundle    build/predictions, assets/bundles
+  outcomes what happened to training and tuning patients beside the risk that models fitted without them gave, and their
+           true curves, into each shipped bundle    assets/bundles
   table    concordance with patient-level bootstrap, paired differences, error of S(t) against the true S(t)
                                                                              docs/results/fusion_table.{json,md}
 
@@ -38,7 +40,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.benchmark.evaluate import evaluate_tables
-from core.bundle import load_bundle, save_bundle
+from core.bundle import amend_bundle, load_bundle, save_bundle
 from core.cohort.tasks import TASKS
 from core.encode import build_record_encoder
 from core.encode.ehr.encoders import encode_timelines
@@ -49,6 +51,8 @@ from core.fuse import FUSIONS, Ragged, TokenSet
 from core.pretrain.next_code.train import fit_record_encoder
 from core.records import EHR, IMAGE, Timeline
 from core.records.interfaces import RecordEncoder
+from core.survive.given_risk import ReferenceOutcomes
+from core.train.cross_fit import cross_fit
 from core.train.encoders import encoder_of_folder
 from core.train.fit import fit_fusion
 from core.train.members import FitConfig, FittedModel
@@ -63,7 +67,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEED = 20260101
 SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
 EXTERNAL = {"held_out": (0, 600)}
-STAGES = ("scans", "encoder", "tokens", "fit", "table")
+STAGES = ("scans", "encoder", "tokens", "fit", "outcomes", "table")
 REGION_MODELS = ("image_only", "ehr_only", "concat", "concat_pooled", "cross_attention", "co_attention_ehr_guided")
 REGION_CONFIG = FitConfig(epochs=50, patience=12)
 """Finding out that the record says where to look takes attention longer than the 25 epochs of the other models."""
@@ -229,6 +233,31 @@ def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
             ship(options, task, name, fitted, train, tuning)
 
 
+def add_outcomes(options: argparse.Namespace, task: str) -> None:
+    """Cross-fitted risks, outcomes and true curves of the training and tuning patients, into every shipped bundle."""
+    path = encode_tokens(options, task, "balanced", "internal")
+    for name in [name for name in FUSIONS if options.fusion in (None, name)]:
+        folder = ROOT / "assets" / "bundles" / task / name
+        if load_bundle(folder).outcomes is not None and not options.again:
+            continue
+        amend_bundle(folder, outcomes=reference_outcomes(path, task, name, options.device))
+        print(f"{task} {name}: outcomes written", flush=True)
+
+
+def reference_outcomes(tokens: Path, task: str, name: str, device: str) -> ReferenceOutcomes:
+    """Of one fusion: `core.train.cross_fit` over training and tuning patients, with their true survival."""
+    train, tuning = (token_set(tokens).subset(np.arange(*SPLITS[split])) for split in ("train", "tuning"))
+
+    def fit(some: TokenSet, others: TokenSet, seed: int) -> FittedModel:
+        return fit_fusion(some, others, name, "piecewise", FitConfig(), seed, device=device)
+
+    found = cross_fit(train, tuning, TASKS[task], fit, seed=SEED)
+    assert found is not None
+    rows = slice(SPLITS["train"][0], SPLITS["tuning"][1])
+    eta = pd.read_parquet(tokens.with_suffix(".parquet"))["eta"].to_numpy()[rows]
+    return replace(found, true=true_survival(eta[:, None], found.days, task))  # type: ignore[arg-type]
+
+
 def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str) -> pd.DataFrame:
     """Prediction table of the held-out patients, and the mean error of S(t) against the true S(t) of each."""
     rows = (EXTERNAL if site == "external" else SPLITS)["held_out"]
@@ -352,6 +381,8 @@ def make_task(options: argparse.Namespace, task: str, stages: list[str]) -> None
             encode_tokens(options, task, regime, site)
         if "fit" in stages:
             fit_models(options, task, regime)
+    if "outcomes" in stages:
+        add_outcomes(options, task)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ from core.records import EHR, IMAGE, SurvivalCurve, Timeline, is_supported
 from core.records.interfaces import CtEncoder, RecordEncoder
 from core.survive.curves import curve_from_output
 from core.survive.given_risk import ReferenceOutcomes, log_hazard_at, with_bands
-from core.virtual.outcome import Regime, hazard_parts, true_survival
+from core.virtual.outcome import hazard_parts, true_survival
+from core.virtual.patient import Regime
 from core.virtual.records import simulate_events
 from core.virtual.render import render_patient
 from core.virtual.sampling import VirtualPatient, sample_patient
@@ -173,7 +174,8 @@ def main() -> None:
                 pd.DataFrame(rows[-3:]).to_string(index=False, header=len(rows) <= 3, float_format="%.3f"), flush=True
             )
     print(
-        f"{given.task}, {given.part} range, {len(eta)} fresh patients: holds {np.mean([row['holds'] for row in rows]):.1%}"
+        f"{given.task}, {given.part} range, {len(eta)} fresh patients: "
+        f"holds {np.mean([row['holds'] for row in rows]):.1%} on average"
     )
 
 

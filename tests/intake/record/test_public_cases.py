@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +108,35 @@ def test_the_page_offers_day_and_time_of_day_of_two_columns(form: str) -> None:
 def test_people_told_apart_by_their_names_are_guessed_to_be_the_patients() -> None:
     source = [written("csv", **{**CLOCKED, "patient_name": ["Roe, A", "Doe, B"], "pid": ["", ""]})]
     assert suggest_mapping(source).guesses["subject_id"].column == "patient_name"
+
+
+@needed
+def test_bounds_in_a_column_of_their_own_are_texts_whatever_else_stands_there() -> None:
+    timeline = load_timeline(CASES / "modifier")
+    assert timeline.events["numeric_value"].iloc[0] == pytest.approx(13.2)
+    assert timeline.events["numeric_value"].iloc[1:].isna().all()
+    assert timeline.events["text_value"].tolist()[:3] == [None, "<6", ">5000"]
+    assert len(timeline.events) == 4
+    assert said(timeline, "holds a sign such as <: 2 values")
+
+
+DAYS = [f"2020-01-0{day}" for day in range(1, 5)]
+LABS = {"subject_id": [7] * 4, "time": DAYS, "code": ["LOINC//2157-6"] * 4, "numeric_value": [13, 6, 5000, 4]}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    "column", ["RESULT_MODIFIER", "value_qualifier", "lab_result_modifier", "comparator", "Value-Prefix"]
+)
+def test_a_column_that_compares_makes_bounds_though_it_holds_other_words(column: str, form: str) -> None:
+    labs = {**LABS, column: ["EQ", "LT", "GE", "see note"]}
+    events = load_timeline([written(form, **labs)]).events
+    assert events["text_value"].tolist() == [None, "<6", ">=5000", None]
+    assert events["numeric_value"].notna().tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("column", ["NORM_MODIFIER_LOW", "norm_modifier_high", "ref_range_operator", "CPT_modifier"])
+def test_signs_of_normal_limits_leave_the_values_as_they_are(column: str, form: str) -> None:
+    events = load_timeline([written(form, **LABS, **{column: ["GE", "LT", "GE", "LE"]})]).events
+    assert events["numeric_value"].tolist() == [13, 6, 5000, 4]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fhir_support import GLUCOSE, PATIENT, SUBJECT, added, bundle, dated, loaded, observation
 
 from core.errors import UserFacingError
 from core.intake.record.columns.roles import NO_COLUMN
@@ -140,3 +141,128 @@ def test_a_column_that_compares_makes_bounds_though_it_holds_other_words(column:
 def test_signs_of_normal_limits_leave_the_values_as_they_are(column: str, form: str) -> None:
     events = load_timeline([written(form, **LABS, **{column: ["GE", "LT", "GE", "LE"]})]).events
     assert events["numeric_value"].tolist() == [13, 6, 5000, 4]
+
+
+@needed
+def test_the_focus_on_the_patients_own_condition_or_body_leaves_an_event_the_patients() -> None:
+    timeline = load_timeline(CASES / "focus")
+    told = [("LOINC//21908-9", None, "Stage IIIB"), ("LOINC//97509-4", None, "Worse"), ("LOINC//33728-7", 2.5, None)]
+    assert values(timeline) == told
+    assert said(timeline, "someone or something else than the patient: 1 event")
+
+
+def of_p(*resources: Any) -> Timeline:
+    """The record of the patient p beside those of others, whose ids come before."""
+    source = bundle(PATIENT, GLUCOSE, *resources)
+    return load_timeline(source, subject_id=int(list_subjects(source)["subject_id"].max()))
+
+
+STAGE = "LOINC//718-7"
+CONDITION = {"resourceType": "Condition", "id": "c1", "subject": SUBJECT, "code": {"text": "x"}, "recordedDate": "2020"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "others", "kept"),
+    [
+        ("Condition/c1", [CONDITION], True),
+        ("https://server.example/fhir/Condition/c1", [CONDITION], True),
+        ("Condition/c1", [{**CONDITION, "subject": {"reference": "Patient/mother"}}], False),
+        ("Condition/c9", [], True),
+        ("#inside", [], True),
+        ("urn:uuid:unknown", [], False),
+        ("Device/d1", [{"resourceType": "Device", "id": "d1", "patient": SUBJECT}], False),
+        ("FamilyMemberHistory/f1", [{"resourceType": "FamilyMemberHistory", "id": "f1", "patient": SUBJECT}], False),
+        ("RelatedPerson/r1", [{"resourceType": "RelatedPerson", "id": "r1", "patient": SUBJECT}], False),
+        ("Patient/p", [], True),
+        ("Patient/donor", [], False),
+        ("Observation/o9", [dated(id="o9", focus=[{"reference": "RelatedPerson/r1"}])], False),
+    ],
+)
+def test_a_focus_counts_by_what_it_leads_to(reference: str, others: list[Any], *, kept: bool) -> None:
+    held = [{"resourceType": "BodyStructure", "id": "inside", "patient": SUBJECT}]
+    about = dated(id="about", valueString="seen", contained=held, focus=[{"reference": reference}])
+    assert [row for row in values(of_p(*others, about)) if row[0] == STAGE] == [(STAGE, None, "seen")] * kept
+
+
+@needed
+def test_results_without_a_time_have_that_of_their_report_and_are_known_when_it_was_issued() -> None:
+    timeline = load_timeline(CASES / "report_time")
+    assert values(timeline) == [("LOINC//2093-3", 240.0, None), ("LOINC//2085-9", 40.0, None)]
+    results = timeline.events[timeline.events["numeric_value"].notna()]
+    assert results["time"].tolist() == [pd.Timestamp("2020-01-02 07:30")] * 2
+    assert timeline.prediction_time == pd.Timestamp("2020-01-02 11:00")
+    assert said(timeline, "counted from the time of their report: 2 events")
+    before = load_timeline(CASES / "report_time", prediction_time="2020-01-02T10:00")
+    assert values(before) == [], "not known before the report was issued"
+    assert before.later_event_count == 3
+
+
+REPORT = {"resourceType": "DiagnosticReport", "id": "d", "status": "final", "subject": SUBJECT, "code": {"text": "Lab"},
+          "effectiveDateTime": "2020-01-03T08:00:00Z", "issued": "2020-01-03T12:00:00Z"}  # fmt: skip
+UNTIMED = observation(id="r", valueQuantity={"value": 13, "unit": "g/dL"})
+
+
+def results(*resources: Any) -> list[tuple[pd.Timestamp, float]]:
+    rows = of_p(*resources).events
+    rows = rows[(rows["code"] == STAGE) & rows["numeric_value"].notna()]
+    return list(zip(rows["time"], rows["numeric_value"].astype(float), strict=True))
+
+
+def nobodys(resource: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if name != "subject"}
+
+
+AT_REPORT = [(pd.Timestamp("2020-01-03 08:00"), 13.0)]
+
+
+def test_a_result_inside_a_report_is_at_the_reports_time() -> None:
+    assert results({**REPORT, "contained": [UNTIMED], "result": [{"reference": "#r"}]}) == AT_REPORT
+
+
+@pytest.mark.parametrize("reference", ["Observation/r", "https://server.example/fhir/Observation/r/_history/2"])
+def test_a_panel_and_its_results_have_patient_and_time_of_the_report_that_names_them(reference: str) -> None:
+    named = {**REPORT, "result": [{"reference": reference}]}
+    assert results(named, nobodys(UNTIMED)) == AT_REPORT
+    members = {"hasMember": [{"reference": reference}]}
+    panel = nobodys(observation(id="panel", code={"text": "Panel"}, **members))
+    asked = {**REPORT, "result": [{"reference": "Observation/panel"}]}
+    assert results(asked, panel, nobodys(UNTIMED)) == AT_REPORT
+    before_r4 = {"related": [{"type": "has-member", "target": {"reference": reference}}]}
+    panel = nobodys(observation(id="panel", code={"text": "Panel"}, **before_r4))
+    assert results(asked, panel, nobodys(UNTIMED)) == AT_REPORT
+
+
+def test_a_panel_contained_in_a_report_without_a_subject_is_the_reports_patients() -> None:
+    panel = nobodys(observation(id="panel", code={"text": "Panel"}, hasMember=[{"reference": "#r"}]))
+    held = {**REPORT, "contained": [panel, nobodys(UNTIMED)], "result": [{"reference": "#panel"}]}
+    assert results(held) == AT_REPORT
+
+
+def test_a_results_own_time_and_patient_stay() -> None:
+    named = {**REPORT, "result": [{"reference": "Observation/r"}]}
+    own = {**UNTIMED, "effectiveDateTime": "2020-01-01T09:00:00Z"}
+    assert results(named, own) == [(pd.Timestamp("2020-01-01 09:00"), 13.0)]
+    later = {**named, "id": "d2", "effectiveDateTime": "2020-01-05T08:00:00Z", "issued": "2020-01-05T09:00:00Z"}
+    assert results(named, later, UNTIMED) == [(pd.Timestamp("2020-01-05 08:00"), 13.0)], "the later of two reports"
+    assert results({**named, "status": "entered-in-error"}, UNTIMED) == [], "no time from a withdrawn report"
+    assert results({**named, "subject": {"reference": "Patient/other"}}, UNTIMED) == []
+
+
+@pytest.mark.parametrize(
+    "said_no",
+    [
+        {"notPerformed": True},
+        {"notPerformed": "true"},
+        {"notDone": True},
+        {"status": "aborted", "notPerformed": True, "reasonNotPerformed": [{"text": "refused"}]},
+        {"reasonNotPerformed": [{"text": "refused"}]},
+        {"notDoneReason": {"text": "refused"}},
+    ],
+)
+def test_a_procedure_that_earlier_versions_mark_as_not_performed_is_left_out(said_no: dict[str, Any]) -> None:
+    done = {"resourceType": "Procedure", "id": "x", "status": "completed", "subject": SUBJECT,
+            "code": {"text": "Lobectomy"}, "performedDateTime": "2020-01-01T09:00:00Z"}  # fmt: skip
+    assert added(loaded(done, {**done, "id": "y", "notPerformed": False})) == ["FHIR//Lobectomy"] * 2
+    timeline = loaded({**done, **said_no})
+    assert added(timeline) == []
+    assert said(timeline, "not done: 1 event")

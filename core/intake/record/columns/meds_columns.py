@@ -37,6 +37,7 @@ _FIRST_DAY = "first day"
 _REMARKS = {
     _FIRST_DAY: "Given as a year or month only, counted from its first day",
     "period end": "Counted from the end of the time that they took",
+    "report time": "Without a time of their own, counted from the time of their report",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
     "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",
     "unconfirmed": "Suspected only, as provisional, differential or not confirmed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,75 @@ def test_a_procedure_that_earlier_versions_mark_as_not_performed_is_left_out(sai
     timeline = loaded({**done, **said_no})
     assert added(timeline) == []
     assert said(timeline, "not done: 1 event")
+
+
+@needed
+@pytest.mark.parametrize("form", ["folder", "archive", "files"])
+def test_the_log_of_a_bulk_export_is_passed_over(form: str, tmp_path: Path) -> None:
+    folder, source = CASES / "bulk_with_log", CASES / "bulk_with_log"
+    if form == "archive":
+        source = tmp_path / "bulk.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for path in folder.iterdir():
+                archive.write(path, path.name)
+    given = [(path.name, path.read_bytes()) for path in folder.iterdir()] if form == "files" else source
+    timeline = load_timeline(given)
+    assert values(timeline) == [("LOINC//2093-3", 240.0, None), ("LOINC//2085-9", 40.0, None)]
+    assert "Not read, as not among the tables of events: 1 file (1 .ndjson)." in timeline.notes
+    assert list_subjects(given)["events"].tolist() == [4]
+
+
+PLAIN = ("labs.csv", b"subject_id,time,code,value\n7,2020-01-01,K,4.1\n7,2020-01-02,K,4.3\n")
+LOG = b'{"exportId":"e1","timestamp":"2020-01-03","eventId":"kickoff","eventDetail":%s}\n'
+NO_EVENTS = {
+    "log.ndjson": LOG % b'{"files": 2}',
+    "flat_log.ndjson": LOG % b'"started"',
+    "job.json": b'{"jobId": "x", "status": "done", "errors": []}',
+    "pages.json": b'[{"page": 1, "url": "https://ehr.example/1"}]',
+    "report.txt": b"Report of the export\nIt went well, all rows, all tables, were written.\nNothing is missing.\n",
+    "note.txt": b"Exported by the study office.\n",
+}
+
+
+@pytest.mark.parametrize("name", NO_EVENTS)
+@pytest.mark.parametrize("form", ["csv", "parquet", "fhir"])
+def test_a_file_without_events_ends_no_reading_of_those_beside(form: str, name: str) -> None:
+    rows = {"subject_id": [7, 7], "time": pd.to_datetime(["2020-01-01", "2020-01-02"]), "code": ["K", "K"]}
+    record = {"csv": PLAIN, "parquet": written("parquet", **rows), "fhir": bundle(PATIENT, GLUCOSE)}[form]
+    source = [record, (name, NO_EVENTS[name])]
+    timeline = load_timeline(source)
+    assert len(timeline.events) == 2
+    assert said(timeline, "Not read, as not among the tables of events: 1 file")
+    suggest_mapping(source)
+    with pytest.raises(UserFacingError):
+        load_timeline([(name, NO_EVENTS[name])])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("Observation.ndjson", b'{"resourceType": "Observation", "status": "fin'),
+        ("events.jsonl", b'{"patient_id": 7, "time": "2020-01-05", "code": {"loinc": "2823-3"}}\n'),
+        ("strange.jsonl", b'{"wann": "2020-01-05", "was": "K"}\n'),
+        ("labs2.txt", b"subject_id,time,code,value\n7,2020-01-01,K\n"),
+    ],
+)
+def test_what_may_hold_events_is_never_passed_over(name: str, content: bytes) -> None:
+    with pytest.raises(UserFacingError, match=r"File [12] of 2, by name: "):
+        load_timeline([PLAIN, (name, content)])
+
+
+def test_a_refusal_names_the_file_that_it_is_about() -> None:
+    odd = ("zz.csv", b"subject_id,time,code,value\n7,2020-01-01,K,4.1\n7,2020-01-32,K,4.3\n")
+    with pytest.raises(UserFacingError, match="in line 3 of file 2, by name"):
+        load_timeline([odd, PLAIN])
+    nameless = ("zz.csv", b"time,code,value\n2020-01-01,K,4.1\n")
+    with pytest.raises(UserFacingError, match="Naming no patient: 1 of 2 tables, file 2 by name"):
+        load_timeline([nameless, PLAIN])
+    strange = ("zz.csv", b"subject_id,time,thing\n7,2020-01-01,K\n")
+    with pytest.raises(UserFacingError, match="File 2 of 2, by name: the table has no column for the code"):
+        load_timeline([strange, PLAIN])
+    person = ("person.csv", b"person_id,gender_concept_id,year_of_birth\n7,8507,1950\n")
+    broken = ("measurement.csv", b"measurement_id,measurement_concept_id,measurement_date\n1,3016723,2020-01-01\n")
+    with pytest.raises(UserFacingError, match="The OMOP table MEASUREMENT has no person_id column"):
+        load_timeline([person, broken])

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from core.bundle_format import upgraded
 from core.compute.model_lock import MODEL_LOCK
+from core.compute.usual_mode import usual_mode
 from core.encode import build_encoder
 from core.errors import UserFacingError
 from core.fuse import TokenSet, batch_rows
@@ -98,6 +99,7 @@ def describe_bundle(path: Path) -> tuple[Task, str, str]:
         ) from error
 
 
+@usual_mode()
 def load_bundle(path: Path | str) -> Bundle:
     """Open and verify a bundle folder.
 

@@ -12,6 +12,7 @@ import torch
 from core.bundle import Bundle
 from core.compute.device import resolve_device
 from core.compute.model_lock import MODEL_LOCK
+from core.compute.usual_mode import usual_mode
 from core.encode.ct.encoders import encode_sampled
 from core.encode.ehr.encoders import encode_timeline
 from core.errors import UserFacingError
@@ -67,6 +68,7 @@ class CaseEncoding:
         return TokenBatch.from_tokens({name: [self.tokens.get(name)] for name in {**MODALITIES, **self.tokens}})
 
 
+@usual_mode()
 def encode_case(
     study: CtStudy | None,
     timeline: Timeline | None,
@@ -105,6 +107,7 @@ def _inputs(study: CtStudy | None, timeline: Timeline | None, signals: Sequence[
     return {name: digest for name, digest in digests.items() if digest}
 
 
+@usual_mode()
 def review_case(
     study: CtStudy | None,
     timeline: Timeline | None,
@@ -121,7 +124,8 @@ def review_case(
     seed: int = 0,
     progress: Share | None = None,
 ) -> CaseReview:
-    """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU.
+    """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU, whatever mode torch
+    is in.
 
     study, timeline: either may be None (the model's learned "none" token is read, and a notice says so), not both.
     signals: recordings of the patient, for models that read them.
@@ -155,6 +159,7 @@ class FusionPredictor:
     bundle: Bundle
     reuse: CaseEncoding | None = None
 
+    @usual_mode()
     def curve(
         self, study: CtStudy | None, timeline: Timeline | None, signals: Sequence[Any] = ()
     ) -> SurvivalCurve | None:
@@ -165,6 +170,7 @@ class FusionPredictor:
         return curve_from_output(_score(self.bundle, encoding, torch.device("cpu")))
 
 
+@usual_mode()
 def compare_curves(
     study: CtStudy | None, timeline: Timeline | None, bundles: Mapping[str, Bundle], signals: Sequence[Any] = ()
 ) -> dict[str, SurvivalCurve]:
@@ -272,6 +278,7 @@ class _Job:
         return study_saliency(self.study, readout, self.explain, seed=self.seed, progress=self.progress)
 
 
+@usual_mode()
 def assess_case(
     study: CtStudy | None, timeline: Timeline | None, bundle: Bundle, encoding: CaseEncoding
 ) -> QualityReport:

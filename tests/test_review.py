@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -494,3 +496,51 @@ def test_nothing_after_the_prediction_time_can_be_reviewed() -> None:
     later.loc[0, "time"] = DAY_0 + pd.Timedelta(days=1)
     with pytest.raises(ValueError, match="after the prediction time"):
         Timeline(later, 7, DAY_0)
+
+
+@contextmanager
+def default_type(kind: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "64 bits": lambda: default_type(torch.float64),
+    "16 bits": lambda: default_type(torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("explain", ["gradcam", "gradient_shap"])
+@pytest.mark.parametrize("mode", MODES)
+def test_whatever_mode_the_caller_is_in_the_result_is_the_same(small: SmallBundle, mode: str, explain: str) -> None:
+    usual = review_case(SCAN, SICK, small, horizon_days=90, explain=explain)
+    with MODES[mode]():
+        found = review_case(SCAN, SICK, small, horizon_days=90, explain=explain)
+        encoding = encode_case(SCAN, SICK, small)
+        parts = review_case(
+            SCAN, SICK, small, horizon_days=90, explain=explain, encoding=encoding,
+            report=assess_case(SCAN, SICK, small, encoding),
+        )  # fmt: skip
+        curves = compare_curves(SCAN, SICK, {"one": small})
+        still = (torch.is_inference_mode_enabled(), torch.is_grad_enabled(), torch.get_default_dtype())
+    for other in (found, parts):
+        assert np.array_equal(other.curve.survival, usual.curve.survival)
+        assert np.array_equal(other.curve.lower, usual.curve.lower)
+        assert other.horizon_risks == usual.horizon_risks
+        assert other.saliency is not None
+        assert usual.saliency is not None
+        assert np.array_equal(other.saliency.values, usual.saliency.values)
+        assert other.event_attribution is not None
+        assert usual.event_attribution is not None
+        assert np.array_equal(other.event_attribution.values, usual.event_attribution.values)
+        assert [notice.key for notice in other.notices] == [notice.key for notice in usual.notices]
+    assert np.array_equal(curves["one"].survival, compare_curves(SCAN, SICK, {"one": small})["one"].survival)
+    with MODES[mode]():
+        assert still == (torch.is_inference_mode_enabled(), torch.is_grad_enabled(), torch.get_default_dtype())

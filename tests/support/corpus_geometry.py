@@ -317,7 +317,7 @@ MIXED = cases("mixed", {
         lambda: [*series(grid=FINE, seed=1), ("scan.nii", nifti_file())], "choose", {"grids": (GRID, FINE)}),
     "magnetic resonance beside it": (lambda: series() + series(setter(Modality="MR"), seed=2), "right"),
     "magnetic resonance only": (lambda: series(setter(Modality="MR")), "refuse", {"words": "magnetic"}),
-    "no modality": (lambda: series(setter(Modality=None)), "refuse"),
+    "no modality": (lambda: series(setter(Modality=None)), "right"),
     "modality differs in one half": (
         lambda: series(lambda i, d: setattr(d, "Modality", ["CT", "PT"][i // 8])), "refuse", {"words": "modalit"}),
     "two study dates": (

@@ -5,7 +5,7 @@ Sample values are masked by kind: digits become 9 and letters a or A, so no valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,12 +18,22 @@ from core.intake.files.sources import Source
 from core.intake.record.columns.dates import LIKE_DATE, is_year_last, iso_times
 from core.intake.record.columns.demographics import PEOPLE, is_of_people
 from core.intake.record.columns.fields import recognised, refuse_unsettled_numbers
-from core.intake.record.columns.names import FIELDS, alike, hints_at, may_number_codes, plain_name
+from core.intake.record.columns.names import FIELDS, alike, hints_at, may_number_codes, plain_name, unknown_names
 from core.intake.record.columns.numbers import LIKE_NUMBER, refuse_commas
-from core.intake.record.columns.roles import ROLE_TITLES, ROLES, Answers, Role, answer_for, columns_of, encoding_of
+from core.intake.record.columns.roles import (
+    ROLE_TITLES,
+    ROLES,
+    Answers,
+    Role,
+    answer_for,
+    answered_in,
+    columns_of,
+    encoding_of,
+)
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.times import parse_times, refuse_unsure_dates
 from core.intake.record.columns.units import is_unit
+from core.intake.record.columns.unknown import names_patients, still_asked
 from core.intake.record.sorting import Part, event_files, fhir_events, flat_table, text_looks
 from core.intake.record.tables.encodings import Look
 from core.intake.record.tables.parquet import flat_names, is_parquet, parquet_file, translated
@@ -143,12 +153,30 @@ def _question(table: pd.DataFrame, answer: Mapping[str, str] | None, required: t
     sample, refusal = table.head(_SAMPLE_ROWS), _refusal(table, answer)
     columns = tuple(_look_at(str(name), sample[name]) for name in sample.columns)
     given = columns_of(answer) or {}
-    guesses = {role: Guess(given[role], "as answered", True) for role in ROLES if given.get(role)} or _guess(columns)
+    guesses = _answered_and_guessed(columns, given, _persons(table))
     ways = tuple(way for way, asked in (("dates", _unsure_dates(table)), ("decimals", _commas(table))) if asked)
     if "subject_id" in required and not ("subject_id" in guesses and guesses["subject_id"].sure):
         refusal = [*refusal, "Each of several tables must have a column that names the patient."]
-    doubts = () if given else _doubts(columns, guesses, required)
+    doubts = [*([] if refusal else _still_asked(table, guesses, given)), *_doubts(columns, guesses, given, required)]
     return MappingQuestion(columns, guesses, (*refusal, *doubts), bool(refusal), ways, required=required)
+
+
+def _persons(table: pd.DataFrame) -> set[str]:
+    """The columns that tell patients apart, whatever their values look like."""
+    unknown = unknown_names(table)
+    return {name for name in unknown if names_patients(name, int(plain_texts(table[name]).nunique()), len(table))}
+
+
+def _still_asked(table: pd.DataFrame, guesses: Mapping[Role, Guess], given: Mapping[str, str]) -> list[str]:
+    """What would have to be asked of the table if the guesses were right, of what was not answered."""
+    columns = {str(role): guess.column for role, guess in guesses.items()}
+    columns["time"] = columns.get("time") or columns.pop("date", "")
+    if not (columns["time"] and "code" in columns):
+        return []
+    kept = pd.DataFrame({role: table[name] for role, name in columns.items()})
+    kept = kept.assign(time=iso_times({"time": kept["time"]}, None, [])["time"])
+    others = table.drop(columns=list(columns.values()))
+    return [error.found for error in still_asked(others, kept, answered_in(given))]
 
 
 def _unsure_dates(table: pd.DataFrame) -> bool:
@@ -236,22 +264,58 @@ def _are_units(given: pd.Series[str]) -> bool:
     return units.sum() >= 0.9 * len(given) and any("/" in text or text == "%" for text in units.index)
 
 
-def _guess(columns: Sequence[ColumnFound]) -> dict[Role, Guess]:
-    """By recognised name first, then by a hint in the name with a fitting content, then by content alone.
+def _answered_and_guessed(
+    columns: Sequence[ColumnFound], given: Mapping[str, str], persons: Collection[str]
+) -> dict[Role, Guess]:
+    """What was answered, and guesses for the roles that were not; day and time of day are one question."""
+    answered: dict[Role, Guess] = {role: Guess(given[role], "as answered", True) for role in ROLES if given.get(role)}
+    closed = {*given, *({"time"} if "date" in given else ())}
+    closed |= {"value", "numeric_value"} if given.keys() & {"value", "numeric_value"} else set()
+    guessed = _guess([column for column in columns if column.name not in given.values()], closed, persons)
+    return _with_clock(columns, answered | guessed, given)
+
+
+def _with_clock(
+    columns: Sequence[ColumnFound], guesses: dict[Role, Guess], given: Mapping[str, str]
+) -> dict[Role, Guess]:
+    """The guesses with a date where the time holds times of day alone, or beside a time that holds days alone."""
+    time, shapes = guesses.get("time"), {column.name: column.shape for column in columns}
+    if time is None or "date" in given:
+        return guesses
+    free = _free(columns, guesses)
+    wanted = "date" if shapes[time.column] == "time of day" else "time of day"
+    found = [column.name for column in free if column.shape == wanted]
+    found = alike(found, "time")[:1] or found
+    if len(found) != 1 or shapes[time.column] not in ("date", "time of day"):
+        return guesses
+    other = Guess(found[0], f"the only column left whose values look like: {wanted}", bool(alike(found, "time")))
+    if wanted == "date":
+        return {**guesses, "date": other}
+    return guesses if "time" in given else {**guesses, "date": time, "time": other}
+
+
+def _guess(columns: Sequence[ColumnFound], closed: Collection[str], persons: Collection[str]) -> dict[Role, Guess]:
+    """By recognised name first, then by a hint in the name with a fitting content, then by content alone; none for
+    closed roles.
 
     Where no other column may hold the time, that of when events were recorded is guessed to be it: a table of results
     often has no other.
     """
     guesses: dict[Role, Guess] = {}
-    for role in ROLES:
+    roles = [role for role in ROLES if role not in closed]
+    for role in roles:
         _take(guesses, role, _by_name(columns, role))
-    for role in ROLES:
+    if person := next((column.name for column in columns if column.name in persons and "subject_id" in roles), None):
+        _take(guesses, "subject_id", Guess(person, "by its name and values it tells patients apart", False))
+    for role in roles:
         _take(guesses, role, _by_hint(_free(columns, guesses), role))
     for role in _TELLING:
+        if role in closed:
+            continue
         if role != "value" or not guesses.keys() & {"value", "numeric_value"}:
             _take(guesses, role, _by_content(_free(columns, guesses), role))
     recorded = guesses.get("known_from")
-    if recorded is None or "time" in guesses or not _is_dated(columns, recorded.column):
+    if recorded is None or "time" in guesses or "time" in closed or not _is_dated(columns, recorded.column):
         return guesses
     others: dict[Role, Guess] = {role: guess for role, guess in guesses.items() if role != "known_from"}
     return {**others, "time": Guess(recorded.column, "the only column left that holds dates", False)}
@@ -306,10 +370,19 @@ def _by_content(columns: Sequence[ColumnFound], role: Role) -> Guess | None:
     return None
 
 
-def _doubts(columns: Sequence[ColumnFound], guesses: Mapping[Role, Guess], required: Sequence[Role]) -> list[str]:
-    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in required if role not in guesses]
-    if "subject_id" not in (*guesses, *required):
+def _doubts(
+    columns: Sequence[ColumnFound],
+    guesses: Mapping[Role, Guess],
+    given: Mapping[str, str],
+    required: Sequence[Role],
+) -> list[str]:
+    """What is in doubt of what was not answered."""
+    found = {*guesses, *given, *({"time"} if "date" in guesses else ())}
+    doubts = [f"No column was found for the {ROLE_TITLES[role].lower()}." for role in required if role not in found]
+    if "subject_id" not in (*found, *required):
         doubts.append("No column names the patient; all rows would count as one patient's.")
+    if given.keys() & {"time", "date"}:
+        return doubts
     if "time" in guesses and alike([guesses["time"].column], KNOWN_FROM):
         doubts.append("The column guessed for the time is, by its name, that of when events were recorded.")
     dated = {column.name for column in columns if column.shape in _FITTING["time"]} - _of_people(columns)

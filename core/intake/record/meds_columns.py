@@ -17,6 +17,7 @@ from core.events.cut import KNOWN_FROM
 from core.events.kinds import kind_in_table, kind_of
 from core.events.yes_no import MISSING, NULL_CODES, NULL_TEXTS
 from core.intake.files.byte_source import Entry
+from core.intake.files.which_file import told_of
 from core.intake.record.checks.mixed_values import settled_by_text, words_among_numbers
 from core.intake.record.checks.plausibility import ROUNDED, rounded_by_spreadsheet
 from core.intake.record.checks.row_status import is_event
@@ -37,6 +38,7 @@ _FIRST_DAY = "first day"
 _REMARKS = {
     _FIRST_DAY: "Given as a year or month only, counted from its first day",
     "period end": "Counted from the end of the time that they took",
+    "report time": "Without a time of their own, counted from the time of their report",
     "encounter end": "Without a time of their own, counted from the end of their encounter",
     "unit": "With a unit in words that differs from the coded one, shown in words; check which one holds",
     "unconfirmed": "Suspected only, as provisional, differential or not confirmed",
@@ -93,12 +95,14 @@ def read_events(
 
     Raises UserFacingError for values and times that cannot be trusted.
     """
-    typed = [
-        typed_text(part, subject, reading)
-        if isinstance(part, pd.DataFrame)
-        else typed_parquet(part, subject, mapping, reading)
-        for part in watched(parts, progress, "Reading the record")
-    ]
+    typed = []
+    entries = [part for part in parts if not isinstance(part, pd.DataFrame)]
+    for part in watched(parts, progress, "Reading the record"):
+        if isinstance(part, pd.DataFrame):
+            typed.append(typed_text(part, subject, reading))
+            continue
+        with told_of(part, entries):
+            typed.append(typed_parquet(part, subject, mapping, reading))
     refuse_mixed_zones(reading.zones)
     filled = [part for part in typed if len(part)]
     if not filled:

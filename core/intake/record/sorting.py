@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry, file_entry
 from core.intake.files.sources import Source
+from core.intake.files.which_file import place_of, told_of
+from core.intake.record.bystanders import holds_no_events
 from core.intake.record.columns.demographics import beside_events, is_of_people, with_people
 from core.intake.record.columns.fields import recognised
 from core.intake.record.columns.roles import Answers, all_ways, encoding_of
@@ -26,11 +28,14 @@ from core.intake.record.omop.tables import OmopFiles, omop_tables
 from core.intake.record.tables.encodings import Look, looks, utf8_entries
 from core.intake.record.tables.meds import doubt_columns, is_plain_meds
 from core.intake.record.tables.parquet import event_fields, is_parquet, parquet_file, parquet_text, translated
+from core.intake.record.tables.row_numbers import file_of, in_file
 from core.intake.record.tables.text_tables import TextFile, fhir_table, read_text_file, spreadsheet
 from core.progress import Progress, watched
 from core.wording import count_of
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
+
+_PLACES_NAMED = 3
 
 Part = Entry | pd.DataFrame
 """A parquet file of events, or a table of text whose columns are named by field."""
@@ -92,9 +97,18 @@ def text_looks(source: Source) -> tuple[Look, ...]:
 
 
 def _files_and_omop(source: Source) -> tuple[SourceFiles, OmopFiles | None]:
-    files = source_files(source)
+    files = _without_bystanders(source_files(source))
     omop = omop_tables(files.tables)
     return (of_one_kind(files) if omop is None else files), omop
+
+
+def _without_bystanders(files: SourceFiles) -> SourceFiles:
+    """What holds no events counts as unread, where anything else is there."""
+    passed = [entry for entry in files.tables if not _describes(entry) and holds_no_events(entry)]
+    kept = [entry for entry in files.tables if entry not in passed]
+    if all(map(_describes, kept)):
+        return files
+    return replace(files, tables=kept, unread=[*files.unread, *passed])
 
 
 def _describes(entry: Entry) -> bool:
@@ -148,8 +162,10 @@ def event_parts(
     plain = [part for part in parquet if is_plain_meds(part, mapping)]
     if len(plain) == len(entries):
         for part in plain:
-            doubt_columns(part, mapping, notes)
-        _refuse_nameless(["subject_id" in event_fields(parquet_file(part), mapping) for part in plain])
+            with told_of(part, plain):
+                doubt_columns(part, mapping, notes)
+        named = ["subject_id" in event_fields(parquet_file(part), mapping) for part in plain]
+        _refuse_nameless(named, [place_of(part, plain) for part in plain])
         return [*plain]
     if plain and len(parquet) < len(entries):
         raise UserFacingError(
@@ -158,15 +174,20 @@ def event_parts(
     tables, people = _text_tables(entries, mapping, notes, progress)
     if not tables:
         raise no_events()
-    _refuse_nameless(["subject_id" in table.columns for table in tables])
+    _refuse_nameless(["subject_id" in table.columns for table in tables], [file_of(table) for table in tables])
     return [with_people(beside_events(pd.concat(tables, ignore_index=True), people, notes), notes)]
 
 
-def _refuse_nameless(named: Sequence[bool]) -> None:
-    """Raises UserFacingError where one of several tables does not say whose its events are."""
+def _refuse_nameless(named: Sequence[bool], files: Sequence[int]) -> None:
+    """Raises UserFacingError where one of several tables does not say whose its events are.
+
+    files: which files they are, in the order of names; 0 where that is not known.
+    """
     if len(named) > 1 and not all(named):
+        lacking = sorted(str(file) for file, is_named in zip(files, named, strict=True) if file and not is_named)
+        which = f", file {' and '.join(lacking)} by name" if 0 < len(lacking) <= _PLACES_NAMED else ""
         raise UserFacingError(
-            f"Naming no patient: {named.count(False)} of {len(named)} tables.",
+            f"Naming no patient: {named.count(False)} of {len(named)} tables{which}.",
             "a patient column, such as subject_id, in every table",
             "Choose a single table, or add that column to each.",
         )
@@ -180,34 +201,32 @@ def _text_tables(
     OMOP and FHIR tables are named by field already.
     """
     opened = [part for part in entries if isinstance(part, Entry)]
-    files = [_content(part, alone=len(entries) == 1) for part in watched(opened, progress, "Reading the tables")]
-    filled = [file for file in files if isinstance(file, pd.DataFrame) and len(file)]
+    files: list[TextFile] = []
+    for part in watched(opened, progress, "Reading the tables"):
+        with told_of(part, opened):
+            files.append(_content(part, alone=len(entries) == 1))
+    read = zip(opened, files, strict=True)
+    filled = [(part, file) for part, file in read if isinstance(file, pd.DataFrame) and len(file)]
     if filled and (empty := sum(isinstance(file, pd.DataFrame) for file in files) - len(filled)):
         notes.append(f"Without rows: {count_of(empty, 'table')}.")
-    people = [file for file in filled if is_of_people(file)]
+    people = [file for _, file in filled if is_of_people(file)]
     people = people if len(people) < len(filled) else []
-    others = [file for file in filled if not any(file is told for told in people)]
-    flat = [_named(file, mapping, notes, len(filled)) for file in watched(others, progress, "Looking at the columns")]
+    others = [(part, file) for part, file in filled if not any(file is told for told in people)]
+    flat: list[pd.DataFrame] = []
+    for part, file in watched(others, progress, "Looking at the columns"):
+        with told_of(part, opened):
+            named = recognised(file, mapping, notes)
+        flat.append(in_file(named, place_of(part, opened)) if len(opened) > 1 else named)
     resources = [file for file in files if isinstance(file, list)]
-    named = [part for part in entries if isinstance(part, pd.DataFrame)]
-    joined = [*flat, *named, *([fhir_table(resources, notes)] if resources else [])]
+    named_already = [part for part in entries if isinstance(part, pd.DataFrame)]
+    joined = [*flat, *named_already, *([fhir_table(resources, notes)] if resources else [])]
     return [table for table in joined if len(table)], people
 
 
-def _named(table: pd.DataFrame, mapping: Answers | None, notes: list[str], count: int) -> pd.DataFrame:
-    """A table's columns by field; a refusal says where it is one of several."""
-    try:
-        return recognised(table, mapping, notes)
-    except UserFacingError as error:
-        if count == 1:
-            raise
-        raise error.where(f"One of {count} tables") from error
-
-
 def _content(entry: Entry, *, alone: bool = False) -> TextFile:
-    """The table of a file. alone: whether it is the only one, so that its lines or rows can be told."""
+    """The table of a file, whose lines or rows can be told. alone: whether it is the only one, which must hold rows."""
     return (
-        parquet_text(entry, places=alone) if is_parquet(entry) else read_text_file(entry, places=alone, empty=not alone)
+        parquet_text(entry, places=True) if is_parquet(entry) else read_text_file(entry, places=True, empty=not alone)
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry
-from core.intake.files.limits import LIMITS, Limits, check_volume_beside
+from core.intake.files.limits import LIMITS, Limits, check_grid, check_volume_beside
 from core.intake.files.sources import Source
 from core.intake.scan.checks.hounsfield_range import refuse_unless_hounsfield
 from core.intake.scan.checks.neighbour_slices import refuse_outlier_slices
@@ -27,8 +27,15 @@ from core.intake.scan.hounsfield import PADDING_BELOW_HU, Ends, Volume, extremes
 from core.intake.scan.nifti.header import NiftiHeader, read_nifti_header
 from core.intake.scan.nifti.voxels import read_nifti_volume
 from core.intake.scan.overflow import count_lost, count_spots, note_lost_bits, note_spots_in_metal
-from core.intake.scan.repairs import Repair, check_repairs, resample_heights, straighten
-from core.intake.scan.sorting import Contents, choose_series, refuse_damaged, refuse_flat, sort_entries
+from core.intake.scan.repairs import Repair, check_repairs, grown_by, resample_heights, straighten
+from core.intake.scan.sorting import (
+    Contents,
+    choose_series,
+    refuse_damaged,
+    refuse_flat,
+    refuse_incomplete,
+    sort_entries,
+)
 from core.intake.scan.thumbnail import nifti_thumbnail, thumbnail
 from core.progress import Progress
 from core.records import AcquisitionFacts, CtStudy, Origin
@@ -113,13 +120,9 @@ def load_study(
             "the files themselves, since links lead out of the folder",
             "Copy the folder with its links replaced by the files, or choose the folder that holds them.",
         )
-    if contents.imageless:
-        raise UserFacingError(
-            f"Without pixel data: {count_of(contents.imageless, 'CT file')}.",
-            "files that hold their images",
-            "Export the series again, with images and not headers only.",
-        )
+    refuse_incomplete(contents)
     key = choose_series(contents, series)
+    refuse_incomplete(contents, key)
     if key in contents.niftis:
         return _load_nifti(contents, key, repairs, progress, limits)
     return _load_dicom(contents, key, repairs, progress, limits)
@@ -164,7 +167,8 @@ def _load_dicom(
     spots: int | None = None
     lost: int | None = None
     if stack.heights_mm is not None or stack.slanted:
-        voxels, affine, on_slices = _regridded(stack, lambda: source_view(read().voxels, axes), check)
+        room = partial(_check_room, held=contents.held, limits=limits)
+        voxels, affine, on_slices = _regridded(stack, lambda: source_view(read().voxels, axes), check, room)
         doubts += on_slices
         ends = extremes(voxels)
     else:
@@ -206,19 +210,40 @@ def _facts(image: ImageHeader, slice_axis: int) -> AcquisitionFacts:
     )
 
 
+def _check_room(shape: tuple[int, int, int], held: int, limits: Limits) -> None:
+    """Raise where the grid of a repair does not fit into memory beside `held` bytes of files."""
+    try:
+        check_grid(shape, limits)
+        check_volume_beside(held, shape, limits)
+    except UserFacingError as error:
+        raise error.where("Once it is straightened") from error
+
+
 def _regridded(
-    stack: Stack, read: Callable[[], Volume], check: Callable[[Volume, int], list[str]]
+    stack: Stack,
+    read: Callable[[], Volume],
+    check: Callable[[Volume, int], list[str]],
+    check_room: Callable[[tuple[int, int, int]], None],
 ) -> tuple[Volume, Matrix, list[str]]:
     """The chosen resampling of a stack, on canonical axes again, and what `check` says of the slices as measured.
 
     read: gives the volume (column, row, slice). One name holds it and each step after it, so that two exist at most.
+    check_room: raises where a larger grid does not fit.
     """
     voxels, affine = read(), stack.affine_lps
     doubts = check(voxels, 2)
     if stack.heights_mm is not None:
         voxels = resample_heights(voxels, stack.heights_mm)
     if stack.slanted:
+        width, height, count = voxels.shape
+        across, down = grown_by(voxels.shape, affine)
+        columns, rows = width + sum(across), height + sum(down)
+        check_room((columns, rows, count))
         voxels, affine = straighten(voxels, affine)
+        doubts.append(
+            f"Nothing was cut off: straightened, the slices take a grid of {columns} x {rows} pixels in place of "
+            f"{width} x {height}, with air where none of them reaches."
+        )
     i, j, k = voxels.shape
     axes, affine_ras = canonical_axes(lps_to_ras(affine), (i, j, k))
     return np.asfortranarray(axes.apply(voxels)), affine_ras, doubts

@@ -92,33 +92,53 @@ def resample_heights(voxels: Volume, heights_mm: npt.NDArray[np.float64]) -> Vol
     return out
 
 
+def grown_by(shape: tuple[int, ...], affine: Matrix) -> tuple[tuple[int, int], tuple[int, int]]:
+    """By how many (columns, rows) a grid of slices stacked at a slant grows before and behind, once it is straight."""
+    columns, rows = ((min(0.0, far), max(0.0, far)) for far in _slant(affine) * (shape[2] - 1))
+    return _whole(*columns), _whole(*rows)
+
+
 def straighten(voxels: Volume, affine: Matrix) -> tuple[Volume, Matrix]:
     """Slices stacked at a slant, shifted within their planes by linear interpolation to stack at right angles.
 
-    voxels: int16 (columns, rows, slices) with `affine` (any world). Returns the same grid with a perpendicular slice
-    axis; the in-plane field stays that of the first slice and what lies outside it becomes air.
+    voxels: int16 (columns, rows, slices) with `affine` (any world). Returns a grid with a perpendicular slice axis that
+    holds all of every slice: it is larger within the planes (`grown_by`), and what no slice reaches is air.
     """
-    steps = np.linalg.norm(affine[:3, :2], axis=0)
-    along = affine[:3, :2] / steps
-    shift = along.T @ affine[:3, 2] / steps
+    along = affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0)
+    shift = _slant(affine)
+    before, behind = np.array(grown_by(voxels.shape, affine)).T
     straight = affine.copy()
     straight[:3, 2] = affine[:3, 2] - along @ (along.T @ affine[:3, 2])
-    out = np.empty(voxels.shape, np.int16)
+    straight[:3, 3] = affine[:3, 3] - affine[:3, :2] @ before
+    columns, rows = np.array(voxels.shape[:2]) + before + behind
+    out = np.empty((columns, rows, voxels.shape[2]), np.int16, order="F")
     for k in range(voxels.shape[2]):
-        out[:, :, k] = _shifted(_shifted(voxels[:, :, k], float(shift[0] * k)).T, float(shift[1] * k)).T
+        column, row = shift * k + before
+        out[:, :, k] = _placed(_placed(voxels[:, :, k], float(column), columns).T, float(row), rows).T
     return out, straight
 
 
-def _shifted(plane: Volume, voxels: float) -> Volume:
-    """The plane moved along its first axis by a fraction of voxels, air where nothing was."""
-    whole = int(np.floor(voxels + 1e-9))
-    share = max(voxels - whole, 0.0)
-    reach = whole + (share > 1e-9)
-    low, high = max(0, reach), min(len(plane), len(plane) + whole)
-    out = np.full(plane.shape, AIR_HU, np.int16)
-    if low < high:
-        near, far = plane[low - whole : high - whole], plane[low - reach : high - reach]
-        out[low:high] = _blend(near, far, share)
+def _slant(affine: Matrix) -> npt.NDArray[np.float64]:
+    """How many (columns, rows) each slice lies beside the one before."""
+    steps = np.linalg.norm(affine[:3, :2], axis=0)
+    return np.asarray((affine[:3, :2] / steps).T @ affine[:3, 2] / steps, np.float64)
+
+
+def _whole(low: float, high: float) -> tuple[int, int]:
+    """Whole pixels that a shift from low to high takes before and behind."""
+    return int(np.ceil(-low - 1e-9)), int(np.ceil(high - 1e-9))
+
+
+def _placed(plane: Volume, at: float, size: int) -> Volume:
+    """The plane from `at` on along its first axis, in so many lines of air; at its ends it is not mixed with air."""
+    whole = int(np.floor(at + 1e-9))
+    share = max(at - whole, 0.0)
+    out = np.full((size, *plane.shape[1:]), AIR_HU, np.int16)
+    if share <= 1e-9:
+        out[whole : whole + len(plane)] = plane
+        return out
+    edged = np.concatenate([plane[:1], plane, plane[-1:]])
+    out[whole : whole + len(plane) + 1] = _blend(edged[1:], edged[:-1], share)
     return out
 
 

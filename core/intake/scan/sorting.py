@@ -14,8 +14,8 @@ from core.intake.scan.dicom.dicomdir import NAME as DICOMDIR
 from core.intake.scan.dicom.dicomdir import missing_notes
 from core.intake.scan.dicom.elements import Malformed, looks_like_dicom
 from core.intake.scan.dicom.enhanced import ENHANCED_CT, split_frames
-from core.intake.scan.dicom.header import HEAD_BYTES, HeaderReader, ImageHeader
-from core.intake.scan.dicom.series import group_series
+from core.intake.scan.dicom.header import HEAD_BYTES, SECONDARY_CAPTURE, HeaderReader, ImageHeader
+from core.intake.scan.dicom.series import group_series, series_key
 from core.intake.scan.dicom.series_identity import refuse_two_patients, why_no_volume
 from core.intake.scan.nifti.header import looks_like_nifti, readable_in_order
 from core.intake.scan.nifti.voxels import is_mask
@@ -24,7 +24,6 @@ from core.progress import Progress, watched
 from core.wording import count_of
 
 CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED_CT)
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _MODALITIES = {
     "MR": "magnetic resonance", "PT": "positron emission", "US": "ultrasound", "NM": "nuclear medicine",
@@ -58,8 +57,10 @@ class Contents:
     """What a source holds, sorted.
 
     series, niftis: what can be chosen, by key. others: passed over, by modality. without_pixels: headers without image.
-    held: bytes in memory. stray, imageless: numbers of files; unopened: of links and the like that are named as DICOM
-    files are. damaged: files of DICOM that cannot be read. places: of each file in the order of names, from 1 on.
+    held: bytes in memory. stray: number of files; unopened: of links and the like that are named as DICOM files are.
+    imageless: keys of the series of CT files without pixels. unsplit: why multi-frame files cannot be read, by the keys
+    of their series. unclassed: how many images are read as CT by their class alone. damaged: files of DICOM that cannot
+    be read. places: of each file in the order of names, from 1 on.
     foreign: what some are -> what to do.
     flat: what the series hold, in words, where none of them can be a volume. absent: what stands in place of files.
     directory: whether there is a DICOMDIR. records: whether a file is of a kind that records come in.
@@ -74,7 +75,9 @@ class Contents:
     damaged: list[Entry] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
     unopened: int = 0
-    imageless: int = 0
+    imageless: list[str] = field(default_factory=list)
+    unsplit: dict[str, list[UserFacingError]] = field(default_factory=dict)
+    unclassed: int = 0
     foreign: dict[str, str] = field(default_factory=dict)
     flat: tuple[str, ...] = ()
     absent: str = ""
@@ -92,6 +95,8 @@ def sort_entries(source: Source, limits: Limits, progress: Progress | None = Non
     entries = open_entries(source, limits=limits, leave_packed=readable_in_order)
     _refuse_empty([entry for entry in entries if not entry.absent])
     contents, images, headers = Contents(absent=absent_words(entries)), [], HeaderReader(limits)
+    names = sorted((entry.name for entry in entries if not entry.absent), key=str.casefold)
+    contents.places = {name: place for place, name in enumerate(names, 1)}
     for entry in watched(entries, progress, "Reading the headers", _TOLD_EVERY):
         contents.held += entry.held
         head = entry.read(0, HEAD_BYTES)
@@ -106,11 +111,10 @@ def sort_entries(source: Source, limits: Limits, progress: Progress | None = Non
             contents.stray += 1
             contents.foreign.update(_foreign_kind(entry))
             contents.records |= entry.name.lower().endswith(_RECORDS)
-    names = sorted((entry.name for entry in entries if not entry.absent), key=str.casefold)
-    contents.places = {name: place for place, name in enumerate(names, 1)}
     contents.notes += missing_notes(entries)
     refuse_two_patients([*images, *contents.without_pixels])
     contents.series = group_series(_keep_ct(images, contents))
+    _set_aside_unsplit(contents)
     _set_aside_flat(contents)
     _set_aside_masks(contents, limits)
     if contents.stray:
@@ -187,17 +191,56 @@ def _read_images(headers: HeaderReader, entry: Entry, head: memoryview, contents
     contents.directory |= is_directory
     try:
         header = headers.read(entry, head)
-        if not header.has_pixels:
-            contents.imageless += header.sop_class in CT_IMAGES
-            contents.without_pixels.append(header)
-            contents.stray += 1
-            return []
-        in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
-        return split_frames(header) if in_frames and header.modality == "CT" else [header]
+    except UserFacingError as error:
+        raise _told_of(entry, contents, error) from error
     except Malformed:
         contents.stray += is_directory
         contents.damaged += [] if is_directory else [entry]
         return []
+    if not header.has_pixels:
+        contents.imageless += [series_key(header.study_uid, header.series_uid)] if header.sop_class in CT_IMAGES else []
+        contents.without_pixels.append(header)
+        contents.stray += 1
+        return []
+    if not header.modality and header.sop_class in CT_IMAGES:
+        contents.unclassed += 1
+        header = replace(header, modality="CT")
+    in_frames = header.frames > 1 or header.sop_class in ENHANCED_CT
+    if not in_frames or header.modality != "CT" or _is_no_slice(header):
+        return [header]
+    try:
+        return split_frames(header)
+    except UserFacingError as error:
+        key = series_key(header.study_uid, header.series_uid)
+        contents.unsplit.setdefault(key, []).append(_told_of(entry, contents, error))
+        contents.without_pixels.append(header)  # whose it is counts all the same
+    except Malformed:
+        contents.damaged.append(entry)
+    return []
+
+
+def _is_no_slice(image: ImageHeader) -> bool:
+    """Whether an image is a captured screen, or of another class that is no CT image."""
+    return image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES
+
+
+def _told_of(entry: Entry, contents: Contents, error: UserFacingError) -> UserFacingError:
+    """A refusal that says which of several files it is about."""
+    count = len(contents.places)
+    return error if count == 1 else error.where(f"File {contents.places[entry.name]:,} of {count:,}, by name")
+
+
+def _set_aside_unsplit(contents: Contents) -> None:
+    """Say which multi-frame files are passed over, as they cannot be read and are a series of their own beside others;
+    raise where there is nothing else."""
+    for key, errors in list(contents.unsplit.items()):
+        if key in contents.series:
+            continue
+        if not (contents.series or contents.niftis):
+            raise errors[0]
+        del contents.unsplit[key]
+        files = count_of(len(errors), "multi-frame file")
+        contents.notes.append(f"Passed over, as they cannot be read: {files}. {errors[0].found}")
 
 
 def _keep_ct(images: Sequence[ImageHeader], contents: Contents) -> list[ImageHeader]:
@@ -208,10 +251,13 @@ def _keep_ct(images: Sequence[ImageHeader], contents: Contents) -> list[ImageHea
             contents.others[image.modality] = contents.others.get(image.modality, 0) + 1
         elif image.sop_class.startswith(SECONDARY_CAPTURE):
             contents.others["SC"] = contents.others.get("SC", 0) + 1
-        elif image.modality == "CT" and image.sop_class.startswith(_STORAGE) and image.sop_class not in CT_IMAGES:
+        elif image.modality == "CT" and _is_no_slice(image):
             contents.others["another"] = contents.others.get("another", 0) + 1
         else:
             kept.append(image)
+    if contents.unclassed:
+        told = count_of(contents.unclassed, "file")
+        contents.notes.append(f"Naming no modality, and read as CT, as by their class they are CT images: {told}.")
     for modality, count in contents.others.items():
         what = _MODALITIES.get(modality, "another modality")
         contents.notes.append(f"Passed over, as not CT slices: {count_of(count, 'image')} ({what}).")
@@ -249,6 +295,20 @@ def refuse_flat(contents: Contents) -> None:
             "a series of parallel slices, one above the other",
             "Choose the folder, file or archive with the cross-sectional images.",
         )
+
+
+def refuse_incomplete(contents: Contents, key: str | None = None) -> None:
+    """Raise where the chosen series has files without pixels, or that cannot be taken apart; without a key, where
+    there are such files alone."""
+    lacking = len(contents.imageless) if key is None else contents.imageless.count(key)
+    if lacking and not (key is None and (contents.series or contents.niftis)):
+        raise UserFacingError(
+            f"Without pixel data: {count_of(lacking, 'CT file')}.",
+            "files that hold their images",
+            "Export the series again, with images and not headers only.",
+        )
+    if key in contents.unsplit:
+        raise contents.unsplit[key][0]
 
 
 def choose_series(contents: Contents, series: str | None) -> str:

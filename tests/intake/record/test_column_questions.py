@@ -66,7 +66,7 @@ def test_a_column_of_units_is_known_by_what_it_holds(values: list[str], *, unit:
 def test_until_all_are_answered_the_rest_is_refused_not_left_out() -> None:
     source = [LABS, DRUGS]
     answers = answered(suggest_mapping([LABS]), LABS_ANSWER)
-    with pytest.raises(UserFacingError, match="One of 2 tables"):
+    with pytest.raises(UserFacingError, match=r"File [12] of 2, by name"):
         load_timeline(source, mapping=answers)
 
 

@@ -144,7 +144,7 @@ def test_a_refusal_says_where_it_is_of_one_of_several_tables() -> None:
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("labs.csv", with_code("X//1")[1])
         archive.writestr("people.csv", "subject_id,ward\n7,A\n")
-    with pytest.raises(UserFacingError, match="One of 2 tables: the table has no column for the time"):
+    with pytest.raises(UserFacingError, match=r"File [12] of 2, by name: the table has no column for the time"):
         load_timeline(("x.zip", out.getvalue()))
 
 

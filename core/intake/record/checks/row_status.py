@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.events.yes_no import NO, YES
+from core.events.yes_no import MISSING, NO, YES
 from core.intake.record.checks.mixed_values import COMPARISONS, COMPARISONS_BY_PLACE
 from core.intake.record.columns.names import (
     compares,
     is_of_events,
+    is_of_limits,
     is_of_states,
     logs_changes,
     may_leave_out,
@@ -32,6 +33,8 @@ WITHDRAWN = "as entered in error, cancelled, refuted or not done"
 _ODD_STATES = "Kept, though a column of states that are hardly the events' own says “refused” or the like"
 _BOUNDS = frozenset(("<", ">", "<=", ">=", "≤", "≥"))
 _SIGNS = _BOUNDS | {"=", "==", ""}
+_NO_SIGN = MISSING | {"tx", "ni", "un", "ot"}
+"""What stands among signs of comparison where there is none: in PCORnet a text, no information, unknown, other."""
 _VOID = frozenset(
     (
         "entered in error", "in error", "error", "erroneous", "wrong patient", "cancelled", "canceled", "cancel",
@@ -116,15 +119,21 @@ def is_event(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 
 def are_bounds(name: str, values: pd.Series[str]) -> bool:
-    """Whether a column holds signs or words of comparison alone, and some that make a number a bound.
+    """Whether a column holds signs or words of comparison, and some that make a number a bound; nothing else but words
+    for none, unless its name says that it compares.
 
     >>> [are_bounds("x", pd.Series(signs)) for signs in (["<", "", "="], ["=", ""], ["<", "H"], ["lt"], ["under"])]
     [True, False, False, True, False]
-    >>> are_bounds("comparator", pd.Series(["under"]))
-    True
+    >>> are_bounds("comparator", pd.Series(["under"])), are_bounds("RESULT_MODIFIER", pd.Series(["EQ", "LT", "xyz"]))
+    (True, True)
+    >>> are_bounds("x", pd.Series(["EQ", "LT", "TX"])), are_bounds("NORM_MODIFIER_HIGH", pd.Series(["LE", "GE"]))
+    (True, False)
     """
+    if is_of_limits(name):
+        return False
     found = set(_as_signs(name, pd.Series(values.unique(), dtype=object)))
-    return found <= _SIGNS and not _BOUNDS.isdisjoint(found)
+    others = {text.lower() for text in found - _SIGNS}
+    return not _BOUNDS.isdisjoint(found) and (compares(name) or others <= _NO_SIGN)
 
 
 def _as_signs(name: str, values: pd.Series[str]) -> pd.Series[str]:

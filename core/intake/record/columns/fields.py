@@ -14,7 +14,7 @@ from core.intake.record.columns.demographics import PEOPLE
 from core.intake.record.columns.names import alike
 from core.intake.record.columns.numbers import plain_numbers, refuse_commas, refuse_numbers_as_units
 from core.intake.record.columns.recorded import RECORDED_AS_TIME, known_from, recorded_columns
-from core.intake.record.columns.roles import Answers, answer_for, columns_of, recognise, ways_of
+from core.intake.record.columns.roles import Answers, answer_for, answered_in, columns_of, recognise, ways_of
 from core.intake.record.columns.text_cells import first_filled, plain_texts
 from core.intake.record.columns.times import joined_times
 from core.intake.record.columns.unknown import VALUES, doubt_unread
@@ -44,7 +44,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     table = plain_facts(table.reset_index(drop=True), notes)
     names = [str(name) for name in table.columns]
     answer = answer_for(names, answers)
-    ways, mapping = ways_of(answer), columns_of(answer)
+    ways, mapping, answered = ways_of(answer), columns_of(answer), answered_in(answer)
     fields, day = recognise(names, mapping), (mapping or {}).get("date")
     own_times = {fields["time"], day, *alike(names, "time")}
     recorded = recorded_columns(names, fields)
@@ -52,7 +52,7 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     settled = iso_times({name: table[name] for name in names if name in timed}, ways.get("dates"), notes)
     table = table.assign(**settled)
     kept = pd.DataFrame({field: table[name] for field, name in fields.items() if field != KNOWN_FROM})
-    kept = kept.join(known_from(table[recorded], mapping is not None, notes))
+    kept = kept.join(known_from(table[recorded], "known_from" in answered, notes))
     if fields["time"] in alike(names, KNOWN_FROM):
         notes.append(RECORDED_AS_TIME)
     for field in ("subject_id", "time", "code", *VALUES, "text_value", "unit"):
@@ -63,10 +63,10 @@ def recognised(table: pd.DataFrame, answers: Answers | None, notes: list[str]) -
     if day and day != fields["time"]:
         kept["time"] = _one_time(kept["time"], table[day], notes)
     chosen = set((mapping or {}).values())
-    if mapping is None:
+    if "time" not in answered:
         _doubt_timeless(table.drop(columns=[fields[name] for name in PEOPLE if name in fields]), kept)
     others = table[[name for name in table if name not in chosen]]
-    doubt_unread(others, kept, mapping is not None, notes)
+    doubt_unread(others, kept, answered, notes)
     note_contexts(others, kept, notes)
     if "decimals" in ways:
         kept = plainly_written(kept, ways["decimals"], notes)

@@ -153,7 +153,11 @@ _DONE = re.compile(
 )
 _CURRENT = re.compile(r"(?:is_|flag_)?(?:active|current|aktiv|aktuell)(?:_flag)?")
 _CHANGE = re.compile(r"(?:cdc_)?(?:op|operation|change_type|row_kind|dml(?:_type)?)")
-_COMPARISON = re.compile(r"(?:\w+_)?(?:comparator|comparison|operator|qualifier|vergleich|vergleichszeichen)")
+_COMPARISON = re.compile(
+    r"(?:\w+_)?(?:comparator|comparison|operator|qualifier|vergleich|vergleichszeichen)"
+    r"|(?:\w+_)?(?:result|value|val|numeric|lab|test|wert)_(?:modifier|prefix|sign|op|relation)"
+)
+_OF_LIMITS = re.compile(r"(?:^|_)(?:norm\w*|ref\w*|range|low\w*|high|upper|limit\w*|cpt|hcpcs)(?:_|$)")
 _SPECIMEN = re.compile(
     r"(?:specimen|sample|fluid|body_site|matrix|material|probe|probenart|probenmaterial|untersuchungsmaterial)"
     r"(?:_(?:type|source|site|name|text|desc|description|material|art))?"
@@ -246,6 +250,15 @@ def logs_changes(name: str) -> bool:
 def compares(name: str) -> bool:
     """Whether a column's name says that it holds comparisons."""
     return bool(_COMPARISON.fullmatch(words_of_name(name)))
+
+
+def is_of_limits(name: str) -> bool:
+    """Whether a column's name says that it tells of normal limits, or of how a procedure was billed, and of no value.
+
+    >>> is_of_limits("NORM_MODIFIER_LOW"), is_of_limits("RESULT_MODIFIER"), is_of_limits("cpt_modifier")
+    (True, False, True)
+    """
+    return bool(_OF_LIMITS.search(words_of_name(name)))
 
 
 def is_of_states(name: str) -> bool:

@@ -34,13 +34,13 @@ def recorded_columns(names: Sequence[str], fields: Mapping[str, str]) -> list[st
     return [first, *(name for name in alike(names, KNOWN_FROM) if name not in (first, *others))]
 
 
-def known_from(columns: pd.DataFrame, is_mapped: bool, notes: list[str]) -> pd.DataFrame:
+def known_from(columns: pd.DataFrame, is_answered: bool, notes: list[str]) -> pd.DataFrame:
     """The latest of the columns, as ISO 8601, in one column `known_from`; no column where none holds dates.
 
-    Raises UserFacingError where some are no dates, and for times of day alone, unless a reader has said what they are.
+    Raises UserFacingError where some are no dates, and for times of day alone, unless a reader has answered on them.
     """
     dated = [name for name in columns if count_dates(columns[name])[0]]
-    if not is_mapped and any(holds_clocks(columns[name]) for name in columns):
+    if not is_answered and any(holds_clocks(columns[name]) for name in columns):
         raise UserFacingError(
             "The column that says when events were recorded holds times of day alone.",
             "date and time in it; the time of day of the event itself in a column called time",

@@ -158,6 +158,27 @@ def columns_of(mapping: Mapping[str, str] | None) -> Mapping[str, str] | None:
     return {role: name for role, name in (mapping or {}).items() if role not in WAYS} or None
 
 
+def answered_in(mapping: Mapping[str, str] | None) -> frozenset[str]:
+    """The questions about columns that a mapping answers, each for itself, be it with `NO_COLUMN`: the patient, the
+    time, the time of day in a column of its own ("clock"), the value, its unit, and when the event was recorded.
+
+    Where day and time of day stand, two answers say together: the time, and the date.
+
+    >>> sorted(answered_in({"time": "day", "code": "test", "numeric_value": "result"}))
+    ['time', 'value']
+    >>> sorted(answered_in({"time": "day", "date": NO_COLUMN, "unit": NO_COLUMN}))
+    ['clock', 'time', 'unit']
+    """
+    given = frozenset(columns_of(mapping) or {})
+    told = {
+        "time": bool(given & {"time", "date"}),
+        "clock": given >= {"time", "date"},
+        "value": bool(given & {"value", "numeric_value"}),
+        **{role: role in given for role in ("subject_id", "unit", "known_from")},
+    }
+    return frozenset(question for question, is_told in told.items() if is_told)
+
+
 def ways_of(mapping: Mapping[str, str] | None) -> Mapping[str, str]:
     """What a mapping answers besides columns. Raises UserFacingError for an answer that is none (`WAYS`)."""
     ways = {question: answer for question, answer in (mapping or {}).items() if question in WAYS}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -50,22 +50,34 @@ def say_unread(table: pd.DataFrame, notes: list[str]) -> None:
         notes.append(unread_dates(dated))
 
 
-def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
+def doubt_unread(table: pd.DataFrame, kept: pd.DataFrame, answered: Collection[str], notes: list[str]) -> None:
     """Judges the columns of `table` that `kept`, its columns named by field, does not hold.
 
-    is_mapped: whether a reader has said what the columns mean, so that nothing is asked. notes: numbers that are not
-    read are said. Raises UserFacingError where the patient, the time of day, a value or its unit is probably there.
+    answered: the questions that a reader has answered (`answered_in`), which are not asked again; the others are.
+    notes: numbers that are not read are said. Raises UserFacingError where the patient, the time of day, a value or its
+    unit is probably there.
     """
-    if not is_mapped:
-        _doubt_patient(table, kept)
-        _doubt_clock(table, kept)
-        _doubt_unit(table, kept)
-    _doubt_numbers(table, kept, is_mapped, notes)
+    if asked := still_asked(table, kept, answered):
+        raise asked[0]
+    _note_numbers(table, kept, notes)
     if any(holds_zones(name, table[name]) for name in unknown_names(table)):
         notes.append(UNREAD_ZONES)
     say_unread(table, notes)
     if worded := sum(holds_words(name, table[name]) for name in unknown_names(table)):
         notes.append(unread_words(worded))
+
+
+def still_asked(table: pd.DataFrame, kept: pd.DataFrame, answered: Collection[str]) -> list[UserFacingError]:
+    """What must be answered before a table can be read, one refusal a question, as `doubt_unread` judges its
+    columns."""
+    doubts = {
+        "subject_id": (_is_patient_unread, unread_patient),
+        "clock": (_is_clock_unread, unread_clock),
+        "unit": (_is_unit_unread, unread_units),
+        "value": (_is_value_unread, unread_values),
+    }
+    asked = ((is_unread, refusal) for question, (is_unread, refusal) in doubts.items() if question not in answered)
+    return [refusal() for is_unread, refusal in asked if is_unread(table, kept)]
 
 
 def names_patients(name: str, distinct: int, rows: int) -> bool:
@@ -81,13 +93,19 @@ def names_patients(name: str, distinct: int, rows: int) -> bool:
 
 
 def holds_units(name: str, values: pd.Series[str]) -> bool:
-    """Whether most distinct values of a column, named like one of units, are units.
+    """Whether most distinct values of a column, named like one of units, are units; under a name that tells of nothing
+    else, where nearly all are, and one that can mean nothing else.
 
     >>> holds_units("lab_unit", pd.Series(["mg/dL", ""])), holds_units("care_unit", pd.Series(["MICU", "ICU 2"]))
     (True, False)
+    >>> holds_units("LBORRESU", pd.Series(["g/dL", ""])), holds_units("test", pd.Series(["m", "Hb"]))
+    (True, False)
     """
     given = [text for text in plain_texts(values).unique() if text]
-    return suggests_units(name) and 2 * sum(map(is_unit, given)) > len(given)
+    units = [text for text in given if is_unit(text)]
+    named = suggests_units(name) and 2 * len(units) > len(given)
+    telling = may_measure(name) and any("/" in text or text == "%" for text in units)
+    return named or (telling and len(units) >= 0.9 * len(given))
 
 
 def holds_zones(name: str, values: pd.Series[str]) -> bool:
@@ -148,18 +166,18 @@ def count_dates(values: pd.Series[str]) -> tuple[int, int]:
     return sum(count for text, count in given.items() if re.match(LIKE_DATE, text)), sum(given.values())
 
 
-def _doubt_patient(table: pd.DataFrame, kept: pd.DataFrame) -> None:
-    for name in unknown_names(table) if "subject_id" not in kept else ():
-        if names_patients(name, int(plain_texts(table[name]).nunique()), len(table)):
-            raise unread_patient()
+def _is_patient_unread(table: pd.DataFrame, kept: pd.DataFrame) -> bool:
+    names = unknown_names(table) if "subject_id" not in kept else []
+    return any(names_patients(name, int(plain_texts(table[name]).nunique()), len(table)) for name in names)
 
 
-def _doubt_clock(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+def _is_clock_unread(table: pd.DataFrame, kept: pd.DataFrame) -> bool:
     """A date without its time of day would count from 00:00, before the prediction time of that day."""
     days = matching(shapes(plain_texts(kept["time"])), ISO_DAY)
-    for name in unknown_names(table) if days.any() else ():
-        if holds_clocks(table.loc[days, name]) or _has_same_days(name, table.loc[days, name], kept.loc[days, "time"]):
-            raise unread_clock()
+    return any(
+        holds_clocks(table.loc[days, name]) or _has_same_days(name, table.loc[days, name], kept.loc[days, "time"])
+        for name in (unknown_names(table) if days.any() else [])
+    )
 
 
 def _has_same_days(name: str, values: pd.Series[str], days: pd.Series[str]) -> bool:
@@ -172,23 +190,30 @@ def _has_same_days(name: str, values: pd.Series[str], days: pd.Series[str]) -> b
     return bool(same.all() and moments[given].str.fullmatch(_AT_CLOCK).any())
 
 
-def _doubt_unit(table: pd.DataFrame, kept: pd.DataFrame) -> None:
+def _is_unit_unread(table: pd.DataFrame, kept: pd.DataFrame) -> bool:
     """A number without its unit would count as one in the usual unit."""
     measured = pd.Series(False, index=table.index)
     for field in VALUES if "unit" not in kept else ():
         if field in kept:
             measured |= matching(plain_texts(kept[field]), LIKE_NUMBER)
-    for name in unknown_names(table) if measured.any() else ():
-        if holds_units(name, table.loc[measured, name]):
-            raise unread_units()
+    names = unknown_names(table) if measured.any() else []
+    return any(holds_units(name, table.loc[measured, name]) for name in names)
 
 
-def _doubt_numbers(table: pd.DataFrame, kept: pd.DataFrame, is_mapped: bool, notes: list[str]) -> None:
-    """Numbers in columns that are not recognised: asked for where the name suggests a value, else said."""
-    read = sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
+def _is_value_unread(table: pd.DataFrame, kept: pd.DataFrame) -> bool:
+    """Whether more numbers than are read stand under a name that suggests a value."""
+    read = _count_read(kept)
+    return any(suggests_values(name) and _count_numbers(table[name]) > read for name in unknown_names(table))
+
+
+def _count_read(kept: pd.DataFrame) -> int:
+    return sum(_count_numbers(kept[field]) for field in VALUES if field in kept)
+
+
+def _note_numbers(table: pd.DataFrame, kept: pd.DataFrame, notes: list[str]) -> None:
+    """Says which columns that are not recognised hold numbers."""
+    read = _count_read(kept)
     unread: Mapping[str, int] = {name: _count_numbers(table[name]) for name in unknown_names(table)}
-    if not is_mapped and any(count > read and suggests_values(name) for name, count in unread.items()):
-        raise unread_values()
     numeric = [name for name, count in unread.items() if count > 0 and (not read or may_measure(name))]
     if numeric:
         notes.append(unread_columns(len(numeric)))

@@ -33,12 +33,15 @@ from core.intake.record.fhir.datatypes import (
     value_of,
     whole_date,
 )
+from core.intake.record.fhir.focus import Index, index_of, is_own_focus
 from core.intake.record.fhir.patients import doubt_people, person_of, told_apart
+from core.intake.record.fhir.reports import FROM_REPORT, time_of_report, told_by_reports
 from core.intake.record.fhir.resource_types import NO_EVENTS, unread_kind
 from core.intake.record.fhir.status import (
     MODIFIED,
     is_modified,
     is_unconfirmed,
+    is_unsound,
     is_void,
     names_patient,
     why_no_drug,
@@ -85,8 +88,16 @@ def fhir_rows(items: Iterable[Resource], notes: list[str]) -> list[Row]:
     notes += [*missing_pages(contents.bundles), *failures(contents)]
     resources = told_apart(contents.resources)
     doubt_people(resources, [item for item, _ in contents.outdated], notes)
+    unsound = [item for _, item in resources if is_unsound(item)]
+    resources = told_by_reports(resources, unsound)
     found = [pair for url, item in resources for pair in _with_contained(url, item)]
-    known = _Known(_patients(found), _by_identifier(found), _by_id(found, "Medication"), _by_id(found, "Encounter"))
+    known = _Known(
+        _patients(found),
+        _by_identifier(found),
+        _by_id(found, "Medication"),
+        _by_id(found, "Encounter"),
+        index_of(found),
+    )
     rows = [row for url, item in found for row in _rows_of(url, item, known)]
     outdated = [pair for pair in contents.outdated if pair[1] == UNTYPED or pair[0]["resourceType"] in _TIMES]
     rows += [_left_out(known.subject(item), reason) for item, reason in outdated]
@@ -102,6 +113,11 @@ class _Known:
     numbers: Mapping[str, str]
     drugs: Mapping[str, Resource]
     encounters: Mapping[str, Resource]
+    all: Index
+
+    def has_own_focus(self, resource: Resource) -> bool:
+        """Whether what a resource is about is its patient's own."""
+        return is_own_focus(resource, self.subject, self.all)
 
     def subject(self, resource: Resource) -> str:
         """The patient whom a resource names, or beside whose record it stands where it is of something else; "" where
@@ -127,7 +143,8 @@ def _contained(item: Resource) -> Iterator[Resource]:
     own = {"status": item.get("status")} if is_void(item) else {}
     for part in as_list(item.get("contained")):
         if is_fhir(part) and part["resourceType"] in _TIMES:
-            yield {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued"), **part, **own}
+            person = {"subject": item.get("subject") or item.get("patient"), "issued": item.get("issued")}
+            yield {**person, **time_of_report(item, part), **part, **own}
 
 
 def _identifier_of(person: Resource) -> str:
@@ -184,7 +201,7 @@ def _rows_of(url: str, resource: Resource, known: _Known) -> Iterator[Row]:
     if kind == "Patient":
         yield from _patient(url, resource)
     elif kind not in NO_EVENTS:
-        reason = why_not(resource) if kind in _TIMES else unread_kind(kind)
+        reason = why_not(resource, own_focus=known.has_own_focus(resource)) if kind in _TIMES else unread_kind(kind)
         rows = [] if reason else [*_events(resource, known), *_death_at_discharge(resource, known)]
         yield from rows or [_left_out(known.subject(resource), reason or "without a code")]
 
@@ -283,6 +300,8 @@ def _time(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
 def _happened(resource: Resource, encounters: Mapping[str, Resource]) -> Row | None:
     """By its own start or end, else the end of its encounter, as it was known by then."""
     fields = [field for field in _TIMES[resource["resourceType"]] if moments(resource.get(field)) != ("", "")]
+    if fields and resource.get(FROM_REPORT):
+        return _remarked(_own_time(resource, fields[0])[0], "report time")
     if fields:
         choice = _CHOICE.sub("", fields[0])
         given = [_own_time(resource, field) for field in fields if _CHOICE.sub("", field) == choice]

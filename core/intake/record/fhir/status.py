@@ -6,14 +6,18 @@ import re
 from typing import Any
 
 from core.intake.record.checks.row_status import AWAITED, PLANNED, WITHDRAWN, is_usual_state, withdraws
-from core.intake.record.fhir.datatypes import Resource, as_dict, as_list, code_of, is_true, last_part
+from core.intake.record.fhir.datatypes import Resource, as_dict, as_list, code_of, is_true
 
 MODIFIED = "as an extension or rule that is not read may change the meaning"
 _NO_RESULT = "without a result"
 _UNKNOWN_STATE = "with a status that neither FHIR nor other records know"
 _VOID = frozenset(("entered-in-error", "cancelled", "canceled", "not-done", "refuted", "not-taken"))
-_NEGATIONS = ("doNotPerform", "notDone", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken")
+_NEGATIONS = (
+    "doNotPerform", "notDone", "notPerformed", "notGiven", "wasNotGiven", "wasNotTaken", "notTaken", "refusedIndicator",
+)  # fmt: skip
 """Elements that say of what did not happen; the later ones are of versions before R4."""
+_REASONS_AGAINST = ("reasonNotPerformed", "notDoneReason", "reasonNotGiven", "reasonNotTaken")
+"""Elements of versions before R4 that only what did not happen may have."""
 _NOT_TAKING = frozenset(("not-taking", "never-started"))
 _PLANNED = frozenset(("planned", "draft", "preparation", "intended", "proposal", "plan", "option"))
 _UNCONFIRMED = frozenset(("unconfirmed", "provisional", "differential"))
@@ -25,10 +29,13 @@ _HAPPENED = frozenset(
 """Codes of the status of what is read that leave the event standing (R4 and R5)."""
 
 
-def why_not(resource: Resource) -> str:
-    """Why a resource of a kind that is read is no event of its patient, or ""."""
+def why_not(resource: Resource, *, own_focus: bool) -> str:
+    """Why a resource of a kind that is read is no event of its patient, or "".
+
+    own_focus: whether what it is about, where it names a focus, is of the patient (`is_own_focus`).
+    """
     states = _states(resource)
-    if is_void(resource) or _is_not_taken(resource) or any(is_true(resource.get(name)) for name in _NEGATIONS):
+    if is_void(resource) or _is_not_taken(resource) or _is_negated(resource):
         return WITHDRAWN
     if (states | {_as_code(resource.get("intent"))}) & _PLANNED:
         return PLANNED
@@ -38,7 +45,7 @@ def why_not(resource: Resource) -> str:
         return reason
     if is_modified(resource) or resource.get("implicitRules"):
         return MODIFIED
-    if not _is_of_patient(resource):
+    if not (names_patient(resource) and own_focus):
         return "as told of someone or something else than the patient"
     return _NO_RESULT if _lacks_value(resource) and not as_list(resource.get("component")) else ""
 
@@ -56,6 +63,11 @@ def why_no_drug(medication: Resource) -> str:
 def is_void(resource: Resource) -> bool:
     """Whether a resource is withdrawn, and with it what it contains."""
     return bool(_states(resource) & _VOID) or withdraws(_state_in_words(resource))
+
+
+def is_unsound(report: Resource) -> bool:
+    """Whether a report is withdrawn or may mean something else, so that nothing is taken from it."""
+    return is_void(report) or is_modified(report) or bool(report.get("implicitRules"))
 
 
 def is_unconfirmed(resource: Resource) -> bool:
@@ -78,6 +90,14 @@ def is_modified(part: Resource) -> bool:
     """Whether an extension changes the meaning (https://hl7.org/fhir/R4/extensibility.html#modifierExtension): what
     does not know it must not read the rest."""
     return bool(as_list(part.get("modifierExtension")))
+
+
+def _is_negated(resource: Resource) -> bool:
+    """Whether an element says that it did not happen, or gives a reason why, as versions before R4 do."""
+    said = {name: resource[name] for name in _NEGATIONS if resource.get(name) is not None}
+    reasons = {**as_dict(resource.get("explanation")), **resource}
+    against = any(reasons.get(name) for name in _REASONS_AGAINST)
+    return any(map(is_true, said.values())) or (against and not said)
 
 
 def _is_not_taken(resource: Resource) -> bool:
@@ -113,12 +133,6 @@ def names_patient(resource: Resource) -> bool:
     """Whether the subject is a person, or none is named, rather than a group, a device or a place."""
     kind = re.search(r"(?:^|/)([A-Z][A-Za-z]+)/[^/]+(?:/_history/[^/]+)?$", _subject(resource))
     return kind is None or kind[1] == "Patient"
-
-
-def _is_of_patient(resource: Resource) -> bool:
-    """Whether the subject is a patient, and no other focus is named, as of an observation on a fetus or a donor."""
-    focus = {last_part(as_dict(item).get("reference")) for item in as_list(resource.get("focus"))}
-    return names_patient(resource) and focus <= {last_part(_subject(resource))}
 
 
 def _subject(resource: Resource) -> str:

@@ -119,7 +119,9 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series[str]:
 def _events(table: pd.DataFrame, layout: EventTable, concepts: pd.DataFrame) -> pd.DataFrame:
     if not {f"{layout.start}_datetime", f"{layout.start}_date"} & set(table.columns):
         raise UserFacingError(
-            "An OMOP table has no column for the time.", "OMOP CDM 5.4 tables", "Export the tables again."
+            f"The OMOP table with {layout.subject}_concept_id has no column for the time, {layout.start}_date.",
+            "OMOP CDM 5.4 tables",
+            "Export the tables again.",
         )
     ids = _column(table, f"{layout.subject}_concept_id")
     source = first_filled(_column(table, f"{layout.subject}_source_value"), _given(ids))

@@ -144,13 +144,19 @@ def _read_part(entry: Entry) -> pd.DataFrame:
         content = parquet_text(entry) if is_parquet(entry) else read_text_file(entry, empty=True)
         table = content if isinstance(content, pd.DataFrame) else pd.DataFrame()
     except UserFacingError as error:
-        raise error.where("An OMOP table cannot be read") from error
+        raise error.where(f"{_called(entry)} cannot be read") from error
     table.columns = [str(name).strip().lower() for name in table.columns]
     if "person_id" not in table.columns:
         raise UserFacingError(
-            "An OMOP table has no person_id column.", "OMOP CDM 5.4 tables", "Export the tables again."
+            f"{_called(entry)} has no person_id column.", "OMOP CDM 5.4 tables", "Export the tables again."
         )
     return _whole_ids(_without_nulls(table.fillna("")))
+
+
+def _called(entry: Entry) -> str:
+    """A table by the name that the data model gives it."""
+    name = table_of(entry.name)
+    return f"The OMOP table {name.upper()}" if name else "An OMOP table"
 
 
 def _without_nulls(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry, memory_entry
+from core.intake.files.which_file import told_of
 from core.intake.record.tables.delimiters import MAX_TEXT_BYTES
 from core.wording import count_of
 
@@ -87,7 +88,10 @@ def utf8_entries(entries: Sequence[Entry], encoding: str | None, notes: list[str
     """
     if encoding is None:
         return [*entries]
-    read = [utf8_entry(entry, encoding) for entry in entries]
+    read = []
+    for entry in entries:
+        with told_of(entry, entries):
+            read.append(utf8_entry(entry, encoding))
     if changed := sum(new is not old for new, old in zip(read, entries, strict=True)):
         notes.append(f"Not UTF-8, read as {ENCODINGS[encoding]}, as answered: {count_of(changed, 'file')}.")
     return read
@@ -115,10 +119,14 @@ def looks(entries: Sequence[Entry]) -> tuple[Look, ...]:
     The lines are chosen so that each byte that may read differently is seen, as far as few lines go. Raises
     UserFacingError for damaged UTF-8.
     """
-    texts = [data for entry in entries if (data := _text_of(entry)) is not None]
-    for data in texts:
+    texts = []
+    for entry in entries:
+        if (data := _text_of(entry)) is None:
+            continue
         if _is_damaged(data):
-            raise _damaged(data)
+            with told_of(entry, entries):
+                raise _damaged(data)
+        texts.append(data)
     lines = list(_telling_lines(texts))
     fit = fitting(b"".join(bytes(set(data)) for data in texts)) if texts else ()
     return tuple(Look(name, ENCODINGS[name], tuple(_shown(line, name, is_head) for line, is_head in lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -19,7 +19,7 @@ from core.intake.record.columns.demographics import PEOPLE
 from core.intake.record.columns.fields import can_be_dated, dated_elsewhere, second_column
 from core.intake.record.columns.names import alike, may_measure, suggests_units, suggests_values, unknown_names
 from core.intake.record.columns.recorded import RECORDED, RECORDED_AS_TIME, recorded_columns
-from core.intake.record.columns.roles import Answers, columns_of, ways_of
+from core.intake.record.columns.roles import Answers, answered_in, ways_of
 from core.intake.record.columns.text_cells import plain_texts
 from core.intake.record.columns.unknown import (
     VALUES,
@@ -65,7 +65,7 @@ def is_plain_meds(entry: Entry, mapping: Answers | None, *, people: bool = True)
     fields, answer = event_fields(opened, mapping), answer_on(opened, mapping)
     column = fields.get("subject_id")
     whole = (column is None or _are_int64(opened, column)) and not is_i2b2(opened.schema_arrow.names)
-    clocked = "date" in fields or (columns_of(answer) is None and _has_clocks(opened, fields))
+    clocked = "date" in fields or ("clock" not in answered_in(answer) and _has_clocks(opened, fields))
     written = KNOWN_FROM in fields and not _is_recorded_once(opened, fields)
     small = people and opened.metadata.num_rows <= MAX_TEXT_ROWS
     told = small and any(field in fields for field in PEOPLE)
@@ -127,10 +127,10 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     opened = parquet_file(entry)
     names, fields = opened.schema_arrow.names, event_fields(opened, mapping)
     spare = [name for name in names if name not in fields.values()]
-    is_mapped = columns_of(answer_on(opened, mapping)) is not None
-    if not is_mapped:
+    answered = answered_in(answer_on(opened, mapping))
+    if "time" not in answered:
         _doubt_timeless(opened, fields, spare)
-        _doubt_roles(opened, fields, unknown_names(spare))
+    _doubt_roles(opened, fields, unknown_names(spare), answered)
     notes += [second_column(field) for field in ("code", *VALUES, "text_value", "unit") if alike(spare, field)]
     if untold := sum(field in fields for field in PEOPLE):
         notes.append(f"Not read, as MEDS has none of sex, date of birth or age: {count_of(untold, 'column')}.")
@@ -143,7 +143,7 @@ def doubt_columns(entry: Entry, mapping: Answers | None, notes: list[str]) -> No
     unknown = unknown_names(name for name in spare if is_number(opened.schema_arrow.field(name).type))
     if any(field in fields for field in VALUES):
         unknown = [name for name in unknown if may_measure(name)]
-    elif not is_mapped and any(suggests_values(name) for name in unknown):
+    elif "value" not in answered and any(suggests_values(name) for name in unknown):
         raise unread_values()
     if unknown:
         notes.append(unread_columns(len(unknown)))
@@ -174,14 +174,17 @@ def _doubt_timeless(opened: pq.ParquetFile, fields: Mapping[str, str], spare: li
         raise dated_elsewhere(max(dated))
 
 
-def _doubt_roles(opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str]) -> None:
-    """Raises UserFacingError where patients or units seem to stand in a column that is not recognised."""
+def _doubt_roles(
+    opened: pq.ParquetFile, fields: Mapping[str, str], unknown: list[str], answered: Collection[str]
+) -> None:
+    """Raises UserFacingError where patients or units seem to stand in a column that is not recognised, unless a reader
+    has answered on these."""
     flat = [name for name in unknown if not pa.types.is_nested(opened.schema_arrow.field(name).type)]
-    patients = [
-        name for name in flat if "subject_id" not in fields and names_patients(name, 2, opened.metadata.num_rows)
-    ]
-    measured = "unit" not in fields and any(field in fields for field in VALUES)
-    units = [name for name in flat if measured and suggests_units(name)]
+    nameless = "subject_id" not in fields and "subject_id" not in answered
+    patients = [name for name in flat if nameless and names_patients(name, 2, opened.metadata.num_rows)]
+    measured = "unit" not in fields and "unit" not in answered and any(field in fields for field in VALUES)
+    kinds = {name: opened.schema_arrow.field(name).type for name in flat}
+    units = [name for name in flat if measured and (suggests_units(name) or is_text(kinds[name]))]
     with translated():
         table = opened.read(columns=patients) if patients else None
         if table is not None and any(

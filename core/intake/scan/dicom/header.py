@@ -19,6 +19,8 @@ from core.intake.scan.dicom.patient import dates_shifted, stated_age, stated_day
 from core.intake.scan.dicom.values import TAGS, Values, Vector, positive, sortable
 from core.intake.terms.safe_description import EXPORT_AGAIN, describe_series, safe_kernel
 
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""How the UIDs of classes of captured screens begin."""
 HEAD_BYTES = 16 << 10
 _LONG_HEAD_BYTES = 256 << 10
 """Beginnings of a file that hold the headers of most scanners, and of those that describe themselves at length."""
@@ -301,8 +303,13 @@ def _pixel_format(found: Scan, values: Values) -> PixelFormat:
 
 
 def _frame_count(values: Values) -> int:
+    """How many frames a file has; of a file that is no CT image, nobody counts them."""
     text = values.text("NumberOfFrames")
-    if not text:
+    if (
+        not text
+        or values.text("Modality") not in ("CT", "")
+        or values.text("SOPClassUID").startswith(SECONDARY_CAPTURE)
+    ):
         return 1
     if not (text.isascii() and text.isdigit()) or len(text) > 12:  # no longer than a decimal string of PS3.5 may be
         raise Malformed

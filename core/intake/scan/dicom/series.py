@@ -197,10 +197,12 @@ def _check_steps(heights: npt.NDArray[np.float64], repairs: Collection[Repair], 
             EXPORT_AGAIN,
         )
     wanted = even_heights_within(heights)
+    lost_mm = float(heights[-1] - wanted[-1])
+    beyond = f"; the last {lost_mm:.1f} mm, beyond the last even step, were left out" if lost_mm > _EXACT_MM else ""
     made_up = int((np.abs(wanted[:, None] - heights).min(axis=1) > STEP_TOLERANCE_MM).sum())
     notes.append(
         f"Repaired: uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm) were interpolated to even ones; "
-        f"{made_up} of {count_of(len(wanted), 'slice')} {'is' if made_up == 1 else 'are'} not as scanned."
+        f"{made_up} of {count_of(len(wanted), 'slice')} {'is' if made_up == 1 else 'are'} not as scanned{beyond}."
     )
     return False
 

@@ -190,7 +190,7 @@ def test_a_table_of_events_with_the_sex_is_no_table_of_patients() -> None:
     """Its events would be lost; with each patient in one row it is one, and what it says of a death is named."""
     events = ("events.csv", f"{HEADER}\n{FIRST}\n".encode())
     labs = ("labs.csv", b"patient_id;sex;wann;was;wert\n1;F;2020-01-02;BNP;5\n1;F;2020-01-03;BNP;6\n")
-    with pytest.raises(UserFacingError, match="One of 2 tables: the time and the code may stand in columns"):
+    with pytest.raises(UserFacingError, match=r"File [12] of 2, by name: the time and the code may stand in columns"):
         load_timeline([events, labs])
     question = suggest_mapping([events, labs])
     assert question.is_needed

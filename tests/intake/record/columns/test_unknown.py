@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.errors import UserFacingError
+from core.intake.record.columns.roles import NO_COLUMN
 from core.timeline import list_subjects, load_timeline, suggest_mapping
 
 HEADER = ("subject_id", "time", "code", "value", "unit")
@@ -40,12 +41,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], form: str) -> tu
     return "t.parquet", out.getvalue()
 
 
-def refused(source: tuple[str, bytes], words: str) -> None:
+def refused(source: tuple[str, bytes], words: str, mapping: dict[str, str] | None = None) -> None:
     """Refused when read and when patients are looked for, and asked about by the mapping."""
     for read in (load_timeline, list_subjects):
         with pytest.raises(UserFacingError, match=words):
-            read(source)
-    assert suggest_mapping(source).is_needed
+            read(source, mapping=mapping)
+    assert suggest_mapping(source, mapping=mapping).is_needed
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -83,7 +84,8 @@ def test_an_answer_settles_who_the_patient_is() -> None:
     answer = {"time": "time", "code": "code", "value": "value", "unit": "unit"}
     assert suggest_mapping(source).guesses["subject_id"].column == "MRN"
     assert len(load_timeline(source, mapping={**answer, "subject_id": "MRN"}, subject_id=7).events) == 2
-    assert len(load_timeline(source, mapping=answer).events) == 3
+    refused(source, "told apart by a column", mapping=answer)
+    assert len(load_timeline(source, mapping={**answer, "subject_id": NO_COLUMN}).events) == 3
 
 
 @pytest.mark.parametrize("form", FORMS)

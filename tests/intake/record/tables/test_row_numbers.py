@@ -124,10 +124,14 @@ def test_of_parquet_the_rows_are_counted() -> None:
         load_timeline([("t.parquet", out.getvalue())])
 
 
-def test_of_several_files_no_line_is_named() -> None:
+def test_of_several_files_the_file_and_the_line_are_named() -> None:
     for odd in ("ragged", "february", "no code", "infinite"):
         parts = [("a.csv", table([*good(3), ODD[odd][0]])[0][1]), ("b.csv", table(good(3))[0][1])]
-        assert " line" not in refusal(parts), odd
+        for order, file in ((parts, 1), ([("z.csv", parts[0][1]), parts[1]], 2)):
+            found = refusal(order)
+            assert "in line 5" in found, odd
+            assert f"file {file}" in found.lower(), odd
+            assert found.endswith(("by name.", "in line 5.")), odd
 
 
 def test_beside_another_patient_and_rows_left_out_the_lines_stay() -> None:

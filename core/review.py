@@ -16,7 +16,7 @@ from core.encode.ct.encoders import encode_sampled
 from core.encode.ehr.encoders import encode_timeline
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
-from core.explain.event_ablation import event_attribution
+from core.explain.event_ablation import RecordReadout, event_attribution
 from core.explain.frozen import explaining
 from core.explain.methods import METHODS
 from core.explain.risk import RiskReadout
@@ -33,6 +33,7 @@ from core.records import (
     Attribution,
     CaseReview,
     CtStudy,
+    EventAttribution,
     FloatArray,
     Notice,
     SurvivalCurve,
@@ -218,9 +219,7 @@ class _Job:
             with torch.no_grad():
                 output = bundle.model(batch)
             curve = _finite_curve(output)
-            events = None
-            if self.explain_events and EHR in bundle.model.reads and EHR in encoding.tokens:
-                events = event_attribution(bundle.model, batch, encoding.tokens[EHR], self.horizon)
+        events = self._events(encoding, where) if self.explain_events else None
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
         found = case_notices(
@@ -241,6 +240,14 @@ class _Job:
             bundle_digest=bundle.digest,
             horizon_risks=horizon_risks(output, bundle.task.horizons_days),
         )
+
+    def _events(self, encoding: CaseEncoding, where: torch.device) -> EventAttribution | None:
+        if self.timeline is None or EHR not in self.bundle.model.reads or EHR not in encoding.tokens:
+            return None
+        encoder, tokens = self.bundle.encoders[EHR], encoding.tokens[EHR]
+        assert isinstance(encoder, RecordEncoder)
+        asked = self.bundle.model, encoder, self.timeline, tokens, encoding.batch(), self.horizon, where
+        return event_attribution(RecordReadout(*asked))
 
     def _saliency(self, encoding: CaseEncoding, where: torch.device) -> Attribution | None:
         if self.explain is None or IMAGE not in self.bundle.model.reads:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from core.encode.ehr.features import EventColumns, event_columns
-from core.records import Timeline
+from core.records import Timeline, Tokens
 
 if TYPE_CHECKING:
     from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence
+
+
+Reread: TypeAlias = "Callable[[Sequence[frozenset[int]]], list[Tokens | None]]"
+"""Sets of events of one record -> the tokens of the record without each set, None where they are those of the whole.
+
+Event ids are rows of the whole record."""
+
+
+@runtime_checkable
+class RereadsQuickly(Protocol):
+    """An encoder that knows which events can change its tokens."""
+
+    def rereading(self, timeline: Timeline) -> Reread:
+        """The timeline, ready to be read anew without some of its events."""
 
 
 class Records(Protocol):

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from explain_support import module_state
-from fuse_support import batch_of
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, SmallBundle, bundle, study, timeline, without_image
 
 from core import review as reviewing

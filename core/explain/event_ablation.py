@@ -19,7 +19,7 @@ from core.records.interfaces import RecordEncoder
 from core.survive.model import SurvivalModel
 
 METHOD = f"with the event minus without it, the record read anew; {ON_EVENTS}"
-_ROWS = 32
+_ROWS = 16
 """Records read and scored at a time: few enough for the processor's cache."""
 
 

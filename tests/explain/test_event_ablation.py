@@ -216,7 +216,7 @@ def test_an_encoder_that_knows_no_short_cut_gives_the_same(name: str) -> None:
     quick, slow = rereading(timeline, case.encoder), rereading(timeline, Plain(case.encoder))
     sets = [frozenset([event]) for event in range(len(timeline.events))] + [frozenset(range(len(timeline.events)))]
     for one, other in zip(quick(sets), slow(sets), strict=True):
-        assert (one is None) == (other is None) or name == "one_hot" and one is None
+        assert (one is None) == (other is None) or (name == "one_hot" and one is None)
         if one is not None and other is not None:
             np.testing.assert_allclose(one.values, other.values, atol=1e-5)
             np.testing.assert_array_equal(one.relative_positions, other.relative_positions)

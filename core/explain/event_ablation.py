@@ -91,4 +91,5 @@ def _scores(readout: RecordReadout, records: Sequence[Tokens]) -> list[float]:
     many = readout.batch.to(readout.device).rows(torch.zeros(len(records), dtype=torch.int64))
     read = TokenBatch.from_tokens({EHR: records}).to(readout.device)
     batch = TokenBatch({**many.modalities, **read.modalities})
-    return log_cumulative_hazard_at(readout.model, batch, readout.horizon_days).tolist()
+    scores = log_cumulative_hazard_at(readout.model, batch, readout.horizon_days).double().cpu().numpy()
+    return [float(score) for score in scores]

@@ -17,7 +17,7 @@ from core.encode.ct.encoders import encode_sampled
 from core.encode.ehr.encoders import encode_timeline
 from core.errors import UserFacingError
 from core.explain.attention import case_attention
-from core.explain.event_ablation import event_attribution
+from core.explain.event_ablation import RecordReadout, event_attribution
 from core.explain.frozen import explaining
 from core.explain.methods import METHODS
 from core.explain.risk import RiskReadout
@@ -34,6 +34,7 @@ from core.records import (
     Attribution,
     CaseReview,
     CtStudy,
+    EventAttribution,
     FloatArray,
     GivenRisk,
     Notice,
@@ -227,9 +228,7 @@ class _Job:
                 output = bundle.model(batch)
             curve = _finite_curve(output)
             members = member_risks(output, self.horizon)
-            events = None
-            if self.explain_events and EHR in bundle.model.reads and EHR in encoding.tokens:
-                events = event_attribution(bundle.model, batch, encoding.tokens[EHR], self.horizon)
+        events = self._events(encoding, where) if self.explain_events else None
         saliency = self._saliency(encoding, where)
         report = self.report or _report(self.study, self.timeline, bundle, encoding, output)
         found = case_notices(self.study, self.timeline, bundle, encoding.tokens, report, saliency, self.explain)
@@ -266,6 +265,14 @@ class _Job:
                 other = with_bands(curve, self.bundle.outcomes, days, withheld)[1]
                 found |= {} if other is None else {days: other}
         return banded, found
+
+    def _events(self, encoding: CaseEncoding, where: torch.device) -> EventAttribution | None:
+        if self.timeline is None or EHR not in self.bundle.model.reads or EHR not in encoding.tokens:
+            return None
+        encoder, tokens = self.bundle.encoders[EHR], encoding.tokens[EHR]
+        assert isinstance(encoder, RecordEncoder)
+        asked = self.bundle.model, encoder, self.timeline, tokens, encoding.batch(), self.horizon, where
+        return event_attribution(RecordReadout(*asked))
 
     def _saliency(self, encoding: CaseEncoding, where: torch.device) -> Attribution | None:
         if self.explain is None or IMAGE not in self.bundle.model.reads:

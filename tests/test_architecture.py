@@ -21,17 +21,17 @@ STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / fo
 FLOORS = {
     "core.encode": "ct, ehr, half",
     "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
-    "core.encode.ehr": "features, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
-    "core.events": "icd10, code_systems, descriptions, kinds, standard_codes, yes_no, death, cut",
+    "core.encode.ehr": "features, rereading, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
+    "core.events": "icd10, code_systems, descriptions, kinds, standard_codes, concepts, yes_no, death, cut",
     "core.explain": "attention, frozen, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
     "core.intake": "files, terms, scan, pacs, record, identifiers",
-    "core.intake.files": "limits, byte_source, decompress, quiet_logs, tar, zip, sources",
+    "core.intake.files": "limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",
     "core.intake.identifiers": "finding, text, where, pictures, clean, picture_search, search, deidentify",
     "core.intake.pacs": "tls, failures, dicom_json, multipart, patient_match, server, transport, retrieve, client",
     # Cells, columns, tables and what is checked of them know each other by module; no module is in a circle.
     "core.intake.record": (
-        "checks columns fhir file_types tables, file_list, omop, sorting, column_questions, meds_columns, load, "
+        "checks columns fhir file_types tables, bystanders, file_list, omop, sorting, column_questions, meds_columns, load, "
         "cohort_columns"
     ),
     "core.intake.scan": (

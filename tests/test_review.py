@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 from explain_support import module_state
-from fuse_support import batch_of
 from review_support import (
     DAY_0,
     EVALUATED,
@@ -32,7 +31,6 @@ from core.encode.ehr.encoders import encode_timeline
 from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.events.death import last_time_before_death
-from core.explain.event_ablation import event_attribution
 from core.notices import case_notices
 from core.quality import QualityReport, RecordRead, assess
 from core.records import DOUBTS, CaseReview, CtStudy, Timeline, Tokens
@@ -92,41 +90,23 @@ def test_attention_has_a_weight_for_each_slice_and_token(small: SmallBundle, rev
     assert np.allclose(attention.ct_weights, by_hand, atol=1e-6)
 
 
-def test_event_contributions_are_the_change_when_the_event_is_left_out(small: SmallBundle, review: CaseReview) -> None:
-    """Oracle: build the tokens without the event and ask the model anew."""
-    encoding = encode_case(SCAN, SICK, small)
-    assert review.event_attribution is not None
-    whole = float(small.model(encoding.batch()).log_cumulative_hazard(90))
-    for event, value in zip(review.event_attribution.event_ids, review.event_attribution.values, strict=True):
-        keep = np.flatnonzero(encoding.tokens["ehr"].event_ids != event)
-        rest = replace(
-            encoding.tokens["ehr"],
-            values=encoding.tokens["ehr"].values[keep],
-            positions=encoding.tokens["ehr"].positions[keep],
-            relative_positions=encoding.tokens["ehr"].relative_positions[keep],
-            event_ids=encoding.tokens["ehr"].event_ids[keep],
-        )
-        without = small.model(batch_of([encoding.tokens["image"]], [rest])).log_cumulative_hazard(90)
-        assert value == pytest.approx(whole - float(without), abs=1e-4)
+def test_event_contributions_are_the_change_when_the_record_is_read_without_the_event(
+    small: SmallBundle, review: CaseReview
+) -> None:
+    """`tests/explain/test_event_ablation.py` holds the rest."""
+    attribution = review.event_attribution
+    assert attribution is not None
+    whole = float(small.model(encode_case(SCAN, SICK, small).batch()).log_cumulative_hazard(90))
+    for event, value in zip(attribution.event_ids, attribution.values, strict=True):
+        events = SICK.events.drop(index=event).reset_index(drop=True)
+        rest = encode_case(SCAN, replace(SICK, events=events, digest=""), small).batch()
+        assert value == pytest.approx(whole - float(small.model(rest).log_cumulative_hazard(90)), abs=1e-5)
 
 
 def test_the_planted_event_raises_the_risk_most(review: CaseReview) -> None:
     assert review.event_attribution is not None
     strongest = int(review.event_attribution.event_ids[review.event_attribution.values.argmax()])
     assert SICK.events["code"].iloc[strongest] == RISKY_CODE
-
-
-def test_tokens_of_one_event_are_left_out_together(small: SmallBundle) -> None:
-    encoding = encode_case(None, SICK, small)
-    ids = np.zeros(len(encoding.tokens["ehr"].values), np.int64)
-    ids[-2:] = -1
-    joined = replace(encoding.tokens["ehr"], event_ids=ids)
-    found = event_attribution(small.model, encoding.batch(), joined, 90)
-    assert found is not None
-    assert found.event_ids.tolist() == [0, -1, -1]
-    none = dict.fromkeys(("positions", "relative_positions"), joined.positions[:0])
-    empty = replace(joined, values=joined.values[:0], event_ids=ids[:0], **none)
-    assert event_attribution(small.model, encoding.batch(), empty, 90) is None
 
 
 def test_same_inputs_same_review_bit_for_bit(small: SmallBundle, review: CaseReview) -> None:

@@ -11,9 +11,11 @@ from torch import Tensor
 from core.fuse.batch import TokenBatch
 from core.records import IMAGE
 from core.records.interfaces import CtEncoder, SampledScan
-from core.survive.model import SurvivalModel
+from core.survive.model import ModelOutput, SurvivalModel
 
 QUANTITY = "risk = 1 - S(horizon), S the mean curve of the ensemble"
+ON_EVENTS = "log cumulative hazard = log(-log S(horizon)), S the mean curve of the ensemble"
+"""The same curve at the same horizon on the scale on which factors of the hazard add up: log(-log(1 - risk))."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +66,10 @@ def risk_at(model: SurvivalModel, batch: TokenBatch, horizon_days: float) -> Ten
     """(B,) 1 - S(horizon) of the ensemble's mean curve, float32, differentiable in the tokens."""
     with torch.autocast(batch.device.type, enabled=False):
         return model.risk(batch, horizon_days)
+
+
+def log_cumulative_hazard_at(model: SurvivalModel, batch: TokenBatch, horizon_days: float) -> Tensor:
+    """(B,) log(-log S(horizon)) of the ensemble's mean curve, float32: `risk_at` on the scale of `ON_EVENTS`."""
+    with torch.autocast(batch.device.type, enabled=False):
+        output: ModelOutput = model(batch)
+        return output.log_cumulative_hazard(horizon_days)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.events.descriptions import describe
+from core.events.concepts import concept_of
+from core.events.descriptions import describe, usual_words
+from core.events.standard_codes import standard_code
 from core.records import BIRTH, EventAttribution, Timeline
 from core.wording import OLDEST_YEARS, true_minus
 
 TOP_EVENTS = 8
+LEAST_CHANGE = 0.01
+"""Of the log cumulative hazard: what changes it by less, about 1%, is not called strong."""
+NONE_STRONG = "No event changes the risk by 1% or more"
+TIMES = "\u00d7 "
 LONGEST_NAME = 34
 SHORT_DAYS = 90
 """Times shorter than this are told in days alone."""
@@ -114,8 +121,7 @@ def _is_recased(words: str, code: str) -> bool:
 def event_name(timeline: Timeline, event_id: int) -> str:
     """What an event is, its value with unit, and how long before day 0: "NT-proBNP 2,310 pg/mL, −1 d"."""
     event = timeline.events.iloc[event_id]
-    name = words_of(timeline, event["code"])
-    name = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"
+    name = _short(words_of(timeline, event["code"]))
     if pd.notna(event["numeric_value"]):
         name += f" {value_words(float(event['numeric_value']), None, event['unit'])}"
     if is_undated(timeline)[event_id]:
@@ -138,9 +144,66 @@ def strongest_places(values: npt.ArrayLike, codes: Sequence[str], count: int = T
     return list(kept.values())
 
 
-def strongest_events(attribution: EventAttribution, timeline: Timeline, count: int) -> tuple[list[str], list[float]]:
-    """Names and values of the `count` events of largest magnitude, largest first, one a code."""
-    ids = attribution.event_ids[attribution.event_ids >= 0]
-    values = attribution.values[attribution.event_ids >= 0]
-    places = strongest_places(values, timeline.events["code"].iloc[ids].tolist(), count)
-    return [event_name(timeline, int(ids[place])) for place in places], [float(values[place]) for place in places]
+@dataclass(frozen=True)
+class ToldEntry:
+    """What is told as one of a record: the events of one concept, or a single event.
+
+    event_ids: all of them. event: the one that contributes most by itself. change: of the log cumulative hazard, all of
+    them together.
+    """
+
+    event_ids: tuple[int, ...]
+    event: int
+    change: float
+
+
+def strongest_entries(attribution: EventAttribution, count: int = TOP_EVENTS) -> list[ToldEntry]:
+    """What changed the risk most, largest first; nothing that changes it by less than 1%."""
+    alone = dict(zip(attribution.event_ids.tolist(), np.abs(attribution.values).tolist(), strict=True))
+    strong = [group for group in attribution.groups if abs(group.contribution) >= LEAST_CHANGE]
+    strong.sort(key=lambda group: -abs(group.contribution))
+    told = [(tuple(group.event_ids.tolist()), float(group.contribution)) for group in strong[:count]]
+    # Of equals the latest.
+    return [ToldEntry(ids, max(ids, key=lambda event: (alone.get(event, 0.0), event)), change) for ids, change in told]
+
+
+def entry_name(timeline: Timeline, entry: ToldEntry) -> str:
+    """An entry on one line of a figure: its event, or what its events are about and how many there are."""
+    return (
+        event_name(timeline, entry.event) if len(entry.event_ids) == 1 else entries_name(timeline, entry, LONGEST_NAME)
+    )
+
+
+def entries_name(timeline: Timeline, entry: ToldEntry, longest: int | None = None) -> str:
+    """What several events are about, and how many there are."""
+    words = concept_words(timeline, entry.event_ids)
+    words = words if longest is None else _short(words)
+    return f"{words}, {len(entry.event_ids):,} entries"
+
+
+def concept_words(timeline: Timeline, event_ids: Sequence[int]) -> str:
+    """What events of one concept are about: the words they share, else those of their category, else the latest's."""
+    codes = timeline.events["code"].to_numpy()[list(event_ids)].tolist()
+    words = [words_of(timeline, code) for code in codes]
+    if len(set(words)) == 1 or len({standard_code(code) for code in codes}) == 1:
+        return words[-1]
+    category = concept_of(codes[-1])
+    return usual_words(category) or words[-1]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\u2026"
+
+
+def hazard_factor(change: float) -> str:
+    """By what a change of the log cumulative hazard multiplies that hazard; "" for NaN.
+
+    >>> hazard_factor(0.693), hazard_factor(-0.357), hazard_factor(0.001), hazard_factor(4.0), hazard_factor(0.0)
+    ('× 2.00', '× 0.70', '× 1.001', '× 54.6', 'none')
+    """
+    if np.isnan(change) or not change:
+        return "" if np.isnan(change) else "none"
+    factor = float(np.exp(change))
+    if abs(factor - 1) < 0.01:
+        return f"{TIMES}{factor:.3f}"
+    return f"{TIMES}{factor:.2f}" if factor < 10 else f"{TIMES}{factor:.3g}"

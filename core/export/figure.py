@@ -213,7 +213,7 @@ def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, saliency: Attributio
 def _draw_plots(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> None:
     review, timeline = inputs.review, inputs.timeline
     events = review.event_attribution
-    if events is not None and timeline is not None and (events.event_ids >= 0).any():
+    if events is not None and timeline is not None and len(events.event_ids):
         rows = where.subgridspec(2, 1, height_ratios=(1.4, 1), hspace=0.42)
         inner = rows[1].subgridspec(1, 2, width_ratios=(0.62, 1), wspace=0)
         draw_events(figure.add_subplot(inner[1]), events, timeline)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from core.encode.ct.slice_grid import PLANE_STEP_MM
 from core.export.cohort import at_risk_on, cohort_risk, curve_ticks, free_place, shown_days
-from core.export.events import TOP_EVENTS, strongest_events
+from core.export.events import NONE_STRONG, entry_name, hazard_factor, strongest_entries
 from core.export.style import COHORT, EHR_COLOUR, IMAGE_COLOUR, WARNING, curve_marks, fusion_colour, percent
 from core.records import CaseReview, EventAttribution, FloatArray, Timeline
 from core.wording import duration, tick_label
@@ -88,16 +88,40 @@ def draw_attention(axes: Axes, weights: FloatArray, positions_mm: FloatArray, sh
 
 
 def draw_events(axes: Axes, attribution: EventAttribution, timeline: Timeline) -> None:
-    """The strongest events, signed; time relative to the prediction time, no dates."""
-    names, values = strongest_events(attribution, timeline, TOP_EVENTS)
-    rows = np.arange(len(values))
-    axes.barh(rows, values, color=[EHR_COLOUR if value > 0 else COHORT for value in values])
-    axes.axvline(0, color="black", lw=0.6)
-    axes.set_yticks(rows, names)
-    axes.invert_yaxis()
-    axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel("change of log cumulative hazard (right raises the risk; +0.69 doubles the hazard)", loc="right")
+    """What moved the risk most, by the factors that the screen tells; time relative to the prediction, no dates."""
+    entries = strongest_entries(attribution)
     axes.set_title(f"Events that moved the risk by {duration(attribution.horizon_days)} most", loc="right")
+    if not entries:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, f"{NONE_STRONG}.", transform=axes.transAxes, ha="center", va="center", color=COHORT)
+        return
+    changes = [entry.change for entry in entries]
+    rows, reach = np.arange(len(changes)), 1.2 * max(map(abs, changes))
+    axes.barh(rows, changes, color=[EHR_COLOUR if change > 0 else COHORT for change in changes])
+    axes.axvline(0, color="black", lw=0.6)
+    for row, change in enumerate(changes):
+        # On the side of the line where the bar is not.
+        side: dict[str, Any] = {"ha": "right" if change > 0 else "left", "va": "center", "fontsize": 6.5}
+        axes.annotate(
+            hazard_factor(change), (0, row), xytext=(-3 * np.sign(change), 0), textcoords="offset points", **side
+        )
+    axes.set_yticks(rows, [entry_name(timeline, entry) for entry in entries])
+    axes.invert_yaxis()
+    axes.set_xlim(-reach, reach)
+    ticks = factor_ticks(reach)
+    axes.set_xticks(np.log(ticks), [f"{tick:.3g}" for tick in ticks])
+    axes.set_xlabel("factor of the hazard added up to the horizon (above 1 raises the risk)", loc="right")
+
+
+def factor_ticks(reach: float) -> list[float]:
+    """Round factors on both sides of 1, none beyond `reach` on the scale of logarithms.
+
+    >>> factor_ticks(0.8), factor_ticks(0.03)
+    ([0.5, 1.0, 2.0], [0.98, 1.0, 1.02])
+    """
+    steps = (1.01, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0, 1e4, 1e8)
+    most = max((step for step in steps if np.log(step) <= reach), default=1.01)
+    return [round(1 / most, 2) if most < 10 else 1 / most, 1.0, most]
 
 
 def _numbers_at_risk(axes: Axes, baseline: pd.DataFrame, ticks: list[float]) -> None:

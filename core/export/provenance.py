@@ -137,7 +137,7 @@ def _record(inputs: FigureInputs) -> dict[str, Any] | None:
     days = timeline.days_from_prediction[~is_undated(timeline)]
     return {
         "events": len(timeline.events),
-        "events_weighed": 0 if weighed is None else int((weighed.event_ids >= 0).sum()),
+        "events_weighed": 0 if weighed is None else len(weighed.event_ids),
         "events_after_day_0_left_out": timeline.later_event_count,
         "first_day": float(days.min()) if len(days) else None,
         "last_day": float(days.max()) if len(days) else None,

@@ -112,13 +112,33 @@ class Attention:
 
 
 @dataclass(frozen=True, eq=False)
+class EventGroup:
+    """Every event of a record that is about one thing, and what they contribute together (not the sum of each)."""
+
+    event_ids: npt.NDArray[np.int64]
+    contribution: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "event_ids", freeze(self.event_ids, np.int64))
+        if self.event_ids.ndim != 1 or not len(self.event_ids):
+            raise ValueError("a group needs events")
+        if not np.isfinite(self.contribution):
+            raise ValueError("contributions of events must be finite")
+
+
+@dataclass(frozen=True, eq=False)
 class EventAttribution:
-    """Signed contribution of each event to the log cumulative hazard at the horizon (positive raises risk)."""
+    """Signed contribution to the log cumulative hazard at the horizon (positive raises risk): with minus without.
+
+    event_ids, values (n,): the events that the model read, each left out alone; any other contributes exactly 0.
+    groups: the same events by what they are about, each group left out as one; an event stands in one group at most.
+    """
 
     event_ids: npt.NDArray[np.int64]
     values: FloatArray
     method: str
     horizon_days: float
+    groups: tuple[EventGroup, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "event_ids", freeze(self.event_ids, np.int64))
@@ -127,6 +147,9 @@ class EventAttribution:
             raise ValueError("each event needs one value")
         if not np.isfinite(self.values).all():
             raise ValueError("contributions of events must be finite")
+        grouped = [event for group in self.groups for event in group.event_ids.tolist()]
+        if len(grouped) > len(set(grouped)):
+            raise ValueError("an event stands in one group at most")
 
 
 NoticeLevel = Literal["info", "caution", "warning"]

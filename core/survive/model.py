@@ -39,9 +39,13 @@ class ModelOutput:
         return 1.0 - self.survival(horizon)[:, 0]
 
     def log_cumulative_hazard(self, horizon_days: float) -> Tensor:
-        """log H(horizon) (B,) of the members' mean hazard; the additive scale for event attributions."""
+        """log(-log S(horizon)) (B,) of the mean curve S, of which `risk` is 1 - S; factors of the hazard add up here.
+
+        By way of 1 - S(t) of each member, which keeps its digits where the risk is small.
+        """
         horizon = torch.tensor([horizon_days], dtype=self.edges.dtype, device=self.edges.device)
-        return cumulative_hazard(self.log_hazards, self.edges, horizon)[..., 0].mean(0).log()
+        risks = -torch.expm1(-cumulative_hazard(self.log_hazards, self.edges, horizon)[..., 0])
+        return (-torch.log1p(-risks.mean(0))).log()
 
     @property
     def weights(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.events.kinds import kind_of
-from core.export.events import TOP_EVENTS, before_words, is_undated, strongest_places, value_words, words_of
+from core.export.events import (
+    TOP_EVENTS,
+    ToldEntry,
+    before_words,
+    entries_name,
+    hazard_factor,
+    is_undated,
+    strongest_entries,
+    strongest_places,
+    value_words,
+    words_of,
+)
 from core.records import CaseReview, Timeline
 
 
@@ -58,8 +69,7 @@ def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndar
         return attribution, attention
     given = review.event_attribution
     if given is not None:
-        known = given.event_ids >= 0
-        attribution[given.event_ids[known]] = given.values[known]
+        attribution[given.event_ids] = given.values
     weights = review.attention
     if weights is not None and weights.ehr_weights is not None and weights.ehr_event_ids is not None:
         known = weights.ehr_event_ids >= 0
@@ -68,20 +78,51 @@ def _weights(count: int, review: CaseReview | None) -> tuple[np.ndarray, np.ndar
     return attribution, attention
 
 
-def strongest(rows: pd.DataFrame, measure: str = "attribution") -> pd.DataFrame:
-    """The `TOP_EVENTS` events with the largest |measure|, one a code (its strongest), largest first."""
-    return rows.iloc[strongest_places(rows[measure].to_numpy(), rows["code"].tolist(), TOP_EVENTS)]
+def strongest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The `TOP_EVENTS` events that got most attention, one a code (its heaviest), heaviest first."""
+    return rows.iloc[strongest_places(rows["attention"].to_numpy(), rows["code"].tolist(), TOP_EVENTS)]
 
 
-def short_name(row: Mapping[Hashable, Any], measure: str) -> str:
-    """An event of `event_rows` on one line: which way it moves the risk comes first, so that no narrow place cuts it.
+def short_name(row: Mapping[Hashable, Any]) -> str:
+    """An event of `event_rows` on one line.
 
-    >>> short_name({"words": "Sodium", "value": "139 mmol/L", "day": -3.0, "attribution": -0.1}, "attribution")
-    '↓ Sodium 139 mmol/L, −3 d'
+    >>> short_name({"words": "Sodium", "value": "139 mmol/L", "day": -3.0})
+    'Sodium 139 mmol/L, −3 d'
     """
-    arrow = "" if measure == "attention" else ("\u2191 " if row["attribution"] > 0 else "\u2193 ")
     when = "" if np.isnan(row["day"]) else f", {before_words(float(row['day']))}"
-    return arrow + f"{row['words']} {row['value']}".strip() + when
+    return f"{row['words']} {row['value']}".strip() + when
+
+
+def entry_line(entry: ToldEntry, name: str) -> str:
+    """Which way an entry moves the risk and by what factor, then its name, so that no narrow place cuts them.
+
+    >>> entry_line(ToldEntry((3, 4), 4, -0.357), "Sodium, 2 entries")
+    '↓ × 0.70 Sodium, 2 entries'
+    """
+    arrow = "\u2191" if entry.change > 0 else "\u2193"
+    return f"{arrow} {hazard_factor(entry.change)} {name}"
+
+
+def told_entries(rows: pd.DataFrame, review: CaseReview, timeline: Timeline) -> dict[ToldEntry, str]:
+    """What changed the risk most, as the figure of an export lists it: each with its line. rows: every event."""
+    if review.event_attribution is None:
+        return {}
+    by_event = {row["event_id"]: row for row in rows.to_dict("records")}
+    return {
+        entry: entry_line(
+            entry,
+            short_name(by_event[entry.event]) if len(entry.event_ids) == 1 else entries_name(timeline, entry),
+        )
+        for entry in strongest_entries(review.event_attribution)
+    }
+
+
+def together_of(event_ids: Collection[int], review: CaseReview | None) -> float | None:
+    """What these events contribute together, where they are all that the record holds of one concept."""
+    given = None if review is None else review.event_attribution
+    groups = () if given is None else given.groups
+    asked = set(event_ids)
+    return next((group.contribution for group in groups if set(group.event_ids.tolist()) == asked), None)
 
 
 def found(rows: pd.DataFrame, query: str) -> pd.DataFrame:

@@ -12,11 +12,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.events.kinds import KINDS
-from core.export.events import day_words, unit_words
+from core.export.events import day_words, hazard_factor, unit_words
 from core.export.style import COHORT, EHR_COLOUR, IMAGE_COLOUR, WARNING
 from core.view.colour import translucent
 from core.view.layout import INK_ON_LIGHT, finish
-from core.view.words import attention_share, hazard_factor
+from core.view.words import attention_share
 
 BINS = 420
 FUTURE_SHARE = 0.13

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import UserFacingError
-from core.export.events import day_words, is_undated
+from core.export.events import TIMES, day_words, hazard_factor, is_undated
 from core.export.style import by_level
 from core.quality import other_person, scan_day
 from core.records import (
@@ -205,7 +205,11 @@ def scroll_html(body: str, name: str, most_px: int) -> str:
 
 EFFECT_HELP = "by how much the event multiplies the model's hazard, added up to the horizon; above 1 it raises the risk"
 
-TIMES = "\u00d7 "
+
+def together_html(name: str, change: float) -> str:
+    """What several events of one thing do together, above the table of what each does alone."""
+    told = f"together {hazard_factor(change)}. Below, what each does alone."
+    return f'<p class="dim"><b>{escape(name)}:</b> {escape(told)}</p>'
 
 
 def raw_event_html(row: pd.Series, shown_day: str | None = None) -> str:
@@ -243,20 +247,6 @@ def attention_share(weight: float) -> str:
     "0.61% of the record's"
     """
     return f"{100 * weight:.2g}% of the record's"
-
-
-def hazard_factor(change: float) -> str:
-    """By what a change of the log cumulative hazard multiplies that hazard; "" for NaN.
-
-    >>> hazard_factor(0.693), hazard_factor(-0.357), hazard_factor(0.001), hazard_factor(4.0), hazard_factor(0.0)
-    ('× 2.00', '× 0.70', '× 1.001', '× 54.6', 'none')
-    """
-    if np.isnan(change) or not change:
-        return "" if np.isnan(change) else "none"
-    factor = float(np.exp(change))
-    if abs(factor - 1) < 0.01:
-        return f"{TIMES}{factor:.3f}"
-    return f"{TIMES}{factor:.2f}" if factor < 10 else f"{TIMES}{factor:.3g}"
 
 
 def _effect(value: float) -> str:

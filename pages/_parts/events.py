@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import pandas as pd
 import streamlit as st
 
 from core import session
 from core.case import Case
-from core.export.events import day_words
+from core.export.events import NONE_STRONG, concept_words, day_words
 from core.quality import scan_day
 from core.records import CaseReview, Timeline
-from core.view.lanes import found, short_name, strongest, undated_rows
+from core.view.lanes import found, short_name, strongest, together_of, told_entries, undated_rows
 from core.view.timeline import timeline_figure, trend_codes, trends_figure
-from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html
+from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html, together_html
 from core.wording import count_of, span_words
 from pages._parts import bound
 
@@ -56,12 +56,12 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
     span = _reaching(span, shown, selected)
     with strong:
-        _strongest(every, measure, selected, NONE_WEIGHED if review else NO_RESULT)
+        _strongest(every, case, review, measure, selected)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
         _list(shown, selected, timeline)
-        _raw(every, selected, timeline)
+        _raw(every, selected, timeline, review)
     _trends(rows, span)
 
 
@@ -139,31 +139,52 @@ def _day_label(timeline: Timeline) -> Callable[[float], str]:
     return date
 
 
-def _strongest(rows: pd.DataFrame, measure: str, selected: list[int], none: str) -> None:
-    """The strongest events as pills, or why there are none; picking one selects its mark."""
-    top = strongest(rows, measure)
-    if top.empty:
-        st.caption(none)
+def _strongest(rows: pd.DataFrame, case: Case, review: CaseReview | None, measure: str, selected: list[int]) -> None:
+    """The strongest events as pills, or why there are none; picking one selects its marks and opens what it holds."""
+    told = _told(rows, case, review, measure)
+    if not told:
+        st.caption(_why_none(review))
         return
-    names = {row["event_id"]: short_name(row, measure) for row in top.to_dict("records")}
     key = bound.of_case(f"strong_{measure}")
 
     def pick() -> None:
-        _pick(st.session_state[key])
+        event = st.session_state[key]
+        _pick(() if event is None else told[event][0])
 
-    st.session_state[key] = _only(selected, names)
+    held = {tuple(sorted(ids)): event for event, (ids, _) in told.items()}
+    st.session_state[key] = held.get(tuple(sorted(selected)))
     st.pills(
         "Strongest events",
-        list(names),
-        format_func=lambda event: names.get(event, ""),
+        list(told),
+        format_func=lambda event: told[event][1] if event in told else "",
         key=key,
         wrap=True,
         on_change=bound.for_this_case(pick),
     )
 
 
-def _pick(event: int | None) -> None:
-    st.session_state.update({PICKED: [] if event is None else [int(event)], REACH: True})
+def _told(
+    rows: pd.DataFrame, case: Case, review: CaseReview | None, measure: str
+) -> dict[int, tuple[tuple[int, ...], str]]:
+    """Strongest event of each pill -> the events that it stands for, and its words."""
+    if measure == "attention":
+        top = strongest(rows).to_dict("records")
+        return {row["event_id"]: ((row["event_id"],), short_name(row)) for row in top}
+    if review is None or case.timeline is None:
+        return {}
+    entries = told_entries(rows, review, case.timeline)
+    return {entry.event: (entry.event_ids, line) for entry, line in entries.items()}
+
+
+def _why_none(review: CaseReview | None) -> str:
+    if review is None:
+        return NO_RESULT
+    weighed = review.event_attribution is not None and len(review.event_attribution.event_ids)
+    return f"{NONE_STRONG}." if weighed else NONE_WEIGHED
+
+
+def _pick(events: Iterable[int]) -> None:
+    st.session_state.update({PICKED: [int(event) for event in events], REACH: True})
 
 
 def _only(selected: list[int], names: Collection[int]) -> int | None:
@@ -237,8 +258,12 @@ def _list(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
         format_func=lambda event: names.get(event, ""),
         placeholder="Choose an event",
         key=key,
-        on_change=bound.for_this_case(lambda: _pick(st.session_state[key])),
+        on_change=bound.for_this_case(lambda: _pick(_one(st.session_state[key]))),
     )
+
+
+def _one(event: int | None) -> tuple[int, ...]:
+    return () if event is None else (event,)
 
 
 def _listed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -257,7 +282,7 @@ def _listed(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([dated, undated.head(MOST_LISTED)])
 
 
-def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
+def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline, review: CaseReview | None) -> None:
     label = _day_label(timeline)
     chosen = rows[rows["event_id"].isin(selected)]
     if chosen.empty:
@@ -268,6 +293,8 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline) -> None:
     else:
         shown = chosen.head(MAX_RAW_ROWS)
         days = [str(label(float(day))) for day in shown["day"]]
+        if together := together_of(selected, review):
+            st.html(together_html(concept_words(timeline, selected), together))
         st.html(scroll_html(events_html(shown, days), "Selected events", 220))
 
 

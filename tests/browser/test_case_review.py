@@ -298,7 +298,7 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     assert 0.1 * shown < dimmed < 0.6 * shown, "the map before it stays, dimmed"
     before = pills(page)
     page.locator("[class*='st-key-strong_attribution'] button").first.click()
-    expect(page.locator("table.raw")).to_be_visible(timeout=10_000)
+    expect(page.locator("table.raw, table.events").first).to_be_visible(timeout=10_000)
     expect(stop).to_be_visible()
     choose(page, "Case", "Demo 3")
     page.wait_for_function(

@@ -117,7 +117,7 @@ def test_a_zip_is_made_in_the_background_cancelled_and_saved(browser, address):
     expect(page.locator(".st-key-zip_under_way")).to_have_count(0)
     make.click()
     page.locator("[class*='st-key-strong_attribution'] button").first.click()
-    expect(page.locator("table.raw")).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("table.raw, table.events").first).to_be_visible(timeout=SLOW_MS)
     save = page.get_by_role("button", name="Save the zip")
     expect(save).to_be_enabled(timeout=SLOW_MS)
     with page.expect_download(timeout=SLOW_MS) as found:

@@ -112,6 +112,17 @@ def test_unknown_code_or_unit_lowers_coverage_and_changes_nothing_else(name: str
     np.testing.assert_allclose(first.values, second.values, atol=1e-6)
 
 
+def test_a_number_in_another_unit_is_in_no_mean_of_an_encounter() -> None:
+    plain = _timeline(500)
+    near = _timeline(500, changed=_rows(plain, "LOINC//718-7", -0.002, 13.0, "g/dL"))
+    foreign = pd.concat(
+        [_rows(plain, "LOINC//718-7", -0.003, 131.0, "g/L"), _rows(plain, "LOINC//718-7", -0.002, 13.0, "g/dL")]
+    )
+    both = _timeline(500, changed=foreign)
+    first, second = (encode_timeline(item, _encoder("one_hot")) for item in (near, both))
+    np.testing.assert_array_equal(first.values, second.values)
+
+
 @pytest.mark.parametrize("name", RECORD_ENCODERS)
 def test_empty_and_fully_unknown_timelines_have_no_tokens(name: str) -> None:
     plain = _timeline(500)

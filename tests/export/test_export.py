@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, bundle, study, timeline
@@ -24,15 +25,15 @@ from core import RESEARCH_NOTICE, VIRTUAL_WATERMARK
 from core.errors import UserFacingError
 from core.export import curve_record, export_review, figure_bytes, figure_inputs, keyed_digest, provenance, to_json
 from core.export.cohort import at_risk_on, cohort_risk
-from core.export.events import event_name, strongest_events
+from core.export.events import event_name, strongest_entries
 from core.export.figure import SIZE_INCHES, FigureInputs, build_figure, caption
-from core.export.panels import draw_curve
+from core.export.panels import draw_curve, draw_events
 from core.export.scan import OPACITY, THRESHOLD, Overlay, draw_plane, overlay_scale, plane_of
 from core.export.style import OUTSIDE_MARK, figure_style, percent
 from core.quality import Factor, QualityReport
 from core.records import Attribution, CaseReview, CtStudy, Notice
 from core.review import review_case
-from core.view.lanes import event_rows, strongest, undated_rows
+from core.view.lanes import event_rows, told_entries, undated_rows
 from core.view.survival import curve_figure
 from core.wording import duration
 
@@ -257,9 +258,10 @@ def test_the_colour_scale_is_one_for_the_study_and_symmetric_where_signed() -> N
 
 def test_events_are_named_with_value_unit_and_day_but_no_date(review: CaseReview) -> None:
     assert review.event_attribution is not None
-    names, values = strongest_events(review.event_attribution, RECORD, 3)
-    assert len(names) == len(values) == 3
-    assert abs(values[0]) >= abs(values[1]) >= abs(values[2])
+    entries = strongest_entries(review.event_attribution, 3)
+    assert len(entries) == 3
+    changes = [abs(entry.change) for entry in entries]
+    assert changes == sorted(changes, reverse=True)
     row = int(np.flatnonzero(RECORD.events["code"] == "LOINC//33762-6")[0])
     assert re.fullmatch(r"NT-proBNP \d+(\.\d)? pg/mL, \u22121 d", event_name(RECORD, row))
     long_ago = replace(RECORD, prediction_time=RECORD.prediction_time + pd.Timedelta(days=1643), digest="")
@@ -339,12 +341,41 @@ def contrast_on_white(colour: str) -> float:
 
 def test_units_and_the_strongest_events_are_the_same_on_screen(review: CaseReview) -> None:
     assert review.event_attribution is not None
-    names, values = strongest_events(review.event_attribution, RECORD, 8)
-    rows = strongest(pd.concat([event_rows(RECORD, review), undated_rows(RECORD, review)]))
-    assert rows["attribution"].tolist() == pytest.approx(values)
-    assert [event_name(RECORD, event) for event in rows["event_id"]] == names
+    rows = pd.concat([event_rows(RECORD, review), undated_rows(RECORD, review)])
+    told = told_entries(rows, review, RECORD)
+    drawn = drawn_events(review)
+    names = [label.get_text() for label in drawn.get_yticklabels()]
+    factors = [note.get_text() for note in drawn.texts]
+    lines = [line.removeprefix("\u2191 ").removeprefix("\u2193 ") for line in told.values()]
+    assert [f"{factor} {name}" for factor, name in zip(factors, names, strict=True)] == lines
+    assert "log" not in drawn.get_xlabel()
     warm = RECORD.events.assign(unit="Cel", numeric_value=np.float32(36.1))
     assert event_name(replace(RECORD, events=warm, digest=""), len(warm) - 1).endswith("36.1 \u00b0C, \u22121 d")
+
+
+def drawn_events(review: CaseReview) -> Axes:
+    assert review.event_attribution is not None
+    axes = Figure().add_subplot()
+    draw_events(axes, review.event_attribution, RECORD)
+    return axes
+
+
+def test_a_figure_of_a_record_that_hardly_matters_says_so(review: CaseReview) -> None:
+    given = review.event_attribution
+    assert given is not None
+    weak = tuple(replace(group, contribution=0.005) for group in given.groups)
+    axes = drawn_events(replace(review, event_attribution=replace(given, groups=weak)))
+    assert [text.get_text() for text in axes.texts] == ["No event changes the risk by 1% or more."]
+    assert not axes.patches
+
+
+def test_factors_stand_beside_their_bars_and_ticks_are_factors(review: CaseReview) -> None:
+    axes = drawn_events(review)
+    assert axes.get_xlim()[0] == -axes.get_xlim()[1]
+    for tick, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True):
+        assert float(label.get_text()) == pytest.approx(np.exp(tick), rel=5e-3)
+    for bar, note in zip(axes.patches, axes.texts, strict=True):
+        assert note.get_ha() == ("right" if bar.get_width() > 0 else "left"), "on the other side of the line"
 
 
 def test_the_cohort_reference_is_its_kaplan_meier() -> None:
@@ -381,7 +412,7 @@ def test_a_sidecar_tells_what_was_read_how_it_was_judged_and_what_became_of_iden
     record = told["record"]
     assert (record["events"], record["events_after_day_0_left_out"]) == (len(RECORD.events), 3)
     assert record["first_day"] < record["last_day"] <= 0
-    assert record["events_weighed"] == (inputs.review.event_attribution.event_ids >= 0).sum()  # type: ignore[union-attr]
+    assert record["events_weighed"] == len(inputs.review.event_attribution.event_ids)  # type: ignore[union-attr]
     assert record["notes"] == ["Cut away: 3 events."]
     assert told["day_zero"] == {"ct_taken_on_day": None, "ct_dates_shifted": False}
     assert [factor["name"] for factor in told["quality"]] == ["noise", "kernel"], "worst first"

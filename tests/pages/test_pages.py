@@ -109,7 +109,7 @@ def test_a_slow_saliency_keeps_nothing_else_waiting(world):
     assert all(button.proto.disabled for button in app.get("download_button"))
     pills = strongest_events(app)
     fine(pills.set_value(6).run())
-    assert "2,310 pg/mL</td>" in html(app)
+    assert "<b>2,310 pg/mL</b>" in html(app)
     world.slow = False
     until(app, lambda: not has_stop(app))
     assert not any(button.proto.disabled for button in app.get("download_button"))
@@ -310,10 +310,36 @@ def test_the_timeline_search_and_dates(world):
 
 def test_picking_a_strong_event_shows_the_raw_event(world):
     app = fine(opened())
+    assert "ICD10CM//I50.9" not in html(app)
+    fine(strongest_events(app).set_value(3).run())
+    assert 'class="raw"' in html(app)
+    assert "ICD10CM//I50.9" in html(app)
+
+
+def test_entries_of_one_thing_are_one_pill_that_opens_all_of_them(world):
+    app = fine(opened())
     pills = strongest_events(app)
-    assert "2,310 pg/mL</td>" not in html(app)
+    assert pills.proto.options[0].content == "\u2191 \u00d7 3.32 NT-proBNP, serum, 2 entries"
     fine(pills.set_value(6).run())
-    assert "2,310 pg/mL</td>" in html(app)
+    assert "NT-proBNP, serum:</b> together \u00d7 3.32" in html(app)
+    for value, alone in (("310 pg/mL", "1.11"), ("2,310 pg/mL", "2.46")):
+        assert f"<b>{value}</b>" in html(app)
+        assert f"\u00d7 {alone}</td>" in html(app)
+    assert strongest_events(app).value == 6
+    fine(app.selectbox(key=of_case(app, "event_list")).set_value(4).run())
+    assert strongest_events(app).value is None, "one of them is not both"
+
+
+def test_a_record_that_hardly_matters_has_no_strong_event(world, monkeypatch):
+    given = results.review_case
+
+    def weak(*case, **asked):
+        found = given(*case, **asked)
+        return replace(found, event_attribution=replace(found.event_attribution, groups=()))
+
+    monkeypatch.setattr(results, "review_case", weak)
+    app = fine(opened())
+    assert "No event changes the risk by 1% or more." in [caption.value for caption in app.caption]
 
 
 def names_of(app: AppTest, chart: int) -> set[str]:

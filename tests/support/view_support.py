@@ -18,6 +18,7 @@ from core.records import (
     CaseReview,
     CtStudy,
     EventAttribution,
+    EventGroup,
     GivenRisk,
     Notice,
     SurvivalCurve,
@@ -111,9 +112,7 @@ def review(
         curve=result_curve,
         saliency=saliency(scan) if scan is not None and reads_ct and explain else None,
         attention=attention,
-        event_attribution=EventAttribution(ids, np.array(STRENGTHS, np.float32), "leave one out", horizon_days)
-        if reads_ehr
-        else None,
+        event_attribution=event_attribution(ids, horizon_days) if reads_ehr else None,
         notices=(Notice("virtual", "info", "Trained on virtual patients."),),
         task=task,
         fusion=fusion,
@@ -125,6 +124,13 @@ def review(
         bundle_digest=f"{fusion}-{task.name}",
         horizon_risks={day: result_curve.risk_at(day) for day in task.horizons_days},
     )
+
+
+def event_attribution(ids: np.ndarray, horizon_days: float) -> EventAttribution:
+    """Each event of `EVENTS`, and the two values of NT-proBNP as one, which do more together than the sum of each."""
+    alone = [place for place in range(len(ids)) if place not in (2, 4)]
+    groups = [EventGroup(ids[[2, 4]], 1.2), *(EventGroup(ids[[place]], STRENGTHS[place]) for place in alone)]
+    return EventAttribution(ids, np.array(STRENGTHS, np.float32), "read anew", horizon_days, tuple(groups))
 
 
 def baseline(end: float = 365.0) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.cohort import cohort_risk, free_place
-from core.export.events import value_words, words_of
+from core.export.events import concept_words, hazard_factor, value_words, words_of
 from core.export.panels import risk_sentence
 from core.export.style import COHORT, EHR_COLOUR, FUSED_COLOUR, IMAGE_COLOUR, percent
 from core.load import SeriesSummary
@@ -25,7 +25,7 @@ from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import METHOD_WORDS
-from core.view.lanes import event_rows, found, short_name, strongest, undated_rows
+from core.view.lanes import event_rows, found, short_name, strongest, together_of, told_entries, undated_rows
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.risk_words import icon_array, risk_words_html, risks_html, values_html
@@ -37,7 +37,6 @@ from core.view.words import (
     empty_html,
     error_html,
     events_html,
-    hazard_factor,
     notices_html,
     raw_event_html,
     time_zero,
@@ -286,18 +285,41 @@ def test_without_a_result_events_have_no_weight():
     assert strongest(rows).empty
 
 
-def test_strongest_events_come_largest_first_and_once_a_code():
+def test_what_got_most_attention_comes_first_and_once_a_code():
     top = strongest(ROWS)
     assert top["code"].tolist()[0] == "LOINC//33762-6"
     assert top["code"].is_unique
-    assert top["attribution"].abs().is_monotonic_decreasing
+    assert top["attention"].is_monotonic_decreasing
+    assert short_name(ROWS.iloc[4].to_dict()) == "NT-proBNP, serum 2,310 pg/mL, \u22121 d"
 
 
-def test_which_way_an_event_moves_the_risk_stands_before_its_name():
-    names = [short_name(row, "attribution") for row in strongest(ROWS).to_dict("records")]
-    assert names[0] == "\u2191 NT-proBNP, serum 2,310 pg/mL, \u22121 d"
-    assert any(name.startswith("\u2193 ") for name in names)
-    assert short_name(ROWS.iloc[4].to_dict(), "attention") == "NT-proBNP, serum 2,310 pg/mL, \u22121 d"
+def test_what_changed_the_risk_most_is_told_with_its_factor_and_several_entries_as_one():
+    told = told_entries(ROWS, RESULT, RECORD)
+    lines = list(told.values())
+    assert lines[0] == "\u2191 \u00d7 3.32 NT-proBNP, serum, 2 entries", "together, and not the sum of each"
+    assert lines[1].startswith("\u2191 \u00d7 1.49 Heart failure")
+    assert any(line.startswith("\u2193 \u00d7 0.82 ") for line in lines)
+    first = next(iter(told))
+    assert (first.event_ids, first.event) == ((4, 6), 6)
+    assert together_of([6, 4], RESULT) == pytest.approx(1.2)
+    assert together_of([6], RESULT) is None
+
+
+def test_nothing_below_one_percent_is_called_strong():
+    given = RESULT.event_attribution
+    assert given is not None
+    weak = replace(given, groups=tuple(replace(group, contribution=0.0099) for group in given.groups))
+    assert told_entries(ROWS, replace(RESULT, event_attribution=weak), RECORD) == {}
+    edge = replace(weak, groups=(replace(weak.groups[0], contribution=-0.0101),))
+    assert len(told_entries(ROWS, replace(RESULT, event_attribution=edge), RECORD)) == 1
+
+
+def test_entries_of_one_category_are_named_by_it():
+    codes = ("ICD10CM//I26.99", "DIAGNOSIS//ICD//10//I2692", "ICD10CM//I50.9")
+    events = RECORD.events.iloc[[3, 3, 3]].assign(code=codes).reset_index(drop=True)
+    several = replace(RECORD, events=events, digest="", code_descriptions={codes[0]: "Embolism", codes[1]: "Saddle"})
+    assert concept_words(several, [0, 1]) == "Pulmonary embolism"
+    assert concept_words(several, [0]) == "Embolism"
 
 
 def test_search_wants_every_word_and_no_pattern():

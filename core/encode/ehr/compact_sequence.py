@@ -26,6 +26,7 @@ from core.encode.ehr.features import (
     fit_scales,
     relative_days,
 )
+from core.encode.ehr.rereading import Reread
 from core.records import BIRTH, Timeline, Tokens
 from core.records.interfaces import RecordEncoder
 
@@ -136,7 +137,46 @@ class CompactSequence(RecordEncoder):
 
     def read(self, timeline: Timeline) -> CodedEvents:
         """Known events of a timeline; a number in an unknown unit makes its event unknown."""
-        return _read(event_columns(timeline), self._codes, self._symbols, self._numeric, self.scales, self.max_tokens)
+        table = event_columns(timeline)
+        rows = self._known(table)
+        return _coded(_kept(rows, table, self.max_tokens), table, known=len(rows))
+
+    def rereading(self, timeline: Timeline) -> Reread:
+        """The timeline, ready to be read anew without some of its events: of a long record older ones then move up."""
+        table = event_columns(timeline)
+        rows = self._known(table)
+        whole = _kept(rows, table, self.max_tokens)
+        reach = {row[-1] for row in (*whole, *rows[: room_for_facts(self.max_tokens)])}
+
+        def reread(left_out: Sequence[frozenset[int]]) -> list[Tokens | None]:
+            changed: dict[int, CodedEvents] = {}
+            for place, events in enumerate(left_out):
+                rest = rows if reach.isdisjoint(events) else [row for row in rows if row[-1] not in events]
+                kept = whole if rest is rows else _kept(rest, table, self.max_tokens)
+                if kept != whole:
+                    changed[place] = _coded(kept, table, known=len(rest))
+            tokens = self.encode_many(list(changed.values()), [timeline.digest] * len(changed))
+            found = dict(zip(changed, tokens))
+            return [found.get(place) for place in range(len(left_out))]
+
+        return reread
+
+    def _known(self, table: EventColumns) -> list[_Row]:
+        """Every event with a known code, and its number, if any, in the unit that training saw."""
+        rows: list[_Row] = []
+        for event in range(len(table)):
+            code, value = table.codes[event], float(table.values[event])
+            if code not in self._codes:
+                continue
+            column, z, number = self._numeric.get(code, -1), 0.0, -1
+            if column >= 0 and np.isfinite(value):
+                if not self.scales[column].accepts(table.units[event]):
+                    continue
+                z, number = self.scales[column].standard(value), self.scales[column].bin(value)
+            else:
+                column = -1
+            rows.append((self._symbols[code, number], self._codes[code], z, column, event))
+        return rows
 
     def embed(self, batch: SequenceBatch) -> Tensor:
         """Event embedding (B, L, H): code, value bin and number."""
@@ -248,28 +288,8 @@ def _symbols(codes: Sequence[str], scales: Sequence[NumericScale]) -> list[tuple
     return [(code, -1) for code in codes] + bins
 
 
-def _read(
-    table: EventColumns,
-    codes: Mapping[str, int],
-    symbols: Mapping[tuple[str, int], int],
-    numeric: Mapping[str, int],
-    scales: Sequence[NumericScale],
-    max_tokens: int,
-) -> CodedEvents:
-    rows: list[_Row] = []
-    for event in range(len(table)):
-        code, value = table.codes[event], float(table.values[event])
-        if code not in codes:
-            continue
-        column, z, number = numeric.get(code, -1), 0.0, -1
-        if column >= 0 and np.isfinite(value):
-            if not scales[column].accepts(table.units[event]):
-                continue
-            z, number = scales[column].standard(value), scales[column].bin(value)
-        else:
-            column = -1
-        rows.append((symbols[code, number], codes[code], z, column, event))
-    kept = rows if len(rows) <= max_tokens else _shortened(rows, table, max_tokens)
+def _coded(kept: Sequence[_Row], table: EventColumns, *, known: int) -> CodedEvents:
+    """The rows as columns. known: rows there were before the limit."""
     latest, seen = np.zeros(len(kept), np.float32), set()
     for place in range(len(kept) - 1, -1, -1):
         latest[place] = kept[place][1] not in seen
@@ -277,8 +297,12 @@ def _read(
     symbol_ids, code_ids, columns, ids = (np.array([row[place] for row in kept], np.int32) for place in (0, 1, 3, 4))
     z_values = np.array([row[2] for row in kept], np.float32)
     return CodedEvents(
-        symbol_ids, code_ids, z_values, columns, latest, table.days[ids], ids, known=len(rows), total=len(table)
+        symbol_ids, code_ids, z_values, columns, latest, table.days[ids], ids, known=known, total=len(table)
     )
+
+
+def _kept(rows: list[_Row], table: EventColumns, max_tokens: int) -> list[_Row]:
+    return rows if len(rows) <= max_tokens else _shortened(rows, table, max_tokens)
 
 
 def _shortened(rows: list[_Row], table: EventColumns, max_tokens: int) -> list[_Row]:

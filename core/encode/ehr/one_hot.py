@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from core.encode.ehr.compact_sequence import Records
-from core.encode.ehr.features import EventColumns, NumericScale, count_patients, feature_keys, fit_scales, relative_days
-from core.records import BIRTH, Tokens
+from core.encode.ehr.features import (
+    EventColumns,
+    NumericScale,
+    count_patients,
+    event_columns,
+    feature_keys,
+    fit_scales,
+    relative_days,
+)
+from core.encode.ehr.rereading import Reread
+from core.records import BIRTH, Timeline, Tokens
 from core.records.interfaces import RecordEncoder
 
 AGE_EDGES = (40.0, 50.0, 60.0, 70.0, 80.0)
@@ -20,6 +29,18 @@ SAME_MEASUREMENT_DAYS = 2.0
 _NUMERIC_COLUMNS = 5
 _MOST_FEATURES, _MOST_NUMERIC = 192, 20
 """Of each numeric code: below, within and above its training quantiles, z score, never measured."""
+
+
+class _Feature(NamedTuple):
+    """Column entries, day and event id of an active feature."""
+
+    row: list[tuple[int, float]]
+    day: float
+    event: int
+
+    def reads_as(self, other: _Feature) -> bool:
+        """Whether its token is that of the other, whichever event gave it."""
+        return (self.row, self.day) == (other.row, other.day)
 
 
 class OneHotEncoder(RecordEncoder):
@@ -47,57 +68,101 @@ class OneHotEncoder(RecordEncoder):
 
     def _encode(self, table: EventColumns, digest: str) -> Tokens:
         """Tokens (active features, width) of one patient; no known event, no token. digest: of the source."""
-        rows, days, ids, known = self._active(table)
-        values = np.zeros((len(rows), self.width), np.float32)
-        for number, row in enumerate(rows):
-            for column, amount in row:
+        sources, known = self._sources(table)
+        return self._tokens(self._features(table, sources), known / max(len(table), 1), digest)
+
+    def rereading(self, timeline: Timeline) -> Reread:
+        """The timeline, ready to be read anew without some of its events: only their own features can change."""
+        table = event_columns(timeline)
+        sources, known = self._sources(table)
+        given: dict[int, list[str]] = {}
+        for key, events in sources.items():
+            for event in events:
+                given.setdefault(event, []).append(key)
+        whole = self._features(table, sources)
+
+        def reread(left_out: frozenset[int]) -> Tokens | None:
+            touched = {key for event in left_out for key in given.get(event, ())}
+            rest = {key: [event for event in sources[key] if event not in left_out] for key in touched}
+            changed = self._features(table, rest)
+            if all(key in changed and changed[key].reads_as(whole[key]) for key in touched):
+                return None
+            known_now = known - sum(event in given for event in left_out)
+            kept = {key: feature for key, feature in whole.items() if key not in touched} | changed
+            return self._tokens(kept, known_now / max(len(table) - len(left_out), 1), timeline.digest)
+
+        return lambda sets: [reread(left_out) for left_out in sets]
+
+    def _tokens(self, features: Mapping[str, _Feature], known_share: float, digest: str) -> Tokens:
+        found = list(features.values())
+        if found:
+            measured = set(features)
+            found += [self._missing(scale.code) for scale in self.scales if scale.code not in measured]
+        found.sort(key=lambda feature: feature.row[0][0])
+        values = np.zeros((len(found), self.width), np.float32)
+        for number, feature in enumerate(found):
+            for column, amount in feature.row:
                 values[number, column] = amount
-        day_values = np.asarray(days, np.float64)
+        days = np.array([feature.day for feature in found], np.float64)
         return Tokens(
             values=values,
-            positions=day_values.astype(np.float32),
-            relative_positions=relative_days(day_values).astype(np.float32),
+            positions=days.astype(np.float32),
+            relative_positions=relative_days(days).astype(np.float32),
             encoder="one_hot",
             source_digest=digest,
-            event_ids=np.asarray(ids, np.int64),
-            coverage=known / max(len(table), 1),
-            known_share=known / max(len(table), 1),
+            event_ids=np.array([feature.event for feature in found], np.int64),
+            coverage=known_share,
+            known_share=known_share,
         )
 
-    def _active(self, table: EventColumns) -> tuple[list[list[tuple[int, float]]], list[float], list[int], int]:
-        """Column entries, day and event id of each active feature, and how many events were known."""
-        found: dict[str, tuple[list[tuple[int, float]], float, int]] = {}
+    def _sources(self, table: EventColumns) -> tuple[dict[str, list[int]], int]:
+        """Feature key -> the events that give it, in order; and how many events give any."""
+        sources: dict[str, list[int]] = {}
         known = 0
-        for event in range(len(table) - 1, -1, -1):
-            entries = self._read(table, event)
-            known += bool(entries)
-            for key, row in entries.items():
-                if key not in found:
-                    day = 0.0 if key == BIRTH or np.isnan(table.days[event]) else float(table.days[event])
-                    found[key] = row, day, event
-        if not known:
-            return [], [], [], 0
-        for scale in self.scales:
-            if scale.code not in found:
-                found[scale.code] = [(self._first_column(scale.code) + 4, 1.0)], 0.0, -1
-        ordered = sorted(found.values(), key=lambda item: item[0][0][0])
-        return [item[0] for item in ordered], [item[1] for item in ordered], [item[2] for item in ordered], known
+        for event in range(len(table)):
+            keys = self._keys(table, event)
+            known += bool(keys)
+            for key in keys:
+                sources.setdefault(key, []).append(event)
+        return sources, known
 
-    def _read(self, table: EventColumns, event: int) -> dict[str, list[tuple[int, float]]]:
-        """Feature key -> column entries of one event; empty for an unknown code."""
+    def _keys(self, table: EventColumns, event: int) -> Sequence[str]:
+        """The features that an event gives; none for an unknown code, or a number that cannot be read."""
         code, value = table.codes[event], float(table.values[event])
         if code == BIRTH:
-            band = int(np.searchsorted(AGE_EDGES, value, side="right"))
-            return {BIRTH: [(band, 1.0), (len(AGE_EDGES) + 1, self.age.standard(value))]} if np.isfinite(value) else {}
+            return (BIRTH,) if np.isfinite(value) else ()
         if code in SEXES:
-            return {"sex": [(len(AGE_EDGES) + 2 + SEXES.index(code), 1.0)]}
+            return ("sex",)
         if code in self._numeric:
             scale = self.scales[self._numeric[code]]
-            if not np.isfinite(value) or not scale.accepts(table.units[event]):
-                return {}
-            return {code: self._numeric_entries(scale, _recent_mean(table, event, scale))}
-        keys = feature_keys(code, table.texts[event])
-        return {key: [(self._coded[key], 1.0)] for key in keys if key in self._coded}
+            return (code,) if np.isfinite(value) and scale.accepts(table.units[event]) else ()
+        return [key for key in feature_keys(code, table.texts[event]) if key in self._coded]
+
+    def _features(self, table: EventColumns, sources: Mapping[str, list[int]]) -> dict[str, _Feature]:
+        """The features that there are, each by its latest event."""
+        found = {}
+        for key, events in sources.items():
+            if events:
+                day = table.days[events[-1]]
+                day = 0.0 if key == BIRTH or np.isnan(day) else float(day)
+                found[key] = _Feature(self._row(table, key, events), day, events[-1])
+        return found
+
+    def _row(self, table: EventColumns, key: str, events: list[int]) -> list[tuple[int, float]]:
+        """Column entries of a feature given by these events."""
+        if key == BIRTH:
+            age = float(table.values[events[-1]])
+            band = int(np.searchsorted(AGE_EDGES, age, side="right"))
+            return [(band, 1.0), (len(AGE_EDGES) + 1, self.age.standard(age))]
+        if key == "sex":
+            return [(len(AGE_EDGES) + 2 + SEXES.index(table.codes[events[-1]]), 1.0)]
+        if key in self._numeric:
+            return self._numeric_entries(self.scales[self._numeric[key]], _recent_mean(table, events))
+        return [(self._coded[key], 1.0)]
+
+    def _missing(self, code: str) -> _Feature:
+        """A numeric code that was never measured."""
+        return _Feature([(self._first_column(code) + 4, 1.0)], 0.0, -1)
 
     def _numeric_entries(self, scale: NumericScale, value: float) -> list[tuple[int, float]]:
         first = self._first_column(scale.code)
@@ -108,13 +173,13 @@ class OneHotEncoder(RecordEncoder):
         return len(AGE_EDGES) + 2 + len(SEXES) + _NUMERIC_COLUMNS * self._numeric[code]
 
 
-def _recent_mean(table: EventColumns, event: int, scale: NumericScale) -> float:
-    """Mean of the code's values from the two days up to this event: repeated measurements of one encounter."""
-    if np.isnan(table.days[event]):
-        return float(table.values[event])
-    near = table.days[: event + 1] >= table.days[event] - SAME_MEASUREMENT_DAYS
-    same = near & (table.codes[: event + 1] == scale.code) & np.isfinite(table.values[: event + 1])
-    return float(table.values[: event + 1][same].mean())
+def _recent_mean(table: EventColumns, events: list[int]) -> float:
+    """Mean of a code's values from the two days up to its latest event: repeated measurements of one encounter."""
+    last = events[-1]
+    if np.isnan(table.days[last]):
+        return float(table.values[last])
+    near = [event for event in events if table.days[event] >= table.days[last] - SAME_MEASUREMENT_DAYS]
+    return float(table.values[near].mean())
 
 
 def fit_one_hot(records: Records) -> OneHotEncoder:

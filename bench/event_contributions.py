@@ -4,8 +4,8 @@
 
 A demonstration's scan, and its record with its events repeated farther back until the encoder reads as many as asked.
 The encodings are there, as they are once the curve is. The target is 3 s on two quiet cores; `ratio` is the least wall
-time over it, `ratio_of_processor` the least processor time of all threads over what two cores have in 3 s, which other
-work on the machine bears on less.
+time over it, `ratio_of_processor` the least processor time of all threads over what two cores have in 3 s. On a machine
+with other work the threads wait for each other in a loop that counts as work: OMP_WAIT_POLICY=passive ends that.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ FLOORS = {
     "core.intake.pacs": "tls, failures, dicom_json, multipart, patient_match, server, transport, retrieve, client",
     # Cells, columns, tables and what is checked of them know each other by module; no module is in a circle.
     "core.intake.record": (
-        "checks columns fhir file_types tables, bystanders, file_list, omop, sorting, column_questions, meds_columns, load, "
-        "cohort_columns"
+        "checks columns fhir file_types tables, bystanders, file_list, omop, sorting, column_questions, meds_columns, "
+        "load, cohort_columns"
     ),
     "core.intake.scan": (
         "geometry, overflow, reorient, hounsfield, checks, repairs, dicom, nifti, sorting, thumbnail, load"

@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def main() -> None:
             found = search_sources([path], pixels=False)
             taken = time.process_time() - start
             told.append(time.perf_counter())
-            waits = [later - earlier for earlier, later in zip(told, told[1:], strict=False)]
+            waits = [later - earlier for earlier, later in pairwise(told)]
             print(
                 f"{form:20s} {path.stat().st_size / 1e6:6.1f} MB  processor {taken:6.2f} s, "
                 f"{taken / MAY_TAKE_S:.2f} x {MAY_TAKE_S:g} s; progress told {len(told) - 2} times, at least every "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
+
+_SLICES_NAMED = 3
 
 OLDEST_YEARS = 90.0
 """Whoever is older than 89 counts as 90: an age above that may identify a person (45 CFR 164.514(b)(2)(i)(C))."""
@@ -15,6 +18,19 @@ def count_of(number: int, noun: str) -> str:
     ('1 file', '1,200 slices', '2 series')
     """
     return f"{number:,} {noun}" if number == 1 or noun.endswith("series") else f"{number:,} {noun}s"
+
+
+def slices_named(places: Iterable[int], first: str) -> str:
+    """A count of slices with the numbers of the first of them, counted from the `first` ("lowest") one as 1.
+
+    >>> slices_named([7], "lowest"), slices_named([3, 1, 8, 9], "leftmost")
+    ('1 slice (number 8, counted from the lowest)', '4 slices (numbers 2, 4, 9 and so on, counted from the leftmost)')
+    """
+    numbers = sorted(place + 1 for place in places)
+    shown = ", ".join(f"{number:,}" for number in numbers[:_SLICES_NAMED])
+    more = " and so on" if len(numbers) > _SLICES_NAMED else ""
+    word = "number" if len(numbers) == 1 else "numbers"
+    return f"{count_of(len(numbers), 'slice')} ({word} {shown}{more}, counted from the {first})"
 
 
 def true_minus(number: str) -> str:

@@ -175,3 +175,34 @@ def test_images_of_another_class_that_name_no_modality_are_not_taken_for_ct() ->
     files = dicom_files(GRID, edit=setter(Modality="", SOPClassUID="1.2.840.10008.5.1.4.1.1.4"))
     with pytest.raises(UserFacingError, match="only images of: an unnamed modality"):
         load_study(files)
+
+
+def without(name: str) -> list[NamedBytes]:
+    """A series whose fourth slice lacks an element."""
+    return dicom_files(GRID, edit=lambda index, image: delattr(image, name) if index == 3 else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ImagePositionPatient", "Not saying where in the patient they lie: 1 of 16 images, by name "),
+        ("ImageOrientationPatient", "Not saying how they are oriented: 1 of 16 images, by name "),
+        ("PixelSpacing", "Without a valid pixel spacing: 1 of 16 images, by name "),
+    ],
+)
+def test_a_refusal_names_the_image_that_it_is_about(name: str, words: str) -> None:
+    files = without(name)
+    place = 1 + sorted(file for file, _ in files).index(files[3][0])
+    with pytest.raises(UserFacingError, match=f"^{words}{place}[.]"):
+        load_study(files)
+
+
+def test_a_refusal_names_the_slice_that_was_damaged() -> None:
+    slices = dicom_slices(GRID)
+    slices[7].PixelData = bytes(len(slices[7].PixelData))
+    with pytest.raises(UserFacingError, match=r"1 slice \(number 8, counted from the lowest\)"):
+        load_study(named(slices))
+    twice = dicom_files(GRID)
+    other = dicom_files(GRID, edit=setter(RescaleIntercept=-1000))
+    with pytest.raises(UserFacingError, match=r"claim to be the same one but differ: 2 of 17 images, by name "):
+        load_study([*twice, ("zz.dcm", other[4][1])])

@@ -89,18 +89,24 @@ def _bright_in_turns(stack: Slices, apart: float) -> bool:
     return agree >= _SWING_AGREE and bool(np.median(np.abs(swing)) > _SWING_HU) and sure
 
 
-def jumps(stack: Slices, step: Distances, typical: float, blank: npt.NDArray[np.bool_]) -> list[UserFacingError]:
+def jumps(
+    stack: Slices, step: Distances, typical: float, blank: npt.NDArray[np.bool_], first: str
+) -> list[UserFacingError]:
     """The fault of values that all jump together between two slices; none where they do not.
 
     An end of anatomy changes some voxels much and others not at all; another offset changes all of them alike.
-    step: from each slice to the next. typical: their median. blank: which slices hold one value only.
+    step: from each slice to the next. typical: their median. blank: which slices hold one value only. first: from
+    which slices are counted ("lowest").
     """
     large = np.flatnonzero((step > _JUMP_HU) & (step > _JUMP_TYPICAL * typical) & ~blank[:-1] & ~blank[1:])
     changes = [np.subtract(stack[k + 1], stack[k], dtype=np.int32) for k in large]
-    if any(np.abs(change - np.median(change)).mean() < _JUMP_SPREAD * np.abs(change).mean() for change in changes):
+    flat = [np.abs(change - np.median(change)).mean() < _JUMP_SPREAD * np.abs(change).mean() for change in changes]
+    if any(flat):
+        below = int(large[flat.index(True)]) + 1
         return [
             UserFacingError(
-                f"Between two slices all values jump together by {step[large].max():.0f} HU.",
+                f"Between two slices all values jump together by {step[large].max():.0f} HU: between {below} and "
+                f"{below + 1}, counted from the {first}.",
                 "slices that continue each other",
                 "Export the series again; a part of it probably has another rescale or belongs to another scan.",
             )
@@ -187,14 +193,20 @@ def _where(places: list[int], step: Distances, times: dict[int, float]) -> str:
     )
 
 
-def repeated_slices(whole: Slices, stack: Slices) -> int:
-    """How many slices with contents equal another one, be it far away. stack: a sample of each slice of `whole`."""
+def repeated_slices(whole: Slices, stack: Slices) -> list[int]:
+    """Slices with contents that equal one before, be it far away. stack: a sample of each slice of `whole`."""
     alike: dict[bytes, list[int]] = defaultdict(list)
     for k, plane in enumerate(stack[:, ::_ROWS_APART]):
         alike[plane.tobytes()].append(k)
     several = (places for places in alike.values() if len(places) > 1)
-    digests = ([hash(whole[k].tobytes()) for k in places if np.ptp(whole[k]) > 0] for places in several)
-    return sum(len(found) - len(set(found)) for found in digests)
+    again = []
+    for places in several:
+        met: set[int] = set()
+        for k in places:
+            digest = hash(whole[k].tobytes()) if np.ptp(whole[k]) > 0 else None
+            again += [k] if digest in met else []
+            met |= set() if digest is None else {digest}
+    return again
 
 
 def refuse_disorder(stack: Slices, step: Distances, apart: Distances) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -22,10 +23,10 @@ from core.intake.scan.checks.mixed_slices import (
     repeated_slices,
     shows_body,
 )
-from core.intake.scan.checks.regions import doubts_in_parts, doubts_of_filled_blocks
+from core.intake.scan.checks.regions import doubts_in_parts, doubts_of_filled_blocks, first_of
 from core.intake.scan.checks.rescale import doubts_of_shifts
 from core.intake.scan.checks.rows_columns import doubts_of_lines
-from core.wording import count_of
+from core.wording import count_of, slices_named
 
 _TOGETHER = 16
 """Slices compared at once: fewer take longer, more leave the processor's cache."""
@@ -78,9 +79,10 @@ def refuse_outlier_slices(
     stack = np.ascontiguousarray(thinned(voxels, slice_axis)) if stack is None else stack
     with ThreadPoolExecutor(1) as beside:
         in_parts = beside.submit(doubts_in_parts, stack, slice_axis, whole)
-        of_rows = beside.submit(doubts_of_lines, whole, "rows", measured=measured)
+        first = first_of(slice_axis)
+        of_rows = beside.submit(doubts_of_lines, whole, "rows", first, measured=measured)
         notes = _doubts_of_slices(whole, stack, slice_axis, measured=measured, compressed=compressed)
-        of_columns = doubts_of_lines(whole.transpose(0, 2, 1), "columns", measured=measured)
+        of_columns = doubts_of_lines(whole.transpose(0, 2, 1), "columns", first, measured=measured)
         return notes + of_rows.result() + of_columns + in_parts.result()
 
 
@@ -95,22 +97,23 @@ def _doubts_of_slices(
     strange_hu = min(_REFUSE_HU, max(_STRANGE_HU, _STRANGE_TYPICAL * typical))
     odd |= (nearer > strange_hu) & (nearer > _STRANGE_APART * apart)
     blank = (stack.reshape(len(stack), -1) == stack[:, :1, 0]).all(axis=1)
-    doubts = _unlike(nearer[odd]) + jumps(stack, step, typical, blank)
+    first = first_of(slice_axis)
+    doubts = _unlike(nearer, odd, first) + jumps(stack, step, typical, blank, first)
     along = slice_axis == _ALONG_THE_BODY
     refuse_two_in_turns(stack, np.where(blank[:-2] | blank[1:-1] | blank[2:], 0.0, nearer), apart)
     if doubts and along:
         raise doubts[0]
     notes = [doubt.found for doubt in doubts]
-    _refuse_blank(stack, blank)
-    _refuse_lost_tails(whole)
-    _refuse_lost_rows(stack)
-    notes += doubts_of_filled_blocks(whole, stack, measured=measured)
+    _refuse_blank(stack, blank, first)
+    _refuse_lost_tails(whole, first)
+    _refuse_lost_rows(stack, first)
+    notes += doubts_of_filled_blocks(whole, stack, first, measured=measured)
     notes += refuse_wrapped_pictures(whole)
-    notes += _repetitions(repeated_slices(whole, stack), blank, measured)
-    notes += [*_calculated(off, nearer), *doubts_of_slabs(stack), *doubts_of_shifts(stack)]
-    notes += doubts_of_near_copies(stack, step, measured=measured)
+    notes += _repetitions(repeated_slices(whole, stack), blank, measured, first)
+    notes += [*_calculated(off, nearer, first), *doubts_of_slabs(stack), *doubts_of_shifts(stack)]
+    notes += doubts_of_near_copies(stack, step, first, measured=measured)
     if compressed:
-        _refuse_rough_slices(off)
+        _refuse_rough_slices(off, first)
     if along:
         refuse_foreign_ends(stack, step, blank)
     notes += [*refuse_disorder(stack, step, apart), *refuse_breaks(stack, step, blank)] if along else []
@@ -143,26 +146,26 @@ def _sums(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(np.einsum("ij->i", values))
 
 
-def _unlike(differences_hu: Distances) -> list[UserFacingError]:
-    """The fault of slices that differ so much from the nearer neighbour; none where there are none."""
-    if not len(differences_hu):
+def _unlike(nearer: Distances, odd: npt.NDArray[np.bool_], first: str) -> list[UserFacingError]:
+    """The fault of inner slices that differ so much from the nearer neighbour; none where there are none."""
+    if not odd.any():
         return []
     return [
         UserFacingError(
-            f"Unlike both neighbours by {differences_hu.min():.0f} HU on average or more: "
-            f"{count_of(len(differences_hu), 'slice')}.",
+            f"Unlike both neighbours by {nearer[odd].min():.0f} HU on average or more: "
+            f"{slices_named((np.flatnonzero(odd) + 1).tolist(), first)}.",
             "slices that continue each other",
             "Export the series again; the data of these slices or their rescale are probably damaged.",
         )
     ]
 
 
-def _repetitions(repeated: int, blank: npt.NDArray[np.bool_], measured: bool) -> list[str]:
+def _repetitions(repeated: Sequence[int], blank: npt.NDArray[np.bool_], measured: bool, first: str) -> list[str]:
     """Doubts for blank and for repeated slices; raises for the latter where each was measured, as none is twice."""
     notes = [f"Blank, without any contents: {count_of(int(blank.sum()), 'slice')}."] if blank.any() else []
     if not repeated:
         return notes
-    found = f"Identical to another one although not empty: {count_of(repeated, 'slice')}."
+    found = f"Identical to another one although not empty: {slices_named(repeated, first)}."
     if measured:
         raise UserFacingError(
             found,
@@ -172,14 +175,14 @@ def _repetitions(repeated: int, blank: npt.NDArray[np.bool_], measured: bool) ->
     return [*notes, found]
 
 
-def _calculated(off: Distances, nearer: Distances) -> list[str]:
+def _calculated(off: Distances, nearer: Distances, first: str) -> list[str]:
     """A doubt for slices that are the mean of those beside them. off: how far each inner slice leaves it. nearer: how
     far it lies from the nearer neighbour."""
     found = (off < _MEAN_HU) & (nearer > _MEAN_APART_HU)
     if not 0 < found.sum() <= _MEAN_SHARE * len(found):
         return []
-    count = count_of(int(found.sum()), "slice")
-    return [f"The mean of those beside it, and so calculated and not measured: {count}."]
+    slices = slices_named((np.flatnonzero(found) + 1).tolist(), first)
+    return [f"The mean of those beside it, and so calculated and not measured: {slices}."]
 
 
 def _strange_ends(step: Distances, typical: float) -> list[str]:
@@ -196,47 +199,47 @@ def _strange_ends(step: Distances, typical: float) -> list[str]:
     ]
 
 
-def _refuse_blank(stack: npt.NDArray[np.int16], blank: npt.NDArray[np.bool_]) -> None:
+def _refuse_blank(stack: npt.NDArray[np.int16], blank: npt.NDArray[np.bool_], first: str) -> None:
     """Raise where slices are blank at a value that is not air, or blank between slices that show the body."""
     shown = np.flatnonzero(~blank)
     gaps = [(one, other) for one, other in pairwise(shown.tolist()) if other > one + 1]
-    lost = sum(other - one - 1 for one, other in gaps if shows_body(stack[one]) and shows_body(stack[other]))
-    if lost:
+    within = [pair for pair in gaps if shows_body(stack[pair[0]]) and shows_body(stack[pair[1]])]
+    if lost := [k for one, other in within for k in range(one + 1, other)]:
         raise UserFacingError(
-            f"Blank between slices that show the body: {count_of(lost, 'slice')}.",
+            f"Blank between slices that show the body: {slices_named(lost, first)}.",
             "contents in every slice",
             "Copy or export the series again; a part of it was probably lost.",
         )
-    filled = sum(bool(plane.flat[0] > _AIR_BELOW_HU) for plane in stack[blank])
+    filled = [int(k) for k in np.flatnonzero(blank) if stack[k].flat[0] > _AIR_BELOW_HU]
     if filled and stack.min() < _AIR_BELOW_HU:
         raise UserFacingError(
-            f"Blank at a value that is not air: {count_of(filled, 'slice')}.",
+            f"Blank at a value that is not air: {slices_named(filled, first)}.",
             "contents or air in every slice",
             "Copy or export the series again; a part of it was probably lost.",
         )
 
 
-def _refuse_lost_tails(whole: npt.NDArray[np.int16]) -> None:
+def _refuse_lost_tails(whole: npt.NDArray[np.int16], first: str) -> None:
     """Raise where a slice (slices, rows, columns) is one value from some row to its edge and its neighbour is not."""
     sides = (whole, whole[:, ::-1], whole.transpose(0, 2, 1), whole.transpose(0, 2, 1)[:, ::-1])
     lost = {k for side in sides for k in _with_lost_tail(side)}
     if lost:
         raise UserFacingError(
-            f"Filled with one value where the next slice shows the body: {count_of(len(lost), 'slice')}.",
+            f"Filled with one value where the next slice shows the body: {slices_named(lost, first)}.",
             "complete slices",
             "Copy or export the series again; a part of it was probably lost.",
         )
 
 
-def _refuse_lost_rows(stack: Slices) -> None:
+def _refuse_lost_rows(stack: Slices, first: str) -> None:
     """Raise where rows of a slice are one value from edge to edge, unlike the rows around and those beside."""
     ends = stack[:, :, 0]
     filled = (ends == stack[:, :, -1]) & (ends == stack[:, :, stack.shape[2] // 2])
     filled[filled] = (stack[filled] == ends[filled][:, None]).all(axis=1)
-    lost = sum(_has_lost_row(stack, filled, int(k)) for k in np.flatnonzero(filled.any(axis=1)))
+    lost = [int(k) for k in np.flatnonzero(filled.any(axis=1)) if _has_lost_row(stack, filled, int(k))]
     if lost:
         raise UserFacingError(
-            f"Filled with one value between rows that show the body: {count_of(lost, 'slice')}.",
+            f"Filled with one value between rows that show the body: {slices_named(lost, first)}.",
             "contents in every row",
             "Copy or export the series again; a part of it was probably lost.",
         )
@@ -279,7 +282,7 @@ def _with_lost_tail(slices: npt.NDArray[np.int16]) -> list[int]:
     return found
 
 
-def _refuse_rough_slices(off: Distances) -> None:
+def _refuse_rough_slices(off: Distances, first: str) -> None:
     """Raise where one slice leaves the mean of its neighbours far more than four in five of the others leave theirs.
 
     off: these distances (HU), for all slices but the first and last.
@@ -292,10 +295,10 @@ def _refuse_rough_slices(off: Distances) -> None:
     far, near = np.maximum(around[:-4], around[4:]), np.maximum(around[1:-3], around[3:-1])
     doubtful = np.flatnonzero((off > _ROUGH_HU) & (off > _ROUGH_FAR * far) & (off > _ROUGH_NEAR * near))
     others = [np.delete(off, slice(max(0, int(k) - 1), int(k) + 2)) for k in doubtful]
-    odd = sum(off[k] > _ROUGH_FAR * np.percentile(rest, 80) for k, rest in zip(doubtful, others))
+    odd = [int(k) + 1 for k, rest in zip(doubtful, others) if off[k] > _ROUGH_FAR * np.percentile(rest, 80)]
     if odd:
         raise UserFacingError(
-            f"Damaged in comparison with the slices around: {count_of(int(odd), 'slice')}.",
+            f"Damaged in comparison with the slices around: {slices_named(odd, first)}.",
             "slices that continue each other",
             "Export the series again; the data of these slices are probably damaged.",
         )
@@ -357,7 +360,7 @@ def _distance(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> float
     return float(np.abs(np.subtract(one, other, dtype=np.int32)).mean())
 
 
-def doubts_of_near_copies(stack: Slices, step: Distances, *, measured: bool) -> list[str]:
+def doubts_of_near_copies(stack: Slices, step: Distances, first: str, *, measured: bool) -> list[str]:
     """A doubt for slices that differ from the next one far less than those around do; raises where that is clear.
 
     stack: samples of the slices (slices, rows, columns), HU. step: from each slice to the next. measured: whether a
@@ -372,7 +375,7 @@ def doubts_of_near_copies(stack: Slices, step: Distances, *, measured: bool) -> 
     least = float((step[near] / floor[near]).min())
     found = (
         f"Nearly identical to the next one, from which it differs by {100 * least:.0f}% of what slices around do: "
-        f"{count_of(len(near), 'slice')}."
+        f"{slices_named(near, first)}."
     )
     if measured and least < _REFUSE:
         raise UserFacingError(

@@ -14,7 +14,7 @@ from scipy import ndimage
 from core.errors import UserFacingError
 from core.intake.scan.checks.displaced_rows import refuse_torn_slices
 from core.intake.scan.checks.mixed_slices import Slices
-from core.wording import count_of
+from core.wording import count_of, slices_named
 
 Cells = npt.NDArray[np.float32]
 """(slices, rows / 4, columns / 4), HU."""
@@ -46,6 +46,11 @@ parts."""
 Places = npt.NDArray[np.intp]
 
 
+def first_of(slice_axis: int) -> str:
+    """The slice from which those along an axis of the volume (to the right, front or top) are counted."""
+    return ("leftmost", "rearmost", "lowest")[slice_axis]
+
+
 def doubts_in_parts(stack: Slices, slice_axis: int = 2, whole: Slices | None = None) -> list[str]:
     """What parts of slices (slices, rows, columns) tell of damage to one, or of two phases of one place; raises where a
     part of a slice lies sideways.
@@ -58,7 +63,7 @@ def doubts_in_parts(stack: Slices, slice_axis: int = 2, whole: Slices | None = N
     if len(stack) < 5 or min(stack.shape[1:]) < _CELL:
         return []
     cells, roughness = _means_and_roughness(stack)
-    first = "leftmost" if slice_axis == _TO_THE_RIGHT else "lowest"
+    first = first_of(slice_axis)
     if whole is not None:
         refuse_torn_slices(whole, cells, first)
     return _parts_in_turns(cells) + _another_phase(cells, first) + _unsteady(cells, roughness, first)
@@ -201,7 +206,7 @@ def _over_others(cells: Cells) -> npt.NDArray[np.float64]:
     return times
 
 
-def doubts_of_filled_blocks(whole: Slices, stack: Slices, *, measured: bool) -> list[str]:
+def doubts_of_filled_blocks(whole: Slices, stack: Slices, first: str, *, measured: bool) -> list[str]:
     """A doubt where a rectangle within the body of a slice is one value to the last pixel; raises where each slice was
     measured, as nothing measured is.
 
@@ -221,7 +226,7 @@ def doubts_of_filled_blocks(whole: Slices, stack: Slices, *, measured: bool) -> 
     rows, columns = max(found.values())
     told = (
         f"Filled with one value within the body, in rectangles of up to {rows} x {columns} pixels: "
-        f"{count_of(len(found), 'slice')}."
+        f"{slices_named(found, first)}."
     )
     if measured:
         raise UserFacingError(

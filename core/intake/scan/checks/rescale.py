@@ -33,11 +33,11 @@ def refuse_misfit_rescale(stack: Slices, rescales: Sequence[Rescale]) -> None:
     if not changes:
         return
     usual = float(np.median([np.abs(np.subtract(b, a, dtype=np.int32)).mean() for a, b in pairwise(stack)]))
-    wrong = sum(_misfits(stack[k], stack[k + 1], rescales[k], rescales[k + 1], usual) for k in changes)
+    wrong = [k for k in changes if _misfits(stack[k], stack[k + 1], rescales[k], rescales[k + 1], usual)]
     if wrong:
         raise UserFacingError(
             f"The rescale changes, but slices continue their neighbours only without the change: "
-            f"{count_of(wrong, 'time')}.",
+            f"{count_of(len(wrong), 'time')}, first between slices {wrong[0] + 1} and {wrong[0] + 2}, by position.",
             "values that continue from slice to slice",
             "Export the series again; the rescale of some slices was probably changed without their pixels.",
         )

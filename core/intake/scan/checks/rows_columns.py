@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.scan.checks.mixed_slices import Slices
-from core.wording import count_of
+from core.wording import count_of, slices_named
 
 Measures = npt.NDArray[np.floating[Any]]
 _FEWEST_LINES, _FEWEST_SLICES, _PICTURES, _FEW_PICTURES, _EVERY = 64, 4, 6, 3, 3
@@ -57,11 +57,11 @@ class _Doubt:
     is_sure: bool
 
 
-def doubts_of_lines(whole: Slices, name: str, *, measured: bool) -> list[str]:
+def doubts_of_lines(whole: Slices, name: str, first: str = "lowest", *, measured: bool) -> list[str]:
     """Doubts about the order of lines; raises where a scanner wrote the pictures and nothing else looks so.
 
-    whole: int16 (slices, lines, pixels) HU. name: "rows" or "columns", what the lines are called. measured: whether a
-    scanner reconstructed each slice.
+    whole: int16 (slices, lines, pixels) HU. name: "rows" or "columns", what the lines are called. first: from
+    which slices are counted. measured: whether a scanner reconstructed each slice.
     """
     if min(whole.shape[1:]) < _FEWEST_LINES or len(whole) < _FEWEST_SLICES:
         return []
@@ -70,7 +70,7 @@ def doubts_of_lines(whole: Slices, name: str, *, measured: bool) -> list[str]:
     pictures = np.ascontiguousarray(np.clip(whole[places, :, ::every], *_RANGE_HU))
     some = pictures[:: len(pictures) // _FEW_PICTURES or 1, :, ::every]
     found = _out_of_line(pictures, name) + _half_turned(pictures, name)
-    found += _repeated(some, name) + _in_order(whole, name)
+    found += _repeated(some, name) + _in_order(whole, name, first)
     for doubt in found:
         if doubt.is_sure and measured:
             raise UserFacingError(
@@ -197,13 +197,13 @@ def _apart(pictures: Slices, lines: int) -> float:
     return float(np.abs(pictures[:, lines:] - pictures[:, :-lines]).mean())
 
 
-def _in_order(whole: Slices, name: str) -> list[_Doubt]:
+def _in_order(whole: Slices, name: str, first: str) -> list[_Doubt]:
     """Slices (slices, lines, pixels) of which every second line is elsewhere, or whose lines come in pairs; by their
     middle."""
     lines = min(whole.shape[1], _MIDDLE)
     near, far, means = (np.empty((len(whole), lines - less), np.float32) for less in (1, 2, 0))
-    for first in range(0, len(whole), _TOGETHER):
-        part = slice(first, first + _TOGETHER)
+    for start in range(0, len(whole), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
         strips = _strips(whole[part])
         near[part], far[part] = (_apart_by(strips, lines_away) for lines_away in (1, 2))
         means[part] = strips.sum(axis=1, dtype=np.int16)
@@ -217,14 +217,14 @@ def _in_order(whole: Slices, name: str) -> list[_Doubt]:
     in_turns[doubtful] = _moved_in_turns(whole, doubtful)
     doubts = []
     if in_turns.any():
-        slices = count_of(int(in_turns.sum()), "slice")
+        slices = slices_named(np.flatnonzero(in_turns).tolist(), first)
         doubts.append(_Doubt(f"Every second one of the {name} lies apart from those beside it: {slices}.", True))
     if abs(np.median(pairs)) > np.log(_PAIRS):
         doubts.append(
             _Doubt(f"The {name} of the pictures come in pairs: doubled, or exchanged with each other.", False)
         )
-    elif count := _odd_ones(pairs):
-        slices = count_of(count, "slice")
+    elif odd := _odd_ones(pairs):
+        slices = slices_named(odd, first)
         doubts.append(_Doubt(f"The {name} come in pairs, unlike those of other slices: {slices}.", False))
     return doubts
 
@@ -288,9 +288,10 @@ def _swings(values: Measures, least: float) -> npt.NDArray[np.bool_]:
     return np.asarray(swings)
 
 
-def _odd_ones(pairs: Measures) -> int:
-    """How many slices have pairs of lines where those around have none."""
-    return int(np.count_nonzero(np.minimum(np.abs(pairs), np.abs(pairs - _usual(pairs))) > np.log(_PAIRS)))
+def _odd_ones(pairs: Measures) -> list[int]:
+    """Slices that have pairs of lines where those around have none."""
+    found = np.flatnonzero(np.minimum(np.abs(pairs), np.abs(pairs - _usual(pairs))) > np.log(_PAIRS))
+    return [int(k) for k in found]
 
 
 def _usual(values: Measures) -> Measures:

@@ -29,6 +29,7 @@ _SAME: tuple[tuple[str, Callable[[ImageHeader], Hashable]], ...] = (
 _SAME_WHERE_STATED = ("reconstruction kernels", "tube voltages", "manufacturers", "patient positions", "study dates")
 """What `ImageHeader.protocol` tells apart; "" in it states nothing."""
 
+_PLACES_NAMED = 3
 _ALIKE, _KEEP_ONE = "slices of one scan, all alike", "Keep the slices of one scan only, or choose another series."
 
 
@@ -53,12 +54,29 @@ def _refuse_several(what: str, found: Sequence[Hashable], images: Sequence[Image
     counts = Counter(found)
     if len(counts) > 1:
         share = " and ".join(str(count) for count in sorted(counts.values(), reverse=True)[:4])
+        most = counts.most_common(1)[0][0]
+        odd = [image for image, value in zip(images, found, strict=False) if value != most]
+        few = len(found) == len(images) and 2 * len(odd) < len(images)
+        unlike_most = f"; unlike most: {which(odd, images)}" if few else ""
         raise unlike(
-            f"One series mixes {len(counts)} {what} ({share} images).",
+            f"One series mixes {len(counts)} {what} ({share} images{unlike_most}).",
             _ALIKE,
             _KEEP_ONE,
             images,
         )
+
+
+def which(odd: Sequence[ImageHeader], images: Sequence[ImageHeader]) -> str:
+    """Which of the images, counted by the names of their files: a name may be somebody's.
+
+    Frames of one file are counted in its order.
+    """
+    order = sorted(images, key=lambda image: (image.entry.name.casefold(), image.frame))
+    places = {id(image): place for place, image in enumerate(order, 1)}
+    numbers = sorted(places[id(image)] for image in odd)
+    shown = ", ".join(f"{number:,}" for number in numbers[:_PLACES_NAMED])
+    more = " and so on" if len(numbers) > _PLACES_NAMED else ""
+    return f"{len(numbers)} of {count_of(len(images), 'image')}, by name {shown}{more}"
 
 
 def unlike(found: str, expected: str, next_step: str, images: Sequence[ImageHeader]) -> UserFacingError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.errors import UserFacingError
 from core.intake.files.byte_source import Entry
+from core.intake.scan.dicom.consistency import which
 from core.intake.scan.dicom.frames import pixel_bytes, split_multiframe, stored_values
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.geometry import plane_normal
@@ -117,7 +118,8 @@ def without_copies(images: Sequence[ImageHeader], notes: list[str]) -> list[Imag
     for image in images:
         key = (image.sop_uid or id(image), image.frame)
         if key in kept and not same_image(kept[key], image, compared):
-            raise UserFacingError("Two images claim to be the same one but differ.", "each image once", EXPORT_AGAIN)
+            found = f"Two images claim to be the same one but differ: {which([kept[key], image], images)}."
+            raise UserFacingError(found, "each image once", EXPORT_AGAIN)
         kept.setdefault(key, image)
     places: dict[object, ImageHeader] = {}
     for image in kept.values():

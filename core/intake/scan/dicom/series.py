@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from core.errors import UserFacingError
 from core.intake.scan.dicom.acquisitions import first_of_each, refuse_mixed_acquisitions, refuse_phases
-from core.intake.scan.dicom.consistency import ANGLE_TOLERANCE, PIXEL_TOLERANCE, unlike
+from core.intake.scan.dicom.consistency import ANGLE_TOLERANCE, PIXEL_TOLERANCE, unlike, which
 from core.intake.scan.dicom.declared_geometry import step_notes, without_copies
 from core.intake.scan.dicom.header import ImageHeader
 from core.intake.scan.dicom.series_identity import slices_of_one_scan
@@ -96,9 +96,16 @@ def _positions(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
     given = [image.position_mm for image in images if image.position_mm is not None]
     if len(given) < len(images):
         raise unlike(
-            "An image does not say where in the patient it lies.", "a position for every slice", EXPORT_AGAIN, images
+            f"Not saying where in the patient they lie: {_lacking(images, 'position_mm')}.",
+            "a position for every slice",
+            EXPORT_AGAIN,
+            images,
         )
     return np.array(given)
+
+
+def _lacking(images: Sequence[ImageHeader], name: str) -> str:
+    return which([image for image in images if getattr(image, name) is None], images)
 
 
 def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
@@ -106,7 +113,10 @@ def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64
     cosines = np.array([image.orientation for image in images if image.orientation is not None])
     if len(cosines) < len(images):
         raise unlike(
-            "An image does not say how it is oriented.", "an orientation for every slice", EXPORT_AGAIN, images
+            f"Not saying how they are oriented: {_lacking(images, 'orientation')}.",
+            "an orientation for every slice",
+            EXPORT_AGAIN,
+            images,
         )
     if np.abs(cosines - cosines[0]).max() > ANGLE_TOLERANCE:
         raise unlike(
@@ -132,7 +142,9 @@ def _common_orientation(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64
 def _pixel_spacing(images: Sequence[ImageHeader]) -> npt.NDArray[np.float64]:
     spacing = np.array([image.spacing_mm for image in images if image.spacing_mm is not None])
     if len(spacing) < len(images) or spacing.min() <= 0:
-        raise unlike("An image has no valid pixel spacing.", "a pixel size in mm for every slice", EXPORT_AGAIN, images)
+        odd = [image for image in images if image.spacing_mm is None or min(image.spacing_mm) <= 0]
+        found = f"Without a valid pixel spacing: {which(odd, images)}."
+        raise unlike(found, "a pixel size in mm for every slice", EXPORT_AGAIN, images)
     if np.abs(spacing / spacing[0] - 1).max() > PIXEL_TOLERANCE:
         raise unlike(
             "The slices of one series have different pixel sizes.",

@@ -19,7 +19,7 @@ def test_a_copy_under_little_noise_is_refused_where_slices_were_measured(noise_h
     assert f"refused: {WORDS}" in told(copied(BODY, 17, noise_hu))
     said = told(copied(BODY, 17, noise_hu), measured=False)
     assert said.startswith(WORDS)
-    assert said.endswith("1 slice.")
+    assert said.endswith("1 slice (number 18, counted from the lowest).")
 
 
 def test_air_above_the_body_resembles_itself() -> None:

@@ -130,7 +130,7 @@ def test_one_slice_is_enough(name: str, axis: int) -> None:
     spoilt[:, :, 17] = along(BODY, axis, DAMAGE[name][0])[:, :, 17]
     said = " ".join(lines_said(spoilt, measured=False))
     assert DAMAGE[name][1] in said
-    assert "1 slice." in said
+    assert "1 slice (number 18, counted from the lowest)." in said
 
 
 @pytest.mark.parametrize("noise_hu", [0, 4, 12, 40])

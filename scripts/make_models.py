@@ -124,6 +124,7 @@ def run_side_by_side(options: argparse.Namespace, tasks: list[str], stages: list
     given += ["--again"] if options.again else []
     given += ["--workers", str(max(1, options.workers // len(tasks))), "--threads", str(options.threads)]
     given += ["--ehr-encoder", options.ehr_encoder, "--resamples", str(options.resamples)]
+    given += ["--fold-members", str(options.fold_members)]
     given += ["--device", options.device, "--build", str(options.build)]
     running = [
         subprocess.Popen([sys.executable, "-m", "scripts.make_models", "--task", task, *given]) for task in tasks
@@ -240,16 +241,17 @@ def add_outcomes(options: argparse.Namespace, task: str) -> None:
         folder = ROOT / "assets" / "bundles" / task / name
         if load_bundle(folder).outcomes is not None and not options.again:
             continue
-        amend_bundle(folder, outcomes=reference_outcomes(path, task, name, options.device))
+        amend_bundle(folder, outcomes=reference_outcomes(options, path, task, name))
         print(f"{task} {name}: outcomes written", flush=True)
 
 
-def reference_outcomes(tokens: Path, task: str, name: str, device: str) -> ReferenceOutcomes:
+def reference_outcomes(options: argparse.Namespace, tokens: Path, task: str, name: str) -> ReferenceOutcomes:
     """Of one fusion: `core.train.cross_fit` over training and tuning patients, with their true survival."""
     train, tuning = (token_set(tokens).subset(np.arange(*SPLITS[split])) for split in ("train", "tuning"))
 
     def fit(some: TokenSet, others: TokenSet, seed: int) -> FittedModel:
-        return fit_fusion(some, others, name, "piecewise", FitConfig(), seed, device=device)
+        config = FitConfig(members=options.fold_members)
+        return fit_fusion(some, others, name, "piecewise", config, seed, device=options.device)
 
     found = cross_fit(train, tuning, TASKS[task], fit, seed=SEED)
     assert found is not None
@@ -349,6 +351,7 @@ def main() -> None:
     parser.add_argument("--fusion")
     parser.add_argument("--stage", choices=STAGES, action="append")
     parser.add_argument("--ehr-encoder", choices=("one_hot", "compact_sequence"), default="compact_sequence")
+    parser.add_argument("--fold-members", type=int, default=FitConfig().members, help="of the models of each fold")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--again", action="store_true", help="fit again what has predictions already")

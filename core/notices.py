@@ -14,6 +14,7 @@ from core.records import (
     DIED_BEFORE,
     DOUBTS,
     EHR,
+    ENOUGH_EVENTS,
     FEW_EVENTS,
     IMAGE,
     MODALITIES,
@@ -33,7 +34,7 @@ from core.records import (
 )
 from core.wording import count_of, duration, true_minus
 
-ENOUGH_EVENTS, CHANCE = 50, 0.5
+CHANCE = 0.5
 DISAGREE_TIMES, DISAGREE_POINTS = 2.0, 0.05
 """Members disagree where the highest risk is twice the lowest and five points above it."""
 _NO_BAND = (DIED_BEFORE, NOTHING_READ, OTHER_PERSON, OUTSIDE_POPULATION, FEW_EVENTS)

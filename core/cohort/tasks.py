@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.records import Task
+from core.records import ENOUGH_EVENTS, Task
+from core.wording import count_of
 
 TASKS: dict[str, Task] = {
     "pe_mortality": Task(
@@ -24,3 +25,17 @@ TASKS: dict[str, Task] = {
         time_zero="Time of the chest CT",
     ),
 }
+
+
+MIN_EVENTS = 10
+"""Training patients with the event without whom no model is trained."""
+
+
+def training_events_words(events: int) -> str:
+    """How many training patients have the event, and how many are needed.
+
+    >>> training_events_words(8)
+    '8 training patients with the event: 10 are needed to train, 50 for risks that are shown large'
+    """
+    told = f"{count_of(events, 'training patient')} with the event"
+    return f"{told}: {MIN_EVENTS} are needed to train, {ENOUGH_EVENTS} for risks that are shown large"

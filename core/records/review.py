@@ -161,6 +161,8 @@ OTHER_PERSON, OUTSIDE_POPULATION = "other_person", "outside_population"
 the patient; it was trained on virtual patients; scan and record may be of two people; unlike the training patients."""
 FEW_EVENTS, NOT_EVALUATED, CHANCE_LEVEL = "few_events", "not_evaluated", "chance_level"
 THIN_RECORD = "thin_record"
+ENOUGH_EVENTS = 50
+"""Training patients with the event from whom on a model's number is shown large."""
 DOUBTS = {
     DIED_BEFORE: "the patient had died by day 0",
     NOTHING_READ: "nothing of this patient was read",

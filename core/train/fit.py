@@ -13,6 +13,7 @@ import torch
 from core.bundle import longest_horizon, save_bundle
 from core.cohort.encoded import EncodedCohort, encode_cohort, retokenise
 from core.cohort.folder import CohortFolder
+from core.cohort.tasks import MIN_EVENTS, training_events_words
 from core.compute.device import resolve_device
 from core.encode import ENCODERS
 from core.encode.half import round_to_half
@@ -41,7 +42,6 @@ from core.train.members import (
 from core.train.model_card import make_card
 from core.wording import count_of
 
-MIN_EVENTS = 10
 _INPUTS = {IMAGE: "CT studies", EHR: "events"}
 
 
@@ -179,7 +179,9 @@ def train_bundle(
         raise UserFacingError("That fusion or survival head is not known", ", ".join([*FUSIONS, *HEADS]), "Choose one")
     where, _ = resolve_device(device)
     card_task = folder.task(task)
-    check_enough(int(folder.labels(task, "train")["event"].sum()), len(folder.labels(task, "tuning")))
+    events = int(folder.labels(task, "train")["event"].sum())
+    check_enough(events, len(folder.labels(task, "tuning")))
+    say(0.0, training_events_words(events))
     named = {IMAGE: ct_encoder, EHR: ehr_encoder, **(other_encoders or {})}
     training = Training(folder, card_task, seed, where)
     opened = {name: open_encoder(name, named[name], training) for name in FUSIONS[fusion].reads}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from core.cohort.folder import SPLITS, write_cohort_tables
-from core.cohort.tasks import TASKS
+from core.cohort.tasks import TASKS, training_events_words
 from core.errors import UserFacingError
 from core.progress import Progress
 from core.virtual import codes
@@ -51,14 +51,18 @@ def simulate_cohort(
     _check(out, patients, task, regime, site, seed)
     people = [sample_patient(task, site, seed, index) for index in range(patients)]
     events = pd.concat([simulate_events(person, regime) for person in people], ignore_index=True)
+    splits, labels = _split_table(people, split_shares, seed), _label_table(people, regime, seed)
+    if progress is not None:
+        trained = labels["subject_id"].isin(splits.loc[splits["split"] == SPLITS[0], "subject_id"])
+        progress(0.0, training_events_words(int(labels["event"][trained].sum())))
     cohort = out / "cohort"
     cohort.mkdir(parents=True)
     write_cohort_tables(
         cohort,
         events=events,
-        splits=_split_table(people, split_shares, seed),
+        splits=splits,
         codes=_code_table(events),
-        labels={task: (TASKS[task], _label_table(people, regime, seed))},
+        labels={task: (TASKS[task], labels)},
         metadata={
             "dataset_name": f"Virtual patients, {task}, {regime}, {site}",
             "dataset_version": "1",

@@ -15,6 +15,7 @@ from fuse_support import planted_set, random_batch, set_of
 from sampling import WHOLE
 
 from bench import fusion_regimes as regimes
+from core.benchmark.evaluate import evaluate_bundle
 from core.bundle import load_bundle
 from core.compute.device import resolve_device
 from core.errors import UserFacingError
@@ -221,7 +222,24 @@ def test_train_and_predict_from_a_cohort_folder(tmp_path: Path) -> None:
     assert table["risk"].is_unique
     assert (table[["survival_30d", "survival_90d", "survival_365d"]].diff(axis=1).iloc[:, 1:] <= 0).all(axis=None)
     np.testing.assert_allclose(np.exp(-table["risk"]), table["survival_365d"], atol=1e-6)
-    assert said
+    assert any("training patients with the event: 10 are needed" in words for words in said)
+    before = load_bundle(bundle)
+    assert before.metrics == {}
+    assert before.outcomes is not None
+    predict_cohort(cohort, bundle, tmp_path / "tuned.parquet", split="tuning", device="cpu")
+    with pytest.raises(UserFacingError, match="trained or tuned"):
+        evaluate_bundle(bundle, [tmp_path / "tuned.parquet"], tmp_path / "report")
+    report = evaluate_bundle(bundle, [tmp_path / "predictions.parquet"], tmp_path / "report")
+    after = load_bundle(bundle)
+    assert after.digest != before.digest
+    assert next(iter(after.metrics["models"].values())) == next(iter(report["models"].values()))
+    pd.testing.assert_frame_equal(predict_cohort(cohort, bundle, device="cpu"), table)
+    table.to_parquet(tmp_path / "unsaid.parquet")
+    unsaid = pd.read_parquet(tmp_path / "unsaid.parquet")
+    unsaid.attrs = {}
+    unsaid.to_parquet(tmp_path / "unsaid.parquet")
+    with pytest.raises(UserFacingError, match="do not say that this model made them"):
+        evaluate_bundle(bundle, [tmp_path / "unsaid.parquet"], tmp_path / "report")
     with pytest.raises(UserFacingError, match="not known"):
         train_bundle(cohort, "pe_mortality", "sum", tmp_path / "other")
 

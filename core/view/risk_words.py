@@ -59,19 +59,17 @@ def risk_words_html(review: CaseReview, baseline: pd.DataFrame) -> str:
     if not np.isfinite(risk):
         return '<p class="risk-words">The follow-up of the training cohort ended before this horizon.</p>'
     event, reference = review.task.event_words, cohort_risk(baseline, day)
-    people = _people_for(risk, reference)
-    beside = f" (training cohort: {people_words(reference, people)})" if np.isfinite(reference) else ""
     within = escape(duration(day))
     if review.doubts:
-        first = (
-            f"The model gives {percent(risk)} by {within}{beside.replace('about ', '')}. That does not apply: "
-            f"{escape('; '.join(review.doubts))}."
-        )
-    else:
-        first = (
-            f"{escape(event[:1].upper() + event[1:])} is expected within {within} in {people_words(risk, people)} of "
-            f"{people:,} patients like this one{beside}. {escape(_observed_words(review, people))}"
-        )
+        known = f" Training cohort: {percent(reference)}." if np.isfinite(reference) else ""
+        why = escape("; ".join(review.doubts))
+        return f'<div class="risk-words"><p>The risk by {within} does not apply: {why}.{known}</p></div>'
+    people = _people_for(risk, reference)
+    beside = f" (training cohort: {people_words(reference, people)})" if np.isfinite(reference) else ""
+    first = (
+        f"{escape(event[:1].upper() + event[1:])} is expected within {within} in {people_words(risk, people)} of "
+        f"{people:,} patients like this one{beside}. {escape(_observed_words(review, people))}"
+    )
     return f'<div class="risk-words"><p>{first}</p><p>{_median_words(review)} \u00b7 {_rmst_words(review)}</p></div>'
 
 
@@ -81,19 +79,12 @@ def _observed_words(review: CaseReview, people: int) -> str:
     if given is None:
         return f"{curve.band[:1].upper()}{curve.band[1:]}."
     low, high = (in_people(share, people) for share in given.interval)
-    about = f"{percent(given.given[0])} to {percent(given.given[1])}"
-    told = (
-        f"Of the {given.patients} training patients nearest to it (given {about}), {low:,} to {high:,} of "
-        f"{people:,} had it by then (95% interval)."
-    )
+    told = f"Of {given.patients} given {_span_of(given.given)}, {low:,} to {high:,} of {people:,} had it (95% interval)"
     if curve.outer_lower is None or curve.outer_upper is None:
-        return told
-    edges = (
-        1 - float(np.interp(review.horizon_days, curve.times_days, edge))
-        for edge in (curve.outer_upper, curve.outer_lower)
-    )
-    least, most = (in_people(share, people) for share in edges)
-    return f"{told} True risks of single ones: {least:,} to {most:,} of {people:,} in nine of ten."
+        return f"{told}."
+    edges = (np.interp(review.horizon_days, curve.times_days, e) for e in (curve.outer_upper, curve.outer_lower))
+    least, most = (in_people(1 - float(edge), people) for edge in edges)
+    return f"{told}; nine in ten had a true risk of {least:,} to {most:,}."
 
 
 def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:

@@ -80,7 +80,12 @@ def legend_html(figure: go.Figure) -> str:
         f"</i>{escape(line.name)}</span>"
         for line in reversed(lines)
     )
-    return f'<p class="curve-legend">{"".join(marks)}</p>'
+    bands = (
+        f'<span><i class="band" style="background: {band.fillcolor}"></i>{escape(band.legendgroup)}</span>'
+        for band in reversed(figure.data)
+        if band.legendgroup
+    )
+    return f'<p class="curve-legend">{"".join((*marks, *bands))}</p>'
 
 
 def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
@@ -100,13 +105,16 @@ def _add_cohort(figure: go.Figure, baseline: pd.DataFrame) -> None:
 def _add_bands(figure: go.Figure, curve: SurvivalCurve, colour: str) -> None:
     """The outer band lighter behind the inner one, which has edges of its own, as it need not hold the curve."""
     edges = {"mode": "lines", "hoverinfo": "skip", "showlegend": False}
-    bands = ((curve.outer_lower, curve.outer_upper, 0.1, 0), (curve.lower, curve.upper, 0.24, 0.7))
-    for lower, upper, strength, width in bands:
+    bands = (
+        ("90% of truths", curve.outer_lower, curve.outer_upper, 0.1, 0),
+        ("Observed", curve.lower, curve.upper, 0.24, 0.7),
+    )
+    for name, lower, upper, strength, width in bands:
         if lower is None or upper is None:
             continue
         line = {"width": width, "color": translucent(colour, 0.6)}
         figure.add_scatter(x=curve.times_days, y=100 * upper, line=line, **edges)
-        fill = {"fill": "tonexty", "fillcolor": translucent(colour, strength)}
+        fill = {"fill": "tonexty", "fillcolor": translucent(colour, strength), "legendgroup": name}
         figure.add_scatter(x=curve.times_days, y=100 * lower, line=line, **fill, **edges)
 
 

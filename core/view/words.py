@@ -14,10 +14,15 @@ from core.export.events import TIMES, day_words, hazard_factor, is_undated
 from core.export.style import by_level
 from core.quality import other_person, scan_day
 from core.records import (
+    CHANCE_LEVEL,
     DIED_BEFORE,
+    DOUBTS,
+    FEW_EVENTS,
+    NOT_EVALUATED,
     NOTHING_READ,
     OTHER_PERSON,
     OUTSIDE_POPULATION,
+    THIN_RECORD,
     VIRTUAL_WEIGHTS,
     CtStudy,
     Notice,
@@ -39,6 +44,7 @@ _SHORT = {
     "other_day": "scan not of day 0",
     "scan_day_unknown": "day of the scan in doubt",
     "fabricated_pair": "CT and record put together",
+    **{key: DOUBTS[key] for key in (THIN_RECORD, CHANCE_LEVEL, FEW_EVENTS, NOT_EVALUATED)},
     VIRTUAL_WEIGHTS: "trained on virtual patients",
 }
 """Warnings in a few words, those first that concern this patient most."""

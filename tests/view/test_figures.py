@@ -66,7 +66,7 @@ def test_the_legend_names_every_line_in_its_own_stroke_the_patient_s_first():
     figure = curve_figure(RESULT, baseline(), others=[("image_only", curve(0.1)), ("ehr_only", curve(0.2))])
     words = legend_html(figure)
     names = ["This patient", "Record only", "CT only", "Training cohort"]
-    assert re.findall(r"</i>([^<]+)</span>", words) == names
+    assert re.findall(r"</i>([^<]+)</span>", words) == [*names, "Observed"]
     strokes = dict(zip(names, re.findall(r"border-top: (.+?)\"", words), strict=True))
     assert strokes["This patient"] == f"3px solid {FUSED_COLOUR}"
     assert strokes["CT only"].startswith("2px dotted ")
@@ -158,7 +158,7 @@ def test_every_risk_stands_beside_its_interval_and_the_cohorts():
         assert f"{100 * RESULT.curve.risk_at(day):.1f}%" in words or f"{100 * RESULT.curve.risk_at(day):.0f}%" in words
     assert words.count("cohort ") >= 3
     assert words.count("observed ") >= 3
-    assert "Of the 150 training patients nearest to it" in words
+    assert "Of 150 given" in words
     assert "not reached" in words
     assert "Death from any cause" in words
 
@@ -246,6 +246,24 @@ def at_risk_in(end: float):
 def test_a_median_is_told_with_its_range():
     assert re.search(r"Median <b>253 days</b> \(181 to 361 days\)", risk_words_of(1.0))
     assert re.search(r"Median <b>316 days</b> \(from 226 days\)", risk_words_of(0.8))
+
+
+def test_a_number_that_does_not_apply_steps_back_behind_its_reason():
+    doubted = replace(
+        RESULT, notices=(*RESULT.notices, Notice("never", "info", ""), Notice("few_events", "warning", "Few."))
+    )
+    assert doubted.doubts == ("this model was trained on few events",)
+    cells, words = risks_html(doubted, baseline()), risk_words_html(doubted, baseline())
+    number = percent(RESULT.curve.risk_at(RESULT.horizon_days))
+    assert f"<b>{number}</b>" in risks_html(RESULT, baseline())
+    assert number in cells
+    assert number not in re.sub("<details>.*?</details>", "", cells)
+    assert number not in words
+    assert "does not apply: this model was trained on few events" in words
+    assert "icons" not in cells
+    lines = {line.name: line.line.dash for line in curve_figure(doubted, baseline()).data if line.name}
+    assert lines["This patient"] == "dash"
+    assert f"{number}, does not apply" in risk_sentence(doubted, baseline())
 
 
 def risk_words_of(rate: float) -> str:

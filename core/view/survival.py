@@ -83,7 +83,7 @@ def legend_html(figure: go.Figure) -> str:
     bands = (
         f'<span><i class="band" style="background: {band.fillcolor}"></i>{escape(band.legendgroup)}</span>'
         for band in reversed(figure.data)
-        if band.legendgroup
+        if band.legendgroup and len(lines) <= 2  # one row: further lines need its room
     )
     return f'<p class="curve-legend">{"".join((*marks, *bands))}</p>'
 

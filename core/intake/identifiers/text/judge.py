@@ -32,6 +32,7 @@ class Judge:
         self._judged: dict[tuple[str | bytes, bool], frozenset[str]] = {}
         self._numbers: dict[str, bool] = {}
         self._nobodys = before
+        self._own = re.compile("|".join(map(re.escape, sorted(words)))) if words else None
 
     def knowing(self, words: frozenset[str]) -> Judge:
         """A judge that knows these words: this one, with all it remembers, where it does.
@@ -51,7 +52,7 @@ class Judge:
         known = self._judged.get(key)
         if known is None:
             written = of_machine(text, self._as_term if is_term else self._as_text)
-            if written is not None and not self._names(text):
+            if written is not None and not self.may_name(text):
                 return written
             known = frozenset(self._told(text, is_term))
             if len(self._judged) < _MOST:
@@ -64,14 +65,13 @@ class Judge:
     def _as_term(self, text: str) -> frozenset[str]:
         return self.categories(text, is_term=True)
 
-    def _names(self, text: str) -> bool:
+    def may_name(self, text: str) -> bool:
         """Whether a text may hold a word of the patient."""
-        folded = text.casefold()
-        return any(word in folded for word in self.words)
+        return self._own is not None and self._own.search(text.casefold()) is not None
 
     def _told(self, text: str, is_term: bool) -> Collection[str]:
         """Numbers without a letter are told by their form alone, but for the patient's own."""
-        if self._nobodys and text.isascii() and not self._names(text):
+        if self._nobodys and text.isascii() and not self.may_name(text):
             return self._nobodys.categories(text, is_term=is_term)
         if not self.words and text.isascii() and _NO_LETTER.fullmatch(text):
             return forms_in(text)

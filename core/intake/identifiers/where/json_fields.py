@@ -104,7 +104,7 @@ class FieldSearch:
 
     def _of_text(self, place: _Place, value: str, kind: str) -> Iterator[Finding]:
         if len(value) <= _LONGEST_STAMP and value[4:5] == "-" and is_stamp(value) and not place.says_nothing:
-            if place.is_stamped and not self._judge.words:
+            if place.is_stamped and not self._judge.may_name(value):
                 return
             place.is_stamped = True
         elif len(value) <= _LONGEST_SEEN and len(place.seen) < _MOST_SEEN:

@@ -32,6 +32,22 @@ def is_stamp(text: str) -> bool:
     return _STAMP.fullmatch(text) is not None
 
 
+def reference_kind(text: str) -> str | None:
+    """What stands before the number of a reference, of which `categories_of_references` holds; None for any other text.
+
+    >>> reference_kind("urn:uuid:00000000-0000-4000-8000-00000000beef"), reference_kind("Patient/7")
+    ('urn:uuid:', None)
+    """
+    reference = _REFERENCE.fullmatch(text)
+    # A bed and its number are a place.
+    return None if reference is None or "bed" in text or text.endswith(_LIKE) else reference[1]
+
+
+def categories_of_references(kind: str, judged: Callable[[str], frozenset[str]]) -> frozenset[str]:
+    """All categories that references of a kind may have, whatever their number."""
+    return judged(kind + _LIKE) | {"date", "free text"}
+
+
 def of_machine(text: str, judged: Callable[[str], frozenset[str]]) -> frozenset[str] | None:
     """The categories of a text that only a program writes; None for any other, and where a look at it must tell.
 
@@ -42,10 +58,10 @@ def of_machine(text: str, judged: Callable[[str], frozenset[str]]) -> frozenset[
     if (numbered := _NUMBERED.fullmatch(text)) and (numbered[1][-1] != "/" or is_kind(numbered[1][:-1])):
         like = numbered[1] + _DIGIT * len(numbered[2])
         return None if like == text else judged(like)
-    reference = _REFERENCE.fullmatch(text)
-    if reference is None or "bed" in text or text.endswith(_LIKE):  # a bed and its number are a place
+    kind = reference_kind(text)
+    if kind is None:
         return None
-    plain = judged(reference[1] + _LIKE)
+    plain = judged(kind + _LIKE)
     if _DATE_WITHIN.search(text) and holds_date(text):
         plain |= {"date"}
     many = len(_WORD.findall(text)) > _MANY_WORDS

@@ -10,7 +10,7 @@ from typing import Any
 from core.intake.identifiers.finding import Finding, mask
 from core.intake.identifiers.text.free_text import begins_with_date, is_public_address
 from core.intake.identifiers.text.judge import Judge
-from core.intake.identifiers.text.machine_written import is_stamp
+from core.intake.identifiers.text.machine_written import categories_of_references, is_stamp, reference_kind
 from core.intake.identifiers.text.names_alone import identifies, says_nothing
 from core.intake.identifiers.where.decoding import text_in_base64
 from core.intake.identifiers.where.field_names import (
@@ -33,6 +33,8 @@ _MOST = 1 << 12
 """Places and names of fields that are remembered."""
 _LONGEST_SEEN, _MOST_SEEN, _LONGEST_STAMP = 256, 1 << 15, 40
 """Characters of a text that is remembered at its place, so many of them there, and of a time."""
+_DEEPEST = 200
+"""Objects within each other that are gone into by calls."""
 _OLD = "90 years or more"
 
 Path = tuple[str, ...]
@@ -41,7 +43,8 @@ Path = tuple[str, ...]
 @dataclass(eq=False, slots=True)
 class _Place:
     """What the names on the way to a value say of it, in resources of one kind. named: a category, or "" where they
-    name none. is_stamped: whether a time was judged here.
+    name none. is_stamped: whether a time was judged here. settled: kinds of
+    references that tell nothing more.
 
     seen: texts that were judged here. inner: the places of the fields within, by their names.
     """
@@ -56,6 +59,7 @@ class _Place:
     says_nothing: bool
     is_stamped: bool = False
     seen: set[str] = field(default_factory=set)
+    settled: set[str] = field(default_factory=set)
     inner: dict[str, _Place] = field(default_factory=dict)
 
 
@@ -72,44 +76,70 @@ class FieldSearch:
         self._met: set[tuple[str, str]] = set()
         self._names: dict[str, str] = {}
 
-    def search(self, document: Any, kind: str = "") -> Iterator[Finding]:
+    def search(self, document: Any, kind: str = "") -> list[Finding]:
         """Findings of every field of an object. kind: of the resource that it is."""
-        stack: list[tuple[_Place, Any]] = [(self._place((), kind), document)]
-        while stack:  # iterative, so nesting cannot exhaust the stack
-            place, value = stack.pop()
-            if type(value) is str:
-                if value and value not in place.seen:
-                    yield from self._of_text(place, value, kind)
-            elif isinstance(value, dict):
-                stack += self._fields(place, value, kind)
-            elif isinstance(value, list):
-                stack += [(place, inner) for inner in value]
-            elif value is not None and (place.named or place.is_age or place.is_number):
-                yield from self._findings(place, value, kind)
-
-    def _fields(self, place: _Place, value: dict[str, Any], kind: str) -> list[tuple[_Place, Any]]:
-        """The places of the fields of an object, with what they hold."""
-        if "url" in value:
-            return [
-                (self._place((*place.path, *names)[-3:], kind), inner) for names, inner in _named(value, self._names)
-            ]
-        inner, found = place.inner, []
-        for key, held in value.items():
-            if (at := inner.get(key)) is None:
-                at = self._place((*place.path, field_name(str(key)))[-3:], kind)
-                if len(inner) < _MOST:
-                    inner[key] = at
-            found.append((at, held))
+        found: list[Finding] = []
+        stack = [(self._place((), kind), document)]
+        while stack:  # only where objects lie so deep in each other that calls would exhaust the interpreter
+            self._go_through(*stack.pop(), kind, found, stack, 0)
         return found
+
+    def _go_through(
+        self, place: _Place, value: Any, kind: str, found: list[Finding], deeper: list[tuple[_Place, Any]], depth: int
+    ) -> None:
+        """A value and all within it, the last first; what lies too deep is put aside."""
+        if type(value) is str:
+            if value and value not in place.seen:
+                found += self._of_text(place, value, kind)
+        elif depth > _DEEPEST:
+            deeper.append((place, value))
+        elif isinstance(value, dict):
+            if "url" in value:
+                for names, held in reversed([*_named(value, self._names)]):
+                    at = self._place((*place.path, *names)[-3:], kind)
+                    self._go_through(at, held, kind, found, deeper, depth + 1)
+                return
+            inner = place.inner
+            for key in reversed(value):
+                held = value[key]
+                at = inner.get(key) or self._inner(place, key, kind)
+                if type(held) is str and held in at.seen:
+                    continue
+                self._go_through(at, held, kind, found, deeper, depth + 1)
+        elif isinstance(value, list):
+            for held in reversed(value):
+                self._go_through(place, held, kind, found, deeper, depth + 1)
+        elif value is not None and (place.named or place.is_age or place.is_number):
+            found += self._findings(place, value, kind)
+
+    def _inner(self, place: _Place, key: str, kind: str) -> _Place:
+        """The place of a field within another."""
+        at = self._place((*place.path, field_name(str(key)))[-3:], kind)
+        if len(place.inner) < _MOST:
+            place.inner[key] = at
+        return at
 
     def _of_text(self, place: _Place, value: str, kind: str) -> Iterator[Finding]:
         if len(value) <= _LONGEST_STAMP and value[4:5] == "-" and is_stamp(value) and not place.says_nothing:
             if place.is_stamped and not self._judge.may_name(value):
                 return
             place.is_stamped = True
+        elif (written := reference_kind(value)) is not None:
+            if written in place.settled and not self._judge.may_name(value):
+                return
+            self._settle(place, written, kind)
         elif len(value) <= _LONGEST_SEEN and len(place.seen) < _MOST_SEEN:
             place.seen.add(value)
         yield from self._findings(place, value, kind)
+
+    def _settle(self, place: _Place, written: str, kind: str) -> None:
+        """Take note where all that references of a kind may tell is known of a place: then they tell nothing more."""
+        whole = f"{kind}, {place.where}" if kind else place.where
+        possible = categories_of_references(written, self._judge.categories) | ({place.named} - {""})
+        if not (place.is_number or place.is_age or place.is_url or place.is_term or place.says_nothing) and all(
+            (category, whole) in self._met for category in possible
+        ):
+            place.settled.add(written)
 
     def _findings(self, place: _Place, value: Any, kind: str) -> Iterator[Finding]:
         for category, where, text in self._told(place, value):

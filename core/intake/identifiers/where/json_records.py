@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,17 +60,19 @@ def documents_of(entry: Entry) -> Documents:
     data = bytes(entry.read(0, None))
     text = data.decode(encoding_of(data), "replace")
     try:
-        return Documents(_parsed(text))
+        with _held():
+            return Documents(json.loads(text))
     except ValueError:
         return Documents(None, [line for line in text.split("\n") if line.strip()])
 
 
-def _parsed(text: str) -> Any:
-    """One document; while it grows, nothing of it is rubbish, and looking for some would take as long again."""
+@contextmanager
+def _held() -> Iterator[None]:
+    """Nothing of a document is rubbish while it is read and searched; looking for some would take as long again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
-        return json.loads(text)
+        yield
     finally:
         if was_on:
             gc.enable()
@@ -94,15 +97,16 @@ def in_records(documents: Documents, judge: Judge, tell: Share) -> Iterator[Met]
     def told(share: float) -> None:
         tell(_NAMED + (1 - _NAMED) * share)
 
-    for _, document in _now_and_then(documents, told):
-        for record in _objects(document):
-            watch_record(record, ages)
-            for resource in _resources(record):
-                watch_resource(resource, ages)
-        parts = [*_parts(document)]
-        of_all = ((number / len(parts), part) for number, part in enumerate(parts))
-        for _, (kind, part) in of_all if documents.lines else _now_and_then(of_all, told):
-            yield from fields.search(part, kind)
+    with nullcontext() if documents.lines else _held():
+        for _, document in _now_and_then(documents, told):
+            for record in _objects(document):
+                watch_record(record, ages)
+                for resource in _resources(record):
+                    watch_resource(resource, ages)
+            parts = [*_parts(document)]
+            of_all = ((number / len(parts), part) for number, part in enumerate(parts))
+            for _, (kind, part) in of_all if documents.lines else _now_and_then(of_all, told):
+                yield from fields.search(part, kind)
     yield from ages.findings()
 
 

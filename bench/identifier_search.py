@@ -103,15 +103,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for form, path in write_forms(given.data, Path(folder), given.forms):
             told = [time.perf_counter()]
+            shares = [0.0]
+
+            def step(share: float, told: list[float] = told, shares: list[float] = shares) -> None:
+                told.append(time.perf_counter())
+                shares.append(share)
+
             start = time.process_time()
-            found = search_sources([path], pixels=False)
+            found = search_sources([path], pixels=False, step=step)
             taken = time.process_time() - start
             told.append(time.perf_counter())
             waits = [later - earlier for earlier, later in pairwise(told)]
             print(
                 f"{form:20s} {path.stat().st_size / 1e6:6.1f} MB  processor {taken:6.2f} s, "
-                f"{taken / MAY_TAKE_S:.2f} x {MAY_TAKE_S:g} s; progress told {len(told) - 2} times, at least every "
-                f"{max(waits):.2f} s; {len(found.findings)} places found",
+                f"{taken / MAY_TAKE_S:.2f} x {MAY_TAKE_S:g} s; progress told {len(told) - 2} times at "
+                f"{len(set(shares))} shares, at least every {max(waits):.2f} s; {len(found.findings)} places found",
                 flush=True,
             )
 

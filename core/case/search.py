@@ -47,7 +47,9 @@ def search(
     """
     reading, looking = "Searching headers, texts and names for identifiers", "Searching the pictures for text"
     columns = columns or {}
-    searched = search_sources(sources, pixels=False, step=lambda: tell(0.0, reading), encoding=encoding_of(columns))
+    searched = search_sources(
+        sources, pixels=False, step=lambda share: tell(_HEADERS * share, reading), encoding=encoding_of(columns)
+    )
     findings = [item for item in searched.findings if not _says_code(item, columns)]
     if timeline is not None:
         findings += search_timeline(timeline, doubts_of(timeline, searched.words, columns))

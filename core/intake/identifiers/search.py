@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +24,13 @@ from core.intake.record.tables.encodings import utf8_entry
 from core.intake.scan.dicom.elements import looks_like_dicom
 from core.intake.scan.nifti.header import looks_like_nifti
 from core.intake.terms.identifier_patterns import identifying
+from core.progress import Share
 
 _MOST_OTHER, _MOST_OTHERS = 32 * MIB, 64 * MIB
 """Searched of a file that is neither a scan nor a table, and of all such files of a source."""
 _LONG_RUN = 16
+_FIRST = 0.7
+"""Share of the search that is done once every file was searched; some may be searched again."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +69,26 @@ def search_sources(
     *,
     pixels: bool = True,
     limits: Limits = LIMITS,
-    step: Callable[[], None] | None = None,
+    step: Share | None = None,
     encoding: str | None = None,
 ) -> Searched:
     """One search over several sources of one patient: the names that one gives are looked for in all others.
 
-    Files that were searched before a name was known are searched again, but for their pixels. step: called before each
-    file; may raise, to stop. encoding: in which a reader said that tables are which are not UTF-8, so that names are
-    looked for as they were read. Raises UserFacingError as `find_identifiers`.
+    Files that were searched before a name was known are searched again, but for their pixels. step: told the share done
+    before each file and now and then within a record; may raise, to stop. encoding: in which a reader said that tables
+    are which are not UTF-8, so that names are looked for as they were read. Raises as `find_identifiers`.
     """
-    search = _Search(PixelSearch(limits) if pixels else None, encoding=encoding)
+    search = _Search(PixelSearch(limits) if pixels else None, Judge(), encoding)
     names = list[str]()
+    total = sum(entry.size for source in sources for entry in plain_entries(source))
+    way = _Way(step or _go_on, total, 0.0, _FIRST)
     for source in sources:
-        names += _search_files(source, search, ContainerSearch(limits), limits, step or _go_on)
+        names += _search_files(source, search, ContainerSearch(limits), limits, way)
     if search.missed_words:
-        again = _Search(None, search.tokens, encoding)
+        again = _Search(None, search.judge.knowing(search.tokens), encoding)
+        way = _Way(step or _go_on, total, _FIRST, 1.0)
         for source in sources:
-            _search_files(source, again, None, limits, step or _go_on)
+            _search_files(source, again, None, limits, way)
         search.add(again.found.values())
     search.add(search_names(dict.fromkeys(names), search.tokens))
     if search.pixels:
@@ -91,7 +97,7 @@ def search_sources(
 
 
 def _search_files(
-    source: Source, search: _Search, containers: ContainerSearch | None, limits: Limits, step: Callable[[], None]
+    source: Source, search: _Search, containers: ContainerSearch | None, limits: Limits, way: _Way
 ) -> list[str]:
     """Search every file of a source; the names of files and entries, for the search of names."""
     names, count = list[str](), 0
@@ -102,31 +108,59 @@ def _search_files(
             search.add(containers.search(entry))
 
     for outer in plain_entries(source):
+        way.begin(outer)
         for entry in expand_entry(outer, limits, met=met):
             count += 1
             if count > limits.entries:
                 raise too_many_entries(limits)
             names.append(entry.name)
-            step()
-            search.entry(entry)
+            way.tell(0.0)
+            way.within(entry)
+            search.entry(entry, way.tell)
+    way.end()
     return names
 
 
-def _go_on() -> None:
+def _go_on(share: float) -> None:
     """Do not stop."""
+
+
+class _Way:
+    """How far a search is, by the bytes of the files that were handed over."""
+
+    def __init__(self, step: Share, total: int, low: float, high: float) -> None:
+        """total: bytes of all files. low, high: shares of the whole search between which these lie."""
+        self._step, self._total, self._low, self._high = step, max(total, 1), low, high
+        self._before = self._outer = self._inside = self._size = 0
+
+    def begin(self, outer: Entry) -> None:
+        """Go on to the next file that was handed over, an archive perhaps."""
+        self.end()
+        self._outer = outer.size
+
+    def within(self, entry: Entry) -> None:
+        """Go on to the next file, in the same archive perhaps, which may be larger than all of it."""
+        self._inside, self._size = min(self._outer, self._inside + self._size), entry.size
+
+    def end(self) -> None:
+        """All of the file that was begun is searched."""
+        self._before += self._outer
+        self._outer = self._inside = self._size = 0
+
+    def tell(self, share: float) -> None:
+        """Tell the share of all files, where this one of the present file is searched; may raise, to stop."""
+        done = self._before + min(self._outer, self._inside + share * self._size)
+        self._step(self._low + (self._high - self._low) * min(1.0, done / self._total))
 
 
 class _Search:
     """Findings so far, the first of each place; and what the files said of the patient, to look for elsewhere."""
 
-    def __init__(
-        self, pixels: PixelSearch | None, tokens: frozenset[str] | None = None, encoding: str | None = None
-    ) -> None:
-        """tokens: all words of the patient, where they are known."""
+    def __init__(self, pixels: PixelSearch | None, judge: Judge, encoding: str | None = None) -> None:
+        """judge: of texts, who knows all words of the patient that are known."""
         self.pixels, self._encoding = pixels, encoding
         self.found: dict[tuple[str, str], Finding] = {}
-        self.tokens = tokens or frozenset()
-        self._judge = Judge(self.tokens)
+        self.tokens, self.judge = judge.words, judge
         self._fewest: frozenset[str] | None = None
         self._seen: set[Seen] = set()
         self._left = _MOST_OTHERS
@@ -141,22 +175,24 @@ class _Search:
         """Was a file searched before all words of the patient were known?"""
         return self._fewest is not None and self._fewest != self.tokens
 
-    def entry(self, entry: Entry) -> None:
-        """Search one file by what it is."""
+    def entry(self, entry: Entry, tell: Share) -> None:
+        """Search one file by what it is; `tell` is told the share done."""
         head = entry.read(0, 1024)
         if looks_like_dicom(head) and not looks_like_nifti(head):
             self._dicom(entry)
             return
+        is_first = self._fewest is None
         self._fewest = self.tokens if self._fewest is None else self._fewest
         if looks_like_nifti(head):
             self.add(search_nifti(entry, self.tokens))
             if self.pixels:
                 self.pixels.add_nifti(entry)
         elif looks_like_table(entry):
-            self._judge = self._judge.knowing(self.tokens)
-            findings, own = search_table(self._as_read(entry), self._judge)
-            self.tokens |= own
-            self.add(findings)
+            self.judge = self.judge.knowing(self.tokens)
+            searched = search_table(self._as_read(entry), self.judge, tell)
+            self.tokens |= searched.own
+            self._fewest = searched.known if is_first else self._fewest
+            self.add(searched.findings)
         else:
             self._other(entry)
 

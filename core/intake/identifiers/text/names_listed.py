@@ -38,9 +38,8 @@ def is_listed(word: str) -> bool:
     >>> is_listed("patel"), is_listed("Min"), is_listed("Brown")
     (True, False, False)
     """
-    if _is_term(word):
-        return False
-    return is_common_surname(word.capitalize()) or (is_given_name(word) and word.casefold() not in GIVEN_TOO)
+    listed = is_common_surname(word.capitalize()) or (is_given_name(word) and word.casefold() not in GIVEN_TOO)
+    return listed and not _is_term(word)
 
 
 def is_name_alone(text: str) -> bool:
@@ -77,4 +76,5 @@ def _pairs_of_terms() -> frozenset[tuple[str, ...]]:
     """Neighbours in the descriptions of ICD-10-CM and DICOM's context groups of which one is listed, case-folded."""
     texts = {*icd10_descriptions().values(), *meanings_of_codes()}
     pairs = {pair for text in texts for pair in pairwise(_WORD.findall(text))}
-    return frozenset(_folded(pair) for pair in pairs if any(word[0].isupper() and is_listed(word) for word in pair))
+    listed = {word for word in {word for pair in pairs for word in pair} if word[0].isupper() and is_listed(word)}
+    return frozenset(_folded(pair) for pair in pairs if not listed.isdisjoint(pair))

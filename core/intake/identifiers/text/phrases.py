@@ -196,6 +196,11 @@ def forms_in(text: str) -> set[str]:
     return found | {"institution"} if any(_is_named(ward[1] or ward[2]) for ward in _WARD.finditer(text)) else found
 
 
+def holds_date(text: str) -> bool:
+    """Whether a text holds a form of a date."""
+    return any(pattern.search(text) for category, pattern in _FORMS if category == "date")
+
+
 def _is_named(word: str) -> bool:
     """Whether a ward is called so after somebody or some place, not after what is done there."""
     return word.casefold() in GIVEN_TOO or not are_known_words(word)

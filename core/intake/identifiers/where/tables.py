@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.intake.files.byte_source import Entry
-from core.intake.files.limits import MIB
 from core.intake.identifiers.finding import Finding, mask
 from core.intake.identifiers.text.field_names import AGE_FIELDS, FIELD_CATEGORIES, field_name
 from core.intake.identifiers.text.free_text import in_free_text
@@ -32,43 +30,28 @@ from core.intake.identifiers.where.ages import (
     Ages,
     is_over_89,
     names_age,
-    watch_record,
-    watch_resource,
     watched,
 )
 from core.intake.identifiers.where.column_headers import column_words
 from core.intake.identifiers.where.decoding import encoding_of, head_of
-from core.intake.identifiers.where.json_fields import TERM_FIELDS, FieldSearch, is_old, leaves
-from core.intake.record.fhir.resource_types import is_kind
+from core.intake.identifiers.where.json_fields import TERM_FIELDS, FieldSearch, is_old
+from core.intake.identifiers.where.json_records import TOLD_EVERY, documents_of, in_records, owned_in
+from core.intake.identifiers.where.owned import PATIENT_NAMES, PATIENT_NUMBERS, Met, Owned
 from core.intake.record.omop.tables import table_of
 from core.intake.record.tables.delimiters import DELIMITERS, delimiter_of, filled_rows
+from core.progress import Share
 from core.records import BIRTH
 
-_MOST_JSON = 256 * MIB
+T = TypeVar("T")
+_READ = 0.5
+"""Share of the search of text that is done once all rows are read."""
+
 _ROWS = 200_000
 _DISTINCT = 100_000
-_PATIENT_NAMES = frozenset(
-    """
-    patient_name patientname full_name fullname first_name firstname last_name lastname given_name family_name surname
-    forename birth_name maiden_name nachname vorname familienname geburtsname patientenname prenom prénom
-    nom_de_naissance apellido apellidos nombre cognome nome achternaam voornaam
-    """.split()  # noqa: SIM905
-)
 _MOST_NAMES = 12
 """Parts of names, at most, that may be one patient's."""
-_PATIENT_NUMBERS = frozenset(
-    """
-    mrn medical_record_number medical_record_no ssn social_security_number nhs_number patient_id patient_identifier
-    person_source_value hospital_number national_id patient_number patient_no pat_no pat_nr patno patnr pat_id pid
-    patientennummer patienten_nr versichertennummer numero_patient nip ipp insurance_id member_id policy_number
-    """.split()  # noqa: SIM905
-)
 _SHORTEST_NUMBER = 5
 """Digits of a patient's number that is looked for in texts; shorter ones stand there by chance."""
-Owned = tuple[str, str]
-"""(name, number) that a table gives its patient, one of them empty."""
-Met = Finding | Owned
-"""What a search comes upon."""
 
 
 def looks_like_table(entry: Entry) -> bool:
@@ -88,30 +71,61 @@ def looks_like_table(entry: Entry) -> bool:
     )
 
 
-def search_table(entry: Entry, judge: Judge) -> tuple[list[Finding], frozenset[str]]:
-    """(findings of one table, words of its patient's name for searching other places).
+@dataclass(frozen=True)
+class SearchedTable:
+    """findings: each place once. own: words of its patient's name, for searching other places. known: the words with
+    which all of it was searched."""
+
+    findings: list[Finding]
+    own: frozenset[str]
+    known: frozenset[str]
+
+
+def search_table(entry: Entry, judge: Judge, tell: Share) -> SearchedTable:
+    """Search one table; `tell` is told the share done as it goes, and may raise, to stop.
 
     Columns or fields are judged by their names, and values by what they look like; each place once. Columns are
     numbered, and named where every word of their header is usual (`core.intake.identifiers.where.column_headers`),
     behind the table of OMOP or
     the resource of FHIR. judge: of texts, which knows parts of patients' names and ids. Where many patients are named,
     their words would be met everywhere, so that none is given. What cannot be parsed is reported as not searched,
-    beside what was found before.
+    beside what was found before. JSON is gone through for the patient first, so that it is searched once.
     """
     found: dict[tuple[str, str], Finding] = {}
     names: set[Owned] = set()
     table = table_of(entry.name)
+    stopped: list[BaseException] = []
+
+    def told(share: float) -> None:
+        try:
+            tell(share)
+        except BaseException as error:
+            stopped.append(error)
+            raise
+
     try:
-        for item in _searched(entry, judge):
+        documents = documents_of(entry) if _is_json(entry) else None
+        if documents:
+            for one in owned_in(documents, told):
+                if len(names) <= _MOST_NAMES:
+                    names.add(one)
+            judge = judge.knowing(judge.words | _words_of(names))
+        for item in in_records(documents, judge, told) if documents else _columns(entry, judge, told):
             if isinstance(item, Finding):
                 where = f"{table}, {item.where}" if table else item.where
                 found.setdefault((item.category, where), replace(item, where=where))
             elif len(names) <= _MOST_NAMES:
                 names.add(item)
     except Exception:  # whatever a parser says may repeat content
+        if stopped:
+            raise
         found["unreadable", "table"] = Finding("unreadable", "table", "not searched to the end")
-    words = frozenset[str]().union(*(_own_words(*one) for one in names)) if len(names) <= _MOST_NAMES else frozenset()
-    return list(found.values()), words
+    return SearchedTable(list(found.values()), _words_of(names), judge.words)
+
+
+def _words_of(names: set[Owned]) -> frozenset[str]:
+    """The words of a patient's names and numbers; none of so many patients that they would be met everywhere."""
+    return frozenset[str]().union(*(_own_words(*one) for one in names)) if len(names) <= _MOST_NAMES else frozenset()
 
 
 def _own_words(name: str, number: str) -> frozenset[str]:
@@ -120,16 +134,19 @@ def _own_words(name: str, number: str) -> frozenset[str]:
     return frozenset(word for word in own if not word.isdigit() or len(word) >= _SHORTEST_NUMBER)
 
 
-def _searched(entry: Entry, judge: Judge) -> Iterator[Met]:
-    head = bytes(entry.read(0, 4096))
-    if head[:4] == b"PAR1":
-        return _parquet(entry, judge)
-    return _records(entry, judge) if head_of(head).lstrip()[:1] in ("{", "[") else _text_table(entry, judge)
+def _is_json(entry: Entry) -> bool:
+    return head_of(bytes(entry.read(0, 4096))).lstrip()[:1] in ("{", "[")
 
 
-def _parquet(entry: Entry, judge: Judge) -> Iterator[Met]:
+def _columns(entry: Entry, judge: Judge, tell: Share) -> Iterator[Met]:
+    is_parquet = bytes(entry.read(0, 4)) == b"PAR1"
+    return _parquet(entry, judge, tell) if is_parquet else _text_table(entry, judge, tell)
+
+
+def _parquet(entry: Entry, judge: Judge, tell: Share) -> Iterator[Met]:
     file = pq.ParquetFile(pa.BufferReader(pa.py_buffer(entry.read(0, None))))
     for number, name in enumerate(file.schema_arrow.names):
+        tell(number / len(file.schema_arrow.names))
         for batch in file.iter_batches(_ROWS, columns=[name]):
             yield from _parquet_column(number, name, batch.column(0), judge)
     metadata = b" ".join(value for key, value in (file.schema_arrow.metadata or {}).items() if key != b"pandas")
@@ -185,17 +202,28 @@ def _has_old_age(file: pq.ParquetFile) -> bool:
     return any(is_over_89(value, row.get("unit")) for row in rows for name, value in row.items() if name != "unit")
 
 
-def _text_table(entry: Entry, judge: Judge) -> Iterator[Met]:
+def _text_table(entry: Entry, judge: Judge, tell: Share) -> Iterator[Met]:
     """Columns of delimited text, read as `core.intake.record.tables.text_tables` reads it; rows of any length."""
     raw = bytes(entry.read(0, None))
-    lines = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw[:4096]), "replace", newline="")
+    held = io.BytesIO(raw)
+    lines = io.TextIOWrapper(held, encoding_of(raw[:4096]), "replace", newline="")
     rows = filled_rows(csv.reader(lines, delimiter=delimiter_of(lines)))
     names = next(rows, [])
     ages = Ages()
-    for number, values in _distinct_fields(watched(rows, names, ages)):
+    read = _told(watched(rows, names, ages), lambda count: tell(_READ * held.tell() / max(len(raw), 1)))
+    for done, (number, values) in enumerate(_distinct_fields(read)):
+        tell(_READ + (1 - _READ) * min(1.0, done / max(len(names), 1)))
         name = names[number] if number < len(names) else ""
         yield from _column(number, name, values, judge)
     yield from ages.findings()
+
+
+def _told(items: Iterable[T], tell: Callable[[int], None]) -> Iterator[T]:
+    """The items; `tell` is told now and then how many have come."""
+    for number, item in enumerate(items):
+        if number % TOLD_EVERY == 0:
+            tell(number)
+        yield item
 
 
 def _distinct_fields(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[Any]]]:
@@ -215,9 +243,9 @@ def _column(number: int, name: str, values: list[Any], judge: Judge) -> Iterator
     if not values:
         return
     plain = field_name(name)
-    if plain in _PATIENT_NAMES:
+    if plain in PATIENT_NAMES:
         yield from ((str(value), "") for value in values[: _MOST_NAMES + 1])
-    if plain in _PATIENT_NUMBERS:
+    if plain in PATIENT_NUMBERS:
         yield from (("", str(value)) for value in values[: _MOST_NAMES + 1])
     shown = plain in FIELD_CATEGORIES or plain in AGE_FIELDS
     where = f"column {plain}" if shown else column_words(number + 1, name, judge.words)
@@ -242,80 +270,3 @@ def _column(number: int, name: str, values: list[Any], judge: Judge) -> Iterator
     for category, value in texts.items():
         if category != FIELD_CATEGORIES.get(plain):
             yield Finding(category, where, mask(value))
-
-
-def _records(entry: Entry, judge: Judge) -> Iterator[Met]:
-    """JSON: one document, or one a line."""
-    if entry.size > _MOST_JSON:
-        yield Finding("unreadable", "JSON", "too large to be searched")
-        return
-    data, ages, fields = bytes(entry.read(0, None)), Ages(), FieldSearch(judge)
-    for document in _documents(data.decode(encoding_of(data), "replace")):
-        yield from _names_of_patients(document)
-        for record in _objects(document):
-            watch_record(record, ages)
-            for resource in _resources(record):
-                watch_resource(resource, ages)
-        for kind, part in _parts(document):
-            yield from fields.search(part, kind)
-    yield from ages.findings()
-
-
-def _parts(document: Any) -> Iterator[tuple[str, Any]]:
-    """(type of FHIR resource or "", object) of what a document holds: a bundle, and each of its resources."""
-    for item in document if isinstance(document, list) else [document]:
-        if not isinstance(item, dict):
-            yield "", item
-            continue
-        whole, *inner = _resources(item)
-        if inner:
-            whole = {**whole, "entry": [_around(entry) for entry in whole["entry"]]}
-        for resource in (whole, *inner):
-            kind = resource.get("resourceType")
-            yield kind if isinstance(kind, str) and is_kind(kind) else "", resource
-
-
-def _around(entry: Any) -> Any:
-    """An entry of a bundle without its resource."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-        return entry
-    return {key: value for key, value in entry.items() if key != "resource"}
-
-
-def _documents(text: str) -> Iterable[Any]:
-    try:
-        return [json.loads(text)]
-    except ValueError:
-        return (json.loads(line) for line in text.split("\n") if line.strip())
-
-
-def _names_of_patients(document: Any) -> Iterator[Owned]:
-    """Names and numbers that rows give their patient, or a FHIR bundle or resource; those of its staff are left out."""
-    for item in _objects(document):
-        for key, value in item.items():
-            if field_name(str(key)) in _PATIENT_NAMES:
-                yield str(value), ""
-            elif field_name(str(key)) in _PATIENT_NUMBERS:
-                yield "", str(value)
-        yield from _names_in_fhir(item)
-
-
-def _objects(document: Any) -> list[dict[str, Any]]:
-    """The object that a document is, or those in its list."""
-    return [item for item in (document if isinstance(document, list) else [document]) if isinstance(item, dict)]
-
-
-def _resources(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """A JSON object, and the resources in it where it is a bundle of FHIR."""
-    entries = item.get("entry")
-    inner = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [resource for resource in (item, *inner) if isinstance(resource, dict)]
-
-
-def _names_in_fhir(item: dict[str, Any]) -> Iterator[Owned]:
-    for resource in _resources(item):
-        if resource.get("resourceType") == "Patient":
-            parts = leaves(resource.get("name"))
-            yield from ((str(value), "") for path, value in parts if path[-1:] in (("family",), ("given",), ("text",)))
-            numbers = leaves(resource.get("identifier"))
-            yield from (("", str(value)) for path, value in numbers if path == ("value",))

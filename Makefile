@@ -42,8 +42,8 @@ test-all: $(VENV)/.dev  ## every test there is: all cases of the long lists, and
 	@$(TOGETHER) browser unit UNIT="tests core" LEFT_OUT="slow or browser"
 	@$(MAKE) --no-print-directory slow
 
-unit:
-	$(PYTEST) -m "not ($(LEFT_OUT))" -n 2 --dist worksteal $(UNIT)
+unit:  # gives way to the browser, which has somebody waiting
+	nice $(PYTEST) -m "not ($(LEFT_OUT))" -n 2 --dist worksteal $(UNIT)
 
 browser:  # what it says is held back until it ends, so that it stands in one piece
 	@mkdir -p build

@@ -42,7 +42,7 @@ const KEYS = [
   ["Shift + drag", "window"], ["Delete", "clear distances"], ["f", "full screen"], ["?", "this list"],
 ];
 const MAP_WORDS = [
-  "Colour shows where on the CT the model's risk depends on the voxels, not where disease is. Below the threshold nothing is coloured. Each map's colours end where all but one in a thousand of its own values do; \u2265 and \u2264 say that it goes further.",
+  "Colour shows where on the CT the model's risk depends on the voxels, not where disease is. Below the threshold nothing is coloured. Colours end where the maps of nine in ten training patients do, so that a weak map stays pale or uncoloured; \u201cOwn scale\u201d ends them where this map does. \u2265 and \u2264 say that it goes further.",
   "The model reads whole slices, air and table included, in cells larger than a voxel. Colour in air, outside the body or across an edge is true to the model: its risk depends on what it sees there, the body's outline for instance. Much of it is a reason to trust this answer less.",
 ];
 const PLANES = {
@@ -54,7 +54,7 @@ const SIGNED_ZERO = 128;
 const SCALE_MM = [1, 2, 5, 10, 20, 50, 100, 200];
 const REPORT_DELAY_MS = 350;
 const OVERLAY_LOOK = { threshold: 0.35, opacity: 0.55 };
-const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false };
+const LOOK = { ...OVERLAY_LOOK, heatOn: true, inverted: false, ownScale: false };
 const DIMMED = 0.35; // share of its opacity that an earlier map keeps while the next one is computed
 const NARROW_PX = 660; // as in viewer.css
 const MOVED = "Moved to the strongest place of the map";
@@ -423,15 +423,19 @@ class Viewer {
       this.slider("threshold", "Threshold"),
       this.slider("opacity", "Opacity"),
     );
+    this.own = element("button", "own", { type: "button", "aria-pressed": "false", title: "Colours of this map alone, or on the scale of the training patients' maps" }, "Own scale");
+    this.own.addEventListener("click", () => this.setOwnScale(!this.ownScale));
+    this.sliders.append(this.own);
     this.legend = element("div", "legend");
     this.bar = element("canvas", "ramp", { width: 256, height: 8, role: "img" });
     this.low = element("span", "end");
     this.high = element("span", "end");
     this.unit = element("span", "unit");
     this.amount = element("span", "unit");
+    this.mark = element("span", "unit mark");
     const ends = element("div", "ends");
     ends.append(this.low, this.high);
-    this.legend.append(this.bar, ends, this.unit, this.amount);
+    this.legend.append(this.bar, ends, this.unit, this.amount, this.mark);
     this.message = element("div", "message", { role: "status" });
     this.shown = element("div", "shown");
     foot.append(this.switch, this.sliders, this.legend, this.message, this.shown);
@@ -452,6 +456,7 @@ class Viewer {
     input.addEventListener("input", () => {
       this[name] = Number(input.value) / 100;
       show();
+      if (this.map) this.drawLegend(this.map.header);
       this.heatTable();
       this.render();
     });
@@ -540,13 +545,35 @@ class Viewer {
 
   drawLegend(header) {
     const [lowest, highest] = header.ends;
-    const [low, high] = [scaled(-header.limit, header, lowest), scaled(header.limit, header, highest)];
+    const limit = this.scaleEnd();
+    const [low, high] = [scaled(-limit, { limit }, lowest), scaled(limit, { limit }, highest)];
     this.low.textContent = header.signed ? `lowers risk ${low}` : "0";
     this.high.textContent = header.signed ? `${high} raises risk` : high;
     this.unit.textContent = `From ${short(lowest)} to ${short(highest)}, ${header.unit}`;
-    this.amount.textContent = header.amount;
-    this.legend.title = `${header.label}. ${this.unit.textContent}. ${header.amount}`;
-    this.bar.setAttribute("aria-label", `Colour bar, ${header.label}, from ${this.low.textContent} to ${this.high.textContent}. ${this.unit.textContent}. ${header.amount}`);
+    const strongest = Math.max(highest, -lowest);
+    const weak = strongest > 0 && strongest < this.threshold * limit ? "too weak to be coloured" : "";
+    this.amount.textContent = [header.amount, weak].filter(Boolean).join(": ");
+    this.mark.textContent = [header.check, header.place].filter(Boolean).join(". ");
+    this.mark.classList.toggle("warned", Boolean(header.check));
+    const told = [header.label, this.unit.textContent, this.amount.textContent, this.mark.textContent].filter(Boolean).join(". ");
+    this.legend.title = told;
+    this.bar.setAttribute("aria-label", `Colour bar from ${this.low.textContent} to ${this.high.textContent}. ${told}`);
+    this.own.hidden = header.common == null;
+    this.own.setAttribute("aria-pressed", String(this.ownScale));
+  }
+
+  /** Where the colours end: on the scale of the training patients' maps, or on the map's own. */
+  scaleEnd() {
+    const { common, limit } = this.map.header;
+    return this.ownScale || common == null ? limit : common;
+  }
+
+  setOwnScale(own) {
+    this.ownScale = own;
+    if (this.map) this.drawLegend(this.map.header);
+    this.heatTable();
+    this.render();
+    this.reportSoon();
   }
 
   overlayShown() {
@@ -589,7 +616,7 @@ class Viewer {
     const earlier = has && this.isEarlier();
     this.root.toggleAttribute("data-waiting", Boolean(awaited));
     this.legend.hidden = !has;
-    this.unit.hidden = this.amount.hidden = earlier; // the words on the earlier map need the room
+    this.unit.hidden = this.amount.hidden = this.mark.hidden = earlier; // the words on the earlier map need the room
     this.sliders.hidden = !has || earlier;
     this.switch.disabled = !has;
     this.toFocus.disabled = !answer?.focus;
@@ -618,20 +645,22 @@ class Viewer {
 
   heatTable() {
     if (!this.map) return;
-    const { colours, signed } = this.map.header;
+    const { colours, signed, limit } = this.map.header;
+    const gain = limit / this.scaleEnd();
     const alpha = Math.round(this.opacity * 255);
     const ramp = this.bar.getContext("2d");
     const strip = ramp.createImageData(256, 1);
     for (let n = 0; n < 256; n += 1) {
       const size = signed ? Math.abs(n - SIGNED_ZERO) / 127 : n / 255;
-      const [r, g, b] = colours[n];
-      const shown = size >= this.threshold && size > 0;
+      const at = signed ? clamp(Math.round(SIGNED_ZERO + (n - SIGNED_ZERO) * gain), 1, 255) : clamp(Math.round(n * gain), 0, 255);
+      const [r, g, b] = colours[at];
+      const shown = size * gain >= this.threshold && size > 0;
       this.heatLut[n] = shown ? (alpha << 24) | (b << 16) | (g << 8) | r : 0;
-      strip.data.set([r, g, b, shown ? 255 : 60], n * 4);
+      strip.data.set([...colours[n], size >= this.threshold && size > 0 ? 255 : 60], n * 4);
     }
     ramp.clearRect(0, 0, 256, 8);
     for (let y = 0; y < 8; y += 1) ramp.putImageData(strip, 0, y);
-    this.heatKey = `${this.opacity}|${this.threshold}`;
+    this.heatKey = `${this.opacity}|${this.threshold}|${this.scaleEnd()}`;
     this.switch.setAttribute("aria-checked", String(this.heatOn));
   }
 
@@ -747,6 +776,7 @@ class Viewer {
       this.rulers = [];
       this.window = { width: this.volume.window[1] - this.volume.window[0], level: (this.volume.window[0] + this.volume.window[1]) / 2 };
       Object.assign(this, LOOK);
+      if (this.map) this.drawLegend(this.map.header);
       Object.values(this.inputs).forEach((show) => show());
       this.resetViews();
       this.greyTable();
@@ -800,6 +830,7 @@ class Viewer {
         threshold: this.threshold,
         opacity: this.heatOn ? this.opacity : 0,
         inverted: this.inverted,
+        own_scale: this.ownScale,
         volume: this.volume.digest,
       });
     }, REPORT_DELAY_MS);
@@ -807,7 +838,7 @@ class Viewer {
 
   remember() {
     if (!this.volume) return;
-    looks.set(this.id, { threshold: this.threshold, opacity: this.opacity, heatOn: this.heatOn, inverted: this.inverted });
+    looks.set(this.id, { threshold: this.threshold, opacity: this.opacity, heatOn: this.heatOn, inverted: this.inverted, ownScale: this.ownScale });
     places.set(this.volume.study, { cursor: [...this.cursor], settled: this.settled });
     windows.set(this.volume.digest, { ...this.window });
     for (const kept of [places, windows]) if (kept.size > 16) kept.delete(kept.keys().next().value);

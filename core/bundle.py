@@ -1,8 +1,8 @@
 """Model bundles: a folder that holds a model, what it was trained on, and the card without which it does not predict.
 
 config.json, weights.safetensors, card.json, baseline.parquet, reference.parquet, metrics.json, and manifest.json with
-the SHA-256 of each of them; outcomes.parquet where training kept it. Loading checks hashes, card schema, names, shapes
-and finiteness; nothing is ever unpickled.
+the SHA-256 of each of them; outcomes.parquet where training kept it, maps.json where its maps were measured. Loading
+checks hashes, card schema, names, shapes and finiteness; nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from core.compute.model_lock import MODEL_LOCK
 from core.compute.usual_mode import usual_mode
 from core.encode import build_encoder
 from core.errors import UserFacingError
+from core.explain.map_trust import MapTrust
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.records.interfaces import Encoder
@@ -39,7 +40,7 @@ from core.survive.model import ModelOutput, SurvivalModel, build_model
 
 FORMAT_VERSION = 2
 FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", "reference.parquet", "metrics.json")
-OPTIONAL_FILES = ("outcomes.parquet",)
+OPTIONAL_FILES = ("outcomes.parquet", "maps.json")
 BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
 BASELINE_ROWS = 400
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -53,9 +54,9 @@ class Bundle:
     model and encoders are in evaluation mode on the CPU with gradients off. encoders: of each modality that the fusion
     reads. baseline: training Kaplan-Meier (time_days, survival, lower, upper, at_risk). reference: one
     row a training patient (`reference_table`; older bundles lack mean tokens). outcomes: what happened to training and
-    tuning patients beside the risk each was given unseen, for the range around a curve (older bundles lack it). digest:
-    SHA-256 of the manifest, which fixes every file. virtual: trained on virtual patients. Every use of model or
-    encoders holds `lock`.
+    tuning patients beside the risk each was given unseen, for the range around a curve. maps: how large its maps are
+    and whether they hang on the weights. (Either may be missing.) digest: SHA-256 of the manifest, which fixes every
+    file. virtual: trained on virtual patients. Every use of model or encoders holds `lock`.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Bundle:
     reference: pd.DataFrame
     metrics: dict[str, Any]
     outcomes: ReferenceOutcomes | None
+    maps: MapTrust | None
     digest: str
     virtual: bool
     lock: AbstractContextManager[Any] = field(default=MODEL_LOCK)
@@ -129,6 +131,7 @@ def load_bundle(path: Path | str) -> Bundle:
         reference=_table(contents["reference.parquet"], "reference.parquet", columns),
         metrics=_json(contents["metrics.json"], "metrics.json"),
         outcomes=_outcomes(contents),
+        maps=_maps(contents),
         digest=digest,
         virtual=bool(card["training_data"]["virtual"]),
     )
@@ -183,9 +186,14 @@ def save_bundle(
 
 
 def amend_bundle(
-    path: Path | str, *, metrics: Mapping[str, Any] | None = None, outcomes: ReferenceOutcomes | None = None
+    path: Path | str,
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    outcomes: ReferenceOutcomes | None = None,
+    maps: MapTrust | None = None,
 ) -> Path:
-    """Put an evaluation report, or outcomes, into a bundle that is there; its digest changes, all else stays.
+    """Put an evaluation report, outcomes, or what was measured of its maps, into a bundle that is there; its digest
+    changes, all else stays.
 
     Raises UserFacingError where the bundle is not whole.
     """
@@ -196,6 +204,8 @@ def amend_bundle(
         (folder / "metrics.json").write_text(text, encoding="utf-8")
     if outcomes is not None:
         outcomes.to_table().to_parquet(folder / "outcomes.parquet", index=False)
+    if maps is not None:
+        (folder / "maps.json").write_text(json.dumps(maps.to_json(), allow_nan=False) + "\n", encoding="utf-8")
     _seal(folder)
     return folder
 
@@ -353,6 +363,17 @@ def _outcomes(contents: Mapping[str, bytes]) -> ReferenceOutcomes | None:
         return None
     table = _table(contents["outcomes.parquet"], "outcomes.parquet", ("time_to_event_days", "event"))
     return ReferenceOutcomes.from_table(table)
+
+
+def _maps(contents: Mapping[str, bytes]) -> MapTrust | None:
+    if "maps.json" not in contents:
+        return None
+    try:
+        return MapTrust.from_json(_json(contents["maps.json"], "maps.json"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserFacingError(
+            "The bundle's file maps.json cannot be read.", "what a measurement wrote", _AGAIN
+        ) from error
 
 
 def _table(data: bytes, name: str, columns: tuple[str, ...]) -> pd.DataFrame:

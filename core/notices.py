@@ -181,6 +181,12 @@ def _saliency_notices(bundle: Bundle, saliency: Attribution | None, explain: str
     if explain is not None and IMAGE not in bundle.model.reads:
         text = "No saliency: this model reads the record only, so nothing on the scan changes its answer."
         yield Notice("no_saliency", "info", text)
+    if saliency is not None and saliency.depends is False:
+        text = (
+            "The map failed the weight-randomisation check: maps of this method look much the same with random "
+            "weights, so this one tells little of what the model learned."
+        )
+        yield Notice("map_unproven", "caution", text)
     if saliency is not None and (saliency.convergence_delta or 0.0) > NOT_CONVERGED:
         share, change = saliency.convergence_delta or 0.0, saliency.risk_change or 0.0
         text = (

@@ -282,7 +282,9 @@ class _Job:
         encoder = self.bundle.encoders[IMAGE]
         assert isinstance(encoder, CtEncoder)
         readout = RiskReadout(self.bundle.model, encoder, encoding.batch(), encoding.sampled, self.horizon, where)
-        return study_saliency(self.study, readout, self.explain, seed=self.seed, progress=self.progress)
+        return study_saliency(
+            self.study, readout, self.explain, seed=self.seed, progress=self.progress, trust=self.bundle.maps
+        )
 
 
 @usual_mode()

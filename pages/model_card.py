@@ -11,7 +11,7 @@ from core import session
 from core.benchmark.report_plots import baseline_figure, calibration_figure, calibration_words, training_rows
 from core.bundle import Bundle
 from core.errors import UserFacingError
-from core.view.card import card_html, performance_rows
+from core.view.card import card_html, map_check_rows, map_check_words, performance_rows
 from core.view.layout import finish
 from core.view.words import empty_html, error_html
 from core.wording import duration
@@ -72,6 +72,10 @@ def _performance(bundle: Bundle) -> None:
     else:
         st.html('<h2 class="section">How well it did</h2>')
         _stated_performance(bundle.card.get("performance", []))
+    if bundle.maps is not None:
+        st.html('<h2 class="section">Do its maps hang on what it learned?</h2>')
+        st.dataframe(map_check_rows(bundle.maps), hide_index=True, height="content")
+        st.caption(map_check_words(bundle.maps))
     st.html('<h2 class="section">Training cohort</h2>')
     columns = [bundle.baseline[name].tolist() for name in ("time_days", "survival", "lower", "upper")]
     figure = finish(

@@ -11,6 +11,8 @@ Stages, each skipped where its output is there already:
   fit      train each fusion, predict held-out patients, write the bundle    build/predictions, assets/bundles
   outcomes what happened to training and tuning patients beside the risk that models fitted without them gave, and their
            true curves, into each shipped bundle    assets/bundles
+  maps     how large the maps of training patients are, and the weight-randomisation check, into each shipped bundle
+                                                                             assets/bundles
   table    concordance with patient-level bootstrap, paired differences, error of S(t) against the true S(t)
                                                                              docs/results/fusion_table.{json,md}
 
@@ -29,6 +31,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,23 +46,26 @@ from core.benchmark.evaluate import evaluate_tables
 from core.bundle import amend_bundle, load_bundle, save_bundle
 from core.cohort.tasks import TASKS
 from core.encode import build_record_encoder
+from core.encode.ct.encoders import encode_sampled
 from core.encode.ehr.encoders import encode_timelines
 from core.encode.ehr.records import TimelineRecords
 from core.encode.half import round_to_half
 from core.events.cut import cut_at
-from core.fuse import FUSIONS, Ragged, TokenSet
+from core.fuse import FUSIONS, Ragged, TokenSet, reads_of
 from core.pretrain.next_code.train import fit_record_encoder
 from core.records import EHR, IMAGE, Timeline
-from core.records.interfaces import RecordEncoder
+from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
 from core.survive.given_risk import ReferenceOutcomes
 from core.train.cross_fit import cross_fit
 from core.train.encoders import encoder_of_folder
 from core.train.fit import fit_fusion
+from core.train.measure_maps import ReadCase, measure_maps
 from core.train.members import FitConfig, FittedModel
 from core.train.model_card import make_card
 from core.train.predict import predict_tokens
 from core.virtual.outcome import draw_outcome, hazard_parts, true_survival
 from core.virtual.records import simulate_events
+from core.virtual.render import render_patient
 from core.virtual.sampling import VirtualPatient, sample_patient
 from scripts.model_tables import write_tables
 
@@ -67,11 +73,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SEED = 20260101
 SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
 EXTERNAL = {"held_out": (0, 600)}
-STAGES = ("scans", "encoder", "tokens", "fit", "outcomes", "table")
+STAGES = ("scans", "encoder", "tokens", "fit", "outcomes", "maps", "table")
 REGION_MODELS = ("image_only", "ehr_only", "concat", "concat_pooled", "cross_attention", "co_attention_ehr_guided")
 REGION_CONFIG = FitConfig(epochs=50, patience=12)
 """Finding out that the record says where to look takes attention longer than the 25 epochs of the other models."""
 CURVE_POINTS = 50
+MAP_PATIENTS = 125
+"""Training patients whose maps are measured: every twelfth."""
 
 
 def patients(site: str) -> int:
@@ -260,6 +268,35 @@ def reference_outcomes(options: argparse.Namespace, tokens: Path, task: str, nam
     return replace(found, true=true_survival(eta[:, None], found.days, task))  # type: ignore[arg-type]
 
 
+def add_maps(options: argparse.Namespace, task: str) -> None:
+    """What the maps of training patients amount to, into every shipped bundle of the task that reads a CT."""
+    folders = {name: ROOT / "assets" / "bundles" / task / name for name in FUSIONS if options.fusion in (None, name)}
+    bundles = {name: load_bundle(folder) for name, folder in folders.items() if IMAGE in reads_of(name)}
+    encoders = load_bundle(ROOT / "assets" / "bundles" / task / "concat").encoders  # the same in every model
+    cases: list[ReadCase] = []
+    for index in range(0, SPLITS["train"][1], SPLITS["train"][1] // MAP_PATIENTS):
+        person = sample_patient(task, "internal", SEED, index)  # type: ignore[arg-type]
+        cases.append(read_case(person, encoders))
+    print(f"{task}: {len(cases)} training patients rendered", flush=True)
+    for name, bundle in bundles.items():
+        if bundle.maps is not None and not options.again:
+            continue
+        found = measure_maps(bundle, cases)
+        amend_bundle(folders[name], maps=found)
+        told = [f"{method} {one.signed:+.2f} {one.absolute:+.2f}" for method, one in found.randomisation.items()]
+        print(f"{task} {name}: maps measured, rank correlation {', '.join(told)}", flush=True)
+
+
+def read_case(person: VirtualPatient, encoders: Mapping[str, Encoder]) -> ReadCase:
+    """A virtual patient as the task's encoders read it."""
+    image, record = encoders[IMAGE], encoders[EHR]
+    assert isinstance(image, CtEncoder)
+    assert isinstance(record, RecordEncoder)
+    sampled = image.sample(render_patient(person.findings, person.acquisition).study)
+    (events,) = encode_timelines([virtual_timeline(person, "balanced")], record)
+    return ReadCase({IMAGE: encode_sampled(sampled, image), EHR: events}, sampled)
+
+
 def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str) -> pd.DataFrame:
     """Prediction table of the held-out patients, and the mean error of S(t) against the true S(t) of each."""
     rows = (EXTERNAL if site == "external" else SPLITS)["held_out"]
@@ -386,6 +423,8 @@ def make_task(options: argparse.Namespace, task: str, stages: list[str]) -> None
             fit_models(options, task, regime)
     if "outcomes" in stages:
         add_outcomes(options, task)
+    if "maps" in stages:
+        add_maps(options, task)
 
 
 if __name__ == "__main__":

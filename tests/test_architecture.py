@@ -23,7 +23,7 @@ FLOORS = {
     "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
     "core.encode.ehr": "features, rereading, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
     "core.events": "icd10, code_systems, descriptions, kinds, standard_codes, concepts, yes_no, death, cut",
-    "core.explain": "attention, frozen, risk, methods, saliency, event_ablation, trust",
+    "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
     "core.intake": "files, terms, scan, pacs, record, identifiers",
     "core.intake.files": "limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",
@@ -48,7 +48,7 @@ FLOORS = {
     ),
     "core.survive": "likelihood, heads, metrics, model, curves, given_risk",
     "core.survive.metrics": "kaplan_meier, pairs, concordance, antolini, brier, calibration, compare, d_calibration",
-    "core.train": "encoders, finetune_ct, members, model_card, cross_fit, fit, predict",
+    "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, fit, predict",
     "core.virtual": "anatomy, codes, patient, deform, sampling, outcome, records, vessels, disease, render, simulate",
 }
 """Files and folders of a package from first to last: each imports only from earlier ones, or of its own place."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling import WHOLE, in_sample, kinds_left_out, sampled
+from long_tests import LONG_TESTS
+from sampling import WHOLE, in_sample, kinds_left_out, left_out, sampled
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abc"))), st.integers(1, 9))
@@ -28,3 +32,15 @@ def test_the_sample_is_the_same_each_time() -> None:
     first, second = (in_sample(cases, lambda case: [case[0]]) for _ in range(2))
     assert first == second
     assert sum(first) == 50 + 6
+
+
+def test_of_a_long_test_the_first_case_and_one_in_some_are_run() -> None:
+    tests = [("a.py", "long"), ("a.py", "short"), *[("a.py", "many")] * 5, ("b.py", "many")]
+    assert left_out(tests, {"a.py": {"long": 0, "many": 3}}) == [True, False, False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize("file", LONG_TESTS)
+def test_each_test_that_is_called_long_is_there(file: str) -> None:
+    tree = ast.parse((Path(__file__).parent / file).read_text("utf-8"))
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert set(LONG_TESTS[file]) <= defined

@@ -38,7 +38,7 @@ def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: st
     """What `ask` answers with the saliency of `method`; the share of each event is taken over from `before`."""
     after = ask(explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
     if after.saliency is not None:
-        _ = after.saliency.scale_limit  # looks at every voxel; kept, so that the page need not
+        _ = after.saliency.own_limit  # looks at every voxel; kept, so that the page need not
     return replace(after, event_attribution=before.event_attribution)
 
 

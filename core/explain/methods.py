@@ -62,12 +62,16 @@ class PieceMaps:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """How a method is shown and labelled; `chunk` slices or volumes are computed at once (a memory bound)."""
+    """How a method is shown and labelled.
+
+    chunk: slices or volumes computed at once (a memory bound). passes: through the encoder, of each, about.
+    """
 
     title: str
     signed: bool
     unit: str
     chunk: int
+    passes: int
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
@@ -207,6 +211,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "gradient \u00d7 activation",
         8,
+        1,
         parameters={"variant": "over cells: each keeps its own gradient (HiResCAM)", "relu": "no"},
     ),
     "gradcam_averaged": MethodCard(
@@ -214,6 +219,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "weighted activation (its sign is not reliable here)",
         8,
+        1,
         parameters={"variant": "over maps: gradient averaged over the slice", "relu": "no"},
     ),
     "integrated_gradients": MethodCard(
@@ -221,6 +227,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "change of risk per encoder pixel",
         1,
+        64,
         {
             "steps": 64,
             "rule": "Gauss-Legendre",
@@ -233,6 +240,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "change of risk per encoder pixel",
         1,
+        16,
         {"samples": 16, "noise_hu": 10.0, "baseline": "{piece}s of one even HU: -1000, -100, 0, 40", "scope": HELD},
     ),
     "smoothgrad": MethodCard(
@@ -240,6 +248,7 @@ CARDS: dict[str, MethodCard] = {
         False,
         "magnitude of the change of risk per HU",
         1,
+        8,
         {"samples": 8, "noise_hu": 20.0, "scope": HELD},
     ),
     "occlusion": MethodCard(
@@ -247,6 +256,7 @@ CARDS: dict[str, MethodCard] = {
         True,
         "fall of risk when hidden",
         1,
+        72,
         {"square_px": 16, "stride_px": 16, "fill": _SOFT, "scope": HELD},
     ),
 }

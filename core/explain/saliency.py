@@ -12,6 +12,7 @@ import torch
 from core.compute.model_lock import MODEL_LOCK
 from core.errors import UserFacingError
 from core.explain.frozen import explaining
+from core.explain.map_trust import MapTrust, map_size
 from core.explain.methods import CARDS, HELD, METHODS, MethodCard, PieceMaps, PieceQuestion
 from core.explain.risk import QUANTITY, RiskReadout
 from core.progress import Share
@@ -20,6 +21,10 @@ from core.records.interfaces import CtEncoder
 
 NOT_CONVERGED = 0.05
 """Relative completeness error above which a path method's map is called not converged."""
+
+
+LIKELY = 0.5
+"""From which probability on a finding of the encoder is told."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,13 @@ def study_saliency(
     *,
     seed: int = 0,
     progress: Share | None = None,
+    trust: MapTrust | None = None,
 ) -> Attribution:
     """Saliency on every voxel of `study`, float32 (i, j, k), of the risk at `readout.horizon_days`.
 
     Costs one forward and backward pass of the encoder for Grad-CAM, as many as steps or samples for the others.
-    `progress` is told the share done and may raise to cancel; the model is then as it was.
-    Raises UserFacingError for an unknown method.
+    `progress` is told the share done and may raise to cancel; the model is then as it was. trust: of the model, to say
+    how strong the map is. Raises UserFacingError for an unknown method.
     """
     card = _card(method)
     pieces = range(len(readout.sampled.voxels_hu))
@@ -61,7 +67,29 @@ def study_saliency(
         parameters={**_parameters(card, readout.encoder, len(pieces)), "seed": seed},
         convergence_delta=completeness.relative_error if completeness else None,
         risk_change=completeness.risk_change if completeness else None,
+        strength=None if trust is None else trust.strength(method, readout.horizon_days, map_size(values)),
+        strongest=strongest_findings(readout, values),
+        depends=None if trust is None else trust.depends(method),
     )
+
+
+def strongest_findings(readout: RiskReadout, values: FloatArray) -> tuple[str, ...] | None:
+    """What the encoder reads where maps (pieces, ...) are largest, likeliest first; None where it reads no findings.
+
+    A cell holds what it is likely to hold by itself or beside it.
+    """
+    encoder, (piece, *at) = readout.encoder, np.unravel_index(int(values.argmax()), values.shape)
+    voxels_hu = torch.from_numpy(np.asarray(readout.sampled.voxels_hu[piece : piece + 1], np.float32))
+    with MODEL_LOCK, explaining(encoder, device=readout.device), torch.no_grad():
+        read = encoder.findings(voxels_hu.to(readout.device))
+    if read is None or values[(piece, *at)] <= 0:
+        return None
+    likely = read[0].float().cpu().numpy()
+    cell = [place * cells // size for place, cells, size in zip(at, likely.shape[1:], values.shape[1:], strict=True)]
+    near = likely[(slice(None), *(slice(max(0, index - 1), index + 2) for index in cell))]
+    found = near.reshape(len(likely), -1).max(axis=1)
+    order = [place for place in np.argsort(-found, kind="stable") if found[place] >= LIKELY]
+    return tuple(encoder.finding_names[place] for place in order[:2])
 
 
 def piece_maps(

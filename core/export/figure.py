@@ -16,7 +16,7 @@ from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
 from core.export.panels import draw_attention, draw_curve, draw_events
-from core.export.saliency_words import amount_words, beyond_scale, value_ends
+from core.export.saliency_words import CHECK_WORDS, amount_words, beyond_scale, place_words, value_ends
 from core.export.scan import (
     OPACITY,
     THRESHOLD,
@@ -50,7 +50,8 @@ class FigureInputs:
     """What a figure shows. slice_ijk: voxel whose three planes are drawn; window_hu: (low, high).
 
     threshold: share of the colour scale's limit below which no saliency is drawn. opacity: of the rest; 0 hides it.
-    inverted: the grey scale runs from white to black.
+    inverted: the grey scale runs from white to black. own_scale: colours end where this map does, not where those of
+    the training patients do.
     """
 
     study: CtStudy | None
@@ -62,12 +63,15 @@ class FigureInputs:
     threshold: float = THRESHOLD
     opacity: float = OPACITY
     inverted: bool = False
+    own_scale: bool = False
 
     @property
     def overlay(self) -> Overlay | None:
         """How the saliency is coloured; None where there is none, or the reader hid it."""
         saliency = self.review.saliency
-        return None if saliency is None or not self.opacity else overlay_scale(saliency, self.threshold, self.opacity)
+        if saliency is None or not self.opacity:
+            return None
+        return overlay_scale(saliency, self.threshold, self.opacity, own=self.own_scale)
 
 
 def figure_inputs(
@@ -157,13 +161,16 @@ def _band_words(review: CaseReview) -> str:
 def _overlay_words(inputs: FigureInputs) -> str:
     if inputs.overlay is None:
         return "not drawn."
-    return f"drawn from {inputs.threshold:.0%} of the scale's end, {inputs.opacity:.0%} opaque."
+    common = inputs.review.saliency is not None and inputs.review.saliency.strength is not None and not inputs.own_scale
+    scale = "the training patients' scale" if common else "its own scale"
+    return f"drawn on {scale} from {inputs.threshold:.0%} of its end, {inputs.opacity:.0%} opaque."
 
 
 def _extent_words(saliency: Attribution) -> str:
     """The map's own ends, and how much it amounts to: neither can be read off its colours."""
     low, high = (true_minus(f"{end:.2g}") for end in value_ends(saliency))
-    return f"Values {low} to {high}. {amount_words(saliency)}."
+    told = (amount_words(saliency), place_words(saliency), CHECK_WORDS[saliency.depends])
+    return f"Values {low} to {high}. " + " ".join(f"{words}." for words in told if words)
 
 
 def world_mm(study: CtStudy, ijk: tuple[int, int, int]) -> tuple[float, float, float]:
@@ -201,7 +208,7 @@ def _draw_scan(figure: Figure, where: SubplotSpec, study: CtStudy, inputs: Figur
 
 def _draw_scale(figure: Figure, axes: Axes, scale: Overlay, saliency: Attribution) -> None:
     """The colour bar, pointed at an end that the map goes beyond."""
-    ends = BAR_ENDS[beyond_scale(saliency)]
+    ends = BAR_ENDS[beyond_scale(saliency, scale.limit)]
     bar = figure.colorbar(colour_source(scale), ax=axes, fraction=0.035, pad=0.015, extend=ends)
     side = " (up raises the risk)" if scale.signed else ""
     bar.set_label(f"{saliency.unit}{side}", fontsize=6.5)

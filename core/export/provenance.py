@@ -165,6 +165,9 @@ def _explanation(review: CaseReview) -> dict[str, Any] | None:
         "parameters": dict(saliency.parameters),
         "convergence_delta": saliency.convergence_delta,
         "risk_change": saliency.risk_change,
+        "strength": None if saliency.strength is None else asdict(saliency.strength),
+        "encoder_reads_at_strongest_place": None if saliency.strongest is None else list(saliency.strongest),
+        "weight_randomisation_passed": saliency.depends,
     }
 
 
@@ -187,7 +190,8 @@ def _overlay(inputs: FigureInputs) -> dict[str, Any] | None:
     """How the saliency is drawn; opacity 0 where the reader hid it."""
     if inputs.review.saliency is None:
         return None
-    limit = inputs.review.saliency.scale_limit
+    saliency = inputs.review.saliency
+    limit = saliency.own_limit if inputs.own_scale else saliency.scale_limit
     return {"threshold": inputs.threshold, "opacity": inputs.opacity, "threshold_is_share_of": limit}
 
 

@@ -50,9 +50,11 @@ def window_of(task: str | None) -> tuple[int, int]:
     return READING_WINDOWS_HU.get(task or "", (-160, 240))
 
 
-def overlay_scale(saliency: Attribution, threshold: float = THRESHOLD, opacity: float = OPACITY) -> Overlay:
-    """How this map is coloured, on the one scale that the screen shows too."""
-    return Overlay(saliency.scale_limit, saliency.signed, threshold, opacity)
+def overlay_scale(
+    saliency: Attribution, threshold: float = THRESHOLD, opacity: float = OPACITY, *, own: bool = False
+) -> Overlay:
+    """How this map is coloured, on the one scale that the screen shows too. own: on its own scale."""
+    return Overlay(saliency.own_limit if own else saliency.scale_limit, saliency.signed, threshold, opacity)
 
 
 def strongest_voxel(saliency: Attribution, k: int | None = None) -> tuple[int, int, int] | None:

@@ -63,6 +63,12 @@ class CtEncoder(Encoder):
     """
 
     piece: str = "slice"
+    finding_names: tuple[str, ...] = ()
+    """What `findings` tells of each cell, in words; empty where the encoder reads no findings."""
+
+    def findings(self, voxels_hu: torch.Tensor) -> torch.Tensor | None:
+        """HU (pieces, ...) -> how likely each of `finding_names` is in each cell, (pieces, names, ...), or None."""
+        return None
 
     @property
     def gradcam_cells(self) -> nn.Module | None:

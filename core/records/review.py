@@ -15,6 +15,18 @@ from core.records.curve import GivenRisk, SurvivalCurve
 from core.records.modalities import EHR, IMAGE
 
 
+@dataclass(frozen=True)
+class MapStrength:
+    """How strong a map is beside the maps of training patients: same model, method and horizon.
+
+    share: of those patients whose map is weaker. scale_limit: where the common colour scale ends. patients: how many.
+    """
+
+    share: float
+    scale_limit: float
+    patients: int
+
+
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """Saliency of the risk at a horizon on the study's voxel grid.
@@ -22,6 +34,9 @@ class Attribution:
     values: float32 (i, j, k), same grid as the study; positive raises risk where `signed`, else magnitude >= 0.
     unit:   what one unit is, in words. convergence_delta: relative completeness error (IG family), else None.
     risk_change: sum over slices of the |change of risk| that the maps explain (IG family), else None.
+    strength: beside the maps of training patients, None where those are not known. strongest: what the encoder itself
+    reads where the map raises the risk most, in words, likeliest first; None where it reads no findings. depends: on
+    what the model learned, by the weight-randomisation check; None where it was not run for this model and method.
     """
 
     values: FloatArray
@@ -32,15 +47,23 @@ class Attribution:
     parameters: Mapping[str, float | int | str] = field(default_factory=dict)
     convergence_delta: float | None = None
     risk_change: float | None = None
+    strength: MapStrength | None = None
+    strongest: tuple[str, ...] | None = None
+    depends: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", freeze(self.values, np.float32))
         if self.values.ndim != 3 or not np.isfinite(self.values).all():
             raise ValueError("attribution values must be a finite 3-D array")
 
-    @cached_property
+    @property
     def scale_limit(self) -> float:
-        """End of every colour scale of this map: the 99.9th percentile of the magnitudes that are not zero; else 1."""
+        """Where its colours end by default: on the scale of the training patients' maps, else on its own."""
+        return self.own_limit if self.strength is None else self.strength.scale_limit
+
+    @cached_property
+    def own_limit(self) -> float:
+        """End of its own scale: the 99.9th percentile of the magnitudes that are not zero; else 1."""
         sizes = np.abs(self.values)
         used = sizes[sizes > 0]
         return (float(np.percentile(used, 99.9)) or float(used.max())) if used.size else 1.0

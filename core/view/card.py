@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from core.explain.map_trust import PASS_BELOW, MapTrust
+from core.explain.methods import CARDS
 from core.fuse import FUSIONS
 from core.records import MODALITIES
-from core.wording import span_words
+from core.wording import span_words, true_minus
 
 _LABELS = {
     "patients_train": "Training patients",
@@ -90,6 +92,31 @@ def label(key: str) -> str:
         return _LABELS[key]
     words = key.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
+
+
+def map_check_rows(maps: MapTrust) -> list[dict[str, str]]:
+    """The weight-randomisation check of each method as words for a table."""
+    return [
+        {
+            "Map": CARDS[name].title,
+            "Check": "passed" if found.passed else "failed",
+            "Values": true_minus(f"{found.signed:.2f}"),
+            "Magnitudes": true_minus(f"{found.absolute:.2f}"),
+        }
+        if (found := maps.randomisation.get(name))
+        else {"Map": CARDS[name].title, "Check": "not run", "Values": "", "Magnitudes": ""}
+        for name in CARDS
+    ]
+
+
+def map_check_words(maps: MapTrust) -> str:
+    """What the table of the check shows, and on how many it stands."""
+    found = next(iter(maps.randomisation.values()), None)
+    ran = "" if found is None else f" Of {found.patients} training patients, the worst of {found.draws} draws."
+    return (
+        "Rank correlation, inside the body, of the model's maps with those of the same network with random weights: a "
+        f"map that tells what the model learned has little (below {PASS_BELOW:g}).{ran}"
+    )
 
 
 def performance_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

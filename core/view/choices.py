@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from core.bundle_folder import OwnModel
 from core.cohort.tasks import TASKS
+from core.explain.map_trust import MapTrust
+from core.explain.methods import CARDS
 from core.export.style import fusion_title
 from core.fuse import FUSIONS, reads_of
 from core.records import Task
@@ -56,6 +58,12 @@ class ModelChoice:
         """What it is called on the page."""
         fusion = fusion_title(self.fusion)
         return f"Own: {self.own} · {fusion}" if self.own else fusion
+
+
+def method_title(name: str, maps: MapTrust | None) -> str:
+    """A saliency method as it is offered: with a mark where its maps failed the weight-randomisation check."""
+    title = CARDS[name].title
+    return f"{title} \u26a0 check failed" if maps is not None and maps.depends(name) is False else title
 
 
 def own_choices(models: Iterable[OwnModel]) -> tuple[ModelChoice, ...]:

@@ -73,6 +73,7 @@ class Exports:
             threshold=float(view.get("threshold", made.threshold)),
             opacity=float(view.get("opacity", made.opacity)),
             inverted=bool(view.get("inverted", made.inverted)),
+            own_scale=bool(view.get("own_scale", made.own_scale)),
         )
 
     def file(self, name: str) -> bytes:
@@ -117,7 +118,7 @@ class Exports:
 
 def _look(inputs: FigureInputs) -> object:
     """All of the inputs that the viewer can change."""
-    return inputs.window_hu, inputs.slice_ijk, inputs.threshold, inputs.opacity, inputs.inverted
+    return inputs.window_hu, inputs.slice_ijk, inputs.threshold, inputs.opacity, inputs.inverted, inputs.own_scale
 
 
 def _inside(index: int, count: int) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
-from core.export.saliency_words import amount_words, value_ends
+from core.export.saliency_words import CHECK_WORDS, amount_words, place_words, value_ends
 from core.export.scan import strongest_voxel
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
@@ -109,11 +109,11 @@ def pack_overlay(
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
-    The map is quantised to uint8 (signed: 128 is zero) up to the limit of the figure's colour scale. Where there is
-    none, `reason` says why, or `pending` names the map that is still being computed: until that is there, and where the
-    reader `stopped` it, an earlier map stays, dimmed and named with its `model`, and its `task` where another is asked
-    now. `digest` must change whenever anything
-    shown changes; `question` is the one of `pack_expected` it answers.
+    The map is quantised to uint8 (signed: 128 is zero) up to the limit of its own scale; `common` is where the scale of
+    the training patients' maps ends, on which it is shown by default. Where there is no map, `reason` says why, or
+    `pending` names the one that is still being computed: until that is there, and where the reader `stopped` it, an
+    earlier map stays, dimmed and named with its `model`, and its `task` where another is asked now. `digest` must
+    change whenever anything shown changes; `question` is the one of `pack_expected` it answers.
     """
     bars, strip_label = slice_strip(study, saliency, attention)
     header: dict[str, Any] = {
@@ -140,12 +140,15 @@ def pack_overlay(
         raise ValueError("the saliency is one of another study")
     grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
     values = block_mean(saliency.values, grid)
-    limit = saliency.scale_limit
+    limit = saliency.own_limit
     header |= {
         "shape": list(grid),
         "limit": limit,
+        "common": None if saliency.strength is None else saliency.strength.scale_limit,
         "ends": value_ends(saliency),
         "amount": amount_words(saliency),
+        "place": place_words(saliency),
+        "check": CHECK_WORDS[saliency.depends],
         "signed": saliency.signed,
         "unit": saliency.unit,
         "label": map_label(saliency.method, saliency.horizon_days),
@@ -193,10 +196,10 @@ def slice_strip(
         index = (heights_mm - z0) / step * by
         thickness = abs(float(np.median(np.diff(np.sort(index))))) if len(index) > 1 else 1.0
         bars = [[float(k), float(w), thickness] for k, w in zip(index, weights, strict=True)]
-        return bars, f"Weight of each CT slice; click to jump. From {attention.kind}"
+        return bars, f"Attention per slice; click to jump. From {attention.kind}"
     if saliency is not None:
         sums = np.abs(saliency.values).sum(axis=(0, 1), dtype=np.float64)
-        return [[k * by, float(v), by] for k, v in enumerate(sums)], "Saliency summed over each slice. Click to jump."
+        return [[k * by, float(v), by] for k, v in enumerate(sums)], "Saliency per slice; click to jump."
     return [], ""
 
 

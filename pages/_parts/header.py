@@ -13,7 +13,7 @@ from core.cohort.tasks import TASKS
 from core.explain.methods import CARDS
 from core.fuse import FUSIONS
 from core.records import IMAGE, Task
-from core.view.choices import METHOD_WORDS, ModelChoice
+from core.view.choices import METHOD_WORDS, ModelChoice, method_title
 from core.view.loading import facts_html
 from core.view.words import case_line, time_zero
 from pages._parts import bound
@@ -54,11 +54,12 @@ def draw(case: Case) -> Asked | None:
             persist_state="session",
         )
         model = _pick_model(columns[2], [choice for choice in models if choice.task == task])
+        maps = None if model is None else session.bundle(model.key).maps
         method = columns[3].selectbox(
             "Explained by",
             list(CARDS),
             key="method",
-            format_func=lambda name: CARDS[name].title,
+            format_func=lambda name: method_title(name, maps),
             disabled=case.study is None or (model is not None and IMAGE not in model.reads),
             help=METHODS_HELP,
             persist_state="session",

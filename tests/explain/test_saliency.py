@@ -28,10 +28,17 @@ from core.encode.ct.slice_grid import PIXEL_MM, PLANE_STEP_MM, volume_from_slice
 from core.errors import UserFacingError
 from core.explain import methods
 from core.explain.frozen import explaining, seeded
-from core.explain.methods import CARDS, METHODS
+from core.explain.map_trust import RandomisationVerdict
+from core.explain.methods import CARDS, METHODS, PieceMaps
 from core.explain.risk import RiskReadout
 from core.explain.saliency import piece_maps, study_saliency
-from core.explain.trust.weight_randomisation import randomised, rank_correlation, weight_randomisation
+from core.explain.trust.weight_randomisation import (
+    inside_body,
+    randomised,
+    rank_correlation,
+    ranks_with_random_weights,
+    verdict,
+)
 from core.records import CtStudy, Tokens
 
 PLAIN = background(np.random.default_rng(5))
@@ -93,20 +100,42 @@ def test_the_map_is_another_once_the_weights_are_random(method: str, with_answer
     assert rank_correlation(trained, repeated) > correlation + 0.25
 
 
-def test_weight_randomisation_reports_and_leaves_the_model_alone(with_answer: RiskReadout) -> None:
+def test_the_check_compares_inside_the_body_and_leaves_the_model_alone(with_answer: RiskReadout) -> None:
     before = [value.clone() for value in with_answer.encoder.state_dict().values()]
-    check = weight_randomisation(with_answer, "integrated_gradients", pieces=(BLOCK_PLANE,))
-    assert check.passed
-    assert abs(check.spearman) < 0.3
+    found = ranks_with_random_weights(with_answer, ["integrated_gradients", "smoothgrad"], [BLOCK_PLANE], draws=3)
+    assert [found[name].shape for name in ("integrated_gradients", "smoothgrad")] == [(3, 2), (3, 2)]
+    assert np.abs(np.median(found["integrated_gradients"][:, 0])) < 0.3
+    assert np.allclose(*found["smoothgrad"].T), "it has no sign, so its values are their magnitudes"
     after = with_answer.encoder.state_dict().values()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_map_that_is_the_other_turned_round_depends_on_the_model_no_less(
+def test_a_map_that_no_weight_changes_fails_the_check(
     with_answer: RiskReadout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.explain.trust.weight_randomisation.rank_correlation", lambda one, other: -0.9)
-    assert not weight_randomisation(with_answer, "gradcam", pieces=(0,), draws=1).passed
+    """The negative control: the piece itself as its map, whatever the weights."""
+    monkeypatch.setitem(METHODS, "gradcam", lambda question: PieceMaps(question.voxels_hu))
+    found = ranks_with_random_weights(with_answer, ["gradcam"], [BLOCK_PLANE], draws=2)["gradcam"]
+    assert np.allclose(found, 1)
+    assert not verdict([found]).passed
+
+
+def test_the_worst_draw_of_the_medians_over_patients_decides() -> None:
+    low, high = np.full((2, 2), 0.1), np.array([[0.1, 0.1], [-0.5, 0.2]])
+    assert verdict([low, low, high]) == RandomisationVerdict(0.1, 0.1, 3, 2)
+    assert verdict([low, high, high]) == RandomisationVerdict(-0.5, 0.2, 3, 2)
+    assert [verdict([low, each, each]).passed for each in (low, high)] == [True, False]
+
+
+def test_inside_the_body_are_lungs_and_no_couch() -> None:
+    slab = np.full((40, 40), -1000, np.int16)
+    slab[5:25, 5:35] = 40
+    slab[10:20, 10:20] = -850
+    slab[32:34, 5:35] = 200
+    expected = np.zeros((40, 40), bool)
+    expected[5:25, 5:35] = True
+    assert (inside_body(slab) == expected).all()
+    assert inside_body(np.full((4, 4), -1000, np.int16)).all()
 
 
 def test_hiding_what_looks_like_its_surroundings_changes_nothing() -> None:

@@ -280,7 +280,7 @@ def test_the_overlay_is_drawn_as_on_screen_and_the_sidecar_says_so(inputs: Figur
     assert (told["threshold"], told["opacity"]) == (THRESHOLD, OPACITY)
     chosen = replace(inputs, threshold=0.6, opacity=0.4)
     assert provenance(chosen, key=KEY)["view"]["overlay"]["threshold"] == 0.6
-    assert "drawn from 60% of the scale's end, 40% opaque" in " ".join(caption(chosen).split())
+    assert "drawn on its own scale from 60% of its end, 40% opaque" in " ".join(caption(chosen).split())
     hidden = replace(inputs, opacity=0.0)
     assert hidden.overlay is None
     assert "not drawn" in caption(hidden)

@@ -15,6 +15,7 @@ from fuse_support import set_of
 from core.encode.ehr.encoders import encode_timeline
 from core.encode.ehr.one_hot import fit_one_hot
 from core.encode.ehr.records import TimelineRecords
+from core.explain.map_trust import MapTrust
 from core.fuse.batch import TokenSet
 from core.records import CtStudy, Origin, Task, Timeline
 from core.records.interfaces import Encoder
@@ -48,6 +49,7 @@ class SmallBundle:
     card: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=lambda: {"models": {"it": {"concordance": [EVALUATED]}}})
     outcomes: ReferenceOutcomes | None = None
+    maps: MapTrust | None = None
 
 
 def timeline(codes: tuple[str, ...], seed: int = 0, origin: Origin = "virtual") -> Timeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -53,3 +53,14 @@ def kinds_left_out(parameters: Iterable[Any], kinds: Kinds[Any]) -> set[Hashable
         if not any(mark.name == WHOLE.name for mark in parameter.marks):
             run |= found
     return every - run
+
+
+def left_out(tests: Iterable[tuple[str, str]], long: Mapping[str, Mapping[str, int]]) -> list[bool]:
+    """For each (file, function) in turn whether `make test` leaves that case out, as `LONG_TESTS` says."""
+    counted: dict[tuple[str, str], int] = {}
+    found = []
+    for file, function in tests:
+        one_in = long.get(file, {}).get(function, 1)
+        number = counted[file, function] = counted.get((file, function), -1) + 1
+        found.append(one_in == 0 or number % one_in != 0)
+    return found

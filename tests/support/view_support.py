@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.cohort.tasks import TASKS
+from core.explain.map_trust import MapTrust
 from core.records import (
     Attention,
     AttentionBlock,
@@ -159,6 +160,7 @@ class ScreenBundle:
     digest: str = "d" * 64
     metrics: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=lambda: {"name": "Box model", "limitations": ["Knows boxes only."]})
+    maps: MapTrust | None = None
 
 
 def described_bundle(folder: Path, task: Task, fusion: str) -> Path:

@@ -16,7 +16,7 @@ from core.explain.methods import CARDS
 from core.export.figure import figure_inputs
 from core.export.saliency_words import amount_words, beyond_scale
 from core.export.scan import overlay_scale
-from core.records import CtStudy
+from core.records import CtStudy, MapStrength
 from core.view import packing
 from core.view.packing import block_mean, pack, pack_expected, pack_overlay, pack_volume, quantise, shown_shape, unpack
 
@@ -115,6 +115,16 @@ def test_a_map_says_how_far_it_goes_and_what_it_amounts_to():
     assert beyond_scale(made) == (False, True)
     assert beyond_scale(replace(made, values=-made.values)) == (True, False)
     assert beyond_scale(saliency(study(), False)) == (False, True)
+    beside = replace(made, strength=MapStrength(0.425, 2.0, 125), strongest=("clot", "lung"), depends=False)
+    assert amount_words(beside) == "Stronger than 42 of 100 training patients' maps"
+    assert amount_words(replace(beside, strength=MapStrength(1.0, 2.0, 125))).startswith("Stronger than 99 of")
+    assert beyond_scale(beside) == (False, False)
+    assert beyond_scale(beside, beside.own_limit) == beyond_scale(made)
+    packed, _ = unpack(pack_overlay(study(), beside, None, digest="d"))
+    assert (packed["common"], packed["limit"]) == (2.0, header["limit"])
+    assert packed["place"] == "Strongest where the encoder reads clot, lung"
+    assert "Failed the weight-randomisation check" in packed["check"]
+    assert (header["common"], header["place"]) == (None, "")
     summed = replace(made, method="integrated_gradients", risk_change=0.0081)
     assert amount_words(summed) == "Summed over slices: 0.81 percentage points of risk"
     hidden = replace(made, method="occlusion", values=-0.02 * made.values)

@@ -66,6 +66,7 @@ class CompactSlices(CtEncoder):
     """
 
     width = _PROJECTED + _READINGS
+    finding_names = tuple(name.replace("_", " ") for name in DENSE_CLASSES)
     window_gain: torch.Tensor
     window_shift: torch.Tensor
     token_shift: torch.Tensor
@@ -145,6 +146,11 @@ class CompactSlices(CtEncoder):
     def forward(self, voxels_hu: torch.Tensor) -> torch.Tensor:
         """(S, 128, 144) HU -> tokens (S, 85)."""
         return self.tokens_from_pooled(self.pooled_and_maps(voxels_hu)[0])
+
+    def findings(self, voxels_hu: torch.Tensor) -> torch.Tensor:
+        """(S, 128, 144) HU -> probabilities (S, 10, 32, 36) of `DENSE_CLASSES` at 8 mm cells."""
+        likely: torch.Tensor = self.dense(self.features(voxels_hu)).float().sigmoid()
+        return likely
 
     def sample(self, study: CtStudy) -> SampledScan:
         """The study's slices on its `slice_grid`, int16 (S, 128, 144); a token each."""

@@ -3,52 +3,62 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from scipy import stats
+from scipy import ndimage, stats
 from torch import nn
 
 from core.compute.model_lock import MODEL_LOCK
 from core.encode.ct.encoders import encode_pieces
+from core.explain.map_trust import RandomisationVerdict
 from core.explain.risk import RiskReadout
 from core.explain.saliency import piece_maps
 from core.records import IMAGE, FloatArray
 
-PASS_BELOW = 0.3
+DRAWS = 10
+MOST_COMPARED = 100_000
+"""Pixels whose ranks are compared, evenly among those inside the body."""
+BODY_HU = -300
+"""Between fat and lung; holes in what lies above it, lungs and airways, belong to the body."""
 
 
-@dataclass(frozen=True)
-class RandomisationCheck:
-    """spearman: median over the draws of the rank correlation with the map of the same network with random weights.
-
-    passed: below .3 in size, as a map that reads the trained weights should be.
+def ranks_with_random_weights(
+    readout: RiskReadout, methods: Sequence[str], pieces: Sequence[int], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Of each method (draws, 2): rank correlation of values, and of magnitudes, inside the body, with the maps of the
+    same network with the weights of encoder, fusion and head drawn anew. Works on copies.
     """
+    inside = np.flatnonzero(np.stack([inside_body(readout.sampled.voxels_hu[piece]) for piece in pieces]))
+    inside = inside[:: -(-len(inside) // MOST_COMPARED)]
+    trained = {name: piece_maps(readout, name, pieces, seed=seed)[0].ravel()[inside] for name in methods}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    for draw in range(draws):
+        other = randomised(readout, seed + draw)
+        for name in methods:
+            values = piece_maps(other, name, pieces, seed=seed)[0].ravel()[inside]
+            signed = rank_correlation(trained[name], values)
+            found[name].append((signed, rank_correlation(np.abs(trained[name]), np.abs(values))))
+    return {name: np.array(pairs) for name, pairs in found.items()}
 
-    method: str
-    spearman: float
-    passed: bool
+
+def verdict(ranks: Sequence[npt.NDArray[np.float64]]) -> RandomisationVerdict:
+    """Over patients, each (draws, 2): medians of each draw, and the draw that speaks most against the method."""
+    medians = np.median(np.stack(ranks), axis=0)
+    worst = medians[np.abs(medians).argmax(axis=0), [0, 1]]
+    return RandomisationVerdict(float(worst[0]), float(worst[1]), len(ranks), len(medians))
 
 
-def weight_randomisation(
-    readout: RiskReadout,
-    method: str = "gradcam",
-    *,
-    pieces: tuple[int, ...] | None = None,
-    draws: int = 3,
-    seed: int = 0,
-) -> RandomisationCheck:
-    """Explain again with the weights of encoder, fusion and head drawn anew, and compare the maps' ranks.
-
-    Values are compared with their sign where the method has one, else their magnitudes. Works on copies; the shared
-    model is not touched. pieces: those of the encoder to compare (default: all).
-    """
-    chosen = pieces or tuple(range(len(readout.sampled.voxels_hu)))
-    trained, _ = piece_maps(readout, method, chosen, seed=seed)
-    random = [piece_maps(randomised(readout, seed + draw), method, chosen, seed=seed)[0] for draw in range(draws)]
-    spearman = float(np.median([rank_correlation(trained, values) for values in random]))
-    return RandomisationCheck(method, spearman, abs(spearman) < PASS_BELOW)
+def inside_body(voxels_hu: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """Of one piece: the largest part above fat, holes filled; everything where nothing is."""
+    parts, count = ndimage.label(voxels_hu > BODY_HU)
+    if not count:
+        return np.ones(voxels_hu.shape, bool)
+    largest = 1 + int(np.bincount(parts.ravel())[1:].argmax())
+    return np.asarray(ndimage.binary_fill_holes(parts == largest), bool)
 
 
 def rank_correlation(one: FloatArray, other: FloatArray) -> float:

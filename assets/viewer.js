@@ -157,6 +157,12 @@ function short(value) {
   return text.replace("-", "\u2212").replace("e\u2212", "e-");
 }
 
+/** What a code of a map stands for, as a share of the map's limit: codes are even in its root. */
+function valueShare(code, signed) {
+  const root = signed ? (code - SIGNED_ZERO) / 127 : code / 255;
+  return root * Math.abs(root);
+}
+
 /** A value on a map's colour scale; at the end of the scale, with the sign of what the map has beyond it. */
 function scaled(value, { limit }, furthest) {
   const beyond = Math.abs(value) >= limit && Math.abs(furthest) > limit && value * furthest > 0;
@@ -385,7 +391,8 @@ class Viewer {
     axial.node.append(this.value, this.probe, this.place, this.level, this.stamp, this.moved);
     this.strip = element("div", "strip", { role: "slider", tabindex: "0", "aria-label": "Axial slice", "aria-orientation": "vertical" });
     this.stripCanvas = element("canvas", "", { "aria-hidden": "true" });
-    this.strip.append(this.stripCanvas, element("span", "letter at2", {}, "S"), element("span", "letter at3", {}, "I"));
+    this.stripName = element("span", "strip-name", { "aria-hidden": "true" });
+    this.strip.append(this.stripName, this.stripCanvas, element("span", "letter at2", {}, "S"), element("span", "letter at3", {}, "I"));
     this.live = element("div", "sr-only", { "aria-live": "polite" });
     this.root.append(this.buildToolbar(), this.buildHelp(), axial.node, this.strip, coronal.node, sagittal.node, this.buildFooter(), this.live);
     parent.appendChild(this.root);
@@ -564,8 +571,8 @@ class Viewer {
 
   /** Where the colours end: on the scale of the training patients' maps, or on the map's own. */
   scaleEnd() {
-    const { common, limit } = this.map.header;
-    return this.ownScale || common == null ? limit : common;
+    const { common, own } = this.map.header;
+    return this.ownScale || common == null ? own : common;
   }
 
   setOwnScale(own) {
@@ -651,10 +658,11 @@ class Viewer {
     const ramp = this.bar.getContext("2d");
     const strip = ramp.createImageData(256, 1);
     for (let n = 0; n < 256; n += 1) {
-      const size = signed ? Math.abs(n - SIGNED_ZERO) / 127 : n / 255;
-      const at = signed ? clamp(Math.round(SIGNED_ZERO + (n - SIGNED_ZERO) * gain), 1, 255) : clamp(Math.round(n * gain), 0, 255);
+      const share = valueShare(n, signed) * gain; // of the end of the scale; may go beyond it
+      const at = clamp(Math.round(signed ? SIGNED_ZERO + 127 * share : 255 * share), signed ? 1 : 0, 255);
+      const size = signed ? Math.abs(n - SIGNED_ZERO) / 127 : n / 255; // of the bar, whose steps are even
       const [r, g, b] = colours[at];
-      const shown = size * gain >= this.threshold && size > 0;
+      const shown = Math.abs(share) >= this.threshold && share !== 0;
       this.heatLut[n] = shown ? (alpha << 24) | (b << 16) | (g << 8) | r : 0;
       strip.data.set([...colours[n], size >= this.threshold && size > 0 ? 255 : 60], n * 4);
     }
@@ -715,6 +723,7 @@ class Viewer {
     context.lineTo(width - 8, y);
     context.lineTo(width, y + 6);
     context.fill();
+    this.stripName.textContent = bars.length ? this.overlay.header.strip_label.split(";")[0] : "";
     this.strip.title = bars.length ? this.overlay.header.strip_label : "Axial slices: click to jump";
   }
 
@@ -724,7 +733,7 @@ class Viewer {
     const { header, values } = this.map;
     const [i, j, k] = voxel.map((at, n) => Math.floor(((at + 0.5) * header.shape[n]) / this.volume.shape[n]));
     const code = values[i + header.shape[0] * (j + header.shape[1] * k)];
-    const share = header.signed ? (code - SIGNED_ZERO) / 127 : code / 255;
+    const share = valueShare(code, header.signed);
     return `map ${scaled(share * header.limit, header, header.ends[share < 0 ? 0 : 1])}`;
   }
 
@@ -866,7 +875,8 @@ class Viewer {
     this.root.addEventListener("pointerleave", () => { this.inside = false; }, options);
     document.addEventListener("keydown", (event) => this.keyDown(event), options);
     document.addEventListener("fullscreenchange", () => {
-      this.notice.textContent = this.root.matches(":fullscreen") ? this.volume?.notice || "" : ""; // the page shows it else
+      const told = [expected.get(this.id)?.title, this.volume?.notice].filter(Boolean).join(" \u00b7 ");
+      this.notice.textContent = this.root.matches(":fullscreen") ? told : ""; // the page shows it else
       this.resize();
     }, options);
   }

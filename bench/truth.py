@@ -9,7 +9,7 @@ inner  Of each shipped model and horizon: how often the observed range holds the
        about this risk, over 50 redraws of the reference patients' outcomes from their true curves. 93 to 97%.
 outer  How often the outer range holds a fresh patient's own true survival at the horizon. 86 to 94%.
 map    Of fresh patients with the lesion that leads the risk (clot, coronary calcium), Grad-CAM at the middle horizon:
-       strongest place on the scan within 10 mm of it (65%, 95%), also by a model with random weights (negative control);
+       strongest place on the scan within 10 mm of it (65%, 95%), by random weights too (the negative control);
        the same patient without the lesion: shown strength below the median of the lesion maps (90%), and below her own.
 render Fresh patients (another seed than the training's), rendered and encoded once for the ranges.
 """
@@ -167,7 +167,7 @@ def outer(bundle: Bundle, data: TokenSet, eta: npt.NDArray[np.float64], task: st
 
 
 def map_rows(task: str, patients: int) -> pd.DataFrame:
-    """A row a (patient with the lesion, model, with and without it): distance of the strongest place, shown strength."""
+    """A row a patient with the lesion and model, with and without it: distance of the strongest place, strength."""
     bundles = {fusion: load_bundle(shipped_bundles()[f"{task}/{fusion}"]) for fusion in MAP_MODELS}
     image, record = (bundles[MAP_MODELS[-1]].encoders[name] for name in (IMAGE, EHR))
     assert isinstance(image, CtEncoder)
@@ -246,10 +246,10 @@ def main() -> None:
         render(given.task, given.patients, given.build)
         return
     if given.part == "map":
-        rows = map_rows(given.task, given.patients)
+        maps = map_rows(given.task, given.patients)
         given.build.mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(given.build / f"{given.task}_maps.parquet", index=False)
-        print(told_of_maps(rows).to_string(index=False, float_format="%.3f"))
+        maps.to_parquet(given.build / f"{given.task}_maps.parquet", index=False)
+        print(told_of_maps(maps).to_string(index=False, float_format="%.3f"))
         return
     data, eta = fresh(given.task, given.build)
     found: list[Row] = []
@@ -261,7 +261,7 @@ def main() -> None:
             )
     print(
         f"{given.task}, {given.part} range, {len(eta)} fresh patients: "
-        f"holds {np.mean([row['holds'] for row in rows]):.1%} on average"
+        f"holds {np.mean([row['holds'] for row in found]):.1%} on average"
     )
 
 

@@ -34,7 +34,7 @@ from core.compute.device import resolve_device
 from core.errors import UserFacingError
 from core.intake.scan.thumbnail import study_thumbnail
 from core.records import CaseReview, CtStudy, Task, Timeline
-from core.view.choices import ModelChoice, in_display_order, own_choices
+from core.view.choices import ModelChoice, in_display_order, of_task, own_choices
 from core.view.exporting import Exports, check_same_scan
 from core.view.lanes import event_rows
 from core.view.layout import INK_ON_DARK, INK_ON_LIGHT
@@ -82,10 +82,6 @@ def remember(store: str, key: object, limit: int, make: Callable[[], T]) -> T:
 def forget_patient() -> None:
     """Drop everything that belongs to a patient from this session."""
     _drop(*(str(name) for name in st.session_state if str(name).startswith("store:")))
-    _clear_screen()
-
-
-def _clear_screen() -> None:
     _drop(*ON_SCREEN)
 
 
@@ -144,7 +140,7 @@ def choose_demo(name: str) -> None:
             st.session_state[INTAKE] = read
         give_back_memory()
     else:
-        _clear_screen()
+        _drop(*ON_SCREEN)
     st.session_state["demo"] = name
 
 
@@ -342,14 +338,16 @@ def device_words() -> str:
 # ---------------------------------------------------------------- export
 
 
-def exports(case: Case, bundle_key: str, result: CaseReview) -> Exports:
+def exports(case: Case, bundle_key: str, result: CaseReview, label: str) -> Exports:
     """The exports of what is on screen, the same as long as the answer is. Raises UserFacingError while identifiers are
     undecided."""
     if refusal := export_block(case):
         raise refusal
     report = answers().quality(case, bundle_key)
+    beside = partial(answers().all_models, case, of_task(model_choices(), result.task.name), result.horizon_days)
     parts = (case.study, case.timeline, result, bundle(bundle_key), _view(), report, case.searched)
-    return remember("exports", tuple(map(id, parts)), 1, partial(Exports, *parts))
+    make = partial(Exports, *parts, all_models=beside, label=label)
+    return remember("exports", (*map(id, parts), label), 1, make)
 
 
 def zipping() -> Zipping:
@@ -381,12 +379,12 @@ def _keep_view() -> None:
     _view().update(st.session_state["ct_view"].get("view") or {})
 
 
-def expect_overlay(question: str, label: str) -> None:
+def expect_overlay(question: str, label: str, title: str) -> None:
     """Dim a map that answers another question while the one named `label` is computed; with no label, take it away.
 
     While the reader's own case is open, the browser asks before it leaves the page.
     """
-    packet = pack_expected(question, label, token=secrets.token_hex(8), own=has_own_case())
+    packet = pack_expected(question, label, token=secrets.token_hex(8), own=has_own_case(), title=title)
     _component()(key="ct_expect", data=packet)
 
 

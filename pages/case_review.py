@@ -14,7 +14,7 @@ from core.case import Case
 from core.errors import UserFacingError
 from core.export.scan import window_of
 from core.view.words import empty_html
-from pages._parts import address, arriving, events, export, header, quality, result, survival
+from pages._parts import address, arriving, comparison, events, export, header, quality, result, survival
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -26,6 +26,7 @@ class Places:
 
     scan: Place
     curve: Place
+    models: DeltaGenerator
     record: Place
     exports: DeltaGenerator
 
@@ -51,6 +52,9 @@ def main() -> None:
         _scan(case, asked)
     with places.curve():
         answer = result.draw(case, asked, verdicts, new)
+    if asked and answer.review and st.session_state.get(comparison.SHOWN):
+        with places.models:
+            comparison.draw(case, asked, answer.review)
     with places.record():
         events.draw(case, answer.review)
     answer = result.settled(answer)
@@ -68,12 +72,13 @@ def _places(case: Case, new: bool) -> Places:
     """Where everything goes. What was to be exported is taken away at once; for a newly opened case the rest is, too,
     and says that it loads, before anything of the case is named."""
     columns = st.columns([1.27, 1], gap="small")
-    record, exports = st.container(), st.empty()
+    models, record, exports = st.container(), st.container(), st.empty()
     exports.html('<h2 class="section dim">Export</h2>')
     if not new:
         return Places(
             columns[0].container,
             partial(columns[1].container, height="stretch", gap="xsmall"),
+            models,
             record.container,
             exports,
         )
@@ -83,7 +88,8 @@ def _places(case: Case, new: bool) -> Places:
     right.html(empty_html("panel", "Asking the model", ()))
     if case.timeline is not None:
         below.html(empty_html("lanes", "Reading the record", ()))
-    return Places(left.container, partial(right.container, height="stretch", gap="xsmall"), below.container, exports)
+    curve = partial(right.container, height="stretch", gap="xsmall")
+    return Places(left.container, curve, models, below.container, exports)
 
 
 def _case() -> Case | None:

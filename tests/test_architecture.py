@@ -26,7 +26,7 @@ FLOORS = {
     "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
     "core.intake": "files, terms, scan, pacs, record, identifiers",
-    "core.intake.files": "limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",
+    "core.intake.files": "allowed, limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",
     "core.intake.identifiers": "finding, text, where, pictures, clean, picture_search, search, deidentify",
     "core.intake.pacs": "tls, failures, dicom_json, multipart, patient_match, server, transport, retrieve, client",
     # Cells, columns, tables and what is checked of them know each other by module; no module is in a circle.

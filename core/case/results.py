@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -10,9 +10,12 @@ from core.bundle import Bundle
 from core.case import Case, Job
 from core.case.background import Question, Underway, with_saliency
 from core.case.store import Kept
+from core.errors import UserFacingError
+from core.export.comparison import ModelRow, measured_on_held_out
 from core.quality import QualityReport, assess
-from core.records import CaseReview, SurvivalCurve
+from core.records import NOTHING_READ, CaseReview, SurvivalCurve
 from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
+from core.view.choices import ModelChoice
 
 REVIEWS_KEPT = 12
 MAP_VOXELS_KEPT = 100_000_000
@@ -70,6 +73,23 @@ class Answers:
             return compare_curves(case.study, case.timeline, bundles)
 
         return self._kept.of("compared", (case.digest, *bundle_keys.values()), REVIEWS_KEPT, compute)
+
+    def all_models(self, case: Case, choices: Sequence[ModelChoice], horizon_days: float) -> list[ModelRow]:
+        """What each of these models predicts of the case by the horizon; one that refuses says why."""
+
+        def answer(choice: ModelChoice) -> ModelRow:
+            bundle, refused, review = self._bundle_of(choice.key), "", None
+            try:
+                review = self._ask(case, Question(case.digest, choice.key, horizon_days, None), explain_events=False)
+            except UserFacingError as error:
+                refused = error.found
+            if review is not None and any(notice.key == NOTHING_READ for notice in review.notices):
+                review, refused = None, "reads nothing of this case"
+            measured = measured_on_held_out(bundle.metrics, horizon_days)
+            return ModelRow(choice.key, choice.title, choice.fusion, choice.reads, review, refused, *measured)
+
+        key = (case.digest, horizon_days, *(choice.key for choice in choices))
+        return self._kept.of("all_models", key, 2, lambda: [answer(choice) for choice in choices])
 
     def _encoding(self, case: Case, bundle_key: str) -> CaseEncoding:
         """Tokens of a case for a bundle; what another bundle's encoder already made of it is taken over."""

@@ -12,7 +12,7 @@ from core.records import FloatArray, MapStrength
 
 LARGEST_PIXELS = 200
 """Of what the encoder read (2 mm pixels of 5 mm slices: 4 ml), so that one pixel decides nothing."""
-SCALE_PERCENT = 90
+SCALE_PERCENT = 75
 """Where the common colour scale ends among the training patients' maps."""
 PASS_BELOW = 0.3
 RANKS = tuple(range(101))

@@ -51,7 +51,7 @@ class FigureInputs:
 
     threshold: share of the colour scale's limit below which no saliency is drawn. opacity: of the rest; 0 hides it.
     inverted: the grey scale runs from white to black. own_scale: colours end where this map does, not where those of
-    the training patients do.
+    the training patients do. label: what the reader calls the case.
     """
 
     study: CtStudy | None
@@ -64,6 +64,7 @@ class FigureInputs:
     opacity: float = OPACITY
     inverted: bool = False
     own_scale: bool = False
+    label: str = ""
 
     @property
     def overlay(self) -> Overlay | None:
@@ -232,4 +233,5 @@ def _draw_plots(figure: Figure, where: SubplotSpec, inputs: FigureInputs) -> Non
 def _headline(inputs: FigureInputs) -> str:
     review = inputs.review
     model = fusion_title(review.fusion)
-    return f"{review.task.title} · {model} · risk by {duration(review.horizon_days)}"
+    parts = (inputs.label, review.task.title, model, f"risk by {duration(review.horizon_days)}")
+    return " · ".join(part for part in parts if part)

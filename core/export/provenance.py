@@ -48,6 +48,7 @@ def provenance(
     review = inputs.review
     return {
         "notice": NOTICE,
+        "label": inputs.label or None,
         "watermark": WATERMARK if inputs.bundle.virtual else None,
         "marks": curve_marks(review.notices, bool(inputs.bundle.virtual)),
         "created_utc": (created or datetime.now(UTC)).isoformat(timespec="seconds"),

@@ -60,6 +60,11 @@ class ModelChoice:
         return f"Own: {self.own} · {fusion}" if self.own else fusion
 
 
+def of_task(models: Iterable[ModelChoice], task: str) -> list[ModelChoice]:
+    """Every model of a task, in their order."""
+    return [model for model in models if model.task == task]
+
+
 def method_title(name: str, maps: MapTrust | None) -> str:
     """A saliency method as it is offered: with a mark where its maps failed the weight-randomisation check."""
     title = CARDS[name].title

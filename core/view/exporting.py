@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, cast
 
 from core.export.bundle_view import BundleView
+from core.export.comparison import ModelRow, comparison_record
 from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figure_inputs
 from core.export.files import saliency_nifti
+from core.export.label import file_stem
 from core.export.provenance import curve_record, provenance, to_json
 from core.progress import Progress
 from core.quality import QualityReport
@@ -20,7 +22,7 @@ from core.records import CaseReview, CtStudy, Timeline
 
 ZIP_WORDS = "All in one zip"
 NUMBERS = count(1)
-SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json")
+SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json", "models.json")
 
 
 def check_same_scan(review: CaseReview, study: CtStudy | None) -> None:
@@ -34,8 +36,9 @@ class Exports:
     """Makes export files when asked, in any thread.
 
     view: what the viewer last reported (voxel, window_hu, threshold, opacity, inverted, volume), a mapping that follows
-    it as it moves; or empty. report, searched: for the sidecars, as `provenance` takes them. number: tells these files
-    from those of every other answer.
+    it as it moves; or empty. report, searched: for the sidecars, as `provenance` takes them. all_models: every model of
+    the task on this case, asked for when models.json is made; without it there is no such file. label: what the reader
+    calls the case. number: tells these files from those of every other answer.
     """
 
     study: CtStudy | None
@@ -45,6 +48,8 @@ class Exports:
     view: Mapping[str, Any]
     report: QualityReport | None = None
     searched: str = ""
+    all_models: Callable[[], Sequence[ModelRow]] | None = None
+    label: str = ""
     number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _made: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
     """What was made last of each name, with the look it was made of."""
@@ -58,17 +63,23 @@ class Exports:
         """Files that can be made."""
         pictures = tuple(f"figure.{kind}" for kind in FORMATS)
         maps = ("saliency.nii.gz",) if self.study is not None and self.review.saliency is not None else ()
-        return (*pictures, *maps, "curve.json", "provenance.json")
+        beside = ("models.json",) if self.all_models is not None else ()
+        return (*pictures, *maps, "curve.json", *beside, "provenance.json")
+
+    def called(self, name: str) -> str:
+        """What one of `names` is called where it is saved, so that the files of two answers are told apart."""
+        return f"{file_stem(self.label, self.review)}_{name}"
 
     def inputs(self) -> FigureInputs:
         """The figure's inputs as the viewer shows the scan now: voxel, window, grey scale and look of the overlay."""
         study, view = self.study, dict(self.view)
         if study is None or not str(view.get("volume", "")).startswith(study.digest[:24]):
-            return figure_inputs(study, self.timeline, self.review, self.bundle)
+            return replace(figure_inputs(study, self.timeline, self.review, self.bundle), label=self.label)
         window, (i, j, k) = (float(view["window_hu"][0]), float(view["window_hu"][1])), map(int, view["voxel"])
         made = figure_inputs(study, self.timeline, self.review, self.bundle, window=window, slice_k=k)
         return replace(
             made,
+            label=self.label,
             slice_ijk=(_inside(i, study.shape[0]), _inside(j, study.shape[1]), k),
             threshold=float(view.get("threshold", made.threshold)),
             opacity=float(view.get("opacity", made.opacity)),
@@ -89,9 +100,10 @@ class Exports:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for done, name in enumerate(self.names):
                 tell(done / len(self.names), f"{ZIP_WORDS}: file {done + 1} of {len(self.names)}, {name}")
-                archive.writestr(name, self._once(name, inputs))
+                archive.writestr(self.called(name), self._once(name, inputs))
                 if not name.endswith(".json"):
-                    archive.writestr(f"{name}.json", to_json({**record, "file": name}))
+                    told = to_json({**record, "file": self.called(name)})
+                    archive.writestr(f"{self.called(name)}.json", told)
         return buffer.getvalue()
 
     def _once(self, name: str, inputs: FigureInputs) -> bytes:
@@ -108,6 +120,8 @@ class Exports:
             return saliency_nifti(self.study, self.review.saliency)
         if name == "curve.json":
             return to_json(curve_record(self.review)).encode()
+        if name == "models.json" and self.all_models is not None:
+            return to_json(comparison_record(self.all_models(), self.review.horizon_days)).encode()
         if name == "provenance.json":
             return to_json(self._sidecar(inputs)).encode()
         return figure_bytes(inputs, cast("Format", name.rsplit(".", 1)[-1]))

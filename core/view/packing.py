@@ -109,8 +109,9 @@ def pack_overlay(
 ) -> bytes:
     """Saliency map and slice strip for the viewer.
 
-    The map is quantised to uint8 (signed: 128 is zero) up to the limit of its own scale; `common` is where the scale of
-    the training patients' maps ends, on which it is shown by default. Where there is no map, `reason` says why, or
+    The map is quantised to uint8 by the square root of its size, so that a weak one keeps its steps beside the `common`
+    end of the scale of the training patients' maps, on which it is shown by default; `own` is the end of its own.
+    Where there is no map, `reason` says why, or
     `pending` names the one that is still being computed: until that is there, and where the reader `stopped` it, an
     earlier map stays, dimmed and named with its `model`, and its `task` where another is asked now. `digest` must
     change whenever anything shown changes; `question` is the one of `pack_expected` it answers.
@@ -140,11 +141,13 @@ def pack_overlay(
         raise ValueError("the saliency is one of another study")
     grid = shown_shape(study.shape, OVERLAY_VOXELS_LIMIT)
     values = block_mean(saliency.values, grid)
-    limit = saliency.own_limit
+    common = None if saliency.strength is None else saliency.strength.scale_limit
+    limit = max(saliency.own_limit, common or 0.0)
     header |= {
         "shape": list(grid),
         "limit": limit,
-        "common": None if saliency.strength is None else saliency.strength.scale_limit,
+        "own": saliency.own_limit,
+        "common": common,
         "ends": value_ends(saliency),
         "amount": amount_words(saliency),
         "place": place_words(saliency),
@@ -166,21 +169,22 @@ def map_label(method: str, horizon_days: float) -> str:
     return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
 
 
-def pack_expected(question: str, label: str = "", *, token: str, own: bool = False) -> bytes:
+def pack_expected(question: str, label: str = "", *, token: str, own: bool = False, title: str = "") -> bytes:
     """Tells the viewer which question the next overlay answers; the map of another is dimmed, or taken away.
 
     label: names the map that is being computed, and the earlier one is dimmed until then; empty where none is.
     token: this packet's alone; one that comes again after a newer one is not listened to. own: the reader's own case
-    is open, which leaving the page would lose.
+    is open, which leaving the page would lose. title: whose case and what is asked, for the full screen.
     """
-    header = {"kind": "expect", "viewer": _VIEWER, "token": token, "question": question, "label": label, "own": own}
-    return pack(header)
+    asked = {"token": token, "question": question, "label": label, "own": own, "title": title}
+    return pack({"kind": "expect", "viewer": _VIEWER, **asked})
 
 
 def quantise(values: FloatArray, limit: float, signed: bool) -> npt.NDArray[np.uint8]:
-    """uint8 of values scaled to `limit`; signed maps put zero at 128, others at 0."""
+    """uint8 of the roots of values scaled to `limit`, with their signs: signed maps put zero at 128, others at 0."""
     scaled = np.clip(values / max(limit, 1e-30), -1.0, 1.0)
-    codes = 128 + 127 * scaled if signed else 255 * np.clip(scaled, 0.0, 1.0)
+    roots = np.sign(scaled) * np.sqrt(np.abs(scaled))
+    codes = 128 + 127 * roots if signed else 255 * np.clip(roots, 0.0, 1.0)
     return np.asarray(np.round(codes), dtype=np.uint8)
 
 

@@ -79,7 +79,7 @@ def _observed_words(review: CaseReview, people: int) -> str:
     if given is None:
         return f"{curve.band[:1].upper()}{curve.band[1:]}."
     low, high = (in_people(share, people) for share in given.interval)
-    told = f"Of {given.patients} given {_span_of(given.given)}, {low:,} to {high:,} of {people:,} had it (95% interval)"
+    told = f"Of {given.patients} given {span_of(given.given)}, {low:,} to {high:,} of {people:,} had it (95% interval)"
     if curve.outer_lower is None or curve.outer_upper is None:
         return f"{told}."
     edges = (np.interp(review.horizon_days, curve.times_days, e) for e in (curve.outer_upper, curve.outer_lower))
@@ -99,14 +99,14 @@ def _risk_cell(review: CaseReview, baseline: pd.DataFrame, day: float) -> str:
         why = f"<p>{escape(_sentence(review.doubts[0]))}</p>" if chosen else ""
         number = f"<details><summary>show anyway</summary><b>{percent(risk)}</b></details>"
         return f'{head}<i class="withheld">not shown</i>{why}{number}<span>{beside}</span></div>'
-    observed = "no range" if given is None else "observed " + _span_of(given.interval)
+    observed = "no range" if given is None else "observed " + span_of(given.interval)
     return f"{head}<b>{percent(risk)}</b><span>{observed}</span><span>{beside}</span></div>"
 
 
-def _span_of(interval: tuple[float, float]) -> str:
+def span_of(interval: tuple[float, float]) -> str:
     """A range of risks, the unit once.
 
-    >>> _span_of((0.081, 0.173)), _span_of((0.0001, 0.02))
+    >>> span_of((0.081, 0.173)), span_of((0.0001, 0.02))
     ('8.1 to 17%', '<0.1 to 2.0%')
     """
     low, high = (percent(share) for share in interval)
@@ -205,7 +205,7 @@ def _values_row(
     cells = [
         duration(day),
         percent(review.curve.risk_at(day)),
-        _span_of((low, high)) if np.isfinite(low) else "none",
+        span_of((low, high)) if np.isfinite(low) else "none",
         _known(reference),
         "not known" if count is None else f"{count:,}",
         *(_known(curve.risk_at(day)) for _, curve in others),

@@ -16,7 +16,7 @@ from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports
 from core.view.loading import size_words
 from core.view.words import error_html
-from pages._parts import watching
+from pages._parts import label, watching
 from pages._parts.header import Asked
 
 KINDS = {
@@ -42,15 +42,16 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
     if refusal := session.export_block(case):
         _blocked(refusal)
         return
-    files = session.exports(case, asked.model.key, review)
+    files = session.exports(case, asked.model.key, review, label.of(case))
     job = session.zipping().of(files)
     busy = job is not None and job.running
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="export"):
         st.html('<h2 class="section">Export</h2>', width="content")
+        label.ask(case)
         coming = {"saliency.nii.gz"} if waiting else set()
         for name, (title, mime) in KINDS.items():
             if name in {*files.names, *coming}:
-                _button(title, name, mime, partial(files.file, name), waiting or busy)
+                _button(title, name, files.called(name), mime, partial(files.file, name), waiting or busy)
         _zip(files, job, waiting or busy)
         if job is not None and busy:
             _under_way(job)
@@ -76,7 +77,15 @@ def _zip(files: Exports, job: Job[bytes] | None, closed: bool) -> None:
     )
     if job is not None and (made := job.result) is not None:
         title = f"Save the zip, {size_words(len(made))}"
-        _button(title, "case_review.zip", "application/zip", lambda: made, closed, kind="primary")
+        _button(
+            title,
+            "case_review.zip",
+            files.called("case_review.zip"),
+            "application/zip",
+            lambda: made,
+            closed,
+            kind="primary",
+        )
 
 
 def _under_way(job: Job[bytes]) -> None:
@@ -96,12 +105,13 @@ def _blocked(refusal: UserFacingError) -> None:
 def _button(
     title: str,
     name: str,
+    called: str,
     mime: str,
     make: Callable[[], bytes],
     closed: bool,
     kind: Literal["primary", "secondary"] = "secondary",
 ) -> None:
-    key, file_name = f"export_{name}", _tagged(name)
+    key, file_name = f"export_{name}", _tagged(called)
     st.download_button(
         title, make, file_name=file_name, mime=mime, on_click="ignore", key=key, disabled=closed, type=kind
     )

@@ -16,7 +16,7 @@ from core.records import IMAGE, Task
 from core.view.choices import METHOD_WORDS, ModelChoice, method_title
 from core.view.loading import facts_html
 from core.view.words import case_line, time_zero
-from pages._parts import bound
+from pages._parts import bound, label
 
 OWN = "own"
 LEAVING = "leaving_for"
@@ -42,7 +42,7 @@ def draw(case: Case) -> Asked | None:
     task = _chosen_task(case, tasks)
     zero = time_zero(case.study, case.timeline, TASKS.get(case.task or ""))
     with st.container(key="header", gap="xsmall"):
-        st.html(case_line(case.name, case.words, case.timeline, case.study, zero))
+        st.html(case_line(label.in_title(case), case.words, case.timeline, case.study, zero))
         columns = st.columns([1.25, 1.9, 1.4, 1.15, 1.15], vertical_alignment="bottom", gap="small")
         with columns[0]:
             _pick_case()
@@ -76,6 +76,7 @@ def draw(case: Case) -> Asked | None:
     if model is None:
         return None
     st.session_state["model_reviewed"] = model.key
+    st.set_page_config(page_title=" · ".join((label.of(case), model.title, model.task_title)))
     return Asked(model, session.task_card(model), method)
 
 

@@ -19,6 +19,7 @@ from core.records import DIED_BEFORE, IMAGE, NOTHING_READ, CaseReview
 from core.view.packing import map_label
 from core.view.words import empty_html
 from core.wording import duration
+from pages._parts import label as names
 from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
 
@@ -59,7 +60,7 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     question = answers.underway.turn_to(whole)
     label = map_label(whole.method, horizon) if whole.method else ""
     with st.container(key="overlay_expect"):
-        session.expect_overlay(whole.name, label)
+        session.expect_overlay(whole.name, label, _title(case, asked, horizon))
     panel = _panel(new)
     quality.draw(case, asked.model.key, verdicts)
     try:
@@ -93,6 +94,12 @@ def _panel(new: bool) -> Callable[[], DeltaGenerator]:
         slot.html(empty_html("answer", "Computing the curve", ("The model reads what there is of this patient.",)))
         make = slot.container
     return partial(make, height="stretch", gap="xsmall")
+
+
+def _title(case: Case, asked: Asked, horizon_days: float) -> str:
+    """Whose case and what is asked: the viewer says it where it fills the screen."""
+    parts = (names.of(case), asked.task.title, asked.model.title, f"risk by {duration(horizon_days)}")
+    return " \u00b7 ".join(parts)
 
 
 def _method(case: Case, asked: Asked) -> str | None:

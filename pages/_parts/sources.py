@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -10,11 +12,15 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from core import session
 from core.bundle_folder import expanded
 from core.case import Intake
+from core.errors import UserFacingError
+from core.intake.files.allowed import allowed_path, allowed_roots
 from core.view.loading import size_words
+from core.view.words import error_html
 from core.wording import count_of
 from pages._parts import pacs
 from pages._parts.pacs import Picked
 
+ON_SERVER = "Path on the server"
 CT_WORDS = "A DICOM series (files, folder, .zip, .tar and its .gz, .bz2, .xz) or a NIfTI volume (.nii, .nii.gz)"
 RECORD_WORDS = "MEDS parquet, OMOP tables, a FHIR bundle, CSV or JSON lines"
 
@@ -35,19 +41,19 @@ def pick() -> Intake | None:
 
 def _pick_ct() -> Picked | None:
     st.html('<h2 class="section">CT</h2>')
-    ways = ["Upload", "Upload a folder", "Path on the server", "DICOMweb"]
+    ways = ["Upload", "Upload a folder", *_server_ways(), "DICOMweb"]
     how = _choose("Where the CT is", ways, "ct_how")
     if how == "DICOMweb":
         return pacs.draw()
-    if how == "Path on the server":
+    if how == ON_SERVER:
         return _path("Path of the folder, file or archive", "ct_path", "/data/studies/ct")
     return _upload(CT_WORDS, f"ct_{how}", "directory" if how == "Upload a folder" else True)
 
 
 def _pick_record() -> Picked | None:
     st.html('<h2 class="section">Record</h2>')
-    how = _choose("Where the record is", ["Upload", "Path on the server"], "record_how")
-    if how == "Path on the server":
+    how = _choose("Where the record is", ["Upload", *_server_ways()], "record_how")
+    if how == ON_SERVER:
         return _path("Path of the file or folder", "record_path", "/data/events.parquet")
     return _upload(RECORD_WORDS, "record", True)
 
@@ -60,8 +66,25 @@ def _choose(label: str, ways: list[str], key: str) -> str:
 
 
 def _path(label: str, key: str, example: str) -> Picked | None:
-    text = st.text_input(label, key=key, placeholder=example, help="Read where it lies; nothing is copied or changed.")
-    return Picked(expanded(text.strip()), "From the server") if text.strip() else None
+    folders = " or ".join(map(str, _folders()))
+    told = f"Read where it lies, below {folders}; nothing is copied or changed."
+    text = st.text_input(label, key=key, placeholder=example, help=told)
+    if not text.strip():
+        return None
+    try:
+        return Picked(allowed_path(expanded(text.strip()), _folders()), "From the server")
+    except UserFacingError as error:
+        st.html(error_html(error))
+        return None
+
+
+def _folders() -> tuple[Path, ...]:
+    return allowed_roots(os.environ, st.get_option("server.address"))
+
+
+def _server_ways() -> list[str]:
+    """Paths are offered only where whoever starts the app lets some be read."""
+    return [ON_SERVER] if _folders() else []
 
 
 def _upload(words: str, key: str, many: Literal[True, "directory"]) -> Picked | None:

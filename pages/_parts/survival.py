@@ -16,6 +16,7 @@ from core.view.risk_words import risk_words_html, risks_html, values_html
 from core.view.survival import curve_figure, legend_html
 from core.view.words import empty_html, error_html, notices_html
 from core.wording import duration
+from pages._parts import comparison
 from pages._parts.header import Asked
 
 PLOT = {"displayModeBar": False, "responsive": True, "showTips": False}
@@ -27,9 +28,9 @@ def pick_horizon(asked: Asked) -> tuple[int, bool]:
     key = f"horizon_{asked.task.name}"
     if st.session_state.get(key) not in days:
         st.session_state[key] = days[len(days) // 2]
-    left, right = st.columns([1.25, 1], vertical_alignment="center", gap="small")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small", key="asked")
     if len(days) > 1:
-        left.segmented_control(
+        row.segmented_control(
             "Risk within",
             days,
             key=key,
@@ -40,13 +41,10 @@ def pick_horizon(asked: Asked) -> tuple[int, bool]:
             persist_state="session",
         )
     else:
-        left.html(f'<p class="dim">Risk within {duration(days[0])}</p>')
-    alone = right.toggle(
-        "CT only and record only",
-        key="alone",
-        persist_state="session",
-        help="Curves of the models that read only one of the two",
-    )
+        row.html(f'<p class="dim">Risk within {duration(days[0])}</p>')
+    alone = row.toggle("CT only and record only", key="alone", persist_state="session")
+    with row:
+        comparison.pick()
     return int(st.session_state[key]), bool(alone)
 
 

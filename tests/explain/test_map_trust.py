@@ -35,8 +35,8 @@ def test_size_is_the_mean_of_the_largest_pixels(maps: np.ndarray) -> None:
 
 
 def test_strength_is_the_share_of_training_patients_with_a_weaker_map() -> None:
-    assert TRUST.strength("gradcam", 30, 42.0) == MapStrength(0.42, 90.0, 125)
-    assert TRUST.strength("gradcam", 300, 42.0) == MapStrength(0.21, 180.0, 125), "the nearest horizon"
+    assert TRUST.strength("gradcam", 30, 42.0) == MapStrength(0.42, 75.0, 125)
+    assert TRUST.strength("gradcam", 300, 42.0) == MapStrength(0.21, 150.0, 125), "the nearest horizon"
     shares = [TRUST.strength("gradcam", 30, size).share for size in (0.0, 1e9)]  # type: ignore[union-attr]
     assert shares == [0, 1]
     assert TRUST.strength("occlusion", 30, 1.0) is None
@@ -61,7 +61,7 @@ def test_a_review_tells_strength_and_verdict_and_one_of_a_bundle_without_them_no
     told = review_case(scan, record, known, horizon_days=90, explain="gradcam").saliency  # type: ignore[arg-type]
     assert told is not None
     assert told.strength is not None
-    assert (told.strength.patients, told.depends, told.scale_limit) == (125, True, 90.0)
+    assert (told.strength.patients, told.depends, told.scale_limit) == (125, True, 75.0)
     assert (told.values == without.values).all()
     failed = review_case(scan, record, known, horizon_days=90, explain="occlusion")  # type: ignore[arg-type]
     assert "map_unproven" in {notice.key for notice in failed.notices}

@@ -13,6 +13,7 @@ from remembered_reader import remembered_reader
 from core import session
 from core.case import results
 from core.cohort.tasks import TASKS
+from core.intake.files.allowed import ROOTS
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,12 @@ def reader() -> Iterator[None]:
     """Text in pictures is looked for once a picture: what is tested here is what becomes of the answer."""
     with remembered_reader():
         yield
+
+
+@pytest.fixture(autouse=True)
+def any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of these tests lie in temporary folders; what may be read where is tested by itself."""
+    monkeypatch.setenv(ROOTS, "/")
 
 
 @pytest.fixture

@@ -600,7 +600,7 @@ def test_no_export_goes_round_the_gate(world, monkeypatch):
     case = Case("Your own case", view_support.study(), None)
     assert not case.released, "a case is blocked unless someone says otherwise"
     with pytest.raises(UserFacingError, match="Export is blocked"):
-        session.exports(case, "pe_mortality/image_only", view_support.review(case.study, None))
+        session.exports(case, "pe_mortality/image_only", view_support.review(case.study, None), "A")
 
 
 def test_what_is_told_of_a_record_is_never_that_of_another_with_the_same_events(monkeypatch):

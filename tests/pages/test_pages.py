@@ -457,7 +457,9 @@ def test_the_model_card_says_everywhere_on_whom_it_did_well(world, monkeypatch, 
 def test_own_case_is_marked_as_a_pair_put_together_here_on_screen_and_in_exports(world, monkeypatch):
     told: list[CaseReview] = []
     made = session.exports
-    monkeypatch.setattr(session, "exports", lambda case, key, result: told.append(result) or made(case, key, result))
+    monkeypatch.setattr(
+        session, "exports", lambda case, key, result, label: told.append(result) or made(case, key, result, label)
+    )
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.session_state["case"] = Case("Your own case", SCAN, RECORD, fabricated=True, released=True)
     app.session_state["demo"] = None

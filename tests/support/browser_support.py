@@ -45,7 +45,7 @@ def running_app(**settings: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CT_SURVIVAL_ROOTS": "/", **settings}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_healthy(port, server)

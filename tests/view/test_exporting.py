@@ -6,12 +6,14 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from view_support import ScreenBundle, review, study, timeline
 
 from core.case import Cancelled
 from core.cohort.tasks import TASKS
+from core.export.comparison import Measured, ModelRow
 from core.export.figure import build_figure, caption
 from core.export.style import figure_style
 from core.privacy import Finding
@@ -56,7 +58,7 @@ def test_the_sidecar_carries_verdicts_and_what_became_of_identifiers():
     told = json.loads(files.file("provenance.json"))
     assert (told["quality"][0]["verdict"], told["identifiers"]) == ("edge", "Stripped.")
     with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
-        assert json.loads(archive.read("figure.png.json"))["quality"] == told["quality"]
+        assert json.loads(archive.read(files.called("figure.png.json")))["quality"] == told["quality"]
 
 
 def test_the_figure_shows_the_planes_and_the_overlay_on_screen():
@@ -85,10 +87,11 @@ def test_an_archive_is_of_one_view_however_the_viewer_moves_meanwhile(monkeypatc
         return f"slice {inputs.slice_ijk[2]}".encode()
 
     monkeypatch.setattr(exporting, "figure_bytes", drawn)
-    with zipfile.ZipFile(io.BytesIO(zipped(Exports(SCAN, RECORD, RESULT, BUNDLE, view)))) as archive:
-        assert {archive.read(f"figure.{kind}") for kind in ("png", "svg", "pdf")} == {b"slice 5"}
-        assert json.loads(archive.read("figure.pdf.json"))["view"]["slice_ijk"][2] == 5
-        assert json.loads(archive.read("provenance.json"))["view"]["slice_ijk"][2] == 5
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, view)
+    with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
+        assert {archive.read(files.called(f"figure.{kind}")) for kind in ("png", "svg", "pdf")} == {b"slice 5"}
+        for name in ("figure.pdf.json", "provenance.json"):
+            assert json.loads(archive.read(files.called(name)))["view"]["slice_ijk"][2] == 5
 
 
 def test_what_the_viewer_said_of_another_scan_is_not_used():
@@ -104,9 +107,38 @@ def test_the_archive_holds_every_file_with_its_sidecar(monkeypatch):
     files = Exports(SCAN, RECORD, RESULT, BUNDLE, on_screen(5))
     with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
         names = set(archive.namelist())
-        assert json.loads(archive.read("figure.png.json"))["file"] == "figure.png"
-        assert archive.read("figure.png") == b"png of slice 5"
-    assert names >= {*files.names, "figure.svg.json", "saliency.nii.gz.json"}
+        assert json.loads(archive.read(files.called("figure.png.json")))["file"] == files.called("figure.png")
+        assert archive.read(files.called("figure.png")) == b"png of slice 5"
+    assert names >= {files.called(name) for name in (*files.names, "figure.svg.json", "saliency.nii.gz.json")}
+
+
+def test_files_of_two_cases_or_questions_never_bear_one_name():
+    """Label, task, model, horizon and method stand in every name, the label in figure and sidecar too."""
+    asked = [
+        Exports(SCAN, RECORD, result, BUNDLE, {}, label=label)
+        for label in ("Case A", "Case B")
+        for result in (RESULT, replace(RESULT, horizon_days=30.0), replace(RESULT, fusion="concat"))
+    ]
+    names = [files.called("figure.png") for files in asked]
+    assert names[0] == "case-a_pe-mortality_cross-attention_90d_gradcam_figure.png"
+    assert len(set(names)) == 6
+    assert json.loads(asked[3].file("provenance.json"))["label"] == "Case B"
+    with figure_style():
+        words = [text.get_text() for text in build_figure(asked[3].inputs()).texts]
+    assert any(text.startswith("Case B \u00b7 ") for text in words)
+
+
+def test_every_model_stands_beside_the_others_in_a_file_of_its_own():
+    row = ModelRow("k", "Image only", "image_only", ("image",), RESULT, "", Measured(0.7, 0.6, 0.8), None)
+    refused = ModelRow("l", "Own", "concat", ("image", "ehr"), None, "reads nothing of this case", None, None)
+    files = Exports(SCAN, RECORD, RESULT, BUNDLE, {}, all_models=lambda: [row, refused])
+    told = json.loads(files.file("models.json"))
+    first, second = told["models"]
+    assert first["risk"] == pytest.approx(RESULT.curve.risk_at(90))
+    assert first["observed_in_those_given_about_this_risk"] == list(RESULT.given[90.0].interval)
+    assert first["held_out_concordance"] == {"value": 0.7, "lower": 0.6, "upper": 0.8}
+    assert (second["risk"], second["refused"]) == (None, "reads nothing of this case")
+    assert "models.json" not in Exports(SCAN, RECORD, RESULT, BUNDLE, {}).names
 
 
 @pytest.mark.parametrize(("scan", "explain"), [(None, "gradcam"), (SCAN, None)])

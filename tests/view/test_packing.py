@@ -86,8 +86,8 @@ def test_block_means_tile_the_array_exactly(values, data):
 
 def test_quantised_maps_keep_sign_and_zero():
     values = np.array([-2.0, -1.0, -0.001, 0.0, 0.001, 0.5, 1.0, 2.0], np.float32)
-    assert quantise(values, 1.0, True).tolist() == [1, 1, 128, 128, 128, 192, 255, 255]
-    assert quantise(values, 1.0, False).tolist() == [0, 0, 0, 0, 0, 128, 255, 255]
+    assert quantise(values, 1.0, True).tolist() == [1, 1, 124, 128, 132, 218, 255, 255]
+    assert quantise(values, 1.0, False).tolist() == [0, 0, 0, 0, 8, 180, 255, 255]
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -121,7 +121,7 @@ def test_a_map_says_how_far_it_goes_and_what_it_amounts_to():
     assert beyond_scale(beside) == (False, False)
     assert beyond_scale(beside, beside.own_limit) == beyond_scale(made)
     packed, _ = unpack(pack_overlay(study(), beside, None, digest="d"))
-    assert (packed["common"], packed["limit"]) == (2.0, header["limit"])
+    assert (packed["common"], packed["own"], packed["limit"]) == (2.0, header["own"], 2.0)
     assert packed["place"] == "Strongest where the encoder reads clot, lung"
     assert "Failed the weight-randomisation check" in packed["check"]
     assert (header["common"], header["place"]) == (None, "")

@@ -56,7 +56,7 @@ def main() -> None:
         with places.models:
             comparison.draw(case, asked, answer.review)
     with places.record():
-        events.draw(case, answer.review)
+        events.draw(case, answer.review, _known_codes(case, asked))
     answer = result.settled(answer)
     result.overlay(case, asked, answer)
     if asked and answer.review:
@@ -90,6 +90,17 @@ def _places(case: Case, new: bool) -> Places:
         below.html(empty_html("lanes", "Reading the record", ()))
     curve = partial(right.container, height="stretch", gap="xsmall")
     return Places(left.container, curve, models, below.container, exports)
+
+
+def _known_codes(case: Case, asked: Asked | None) -> str:
+    """How many of the record's codes the model knows, as the quality says it; "" where that is not known."""
+    if asked is None or case.timeline is None:
+        return ""
+    try:
+        report = session.answers().quality(case, asked.model.key)
+    except UserFacingError:
+        return ""
+    return next((factor.found for factor in report.factors if factor.name == "known codes"), "")
 
 
 def _case() -> Case | None:

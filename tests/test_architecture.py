@@ -22,7 +22,9 @@ FLOORS = {
     "core.encode": "ct, ehr, half",
     "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
     "core.encode.ehr": "features, rereading, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
-    "core.events": "icd10, code_systems, descriptions, kinds, standard_codes, concepts, yes_no, death, cut",
+    "core.events": (
+        "icd10, code_systems, descriptions, kinds, standard_codes, reference_ranges, concepts, yes_no, death, cut"
+    ),
     "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
     "core.intake": "files, terms, scan, pacs, record, identifiers",

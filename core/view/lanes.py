@@ -14,6 +14,7 @@ from core.export.events import (
     TOP_EVENTS,
     ToldEntry,
     before_words,
+    day_words,
     entries_name,
     hazard_factor,
     is_undated,
@@ -115,6 +116,21 @@ def told_entries(rows: pd.DataFrame, review: CaseReview, timeline: Timeline) -> 
         )
         for entry in strongest_entries(review.event_attribution)
     }
+
+
+def read_words(timeline: Timeline, review: CaseReview | None, known: str) -> str:
+    """How much of the record the model read, as it stands at the chart; "" where it reads none.
+
+    known: how many codes it knows, as the quality of the record says it ("11% of events"), or "".
+    """
+    given = None if review is None else review.event_attribution
+    if given is None:
+        return ""
+    count, every = len(given.event_ids), len(timeline.events)
+    words = f"The model read {count:,} of {every:,} events"
+    words += f", {known.split(' ')[0]} of codes known" if known else ""
+    days = np.asarray(timeline.days_from_prediction)[given.event_ids][~is_undated(timeline)[given.event_ids]]
+    return words + (f", from {day_words(float(days.min()))} on" if len(days) else "")
 
 
 def together_of(event_ids: Collection[int], review: CaseReview | None) -> float | None:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.events.kinds import KINDS
+from core.events.reference_ranges import Range, flag, reference_range
 from core.export.events import day_words, hazard_factor, unit_words
 from core.export.style import COHORT, EHR_COLOUR, IMAGE_COLOUR, WARNING
 from core.view.colour import translucent
@@ -25,7 +26,7 @@ _EDGE, _NO_DAY_SHARE = 1.015, 0.1
 FEWEST_LANES = 4
 """A chart of fewer lanes is as high as one of so many, so that its axis keeps its place."""
 LABEL_DAYS = Callable[[float], str]
-_MOST_TRENDS = 6
+SHOWN_TRENDS = 6
 
 
 def marks_of(rows: pd.DataFrame, span_days: float, measure: str) -> pd.DataFrame:
@@ -231,17 +232,21 @@ def day_ticks(span_days: float) -> tuple[list[float], list[str]]:
 
 
 def trend_codes(rows: pd.DataFrame) -> list[str]:
-    """At most six codes with two values or more; most important to the model first, then most often measured."""
+    """Every code of a laboratory test or vital sign with two values or more; most important to the model first, then
+    most often measured. The first `SHOWN_TRENDS` are shown unless others are chosen."""
     numeric = rows[rows["number"].notna() & rows["lane"].isin(("labs", "vitals"))]
     table = numeric.groupby("code").agg(n=("number", "size"), weight=("attribution", lambda v: v.abs().sum()))
     table = table[table["n"] >= 2].sort_values(["weight", "n"], ascending=False, kind="stable")
-    return [str(code) for code in table.index[:_MOST_TRENDS]]
+    return [str(code) for code in table.index]
 
 
-def trends_figure(rows: pd.DataFrame, codes: list[str], *, span_days: float, ink: str = INK_ON_LIGHT) -> go.Figure:
-    """Small multiples: one value over the last `span_days` each, with its own unit."""
+def trends_figure(
+    rows: pd.DataFrame, codes: Sequence[str], *, span_days: float, sex: str | None = None, ink: str = INK_ON_LIGHT
+) -> go.Figure:
+    """Small multiples: one value over the last `span_days` each, with its own unit, the usual range of adults of this
+    sex behind it where it is known, and L or H at values beyond it."""
     rows = rows[rows["day"] >= -span_days]
-    titles = [_trend_title(rows[(rows["code"] == code) & rows["number"].notna()]) for code in codes]
+    titles = [_trend_title(rows[(rows["code"] == code) & rows["number"].notna()], sex) for code in codes]
     columns = max(1, min(3, len(codes)))
     lines = max(1, -(-len(codes) // columns))
     figure = make_subplots(
@@ -249,17 +254,25 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, span_days: float, ink
     )
     for n, code in enumerate(codes):
         kept = in_latest_unit(rows[(rows["code"] == code) & rows["number"].notna()])
+        usual = reference_range(code, str(kept["unit"].iloc[-1] or ""), sex)
+        place = {"row": n // columns + 1, "col": n % columns + 1}
+        if usual is not None:
+            _add_usual(figure, kept["number"], usual, span_days, place)
+        flags = [flag(value, usual) for value in kept["number"]]
         figure.add_scatter(
             x=kept["day"],
             y=kept["number"],
-            mode="lines+markers",
+            mode="lines+markers+text",
+            text=flags,
+            textposition="top center",
+            textfont={"size": 11, "color": WARNING},
             line={"color": EHR_COLOUR, "width": 1.5},
             marker={"size": 6, "color": EHR_COLOUR},
-            customdata=[day_words(day) for day in kept["day"]],
-            hovertemplate="%{y:.4g}, %{customdata}<extra></extra>",
+            customdata=[_trend_hover(day, of, usual) for day, of in zip(kept["day"], flags, strict=True)],
+            hovertemplate="%{y:.4g}%{customdata}<extra></extra>",
             showlegend=False,
-            row=n // columns + 1,
-            col=n % columns + 1,
+            cliponaxis=False,
+            **place,
         )
     values, labels = day_ticks(span_days)
     figure.update_layout(dragmode=False)
@@ -271,15 +284,57 @@ def trends_figure(rows: pd.DataFrame, codes: list[str], *, span_days: float, ink
     return finish(figure, ink=ink, height=60 + 115 * lines, margin={"l": 44, "r": 8, "t": 26, "b": 24})
 
 
+def _add_usual(
+    figure: go.Figure, values: pd.Series[float], usual: Range, span_days: float, place: dict[str, int]
+) -> None:
+    """The usual range as a band; an end that it has not lies beyond all values."""
+    low, high = usual
+    room = 0.1 * max(float(values.max()), high or 0.0, low or 0.0)
+    bottom = min(float(values.min()), high or 0.0) - room if low is None else low
+    top = max(float(values.max()), low or 0.0) + room if high is None else high
+    figure.add_scatter(
+        x=[-1.03 * span_days, 0.03 * span_days, 0.03 * span_days, -1.03 * span_days],
+        y=[bottom, bottom, top, top],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=translucent(COHORT, 0.18),
+        hoverinfo="skip",
+        showlegend=False,
+        **place,
+    )
+
+
+def _trend_hover(day: float, flagged: str, usual: Range | None) -> str:
+    """What is told of a value after the number: beyond which end of the usual range, when."""
+    beyond = {"L": " L, usual from {0:g}", "H": " H, usual to {1:g}", "": ""}[flagged]
+    return f"{beyond.format(*(usual or ()))}, {day_words(day)}"
+
+
 def in_latest_unit(values: pd.DataFrame) -> pd.DataFrame:
     """The values of a code recorded in the same unit as its latest one: numbers in two units are never joined."""
     units = values["unit"].fillna("")
     return values[units == units.iloc[-1]] if len(values) else values
 
 
-def _trend_title(values: pd.DataFrame) -> str:
+def _trend_title(values: pd.DataFrame, sex: str | None) -> str:
     row = values.iloc[-1]
     unit = f" ({escape(unit_words(str(row['unit'])))})" if isinstance(row["unit"], str) and row["unit"] else ""
     others = len(values) - len(in_latest_unit(values))
     left_out = f", {others} in another unit left out" if others else ""
-    return f"{escape(str(row['words']))}{unit}{left_out}"
+    usual = reference_range(str(row["code"]), str(row["unit"] or ""), sex)
+    return f"{escape(str(row['words']))}{unit}{usual_words(usual)}{left_out}"
+
+
+def usual_words(usual: Range | None) -> str:
+    """The usual range as a title tells it.
+
+    >>> usual_words((3.5, 5.5)), usual_words((None, 8)), usual_words((95, None)), usual_words(None)
+    (', usual 3.5 to 5.5', ', usual to 8', ', usual from 95', '')
+    """
+    if usual is None:
+        return ""
+    low, high = usual
+    if low is None or high is None:
+        return f", usual to {high:g}" if low is None else f", usual from {low:g}"
+    return f", usual {low:g} to {high:g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -12,8 +13,8 @@ from core.case import Case
 from core.export.events import NONE_STRONG, concept_words, day_words
 from core.quality import scan_day
 from core.records import CaseReview, Timeline
-from core.view.lanes import found, short_name, strongest, together_of, told_entries, undated_rows
-from core.view.timeline import timeline_figure, trend_codes, trends_figure
+from core.view.lanes import found, read_words, short_name, strongest, together_of, told_entries, undated_rows
+from core.view.timeline import SHOWN_TRENDS, timeline_figure, trend_codes, trends_figure
 from core.view.words import empty_html, events_html, raw_event_html, scan_words, scroll_html, together_html
 from core.wording import count_of, span_words
 from pages._parts import bound
@@ -25,14 +26,15 @@ MAX_RAW_ROWS = 200
 PICKED, REACH = "picked_events", "reach_picked"
 """The events that are selected, and whether the axis reaches back to them: until the reader presses a span."""
 NONE_WEIGHED = "No event was weighed: the model reads no record, or knows none of these events."
+NONE_SHOWN = "None of the strongest events is among those found."
 NO_RESULT = "No event was weighed: there is no model result."
 LIST, MOST_LISTED = "event_list", 400
 HEADING = '<h2 class="section">Record before day 0</h2>'
 
 
 @st.fragment
-def draw(case: Case, review: CaseReview | None) -> None:
-    """The whole panel; selecting a mark reruns only this part of the page."""
+def draw(case: Case, review: CaseReview | None, known: str = "") -> None:
+    """The whole panel; selecting a mark reruns only this part of the page. known: as in `read_words`."""
     timeline = case.timeline
     if timeline is None:
         lines = (
@@ -42,27 +44,31 @@ def draw(case: Case, review: CaseReview | None) -> None:
         st.html(empty_html("lanes", "This case has no record", lines))
         return
     with st.container(gap="xxsmall"):
-        _panel(case, timeline, review)
+        _panel(case, timeline, review, known)
 
 
-def _panel(case: Case, timeline: Timeline, review: CaseReview | None) -> None:
+def _panel(case: Case, timeline: Timeline, review: CaseReview | None, known: str) -> None:
     rows = session.event_table(timeline, review)
     every = pd.concat([rows, undated_rows(timeline, review)], ignore_index=True)
     if every.empty:
         st.html(f"{HEADING}{empty_html('lanes', 'The record has no event up to day 0', ())}")
         return
     shown, span, measure = _controls(every)
+    if words := read_words(timeline, review, known):
+        st.html(f'<p class="dim">{escape(words)}</p>')
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
-    selected = [event for event in st.session_state.get(PICKED, ()) if event in set(every["event_id"])]
+    selected = [event for event in st.session_state.get(PICKED, ()) if event in set(shown["event_id"])]
     span = _reaching(span, shown, selected)
+    within = shown[~(shown["day"] < -span)]
+    selected = [event for event in selected if event in set(within["event_id"])]
     with strong:
-        _strongest(every, case, review, measure, selected)
+        _strongest(every, shown, case, review, measure, selected)
     with chart:
         _lanes(case, timeline, shown, span, measure, selected)
     with detail:
         _list(shown, selected, timeline)
         _raw(every, selected, timeline, review)
-    _trends(rows, span)
+    _trends(rows, span, timeline.sex)
 
 
 def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
@@ -139,11 +145,20 @@ def _day_label(timeline: Timeline) -> Callable[[float], str]:
     return date
 
 
-def _strongest(rows: pd.DataFrame, case: Case, review: CaseReview | None, measure: str, selected: list[int]) -> None:
-    """The strongest events as pills, or why there are none; picking one selects its marks and opens what it holds."""
-    told = _told(rows, case, review, measure)
+def _strongest(
+    rows: pd.DataFrame,
+    shown: pd.DataFrame,
+    case: Case,
+    review: CaseReview | None,
+    measure: str,
+    selected: list[int],
+) -> None:
+    """The strongest events of those found as pills, or why there are none; picking one selects its marks, to which the
+    axis then reaches, and opens what it holds. rows: every event."""
+    every, ids = _told(rows, case, review, measure), set(shown["event_id"])
+    told = {event: entry for event, entry in every.items() if ids & set(entry[0])}
     if not told:
-        st.caption(_why_none(review))
+        st.caption(NONE_SHOWN if every else _why_none(review))
         return
     key = bound.of_case(f"strong_{measure}")
 
@@ -298,7 +313,7 @@ def _raw(rows: pd.DataFrame, selected: list[int], timeline: Timeline, review: Ca
         st.html(scroll_html(events_html(shown, days), "Selected events", 220))
 
 
-def _trends(rows: pd.DataFrame, span: float) -> None:
+def _trends(rows: pd.DataFrame, span: float, sex: str | None) -> None:
     """Values over the same days as the lanes."""
     if not trend_codes(rows) or not st.toggle("Lab and vital trends", key="trends", persist_state="session"):
         return
@@ -307,8 +322,21 @@ def _trends(rows: pd.DataFrame, span: float) -> None:
     if not codes:
         st.caption(f"Nothing was measured twice in the last {span_words(span)}. A longer span may show a trend.")
         return
+    names = dict(zip(within["code"], within["words"], strict=True))
+    chosen = st.multiselect(
+        "Values shown",
+        codes,
+        default=codes[:SHOWN_TRENDS],
+        format_func=lambda code: str(names.get(code, code)),
+        key=bound.of_case("trend_codes"),
+        label_visibility="collapsed",
+        placeholder="Choose values",
+    )
+    if not chosen:
+        return
+    st.caption("Grey: usual in adults (a laboratory's own range goes before it). L below, H above.")
     st.plotly_chart(
-        trends_figure(within, codes, span_days=span, ink=session.ink()),
+        trends_figure(within, chosen, span_days=span, sex=sex, ink=session.ink()),
         key="trend_chart",
         theme=None,
         config=PLOT,

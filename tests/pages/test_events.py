@@ -113,3 +113,18 @@ def test_a_model_of_one_horizon_leaves_none_to_choose(world, monkeypatch):
     assert "Risk within" not in names(app)
     assert "Risk within 90 days" in html(app)
     assert world.asked[-1][1] == 90
+
+
+def test_detail_and_strongest_events_follow_the_search(world):
+    """What is read beside the chart, and offered as strongest, is among what the search found."""
+    app = fine(opened())
+    pills = next(group for group in app.get("button_group") if group.proto.label == "Strongest events")
+    offered = len(pills.proto.options)
+    fine(pills.set_value(3).run())
+    assert "ICD10CM//I50.9" in html(app)
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("NT-proBNP").run())
+    assert "ICD10CM//I50.9" not in html(app)
+    fewer = next(group for group in app.get("button_group") if group.proto.label == "Strongest events")
+    assert 0 < len(fewer.proto.options) < offered
+    fine(app.text_input(key=of_case(app, "event_search")).set_value("no such word").run())
+    assert "None of the strongest events is among those found." in {caption.value for caption in app.caption}

@@ -25,7 +25,16 @@ from core.quality.record import RecordRead, record_factors
 from core.records import CtStudy, Notice, SurvivalCurve, Timeline
 from core.view.card import card_html, performance_rows
 from core.view.choices import METHOD_WORDS
-from core.view.lanes import event_rows, found, short_name, strongest, together_of, told_entries, undated_rows
+from core.view.lanes import (
+    event_rows,
+    found,
+    read_words,
+    short_name,
+    strongest,
+    together_of,
+    told_entries,
+    undated_rows,
+)
 from core.view.layout import INK_ON_DARK
 from core.view.loading import series_words
 from core.view.risk_words import icon_array, risk_words_html, risks_html, values_html
@@ -402,7 +411,7 @@ def test_hovering_a_curve_tells_the_time_in_the_unit_of_the_axis(task, unit):
 
 def test_hovering_a_trend_tells_the_time_as_its_axis_does():
     figure = trends_figure(ROWS, trend_codes(ROWS), span_days=400.0)
-    assert figure.data[0].customdata == ("day \u2212200 (\u22126.6 mo)", "day \u22121")
+    assert figure.data[0].customdata == (", day \u2212200 (\u22126.6 mo)", ", day \u22121")
     assert "%{customdata}" in figure.data[0].hovertemplate
 
 
@@ -725,3 +734,34 @@ def test_a_read_series_says_what_was_read():
     item = SeriesSummary("k", "Thorax", "CT", 28, (40, 30, 28), None, "B40f")
     assert "spacing in doubt" in series_words(item)
     assert series_words(item, study()).startswith("20 slices from 28 images, 2 \u00d7 2 \u00d7 3 mm")
+
+
+def test_the_usual_range_stands_behind_a_trend_and_values_beyond_it_are_flagged():
+    rows = ROWS.head(3).assign(
+        code="LOINC//1751-7",
+        words="Albumin",
+        lane="labs",
+        number=[2.9, 4.0, 6.0],
+        unit="g/dL",
+        day=[-30.0, -20.0, -10.0],
+    )
+    figure = trends_figure(rows, ["LOINC//1751-7"], span_days=60.0)
+    band, line = figure.data
+    assert (min(band.y), max(band.y)) == (3.5, 5.5)
+    assert list(line.text) == ["L", "", "H"]
+    assert "L, usual from 3.5" in line.customdata[0]
+    assert figure.layout.annotations[0].text == "Albumin (g/dL), usual 3.5 to 5.5"
+    other = trends_figure(rows.assign(unit="g/L"), ["LOINC//1751-7"], span_days=60.0)
+    assert len(other.data) == 1, "no range is known in this unit"
+    assert list(other.data[0].text) == ["", "", ""]
+
+
+def test_how_much_of_the_record_was_read_stands_at_the_chart():
+    result = review(study(), RECORD)
+    words = read_words(RECORD, result, "11% of events")
+    read = len(result.event_attribution.event_ids)
+    assert words.startswith(
+        f"The model read {read} of {len(RECORD.events)} events, 11% of codes known, from day \u2212"
+    )
+    assert read_words(RECORD, replace(result, event_attribution=None), "") == ""
+    assert read_words(RECORD, None, "") == ""

@@ -109,7 +109,7 @@ def test_a_zip_is_made_in_the_background_cancelled_and_saved(browser, address):
     make = page.get_by_role("button", name="All in one zip")
     expect(make).to_be_enabled(timeout=SLOW_MS)
     make.click()
-    expect(page.locator(".st-key-zip_under_way")).to_contain_text("file 1 of 6", timeout=SLOW_MS)
+    expect(page.locator(".st-key-zip_under_way")).to_contain_text("file 1 of 7", timeout=SLOW_MS)
     for name in ("All in one zip", "PDF"):
         expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
     page.get_by_role("button", name="Cancel").click()
@@ -123,7 +123,9 @@ def test_a_zip_is_made_in_the_background_cancelled_and_saved(browser, address):
     with page.expect_download(timeout=SLOW_MS) as found:
         save.click()
     with zipfile.ZipFile(found.value.path()) as archive:
-        assert {"figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz", "curve.json"} <= {*archive.namelist()}
+        names = {name.rpartition("_")[2] for name in archive.namelist()}
+        assert {"figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz", "curve.json", "models.json"} <= names
+        assert all(name.startswith("demo-1_pe-mortality_cross-attention_90d_gradcam_") for name in archive.namelist())
         assert archive.testzip() is None
     assert page.complaints == []  # type: ignore[attr-defined]
     page.context.close()

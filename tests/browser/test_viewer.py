@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,9 +13,10 @@ if reason := why_skipped():
     pytest.skip(reason, allow_module_level=True)
 
 from browser_support import ROOT
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from view_support import saliency, study
 
+from core.records import MapStrength
 from core.view.packing import pack_expected, pack_overlay, pack_volume
 
 pytestmark = pytest.mark.browser
@@ -50,6 +52,14 @@ NEXT_STOPPED = pack_overlay(SCAN, None, None, digest="5", reason=STOPPED, stoppe
 OTHER_TASK = {**OF_NEXT, "task": "Heart attack"}
 OTHER_TASK_AWAITED = pack_overlay(SCAN, None, None, digest="6", pending="Occlusion, 3 years", **OTHER_TASK)
 STRONGEST, MIDDLE = "4", "10"
+COLOURED = """
+() => {
+  const canvas = document.querySelector('.viewer .axial canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  for (let n = 0; n < data.length; n += 4) if (Math.abs(data[n] - data[n + 2]) > 24) return true;
+  return false;
+}
+"""
 
 
 class Mounted:
@@ -182,12 +192,33 @@ def test_the_colour_bar_says_where_it_ends_before_the_map_does(viewer):
     assert viewer.page.locator(".unit").all_inner_texts() == [
         "From \u22120.6 to 1, weighted activation",
         "Own scale: a weak map looks as strong as a strong one",
+        "Not checked whether maps of this method depend on what the model learned",
     ]
     viewer.drawn()
     assert viewer.page.locator(".value").inner_text().startswith("map \u2265 0.9"), "at its strongest place"
     viewer.page.locator(".axial").press("ArrowUp")
     viewer.drawn()
     assert viewer.page.locator(".value").inner_text() == "map 0.5"
+
+
+def test_a_map_weaker_than_those_of_training_patients_stays_uncoloured_until_its_own_scale_is_asked_for(viewer):
+    weak = replace(saliency(SCAN), strength=MapStrength(0.12, 4.0, 125), strongest=("clot",), depends=True)
+    viewer.mount("overlay", pack_overlay(SCAN, weak, None, digest="8", question="of a method"))
+    viewer.drawn()
+    low, high = viewer.page.locator(".ends span").all_inner_texts()
+    assert (low, high) == ("lowers risk \u22124", "4 raises risk")
+    assert viewer.page.locator(".unit").all_inner_texts()[1:] == [
+        "Stronger than 12 of 100 training patients' maps: too weak to be coloured",
+        "Strongest where the encoder reads clot",
+    ]
+    assert not viewer.page.evaluate(COLOURED)
+    own = viewer.page.get_by_role("button", name="Own scale")
+    expect(own).to_have_attribute("aria-pressed", "false")
+    own.click()
+    expect(own).to_have_attribute("aria-pressed", "true")
+    viewer.drawn()
+    assert viewer.page.evaluate(COLOURED)
+    assert viewer.page.locator(".ends span").last.inner_text().startswith("\u2265 0.9")
 
 
 def test_stop_leaves_the_earlier_map_dimmed_and_named_as_what_it_is(viewer):

@@ -14,7 +14,6 @@ from core.export.events import (
     TOP_EVENTS,
     ToldEntry,
     before_words,
-    day_words,
     entries_name,
     hazard_factor,
     is_undated,
@@ -127,10 +126,11 @@ def read_words(timeline: Timeline, review: CaseReview | None, known: str) -> str
     if given is None:
         return ""
     count, every = len(given.event_ids), len(timeline.events)
-    words = f"The model read {count:,} of {every:,} events"
+    words = f"Read {count:,} of {every:,} events"
     words += f", {known.split(' ')[0]} of codes known" if known else ""
     days = np.asarray(timeline.days_from_prediction)[given.event_ids][~is_undated(timeline)[given.event_ids]]
-    return words + (f", from {day_words(float(days.min()))} on" if len(days) else "")
+    first = f"day \u2212{round(-float(days.min())):,}" if len(days) and days.min() < -0.5 else "day 0"
+    return words + (f", from {first} on" if len(days) else "")
 
 
 def together_of(event_ids: Collection[int], review: CaseReview | None) -> float | None:

@@ -53,9 +53,7 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None, known: str
     if every.empty:
         st.html(f"{HEADING}{empty_html('lanes', 'The record has no event up to day 0', ())}")
         return
-    shown, span, measure = _controls(every)
-    if words := read_words(timeline, review, known):
-        st.html(f'<p class="dim">{escape(words)}</p>')
+    shown, span, measure = _controls(every, read_words(timeline, review, known))
     chart, strong, detail = st.columns([2.3, 0.85, 0.95], gap="medium")
     selected = [event for event in st.session_state.get(PICKED, ()) if event in set(shown["event_id"])]
     span = _reaching(span, shown, selected)
@@ -71,8 +69,9 @@ def _panel(case: Case, timeline: Timeline, review: CaseReview | None, known: str
     _trends(rows, span, timeline.sex)
 
 
-def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
-    """(events found, days shown, what sizes the marks): only controls that have something to act on."""
+def _controls(rows: pd.DataFrame, read: str) -> tuple[pd.DataFrame, float, str]:
+    """(events found, days shown, what sizes the marks): only controls that have something to act on. read: how much of
+    the record the model read."""
     days = rows["day"].dropna()
     span = "All"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -103,6 +102,11 @@ def _controls(rows: pd.DataFrame) -> tuple[pd.DataFrame, float, str]:
                 help="Calendar dates in the list, at the marks and in the event read; the axis stays in days. "
                 "Off keeps the view free of dates.",
                 persist_state="session",
+            )
+        if read:
+            st.html(
+                f'<p class="read-words dim" title="What the model read of this record">{escape(read)}</p>',
+                width="content",
             )
     oldest = float(-days.min()) if len(days) else 1.0
     return found(rows, query or ""), SPANS[str(span)] or max(oldest, 1.0), measure

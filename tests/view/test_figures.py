@@ -760,8 +760,6 @@ def test_how_much_of_the_record_was_read_stands_at_the_chart():
     result = review(study(), RECORD)
     words = read_words(RECORD, result, "11% of events")
     read = len(result.event_attribution.event_ids)
-    assert words.startswith(
-        f"The model read {read} of {len(RECORD.events)} events, 11% of codes known, from day \u2212"
-    )
+    assert words.startswith(f"Read {read} of {len(RECORD.events)} events, 11% of codes known, from day \u2212")
     assert read_words(RECORD, replace(result, event_attribution=None), "") == ""
     assert read_words(RECORD, None, "") == ""

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import UserFacingError
 from core.intake.files.allowed import ROOTS, allowed_path, allowed_roots
+from core.load import load_study
 
 
 @pytest.fixture
@@ -45,20 +46,14 @@ def test_a_path_that_is_not_there_is_refused_in_the_same_words_as_one_that_is(pl
 def test_links_cannot_lead_out(places: tuple[Path, Path]) -> None:
     inside, outside = places
     (inside / "within").symlink_to(inside / "ct")
-    assert allowed_path(inside, (inside,)) == inside
+    assert allowed_path(inside / "within", (inside,)) == inside / "within"
     (inside / "direct").symlink_to(outside)
-    with pytest.raises(UserFacingError, match="may not be read here"):
-        allowed_path(inside / "direct", (inside,))
-    with pytest.raises(UserFacingError, match="link that leads out"):
-        allowed_path(inside, (inside,))
-    (inside / "direct").unlink()
-    (inside / "ct" / "image2.dcm").symlink_to(outside / "image.dcm")
-    with pytest.raises(UserFacingError, match="link that leads out"):
-        allowed_path(inside / "ct", (inside,))
-    (inside / "ct" / "image2.dcm").unlink()
     (inside / "loop").symlink_to(inside / "loop")
+    for link in (inside / "direct", inside / "direct" / "image.dcm", inside / "loop"):
+        with pytest.raises(UserFacingError, match="may not be read here"):
+            allowed_path(link, (inside,))
     with pytest.raises(UserFacingError):
-        allowed_path(inside, (inside,))
+        load_study(inside)  # its only way to a file outside is the link, which is not followed
 
 
 def test_folders_that_are_named_and_those_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

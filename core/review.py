@@ -124,6 +124,7 @@ def review_case(
     put_together: bool = False,
     seed: int = 0,
     progress: Share | None = None,
+    slice_mm: float | None = None,
 ) -> CaseReview:
     """Everything one model says of one patient; same inputs, same result, bit for bit on the CPU, whatever mode torch
     is in.
@@ -136,7 +137,8 @@ def review_case(
     encoding: from `encode_case`; parts that do not belong to this case and bundle are computed anew.
     report: from `assess_case` of this case and bundle, which marks the result; assessed here where there is none.
     put_together: CT and record come from two sources and need not be of one person; a notice says so.
-    progress: told the share of the saliency that is done; may raise to cancel.
+    progress: told the share of the saliency that is done; may raise to cancel. slice_mm: world z of the only slice that
+    is explained, where a whole CT would take minutes.
     Raises UserFacingError in plain words.
     """
     _check(study, timeline, explain)
@@ -144,7 +146,9 @@ def review_case(
     where, sentences = resolve_device(device)
     notices = [Notice("device_fallback", "caution", text) for text in sentences]
     notices += pair_notices(study, timeline, put_together)
-    job = _Job(study, timeline, tuple(signals), bundle, horizon, explain, explain_events, report, seed, progress)
+    job = _Job(
+        study, timeline, tuple(signals), bundle, horizon, explain, explain_events, report, seed, progress, slice_mm
+    )
     try:
         return job.run(where, encoding, notices)
     except torch.cuda.OutOfMemoryError:
@@ -217,6 +221,7 @@ class _Job:
     report: QualityReport | None
     seed: int
     progress: Share | None
+    slice_mm: float | None
 
     def run(self, where: torch.device, encoding: CaseEncoding | None, notices: list[Notice]) -> CaseReview:
         """Encode (or reuse), score, explain, and gather the notices."""
@@ -279,12 +284,17 @@ class _Job:
             return None
         if self.study is None or encoding.sampled is None:
             return None
-        encoder = self.bundle.encoders[IMAGE]
-        assert isinstance(encoder, CtEncoder)
-        readout = RiskReadout(self.bundle.model, encoder, encoding.batch(), encoding.sampled, self.horizon, where)
-        return study_saliency(
-            self.study, readout, self.explain, seed=self.seed, progress=self.progress, trust=self.bundle.maps
-        )
+        readout = ct_readout(self.bundle, encoding, self.horizon, where)
+        asked = {"seed": self.seed, "progress": self.progress, "trust": self.bundle.maps, "slice_mm": self.slice_mm}
+        return study_saliency(self.study, readout, self.explain, **asked)  # type: ignore[arg-type]
+
+
+def ct_readout(bundle: Bundle, encoding: CaseEncoding, horizon_days: float, where: torch.device) -> RiskReadout:
+    """What saliency asks of a bundle that reads a CT, for an encoding that holds one."""
+    encoder = bundle.encoders[IMAGE]
+    assert isinstance(encoder, CtEncoder)
+    assert encoding.sampled is not None
+    return RiskReadout(bundle.model, encoder, encoding.batch(), encoding.sampled, horizon_days, where)
 
 
 @usual_mode()

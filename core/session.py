@@ -345,7 +345,7 @@ def exports(case: Case, bundle_key: str, result: CaseReview, label: str) -> Expo
         raise refusal
     report = answers().quality(case, bundle_key)
     beside = partial(answers().all_models, case, of_task(model_choices(), result.task.name), result.horizon_days)
-    parts = (case.study, case.timeline, result, bundle(bundle_key), _view(), report, case.searched)
+    parts = (case.study, case.timeline, result, bundle(bundle_key), view(), report, case.searched)
     make = partial(Exports, *parts, all_models=beside, label=label)
     return remember("exports", (*map(id, parts), label), 1, make)
 
@@ -370,13 +370,13 @@ def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
     _component()(key="ct_view", data=packet, on_view_change=_keep_view)
 
 
-def _view() -> dict[str, Any]:
+def view() -> dict[str, Any]:
     """What the viewer last reported: voxel (i, j, k), window_hu (low, high), inverted, threshold, opacity; or empty."""
     return cast("dict[str, Any]", st.session_state.setdefault("view", {}))
 
 
 def _keep_view() -> None:
-    _view().update(st.session_state["ct_view"].get("view") or {})
+    view().update(st.session_state["ct_view"].get("view") or {})
 
 
 def expect_overlay(question: str, label: str, title: str) -> None:

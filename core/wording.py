@@ -56,6 +56,17 @@ def span_words(days: float) -> str:
     return "1 day" if round(days) == 1 else f"{round(days)} days"
 
 
+def seconds_words(seconds: float) -> str:
+    """How long something takes, no more precisely than such an estimate can be.
+
+    >>> seconds_words(0.3), seconds_words(4.2), seconds_words(34), seconds_words(200)
+    ('1 s', '5 s', '40 s', '3 min')
+    """
+    if seconds <= 10:
+        return f"{max(1, ceil(seconds))} s"
+    return f"{10 * ceil(seconds / 10)} s" if seconds <= 50 else f"{max(1, round(seconds / 60))} min"
+
+
 def left_words(seconds: float) -> str:
     """How long something will yet take, no more precisely than such an estimate can be.
 
@@ -64,7 +75,7 @@ def left_words(seconds: float) -> str:
     """
     if seconds <= 10:
         return "a few seconds left"
-    return f"about {10 * ceil(seconds / 10)} s left" if seconds <= 50 else f"about {round(seconds / 60)} min left"
+    return f"about {seconds_words(seconds)} left"
 
 
 def days_from_zero_words(days: int) -> str:

@@ -65,7 +65,7 @@ def main() -> None:
     else:
         places.exports.empty()
     with busy:
-        result.watch(answer)
+        result.watch(case, answer)
 
 
 def _places(case: Case, new: bool) -> Places:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from core.case import Job
 from core.case.jobs import Turns
 from core.errors import UserFacingError
+from core.explain.methods import CARDS
 from core.progress import Progress
 from core.records import CaseReview
 from core.view.exporting import ZIP_WORDS, Exports
@@ -34,9 +35,12 @@ NO_ZIP = UserFacingError(
 )
 
 
-def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: str, tell: Progress) -> CaseReview:
+def with_saliency(
+    ask: Callable[..., CaseReview], before: CaseReview, method: str, slice_mm: float | None, tell: Progress
+) -> CaseReview:
     """What `ask` answers with the saliency of `method`; the share of each event is taken over from `before`."""
-    after = ask(explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
+    some = {} if slice_mm is None else {"slice_mm": slice_mm}
+    after = ask(**some, explain=method, explain_events=False, progress=lambda share: tell(share, WORDS))
     if after.saliency is not None:
         _ = after.saliency.own_limit  # looks at every voxel; kept, so that the page need not
     return replace(after, event_attribution=before.event_attribution)
@@ -44,12 +48,23 @@ def with_saliency(ask: Callable[..., CaseReview], before: CaseReview, method: st
 
 @dataclass(frozen=True)
 class Question:
-    """One saliency that can be asked for; `method` None asks for none."""
+    """One saliency that can be asked for; `method` None asks for none. slice_mm: world z of the one slice explained."""
 
     case_digest: str
     bundle_key: str
     horizon_days: float
     method: str | None
+    slice_mm: float | None = None
+
+    @property
+    def whole(self) -> Question:
+        """The same of the whole CT."""
+        return replace(self, slice_mm=None)
+
+    @property
+    def slow(self) -> bool:
+        """Does its method take many passes of each slice, so that the reader is asked before it begins?"""
+        return self.method is not None and CARDS[self.method].passes > 1
 
     @property
     def of_model(self) -> tuple[str, str, float]:
@@ -63,7 +78,8 @@ class Question:
         >>> Question("digest of a case", "mace/concat", 365, None).name
         'mace/concat|365|none'
         """
-        return f"{self.bundle_key}|{self.horizon_days:g}|{self.method or 'none'}"
+        part = "" if self.slice_mm is None else f"|{self.slice_mm:g} mm"
+        return f"{self.bundle_key}|{self.horizon_days:g}|{self.method or 'none'}{part}"
 
 
 class _OneJob(Generic[T]):
@@ -96,28 +112,40 @@ class Underway(_OneJob[CaseReview]):
         super().__init__()
         self._question: Question | None = None
         self._stopped: Question | None = None
+        self._begun: Question | None = None
+        """A slow one that the reader had begun, of the whole CT or of a slice."""
         self._asking = threading.Lock()
         """Streamlit ends a run of the page at its next drawing only: until then two runs ask in turns."""
 
     def turn_to(self, question: Question) -> Question:
-        """This is asked now: what another question had under way is cancelled, and its stop forgotten.
+        """This, of a whole CT, is asked now: what another question had under way is cancelled, and its stop forgotten.
 
-        Returns the question, without its method where the reader stopped just this.
+        Returns the question, of one slice where the reader asked for that; without its method where she stopped just
+        this, or has not begun a slow one.
         """
         with self._asking:
             if self._stopped != question:
                 self._stopped = None
-            self._turn_to(question)
-            return question if self._stopped is None else replace(question, method=None)
+            if self._begun is not None and self._begun.whole != question:
+                self._begun = None
+            now = self._begun or question
+            self._turn_to(now)
+            waits = self._stopped is not None or (question.slow and self._begun is None)
+            return replace(question, method=None) if waits else now
 
     def _turn_to(self, question: Question) -> None:
         if self._question != question:
             self.drop()
             self._question = question
 
-    def resume(self) -> None:
-        """The reader wants it after all."""
-        self._stopped = None
+    @property
+    def was_stopped(self) -> bool:
+        """Did the reader stop what is asked now?"""
+        return self._stopped is not None
+
+    def begin(self, question: Question) -> None:
+        """The reader wants a slow one, of the whole CT or of a slice, or one that was stopped after all."""
+        self._stopped, self._begun = None, question
 
     def start(self, question: Question, work: Callable[[Progress], CaseReview]) -> Job[CaseReview]:
         """The work that answers this question, begun once; never what another one has under way, which is cancelled."""
@@ -132,7 +160,8 @@ class Underway(_OneJob[CaseReview]):
         before = self._job
         super().stop(job)
         if before is not None and self._job is None:
-            self._stopped = self._question
+            self._stopped = None if self._question is None else self._question.whole
+            self._begun = None
 
 
 class Zipping(_OneJob[bytes]):

@@ -10,11 +10,14 @@ from core.bundle import Bundle
 from core.case import Case, Job
 from core.case.background import Question, Underway, with_saliency
 from core.case.store import Kept
+from core.compute.device import resolve_device
 from core.errors import UserFacingError
+from core.explain.methods import CARDS
+from core.explain.saliency import seconds_of_pass
 from core.export.comparison import ModelRow, measured_on_held_out
 from core.quality import QualityReport, assess
 from core.records import NOTHING_READ, CaseReview, SurvivalCurve
-from core.review import CaseEncoding, assess_case, compare_curves, encode_case, review_case
+from core.review import CaseEncoding, assess_case, compare_curves, ct_readout, encode_case, review_case
 from core.view.choices import ModelChoice
 
 REVIEWS_KEPT = 12
@@ -47,7 +50,7 @@ class Answers:
             return before
         if (kept := self._kept.get("explained", question)) is not None:
             return cast("CaseReview", kept)
-        work = partial(with_saliency, self._asked(case, question), before, question.method)
+        work = partial(with_saliency, self._asked(case, question), before, question.method, question.slice_mm)
         job = self.underway.start(question, work)
         if (made := job.result) is None:
             return job
@@ -90,6 +93,17 @@ class Answers:
 
         key = (case.digest, horizon_days, *(choice.key for choice in choices))
         return self._kept.of("all_models", key, 2, lambda: [answer(choice) for choice in choices])
+
+    def seconds(self, case: Case, question: Question) -> tuple[float, float]:
+        """About how long the saliency of a slow question takes here, of the whole CT and of one slice (two pieces)."""
+
+        def measure() -> tuple[float, float]:
+            made, model = self._encoding(case, question.bundle_key), self._bundle_of(question.bundle_key)
+            readout = ct_readout(model, made, question.horizon_days, resolve_device("auto")[0])
+            each = seconds_of_pass(readout) * CARDS[str(question.method)].passes
+            return each * len(readout.sampled.voxels_hu), 2 * each
+
+        return self._kept.of("seconds", (case.digest, question.bundle_key, question.method), REVIEWS_KEPT, measure)
 
     def _encoding(self, case: Case, bundle_key: str) -> CaseEncoding:
         """Tokens of a case for a bundle; what another bundle's encoder already made of it is taken over."""

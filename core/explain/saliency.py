@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from core.explain.methods import CARDS, HELD, METHODS, MethodCard, PieceMaps, Pi
 from core.explain.risk import QUANTITY, RiskReadout
 from core.progress import Share
 from core.records import Attribution, CtStudy, FloatArray
-from core.records.interfaces import CtEncoder
+from core.records.interfaces import CtEncoder, SampledScan
 
 NOT_CONVERGED = 0.05
 """Relative completeness error above which a path method's map is called not converged."""
@@ -47,16 +48,20 @@ def study_saliency(
     seed: int = 0,
     progress: Share | None = None,
     trust: MapTrust | None = None,
+    slice_mm: float | None = None,
 ) -> Attribution:
     """Saliency on every voxel of `study`, float32 (i, j, k), of the risk at `readout.horizon_days`.
 
     Costs one forward and backward pass of the encoder for Grad-CAM, as many as steps or samples for the others.
     `progress` is told the share done and may raise to cancel; the model is then as it was. trust: of the model, to say
-    how strong the map is. Raises UserFacingError for an unknown method.
+    how strong the map is. slice_mm: world z of the only slice to explain; the map is 0 away from it.
+    Raises UserFacingError for an unknown method.
     """
     card = _card(method)
-    pieces = range(len(readout.sampled.voxels_hu))
-    values, completeness = piece_maps(readout, method, pieces, seed=seed, progress=progress)
+    every = range(len(readout.sampled.voxels_hu))
+    pieces = every if slice_mm is None else pieces_near(readout.sampled, slice_mm)
+    values = np.zeros(readout.sampled.voxels_hu.shape, np.float32)
+    values[list(pieces)], completeness = piece_maps(readout, method, pieces, seed=seed, progress=progress)
     volume = readout.encoder.to_study(values, readout.sampled, study)
     return Attribution(
         values=volume,
@@ -64,7 +69,7 @@ def study_saliency(
         horizon_days=readout.horizon_days,
         signed=card.signed,
         unit=card.unit,
-        parameters={**_parameters(card, readout.encoder, len(pieces)), "seed": seed},
+        parameters={**_parameters(card, readout.encoder, len(every), pieces), "seed": seed},
         convergence_delta=completeness.relative_error if completeness else None,
         risk_change=completeness.risk_change if completeness else None,
         strength=None if trust is None else trust.strength(method, readout.horizon_days, map_size(values)),
@@ -123,14 +128,33 @@ def piece_maps(
     return values, _completeness(parts)
 
 
-def _parameters(card: MethodCard, encoder: CtEncoder, pieces: int) -> dict[str, float | int | str]:
+def pieces_near(sampled: SampledScan, slice_mm: float) -> tuple[int, ...]:
+    """The pieces on both sides of a height, which a map on the scan's own slices lies between."""
+    pieces = len(sampled.voxels_hu)
+    heights = sampled.positions if sampled.positions.ndim == 1 else sampled.positions[:, 2]
+    apart = np.abs(heights.reshape(pieces, -1).mean(axis=1) - slice_mm)
+    return tuple(sorted(np.argsort(apart, kind="stable")[:2].tolist()))
+
+
+def seconds_of_pass(readout: RiskReadout) -> float:
+    """How long one pass of one piece through the encoder takes here, forward and back, as the stepwise methods take
+    many: measured on the middle piece."""
+    started = time.perf_counter()
+    piece_maps(readout, "smoothgrad", [len(readout.sampled.voxels_hu) // 2])
+    return (time.perf_counter() - started) / CARDS["smoothgrad"].passes
+
+
+def _parameters(
+    card: MethodCard, encoder: CtEncoder, pieces: int, explained: Sequence[int]
+) -> dict[str, float | int | str]:
     """The method's parameters in this encoder's words; where there is one piece, nothing else is held."""
     words = {
         key: value.format(piece=encoder.piece) if isinstance(value, str) else value
         for key, value in card.parameters.items()
         if pieces > 1 or value != HELD
     }
-    return {**words, f"encoder_{encoder.piece}s": pieces, "quantity": QUANTITY}
+    some = {} if len(explained) == pieces else {f"encoder_{encoder.piece}s_explained": len(explained)}
+    return {**words, f"encoder_{encoder.piece}s": pieces, **some, "quantity": QUANTITY}
 
 
 def _card(method: str) -> MethodCard:

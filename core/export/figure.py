@@ -16,7 +16,14 @@ from core.errors import UserFacingError
 from core.explain.methods import CARDS
 from core.export.bundle_view import BundleView
 from core.export.panels import draw_attention, draw_curve, draw_events
-from core.export.saliency_words import CHECK_WORDS, amount_words, beyond_scale, place_words, value_ends
+from core.export.saliency_words import (
+    CHECK_WORDS,
+    amount_words,
+    beyond_scale,
+    is_of_one_slice,
+    place_words,
+    value_ends,
+)
 from core.export.scan import (
     OPACITY,
     THRESHOLD,
@@ -137,6 +144,7 @@ def caption(inputs: FigureInputs) -> str:
     if review.saliency is not None:
         card = CARDS.get(review.saliency.method)
         title = card.title if card else review.saliency.method
+        title += " of one slice" if is_of_one_slice(review.saliency) else ""
         parts.append(f"Saliency: {title} of the risk by {duration(review.horizon_days)}, {review.saliency.unit}, ")
         parts[-1] += f"{_overlay_words(inputs)} {_extent_words(review.saliency)}"
     if inputs.study is not None:

@@ -19,6 +19,11 @@ def value_ends(saliency: Attribution) -> tuple[float, float]:
     return float(saliency.values.min()) + 0.0, float(saliency.values.max()) + 0.0  # never -0
 
 
+def is_of_one_slice(saliency: Attribution) -> bool:
+    """Was only one slice of the CT explained?"""
+    return any(name.endswith("_explained") for name in saliency.parameters)
+
+
 def beyond_scale(saliency: Attribution, limit: float | None = None) -> tuple[bool, bool]:
     """Does the map reach below, and above, the ends of a colour scale, by default the one it is shown on?"""
     low, high = value_ends(saliency)
@@ -32,7 +37,8 @@ def amount_words(saliency: Attribution) -> str:
     if saliency.strength is not None:
         return f"Stronger than {_of_a_hundred(saliency.strength.share)} of 100 training patients' maps"
     if saliency.risk_change is not None:
-        return f"Summed over slices: {points(saliency.risk_change)} of risk"
+        where = "in this slice" if is_of_one_slice(saliency) else "over slices"
+        return f"Summed {where}: {points(saliency.risk_change)} of risk"
     if saliency.method == "occlusion":
         return f"One square hidden: at most {points(max(map(abs, value_ends(saliency))))}"
     return RELATIVE

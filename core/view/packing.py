@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from core import RESEARCH_NOTICE
 from core.explain.methods import CARDS
-from core.export.saliency_words import CHECK_WORDS, amount_words, place_words, value_ends
+from core.export.saliency_words import CHECK_WORDS, amount_words, is_of_one_slice, place_words, value_ends
 from core.export.scan import strongest_voxel
 from core.records import Attention, Attribution, CtStudy, FloatArray
 from core.view.colour import saliency_colours
@@ -154,19 +154,20 @@ def pack_overlay(
         "check": CHECK_WORDS[saliency.depends],
         "signed": saliency.signed,
         "unit": saliency.unit,
-        "label": map_label(saliency.method, saliency.horizon_days),
+        "label": map_label(saliency.method, saliency.horizon_days, one_slice=is_of_one_slice(saliency)),
         "colours": saliency_colours(saliency.signed),
     }
     return pack(header, quantise(values, limit, saliency.signed).tobytes(order="F"))
 
 
-def map_label(method: str, horizon_days: float) -> str:
-    """Names a map in words: method and horizon.
+def map_label(method: str, horizon_days: float, *, one_slice: bool = False) -> str:
+    """Names a map in words: method and horizon, and that it is of one slice only.
 
-    >>> map_label("occlusion", 90)
-    'Occlusion, 90 days'
+    >>> map_label("occlusion", 90), map_label("occlusion", 90, one_slice=True)
+    ('Occlusion, 90 days', 'Occlusion, 90 days, one slice')
     """
-    return f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
+    words = f"{CARDS[method].title if method in CARDS else method}, {duration(horizon_days)}"
+    return f"{words}, one slice" if one_slice else words
 
 
 def pack_expected(question: str, label: str = "", *, token: str, own: bool = False, title: str = "") -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -14,11 +15,12 @@ from core import VIRTUAL_WATERMARK, session
 from core.case import Case, Job
 from core.case.background import Question
 from core.errors import UserFacingError
+from core.explain.methods import CARDS
 from core.fuse import reads_of
 from core.records import DIED_BEFORE, IMAGE, NOTHING_READ, CaseReview
 from core.view.packing import map_label
 from core.view.words import empty_html
-from core.wording import duration
+from core.wording import duration, seconds_words
 from pages._parts import label as names
 from pages._parts import quality, survival, watching
 from pages._parts.header import Asked
@@ -32,9 +34,9 @@ AT_ONCE_S = 0.3
 class Answer:
     """What the model said.
 
-    review: None where it refused or there is no model. question: what was asked, as the viewer knows it. label: names
-    the map. stopped: the reader does without it. job: computes the saliency that the review still lacks. failure: why
-    there will be none.
+    review: None where it refused or there is no model. question: what was asked, as the viewer knows it; asked: the
+    question itself. label: names the map. stopped: the reader does without it, or has not begun a slow one. job:
+    computes the saliency that the review still lacks. failure: why there will be none.
     """
 
     review: CaseReview | None = None
@@ -42,6 +44,7 @@ class Answer:
     label: str = ""
     stopped: bool = False
     job: Job[CaseReview] | None = None
+    asked: Question | None = None
     failure: UserFacingError | None = None
 
 
@@ -58,9 +61,10 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     answers = session.answers()
     whole = Question(case.digest, asked.model.key, horizon, _method(case, asked))
     question = answers.underway.turn_to(whole)
-    label = map_label(whole.method, horizon) if whole.method else ""
+    shown = question if question.method else whole
+    label = "" if not shown.method else map_label(shown.method, horizon, one_slice=shown.slice_mm is not None)
     with st.container(key="overlay_expect"):
-        session.expect_overlay(whole.name, label, _title(case, asked, horizon))
+        session.expect_overlay(shown.name, label, _title(case, asked, horizon))
     panel = _panel(new)
     quality.draw(case, asked.model.key, verdicts)
     try:
@@ -80,10 +84,10 @@ def draw(case: Case, asked: Asked | None, verdicts: DeltaGenerator, new: bool) -
     except UserFacingError as error:
         with panel():
             survival.draw_error(error, "answer")
-        return Answer(question=whole.name)
+        return Answer(question=shown.name)
     if isinstance(found, Job):
-        return Answer(review, whole.name, label, job=found)
-    return Answer(found, whole.name, label, stopped=question != whole)
+        return Answer(review, shown.name, label, job=found, asked=shown)
+    return Answer(found, shown.name, label, stopped=question != shown, asked=shown)
 
 
 def _panel(new: bool) -> Callable[[], DeltaGenerator]:
@@ -145,16 +149,47 @@ def no_map(answer: Answer) -> str:
         return "No saliency: this model reads the record only."
     if answer.failure is not None:
         return f"{answer.failure.found} {answer.failure.next_step}"
-    return f"Saliency stopped. \u201c{RESUME}\u201d begins it anew."
+    if answer.asked is None or not answer.asked.slow:
+        return f"Saliency stopped. \u201c{RESUME}\u201d begins it anew."
+    stopped = session.answers().underway.was_stopped
+    return "Saliency stopped." if stopped else f"{CARDS[str(answer.asked.method)].title}: not computed yet."
 
 
-def watch(answer: Answer) -> None:
-    """How far the saliency is, with a way to stop it or to have it after all; drawn anew once it is there."""
+def watch(case: Case, answer: Answer) -> None:
+    """How far the saliency is, with a way to stop it or to have it after all; drawn anew once it is there. Before a
+    slow one begins, how long it will take."""
     job, review, underway = answer.job, answer.review, session.answers().underway
     if job is not None and review is not None:
         told = f"{{words}}, risk by {duration(review.horizon_days)}: {{share:.0%}}"
         watching.draw(job, lambda: underway.job is job, underway.stop, key="stop", label="Stop", told=told, even=True)
-    elif answer.stopped:
+    elif answer.stopped and answer.asked is not None and answer.asked.slow:
+        _offer(case, answer.asked)
+    elif answer.stopped and answer.asked is not None:
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
             st.html("<p>Saliency stopped</p>", width="content")
-            st.button(RESUME, key="resume", on_click=underway.resume)
+            st.button(RESUME, key="resume", on_click=underway.begin, args=(answer.asked,))
+
+
+def _offer(case: Case, question: Question) -> None:
+    """What a slow method costs, for the whole CT and for the slice on screen."""
+    whole, one = session.answers().seconds(case, question)
+    with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center", gap="small"):
+        st.html(f"<p>{CARDS[str(question.method)].title} takes many passes of each slice</p>", width="content")
+        for words, key, begun, seconds in (
+            ("This slice", "begin_slice", _begin_slice, one),
+            ("Whole CT", "begin_whole", _begin_whole, whole),
+        ):
+            st.button(f"{words}, about {seconds_words(seconds)}", key=key, on_click=begun, args=(case, question))
+
+
+def _begin_whole(case: Case, question: Question) -> None:
+    session.answers().underway.begin(question)
+
+
+def _begin_slice(case: Case, question: Question) -> None:
+    """Of the axial slice on screen when the button was pressed; the middle one's until the viewer said."""
+    if case.study is None:
+        return
+    i, j, k = session.view().get("voxel") or (count // 2 for count in case.study.shape)
+    height_mm = float((case.study.affine_mm @ np.array([i, j, k, 1.0]))[2])
+    session.answers().underway.begin(replace(question, slice_mm=height_mm))

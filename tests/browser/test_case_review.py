@@ -279,6 +279,13 @@ def choose(page: Page, picker: str, option: str) -> None:
     page.get_by_role("option", name=option).click()
 
 
+def begin(page: Page) -> None:
+    """A slow method waits until it is begun; how long it will take stands on the button."""
+    whole = page.get_by_role("button", name=re.compile(r"Whole CT, about \d+ (s|min)"))
+    expect(whole).to_be_enabled(timeout=SLOW_MS)
+    whole.click()
+
+
 def pills(page: Page) -> list[str]:
     """What the record's strongest events are said to be."""
     return page.locator("[class*='st-key-strong_attribution'] button").all_inner_texts()
@@ -289,6 +296,7 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     press(page, "g")
     shown = colour(page)
     choose(page, "Explained by", "Integrated gradients")
+    begin(page)
     stop = page.get_by_role("button", name="Stop", exact=True)
     expect(stop).to_be_visible(timeout=SLOW_MS)
     expect(page.locator(".viewer .foot")).to_contain_text("Integrated gradients, 1 year")
@@ -307,6 +315,7 @@ def test_a_slow_map_keeps_nothing_waiting_and_shows_no_other_patient(page):
     assert pills(page) != before, "the record on screen is of the patient named above it"
     expect(page.locator("[class*='st-key-strong_attribution']")).to_be_visible(timeout=20_000)
     assert pills(page) != before
+    begin(page)
     expect(page.get_by_role("button", name="PNG, 300 dpi")).to_be_disabled()
     expect(page.get_by_text("Saliency, risk by 3 years").first).to_be_visible(timeout=SLOW_MS)  # this case's own button
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=SLOW_MS)
@@ -330,6 +339,7 @@ def test_a_click_is_not_lost_while_the_page_is_drawn_anew(browser, address):
     alone.click()
     expect(opened.locator(".curve-legend").get_by_text("Record only")).to_be_visible(timeout=SLOW_MS)
     choose(opened, "Explained by", "Integrated gradients")
+    begin(opened)
     stop = opened.get_by_role("button", name="Stop", exact=True)
     expect(stop).to_be_visible(timeout=SLOW_MS)
     line.holding = True
@@ -406,6 +416,7 @@ def test_at_twice_the_size_nothing_is_cut_off_and_no_words_overlap(browser, addr
             assert apart_x or one["y"] >= other["y"] + other["height"] or other["y"] >= one["y"] + one["height"]
     assert opened.evaluate("document.documentElement.scrollWidth") <= 640
     choose(opened, "Explained by", "Integrated gradients")
+    begin(opened)
     stop = opened.get_by_role("button", name="Stop", exact=True)
     expect(stop).to_be_visible(timeout=SLOW_MS)
     box, told = bounds(stop), bounds(opened.locator(".st-key-busy p").first)

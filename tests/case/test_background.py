@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -76,3 +77,31 @@ def test_a_result_of_another_scan_is_neither_drawn_nor_exported() -> None:
         Exports(None, RECORD, result, bundle, {})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="another study"):
         pack_overlay(OTHER, result.saliency, None, digest="x")
+
+
+def test_a_slow_question_waits_until_it_is_begun_and_again_once_it_was_another() -> None:
+    underway, slow = Underway(), replace(OF_SCAN, method="occlusion")
+    waiting = replace(slow, method=None)
+    assert (slow.slow, OF_SCAN.slow, waiting.slow) == (True, False, False)
+    assert underway.turn_to(slow) == waiting
+    assert not underway.was_stopped
+    part = replace(slow, slice_mm=-42.0)
+    underway.begin(part)
+    assert underway.turn_to(slow) == part
+    assert part.name != slow.name
+    job = underway.start(part, lambda tell: _forever(tell))
+    assert underway.turn_to(slow) == part
+    assert underway.job is job
+    underway.stop(job)
+    assert underway.turn_to(slow) == waiting
+    assert underway.was_stopped
+    underway.begin(slow)
+    assert underway.turn_to(slow) == slow
+    assert underway.turn_to(OF_SCAN) == OF_SCAN
+    assert underway.turn_to(slow) == waiting, "asked anew, it waits anew"
+
+
+def _forever(tell: Progress) -> CaseReview:
+    while True:
+        tell(0.5, "")
+        time.sleep(0.01)

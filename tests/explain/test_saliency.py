@@ -31,7 +31,7 @@ from core.explain.frozen import explaining, seeded
 from core.explain.map_trust import RandomisationVerdict
 from core.explain.methods import CARDS, METHODS, PieceMaps
 from core.explain.risk import RiskReadout
-from core.explain.saliency import piece_maps, study_saliency
+from core.explain.saliency import piece_maps, pieces_near, study_saliency
 from core.explain.trust.weight_randomisation import (
     inside_body,
     randomised,
@@ -329,3 +329,22 @@ def test_an_image_that_is_missing_has_no_gradient_to_give() -> None:
         planted().model, planted().encoder, batch, readout_of(planted(), PLAIN[:1]).sampled, 100.0, torch.device("cpu")
     )
     assert 0 < float(readout.risk_of(batch)) < 1
+
+
+def test_one_slice_alone_is_as_in_the_whole_and_nothing_is_said_of_the_others() -> None:
+    scan = study_on_grid(BLOCK)
+    readout = readout_of(planted(), BLOCK)
+    readout = replace(readout, sampled=readout.encoder.sample(scan))
+    heights = readout.sampled.positions
+    whole = study_saliency(scan, readout, "gradcam")
+    part = study_saliency(scan, readout, "gradcam", slice_mm=float(heights[2]) + 1.0)
+    assert pieces_near(readout.sampled, float(heights[2]) + 1.0) == (2, 3)
+    shown = [int(np.argmin(np.abs(scan.affine_mm[2, 2] * np.arange(scan.shape[2]) + scan.affine_mm[2, 3] - heights[n])))
+             for n in (2, 3)]  # fmt: skip
+    for k in shown:
+        assert np.allclose(part.values[:, :, k], whole.values[:, :, k], atol=1e-6)
+    assert (part.values != 0).any()
+    far = part.values[:, :, shown[1] + round(2 * 5 / scan.spacing_mm[2]) :]
+    assert (far == 0).all()
+    assert part.parameters["encoder_slices_explained"] == 2
+    assert "encoder_slices_explained" not in whole.parameters

@@ -43,6 +43,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(results, "review_case", made.review_case)
     monkeypatch.setattr(results, "encode_case", lambda *args, **words: None)
     monkeypatch.setattr(results, "assess_case", made.assess_case)
+    monkeypatch.setattr(results.Answers, "seconds", lambda answers, case, question: (240.0, 8.4))
     monkeypatch.setattr(
         results,
         "compare_curves",

@@ -147,6 +147,7 @@ def test_a_stopped_saliency_stays_out_until_something_else_is_asked(world, monke
     assert [method for _, _, method in world.asked].count("gradcam") == 2, "it can be had after all"
     assert not any(button.key == "resume" for button in app.button)
     fine(app.selectbox(key="method").set_value("occlusion").run())
+    fine(app.button(key="begin_whole").click().run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
 
 
@@ -170,7 +171,36 @@ def test_a_saliency_that_fails_leaves_curve_and_export(world, monkeypatch):
 def test_the_method_drives_the_saliency(world):
     app = fine(opened())
     fine(app.selectbox(key="method").set_value("occlusion").run())
+    fine(app.button(key="begin_whole").click().run())
     assert world.asked[-1] == ("cross_attention", 90, "occlusion")
+
+
+def test_a_slow_method_tells_what_it_costs_before_it_begins_and_can_be_had_of_one_slice(world, monkeypatch):
+    slices: list[float | None] = []
+    plain = results.review_case
+
+    def review_case(*case, **asked) -> CaseReview:
+        if asked.get("explain") == "occlusion":
+            slices.append(asked.get("slice_mm"))
+        asked.pop("slice_mm", None)
+        return plain(*case, **asked)
+
+    monkeypatch.setattr(results, "review_case", review_case)
+    app = fine(opened())
+    fine(app.selectbox(key="method").set_value("occlusion").run())
+    assert slices == [], "it has not begun"
+    assert [button.label for button in app.button if str(button.key).startswith("begin_")] == [
+        "This slice, about 9 s",
+        "Whole CT, about 4 min",
+    ]
+    app.session_state["view"] = {"voxel": [3, 4, 5]}
+    fine(app.button(key="begin_slice").click().run())
+    height = float((SCAN.affine_mm @ [3, 4, 5, 1])[2])
+    assert settled(lambda: slices == [pytest.approx(height)])
+    fine(app.selectbox(key="method").set_value("gradcam").run())
+    fine(app.selectbox(key="method").set_value("occlusion").run())
+    assert len(slices) == 1, "asked anew, it waits anew"
+    assert any(button.key == "begin_whole" for button in app.button)
 
 
 def test_a_model_of_the_record_alone_says_why_there_is_no_saliency(world):

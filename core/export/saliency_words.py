@@ -8,8 +8,8 @@ _SMALLEST_SHOWN = 0.0001
 RELATIVE = "Own scale: a weak map looks as strong as a strong one"
 CHECK_WORDS = {
     True: "",
-    False: "Failed the weight-randomisation check: this map hardly depends on what the model learned",
-    None: "Not checked whether maps of this method depend on what the model learned",
+    False: "Failed the check with random weights",
+    None: "Not checked with random weights",
 }
 """The verdict of the weight-randomisation check, as it stands beside a map."""
 

@@ -192,7 +192,7 @@ def test_the_colour_bar_says_where_it_ends_before_the_map_does(viewer):
     assert viewer.page.locator(".unit").all_inner_texts() == [
         "From \u22120.6 to 1, weighted activation",
         "Own scale: a weak map looks as strong as a strong one",
-        "Not checked whether maps of this method depend on what the model learned",
+        "Not checked with random weights",
     ]
     viewer.drawn()
     assert viewer.page.locator(".value").inner_text().startswith("map \u2265 0.9"), "at its strongest place"

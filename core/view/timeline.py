@@ -79,8 +79,7 @@ def timeline_figure(
     figure = go.Figure()
     _add_future(figure, span_days, later_events, len(lanes))
     _add_rings(figure, marks, lanes, selected)
-    for name, kept, fill, symbol in _styles(marks, measure):
-        _add_marks(figure, marks[kept], lanes, name, fill, symbol, measure, label_day)
+    _add_marks(figure, marks, lanes, measure, label_day)
     if ct and "imaging" in lanes and ct_day >= -span_days:
         marker = {"size": 13, "symbol": "diamond", "color": IMAGE_COLOUR, "line": {"width": 1, "color": "#ffffff"}}
         figure.add_scatter(
@@ -115,28 +114,30 @@ def _styles(marks: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series[bool
 
 
 def _add_marks(
-    figure: go.Figure,
-    marks: pd.DataFrame,
-    lanes: Sequence[str],
-    name: str,
-    fill: str,
-    symbol: str,
-    measure: str,
-    label_day: LABEL_DAYS,
+    figure: go.Figure, marks: pd.DataFrame, lanes: Sequence[str], measure: str, label_day: LABEL_DAYS
 ) -> None:
+    """All marks as one, the largest first: a small one lies on top of a large one, as the pointer finds the smallest of
+    those under it. The legend's entries stand for themselves."""
     if marks.empty:
         return
+    fills, symbols = pd.Series("", marks.index), pd.Series("", marks.index)
+    for name, kept, fill, symbol in _styles(marks, measure):
+        fills[kept], symbols[kept] = fill, symbol
+        if kept.any():
+            marker = {"size": 9, "color": fill, "symbol": symbol, "line": {"width": 1.5, "color": EHR_COLOUR}}
+            figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker, hoverinfo="skip")
     top = max(float(marks["strength"].max()), 1e-12)
     figure.add_scatter(
         x=marks["place"],
         y=[lanes.index(lane) for lane in marks["lane"]],
         mode="markers",
-        name=name,
+        name="events",
+        showlegend=False,
         marker={
             "size": 7 + 12 * np.sqrt(marks["strength"] / top),
-            "color": fill,
-            "symbol": symbol,
-            "line": {"width": 1.5 if marks["strength"].any() else 0, "color": EHR_COLOUR},
+            "color": fills.tolist(),
+            "symbol": symbols.tolist(),
+            "line": {"width": np.where(marks["strength"] > 0, 1.5, 0.0), "color": EHR_COLOUR},
         },
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 0.9}},

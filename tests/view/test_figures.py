@@ -367,7 +367,7 @@ def test_marks_keep_every_event_whatever_the_span(span):
 def test_the_chart_hides_the_future_and_says_how_much():
     figure = timeline_figure(ROWS, span_days=400.0, later_events=5, ct="CT shown above")
     assert "5 later" in texts(figure)
-    shown = [day for trace in figure.data for day in trace.x]
+    shown = [day for trace in figure.data for day in trace.x if day is not None]
     assert max(shown) <= 0
     assert any(trace.name == "CT shown above" for trace in figure.data)
     assert not any("CT" in str(trace.name) for trace in timeline_figure(ROWS, span_days=400.0).data)
@@ -379,6 +379,15 @@ def test_marks_say_which_side_raises_risk_without_colour_alone():
     assert named["raises risk"].marker.symbol == "triangle-up"
     assert named["lowers risk"].marker.symbol == "triangle-down"
     assert named["raises risk"].marker.color != named["lowers risk"].marker.color
+
+
+def test_small_marks_lie_on_large_ones_as_the_pointer_finds_the_smallest_under_it():
+    """Whichever way they move the risk: what is seen at the pointer is what is read."""
+    figure = timeline_figure(ROWS, span_days=400.0)
+    marks = next(trace for trace in figure.data if trace.name == "events")
+    assert sorted(marks.marker.size, reverse=True) == list(marks.marker.size)
+    assert {"triangle-up", "triangle-down"} <= set(marks.marker.symbol)
+    assert len(marks.x) == len(marks_of(ROWS, 400.0, "attribution"))
 
 
 def test_a_mark_tells_what_the_panel_beside_it_tells():
@@ -493,7 +502,7 @@ def test_what_has_no_day_stands_in_a_strip_left_of_all_days(span):
     assert undated["words"].tolist() == ["Female", "Age 64"]
     every = pd.concat([ROWS, undated.assign(attribution=[0.1, 2.0])], ignore_index=True)
     figure = timeline_figure(every, span_days=span, selected=[1])
-    mark = next(trace for trace in figure.data if trace.name == "raises risk")
+    mark = next(trace for trace in figure.data if trace.name == "events")
     place = next(n for n, ids in enumerate(mark.customdata) if ids == "1,0")
     low = figure.layout.xaxis.range[0]
     assert low < mark.x[place] < -span

@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TaskName = Literal["pe_mortality", "mace"]
+TaskName = Literal["pe_mortality", "mace", "mace_ecg"]
+Population = Literal["pe_mortality", "mace"]
 Site = Literal["internal", "external"]
 Regime = Literal["balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region"]
+
+POPULATION: dict[TaskName, Population] = {"pe_mortality": "pe_mortality", "mace": "mace", "mace_ecg": "mace"}
+"""Whom a task is about: tasks of one population have the same patients, each with an outcome of the task's own."""
 
 ZONES = ("upper", "hilar", "middle", "lower")
 """Craniocaudal quarters of the lungs, apex to base; the order of `Findings.interstitial_by_zone`."""

@@ -1,8 +1,8 @@
 """Sampling virtual patients: who they are, what their scan shows, how it was taken.
 
-Everything is drawn from one generator per (task, site, seed, index), so patient 7 is the same patient in a cohort of
-ten and in one of ten thousand. Picture and record share causes (smoking, heart failure, clot strain) only weakly: the
-record must not foretell the scan.
+Everything is drawn from one generator per (population, site, seed, index), so patient 7 is the same patient in a
+cohort of ten and in one of ten thousand. Picture and record share causes (smoking, heart failure, clot strain) only
+weakly: the record must not foretell the scan.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.virtual.patient import ZONES, Acquisition, Findings, Site, TaskName
+from core.virtual.patient import POPULATION, ZONES, Acquisition, Findings, Population, Site, TaskName
 
 ClotLevel = Literal["none", "segmental", "lobar", "central", "saddle"]
 Zone = Literal["upper", "hilar", "middle", "lower"]
@@ -87,17 +87,19 @@ def patient_rng(task: str, site: str, seed: int, index: int, stream: str) -> np.
 
 def rng_of(patient: VirtualPatient, stream: str) -> np.random.Generator:
     """`patient_rng` of a patient already sampled."""
-    return patient_rng(patient.task, patient.site, patient.seed, patient.index, stream)
+    return patient_rng(POPULATION[patient.task], patient.site, patient.seed, patient.index, stream)
 
 
 def sample_patient(task: TaskName, site: Site, seed: int, index: int) -> VirtualPatient:
-    """Patient number `index` (0 or more) of the stream `seed` of a task and site."""
-    rng = patient_rng(task, site, seed, index, "patient")
-    findings_rng = patient_rng(task, site, seed, index, "findings")
-    person = _sample_person(task, site, rng)
-    findings = _sample_findings(task, site, person, findings_rng)
-    clinical = _sample_clinical(task, person, findings, rng)
-    hours = (0, 24) if task == "pe_mortality" else (8, 17)
+    """Patient number `index` (0 or more) of the stream `seed` of a task's population and site."""
+    population = POPULATION[task]
+    rng = patient_rng(population, site, seed, index, "patient")
+    findings_rng = patient_rng(population, site, seed, index, "findings")
+    acquisition_rng = patient_rng(population, site, seed, index, "acquisition")
+    person = _sample_person(population, site, rng)
+    findings = _sample_findings(population, site, person, findings_rng)
+    clinical = _sample_clinical(population, person, findings, rng)
+    hours = (0, 24) if population == "pe_mortality" else (8, 17)
     day = timedelta(days=int(rng.integers(2190)), minutes=int(rng.integers(60 * hours[0], 60 * hours[1])))
     return VirtualPatient(
         subject_id=1_000_000 * (1 + seed % 1000) + (500_000 if site == "external" else 0) + index,
@@ -107,7 +109,7 @@ def sample_patient(task: TaskName, site: Site, seed: int, index: int) -> Virtual
         index=index,
         study_time=datetime(2014, 1, 1) + day,
         findings=findings,
-        acquisition=_sample_acquisition(task, site, person, patient_rng(task, site, seed, index, "acquisition")),
+        acquisition=_sample_acquisition(population, site, person, acquisition_rng),
         clinical=clinical,
     )
 
@@ -130,15 +132,15 @@ def _chance(log_odds: float) -> float:
     return float(1.0 / (1.0 + np.exp(-log_odds)))
 
 
-def _sample_person(task: TaskName, site: Site, rng: np.random.Generator) -> _Person:
+def _sample_person(population: Population, site: Site, rng: np.random.Generator) -> _Person:
     sicker = 0.35 if site == "external" else 0.0
-    mean_age = (61.0 if task == "pe_mortality" else 63.0) + 4.0 * (site == "external")
+    mean_age = (61.0 if population == "pe_mortality" else 63.0) + 4.0 * (site == "external")
     age = float(np.clip(rng.normal(mean_age, 14.0), 22, 95))
-    male = bool(rng.random() < (0.47 if task == "pe_mortality" else 0.55))
+    male = bool(rng.random() < (0.47 if population == "pe_mortality" else 0.55))
     old = (age - 62) / 14
     frailty = float(rng.normal(sicker, 1.0))
     smoker = bool(rng.random() < _chance(-0.3 + 0.3 * male + 0.1 * sicker))
-    cancer_base = -1.1 if task == "pe_mortality" else -2.0
+    cancer_base = -1.1 if population == "pe_mortality" else -2.0
     return _Person(
         age_years=age,
         male=male,
@@ -151,10 +153,10 @@ def _sample_person(task: TaskName, site: Site, rng: np.random.Generator) -> _Per
     )
 
 
-def _sample_findings(task: TaskName, site: Site, person: _Person, rng: np.random.Generator) -> Findings:
+def _sample_findings(population: Population, site: Site, person: _Person, rng: np.random.Generator) -> Findings:
     sicker = 0.3 if site == "external" else 0.0
-    burden = _sample_burden(task, sicker, rng)
-    strain = burden - 0.22 if task == "pe_mortality" else 0.0
+    burden = _sample_burden(population, sicker, rng)
+    strain = burden - 0.22 if population == "pe_mortality" else 0.0
     trunk = 27.5 + 0.9 * person.male + 3.0 * strain + 0.7 * person.copd + sicker + rng.normal(0, 2.8)
     heart = 1.045 + 0.05 * strain + 0.03 * (person.heart_failure - 0.15) + 0.03 * sicker + rng.normal(0, 0.075)
     diameter, zone = _sample_nodule(person, rng)
@@ -164,7 +166,7 @@ def _sample_findings(task: TaskName, site: Site, person: _Person, rng: np.random
         clot_level=_clot_level(burden, rng),
         pulmonary_trunk_diameter_mm=float(np.clip(trunk, 22.0, 41.0)),
         heart_scale=float(np.clip(heart, 0.88, 1.32)),
-        coronary_calcium=_sample_calcium(task, person, sicker, rng),
+        coronary_calcium=_sample_calcium(population, person, sicker, rng),
         effusion_ml=_sample_effusion(person, sicker, rng),
         emphysema_fraction=_sample_emphysema(person, sicker, rng),
         nodule_diameter_mm=diameter,
@@ -173,10 +175,10 @@ def _sample_findings(task: TaskName, site: Site, person: _Person, rng: np.random
     )
 
 
-def _sample_burden(task: TaskName, sicker: float, rng: np.random.Generator) -> float:
+def _sample_burden(population: Population, sicker: float, rng: np.random.Generator) -> float:
     """Burden of a suspected-embolism scan; routine non-contrast scans show none."""
     has_clot, burden = rng.random() < 0.65, 0.05 + 0.75 * rng.beta(1.1 + sicker, 1.6)
-    return float(burden) if task == "pe_mortality" and has_clot else 0.0
+    return float(burden) if population == "pe_mortality" and has_clot else 0.0
 
 
 def _clot_level(burden: float, rng: np.random.Generator) -> ClotLevel:
@@ -191,10 +193,10 @@ def _clot_level(burden: float, rng: np.random.Generator) -> ClotLevel:
     return "saddle" if place > 0.58 and rng.random() < 0.6 else "central"
 
 
-def _sample_calcium(task: TaskName, person: _Person, sicker: float, rng: np.random.Generator) -> float:
+def _sample_calcium(population: Population, person: _Person, sicker: float, rng: np.random.Generator) -> float:
     """log10 Agatston-like units; age and sex move its presence a little, its amount hardly."""
     old = (person.age_years - 62) / 14
-    base = 0.2 if task == "mace" else -0.7
+    base = 0.2 if population == "mace" else -0.7
     present = rng.random() < _chance(base + 0.3 * old + 0.25 * (person.male - 0.5) + sicker)
     amount = 1.0 + 2.3 * rng.beta(1.5, 1.3) + 0.06 * old
     return float(np.clip(amount, 1.0, 3.3)) if present else 0.0
@@ -223,8 +225,10 @@ def _sample_nodule(person: _Person, rng: np.random.Generator) -> tuple[float, Zo
     return diameter if present else 0.0, zones[int(rng.choice(4, p=(0.38, 0.12, 0.2, 0.3)))]
 
 
-def _sample_clinical(task: TaskName, person: _Person, findings: Findings, rng: np.random.Generator) -> ClinicalState:
-    diagnoses = _sample_diagnoses(task, person, rng)
+def _sample_clinical(
+    population: Population, person: _Person, findings: Findings, rng: np.random.Generator
+) -> ClinicalState:
+    diagnoses = _sample_diagnoses(population, person, rng)
     drawn: dict[str, Any] = dict(diagnoses)
     drawn |= _sample_labs(person, findings, diagnoses, rng)
     drawn |= _sample_vitals(person, findings, diagnoses, rng)
@@ -242,10 +246,10 @@ def _sample_clinical(task: TaskName, person: _Person, findings: Findings, rng: n
     )
 
 
-def _sample_diagnoses(task: TaskName, person: _Person, rng: np.random.Generator) -> dict[str, bool]:
+def _sample_diagnoses(population: Population, person: _Person, rng: np.random.Generator) -> dict[str, bool]:
     old, male = (person.age_years - 62) / 14, float(person.male) - 0.5
     ill = person.frailty
-    cardiac = 0.7 if task == "mace" else 0.0
+    cardiac = 0.7 if population == "mace" else 0.0
     log_odds = {
         "metastatic_cancer": -0.6 + 0.2 * ill if person.cancer else -9.0,
         "ckd": -1.9 + 0.6 * old + 0.4 * ill,
@@ -254,8 +258,8 @@ def _sample_diagnoses(task: TaskName, person: _Person, rng: np.random.Generator)
         "atrial_fibrillation": -2.3 + 0.8 * old + 0.8 * person.heart_failure,
         "prior_mi": -2.4 + 0.4 * old + 0.5 * male + cardiac + 0.5 * person.smoker,
         "prior_stroke": -2.5 + 0.5 * old + 0.3 * cardiac,
-        "prior_vte": -1.6 if task == "pe_mortality" else -3.2,
-        "recent_surgery": -1.6 if task == "pe_mortality" else -2.6,
+        "prior_vte": -1.6 if population == "pe_mortality" else -3.2,
+        "recent_surgery": -1.6 if population == "pe_mortality" else -2.6,
     }
     return {name: bool(rng.random() < _chance(value)) for name, value in log_odds.items()}
 
@@ -314,8 +318,8 @@ def _sample_drugs(has: dict[str, bool], person: _Person, rng: np.random.Generato
     return {name: bool(rng.random() < _chance(value)) for name, value in log_odds.items()}
 
 
-def _sample_acquisition(task: TaskName, site: Site, person: _Person, rng: np.random.Generator) -> Acquisition:
-    contrast = task == "pe_mortality"
+def _sample_acquisition(population: Population, site: Site, person: _Person, rng: np.random.Generator) -> Acquisition:
+    contrast = population == "pe_mortality"
     size = 1.02 if person.male else 0.95
     girth = 0.004 * (person.bmi - 27.5)
     scale = (

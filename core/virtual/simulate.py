@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -18,12 +18,17 @@ from core.cohort.tasks import TASKS, training_events_words
 from core.errors import UserFacingError
 from core.progress import Progress
 from core.virtual import codes
+from core.virtual.ecg import write_signals
+from core.virtual.future import future_events
 from core.virtual.outcome import REGIMES, draw_outcome, hazard_parts, true_survival
 from core.virtual.patient import Regime, Site, TaskName
 from core.virtual.records import simulate_events
 from core.virtual.sampling import VirtualPatient, sample_patient
+from core.virtual.stays import stay_events
 
 SPLIT_SHARES = (0.55, 0.10, 0.35)
+PARTS = ("future", "stays", "ecg")
+"""What a cohort can hold beside scan, record up to the CT, and outcome; each from random streams of its own."""
 FIRST_DISEASE_LABEL, LAST_DISEASE_LABEL = 5, 10
 
 
@@ -39,19 +44,25 @@ def simulate_cohort(
     progress: Progress | None = None,
     split_shares: Sequence[float] = SPLIT_SHARES,
     workers: int = 2,
+    parts: Collection[str] = (),
 ) -> None:
     """Simulate `patients` virtual patients into `out` (made where missing; must not hold a cohort yet).
 
     Writes out/cohort (MEDS events, splits, labels, task card, images as int16 .nii.gz), out/truth.parquet (subject_id,
     eta, eta_image, eta_ehr, eta_interaction, survival_<h>d) and out/masks/<subject_id>.nii.gz (disease labels 5 to 10).
+    `parts`: of `PARTS`, what the cohort holds beside that; without them its bytes are the same as ever.
     `render=False` leaves the images and masks out. `progress(share done, words)`. The same arguments write the same
     bytes. Raises `UserFacingError` for impossible arguments or an occupied folder.
     """
     out = Path(out)
     _check(out, patients, task, regime, site, seed)
     people = [sample_patient(task, site, seed, index) for index in range(patients)]
-    events = pd.concat([simulate_events(person, regime) for person in people], ignore_index=True)
     splits, labels = _split_table(people, split_shares, seed), _label_table(people, regime, seed)
+    outcomes = zip(labels["time_to_event_days"], labels["event"], strict=True)
+    events = pd.concat(
+        [_events_of(person, regime, *outcome, parts) for person, outcome in zip(people, outcomes, strict=True)],
+        ignore_index=True,
+    )
     if progress is not None:
         trained = labels["subject_id"].isin(splits.loc[splits["split"] == SPLITS[0], "subject_id"])
         progress(0.0, training_events_words(int(labels["event"][trained].sum())))
@@ -73,9 +84,25 @@ def simulate_cohort(
         },
     )
     truth_table(people, regime).to_parquet(out / "truth.parquet", index=False)
+    if "ecg" in parts:
+        write_signals(cohort, people).to_parquet(out / "ecg_truth.parquet", index=False)
     _write_image_index(cohort, people if render else [])
     if render:
         _render_all(out, people, workers, progress)
+
+
+def _events_of(
+    person: VirtualPatient, regime: Regime, time_to_event_days: float, event: bool, parts: Collection[str]
+) -> pd.DataFrame:
+    """The patient's record with the asked parts, in order of time."""
+    tables = [simulate_events(person, regime)]
+    if "stays" in parts:
+        tables.append(stay_events(person, time_to_event_days))
+    if "future" in parts:
+        tables.append(future_events(person, regime, time_to_event_days, event))
+    if len(tables) == 1:
+        return tables[0]
+    return pd.concat(tables, ignore_index=True).sort_values("time", kind="stable", na_position="first")
 
 
 def truth_table(people: Sequence[VirtualPatient], regime: Regime) -> pd.DataFrame:

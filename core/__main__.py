@@ -43,7 +43,7 @@ REPAIR_NAMES = (
     "use_qform",
     "convert_units",
 )
-TASKS = ("pe_mortality", "mace")
+TASKS = ("pe_mortality", "mace", "mace_ecg")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
 SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
 RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"

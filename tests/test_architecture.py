@@ -51,7 +51,10 @@ FLOORS = {
     "core.survive": "likelihood, heads, metrics, model, curves, given_risk",
     "core.survive.metrics": "kaplan_meier, pairs, concordance, antolini, brier, calibration, compare, d_calibration",
     "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, fit, predict",
-    "core.virtual": "anatomy, codes, patient, deform, sampling, outcome, records, vessels, disease, render, simulate",
+    "core.virtual": (
+        "anatomy, codes, patient, deform, sampling, ecg_findings, outcome, records, future, stays, vessels, disease, "
+        "render, ecg_waves, ecg, simulate"
+    ),
 }
 """Files and folders of a package from first to last: each imports only from earlier ones, or of its own place."""
 

@@ -1,4 +1,4 @@
-"""The two tasks the project ships, as task cards."""
+"""The tasks that the project knows, as task cards; of the first two it ships models."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ TASKS: dict[str, Task] = {
         horizons_days=(365, 1095, 1825),
         hu_window=(-125, 225),
         population="Adults who had a routine chest CT without contrast",
+        time_zero="Time of the chest CT",
+    ),
+    "mace_ecg": Task(
+        name="mace_ecg",
+        title="Major adverse cardiac events, with an ECG",
+        event_words="a major adverse cardiac event",
+        horizons_days=(365, 1095, 1825),
+        hu_window=(-125, 225),
+        population="Adults who had a routine chest CT without contrast and an ECG in the days before it",
         time_zero="Time of the chest CT",
     ),
 }

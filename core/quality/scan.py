@@ -40,7 +40,7 @@ from core.quality.voxels import (
 from core.records import AcquisitionFacts, CtStudy
 from core.wording import true_minus
 
-CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False}
+CONTRAST_EXPECTED = {"pe_mortality": True, "mace": False, "mace_ecg": False}
 _TOO_SMALL = "too few slices, or too small ones, to compare neighbours"
 
 

@@ -1,7 +1,8 @@
 """The known hazard of a virtual patient: its parts, the true survival curve, and draws from it.
 
 Proportional hazards on a piecewise-constant baseline: h(t | patient) = h0(t) exp(eta), with
-eta = eta_image (findings only) + eta_ehr (clinical state only) + eta_interaction (both).
+eta = eta_image (findings only) + eta_ehr (clinical state only) + eta_interaction (both), and in the task mace_ecg
++ eta_ecg (the ECG only).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from core.virtual.patient import Findings, Regime, TaskName
+from core.virtual.ecg_findings import ecg_score, sample_ecg
+from core.virtual.patient import POPULATION, Findings, Population, Regime, TaskName
 from core.virtual.sampling import ClinicalState, VirtualPatient, rng_of
 
 REGIMES: tuple[Regime, ...] = ("balanced", "image_dominant", "ehr_dominant", "interaction", "ehr_selects_region")
@@ -19,22 +21,24 @@ REGIMES: tuple[Regime, ...] = ("balanced", "image_dominant", "ehr_dominant", "in
 
 @dataclass(frozen=True)
 class HazardParts:
-    """Log hazard relative to the baseline, and the parts it is the sum of."""
+    """Log hazard relative to the baseline, and the parts it is the sum of; `eta_ecg` is 0 but in mace_ecg."""
 
     eta: float
     eta_image: float
     eta_ehr: float
     eta_interaction: float
+    eta_ecg: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """Weights of the unit-variance image and record scores, of their product, and of the selected zone."""
+    """Weights of the unit-variance image and record scores, their product, the selected zone, and the ECG's score."""
 
     image: float
     ehr: float
     product: float
     selected: float = 0.0
+    ecg: float = 0.0
 
 
 WEIGHTS: dict[Regime, _Weights] = {
@@ -45,20 +49,29 @@ WEIGHTS: dict[Regime, _Weights] = {
     "ehr_selects_region": _Weights(0.15, 0.15, 0.0, 1.2),
 }
 
-_IMAGE_CENTRE: dict[TaskName, tuple[float, float]] = {"pe_mortality": (1.305, 1.138), "mace": (1.403, 1.192)}
-_EHR_CENTRE: dict[TaskName, tuple[float, float]] = {"pe_mortality": (0.331, 1.133), "mace": (0.47, 0.988)}
+_WEIGHTS_WITH_ECG: dict[Regime, _Weights] = {
+    "balanced": _Weights(0.66, 0.62, 0.06, ecg=0.66),
+    "image_dominant": _Weights(1.1, 0.2, 0.0, ecg=0.3),
+    "ehr_dominant": _Weights(0.2, 1.1, 0.0, ecg=0.3),
+    "interaction": _Weights(0.35, 0.35, 0.7, ecg=0.4),
+    "ehr_selects_region": _Weights(0.15, 0.15, 0.0, 1.1, ecg=0.4),
+}
+"""Of the task mace_ecg; `WEIGHTS` are of the tasks without an ECG."""
+
+_IMAGE_CENTRE: dict[Population, tuple[float, float]] = {"pe_mortality": (1.305, 1.138), "mace": (1.403, 1.192)}
+_EHR_CENTRE: dict[Population, tuple[float, float]] = {"pe_mortality": (0.331, 1.133), "mace": (0.47, 0.988)}
 """Mean and standard deviation of the raw scores in the internal population; they make the scores below standard."""
 
 _SELECTED_SD = 0.25
 """Standard deviation of the selected zone's contrast when the zone is drawn uniformly."""
 
-_BASELINE: dict[TaskName, tuple[tuple[float, ...], tuple[float, ...]]] = {
+_BASELINE: dict[Population, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "pe_mortality": ((0.0, 30.0, 90.0, 365.0, 1460.0), (0.0, 0.0151, 0.0323, 0.085, 0.368)),
     "mace": ((0.0, 365.0, 1095.0, 1825.0, 2920.0), (0.0, 0.0261, 0.1125, 0.2546, 0.565)),
 }
 """Days and baseline cumulative hazard; linear between, and beyond the last at the last rate."""
 
-_FOLLOW_UP_DAYS: dict[TaskName, tuple[float, float]] = {"pe_mortality": (850.0, 1530.0), "mace": (1500.0, 3100.0)}
+_FOLLOW_UP_DAYS: dict[Population, tuple[float, float]] = {"pe_mortality": (850.0, 1530.0), "mace": (1500.0, 3100.0)}
 _DROP_OUT_PER_YEAR = 0.03
 
 
@@ -79,14 +92,14 @@ def image_score(findings: Findings, task: TaskName) -> float:
     else:
         lead = findings.coronary_calcium / 1.1
         company = 0.18 * trunk + 0.36 * heart + 0.3 * effusion + 0.18 * emphysema + 0.06 * nodule + 0.12 * interstitial
-    mean, sd = _IMAGE_CENTRE[task]
+    mean, sd = _IMAGE_CENTRE[POPULATION[task]]
     return float((lead + company - mean) / sd)
 
 
 def ehr_score(state: ClinicalState, task: TaskName) -> float:
     """Prognostic score of the clinical state alone: mean 0, sd 1 in the internal population."""
     raw = _pe_record(state) if task == "pe_mortality" else _mace_record(state)
-    mean, sd = _EHR_CENTRE[task]
+    mean, sd = _EHR_CENTRE[POPULATION[task]]
     return float((raw - mean) / sd)
 
 
@@ -127,17 +140,19 @@ def selected_zone_contrast(findings: Findings, zone: int) -> float:
 
 def hazard_parts(patient: VirtualPatient, regime: Regime) -> HazardParts:
     """Parts of the log hazard of a patient under a regime."""
-    weights = WEIGHTS[regime]
+    reads_ecg = patient.task == "mace_ecg"
+    weights = (_WEIGHTS_WITH_ECG if reads_ecg else WEIGHTS)[regime]
     image, ehr = image_score(patient.findings, patient.task), ehr_score(patient.clinical, patient.task)
     selected = selected_zone_contrast(patient.findings, patient.clinical.selected_zone)
     both = weights.product * float(np.clip(image * ehr, -6, 6)) + weights.selected * selected
-    parts = weights.image * image, weights.ehr * ehr, both
+    ecg = weights.ecg * ecg_score(sample_ecg(patient)) if reads_ecg else 0.0
+    parts = weights.image * image, weights.ehr * ehr, both, ecg
     return HazardParts(sum(parts), *parts)
 
 
 def baseline_cumulative_hazard(days: npt.ArrayLike, task: TaskName) -> npt.NDArray[np.float64]:
     """H0(days), the cumulative hazard at eta = 0; same shape as `days`."""
-    knots, hazard = (np.asarray(values) for values in _BASELINE[task])
+    knots, hazard = (np.asarray(values) for values in _BASELINE[POPULATION[task]])
     days = np.asarray(days, dtype=np.float64)
     last_rate = (hazard[-1] - hazard[-2]) / (knots[-1] - knots[-2])
     return np.asarray(np.interp(days, knots, hazard) + np.maximum(days - knots[-1], 0.0) * last_rate)
@@ -153,16 +168,17 @@ def true_survival(eta: npt.ArrayLike, days: npt.ArrayLike, task: TaskName) -> np
 
 def draw_outcome(patient: VirtualPatient, regime: Regime, seed: int) -> tuple[float, bool]:
     """(time_to_event_days, event) from the true hazard with administrative and random censoring."""
-    rng = rng_of(patient, f"outcome {regime} {seed}")
+    own = "" if patient.task == POPULATION[patient.task] else f" {patient.task}"
+    rng = rng_of(patient, f"outcome {regime} {seed}{own}")
     target = rng.exponential() / np.exp(hazard_parts(patient, regime).eta)
     event_day = _invert_baseline(float(target), patient.task)
-    shortest, longest = _FOLLOW_UP_DAYS[patient.task]
+    shortest, longest = _FOLLOW_UP_DAYS[POPULATION[patient.task]]
     censor_day = min(rng.uniform(shortest, longest), rng.exponential(365.25 / _DROP_OUT_PER_YEAR))
     return max(round(float(min(event_day, censor_day)), 3), 0.001), bool(event_day <= censor_day)
 
 
 def _invert_baseline(hazard: float, task: TaskName) -> float:
     """Day at which H0 reaches `hazard`."""
-    knots, cumulative = (np.asarray(values) for values in _BASELINE[task])
+    knots, cumulative = (np.asarray(values) for values in _BASELINE[POPULATION[task]])
     rate = (cumulative[-1] - cumulative[-2]) / (knots[-1] - knots[-2])
     return float(np.interp(hazard, cumulative, knots) + max(hazard - cumulative[-1], 0.0) / rate)

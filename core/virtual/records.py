@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.virtual import codes
 from core.virtual.codes import LabSpec
-from core.virtual.patient import Regime
+from core.virtual.patient import POPULATION, Regime
 from core.virtual.sampling import ClinicalState, VirtualPatient, rng_of
 
 _RECORDED = 0.96
@@ -54,11 +54,11 @@ def simulate_events(patient: VirtualPatient, regime: Regime) -> pd.DataFrame:
     onset = _onset_days(state, history_days, rng)
     for day in visits:
         _routine_visit(chart, day, state, labs, onset, rng)
-    index_day = -float(rng.uniform(0.08, 0.9)) if patient.task == "pe_mortality" else -float(rng.integers(1, 31))
+    index_day = -float(rng.uniform(0.08, 0.9)) if POPULATION[patient.task] == "pe_mortality" else -float(rng.integers(1, 31))
     _index_visit(chart, index_day, patient, labs, onset, rng)
     if regime == "ehr_selects_region":
         _add_selecting_diagnosis(chart, state.selected_zone, rng_of(patient, "selecting diagnosis"))
-    chart.add(0.0, codes.CT_CODE[patient.task])
+    chart.add(0.0, codes.CT_CODE[POPULATION[patient.task]])
     _add_follow_up(chart, patient, rng)
     return _to_table(chart, patient)
 
@@ -117,7 +117,7 @@ def _index_visit(
     rng: np.random.Generator,
 ) -> None:
     """The encounter that leads to the CT: most values are measured, most known diseases coded again."""
-    state, urgent = patient.clinical, patient.task == "pe_mortality"
+    state, urgent = patient.clinical, POPULATION[patient.task] == "pe_mortality"
     chart.add(day, "VISIT//ED" if urgent else "VISIT//OUTPATIENT")
     stay = -day if urgent else 0.2
     for share in (0.02, 0.3, 0.7) if urgent else (0.1, 0.3):

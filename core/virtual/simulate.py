@@ -117,6 +117,8 @@ def truth_table(people: Sequence[VirtualPatient], regime: Regime) -> pd.DataFram
             "eta_ehr": parts.eta_ehr,
             "eta_interaction": parts.eta_interaction,
         }
+        if person.task == "mace_ecg":
+            row["eta_ecg"] = parts.eta_ecg
         for days in TASKS[person.task].horizons_days:
             row[f"survival_{days}d"] = float(true_survival(parts.eta, days, person.task))
         rows.append(row)

@@ -53,7 +53,7 @@ FLOORS = {
     "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, fit, predict",
     "core.virtual": (
         "anatomy, codes, patient, deform, sampling, ecg_findings, outcome, records, future, stays, vessels, disease, "
-        "render, ecg_waves, ecg, simulate"
+        "render, ecg_beats, ecg_render, ecg, simulate"
     ),
 }
 """Files and folders of a package from first to last: each imports only from earlier ones, or of its own place."""

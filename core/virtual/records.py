@@ -54,7 +54,9 @@ def simulate_events(patient: VirtualPatient, regime: Regime) -> pd.DataFrame:
     onset = _onset_days(state, history_days, rng)
     for day in visits:
         _routine_visit(chart, day, state, labs, onset, rng)
-    index_day = -float(rng.uniform(0.08, 0.9)) if POPULATION[patient.task] == "pe_mortality" else -float(rng.integers(1, 31))
+    index_day = (
+        -float(rng.uniform(0.08, 0.9)) if POPULATION[patient.task] == "pe_mortality" else -float(rng.integers(1, 31))
+    )
     _index_visit(chart, index_day, patient, labs, onset, rng)
     if regime == "ehr_selects_region":
         _add_selecting_diagnosis(chart, state.selected_zone, rng_of(patient, "selecting diagnosis"))

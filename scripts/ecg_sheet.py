@@ -46,7 +46,7 @@ CASES: tuple[tuple[str, EcgFindings], ...] = (
      replace(CALM, heart_rate_bpm=72, qrs_duration_ms=150, conduction=LEFT, qtc_ms=440, axis_degrees=0)),
     ("right bundle branch block, QRS 140 ms",
      replace(CALM, qrs_duration_ms=140, conduction=RIGHT, qtc_ms=430, axis_degrees=60)),
-    ("atrial fibrillation, 96/min", replace(CALM, heart_rate_bpm=96, atrial_fibrillation=True, pr_ms=float("nan"))),
+    ("atrial fibrillation, 96/min", replace(CALM, heart_rate_bpm=96, atrial_fibrillation=True, pr_ms=None)),
     ("3 ventricular ectopic beats", replace(CALM, heart_rate_bpm=76, ectopic_beats=3)),
     ("132/min, axis -35 degrees, ST depression 0.12 mV, inferior",
      replace(CALM, heart_rate_bpm=132, pr_ms=135, axis_degrees=-35, st_deviation_mv=-0.12, st_territory="inferior")),

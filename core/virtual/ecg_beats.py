@@ -118,7 +118,7 @@ def times_of(findings: EcgFindings) -> Times:
 
 def p_waves(findings: EcgFindings, build: Build) -> list[Wave]:
     """Right, then left atrium; none in fibrillation."""
-    if findings.atrial_fibrillation:
+    if findings.pr_ms is None:
         return []
     onset, size = -findings.pr_ms, build.p_height
     return [
@@ -129,7 +129,7 @@ def p_waves(findings: EcgFindings, build: Build) -> list[Wave]:
 
 def qrs_waves(findings: EcgFindings, build: Build) -> list[Wave]:
     """Septum, free walls, base; with a block, the ventricle that is reached late."""
-    last, size = findings.qrs_duration_ms, build.height
+    size = build.height
     rows: tuple[tuple[float, float, Vector], ...]
     if findings.conduction == "left_bundle_branch_block":
         back = 1.05 + build.transition
@@ -141,7 +141,15 @@ def qrs_waves(findings: EcgFindings, build: Build) -> list[Wave]:
     else:
         rows = ((0.22, 0.078, (-0.13, -0.04, -0.37)), (0.47, 0.108, _main(findings, 0.85, 0.3 + build.transition)),
                 (0.69, 0.11, (-0.1, -0.13, 0.42 + build.transition)))  # fmt: skip
-    return [Wave(at * last, sd * last, sd * last, _times(vector, size)) for at, sd, vector in rows]
+    start, end = qrs_span_ms(findings)
+    length = end - start
+    return [Wave(start + at * length, sd * length, sd * length, _times(vector, size)) for at, sd, vector in rows]
+
+
+def qrs_span_ms(findings: EcgFindings) -> tuple[float, float]:
+    """First and last moment of the QRS complex; its faint feet lie outside the width that is read from a tracing."""
+    foot = 0.07 * findings.qrs_duration_ms
+    return -foot, findings.qrs_duration_ms + foot
 
 
 def _main(findings: EcgFindings, height_mv: float, back_mv: float) -> Vector:

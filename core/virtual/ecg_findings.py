@@ -29,19 +29,19 @@ class EcgFindings:
 
     heart_rate_bpm:      60 over the mean RR interval.
     atrial_fibrillation: irregular RR intervals, fibrillation waves in place of P waves.
-    pr_ms, qtc_ms:       of conducted beats; `qtc_ms` after Fridericia. `pr_ms` is NaN in atrial fibrillation.
+    pr_ms, qtc_ms:       of conducted beats; `qtc_ms` after Fridericia. No `pr_ms` in atrial fibrillation.
     qrs_duration_ms:     74 to 108, or 120 to 168 with the block that `conduction` names.
     axis_degrees:        of the main vector of depolarisation in the frontal plane.
     st_deviation_mv:     at the J point and after it in the leads of `st_territory`, against the level before the QRS
                          complex; 0 none, negative depression.
-    t_lowering_mv:       by how much the T waves in the leads of `t_territory` are lower than they would be; from about
-                         the height of a T wave on, 0.3 mV, they are inverted.
+    t_lowering_mv:       by how much the T waves in the leads of `t_territory` are lower than they would be; from their
+                         height on, about 0.2 mV in limb and 0.5 mV in chest leads, they are inverted.
     ectopic_beats:       ventricular, in the ten seconds.
     """
 
     heart_rate_bpm: float
     atrial_fibrillation: bool
-    pr_ms: float
+    pr_ms: float | None
     qrs_duration_ms: float
     conduction: Conduction
     qtc_ms: float
@@ -70,7 +70,7 @@ def sample_ecg(patient: VirtualPatient) -> EcgFindings:
     return EcgFindings(
         heart_rate_bpm=rate,
         atrial_fibrillation=state.atrial_fibrillation,
-        pr_ms=float("nan") if state.atrial_fibrillation else pr,
+        pr_ms=None if state.atrial_fibrillation else pr,
         qrs_duration_ms=qrs,
         conduction=conduction,
         qtc_ms=qtc,

@@ -23,6 +23,7 @@ from core.virtual.ecg_beats import (
     leads_touched,
     p_waves,
     pattern,
+    qrs_span_ms,
     qrs_waves,
     sampled_ms,
     st_shape,
@@ -126,7 +127,7 @@ def _early(before_s: float, usual_s: float, qt_s: float) -> float:
 def _beats(findings: EcgFindings, build: Build, rhythm: _Rhythm, breath: float) -> FloatArray:
     """(5000, 8) the measured leads without noise."""
     times = times_of(findings)
-    first, last = -(0.0 if findings.atrial_fibrillation else findings.pr_ms) - 20, times.t_end_ms + 10
+    first, last = -(findings.pr_ms or 0.0) - 20, times.t_end_ms + 10
     waves = [*p_waves(findings, build), *qrs_waves(findings, build), t_wave(findings, build)]
     usual = in_leads(template(waves, first, last))
     at = sampled_ms(first, last)
@@ -178,9 +179,9 @@ def _written(findings: EcgFindings, rhythm: _Rhythm) -> tuple[Segment, ...]:
     turned = LEADS if wide else leads_touched(findings.t_territory)
     st_end = times.t_peak_ms + times.t_fall_ms
     found = _segments("st", leads_touched(findings.st_territory), conducted, times.j_ms - 12, st_end)
-    found += _segments("qrs", LEADS if wide else (), conducted, 0.0, findings.qrs_duration_ms)
+    found += _segments("qrs", LEADS if wide else (), conducted, *qrs_span_ms(findings))
     found += _segments("t", turned, conducted, times.t_start_ms, times.t_end_ms)
-    p_s = 0.0 if findings.atrial_fibrillation else findings.pr_ms / 1000
+    p_s = (findings.pr_ms or 0.0) / 1000
     for beat, onset in rhythm.ectopic.items():
         usual = float(rhythm.onsets_s[beat])
         start, end = min(onset, usual - p_s), max(usual + times.t_end_ms / 1000, onset + ECTOPIC_MS[1] / 1000)

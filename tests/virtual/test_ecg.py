@@ -1,0 +1,416 @@
+"""Virtual ECGs: what is written can be measured again, only where it is said to be; and it carries its part of risk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import wfdb
+from lifelines import CoxPHFitter
+from lifelines.utils import concordance_index
+from scipy.signal import find_peaks
+
+from core.survive import bootstrap_concordance
+from core.virtual.ecg import ecg_of, write_signals
+from core.virtual.ecg_beats import LEADS, RATE_HZ
+from core.virtual.ecg_findings import EcgFindings, ecg_score, sample_ecg
+from core.virtual.ecg_render import RenderedEcg, Segment, render_ecg
+from core.virtual.outcome import draw_outcome, ehr_score, hazard_parts, image_score
+from core.virtual.patient import Regime, TaskName
+from core.virtual.records import simulate_events
+from core.virtual.sampling import VirtualPatient, sample_patient
+from core.virtual.simulate import simulate_cohort, truth_table
+
+FloatArray = npt.NDArray[np.float64]
+CALM = EcgFindings(66, False, 160, 92, "normal", 412, 45, 0.0, "none", 0.0, "none", 0)
+LEFT = replace(CALM, qrs_duration_ms=150, conduction="left_bundle_branch_block")
+RIGHT = replace(CALM, qrs_duration_ms=140, conduction="right_bundle_branch_block")
+FIBRILLATION = replace(CALM, atrial_fibrillation=True, pr_ms=None, heart_rate_bpm=84)
+OVER: dict[str, tuple[str, ...]] = {
+    "anterior": ("V2", "V3", "V4"), "inferior": ("II", "III", "aVF"), "lateral": ("I", "V5", "V6"),
+}  # fmt: skip
+
+BEFORE_THE_ECG = {
+    ("pe_mortality", "balanced"): "605911bfba1af219",
+    ("pe_mortality", "ehr_selects_region"): "42a215afe0f50482",
+    ("pe_mortality", "interaction"): "1e69e50d8321994c",
+    ("mace", "balanced"): "6c6ee282bb009bbb",
+    ("mace", "ehr_selects_region"): "bf8f7a1ca27ac33c",
+    ("mace", "interaction"): "ca667fe833136ce2",
+}
+"""Digests of outcomes (seed 3) and truth of patients 0 to 199 of seed 5, made on the commit before `mace_ecg`."""
+
+
+@cache
+def _people(task: TaskName, count: int = 3000, seed: int = 31) -> tuple[VirtualPatient, ...]:
+    return tuple(sample_patient(task, "internal", seed, index) for index in range(count))
+
+
+def _rendered(findings: EcgFindings, seed: int = 4) -> RenderedEcg:
+    return render_ecg(findings, np.random.default_rng(seed))
+
+
+def _lead(ecg: RenderedEcg, name: str) -> FloatArray:
+    return ecg.signal_mv[:, LEADS.index(name)].astype(np.float64)
+
+
+# --- an independent little detector -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a detector finds: QRS times, mean beat (samples, 12) around them, and where its QRS begins and ends."""
+
+    peaks_s: FloatArray
+    beat_mv: FloatArray
+    onset: int
+    offset: int
+
+    @property
+    def qrs_ms(self) -> float:
+        return (self.offset - self.onset) * 1000 / RATE_HZ
+
+    @property
+    def intervals_s(self) -> FloatArray:
+        return np.diff(self.peaks_s)
+
+    def level_mv(self, ms_after_j: float, width_ms: float = 12) -> FloatArray:
+        """(12,) mean level around a moment after the J point, against the end of the PR segment."""
+        half, at = round(width_ms / 2 * RATE_HZ / 1000), self.offset + round(ms_after_j * RATE_HZ / 1000)
+        before = self.beat_mv[self.onset - 10 : self.onset - 3].mean(axis=0)
+        return np.asarray(self.beat_mv[at - half : at + half + 1].mean(axis=0) - before)
+
+
+def _measure(ecg: RenderedEcg) -> Measured:
+    signal = ecg.signal_mv.astype(np.float64)
+    steps = signal[4:] - signal[:-4]
+    energy = np.convolve((steps**2).sum(axis=1), np.ones(25) / 25, mode="same")
+    peaks, _ = find_peaks(energy, height=0.05 * np.quantile(energy, 0.98), distance=round(0.28 * RATE_HZ))
+    peaks = peaks + 2
+    whole = [peak for peak in peaks if 200 <= peak < len(signal) - 260]
+    beat = np.median([signal[peak - 200 : peak + 260] for peak in whole], axis=0)
+    speed = np.sqrt(((beat[2:] - beat[:-2]) ** 2).sum(axis=1))
+    middle, floor = 199, 0.02 * speed[150:260].max() + np.median(speed[80:140])
+    steep = np.flatnonzero(speed[middle - 60 : middle + 60] > 2.2 * floor) + middle - 60 + 1
+    return Measured(peaks / RATE_HZ, beat, int(steep[0]), int(steep[-1]))
+
+
+# --- the signal -------------------------------------------------------------------------------------------------------
+
+
+def test_limb_leads_obey_einthoven_and_goldberger() -> None:
+    for findings in (CALM, LEFT, FIBRILLATION, replace(RIGHT, st_deviation_mv=0.2, st_territory="lateral")):
+        ecg = _rendered(findings)
+        assert ecg.signal_mv.shape == (5000, 12)
+        assert ecg.signal_mv.dtype == np.float32
+        one, two, three = (_lead(ecg, name) for name in ("I", "II", "III"))
+        assert np.allclose(one + three, two, atol=1e-6)
+        assert np.allclose(_lead(ecg, "aVR"), -(one + two) / 2, atol=1e-6)
+        assert np.allclose(_lead(ecg, "aVL"), (one - three) / 2, atol=1e-6)
+        assert np.allclose(_lead(ecg, "aVF"), (two + three) / 2, atol=1e-6)
+        assert 0.3 < np.abs(ecg.signal_mv).max() < 4.5
+
+
+@pytest.mark.parametrize("rate", [48, 66, 92, 118, 138])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_rate_is_measured_again(rate: float, seed: int) -> None:
+    found = _measure(_rendered(replace(CALM, heart_rate_bpm=rate), seed))
+    assert 60 / found.intervals_s.mean() == pytest.approx(rate, rel=0.02)
+    assert found.intervals_s.std() / found.intervals_s.mean() < 0.05
+
+
+def test_fibrillation_is_irregular_and_has_no_p_waves() -> None:
+    for seed in range(4):
+        sinus, fibrillating = (_measure(_rendered(f, seed)) for f in (replace(CALM, heart_rate_bpm=84), FIBRILLATION))
+        assert 60 / fibrillating.intervals_s.mean() == pytest.approx(84, rel=0.08)
+        assert fibrillating.intervals_s.std() / fibrillating.intervals_s.mean() > 0.1
+        heights = []
+        for found in (sinus, fibrillating):
+            p_wave = found.beat_mv[found.onset - 70 : found.onset - 25, LEADS.index("II")]
+            heights.append(p_wave.max() - found.beat_mv[found.onset - 8, LEADS.index("II")])
+        assert heights[0] > 0.06
+        assert heights[1] < 0.7 * heights[0]
+
+
+@pytest.mark.parametrize("findings", [
+    replace(CALM, qrs_duration_ms=78), CALM, replace(CALM, qrs_duration_ms=106), replace(RIGHT, qrs_duration_ms=125),
+    RIGHT, LEFT, replace(LEFT, qrs_duration_ms=165),
+])  # fmt: skip
+def test_the_width_of_qrs_is_measured_again(findings: EcgFindings) -> None:
+    found = np.mean([_measure(_rendered(findings, seed)).qrs_ms for seed in range(4)])
+    assert found == pytest.approx(findings.qrs_duration_ms, abs=12)
+
+
+def test_blocks_look_like_blocks() -> None:
+    """Left: V1 negative, V6 positive, no septal Q wave. Right: V1 ends positive, I and V6 end negative."""
+    left, right = _measure(_rendered(LEFT)), _measure(_rendered(RIGHT))
+    beats = {
+        name: found.beat_mv[found.onset : found.offset] - found.beat_mv[found.onset - 5]
+        for name, found in (("left", left), ("right", right))
+    }
+    v1, v6, one = (LEADS.index(name) for name in ("V1", "V6", "I"))
+    assert beats["left"][:, v1].max() < 0.15 < 0.8 < -beats["left"][:, v1].min()
+    assert beats["left"][:, v6].min() > -0.1
+    late = slice(round(0.6 * len(beats["right"])), None)
+    assert beats["right"][late, v1].max() > 0.4
+    assert max(beats["right"][late, one].min(), beats["right"][late, v6].min()) < -0.15
+
+
+@pytest.mark.parametrize("axis", [-30, 0, 45, 85])
+def test_the_axis_is_measured_again(axis: float) -> None:
+    found = _measure(_rendered(replace(CALM, axis_degrees=axis)))
+    qrs = found.beat_mv[found.onset : found.offset] - found.beat_mv[found.onset - 5]
+    peak = qrs[np.abs(qrs[:, LEADS.index("V5")]).argmax()]
+    measured = np.rad2deg(np.arctan2(2 / np.sqrt(3) * peak[LEADS.index("aVF")], peak[LEADS.index("I")]))
+    assert measured == pytest.approx(axis, abs=14)
+
+
+@pytest.mark.parametrize("territory", list(OVER))
+@pytest.mark.parametrize("deviation", [-0.25, -0.1, 0.12, 0.3])
+def test_the_st_level_is_measured_again(territory: str, deviation: float) -> None:
+    """60 ms after the J point, in the leads over the territory; the chest leads elsewhere stay where they were."""
+    changed = replace(CALM, st_deviation_mv=deviation, st_territory=territory)  # type: ignore[arg-type]
+    found, calm = _measure(_rendered(changed)).level_mv(60), _measure(_rendered(CALM)).level_mv(60)
+    assert np.abs(calm).max() < 0.05
+    for lead in OVER[territory]:
+        assert found[LEADS.index(lead)] == pytest.approx(deviation, abs=0.035)
+    if territory == "inferior":
+        assert found[LEADS.index("aVL")] == pytest.approx(-deviation / 2, abs=0.035)
+    if territory == "lateral":
+        assert found[LEADS.index("aVL")] == pytest.approx(0.75 * deviation, abs=0.035)
+    for lead in LEADS[6:]:
+        if lead not in OVER[territory]:
+            assert abs(found[LEADS.index(lead)] - calm[LEADS.index(lead)]) < 0.02
+
+
+@pytest.mark.parametrize("territory", list(OVER))
+def test_lowered_t_waves_are_measured_again(territory: str) -> None:
+    changed = replace(CALM, t_lowering_mv=0.65, t_territory=territory)  # type: ignore[arg-type]
+    levels = [_measure(_rendered(findings)).level_mv(400 - 92 - 75) for findings in (CALM, changed)]
+    for lead in OVER[territory]:
+        assert levels[0][LEADS.index(lead)] > 0.05
+        assert levels[1][LEADS.index(lead)] < -0.05
+        assert levels[0][LEADS.index(lead)] - levels[1][LEADS.index(lead)] == pytest.approx(0.65, abs=0.08)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
+@pytest.mark.parametrize("rate", [72, 105])
+def test_ectopic_beats_are_early_wide_and_followed_by_a_pause(count: int, rate: float) -> None:
+    ecg = _rendered(replace(CALM, heart_rate_bpm=rate, ectopic_beats=count), seed=9)
+    interval = 60 / rate
+    found = _measure(ecg)
+    early = np.flatnonzero((found.intervals_s[:-1] < 0.93 * interval) & (found.intervals_s[1:] > 1.1 * interval))
+    assert len(early) == count
+    two_beats = found.intervals_s[early] + found.intervals_s[early + 1]
+    assert np.allclose(two_beats, 2 * interval, rtol=0.08)
+    spans = {(one.start_s, one.end_s) for one in ecg.written if one.what == "ectopy"}
+    assert len(spans) == count
+    for start, end in spans:
+        assert ((found.peaks_s[early + 1] > start) & (found.peaks_s[early + 1] < end)).sum() == 1
+
+
+# --- what is said to be written ---------------------------------------------------------------------------------------
+
+
+def _mask(written: tuple[Segment, ...]) -> npt.NDArray[np.bool_]:
+    """(5000, 12) samples within a segment, one sample of slack."""
+    mask = np.zeros((5000, 12), bool)
+    for one in written:
+        first, last = int(np.floor(one.start_s * RATE_HZ)) - 1, int(np.ceil(one.end_s * RATE_HZ)) + 1
+        mask[max(first, 0) : last + 1, LEADS.index(one.lead)] = True
+    return mask
+
+
+def _normal(findings: EcgFindings) -> EcgFindings:
+    """The same ECG without what the segments tell."""
+    return replace(
+        findings,
+        qrs_duration_ms=min(findings.qrs_duration_ms, 92.0),
+        conduction="normal",
+        st_deviation_mv=0.0,
+        st_territory="none",
+        t_lowering_mv=0.0,
+        t_territory="none",
+        ectopic_beats=0,
+    )
+
+
+WRITTEN = {
+    "st": replace(CALM, st_deviation_mv=-0.2, st_territory="lateral"),
+    "qrs": LEFT,
+    "t": replace(CALM, t_lowering_mv=0.4, t_territory="inferior"),
+    "ectopy": replace(CALM, ectopic_beats=2),
+}
+
+
+@pytest.mark.parametrize("what", list(WRITTEN))
+def test_segments_cover_the_change_and_nothing_else(what: str) -> None:
+    ecg, normal = _rendered(WRITTEN[what]), _rendered(_normal(WRITTEN[what]))
+    change = np.abs(ecg.signal_mv.astype(np.float64) - normal.signal_mv)
+    mask = _mask(ecg.written)
+    assert normal.written == ()
+    assert {one.what for one in ecg.written} == ({"qrs", "t"} if what == "qrs" else {what})
+    assert change[~mask].max() < 1e-5
+    touched = {lead for lead, column in zip(LEADS, change.T) if column.max() > 1e-3}
+    assert touched == {one.lead for one in ecg.written}
+    for one in ecg.written:
+        inside = change[round(one.start_s * RATE_HZ) : round(one.end_s * RATE_HZ), LEADS.index(one.lead)]
+        assert len(inside) < 40 or inside.max() > 0.02
+        assert 0 <= one.start_s < one.end_s <= 10
+    moved = tuple(one._replace(start_s=one.start_s + 0.1, end_s=one.end_s + 0.1) for one in ecg.written)
+    assert change[~_mask(moved)].max() > 0.02
+
+
+def test_segments_cover_the_changes_of_sampled_patients() -> None:
+    for person in _people("mace_ecg", 60):
+        findings, generator = sample_ecg(person), np.random.default_rng(person.index)
+        ecg = render_ecg(findings, generator)
+        generator = np.random.default_rng(person.index)
+        normal = render_ecg(replace(_normal(findings), qrs_duration_ms=_usual(findings)), generator)
+        change = np.abs(ecg.signal_mv.astype(np.float64) - normal.signal_mv)
+        assert change[~_mask(ecg.written)].max() < 1e-5
+        assert (change.max() > 0.03) == bool(ecg.written)
+        assert sum(one.what == "ectopy" for one in ecg.written) == 12 * findings.ectopic_beats
+
+
+def _usual(findings: EcgFindings) -> float:
+    return findings.qrs_duration_ms if findings.conduction == "normal" else 92.0
+
+
+# --- risk -------------------------------------------------------------------------------------------------------------
+
+
+def _outcomes(people: tuple[VirtualPatient, ...]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    drawn = [draw_outcome(person, "balanced", 0) for person in people]
+    return np.array([days for days, _ in drawn]), np.array([event for _, event in drawn])
+
+
+def _features(people: tuple[VirtualPatient, ...]) -> pd.DataFrame:
+    found = [sample_ecg(person) for person in people]
+    return pd.DataFrame(
+        {
+            "st": [abs(one.st_deviation_mv) for one in found],
+            "t": [one.t_lowering_mv for one in found],
+            "qrs": [one.qrs_duration_ms / 20 for one in found],
+            "ectopy": [np.log1p(one.ectopic_beats) for one in found],
+            "fibrillation": [float(one.atrial_fibrillation) for one in found],
+            "rate": [one.heart_rate_bpm / 14 for one in found],
+        }
+    )
+
+
+def test_the_score_is_standard_and_little_of_it_stands_in_record_or_scan() -> None:
+    people = _people("mace_ecg")
+    score = np.array([ecg_score(sample_ecg(person)) for person in people])
+    assert score.mean() == pytest.approx(0, abs=0.06)
+    assert score.std() == pytest.approx(1, abs=0.05)
+    record = [ehr_score(person.clinical, "mace_ecg") for person in people]
+    image = [image_score(person.findings, "mace_ecg") for person in people]
+    assert abs(np.corrcoef(score, record)[0, 1]) < 0.2
+    assert abs(np.corrcoef(score, image)[0, 1]) < 0.1
+
+
+def test_concordance_of_the_three_parts() -> None:
+    people = _people("mace_ecg")
+    days, event = _outcomes(people)
+    parts = pd.DataFrame([vars(hazard_parts(person, "balanced")) for person in people])
+    found = {name: concordance_index(days, -parts[name], event) for name in parts}
+    for name in ("eta_image", "eta_ehr", "eta_ecg"):
+        assert 0.655 < found[name] < 0.705, found
+    assert 0.77 < found["eta"] < 0.81
+    assert found["eta"] - concordance_index(days, -(parts["eta"] - parts["eta_ecg"]), event) > 0.04
+    assert np.allclose(parts["eta"], parts.drop(columns="eta").sum(axis=1))
+
+
+def test_a_linear_model_of_the_findings_reaches_the_true_part() -> None:
+    """Fitted on half of the patients; on the other half, others' ECGs tell nothing."""
+    people = _people("mace_ecg")
+    days, event = _outcomes(people)
+    features, half = _features(people), len(people) // 2
+    cox = CoxPHFitter().fit(features[:half].assign(days=days[:half], event=event[:half]), "days", "event")
+    tested = days[half:], event[half:]
+    reached = concordance_index(tested[0], -cox.predict_partial_hazard(features[half:]), tested[1])
+    truth = np.array([hazard_parts(person, "balanced").eta_ecg for person in people[half:]])
+    assert reached == pytest.approx(concordance_index(tested[0], -truth, tested[1]), abs=0.01)
+    others = np.random.default_rng(0).permutation(half)
+    strange = cox.predict_partial_hazard(features[half:].iloc[others]).to_numpy()
+    interval = bootstrap_concordance(*tested, strange, resamples=200)
+    assert interval.lower < 0.5 < interval.upper
+    assert interval.upper - interval.lower < 0.08
+
+
+# --- other tasks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("task", "regime"), list(BEFORE_THE_ECG))
+def test_older_tasks_are_as_before(task: TaskName, regime: Regime) -> None:
+    """Nine digits: the last few bits of exp and log differ between processors."""
+    people = _people(task, 200, 5)
+    lines = [f"{days:.9g} {event}" for days, event in (draw_outcome(person, regime, 3) for person in people)]
+    truth = truth_table(people, regime)
+    text = "\n".join(lines) + truth.to_csv(index=False, float_format="%.9g")
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == BEFORE_THE_ECG[task, regime]
+
+
+def test_the_same_people_with_an_outcome_of_their_own() -> None:
+    ours, mace = _people("mace_ecg", 20), _people("mace", 20)
+    for one, other in zip(ours, mace):
+        assert replace(one, task="mace") == other
+        assert sample_ecg(one) == sample_ecg(other)
+        assert simulate_events(one, "balanced").equals(simulate_events(other, "balanced"))
+        assert hazard_parts(other, "balanced").eta_ecg == 0
+        assert draw_outcome(one, "balanced", 0) != draw_outcome(other, "balanced", 0)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_wfdb_reads_back_what_was_rendered(tmp_path: Path) -> None:
+    people = _people("mace_ecg", 6)
+    truth = write_signals(tmp_path, people)
+    index = pd.read_parquet(tmp_path / "signals" / "index.parquet")
+    assert list(index.columns) == ["subject_id", "time", "modality", "path"]
+    assert set(index["modality"]) == {"ecg"}
+    assert list(truth.columns) == ["subject_id", "lead", "start_s", "end_s", "what"]
+    for person, row in zip(people, index.itertuples()):
+        record = wfdb.rdrecord(str((tmp_path / str(row.path)).with_suffix("")))
+        assert tuple(record.sig_name) == LEADS
+        assert (record.fs, record.sig_len, record.units) == (500, 5000, ["mV"] * 12)
+        rendered = ecg_of(person)
+        assert np.abs(record.p_signal - rendered.signal_mv).max() <= 1 / 1000
+        assert (record.adc(inplace=False).sum(axis=0) - np.array(record.checksum)).astype(np.int16).tolist() == [0] * 12
+        told = [tuple(row) for row in truth.loc[truth["subject_id"] == person.subject_id].iloc[:, 1:].to_numpy()]
+        assert told == list(rendered.written)
+        before = pd.Timestamp(person.study_time) - pd.Timestamp(row.time)  # type: ignore[arg-type]
+        assert pd.Timedelta(minutes=20) <= before < pd.Timedelta(days=3)
+
+
+def test_the_same_patients_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
+    people = _people("mace_ecg", 4)
+    for name, chosen in (("a", people), ("b", people[::-1]), ("other", _people("mace_ecg", 4, 32))):
+        write_signals(tmp_path / name, chosen)
+    name = f"{people[2].subject_id}"
+    for suffix in (".hea", ".dat"):
+        files = [(tmp_path / folder / "signals" / f"{name}{suffix}").read_bytes() for folder in ("a", "b")]
+        assert files[0] == files[1]
+    signals = [ecg_of(person).signal_mv for person in (*people, *_people("mace_ecg", 4, 32))]
+    alike = np.corrcoef([signal[:, 1] for signal in signals]) - np.eye(len(signals))
+    assert np.abs(alike).max() < 0.9
+
+
+def test_a_simulated_cohort_holds_signals_and_their_truth(tmp_path: Path) -> None:
+    simulate_cohort(tmp_path, patients=8, task="mace_ecg", seed=3, render=False, parts=("ecg",))
+    truth = pd.read_parquet(tmp_path / "truth.parquet")
+    summed = truth[["eta_image", "eta_ehr", "eta_interaction", "eta_ecg"]].sum(axis=1)
+    assert np.allclose(truth["eta"], summed)
+    assert {"survival_365d", "survival_1825d"} <= set(truth)
+    assert len(list((tmp_path / "cohort" / "signals").glob("*.dat"))) == 8
+    written = pd.read_parquet(tmp_path / "ecg_truth.parquet")
+    assert set(written["subject_id"]) <= set(truth["subject_id"])
+    assert set(written["what"]) <= {"st", "qrs", "t", "ectopy"}

@@ -34,7 +34,8 @@ class RecordRead:
         events = np.zeros(0, np.int64) if tokens.event_ids is None else tokens.event_ids[tokens.event_ids >= 0]
         days = timeline.days_from_prediction[events]
         days = days[np.isfinite(days) & (timeline.events["code"].to_numpy()[events] != BIRTH)]
-        return cls(tokens.known_share, tokens.coverage, float(days.min()) if len(days) else float("nan"))
+        first = float(days.min()) if len(days) else float("nan")
+        return cls(tokens.known_share, tokens.coverage, first if tokens.first_day is None else tokens.first_day)
 
     @property
     def is_cut(self) -> bool:

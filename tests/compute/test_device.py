@@ -26,7 +26,7 @@ from core.explain.risk import RiskReadout
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.ct_findings.refine import RefineSettings
 from core.pretrain.ct_findings.train import pretrain_encoder
-from core.pretrain.next_code.train import fit_record_encoder
+from record_support import fitted
 from core.records import CaseReview, Tokens
 from core.review import review_case
 from core.survive.heads import HEADS
@@ -160,10 +160,8 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
 
 def test_next_code_training_on_the_device(device: torch.device) -> None:
     records = [timeline((RISKY_CODE, "ICD10CM//I10", "ATC//B01AB"), seed) for seed in range(12)]
-    expected = fit_record_encoder(
-        "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1
-    )
-    found = fit_record_encoder(
+    expected = fitted("compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1)
+    found = fitted(
         "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1, device=device
     )
     assert weights_differ(found, expected) < 1e-4

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, SubjectSplitSchema
+from record_support import fitted
 
 from core.cohort.folder import LABEL_COLUMNS, SPLITS, CohortFolder
 from core.cohort.tasks import TASKS
@@ -22,7 +23,6 @@ from core.encode.ehr.encoders import RECORD_ENCODERS
 from core.encode.ehr.features import EventColumns, event_columns
 from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
-from record_support import fitted
 from core.records import BIRTH, CtStudy, Timeline
 from core.timeline import load_timeline
 from core.virtual.patient import Acquisition, Findings

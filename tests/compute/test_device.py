@@ -14,6 +14,7 @@ from explain_support import background, planted, sampled_of, tokens_of
 from fuse_support import set_of
 from pretend_device import PRETENDED, DevicesMixed, pretended_device
 from pretrain_support import SMALL, encoded, planted_cache
+from record_support import fitted
 from review_support import RISKY_CODE, study, timeline
 from sampling import kinds_left_out, sampled
 
@@ -26,7 +27,6 @@ from core.explain.risk import RiskReadout
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.ct_findings.refine import RefineSettings
 from core.pretrain.ct_findings.train import pretrain_encoder
-from record_support import fitted
 from core.records import CaseReview, Tokens
 from core.review import review_case
 from core.survive.heads import HEADS

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from record_support import fitted
 
 from core.encode import build_record_encoder
 from core.encode.ehr.compact_sequence import CompactSequence
@@ -24,7 +25,6 @@ from core.encode.ehr.records import TimelineRecords
 from core.errors import UserFacingError
 from core.events.cut import cut_at
 from core.pretrain.next_code.train import next_code_loss, train_next_code
-from record_support import fitted
 from core.records import TIMELINE_COLUMNS, Timeline
 from core.records.interfaces import RecordEncoder
 from core.virtual.codes import LUNG_CANCER_BY_ZONE

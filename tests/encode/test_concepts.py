@@ -137,7 +137,7 @@ def test_thinned_records_hold_less_of_the_same() -> None:
 
 
 def test_training_learns_what_a_code_and_a_value_foretell_and_noise_teaches_nothing() -> None:
-    """Hazard of the planted disease e^1.5, and e^.8 a standard deviation of the planted test; shuffled outcomes: none."""
+    """Hazard of the planted disease e^1.5, of the planted test e^.8 a standard deviation; of shuffled outcomes none."""
     rng = np.random.default_rng(4)
     count = 1500
     ill, level = rng.random(count) < 0.4, rng.normal(size=count)

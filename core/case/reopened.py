@@ -34,6 +34,7 @@ _LARGEST = 4 * MIB
 _MOST_NOTES, _LONGEST_NOTE, _FARTHEST_DAYS = 200, 1000, 60_000
 _WHOLE = "the zip that \u201cAll in one zip\u201d saves, unchanged"
 _NEXT = "Save the zip again; or unpack it, and give its scan and its record one by one."
+MOVED = "Its dates were moved when the case was exported; days from day 0 are as they were."
 LEFT_OUT = "A note of the first reading was left out, as it may identify a person."
 
 
@@ -89,7 +90,7 @@ class ExportedCase:
 
     def on_record(self, timeline: Timeline) -> Timeline:
         """The record as its file was read, with the notes of its first reading."""
-        notes = tuple(dict.fromkeys((*self.record_notes, *timeline.notes)))
+        notes = tuple(dict.fromkeys((*self.record_notes, *timeline.notes, MOVED)))
         later = timeline.later_event_count + self.later_events
         kinds = {code: kind for code, kind in self.kinds.items() if (timeline.events["code"] == code).any()}
         return replace(timeline, notes=notes, later_event_count=later, code_kinds={**timeline.code_kinds, **kinds})

@@ -16,7 +16,7 @@ import pytest
 from view_support import ScreenBundle, review, study, timeline
 
 from core.case import Intake
-from core.case.reopened import LEFT_OUT, exported_case
+from core.case.reopened import LEFT_OUT, MOVED, exported_case
 from core.cohort.tasks import TASKS
 from core.errors import UserFacingError
 from core.export.case_file import DAY_ZERO, OLDER, record_parquet, sealed
@@ -109,7 +109,8 @@ def test_the_case_is_the_one_that_was_exported(whole: bytes) -> None:
     np.testing.assert_allclose(case.timeline.days_from_prediction, RECORD.days_from_prediction, rtol=0, atol=1e-9)
     assert case.timeline.age_years == pytest.approx(RECORD.age_years, abs=1e-9)
     assert (case.timeline.sex, case.timeline.origin, case.timeline.later_event_count) == ("F", "virtual", 5)
-    assert RECORD.notes[0] in case.timeline.notes
+    assert case.timeline.notes[0] == RECORD.notes[0]
+    assert MOVED in case.timeline.notes
     assert case.timeline.code_kinds == RECORD.code_kinds
     assert not case.fabricated
     taken = pd.Timestamp(case.study.facts.taken) - case.timeline.prediction_time.normalize()

@@ -65,6 +65,7 @@ const replaced = new Set(); // tokens of headers that a newer one has taken the 
 const viewers = new Map(); // viewer id -> Viewer
 const places = new Map(); // study -> place of this page visit, and whether the reader settled there (numbers only)
 const windows = new Map(); // volume digest -> grey window of this page visit
+const openings = new Set(); // tokens of exported cases whose view was taken over
 const looks = new Map(); // viewer id -> how its grey scale and overlay look, whatever the volume
 const instances = new WeakMap(); // mount element -> Viewer
 let scrolled = false; // has the reader scrolled since the last click?
@@ -492,9 +493,14 @@ class Viewer {
     if (this.overlay?.header.study !== header.study) this.dropOverlay();
     this.rulers = [];
     const saved = places.get(header.study); // whatever window the task brings
-    this.cursor = [...(saved?.cursor || header.start)];
-    this.window = windows.has(header.digest) ? { ...windows.get(header.digest) } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
-    this.settled = Boolean(saved?.settled);
+    const opened = header.opened && !openings.has(header.opened.token + header.study) ? header.opened : null; // once
+    this.cursor = [...(opened?.cursor || saved?.cursor || header.start)];
+    this.window = opened ? { width: opened.window_hu[1] - opened.window_hu[0], level: (opened.window_hu[0] + opened.window_hu[1]) / 2 } : windows.has(header.digest) ? { ...windows.get(header.digest) } : { width: header.window[1] - header.window[0], level: (header.window[0] + header.window[1]) / 2 };
+    this.settled = Boolean(opened || saved?.settled);
+    if (opened) {
+      openings.add(opened.token + header.study);
+      this.lookAs(opened);
+    }
     this.moved.textContent = "";
     this.strip.setAttribute("aria-valuemin", "1");
     this.strip.setAttribute("aria-valuemax", String(header.shape[2]));
@@ -504,6 +510,12 @@ class Viewer {
     this.showState();
     performance.mark("ct-first-picture");
     this.root.dataset.ready = header.digest.slice(0, 12);
+  }
+
+  /** The look of an exported case; an overlay that was hidden there stays hidden. */
+  lookAs({ threshold, opacity, inverted, own_scale: ownScale }) {
+    Object.assign(this, LOOK, { threshold, inverted, ownScale, heatOn: opacity > 0 }, opacity > 0 ? { opacity } : {});
+    Object.values(this.inputs).forEach((show) => show());
   }
 
   /** An overlay made for another study is never drawn. */

@@ -47,7 +47,7 @@ TASKS = ("pe_mortality", "mace", "mace_ecg")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
 SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
 RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"
-RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence")
+RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence", "concepts")
 
 
 class Parser(argparse.ArgumentParser):

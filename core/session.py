@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import runpy
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,13 +20,13 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 from starlette.formparsers import MultiPartParser
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.bundle import Bundle, load_bundle, shipped_bundles
 from core.bundle_folder import MODELS_FOLDER, OwnModels, find_own_models
 from core.case import Case, Intake, export_refusal, give_back_memory, of_record, read_demo, set_imports_aside
 from core.case.background import Asking, Zipping
+from core.case.reopened import Asked
 from core.case.results import Answers
 from core.case.store import Kept
 from core.compute.device import resolve_device
@@ -49,25 +48,8 @@ MultiPartParser.spool_max_size = 0
 """Never: an upload above this many bytes, 1 MiB by default, would pass through a temporary file on disk."""
 PACKETS_KEPT, CASES_KEPT, OWN_MODELS_KEPT_S = 6, 3, 30
 INTAKE = "store:intake"
-ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view", "leaving_for")
-
-
-def ensure_router() -> None:
-    """Go through app.py where a page was reached without it.
-
-    On a fresh server Streamlit takes pages/ for its older kind of pages until app.py has run once, so the first visitor
-    who opens a page by its own address would get it without navigation, look and research-use notice.
-    """
-    if PagesManager.uses_pages_directory:
-        runpy.run_path(str(ASSETS.parent / "app.py"), run_name="__main__")
-        st.stop()
-
-
-def forget_fragments() -> None:
-    """Leave what the browser's timers still ask of a page unanswered: the page is about to be left, and an answer
-    would take the next one off the screen."""
-    if context := get_script_run_ctx():
-        context.fragment_storage.clear()
+REOPENED = "reopened"
+ON_SCREEN = ("case", "case_from", "on_screen", "picked_events", "view", "leaving_for", REOPENED)
 
 
 # ---------------------------------------------------------------- bounded stores of this session
@@ -222,17 +204,24 @@ def open_intake() -> None:
     nothing was read.
     """
     read, before = intake() or Intake(), st.session_state.get("case")  # an empty one refuses to be opened
-    study, timeline = read.open_parts()
-    released, both = read.released, study is not None and timeline is not None
-    case = Case("Your own case", study, timeline, fabricated=both, released=released, searched=read.searched)
+    case, asked = read.as_case(), read.exported.asked if read.exported else None
+    released = case.released
     if released:
         _end_intake(read)
     if before is not None and before.digest == case.digest and has_own_case():
         st.session_state["case"] = case
     else:
         set_case(case)
+        if asked is not None:
+            st.session_state[REOPENED] = asked
+            view().update(asked.view_of(case.study))
     if not released:
         st.session_state.update({INTAKE: read, "case_from": (read, read.changes_of_mind)})
+
+
+def reopened() -> Asked | None:
+    """What was asked, and seen, when the case on screen was exported; None for any other case."""
+    return cast("Asked | None", st.session_state.get(REOPENED))
 
 
 def settle_intake() -> None:
@@ -346,7 +335,8 @@ def exports(case: Case, bundle_key: str, result: CaseReview, label: str) -> Expo
     report = answers().quality(case, bundle_key)
     beside = partial(answers().all_models, case, of_task(model_choices(), result.task.name), result.horizon_days)
     parts = (case.study, case.timeline, result, bundle(bundle_key), view(), report, case.searched)
-    make = partial(Exports, *parts, all_models=beside, label=label)
+    together = case.fabricated
+    make = partial(Exports, *parts, all_models=beside, label=label, model_key=bundle_key, fabricated=together)
     return remember("exports", (*map(id, parts), label), 1, make)
 
 
@@ -365,8 +355,12 @@ def _component() -> Callable[..., Any]:
 
 
 def show_volume(study: CtStudy, window_hu: tuple[int, int]) -> None:
-    """Mount the viewer with the study's volume; the browser keeps it while its digest stays the same."""
-    packet = remember("volumes", (study.digest, window_hu), 2, lambda: pack_volume(study, window_hu))
+    """Mount the viewer with the study's volume; the browser keeps it while its digest stays the same. A reopened case
+    opens where it was exported."""
+    asked = reopened()
+    opened = {} if asked is None else {**asked.view_of(study), "token": asked.token}
+    make = partial(pack_volume, study, window_hu, opened=opened)
+    packet = remember("volumes", (study.digest, window_hu, opened.get("token")), 2, make)
     _component()(key="ct_view", data=packet, on_view_change=_keep_view)
 
 

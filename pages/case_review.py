@@ -14,7 +14,19 @@ from core.case import Case
 from core.errors import UserFacingError
 from core.export.scan import window_of
 from core.view.words import empty_html
-from pages._parts import address, arriving, comparison, events, export, header, quality, result, survival
+from pages._parts import (
+    address,
+    arriving,
+    comparison,
+    events,
+    export,
+    header,
+    quality,
+    reopened,
+    result,
+    router,
+    survival,
+)
 from pages._parts.header import Asked
 
 Place = Callable[[], DeltaGenerator]
@@ -43,9 +55,12 @@ def main() -> None:
         return
     top = st.container(gap="xxsmall")
     new = session.is_new_on_screen(case)
+    if new:
+        reopened.ask(case)
     places = _places(case, new)
     with top:
         asked = header.draw(case)
+        reopened.say()
         verdicts = quality.place()
         busy = st.container(key="busy")
     with places.scan():
@@ -148,5 +163,5 @@ def _scan(case: Case, asked: Asked | None) -> None:
         session.show_volume(case.study, window_of(asked.task.name if asked else case.task))
 
 
-session.ensure_router()
+router.ensure_router()
 main()

@@ -12,7 +12,7 @@ from core.case import Intake
 from core.quality import other_person
 from core.view.quality import quality_html
 from core.view.words import doubts_html, empty_html
-from pages._parts import arriving, findings, record, scan, sources
+from pages._parts import arriving, findings, record, router, scan, sources
 
 NEXT = (
     "A CT, a record, or both, of one patient.",
@@ -116,7 +116,7 @@ def _actions(read: Intake) -> None:
             key="open_case",
         ):
             session.open_intake()
-            session.forget_fragments()
+            router.forget_fragments()
             st.switch_page("pages/case_review.py")
         st.button("Start over", key="start_over", on_click=_start_over, args=(read,))
         if undecided:
@@ -140,5 +140,5 @@ def _until(read: Intake) -> str:
     return f" until {ended}you decide about the identifiers."
 
 
-session.ensure_router()
+router.ensure_router()
 main()

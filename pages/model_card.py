@@ -15,7 +15,7 @@ from core.view.card import card_html, map_check_rows, map_check_words, performan
 from core.view.layout import finish
 from core.view.words import empty_html, error_html
 from core.wording import duration
-from pages._parts import arriving
+from pages._parts import arriving, router
 
 PLOT = {"displayModeBar": False}
 SHOWN_ELSEWHERE = ("name", "performance", "schema_version")
@@ -118,5 +118,5 @@ def _calibration(bundle: Bundle, horizons: dict[str, Any], who: str) -> None:
     st.caption(words)
 
 
-session.ensure_router()
+router.ensure_router()
 main()

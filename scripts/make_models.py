@@ -8,9 +8,8 @@ Stages, each skipped where its output is there already:
   encoder  pretrain the CT encoder on training patients, encode everybody    build/encoders/<task>[_external]
   tokens   simulate the records of a regime, fit the timeline encoder on training patients, encode everybody
                                                                              build/tokens/<task>_<regime>_<site>.npz
-  fit      train each fusion, predict held-out patients, write the bundle    build/predictions, assets/bundles
-  outcomes what happened to training and tuning patients beside the risk that models fitted without them gave, and their
-           true curves, into each shipped bundle    assets/bundles
+  fit      train each fusion, and again without each fifth of the patients, whose risks then give its calibration and
+           the range around its curves; predict held-out patients, write the bundle    build/predictions, assets/bundles
   maps     how large the maps of training patients are, and the weight-randomisation check, into each shipped bundle
                                                                              assets/bundles
   table    concordance with patient-level bootstrap, paired differences, error of S(t) against the true S(t)
@@ -52,17 +51,19 @@ from core.encode.ehr.records import TimelineRecords
 from core.encode.half import round_to_half
 from core.events.cut import cut_at
 from core.fuse import FUSIONS, Ragged, TokenSet, reads_of
-from core.pretrain.next_code.train import fit_record_encoder
+from core.pretrain.record_fits import RECORD_FITS, FitOptions, Patients, fit_record_encoder
+from core.pretrain.record_outcomes.train import Outcomes
 from core.records import EHR, IMAGE, Timeline
 from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
 from core.survive.given_risk import ReferenceOutcomes
-from core.train.cross_fit import cross_fit
+from core.train.cross_fit import CrossFit, cross_fit
 from core.train.encoders import encoder_of_folder
 from core.train.fit import fit_fusion
 from core.train.measure_maps import ReadCase, measure_maps
 from core.train.members import FitConfig, FittedModel
 from core.train.model_card import make_card
 from core.train.predict import predict_tokens
+from core.train.thinned import COPIES, thinned_records
 from core.virtual.outcome import draw_outcome, hazard_parts, true_survival
 from core.virtual.records import simulate_events
 from core.virtual.render import render_patient
@@ -75,7 +76,9 @@ SHIPPED_TASKS = ("pe_mortality", "mace")
 """Tasks whose models are in assets/; the virtual cohort knows more."""
 SPLITS = {"train": (0, 1500), "tuning": (1500, 1700), "held_out": (1700, 3200)}
 EXTERNAL = {"held_out": (0, 600)}
-STAGES = ("scans", "encoder", "tokens", "fit", "outcomes", "maps", "table")
+STAGES = ("scans", "encoder", "tokens", "fit", "maps", "table")
+RECORDS_SEED = SEED + 1
+"""Of the patients without a scan."""
 REGION_MODELS = ("image_only", "ehr_only", "concat", "concat_pooled", "cross_attention", "co_attention_ehr_guided")
 REGION_CONFIG = FitConfig(epochs=50, patience=12)
 """Finding out that the record says where to look takes attention longer than the 25 epochs of the other models."""
@@ -133,7 +136,14 @@ def run_side_by_side(options: argparse.Namespace, tasks: list[str], stages: list
     given += ["--fusion", options.fusion] if options.fusion else []
     given += ["--again"] if options.again else []
     given += ["--workers", str(max(1, options.workers // len(tasks))), "--threads", str(options.threads)]
-    given += ["--ehr-encoder", options.ehr_encoder, "--resamples", str(options.resamples)]
+    given += [
+        "--ehr-encoder",
+        options.ehr_encoder,
+        "--ehr-records",
+        str(options.ehr_records),
+        "--resamples",
+        str(options.resamples),
+    ]
     given += ["--fold-members", str(options.fold_members)]
     given += ["--device", options.device, "--build", str(options.build)]
     running = [
@@ -157,17 +167,24 @@ def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str
     if out.exists():
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
+    fit_records(options, task, regime)
     people = [sample_patient(task, site, SEED, index) for index in range(patients(site))]  # type: ignore[arg-type]
-    timelines = [virtual_timeline(person, regime) for person in people]
-    record = record_encoder(options, task, regime, timelines if site == "internal" else None)
+    record = record_encoder(options, task, regime)
+    records = TimelineRecords([virtual_timeline(person, regime) for person in people])
     outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]
-    ehr = Ragged.from_tokens(encode_timelines(timelines, record))
+    ehr = Ragged.from_tokens(record.encode(records))
+    thinned = [Ragged.from_tokens(record.encode(one)) for one in thinned_records(records, SEED)]
     ct = image_tokens(encoder_folder(options, task, site), len(people))
     ids = np.array([person.subject_id for person in people])
     np.savez(
         out,
         **{f"ct_{name}": getattr(ct, name).numpy() for name in ("values", "positions", "offsets")},
         **{f"ehr_{name}": getattr(ehr, name).numpy() for name in ("values", "positions", "offsets")},
+        **{
+            f"thinned_{copy}_{name}": getattr(ragged, name).numpy()
+            for copy, ragged in enumerate(thinned)
+            for name in ("values", "positions", "offsets")
+        },
         times=outcomes[:, 0],
         events=outcomes[:, 1],
         ids=ids,
@@ -189,34 +206,59 @@ def image_tokens(folder: Path, count: int) -> Ragged:
     return Ragged(torch.from_numpy(stored["values"]), torch.from_numpy(stored["relative"]), torch.from_numpy(offsets))
 
 
-def record_encoder(
-    options: argparse.Namespace, task: str, regime: str, timelines: list[Timeline] | None
-) -> RecordEncoder:
-    """The timeline encoder of a task and regime: fitted on training timelines, or read back where None are given."""
-    folder = Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
-    if timelines is None:
-        encoder = build_record_encoder(json.loads((folder / "config.json").read_text()))
-        encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
-        return encoder.eval()
-    train, tuning = (timelines[slice(*SPLITS[split])] for split in ("train", "tuning"))
-    fitted = fit_record_encoder(options.ehr_encoder, TimelineRecords(train), tuning=TimelineRecords(tuning), seed=SEED)
+def record_encoder(options: argparse.Namespace, task: str, regime: str) -> RecordEncoder:
+    """The record encoder of a task and regime, as `fit_records` left it."""
+    folder = record_folder(options, task, regime)
+    encoder = build_record_encoder(json.loads((folder / "config.json").read_text()))
+    encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
+    return encoder.eval()
+
+
+def record_folder(options: argparse.Namespace, task: str, regime: str) -> Path:
+    """Where the record encoder of a task and regime lies."""
+    return Path(options.build / "encoders" / f"{task}_{regime}_{options.ehr_encoder}")
+
+
+def fit_records(options: argparse.Namespace, task: str, regime: str) -> None:
+    """Fit the record encoder on training patients and on virtual ones without a scan, who are in no other split."""
+    folder = record_folder(options, task, regime)
+    if (folder / "encoder.safetensors").exists():
+        return
+    train = people_of(task, SEED, *SPLITS["train"]) + people_of(task, RECORDS_SEED, 0, options.ehr_records)
+    tuning = people_of(task, SEED, *SPLITS["tuning"])
+    fitted = fit_record_encoder(
+        options.ehr_encoder, patients_of(train, regime), patients_of(tuning, regime), FitOptions(seed=SEED)
+    )
     round_to_half(fitted)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(fitted.config, indent=1))
     save_file(fitted.state_dict(), folder / "encoder.safetensors")
-    return fitted
+
+
+def people_of(task: str, seed: int, first: int, last: int) -> list[VirtualPatient]:
+    """Virtual patients of the internal site by index."""
+    return [sample_patient(task, "internal", seed, index) for index in range(first, last)]  # type: ignore[arg-type]
+
+
+def patients_of(people: list[VirtualPatient], regime: str) -> Patients:
+    """Their records and outcomes."""
+    drawn = np.array([draw_outcome(person, regime, person.seed) for person in people], np.float64)  # type: ignore[arg-type]
+    records = TimelineRecords([virtual_timeline(person, regime) for person in people])
+    return Patients(records, Outcomes(drawn[:, 0], drawn[:, 1] > 0))
 
 
 @lru_cache(maxsize=2)
 def token_set(path: Path) -> TokenSet:
     """Every patient of a token file, in order of index."""
     stored = np.load(path)
-    ct, ehr = (
-        Ragged(*(torch.from_numpy(stored[f"{side}_{name}"]) for name in ("values", "positions", "offsets")))
-        for side in ("ct", "ehr")
-    )
+
+    def ragged(side: str) -> Ragged:
+        return Ragged(*(torch.from_numpy(stored[f"{side}_{name}"]) for name in ("values", "positions", "offsets")))
+
+    ct, ehr = ragged("ct"), ragged("ehr")
     times, events = (torch.as_tensor(stored[name], dtype=torch.float32) for name in ("times", "events"))
-    return TokenSet({IMAGE: ct, EHR: ehr}, times, events, stored["ids"])
+    whole = TokenSet({IMAGE: ct, EHR: ehr}, times, events, stored["ids"])
+    return whole.with_thinned({EHR: [ragged(f"thinned_{copy}") for copy in range(COPIES)]})
 
 
 def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
@@ -234,28 +276,20 @@ def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
         )
         words = [f"best epoch {item.best_epoch + 1} of {len(item.tuning_nll)}" for item in fitted.histories]
         print(f"{task} {regime} {name}: {', '.join(words)}", flush=True)
+        crossed = crossed_outcomes(options, path, task, name) if regime == "balanced" else None
+        if crossed is not None:
+            crossed.calibrate(fitted)
         for site in options.sites:
             tokens = encode_tokens(options, task, regime, site)
             predictions = held_out_predictions(fitted, task, tokens, site)
             target = options.build / "predictions" / f"{task}_{regime}_{site}" / out.name
             target.parent.mkdir(parents=True, exist_ok=True)
             predictions.to_parquet(target, index=False)
-        if regime == "balanced":
-            ship(options, task, name, fitted, train, tuning)
+        if crossed is not None:
+            ship(options, task, name, fitted, train, tuning, crossed.outcomes)
 
 
-def add_outcomes(options: argparse.Namespace, task: str) -> None:
-    """Cross-fitted risks, outcomes and true curves of the training and tuning patients, into every shipped bundle."""
-    path = encode_tokens(options, task, "balanced", "internal")
-    for name in [name for name in FUSIONS if options.fusion in (None, name)]:
-        folder = ROOT / "assets" / "bundles" / task / name
-        if load_bundle(folder).outcomes is not None and not options.again:
-            continue
-        amend_bundle(folder, outcomes=reference_outcomes(options, path, task, name))
-        print(f"{task} {name}: outcomes written", flush=True)
-
-
-def reference_outcomes(options: argparse.Namespace, tokens: Path, task: str, name: str) -> ReferenceOutcomes:
+def crossed_outcomes(options: argparse.Namespace, tokens: Path, task: str, name: str) -> CrossFit:
     """Of one fusion: `core.train.cross_fit` over training and tuning patients, with their true survival."""
     train, tuning = (token_set(tokens).subset(np.arange(*SPLITS[split])) for split in ("train", "tuning"))
 
@@ -267,7 +301,8 @@ def reference_outcomes(options: argparse.Namespace, tokens: Path, task: str, nam
     assert found is not None
     rows = slice(SPLITS["train"][0], SPLITS["tuning"][1])
     eta = pd.read_parquet(tokens.with_suffix(".parquet"))["eta"].to_numpy()[rows]
-    return replace(found, true=true_survival(eta[:, None], found.days, task))  # type: ignore[arg-type]
+    true = true_survival(eta[:, None], found.outcomes.days, task)  # type: ignore[arg-type]
+    return found._replace(outcomes=replace(found.outcomes, true=true))
 
 
 def add_maps(options: argparse.Namespace, task: str) -> None:
@@ -322,7 +357,13 @@ def held_out_predictions(fitted: FittedModel, task: str, tokens: Path, site: str
 
 
 def ship(
-    options: argparse.Namespace, task: str, name: str, fitted: FittedModel, train: TokenSet, tuning: TokenSet
+    options: argparse.Namespace,
+    task: str,
+    name: str,
+    fitted: FittedModel,
+    train: TokenSet,
+    tuning: TokenSet,
+    outcomes: ReferenceOutcomes,
 ) -> None:
     """Write the bundle of a fusion into assets, with its held-out performance on the card, and open it once."""
     table = pd.read_parquet(options.build / "predictions" / f"{task}_balanced_internal" / f"{name}.parquet")
@@ -337,7 +378,8 @@ def ship(
         {
             "role": "ehr",
             "name": options.ehr_encoder,
-            "provenance": "fitted on training records, then frozen",
+            "provenance": f"fitted on the records and outcomes of training patients and of {options.ehr_records:,} "
+            "virtual patients without a scan, then frozen",
         },
     ]
     card = make_card(
@@ -358,7 +400,8 @@ def ship(
         train=train,
         card=card,
         metrics=report,
-        encoders={IMAGE: image, EHR: record_encoder(options, task, "balanced", None)},
+        encoders={IMAGE: image, EHR: record_encoder(options, task, "balanced")},
+        outcomes=outcomes,
         training={"seed": SEED, "config": fitted.config.to_json(), "histories": [asdict(h) for h in fitted.histories]},
     )
     load_bundle(folder)
@@ -389,7 +432,8 @@ def main() -> None:
     parser.add_argument("--site", dest="sites", choices=("internal", "external"), action="append")
     parser.add_argument("--fusion")
     parser.add_argument("--stage", choices=STAGES, action="append")
-    parser.add_argument("--ehr-encoder", choices=("one_hot", "compact_sequence"), default="compact_sequence")
+    parser.add_argument("--ehr-encoder", choices=tuple(RECORD_FITS), default="concepts")
+    parser.add_argument("--ehr-records", type=int, default=20_000, help="virtual records without a scan")
     parser.add_argument("--fold-members", type=int, default=FitConfig().members, help="of the models of each fold")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -423,8 +467,6 @@ def make_task(options: argparse.Namespace, task: str, stages: list[str]) -> None
             encode_tokens(options, task, regime, site)
         if "fit" in stages:
             fit_models(options, task, regime)
-    if "outcomes" in stages:
-        add_outcomes(options, task)
     if "maps" in stages:
         add_maps(options, task)
 

@@ -21,9 +21,12 @@ STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / fo
 FLOORS = {
     "core.encode": "ct, ehr, half",
     "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
-    "core.encode.ehr": "features, rereading, cohort_deaths, compact_sequence, cohort, one_hot, records, encoders",
+    "core.encode.ehr": (
+        "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, encoders"
+    ),
     "core.events": (
-        "icd10, code_systems, descriptions, kinds, standard_codes, reference_ranges, concepts, yes_no, death, cut"
+        "icd10, icd9_blocks, code_systems, descriptions, kinds, standard_codes, ancestors, reference_ranges, concepts, "
+        "yes_no, death, cut"
     ),
     "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
@@ -43,14 +46,14 @@ FLOORS = {
         "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
         "safe_description"
     ),
-    "core.pretrain": "ct_findings, next_code",
+    "core.pretrain": "ct_findings, next_code, record_outcomes, record_fits",
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
         "scan, assess"
     ),
     "core.survive": "likelihood, heads, metrics, model, curves, given_risk",
     "core.survive.metrics": "kaplan_meier, pairs, concordance, antolini, brier, calibration, compare, d_calibration",
-    "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, fit, predict",
+    "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, thinned, fit, predict",
     "core.virtual": (
         "anatomy, codes, patient, deform, sampling, ecg_findings, outcome, records, future, stays, vessels, disease, "
         "render, ecg_beats, ecg_render, ecg, simulate"

@@ -8,7 +8,9 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
+from core.case.case import Case
 from core.case.jobs import Job, Turns
+from core.case.reopened import ExportedCase
 from core.case.search import Found, search
 from core.case.strip import changes, strip
 from core.errors import UserFacingError
@@ -40,7 +42,7 @@ class Intake:
     speaks against the scan before it is read; it stays with the study as notes.
     series, repairs, subject, day_zero, columns: what the reader chose. decided: identifiers were acknowledged.
     keeps_unknown: the reader wants texts to stay whose words no vocabulary knows. changes_of_mind: how often a choice
-    dropped what had been read.
+    dropped what had been read. exported: the exported case that scan and record are of, if they are.
     Nothing of it reaches the session's case before `open_parts`.
     """
 
@@ -49,6 +51,7 @@ class Intake:
     scan_words: str = ""
     record_words: str = ""
     scan_doubts: tuple[str, ...] = ()
+    exported: ExportedCase | None = None
     series: str | None = None
     repairs: tuple[Repair, ...] = ()
     subject: int | None = None
@@ -266,9 +269,9 @@ class Intake:
         if self.series is None and len(found) == 1:
             self.series = found[0].key
         if self.series is not None:
-            self._start("study", "Reading the CT", _study_reader(source, self.series, self.repairs, self.scan_doubts))
+            self._start("study", "Reading the CT", self._study_reader(source, self.series, self.repairs))
         elif (job := self.job("series")) and job.result == ():
-            self._start("study", "Reading the CT", _study_reader(source, None, (), self.scan_doubts))
+            self._start("study", "Reading the CT", self._study_reader(source, None, ()))
 
     def _advance_record(self, source: Source) -> None:
         columns, subjects = self.columns, self.subjects
@@ -280,14 +283,15 @@ class Intake:
         if self.subject is None and subjects is not None and len(subjects) == 1:
             self.subject = int(subjects["subject_id"].iloc[0])
         if self.subject is not None and subjects is not None:
-            subject, day_zero = self.subject, self.day_zero
-            self._start(
-                "timeline",
-                "Reading the record",
-                lambda tell: load_timeline(
+            subject, day_zero, exported = self.subject, self.day_zero, self.exported
+
+            def read(tell: Progress) -> Timeline:
+                made = load_timeline(
                     source, prediction_time=day_zero, subject_id=subject, mapping=columns, progress=tell
-                ),
-            )
+                )
+                return made if exported is None else exported.on_record(made)
+
+            self._start("timeline", "Reading the record", read)
 
     def _advance_checks(self) -> None:
         sources = [source for source in (self.scan, self.record) if source is not None]
@@ -299,6 +303,18 @@ class Intake:
         if self.decided and self.findings is not None:
             before, after = (study, timeline), self.open_parts
             self._start("changes", "Stripping what was found", lambda tell: changes(before, after()))
+
+    def _study_reader(
+        self, source: Source, series: str | None, repairs: Iterable[Repair]
+    ) -> Callable[[Progress], CtStudy]:
+        chosen, doubts, exported = tuple(repairs), self.scan_doubts, self.exported
+
+        def read(tell: Progress) -> CtStudy:
+            study = load_study(source, series=series, repairs=chosen, progress=tell)
+            study = study if exported is None else exported.on_scan(study)
+            return replace(study, notes=(*doubts, *study.notes)) if doubts else study
+
+        return read
 
     def _start(self, step: str, words: str, work: Callable[[Progress], Any]) -> None:
         if step not in self._jobs:
@@ -319,14 +335,16 @@ class Intake:
         keeps = self.keeps_unknown
         return strip(self.study, self.timeline, found.boxes, found.words, found.columns, keeps_unknown=keeps)
 
-
-def _study_reader(
-    source: Source, series: str | None, repairs: Iterable[Repair], doubts: tuple[str, ...]
-) -> Callable[[Progress], CtStudy]:
-    chosen = tuple(repairs)
-
-    def read(tell: Progress) -> CtStudy:
-        study = load_study(source, series=series, repairs=chosen, progress=tell)
-        return replace(study, notes=(*doubts, *study.notes)) if doubts else study
-
-    return read
+    def as_case(self) -> Case:
+        """What was read; of an exported case, with its task. Raises UserFacingError where nothing is ready."""
+        study, timeline = self.open_parts()
+        exported, both = self.exported, study is not None and timeline is not None
+        return Case(
+            "Your own case",
+            study,
+            timeline,
+            task=None if exported is None else exported.asked.task,
+            fabricated=both and (exported is None or exported.put_together),
+            released=self.released,
+            searched=self.searched,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -146,13 +146,15 @@ class TokenSet:
     """Encoded patients with their outcomes: what training and evaluation draw from.
 
     tokens: ragged tokens of n patients by modality. times (n,): days to event or censoring, > 0. events (n,): 1 =
-    event. ids: subject ids (n,), in the same order.
+    event. ids: subject ids (n,), in the same order. thinned: of a modality, K copies of every patient with less in
+    them, copy by copy (K * n): training now and then reads one in place of the whole.
     """
 
     tokens: Mapping[str, Ragged]
     times: Tensor
     events: Tensor
     ids: npt.NDArray[np.int64]
+    thinned: Mapping[str, Ragged] = field(default_factory=dict)
 
     @classmethod
     def from_tokens(
@@ -199,6 +201,22 @@ class TokenSet:
         index = torch.as_tensor(rows, dtype=torch.int64, device=self.times.device)
         return TokenBatch({name: ragged.padded(index) for name, ragged in self.tokens.items()})
 
+    def drawn(self, rows: Tensor, share: float) -> TokenBatch:
+        """The patients `rows`, of whom about `share` have less in them where there are such copies."""
+        whole = self.batch(rows)
+        if not self.thinned or not share:
+            return whole
+        lot = torch.rand(len(rows), device=self.times.device) < share
+        sides = dict(whole.modalities)
+        for name, copies in self.thinned.items():
+            count = len(self) * int(torch.randint((len(copies.offsets) - 1) // len(self), ()))
+            sides[name] = _either(sides[name], copies.padded(rows.to(lot.device) + count), lot)
+        return TokenBatch(sides)
+
+    def with_thinned(self, copies: Mapping[str, Sequence[Ragged]]) -> TokenSet:
+        """The same patients with copies that have less in them, of each modality one `Ragged` a copy."""
+        return replace(self, thinned={name: _end_to_end(each) for name, each in copies.items() if each})
+
     def with_changed(self, name: str, values: Tensor) -> TokenSet:
         """The same patients with other token values of one modality."""
         return replace(self, tokens={**self.tokens, name: replace(self[name], values=values)})
@@ -207,7 +225,11 @@ class TokenSet:
         """A new set of the patients `rows` (copies their tokens)."""
         index = torch.as_tensor(np.asarray(rows), dtype=torch.int64)
         tokens = {name: _take(ragged, index) for name, ragged in self.tokens.items()}
-        return TokenSet(tokens, self.times[index], self.events[index], self.ids[index.numpy()])
+        thinned = {
+            name: _end_to_end([_take(copy, index) for copy in _copies(ragged, len(self))])
+            for name, ragged in self.thinned.items()
+        }
+        return TokenSet(tokens, self.times[index], self.events[index], self.ids[index.numpy()], thinned)
 
     def joined(self, other: TokenSet) -> TokenSet:
         """These patients and then those of `other`, who have the same modalities."""
@@ -215,12 +237,23 @@ class TokenSet:
             raise ValueError("both sets must hold the same modalities")
         tokens = {name: _joined(ragged, other.tokens[name]) for name, ragged in self.tokens.items()}
         times, events = torch.cat([self.times, other.times]), torch.cat([self.events, other.events])
-        return TokenSet(tokens, times, events, np.concatenate([self.ids, other.ids]))
+        thinned = {
+            name: _end_to_end(
+                [
+                    _joined(*both)
+                    for both in zip(_copies(ragged, len(self)), _copies(other.thinned[name], len(other)), strict=True)
+                ]
+            )
+            for name, ragged in self.thinned.items()
+            if name in other.thinned
+        }
+        return TokenSet(tokens, times, events, np.concatenate([self.ids, other.ids]), thinned)
 
     def to(self, device: torch.device | str) -> TokenSet:
         """The same set on `device` (ids stay where they are)."""
         tokens = {name: ragged.to(device) for name, ragged in self.tokens.items()}
-        return TokenSet(tokens, self.times.to(device), self.events.to(device), self.ids)
+        thinned = {name: ragged.to(device) for name, ragged in self.thinned.items()}
+        return TokenSet(tokens, self.times.to(device), self.events.to(device), self.ids, thinned)
 
 
 def batch_rows(count: int) -> list[Tensor]:
@@ -239,6 +272,34 @@ def _joined(one: Ragged, other: Ragged) -> Ragged:
         torch.cat([one.positions, other.positions]),
         torch.cat([one.offsets, one.offsets[-1] + other.offsets[1:]]),
     )
+
+
+def _end_to_end(parts: Sequence[Ragged]) -> Ragged:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = _joined(whole, part)
+    return whole
+
+
+def _copies(ragged: Ragged, count: int) -> list[Ragged]:
+    """The copies of `count` patients that stand end to end."""
+    starts = range(0, len(ragged.offsets) - 1, count) if count else ()
+    return [_take(ragged, torch.arange(start, start + count)) for start in starts]
+
+
+def _either(one: Padded, other: Padded, lot: Tensor) -> Padded:
+    """Of each patient the other tokens where `lot` says so."""
+    longest = max(one.mask.shape[1], other.mask.shape[1])
+
+    def mixed(first: Tensor, second: Tensor) -> Tensor:
+        padded = []
+        for part in (first, second):
+            wider = part.new_zeros(len(part), longest, *part.shape[2:])
+            wider[:, : part.shape[1]] = part
+            padded.append(wider)
+        return torch.where(lot.view(-1, *[1] * (first.ndim - 1)), padded[1], padded[0])
+
+    return Padded(*map(mixed, one, other))
 
 
 def _take(ragged: Ragged, index: Tensor) -> Ragged:

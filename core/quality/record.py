@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from core.quality.report import Factor
 from core.records import BIRTH, Timeline, Tokens
 from core.wording import count_of, days_from_zero_words, span_words
 
+_TOLD_SHARE = 0.005
+
 
 @dataclass(frozen=True)
 class RecordRead:
@@ -19,12 +22,14 @@ class RecordRead:
 
     known_share: events whose code its vocabulary holds, 0 to 1. read_share: those of all events that it reads, fewer
     where it has room for so many only. from_day: day of the earliest one that is read (<= 0), birth apart; NaN where
-    there is none.
+    there is none. known_by: the known share apart, exactly, by a group, by no more than its chapter; empty where the
+    model does not tell these apart.
     """
 
     known_share: float
     read_share: float
     from_day: float
+    known_by: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tokens: Tokens | None, timeline: Timeline) -> RecordRead:
@@ -34,7 +39,25 @@ class RecordRead:
         events = np.zeros(0, np.int64) if tokens.event_ids is None else tokens.event_ids[tokens.event_ids >= 0]
         days = timeline.days_from_prediction[events]
         days = days[np.isfinite(days) & (timeline.events["code"].to_numpy()[events] != BIRTH)]
-        return cls(tokens.known_share, tokens.coverage, float(days.min()) if len(days) else float("nan"))
+        first = float(days.min()) if len(days) else float("nan")
+        first = first if tokens.first_day is None else tokens.first_day
+        return cls(tokens.known_share, tokens.coverage, first, tokens.known_by)
+
+    @property
+    def known_words(self) -> str:
+        """How much is known, and how closely where that differs.
+
+        >>> RecordRead(0.9, 0.9, -1.0).known_words
+        '90% of events'
+        >>> RecordRead(0.9, 0.9, -1.0, {"exact": 0.41, "category": 0.38, "chapter": 0.11}).known_words
+        '90% of events: 41% exactly, 38% by category, 11% by chapter'
+        """
+        whole = f"{100 * self.known_share:.0f}% of events"
+        if not any(share >= _TOLD_SHARE for level, share in self.known_by.items() if level != "exact"):
+            return whole
+        words = {"exact": "exactly", "category": "by category", "chapter": "by chapter"}
+        told = [f"{100 * share:.0f}% {words[level]}" for level, share in self.known_by.items() if share >= _TOLD_SHARE]
+        return f"{whole}: {', '.join(told)}"
 
     @property
     def is_cut(self) -> bool:
@@ -145,7 +168,7 @@ def _known(read: RecordRead | None, timeline: Timeline) -> tuple[Factor, ...]:
     usual, edge = (f"{100 * ends[0]:.0f}%" for ends in (LIMITS["known_codes"].usual, LIMITS["known_codes"].edge))
     reason = "the model's vocabulary holds them" if verdict == "in" else _known_words(share)
     compared = f"usual at least {usual}, edge at least {edge}"
-    known = Factor("known codes", verdict, f"{100 * share:.0f}% of events", reason, "ehr", compared)
+    known = Factor("known codes", verdict, read.known_words, reason, "ehr", compared)
     if not read.is_cut:
         return (known,)
     found = f"{round(read.read_share * count):,} of {count:,}"

@@ -31,6 +31,7 @@ class Timeline:
     prediction_time: the cut; day 0 of every displayed time. later_event_count: events cut away; a count, never content.
     code_descriptions: code -> words, where known. described_by_rows: codes whose words the patient's own rows give.
     code_kinds: code -> kind (`core.timeline.KINDS`), where the source's table says more than the code itself.
+    code_parents: standard code -> its parents, as the data set's codes.parquet names them, in standard spelling.
     """
 
     events: pd.DataFrame
@@ -43,6 +44,7 @@ class Timeline:
     digest: str = ""
     code_kinds: Mapping[str, str] = field(default_factory=dict)
     described_by_rows: frozenset[str] = frozenset()
+    code_parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in TIMELINE_COLUMNS if name not in self.events.columns]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ class Tokens:
                (<= 0), and log1p(-d) / log1p(3650).
     event_ids: timeline only: row of `Timeline.events` behind each token, -1 where a token stands for no single event.
     coverage:  share of slices or events that were read; known_share: of events, those whose code the encoder knows.
+    known_by:  timeline only: that share apart, by how closely the code is known (`core.events.ancestors.Level`).
+    first_day: timeline only: day of the earliest event that is read, birth apart, where event_ids do not tell it.
     """
 
     values: FloatArray
@@ -30,6 +33,8 @@ class Tokens:
     event_ids: npt.NDArray[np.int64] | None = None
     coverage: float = 1.0
     known_share: float = 1.0
+    known_by: Mapping[str, float] = field(default_factory=dict)
+    first_day: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "positions", "relative_positions"):

@@ -7,6 +7,7 @@ others. Encoders stay as they are: where they were fitted on outcomes, what is p
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,23 @@ from core.progress import Progress
 from core.records import Float64Array, Task, is_supported
 from core.survive.given_risk import ReferenceOutcomes
 from core.survive.model import SurvivalModel
-from core.train.members import FittedModel
+from core.train.members import FittedModel, Uncalibrated, fitted_calibration, standardised
 
 FOLDS = 5
 GRID_STEPS = 10
 Fit = Callable[[TokenSet, TokenSet, int], FittedModel]
 """(training, tuning, seed) -> model."""
+
+
+class CrossFit(NamedTuple):
+    """Patients with the survival that models fitted without them gave; offset and slope (2,) that fit these best."""
+
+    outcomes: ReferenceOutcomes
+    calibration: torch.Tensor
+
+    def calibrate(self, fitted: FittedModel) -> None:
+        """Give the model the calibration in place of that of its tuning patients, of whom there are fewer."""
+        fitted.model.calibration.copy_(self.calibration)
 
 
 def cross_fit(
@@ -35,10 +47,12 @@ def cross_fit(
     seed: int = 0,
     folds: int = FOLDS,
     progress: Progress | None = None,
-) -> ReferenceOutcomes | None:
+) -> CrossFit | None:
     """Outcomes and out-of-fold survival of the patients of both, training first; None where a fold cannot be trained.
 
-    fit: how the model itself was trained. The days run from a thousandth of the follow-up on, with the horizons.
+    fit: how the model itself was trained. All folds share one calibration, fitted on the out-of-fold predictions of all
+    patients; it is the model's own too (`CrossFit.calibrate`). The days run from a thousandth of the follow-up on, with
+    the horizons.
     """
     whole = train.joined(tuning)
     share = len(tuning) / len(whole)
@@ -54,11 +68,17 @@ def cross_fit(
         except UserFacingError:
             return None
         models.append((rows, fitted.model))
+    calibration = fitted_calibration(
+        [Uncalibrated.of(model, standardised(model, whole.subset(rows))) for rows, model in models]
+    )
+    for _, model in models:
+        model.calibration.copy_(calibration)
     days = grid_days(min(model.last_supported_days for _, model in models), task)
     given = np.empty((len(whole), len(days)))
     for rows, model in models:
         given[rows] = _survival(model, whole.subset(rows), days)
-    return ReferenceOutcomes(whole.times.double().numpy(), whole.events.numpy().astype(bool), days, given)
+    seen = whole.events.numpy().astype(bool)
+    return CrossFit(ReferenceOutcomes(whole.times.double().numpy(), seen, days, given), calibration)
 
 
 def grid_days(last_days: float, task: Task) -> Float64Array:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -16,7 +17,8 @@ from core.encode import CT_ENCODERS, ENCODERS, build_encoder
 from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.fuse import FUSIONS
-from core.pretrain.next_code.train import RECORD_FITS, fit_record_encoder
+from core.pretrain.record_fits import RECORD_FITS, FitOptions, Patients, fit_record_encoder
+from core.pretrain.record_outcomes.train import Outcomes
 from core.records import EHR, IMAGE, MODALITIES, Task
 from core.records.interfaces import Encoder
 
@@ -91,8 +93,14 @@ def encoder_of_folder(modality: str, folder: Path) -> OpenedEncoder:
 
 def _fitted(name: str, training: Training) -> OpenedEncoder:
     folder, task = training.folder, training.task.name
-    train, tuning = (folder.records(folder.labels(task, split)) for split in ("train", "tuning"))
-    fitted = fit_record_encoder(name, train, tuning=tuning, seed=training.seed, device=training.device)
+    train, tuning = (_patients(folder, task, split) for split in ("train", "tuning"))
+    fitted = fit_record_encoder(name, train, tuning, FitOptions(seed=training.seed, device=training.device))
     round_to_half(fitted)
     words = f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
     return OpenedEncoder(fitted, words, False)
+
+
+def _patients(folder: CohortFolder, task: str, split: str) -> Patients:
+    labels = folder.labels(task, split)
+    days, events = labels["time_to_event_days"].to_numpy(np.float64), labels["event"].to_numpy(bool)
+    return Patients(folder.records(labels), Outcomes(days, events))

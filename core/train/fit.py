@@ -16,12 +16,13 @@ from core.cohort.folder import CohortFolder
 from core.cohort.tasks import MIN_EVENTS, training_events_words
 from core.compute.device import resolve_device
 from core.encode import ENCODERS
+from core.encode.ehr.cohort import CohortRecords
 from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, FusionConfig, TokenSet, batch_rows
 from core.progress import Progress
 from core.records import EHR, IMAGE, Task, is_supported
-from core.records.interfaces import CtEncoder
+from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
 from core.survive import bootstrap_concordance
 from core.survive.heads import HEAD_PIECES, HEADS
 from core.survive.likelihood import time_edges
@@ -40,6 +41,7 @@ from core.train.members import (
     train_member,
 )
 from core.train.model_card import make_card
+from core.train.thinned import with_thinned
 from core.wording import count_of
 
 _INPUTS = {IMAGE: "CT studies", EHR: "events"}
@@ -193,17 +195,22 @@ def train_bundle(
         return encode_cohort(folder, task, split, encoders, **options)
 
     encoded = {split: encode(split) for split in ("train", "tuning")}
-    train, tuning = encoded["train"].tokens, encoded["tuning"].tokens
+    records = {
+        split: partial(_thinned_too, folder.records(part.labels), encoders, seed) for split, part in encoded.items()
+    }
+    train, tuning = (add_thinned(encoded[split].tokens) for split, add_thinned in records.items())
     config = FitConfig() if epochs is None else FitConfig(epochs=epochs, patience=max(epochs, 1), least_steps=0)
     fitted = fit_fusion(train, tuning, fusion, head, config, seed, say, device)
     image = encoders.get(IMAGE)
     if fine_tune_ct and isinstance(image, CtEncoder):
         words[IMAGE] += _fine_tune(fitted, image, encoded, seed, where, say)
-        train, tuning = (retokenise(encoded[split], image, where.type) for split in ("train", "tuning"))
+        train, tuning = (
+            add_thinned(retokenise(encoded[split], image, where.type)) for split, add_thinned in records.items()
+        )
         refit(fitted.model, train, tuning)
     outcomes = None
     if folds:
-        outcomes = cross_fit(
+        crossed = cross_fit(
             train,
             tuning,
             card_task,
@@ -212,6 +219,9 @@ def train_bundle(
             folds=folds,
             progress=say,
         )
+        if crossed is not None:
+            crossed.calibrate(fitted)
+            outcomes = crossed.outcomes
     virtual = bool(folder.metadata.get("virtual"))
     card = make_card(
         replace(fitted, notices=(*fitted.notices, *_beyond_follow_up(fitted.model, card_task))),
@@ -231,6 +241,12 @@ def train_bundle(
         out, model=fitted.model, task=card_task, train=train, card=card, metrics={},
         encoders=encoders, training=history, outcomes=outcomes,
     )  # fmt: skip
+
+
+def _thinned_too(records: CohortRecords, encoders: Mapping[str, Encoder], seed: int, tokens: TokenSet) -> TokenSet:
+    """The tokens of these records, with copies of thinned ones beside them where records are read."""
+    record = encoders.get(EHR)
+    return with_thinned(tokens, records, record, seed) if isinstance(record, RecordEncoder) else tokens
 
 
 def _again(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class FitConfig:
 
     hidden, heads, token_dropout, pooled: see `FusionConfig`. dropout: of fused features. modality_dropout: share of
     patients whose image or whose record is hidden in a training step (each), so that the "none" tokens are learned.
+    thinned_share: of patients who are read with a thinned record in a step, where there are such records.
     least_steps: small cohorts get more epochs (and patience), so that training has at least this many steps.
     averaging: decay of the running average of the weights, which is what is kept; early on it forgets faster.
     """
@@ -45,6 +47,7 @@ class FitConfig:
     dropout: float = 0.2
     token_dropout: float = 0.1
     modality_dropout: float = 0.05
+    thinned_share: float = 0.35
     averaging: float = 0.98
     least_steps: int = 250
     contrastive_epochs: int = 15
@@ -148,7 +151,7 @@ def _epoch(
 ) -> None:
     member.train()
     for rows in batches(np.arange(len(train)), token_counts(train), config.batch_size, draw):
-        batch = hide_modalities(train.batch(rows), config.modality_dropout, reads)
+        batch = hide_modalities(train.drawn(rows, config.thinned_share), config.modality_dropout, reads)
         with _autocast(train.times.device):
             features = member.fusion(batch).features
         loss = member.head.loss(features.float(), train.times[rows], train.events[rows])
@@ -217,7 +220,12 @@ def standardised(model: SurvivalModel, data: TokenSet) -> TokenSet:
     """The set with tokens as the members see them, computed once instead of in every step."""
     for name, standard in model.standard.items():
         data = data.with_changed(name, _standard(standard, data[name].values))
-    return data
+    thinned = {
+        name: dataclasses.replace(ragged, values=_standard(model.standard[name], ragged.values))
+        for name, ragged in data.thinned.items()
+        if name in model.standard
+    }
+    return dataclasses.replace(data, thinned=thinned)
 
 
 @torch.no_grad()
@@ -246,24 +254,47 @@ def calibrate(model: SurvivalModel, train: TokenSet, tuning: TokenSet, *, ridge:
     `ridge` is the weight of the prior, in events: with few tuning events little is changed.
     """
     model.base.copy_(initial_log_hazards(train.times, train.events, model.edges))
-    raw = ensemble_log_hazards(model, tuning).double()
-    base, edges = model.base.double(), model.edges.double()
-    times, events = tuning.times.double(), tuning.events.double()
-    free = torch.zeros(2, dtype=torch.float64, device=raw.device, requires_grad=True)
+    model.calibration.copy_(fitted_calibration([Uncalibrated.of(model, tuning)], ridge=ridge))
+
+
+@dataclass(frozen=True, eq=False)
+class Uncalibrated:
+    """What a model says of patients before its calibration: log-hazards raw (M, n, K), base (K,), edges (K + 1,) days;
+    times and events (n,) of these patients."""
+
+    raw: Tensor
+    base: Tensor
+    edges: Tensor
+    times: Tensor
+    events: Tensor
+
+    @classmethod
+    def of(cls, model: SurvivalModel, data: TokenSet) -> Uncalibrated:
+        """Of every patient of a standardised set."""
+        parts = ensemble_log_hazards(model, data), model.base, model.edges, data.times, data.events
+        return cls(*(part.double() for part in parts))
+
+
+def fitted_calibration(parts: Sequence[Uncalibrated], *, ridge: float = 1.0) -> Tensor:
+    """Offset and slope (2,) that fit the patients of all parts best, shrunk towards (0, 1); (0, 1) if none is found."""
+    device = parts[0].raw.device
+    free = torch.zeros(2, dtype=torch.float64, device=device, requires_grad=True)
     optimiser = torch.optim.LBFGS([free], max_iter=60, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        hazards = base + free[0] + free[1].exp() * (raw - base)
-        prior = ridge * ((free[0] / 0.2) ** 2 + (free[1] / 0.2) ** 2) / 2
-        loss = len(times) * mixture_nll(hazards, times, events, edges) + prior
+        loss = ridge * ((free[0] / 0.2) ** 2 + (free[1] / 0.2) ** 2) / 2
+        for part in parts:
+            hazards = part.base + free[0] + free[1].exp() * (part.raw - part.base)
+            loss = loss + len(part.times) * mixture_nll(hazards, part.times, part.events, part.edges)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     offset, slope = free.detach()
-    if torch.isfinite(free).all():
-        model.calibration.copy_(torch.stack([offset.clamp(-1.0, 1.0), slope.exp().clamp(0.3, 1.5)]))
+    if not torch.isfinite(free).all():
+        return torch.tensor([0.0, 1.0], device=device)
+    return torch.stack([offset.clamp(-1.0, 1.0), slope.exp().clamp(0.3, 1.5)]).float()
 
 
 def _standard(standardiser: nn.Module, values: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, cast
 
 from core.export.bundle_view import BundleView
+from core.export.case_file import CASE, RECORD, SCAN, case_record, record_parquet, scan_nifti
 from core.export.comparison import ModelRow, comparison_record
 from core.export.figure import FORMATS, FigureInputs, Format, figure_bytes, figure_inputs
 from core.export.files import saliency_nifti
@@ -22,7 +23,7 @@ from core.records import CaseReview, CtStudy, Timeline
 
 ZIP_WORDS = "All in one zip"
 NUMBERS = count(1)
-SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json", "models.json")
+SAME_IN_EVERY_VIEW = ("saliency.nii.gz", "curve.json", "models.json", SCAN, RECORD)
 
 
 def check_same_scan(review: CaseReview, study: CtStudy | None) -> None:
@@ -38,7 +39,8 @@ class Exports:
     view: what the viewer last reported (voxel, window_hu, threshold, opacity, inverted, volume), a mapping that follows
     it as it moves; or empty. report, searched: for the sidecars, as `provenance` takes them. all_models: every model of
     the task on this case, asked for when models.json is made; without it there is no such file. label: what the reader
-    calls the case. number: tells these files from those of every other answer.
+    calls the case. model_key: what the app offers the model by; with it the zip holds the case, too, so that Load opens
+    it again. fabricated: as of the case. number: tells these files from those of every other answer.
     """
 
     study: CtStudy | None
@@ -50,6 +52,8 @@ class Exports:
     searched: str = ""
     all_models: Callable[[], Sequence[ModelRow]] | None = None
     label: str = ""
+    model_key: str = ""
+    fabricated: bool = False
     number: int = field(default_factory=lambda: next(NUMBERS), init=False)
     _made: dict[str, tuple[object, bytes]] = field(default_factory=dict, init=False)
     """What was made last of each name, with the look it was made of."""
@@ -64,7 +68,14 @@ class Exports:
         pictures = tuple(f"figure.{kind}" for kind in FORMATS)
         maps = ("saliency.nii.gz",) if self.study is not None and self.review.saliency is not None else ()
         beside = ("models.json",) if self.all_models is not None else ()
-        return (*pictures, *maps, "curve.json", *beside, "provenance.json")
+        return (*pictures, *maps, "curve.json", *beside, "provenance.json", *self._case_files)
+
+    @property
+    def _case_files(self) -> tuple[str, ...]:
+        """What Load opens the case from; none where it is not known by which model."""
+        if not self.model_key:
+            return ()
+        return (*([SCAN] if self.study else []), *([RECORD] if self.timeline else []), CASE)
 
     def called(self, name: str) -> str:
         """What one of `names` is called where it is saved, so that the files of two answers are told apart."""
@@ -101,7 +112,7 @@ class Exports:
             for done, name in enumerate(self.names):
                 tell(done / len(self.names), f"{ZIP_WORDS}: file {done + 1} of {len(self.names)}, {name}")
                 archive.writestr(self.called(name), self._once(name, inputs))
-                if not name.endswith(".json"):
+                if not name.endswith(".json") and name not in self._case_files:
                     told = to_json({**record, "file": self.called(name)})
                     archive.writestr(f"{self.called(name)}.json", told)
         return buffer.getvalue()
@@ -124,7 +135,26 @@ class Exports:
             return to_json(comparison_record(self.all_models(), self.review.horizon_days)).encode()
         if name == "provenance.json":
             return to_json(self._sidecar(inputs)).encode()
+        if name == SCAN and self.study is not None:
+            return scan_nifti(self.study)
+        if name == RECORD and self.timeline is not None:
+            return record_parquet(self.timeline)
+        if name == CASE:
+            return to_json(self._case_record(inputs)).encode()
         return figure_bytes(inputs, cast("Format", name.rsplit(".", 1)[-1]))
+
+    def _case_record(self, inputs: FigureInputs) -> dict[str, Any]:
+        """With the scan and the record as they were last made: they are the same in every view."""
+        kinds = {SCAN: "scan", RECORD: "record"}
+        made = {name: self._made[name][1] for name in kinds if name in self._made}
+        files = {name: made.get(name) or self._file(name, inputs) for name in self._case_files if name in kinds}
+        return case_record(
+            inputs,
+            {kinds[name]: (self.called(name), data) for name, data in files.items()},
+            model_key=self.model_key,
+            fabricated=self.fabricated,
+            searched=self.searched,
+        )
 
     def _sidecar(self, inputs: FigureInputs) -> dict[str, Any]:
         return provenance(inputs, report=self.report, searched=self.searched)

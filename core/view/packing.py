@@ -66,8 +66,17 @@ def shown_shape(shape: Sequence[int], limit: int) -> tuple[int, int, int]:
     return i, j, k
 
 
-def pack_volume(study: CtStudy, window_hu: tuple[int, int], *, limit_bytes: int = VOLUME_BYTES_LIMIT) -> bytes:
-    """The study for the viewer: int16 HU; averaged over blocks, with a shown note, where it exceeds `limit_bytes`."""
+def pack_volume(
+    study: CtStudy,
+    window_hu: tuple[int, int],
+    *,
+    opened: Mapping[str, Any] | None = None,
+    limit_bytes: int = VOLUME_BYTES_LIMIT,
+) -> bytes:
+    """The study for the viewer: int16 HU; averaged over blocks, with a shown note, where it exceeds `limit_bytes`.
+
+    opened: how the viewer is to open, in place of its middle and its usual look: as it reports it itself, with a token.
+    """
     shape = shown_shape(study.shape, limit_bytes // 2)
     voxels, note = study.voxels_hu, ""
     if shape != study.shape:
@@ -87,10 +96,22 @@ def pack_volume(study: CtStudy, window_hu: tuple[int, int], *, limit_bytes: int 
         "affine": affine.tolist(),
         "window": list(window_hu),
         "start": [count // 2 for count in shape],
+        "opened": _opened(opened, study.shape, shape),
         "note": note,
         "notice": RESEARCH_NOTICE,
     }
     return pack(header, voxels.tobytes(order="F"))
+
+
+def _opened(told: Mapping[str, Any] | None, full: Sequence[int], shape: Sequence[int]) -> dict[str, Any] | None:
+    """The view to open with, its voxel on the grid that is shown."""
+    if not told or "voxel" not in told:
+        return None
+    cursor = [
+        round((at + 0.5) * part / whole - 0.5) for at, part, whole in zip(told["voxel"], shape, full, strict=True)
+    ]
+    kept = ("token", "window_hu", "threshold", "opacity", "inverted", "own_scale")
+    return {**{name: told[name] for name in kept}, "cursor": cursor}
 
 
 def pack_overlay(

@@ -29,8 +29,28 @@ KINDS = {
 ON_SCREEN = "At the slice and window on screen; notice, model and method are burned in; versions stand in the sidecar."
 WITHOUT_CT = "Notice and model are burned in; versions stand in the sidecar."
 WAITING = "Ready once the saliency is computed, or stopped."
-READY = "The zip shows the slice and window that were on screen when it was asked for."
-READY_WITHOUT_CT = "The zip is ready to be saved."
+READY = "The zip is saved; its figures show the slice and window that were on screen when it was asked for."
+READY_WITHOUT_CT = "The zip is saved."
+ZIP_HELP = (
+    "All of these files, every model's answer, and {parts} themselves: what may identify stripped as you decided, "
+    "dates moved. Given to Load, it opens this case again with this question and view."
+)
+SAVE_ONCE = """
+<script>
+(() => {
+  const saved = (window.zipsSaved ||= new Set());
+  const look = (left) => {
+    const button = document.querySelector('[class*="st-key-export_case_review"] button:not([disabled])');
+    if (saved.has("TOKEN") || (!button && !left)) return;
+    if (!button) { setTimeout(look, 100, left - 1); return; }
+    saved.add("TOKEN");
+    button.click();
+  };
+  look(50);
+})();
+</script>
+"""
+"""Presses the button that saves a zip once it is drawn: the reader asked for it, and waits for nothing else."""
 
 
 @st.fragment
@@ -52,7 +72,7 @@ def draw(case: Case, asked: Asked, review: CaseReview, *, waiting: bool) -> None
         for name, (title, mime) in KINDS.items():
             if name in {*files.names, *coming}:
                 _button(title, name, files.called(name), mime, partial(files.file, name), waiting or busy)
-        _zip(files, job, waiting or busy)
+        _zip(case, files, job, waiting or busy)
         if job is not None and busy:
             _under_way(job)
         else:
@@ -69,23 +89,23 @@ def _words(*, made: bool, with_ct: bool) -> str:
     return ON_SCREEN if with_ct else WITHOUT_CT
 
 
-def _zip(files: Exports, job: Job[bytes] | None, closed: bool) -> None:
-    """The button that has everything made as one zip, then the one that saves it; its key is that of these files, so
-    that a click on the one of another answer makes nothing of this."""
+def _zip(case: Case, files: Exports, job: Job[bytes] | None, closed: bool) -> None:
+    """The button that has everything made as one zip, which saves itself once it is there; its key is that of these
+    files, so that a click on the one of another answer makes nothing of this. Where a browser saved nothing, it is
+    saved by hand."""
+    parts = " and ".join(["the scan"] * (case.study is not None) + ["the record"] * (case.timeline is not None))
     st.button(
-        ZIP_WORDS, key=f"make_zip_{files.number}", disabled=closed, on_click=session.zipping().start, args=(files,)
+        f"{ZIP_WORDS}, with {parts.replace('the ', '')}",
+        key=f"make_zip_{files.number}",
+        disabled=closed,
+        on_click=session.zipping().start,
+        args=(files,),
+        help=ZIP_HELP.format(parts=parts),
     )
     if job is not None and (made := job.result) is not None:
-        title = f"Save the zip, {size_words(len(made))}"
-        _button(
-            title,
-            "case_review.zip",
-            files.called("case_review.zip"),
-            "application/zip",
-            lambda: made,
-            closed,
-            kind="primary",
-        )
+        title, name = f"Save it again, {size_words(len(made))}", "case_review.zip"
+        _button(title, name, files.called(name), "application/zip", lambda: made, closed, kind="tertiary")
+        st.html(SAVE_ONCE.replace("TOKEN", f"{_tag()}_{job.number}"), unsafe_allow_javascript=True)
 
 
 def _under_way(job: Job[bytes]) -> None:
@@ -109,7 +129,7 @@ def _button(
     mime: str,
     make: Callable[[], bytes],
     closed: bool,
-    kind: Literal["primary", "secondary"] = "secondary",
+    kind: Literal["secondary", "tertiary"] = "secondary",
 ) -> None:
     key, file_name = f"export_{name}", _tagged(called)
     st.download_button(
@@ -120,6 +140,9 @@ def _button(
 def _tagged(name: str) -> str:
     """The name with a word of this session only: a download's address is a hash of its name and of parts of its bytes,
     and files of two sessions must never meet there."""
-    tag = st.session_state.setdefault("export_tag", secrets.token_hex(6))
     stem, dot, suffix = name.partition(".")
-    return f"{stem}_{tag}{dot}{suffix}"
+    return f"{stem}_{_tag()}{dot}{suffix}"
+
+
+def _tag() -> str:
+    return str(st.session_state.setdefault("export_tag", secrets.token_hex(6)))

@@ -12,6 +12,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from core import session
 from core.bundle_folder import expanded
 from core.case import Intake
+from core.case.reopened import ExportedCase, exported_case
 from core.errors import UserFacingError
 from core.intake.files.allowed import allowed_path, allowed_roots
 from core.view.loading import size_words
@@ -36,7 +37,21 @@ def pick() -> Intake | None:
         return None
     scan, scan_words, doubts = ct or (None, "", ())
     record, record_words, _ = events or (None, "", ())
+    try:
+        exported = exported_case(scan, record)
+    except UserFacingError as error:
+        st.html(error_html(error))
+        return None
+    if exported is not None:
+        return _exported(exported)
     return Intake(scan, record, scan_words, record_words, doubts)
+
+
+def _exported(found: ExportedCase) -> Intake:
+    """The scan and the record of an exported case, to be read as any others are."""
+    sizes = (part and f"From an exported case, {size_words(len(part[1]))}" for part in (found.scan, found.record))
+    scan_words, record_words = (words or "" for words in sizes)
+    return Intake(found.scan, found.record, scan_words, record_words, exported=found, day_zero=found.day_zero)
 
 
 def _pick_ct() -> Picked | None:

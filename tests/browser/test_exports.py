@@ -103,29 +103,70 @@ def test_clearing_distances_while_one_is_drawn_breaks_nothing(browser, address):
 
 
 def test_a_zip_is_made_in_the_background_cancelled_and_saved(browser, address):
-    """How far it is stands in words; meanwhile nothing can be pressed twice, and the record answers."""
+    """How far it is stands in words; meanwhile nothing is pressed twice, and the record answers. It saves itself."""
     page = open_page(browser, address)
     page.wait_for_selector(SHOWN, timeout=SLOW_MS)
     make = page.get_by_role("button", name="All in one zip")
     expect(make).to_be_enabled(timeout=SLOW_MS)
     make.click()
-    expect(page.locator(".st-key-zip_under_way")).to_contain_text("file 1 of 7", timeout=SLOW_MS)
-    for name in ("All in one zip", "PDF"):
+    expect(page.locator(".st-key-zip_under_way")).to_contain_text("file 1 of 10", timeout=SLOW_MS)
+    for name in ("All in one zip, with scan and record", "PDF"):
         expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
     page.get_by_role("button", name="Cancel").click()
     expect(make).to_be_enabled(timeout=SLOW_MS)
     expect(page.locator(".st-key-zip_under_way")).to_have_count(0)
-    make.click()
-    page.locator("[class*='st-key-strong_attribution'] button").first.click()
-    expect(page.locator("table.raw, table.events").first).to_be_visible(timeout=SLOW_MS)
-    save = page.get_by_role("button", name="Save the zip")
-    expect(save).to_be_enabled(timeout=SLOW_MS)
+    saved: list[object] = []
+    page.on("download", lambda download: saved.append(download))
     with page.expect_download(timeout=SLOW_MS) as found:
-        save.click()
+        make.click()
+        page.locator("[class*='st-key-strong_attribution'] button").first.click()
+        expect(page.locator("table.raw, table.events").first).to_be_visible(timeout=SLOW_MS)
     with zipfile.ZipFile(found.value.path()) as archive:
         names = {name.rpartition("_")[2] for name in archive.namelist()}
         assert {"figure.png", "figure.svg", "figure.pdf", "saliency.nii.gz", "curve.json", "models.json"} <= names
         assert all(name.startswith("demo-1_pe-mortality_cross-attention_90d_gradcam_") for name in archive.namelist())
         assert archive.testzip() is None
+    page.get_by_role("link", name="Model card").click()
+    page.get_by_role("link", name="Case review").click()
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    again = page.get_by_role("button", name="Save it again")
+    expect(again).to_be_enabled(timeout=SLOW_MS)
+    page.wait_for_timeout(1500)
+    assert len(saved) == 1, "it saves itself once"
+    with page.expect_download(timeout=SLOW_MS):
+        again.click()
     assert page.complaints == []  # type: ignore[attr-defined]
+    page.context.close()
+
+
+def test_an_exported_zip_opens_again_as_it_was(browser, address, tmp_path):
+    """Model, horizon, slice, window and grey scale are none of those that a case opens with by itself."""
+    page = open_page(browser, address)
+    page.set_default_timeout(SLOW_MS)
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    page.get_by_role("radio", name="1 year").first.click()
+    expect(page.locator(".risk-words")).to_contain_text("within 1 year", timeout=SLOW_MS)
+    expect(page.locator(".viewer .switch")).to_contain_text("1 year", timeout=SLOW_MS)
+    make = page.get_by_role("button", name="All in one zip")
+    expect(make).to_be_enabled(timeout=SLOW_MS)
+    page.evaluate(f"(() => {{ {FIND} v.focus(); }})()")
+    press(page, "2", "i", "PageUp", "PageUp")
+    page.wait_for_timeout(1500)
+    shown = {"slice": viewer(page, "slice"), "risk": page.locator(".risk-words").inner_text()}
+    with page.expect_download(timeout=SLOW_MS) as found:
+        make.click()
+    path = tmp_path / "case.zip"
+    found.value.save_as(path)
+    page.context.close()
+    page = open_page(browser, f"{address}/load")
+    page.set_default_timeout(SLOW_MS)
+    page.locator(".st-key-pick_ct input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Read", exact=True).click()
+    page.get_by_role("button", name="Open in case review").click(timeout=SLOW_MS)
+    page.wait_for_selector(SHOWN, timeout=SLOW_MS)
+    page.wait_for_timeout(1500)
+    assert {"slice": viewer(page, "slice"), "risk": page.locator(".risk-words").inner_text()} == shown
+    expect(page.locator(".viewer .read.level")).to_contain_text("inverted")
+    expect(page.locator(".viewer .preset[aria-pressed=true]")).to_have_text("Lung")
+    expect(page.get_by_role("heading", name="Demo 1")).to_be_visible()
     page.context.close()

@@ -14,6 +14,7 @@ from explain_support import background, planted, sampled_of, tokens_of
 from fuse_support import set_of
 from pretend_device import PRETENDED, DevicesMixed, pretended_device
 from pretrain_support import SMALL, encoded, planted_cache
+from record_support import fitted
 from review_support import RISKY_CODE, study, timeline
 from sampling import kinds_left_out, sampled
 
@@ -26,7 +27,6 @@ from core.explain.risk import RiskReadout
 from core.fuse import FUSIONS, TokenSet
 from core.pretrain.ct_findings.refine import RefineSettings
 from core.pretrain.ct_findings.train import pretrain_encoder
-from core.pretrain.next_code.train import fit_record_encoder
 from core.records import CaseReview, Tokens
 from core.review import review_case
 from core.survive.heads import HEADS
@@ -160,10 +160,8 @@ def test_fine_tuning_on_the_device(request: pytest.FixtureRequest) -> None:
 
 def test_next_code_training_on_the_device(device: torch.device) -> None:
     records = [timeline((RISKY_CODE, "ICD10CM//I10", "ATC//B01AB"), seed) for seed in range(12)]
-    expected = fit_record_encoder(
-        "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1
-    )
-    found = fit_record_encoder(
+    expected = fitted("compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1)
+    found = fitted(
         "compact_sequence", TimelineRecords(records), tuning=TimelineRecords(records[:4]), epochs=1, device=device
     )
     assert weights_differ(found, expected) < 1e-4

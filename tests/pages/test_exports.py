@@ -22,12 +22,14 @@ def test_a_zip_says_how_far_it_is_and_is_then_there_to_be_saved(world, monkeypat
     assert starting(app, "make_zip")[0].disabled
     assert all(button.proto.disabled for button in app.get("download_button"))
     assert "Record before day 0" in html(app), "the page stays usable"
+    assert "zipsSaved" not in html(app)
     may_go.set()
-    until(app, lambda: download(app, "Save the zip, 1.5 MB") is not None)
+    until(app, lambda: download(app, "Save it again, 1.5 MB") is not None)
+    assert "zipsSaved" in html(app), "it saves itself"
     assert not starting(app, "make_zip")[0].disabled
     assert not app.get("progress")
     fine(app.segmented_control(key="horizon_pe_mortality").set_value(365).run())
-    assert download(app, "Save the zip") is None, "it belongs to the answer that is on screen"
+    assert download(app, "Save it again") is None, "it belongs to the answer that is on screen"
 
 
 def test_a_zip_is_cancelled_and_can_be_made_anew(world, monkeypatch):
@@ -42,7 +44,7 @@ def test_a_zip_is_cancelled_and_can_be_made_anew(world, monkeypatch):
     assert not starting(app, "make_zip")[0].disabled
     may_go.set()
     fine(starting(app, "make_zip")[0].click().run())
-    until(app, lambda: download(app, "Save the zip") is not None)
+    until(app, lambda: download(app, "Save it again") is not None)
 
 
 def test_a_zip_that_fails_says_so_and_leaves_the_files(world, monkeypatch):
@@ -51,6 +53,14 @@ def test_a_zip_that_fails_says_so_and_leaves_the_files(world, monkeypatch):
     fine(starting(app, "make_zip")[0].click().run())
     until(app, lambda: "The zip could not be made" in html(app))
     assert not any(button.proto.disabled for button in app.get("download_button"))
+
+
+def test_the_button_says_what_the_zip_holds(world):
+    app = fine(opened())
+    assert starting(app, "make_zip")[0].label == "All in one zip, with scan and record"
+    fine(app.selectbox(key="case_pick").set_value("record").run())
+    assert starting(app, "make_zip")[0].label == "All in one zip, with record"
+    assert "the record themselves" in starting(app, "make_zip")[0].help
 
 
 @pytest.mark.parametrize("made", [False, True])

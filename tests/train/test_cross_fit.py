@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import pytest
+import torch
 from fuse_support import planted_set
 
 from core.cohort.tasks import TASKS
@@ -25,8 +29,9 @@ def test_no_patient_is_predicted_by_a_model_that_saw_it() -> None:
         return fit_fusion(train, tuning, "concat", config=SMALL, seed=seed, device="cpu")
 
     train, tuning = whole.subset(np.arange(160)), whole.subset(np.arange(160, 200))
-    outcomes = cross_fit(train, tuning, TASK, fit, seed=3, folds=4)
-    assert outcomes is not None
+    crossed = cross_fit(train, tuning, TASK, fit, seed=3, folds=4)
+    assert crossed is not None
+    outcomes = crossed.outcomes
     left_out = [set(range(200)) - train_ids - tuning_ids for train_ids, tuning_ids in seen]
     assert sorted(one for part in left_out for one in part) == list(range(200))
     assert all(not (train_ids & tuning_ids) for train_ids, tuning_ids in seen)
@@ -45,9 +50,32 @@ def test_of_noise_nothing_is_learned_unseen() -> None:
     def fit(train: TokenSet, tuning: TokenSet, seed: int) -> FittedModel:
         return fit_fusion(train, tuning, "concat", config=SMALL, seed=seed, device="cpu")
 
-    outcomes = cross_fit(shuffled.subset(np.arange(160)), shuffled.subset(np.arange(160, 200)), TASK, fit, folds=4)
-    assert outcomes is not None
+    crossed = cross_fit(shuffled.subset(np.arange(160)), shuffled.subset(np.arange(160, 200)), TASK, fit, folds=4)
+    assert crossed is not None
+    outcomes = crossed.outcomes
     assert concordance(outcomes.time_days, outcomes.event, -outcomes.given[:, -1]) < 0.6
+
+
+def test_the_calibration_of_all_patients_takes_back_a_wrong_offset() -> None:
+    """Folds whose models all overstate the hazard by half come back to what those without the error say."""
+    whole, _ = planted_set(14, 400)
+    train, tuning = whole.subset(np.arange(320)), whole.subset(np.arange(320, 400))
+
+    def fit(some: TokenSet, others: TokenSet, seed: int, shift: float = 0.0) -> FittedModel:
+        found = fit_fusion(some, others, "concat", config=SMALL, seed=seed, device="cpu")
+        for member in found.model.members:
+            member.head.base += shift
+        return found
+
+    right = cross_fit(train, tuning, TASK, fit, seed=3, folds=4)
+    wrong = cross_fit(train, tuning, TASK, partial(fit, shift=0.4), seed=3, folds=4)
+    assert right is not None
+    assert wrong is not None
+    assert float(right.calibration[0] - wrong.calibration[0]) == pytest.approx(0.4, abs=0.08)
+    np.testing.assert_allclose(wrong.outcomes.given, right.outcomes.given, atol=0.04)  # the prior holds a little back
+    model = fit(train, tuning, 9)
+    wrong.calibrate(model)
+    assert torch.equal(model.model.calibration, wrong.calibration)
 
 
 def test_a_cohort_too_small_to_cut_has_no_outcomes() -> None:

@@ -144,7 +144,7 @@ class CohortRecords:
             unit = units[labels["unit"].ids[rows]] if "unit" in labels else carried[ids[rows]]
             none = np.full(end - start, -1)
             text = texts[labels["text_value"].ids[rows] if "text_value" in labels else none]
-            return EventColumns(spelled, values, unit, text, days)
+            return EventColumns(spelled, values, unit, text, days, self.cohort.parents)
 
         return [read(*bounds) for bounds in zip(self.starts.tolist(), self.ends.tolist(), self.cuts.tolist())]
 

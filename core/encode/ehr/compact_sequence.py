@@ -105,7 +105,7 @@ class Records(Protocol):
     def columns(self) -> list[EventColumns]:
         """Every event of each patient."""
 
-    def coded(self, encoder: CompactSequence) -> list[CodedEvents]:
+    def coded(self, encoder: CompactSequence) -> Sequence[CodedEvents]:
         """The events of each patient that the encoder knows, as `CompactSequence.read` gives them."""
 
     def digests(self) -> list[str]:
@@ -137,7 +137,10 @@ class CompactSequence(RecordEncoder):
 
     def read(self, timeline: Timeline) -> CodedEvents:
         """Known events of a timeline; a number in an unknown unit makes its event unknown."""
-        table = event_columns(timeline)
+        return self.read_columns(event_columns(timeline))
+
+    def read_columns(self, table: EventColumns) -> CodedEvents:
+        """`read` of a record that is columns already."""
         rows = self._known(table)
         return _coded(_kept(rows, table, self.max_tokens), table, known=len(rows))
 

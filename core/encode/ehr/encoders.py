@@ -1,4 +1,4 @@
-"""The record encoders by name: curated one-hot features, and a compact causal transformer over events."""
+"""The record encoders by name: curated one-hot features, a causal transformer over events, concepts with ancestors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from core.encode.ehr.compact_sequence import CompactSequence
+from core.encode.ehr.concepts import ConceptEncoder
 from core.encode.ehr.one_hot import OneHotEncoder
 from core.encode.ehr.records import TimelineRecords
 from core.encode.ehr.rereading import Reread, RereadsQuickly
@@ -22,12 +23,18 @@ def _compact_sequence(config: Mapping[str, Any]) -> RecordEncoder:
         return CompactSequence(config).eval()
 
 
+def _concepts(config: Mapping[str, Any]) -> RecordEncoder:
+    with torch.random.fork_rng(devices=[]):
+        return ConceptEncoder(config).eval()
+
+
 RECORD_ENCODERS: dict[str, Callable[[Mapping[str, Any]], RecordEncoder]] = {
     "one_hot": lambda config: OneHotEncoder(config).eval(),
     "compact_sequence": _compact_sequence,
+    "concepts": _concepts,
 }
 """Name -> the encoder of a configuration (its vocabulary, scales and sizes), in evaluation mode; weights, where it has
-any, are loaded next. How each is fitted: `core.pretrain.next_code.train.RECORD_FITS`."""
+any, are loaded next. How each is fitted: `core.pretrain.record_fits.RECORD_FITS`."""
 
 
 def encode_timeline(timeline: Timeline, encoder: RecordEncoder) -> Tokens:

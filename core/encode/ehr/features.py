@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from core.events.ancestors import Parents
 from core.events.standard_codes import standard_code, standard_unit
 from core.records import BIRTH, Timeline
 
@@ -60,7 +61,7 @@ class EventColumns:
     """Columns of a timeline as arrays of n events.
 
     codes: standard spellings (object). values: float64, NaN where none. units, texts: object. days: float64, <= 0, NaN
-    for static facts.
+    for static facts. parents: standard code -> the codes that its data set names as its parents.
     """
 
     codes: npt.NDArray[np.object_]
@@ -68,9 +69,21 @@ class EventColumns:
     units: npt.NDArray[np.object_]
     texts: npt.NDArray[np.object_]
     days: npt.NDArray[np.float64]
+    parents: Parents = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def rows(self, kept: npt.NDArray[np.int64]) -> EventColumns:
+        """The events at these places."""
+        return replace(
+            self,
+            codes=self.codes[kept],
+            values=self.values[kept],
+            units=self.units[kept],
+            texts=self.texts[kept],
+            days=self.days[kept],
+        )
 
 
 def event_columns(timeline: Timeline) -> EventColumns:
@@ -82,7 +95,14 @@ def event_columns(timeline: Timeline) -> EventColumns:
     days = timeline.days_from_prediction
     born = codes == BIRTH
     values[born] = -days[born] / 365.25
-    return EventColumns(codes, values, events["unit"].to_numpy(object), events["text_value"].to_numpy(object), days)
+    return EventColumns(
+        codes,
+        values,
+        events["unit"].to_numpy(object),
+        events["text_value"].to_numpy(object),
+        days,
+        timeline.code_parents,
+    )
 
 
 def feature_keys(code: str, text: object = None) -> tuple[str, ...]:

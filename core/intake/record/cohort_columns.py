@@ -84,6 +84,7 @@ class Cohort:
     telling: npt.NDArray[np.bool_]
     time_type: pa.DataType
     words: Mapping[str, str]
+    parents: Mapping[str, tuple[str, ...]]
     virtual: bool
     notes: tuple[str, ...] = ()
     undated_outcomes: Mapping[int, int] = field(default_factory=dict)
@@ -102,7 +103,9 @@ class Cohort:
         columns["time"] = pa.array(self.times_us[start:stop].view("datetime64[us]")).cast(self.time_type)
         columns["numeric_value"] = pa.array(self.values[start:stop])
         left_out = self.undated_outcomes.get(int(subject_id), 0)
-        reading = Reading([*self.notes], dict(self.words), undated_outcomes=left_out, shared=self.words)
+        reading = Reading(
+            [*self.notes], dict(self.words), undated_outcomes=left_out, shared=self.words, parents=self.parents
+        )
         events = typed_rows(pa.table(columns), {name: name for name in columns}, int(subject_id), reading)
         return cut_timeline(events, int(subject_id), prediction_time, reading, "virtual" if self.virtual else "unknown")
 
@@ -135,6 +138,7 @@ def open_cohort(source: Source, *, texts: bool = True) -> Cohort:
             telling=telling,
             time_type=stored,
             words=files.words,
+            parents=files.parents,
             virtual=files.virtual,
             notes=tuple(notes),
             undated_outcomes=left_out,

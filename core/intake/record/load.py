@@ -47,7 +47,7 @@ def load_timeline(
     Raises UserFacingError for several patients without a choice, an unknown patient, and malformed tables or values.
     """
     files = event_files(source, mapping)
-    reading = Reading(words=dict(files.words), notes=[*files.notes], shared=files.words)
+    reading = Reading(words=dict(files.words), notes=[*files.notes], shared=files.words, parents=files.parents)
     parts = event_parts(files.entries, mapping, reading.notes, progress)
     subject = _only_subject(parts, mapping) if subject_id is None else _chosen_subject(subject_id)
     with translated():
@@ -91,7 +91,10 @@ def cut_timeline(
     words = {code: reading.words.get(code) or own[code] for code in codes if code in reading.words or code in own}
     by_rows = frozenset(code for code in words if code in reading.words and words[code] != reading.shared.get(code))
     kinds = {code: reading.kinds[code] for code in codes if code in reading.kinds}
-    return Timeline(kept, subject, cut, tuple(notes), later, origin, words, code_kinds=kinds, described_by_rows=by_rows)
+    return Timeline(
+        kept, subject, cut, tuple(notes), later, origin, words,
+        code_kinds=kinds, described_by_rows=by_rows, code_parents=reading.parents,
+    )  # fmt: skip
 
 
 def list_subjects(source: Source, *, mapping: Answers | None = None, progress: Progress | None = None) -> pd.DataFrame:

@@ -69,7 +69,8 @@ _WHOLE_NUMBER = r"[0-9]{1,18}(\.0)?"
 class Reading:
     """What is gathered while events are read: notes, words of codes, and the kinds that the source's tables give.
 
-    shared: words of codes from a vocabulary of the data set, which are nobody's own.
+    shared: words of codes from a vocabulary of the data set, which are nobody's own; parents: what it says they are
+    under, in standard spelling.
     zones: whether times of day name a time zone, over all files read. first_days: how many events are dated by a year
     or month only. places: where the rows of the events stand in their file, None where that is not known.
     undated_outcomes: how many were left out before they came here, as
@@ -84,6 +85,7 @@ class Reading:
     undated_outcomes: int = 0
     places: Places | None = None
     shared: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_events(

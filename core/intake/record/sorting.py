@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
+from core.events.ancestors import standard_parents
 from core.intake.files.byte_source import Entry, file_entry
 from core.intake.files.sources import Source
 from core.intake.files.which_file import place_of, told_of
@@ -35,6 +36,7 @@ from core.wording import count_of
 
 _CODES, _DATASET, _CONCEPTS = "codes.parquet", "dataset.json", ("concept.csv", "concept.parquet")
 
+_OF_EVENTS = {"subject_id", "patient_id", "person_id", "time", "timestamp", "numeric_value", "value"}
 _PLACES_NAMED = 3
 
 Part = Entry | pd.DataFrame
@@ -45,13 +47,14 @@ Part = Entry | pd.DataFrame
 class EventFiles:
     """Files that hold events, code descriptions found beside them, and whether the data set says it is simulated.
 
-    notes: what of the source is not read.
+    notes: what of the source is not read. parents: standard code -> its parents, where a file names them.
     """
 
     entries: list[Part]
     words: dict[str, str]
     virtual: bool
     notes: list[str] = field(default_factory=list)
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
@@ -70,13 +73,13 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
     words = _words(
         described if omop is None else [entry for entry in described if _name(entry) not in _CONCEPTS], notes
     )
-    virtual = _says_virtual(described)
+    virtual, parents = _says_virtual(described), _parents(described)
     if omop is not None:
         notes += unread_note([*files.unread, *omop.unread])
         read = {name: utf8_entries(parts, encoding, notes) for name, parts in omop.tables.items()}
         events = omop_events(replace(omop, tables=read), all_ways(answers), notes)
         words |= _words_in(events)
-        return EventFiles([events], words, virtual, notes)
+        return EventFiles([events], words, virtual, notes, parents)
     tables = utf8_entries([entry for entry in files.tables if not _describes(entry)], encoding, notes)
     if not tables:
         raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
@@ -112,7 +115,7 @@ def _without_bystanders(files: SourceFiles) -> SourceFiles:
 
 
 def _describes(entry: Entry) -> bool:
-    return _name(entry) in (_CODES, _DATASET, *_CONCEPTS)
+    return _name(entry) in (_CODES, _DATASET, *_CONCEPTS) or _is_code_table(entry)
 
 
 def _is_of_spreadsheet(entry: Entry) -> bool:
@@ -244,7 +247,7 @@ def fhir_events(parts: Sequence[Part]) -> pd.DataFrame:
 
 def _words(entries: Sequence[Entry], notes: list[str]) -> dict[str, str]:
     """Code -> words, of all files that describe codes, the last of several."""
-    pairs = [pair for entry in entries if _name(entry) == _CODES for pair in _code_words(entry)]
+    pairs = [pair for entry in entries if _is_code_table(entry) for pair in _code_words(entry)]
     words = dict(pairs)
     if several := sum(count > 1 for count in Counter(code for code, _ in set(pairs)).values()):
         notes.append(f"With more than one description in {_CODES}: {count_of(several, 'code')}; the last one is shown.")
@@ -252,6 +255,33 @@ def _words(entries: Sequence[Entry], notes: list[str]) -> dict[str, str]:
         if _name(entry) in _CONCEPTS:
             words |= concept_words(entry)
     return words
+
+
+def _parents(entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
+    """Standard code -> its parents, of all files that describe codes."""
+    return standard_parents(pair for entry in entries if _is_code_table(entry) for pair in _code_parents(entry))
+
+
+def _code_parents(entry: Entry) -> list[tuple[str, list[str]]]:
+    """MEDS code metadata: pairs of code and parent codes."""
+    opened: pq.ParquetFile = parquet_file(entry)
+    if "parent_codes" not in opened.schema_arrow.names:
+        return []
+    with translated():
+        table = opened.read(columns=["code", "parent_codes"])
+    pairs = zip(table["code"].to_pylist(), table["parent_codes"].to_pylist())
+    return [(str(code), [str(one) for one in parents if one]) for code, parents in pairs if code and parents]
+
+
+def _is_code_table(entry: Entry) -> bool:
+    """Whether a file is MEDS code metadata: by its name, or by columns that tell of codes and of no event."""
+    if not is_parquet(entry):
+        return False
+    try:
+        names = set(parquet_file(entry).schema_arrow.names)
+    except UserFacingError:  # a damaged table is refused where it is read
+        return False
+    return {"code", "description"} <= names and (_name(entry) == _CODES or not names & _OF_EVENTS)
 
 
 def _words_in(events: pd.DataFrame) -> dict[str, str]:
@@ -287,11 +317,7 @@ def _file_says_virtual(entry: Entry) -> bool:
 
 def _code_words(entry: Entry) -> list[tuple[str, str]]:
     """MEDS code metadata: pairs of code and description."""
-    if not is_parquet(entry):
-        return []
     opened: pq.ParquetFile = parquet_file(entry)
-    if not {"code", "description"} <= set(opened.schema_arrow.names):
-        return []
     with translated():
         table = opened.read(columns=["code", "description"])
     pairs = zip(table["code"].to_pylist(), table["description"].to_pylist())

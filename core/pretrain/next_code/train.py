@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, Records, fit_compact_sequence
-from core.encode.ehr.one_hot import fit_one_hot
-from core.errors import UserFacingError
-from core.records.interfaces import RecordEncoder
+from core.encode.ehr.compact_sequence import CodedEvents, CompactSequence, Records
 
 _BATCH_SIZE, _LEARNING_RATE = 32, 3e-3
 
@@ -72,51 +68,6 @@ def train_next_code(
     encoder.load_state_dict(best)
     encoder.cpu().eval().requires_grad_(False)
     return NextCodeReport(tuple(train_loss), tuple(tuning_loss))
-
-
-def _fit_one_hot(
-    records: Records, *, tuning: Records | None, epochs: int, seed: int, device: torch.device | str
-) -> RecordEncoder:
-    return fit_one_hot(records).eval()
-
-
-def _fit_compact_sequence(
-    records: Records, *, tuning: Records | None, epochs: int, seed: int, device: torch.device | str
-) -> RecordEncoder:
-    encoder = fit_compact_sequence(records, seed=seed)
-    train_next_code(encoder, records, tuning=tuning, epochs=epochs, seed=seed, device=device)
-    return encoder
-
-
-class RecordFit(Protocol):
-    """How a record encoder is fitted on training records alone, then frozen."""
-
-    def __call__(
-        self, records: Records, *, tuning: Records | None, epochs: int, seed: int, device: torch.device | str
-    ) -> RecordEncoder: ...
-
-
-RECORD_FITS: dict[str, RecordFit] = {"one_hot": _fit_one_hot, "compact_sequence": _fit_compact_sequence}
-
-
-def fit_record_encoder(
-    name: str,
-    records: Records,
-    *,
-    tuning: Records | None = None,
-    epochs: int = 8,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-) -> RecordEncoder:
-    """Frozen encoder `name` fitted (and, for compact_sequence, trained) on training records alone.
-
-    Raises UserFacingError for a name other than those of `RECORD_FITS`.
-    """
-    if name not in RECORD_FITS:
-        raise UserFacingError(
-            "There is no record encoder of that name.", "one of " + ", ".join(RECORD_FITS), "Choose one of these names."
-        )
-    return RECORD_FITS[name](records, tuning=tuning, epochs=epochs, seed=seed, device=device)
 
 
 def _one_epoch(

@@ -1,0 +1,1 @@
+"""Pretraining of record encoders on what happened to training patients."""

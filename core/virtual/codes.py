@@ -131,6 +131,10 @@ UNITS: dict[str, str] = {
 
 DESCRIPTIONS: dict[str, str] = {
     "MEDS_BIRTH": "Birth",
+    "MEDS_DEATH": "Death",
+    "ICD10CM//I21.4": "Myocardial infarction without ST elevation",
+    "ICD10CM//I63.50": "Ischaemic stroke, artery unspecified",
+    "ICD10CM//I50.21": "Acute systolic heart failure",
     "GENDER//F": "Female",
     "GENDER//M": "Male",
     "VISIT//OUTPATIENT": "Outpatient visit",

@@ -168,13 +168,24 @@ def true_survival(eta: npt.ArrayLike, days: npt.ArrayLike, task: TaskName) -> np
 
 def draw_outcome(patient: VirtualPatient, regime: Regime, seed: int) -> tuple[float, bool]:
     """(time_to_event_days, event) from the true hazard with administrative and random censoring."""
+    event_day, censor_day = _draw_days(patient, regime, seed)
+    return max(round(min(event_day, censor_day), 3), 0.001), bool(event_day <= censor_day)
+
+
+def draw_follow_up(patient: VirtualPatient, regime: Regime, seed: int) -> float:
+    """Days from the CT to the end of follow-up of the same draw, whether or not the event comes before it."""
+    return _draw_days(patient, regime, seed)[1]
+
+
+def _draw_days(patient: VirtualPatient, regime: Regime, seed: int) -> tuple[float, float]:
+    """Days of the event and of the end of follow-up."""
     own = "" if patient.task == POPULATION[patient.task] else f" {patient.task}"
     rng = rng_of(patient, f"outcome {regime} {seed}{own}")
     target = rng.exponential() / np.exp(hazard_parts(patient, regime).eta)
     event_day = _invert_baseline(float(target), patient.task)
     shortest, longest = _FOLLOW_UP_DAYS[POPULATION[patient.task]]
     censor_day = min(rng.uniform(shortest, longest), rng.exponential(365.25 / _DROP_OUT_PER_YEAR))
-    return max(round(float(min(event_day, censor_day)), 3), 0.001), bool(event_day <= censor_day)
+    return event_day, float(censor_day)
 
 
 def _invert_baseline(hazard: float, task: TaskName) -> float:

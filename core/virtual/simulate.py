@@ -17,14 +17,16 @@ from core.cohort.folder import SPLITS, write_cohort_tables
 from core.cohort.tasks import TASKS, training_events_words
 from core.errors import UserFacingError
 from core.progress import Progress
-from core.virtual import codes
+from core.virtual import catalogue, codes, stays
+from core.virtual.catalogue import DEATH, EVENT_CODES
+from core.virtual.chart import to_table, unit_of
 from core.virtual.ecg import write_signals
-from core.virtual.future import future_events
-from core.virtual.outcome import REGIMES, draw_outcome, hazard_parts, true_survival
-from core.virtual.patient import Regime, Site, TaskName
-from core.virtual.records import simulate_events
+from core.virtual.future import add_future, catalogue_table
+from core.virtual.outcome import REGIMES, draw_follow_up, draw_outcome, hazard_parts, true_survival
+from core.virtual.patient import POPULATION, Regime, Site, TaskName
+from core.virtual.records import simulate_chart
 from core.virtual.sampling import VirtualPatient, sample_patient
-from core.virtual.stays import stay_events
+from core.virtual.stays import add_stays
 
 SPLIT_SHARES = (0.55, 0.10, 0.35)
 PARTS = ("future", "stays", "ecg")
@@ -50,7 +52,8 @@ def simulate_cohort(
 
     Writes out/cohort (MEDS events, splits, labels, task card, images as int16 .nii.gz), out/truth.parquet (subject_id,
     eta, eta_image, eta_ehr, eta_interaction, survival_<h>d) and out/masks/<subject_id>.nii.gz (disease labels 5 to 10).
-    `parts`: of `PARTS`, what the cohort holds beside that; without them its bytes are the same as ever.
+    `parts`: of `PARTS`, what the cohort holds beside that; without them its bytes are the same as ever. A future brings
+    out/future_truth.parquet (code, rate_per_year, weight_<driver>), an ECG out/ecg_truth.parquet.
     `render=False` leaves the images and masks out. `progress(share done, words)`. The same arguments write the same
     bytes. Raises `UserFacingError` for impossible arguments or an occupied folder.
     """
@@ -58,11 +61,7 @@ def simulate_cohort(
     _check(out, patients, task, regime, site, seed)
     people = [sample_patient(task, site, seed, index) for index in range(patients)]
     splits, labels = _split_table(people, split_shares, seed), _label_table(people, regime, seed)
-    outcomes = zip(labels["time_to_event_days"], labels["event"], strict=True)
-    events = pd.concat(
-        [_events_of(person, regime, *outcome, parts) for person, outcome in zip(people, outcomes, strict=True)],
-        ignore_index=True,
-    )
+    events = pd.concat([simulate_record(person, regime, seed, parts) for person in people], ignore_index=True)
     if progress is not None:
         trained = labels["subject_id"].isin(splits.loc[splits["split"] == SPLITS[0], "subject_id"])
         progress(0.0, training_events_words(int(labels["event"][trained].sum())))
@@ -84,6 +83,8 @@ def simulate_cohort(
         },
     )
     truth_table(people, regime).to_parquet(out / "truth.parquet", index=False)
+    if "future" in parts:
+        catalogue_table().to_parquet(out / "future_truth.parquet", index=False)
     if "ecg" in parts:
         write_signals(cohort, people).to_parquet(out / "ecg_truth.parquet", index=False)
     _write_image_index(cohort, people if render else [])
@@ -91,18 +92,19 @@ def simulate_cohort(
         _render_all(out, people, workers, progress)
 
 
-def _events_of(
-    person: VirtualPatient, regime: Regime, time_to_event_days: float, event: bool, parts: Collection[str]
-) -> pd.DataFrame:
-    """The patient's record with the asked parts, in order of time."""
-    tables = [simulate_events(person, regime)]
-    if "stays" in parts:
-        tables.append(stay_events(person, time_to_event_days))
+def simulate_record(patient: VirtualPatient, regime: Regime, seed: int, parts: Collection[str] = ()) -> pd.DataFrame:
+    """The patient's record with the asked `PARTS`, columns as of `core.virtual.chart.to_table`; `seed`: of the outcome.
+
+    Events after the CT are included and must be cut by the reader.
+    """
+    chart = simulate_chart(patient, regime)
+    last_day, event = draw_outcome(patient, regime, seed)
+    died = event and EVENT_CODES[POPULATION[patient.task]] == (DEATH,)
     if "future" in parts:
-        tables.append(future_events(person, regime, time_to_event_days, event))
-    if len(tables) == 1:
-        return tables[0]
-    return pd.concat(tables, ignore_index=True).sort_values("time", kind="stable", na_position="first")
+        last_day, died = add_future(chart, patient, last_day, event, draw_follow_up(patient, regime, seed))
+    if "stays" in parts:
+        add_stays(chart, patient, last_day, died)
+    return to_table(chart, patient)
 
 
 def truth_table(people: Sequence[VirtualPatient], regime: Regime) -> pd.DataFrame:
@@ -167,10 +169,15 @@ def _code_table(events: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "code": used,
-            "description": [codes.DESCRIPTIONS.get(code) for code in used],
-            "unit": [codes.UNITS.get(code) for code in used],
+            "description": [description_of(code) for code in used],
+            "unit": [unit_of(code) for code in used],
         }
     )
+
+
+def description_of(code: str) -> str | None:
+    """A code of a virtual record in words."""
+    return codes.DESCRIPTIONS.get(code) or stays.described(code) or catalogue.described(code)
 
 
 def _write_image_index(cohort: Path, people: Sequence[VirtualPatient]) -> None:

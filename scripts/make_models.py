@@ -30,7 +30,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -65,9 +65,9 @@ from core.train.model_card import make_card
 from core.train.predict import predict_tokens
 from core.train.thinned import COPIES, thinned_records
 from core.virtual.outcome import draw_outcome, hazard_parts, true_survival
-from core.virtual.records import simulate_events
 from core.virtual.render import render_patient
 from core.virtual.sampling import VirtualPatient, sample_patient
+from core.virtual.simulate import simulate_record
 from scripts.model_tables import write_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,11 +154,22 @@ def run_side_by_side(options: argparse.Namespace, tasks: list[str], stages: list
         raise SystemExit("One of the tasks ended with an error; see above. What is finished is kept: run this again.")
 
 
-def virtual_timeline(patient: VirtualPatient, regime: str) -> Timeline:
-    """The patient's simulated record up to the CT."""
+def virtual_timeline(patient: VirtualPatient, regime: str, parts: Collection[str] = ()) -> Timeline:
+    """The patient's simulated record up to the CT, with the `parts` of `core.virtual.simulate.PARTS`."""
     now = pd.Timestamp(patient.study_time)
-    kept, later = cut_at(simulate_events(patient, regime), now)  # type: ignore[arg-type]
+    kept, later = cut_at(simulate_record(patient, regime, patient.seed, parts), now)  # type: ignore[arg-type]
     return Timeline(kept, patient.subject_id, now, later_event_count=later, origin="virtual")
+
+
+def has_stays(person: VirtualPatient) -> bool:
+    """Every other patient that models learn from has hospital stays in the record; those held out have none."""
+    learns = person.seed != SEED or person.index < SPLITS["tuning"][1]
+    return person.site == "internal" and learns and person.index % 2 == 1
+
+
+def timelines_of(people: list[VirtualPatient], regime: str) -> TimelineRecords:
+    """The records that models learn from and are held out on."""
+    return TimelineRecords([virtual_timeline(one, regime, ("stays",) if has_stays(one) else ()) for one in people])
 
 
 def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str) -> Path:
@@ -170,7 +181,7 @@ def encode_tokens(options: argparse.Namespace, task: str, regime: str, site: str
     fit_records(options, task, regime)
     people = [sample_patient(task, site, SEED, index) for index in range(patients(site))]  # type: ignore[arg-type]
     record = record_encoder(options, task, regime)
-    records = TimelineRecords([virtual_timeline(person, regime) for person in people])
+    records = timelines_of(people, regime)
     outcomes = np.array([draw_outcome(person, regime, SEED) for person in people], np.float64)  # type: ignore[arg-type]
     ehr = Ragged.from_tokens(record.encode(records))
     thinned = [Ragged.from_tokens(record.encode(one)) for one in thinned_records(records, SEED)]
@@ -243,8 +254,7 @@ def people_of(task: str, seed: int, first: int, last: int) -> list[VirtualPatien
 def patients_of(people: list[VirtualPatient], regime: str) -> Patients:
     """Their records and outcomes."""
     drawn = np.array([draw_outcome(person, regime, person.seed) for person in people], np.float64)  # type: ignore[arg-type]
-    records = TimelineRecords([virtual_timeline(person, regime) for person in people])
-    return Patients(records, Outcomes(drawn[:, 0], drawn[:, 1] > 0))
+    return Patients(timelines_of(people, regime), Outcomes(drawn[:, 0], drawn[:, 1] > 0))
 
 
 @lru_cache(maxsize=2)
@@ -330,7 +340,9 @@ def read_case(person: VirtualPatient, encoders: Mapping[str, Encoder]) -> ReadCa
     assert isinstance(image, CtEncoder)
     assert isinstance(record, RecordEncoder)
     sampled = image.sample(render_patient(person.findings, person.acquisition).study)
-    (events,) = encode_timelines([virtual_timeline(person, "balanced")], record)
+    (events,) = encode_timelines(
+        [virtual_timeline(person, "balanced", ("stays",) if has_stays(person) else ())], record
+    )
     return ReadCase({IMAGE: encode_sampled(sampled, image), EHR: events}, sampled)
 
 

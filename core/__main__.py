@@ -102,6 +102,8 @@ def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--regime", choices=REGIMES, default="balanced", help="which input holds the signal")
     parser.add_argument("--site", choices=("internal", "external"), default="internal")
     parser.add_argument("--seed", type=_whole, default=0)
+    words = "what the record holds beside that: future (codes after the CT), stays (in hospital), ecg; with commas"
+    parser.add_argument("--with", dest="parts", type=_parts, default=(), metavar="PARTS", help=words)
     parser.set_defaults(run=_simulate)
 
 
@@ -195,6 +197,7 @@ def _simulate(options: argparse.Namespace) -> None:
         site=options.site,
         seed=options.seed,
         progress=_show_progress,
+        parts=options.parts,
     )
     print(f"{options.patients} virtual patients written")
 
@@ -351,6 +354,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or (count := _whole(text)) < 1:
         raise argparse.ArgumentTypeError("must be a whole number of at least 1")
     return count
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    from core.virtual.simulate import PARTS
+
+    named = tuple(dict.fromkeys(text.split(",")))
+    if not set(named) <= set(PARTS):
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(PARTS)}, with commas between")
+    return named
 
 
 def _one_line(command: str, error: Exception) -> str:

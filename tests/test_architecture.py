@@ -55,8 +55,8 @@ FLOORS = {
     "core.survive.metrics": "kaplan_meier, pairs, concordance, antolini, brier, calibration, compare, d_calibration",
     "core.train": "encoders, finetune_ct, measure_maps, members, model_card, cross_fit, thinned, fit, predict",
     "core.virtual": (
-        "anatomy, codes, patient, deform, sampling, ecg_findings, outcome, ward, chart, records, catalogue, future, stays, "
-        "vessels, disease, render, ecg_beats, ecg_render, ecg, simulate"
+        "anatomy, codes, patient, deform, sampling, ecg_findings, outcome, ward, chart, records, catalogue, future, "
+        "stays, vessels, disease, render, ecg_beats, ecg_render, ecg, simulate"
     ),
 }
 """Files and folders of a package from first to last: each imports only from earlier ones, or of its own place."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +129,7 @@ def rates_of(patient: VirtualPatient) -> npt.NDArray[np.float64]:
 
 
 @cache
-def fits_sex(sex: str) -> npt.NDArray[np.float64]:
+def fits_sex(sex: Literal["F", "M"]) -> npt.NDArray[np.float64]:
     """1 for the codes of the catalogue that a person of this sex can have, else 0."""
     foreign = _OF_ONE_SEX["M" if sex == "F" else "F"]
     categories = [code.partition("//")[2][:3] for code in catalogue().codes]

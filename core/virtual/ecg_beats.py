@@ -33,6 +33,8 @@ _TERRITORY_WEIGHTS: dict[Territory, dict[str, float]] = {
 """In the measured leads; from I and II follow III and aVF (inferior: 1), aVL (lateral: 0.75) and what is reciprocal."""
 TAIL = 2.75
 """Standard deviations after which a Gaussian wave has ended (2% of its height)."""
+ST_ONSET_MS = 24.0
+"""An ST shift sets in so long before the J point, in the last of QRS, and is whole at it, where it is read."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def qrs_waves(findings: EcgFindings, build: Build) -> list[Wave]:
     size = build.height
     rows: tuple[tuple[float, float, Vector], ...]
     if findings.conduction == "left_bundle_branch_block":
-        back = 1.05 + build.transition
+        back = 1.3 + build.transition
         rows = ((0.24, 0.085, (0.25, 0.1, 0.22)), (0.43, 0.11, _main(findings, 0.72, back)),
                 (0.7, 0.105, _main(findings, 0.62, 0.75 * back)))  # fmt: skip
     elif findings.conduction == "right_bundle_branch_block":
@@ -167,14 +169,14 @@ def _times(vector: Vector, size: float) -> Vector:
 
 
 def t_wave(findings: EcgFindings, build: Build) -> Wave:
-    """The T wave; a block turns it away from the ventricle that is reached late."""
-    times = times_of(findings)
+    """The T wave; a block turns it away from the ventricle that is reached late, and a left one sizes it by QRS."""
+    times, size = times_of(findings), build.t_height
     vector = (0.32, 0.2, -0.17)
     if findings.conduction == "left_bundle_branch_block":
-        vector = (-0.26, 0.03, -0.42)
+        vector, size = (-0.26, 0.03, -0.42), build.height
     elif findings.conduction == "right_bundle_branch_block":
         vector = (0.36, 0.18, 0.16)
-    return Wave(times.t_peak_ms, times.t_rise_ms, times.t_fall_ms, _times(vector, build.t_height))
+    return Wave(times.t_peak_ms, times.t_rise_ms, times.t_fall_ms, _times(vector, size))
 
 
 def ectopic_waves(build: Build) -> list[Wave]:
@@ -215,8 +217,8 @@ def bump(at_ms: FloatArray, wave: Wave) -> FloatArray:
 
 
 def st_shape(at_ms: FloatArray, times: Times) -> FloatArray:
-    """Of a shift that sets in around the J point, holds, and is gone by the end of the T wave's first half."""
-    rise = np.clip((at_ms - (times.j_ms - 12)) / 24, 0, 1)
+    """Of a shift that is whole from the J point on, holds, and is gone by the middle of the T wave's descent."""
+    rise = np.clip((at_ms - times.j_ms) / ST_ONSET_MS + 1, 0, 1)
     held = times.t_peak_ms - 0.9 * times.t_rise_ms
     fall = np.clip((at_ms - held) / (times.t_peak_ms + times.t_fall_ms - held), 0, 1)
     return np.asarray((0.5 - 0.5 * np.cos(np.pi * rise)) * (0.5 + 0.5 * np.cos(np.pi * fall)))

@@ -13,6 +13,7 @@ from core.virtual.ecg_beats import (
     ECTOPIC_MS,
     LEADS,
     RATE_HZ,
+    ST_ONSET_MS,
     Build,
     FloatArray,
     Wave,
@@ -156,7 +157,7 @@ def _fibrillation(rng: np.random.Generator) -> FloatArray:
     for rate_hz in rng.uniform(4.5, 7.5, size=4):
         drift = 0.8 * np.sin(2 * np.pi * rng.uniform(0.15, 0.5) * at + rng.uniform(0, 6.3))
         total += np.sin(2 * np.pi * rate_hz * at + drift + rng.uniform(0, 6.3))
-    return in_leads(total[:, None] * rng.uniform(0.02, 0.035) * np.array([0.1, 0.55, -0.65]))
+    return in_leads(total[:, None] * rng.uniform(0.02, 0.035) * np.array([0.1, 0.2, -0.65]))
 
 
 def _noise(rng: np.random.Generator) -> FloatArray:
@@ -178,7 +179,7 @@ def _written(findings: EcgFindings, rhythm: _Rhythm) -> tuple[Segment, ...]:
     times, wide, conducted = times_of(findings), is_wide(findings), rhythm.conducted()
     turned = LEADS if wide else leads_touched(findings.t_territory)
     st_end = times.t_peak_ms + times.t_fall_ms
-    found = _segments("st", leads_touched(findings.st_territory), conducted, times.j_ms - 12, st_end)
+    found = _segments("st", leads_touched(findings.st_territory), conducted, times.j_ms - ST_ONSET_MS, st_end)
     found += _segments("qrs", LEADS if wide else (), conducted, *qrs_span_ms(findings))
     found += _segments("t", turned, conducted, times.t_start_ms, times.t_end_ms)
     p_s = (findings.pr_ms or 0.0) / 1000

@@ -1,33 +1,33 @@
-"""Virtual ECGs: what is written can be measured again, only where it is said to be; and it carries its part of risk."""
+"""Virtual ECGs: what is written can be measured again, and only where it is said to be."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
-import wfdb
-from lifelines import CoxPHFitter
-from lifelines.utils import concordance_index
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
-from core.survive import bootstrap_concordance
-from core.virtual.ecg import ecg_of, write_signals
 from core.virtual.ecg_beats import LEADS, RATE_HZ
-from core.virtual.ecg_findings import EcgFindings, ecg_score, sample_ecg
+from core.virtual.ecg_findings import EcgFindings, sample_ecg
 from core.virtual.ecg_render import RenderedEcg, Segment, render_ecg
-from core.virtual.outcome import draw_outcome, ehr_score, hazard_parts, image_score
-from core.virtual.patient import Regime, TaskName
-from core.virtual.records import simulate_events
-from core.virtual.sampling import VirtualPatient, sample_patient
-from core.virtual.simulate import simulate_cohort, truth_table
+from core.virtual.sampling import sample_patient
 
 FloatArray = npt.NDArray[np.float64]
+
+AMPLITUDE_MV = 0.025
+"""What a measured level may be off: a quarter of the 0.1 mV that a reader calls a deviation.
+
+Noise and drift of a mean beat of ten take up to 0.015 of it.
+"""
+QRS_MS = 10.0
+"""What the mean measured width of QRS may be off: five samples, a quarter of a small square of paper."""
+AXIS_DEGREES = 5.0
+"""What an axis may be off: a third of the 15 degrees in which it is read by eye; the first and last vectors of QRS,
+which do not turn with the axis, take up three."""
+
 CALM = EcgFindings(66, False, 160, 92, "normal", 412, 45, 0.0, "none", 0.0, "none", 0)
 LEFT = replace(CALM, qrs_duration_ms=150, conduction="left_bundle_branch_block")
 RIGHT = replace(CALM, qrs_duration_ms=140, conduction="right_bundle_branch_block")
@@ -35,21 +35,6 @@ FIBRILLATION = replace(CALM, atrial_fibrillation=True, pr_ms=None, heart_rate_bp
 OVER: dict[str, tuple[str, ...]] = {
     "anterior": ("V2", "V3", "V4"), "inferior": ("II", "III", "aVF"), "lateral": ("I", "V5", "V6"),
 }  # fmt: skip
-
-BEFORE_THE_ECG = {
-    ("pe_mortality", "balanced"): "605911bfba1af219",
-    ("pe_mortality", "ehr_selects_region"): "42a215afe0f50482",
-    ("pe_mortality", "interaction"): "1e69e50d8321994c",
-    ("mace", "balanced"): "6c6ee282bb009bbb",
-    ("mace", "ehr_selects_region"): "bf8f7a1ca27ac33c",
-    ("mace", "interaction"): "ca667fe833136ce2",
-}
-"""Digests of outcomes (seed 3) and truth of patients 0 to 199 of seed 5, made on the commit before `mace_ecg`."""
-
-
-@cache
-def _people(task: TaskName, count: int = 3000, seed: int = 31) -> tuple[VirtualPatient, ...]:
-    return tuple(sample_patient(task, "internal", seed, index) for index in range(count))
 
 
 def _rendered(findings: EcgFindings, seed: int = 4) -> RenderedEcg:
@@ -80,25 +65,50 @@ class Measured:
     def intervals_s(self) -> FloatArray:
         return np.diff(self.peaks_s)
 
-    def level_mv(self, ms_after_j: float, width_ms: float = 12) -> FloatArray:
-        """(12,) mean level around a moment after the J point, against the end of the PR segment."""
-        half, at = round(width_ms / 2 * RATE_HZ / 1000), self.offset + round(ms_after_j * RATE_HZ / 1000)
+    @property
+    def level_mv(self) -> FloatArray:
+        """(samples, 12) the beat against the end of its PR segment, each sample the mean of 12 ms."""
         before = self.beat_mv[self.onset - 10 : self.onset - 3].mean(axis=0)
-        return np.asarray(self.beat_mv[at - half : at + half + 1].mean(axis=0) - before)
+        return np.asarray(uniform_filter1d(self.beat_mv, 7, axis=0) - before)
+
+    def after_j_mv(self, ms: float) -> FloatArray:
+        """(12,) level so long after the J point."""
+        return np.asarray(self.level_mv[self.offset + round(ms * RATE_HZ / 1000)])
 
 
 def _measure(ecg: RenderedEcg) -> Measured:
     signal = ecg.signal_mv.astype(np.float64)
     steps = signal[4:] - signal[:-4]
-    energy = np.convolve((steps**2).sum(axis=1), np.ones(25) / 25, mode="same")
-    peaks, _ = find_peaks(energy, height=0.05 * np.quantile(energy, 0.98), distance=round(0.28 * RATE_HZ))
-    peaks = peaks + 2
+    energy = np.pad(np.convolve((steps**2).sum(axis=1), np.ones(25) / 25, mode="same"), 2)
+    steep, _ = find_peaks(energy, height=0.05 * np.quantile(energy, 0.98), distance=round(0.2 * RATE_HZ))
+    peaks = _centres(_without_t_waves(steep, energy), energy)
     whole = [peak for peak in peaks if 200 <= peak < len(signal) - 260]
     beat = np.median([signal[peak - 200 : peak + 260] for peak in whole], axis=0)
-    speed = np.sqrt(((beat[2:] - beat[:-2]) ** 2).sum(axis=1))
-    middle, floor = 199, 0.02 * speed[150:260].max() + np.median(speed[80:140])
-    steep = np.flatnonzero(speed[middle - 60 : middle + 60] > 2.2 * floor) + middle - 60 + 1
-    return Measured(peaks / RATE_HZ, beat, int(steep[0]), int(steep[-1]))
+    speed = np.pad(np.sqrt(((beat[2:] - beat[:-2]) ** 2).sum(axis=1)), 1)
+    moving = 0.04 * speed[140:260].max() + 2 * np.quantile(speed, 0.2)
+    quick = np.flatnonzero(speed[140:260] > moving) + 140
+    return Measured(peaks / RATE_HZ, beat, int(quick[0]), int(quick[-1]))
+
+
+def _without_t_waves(steep: npt.NDArray[np.int64], energy: FloatArray) -> npt.NDArray[np.int64]:
+    """Soon after a QRS complex, what has less than half its slope (a quarter of the energy) is its T wave.
+
+    Pan and Tompkins, IEEE Trans Biomed Eng 1985;32:230-236: within 360 ms; here at 60/min, and shorter as QT is.
+    """
+    certain = steep[energy[steep] > 0.5 * np.quantile(energy, 0.98)]
+    within = 0.36 * RATE_HZ * np.cbrt(np.median(np.diff(certain)) / RATE_HZ)
+    kept = [int(steep[0])]
+    for peak in steep[1:].tolist():
+        if peak - kept[-1] > within or energy[peak] > 0.25 * energy[kept[-1]]:
+            kept.append(peak)
+    return np.array(kept)
+
+
+def _centres(peaks: npt.NDArray[np.int64], energy: FloatArray) -> npt.NDArray[np.int64]:
+    """The middle of each complex: a wide one has two steep flanks, and noise decides which is the steeper."""
+    away = np.arange(-65, 66)
+    around = np.pad(energy, 65)[peaks[:, None] + 65 + away]
+    return np.asarray(peaks + np.rint(around @ away / around.sum(axis=1)).astype(np.int64))
 
 
 # --- the signal -------------------------------------------------------------------------------------------------------
@@ -143,8 +153,8 @@ def test_fibrillation_is_irregular_and_has_no_p_waves() -> None:
     RIGHT, LEFT, replace(LEFT, qrs_duration_ms=165),
 ])  # fmt: skip
 def test_the_width_of_qrs_is_measured_again(findings: EcgFindings) -> None:
-    found = np.mean([_measure(_rendered(findings, seed)).qrs_ms for seed in range(4)])
-    assert found == pytest.approx(findings.qrs_duration_ms, abs=12)
+    found = np.mean([_measure(_rendered(findings, seed)).qrs_ms for seed in range(8)])
+    assert found == pytest.approx(findings.qrs_duration_ms, abs=QRS_MS)
 
 
 def test_blocks_look_like_blocks() -> None:
@@ -162,41 +172,52 @@ def test_blocks_look_like_blocks() -> None:
     assert max(beats["right"][late, one].min(), beats["right"][late, v6].min()) < -0.15
 
 
-@pytest.mark.parametrize("axis", [-30, 0, 45, 85])
+@pytest.mark.parametrize("axis", [-50, -30, 0, 45, 85, 100])
 def test_the_axis_is_measured_again(axis: float) -> None:
+    """Where the vector of the limb leads is longest."""
     found = _measure(_rendered(replace(CALM, axis_degrees=axis)))
     qrs = found.beat_mv[found.onset : found.offset] - found.beat_mv[found.onset - 5]
-    peak = qrs[np.abs(qrs[:, LEADS.index("V5")]).argmax()]
-    measured = np.rad2deg(np.arctan2(2 / np.sqrt(3) * peak[LEADS.index("aVF")], peak[LEADS.index("I")]))
-    assert measured == pytest.approx(axis, abs=14)
+    across, down = qrs[:, LEADS.index("I")], 2 / np.sqrt(3) * qrs[:, LEADS.index("aVF")]
+    longest = np.hypot(across, down).argmax()
+    measured = np.rad2deg(np.arctan2(down[longest], across[longest]))
+    assert measured == pytest.approx(axis, abs=AXIS_DEGREES)
 
 
 @pytest.mark.parametrize("territory", list(OVER))
 @pytest.mark.parametrize("deviation", [-0.25, -0.1, 0.12, 0.3])
 def test_the_st_level_is_measured_again(territory: str, deviation: float) -> None:
-    """60 ms after the J point, in the leads over the territory; the chest leads elsewhere stay where they were."""
+    """12 and 60 ms after the J point, in the leads over the territory; the chest leads elsewhere stay where they were.
+
+    At the J point itself the last of QRS, up to 0.1 mV, adds to the level: there the calm signal is taken off.
+    """
     changed = replace(CALM, st_deviation_mv=deviation, st_territory=territory)  # type: ignore[arg-type]
-    found, calm = _measure(_rendered(changed)).level_mv(60), _measure(_rendered(CALM)).level_mv(60)
-    assert np.abs(calm).max() < 0.05
-    for lead in OVER[territory]:
-        assert found[LEADS.index(lead)] == pytest.approx(deviation, abs=0.035)
-    if territory == "inferior":
-        assert found[LEADS.index("aVL")] == pytest.approx(-deviation / 2, abs=0.035)
-    if territory == "lateral":
-        assert found[LEADS.index("aVL")] == pytest.approx(0.75 * deviation, abs=0.035)
-    for lead in LEADS[6:]:
-        if lead not in OVER[territory]:
-            assert abs(found[LEADS.index(lead)] - calm[LEADS.index(lead)]) < 0.02
+    shifted, calm = _measure(_rendered(changed)), _measure(_rendered(CALM))
+    expected = dict.fromkeys(OVER[territory], deviation)
+    expected |= {"aVL": {"inferior": -deviation / 2, "lateral": 0.75 * deviation}.get(territory, 0.0)}
+    expected |= {lead: 0.0 for lead in LEADS[6:] if lead not in expected}
+    j_points = np.rint(calm.peaks_s[1:-1] * RATE_HZ).astype(int) - 200 + calm.offset
+    at_j = (_rendered(changed).signal_mv - _rendered(CALM).signal_mv)[j_points].mean(axis=0)
+    for lead, level in expected.items():
+        assert at_j[LEADS.index(lead)] == pytest.approx(level, abs=AMPLITUDE_MV)
+    for ms in (12, 60):
+        for lead, level in expected.items():
+            assert shifted.after_j_mv(ms)[LEADS.index(lead)] == pytest.approx(level, abs=AMPLITUDE_MV)
+        assert np.abs(calm.after_j_mv(ms)).max() < AMPLITUDE_MV
 
 
 @pytest.mark.parametrize("territory", list(OVER))
 def test_lowered_t_waves_are_measured_again(territory: str) -> None:
+    """At the peak of the T wave as it would be, lead by lead: from upright to inverted, by what was written."""
     changed = replace(CALM, t_lowering_mv=0.65, t_territory=territory)  # type: ignore[arg-type]
-    levels = [_measure(_rendered(findings)).level_mv(400 - 92 - 75) for findings in (CALM, changed)]
+    usual, lowered = (_measure(_rendered(findings)) for findings in (CALM, changed))
+    later = usual.offset + 50
     for lead in OVER[territory]:
-        assert levels[0][LEADS.index(lead)] > 0.05
-        assert levels[1][LEADS.index(lead)] < -0.05
-        assert levels[0][LEADS.index(lead)] - levels[1][LEADS.index(lead)] == pytest.approx(0.65, abs=0.08)
+        column = LEADS.index(lead)
+        peak = later + usual.level_mv[later : later + 100, column].argmax()
+        before, after = usual.level_mv[peak, column], lowered.level_mv[peak, column]
+        assert before > 2 * AMPLITUDE_MV
+        assert after < -2 * AMPLITUDE_MV
+        assert before - after == pytest.approx(0.65, abs=AMPLITUDE_MV)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4])
@@ -268,7 +289,7 @@ def test_segments_cover_the_change_and_nothing_else(what: str) -> None:
 
 
 def test_segments_cover_the_changes_of_sampled_patients() -> None:
-    for person in _people("mace_ecg", 60):
+    for person in (sample_patient("mace_ecg", "internal", 31, index) for index in range(60)):
         findings, generator = sample_ecg(person), np.random.default_rng(person.index)
         ecg = render_ecg(findings, generator)
         generator = np.random.default_rng(person.index)
@@ -281,136 +302,3 @@ def test_segments_cover_the_changes_of_sampled_patients() -> None:
 
 def _usual(findings: EcgFindings) -> float:
     return findings.qrs_duration_ms if findings.conduction == "normal" else 92.0
-
-
-# --- risk -------------------------------------------------------------------------------------------------------------
-
-
-def _outcomes(people: tuple[VirtualPatient, ...]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    drawn = [draw_outcome(person, "balanced", 0) for person in people]
-    return np.array([days for days, _ in drawn]), np.array([event for _, event in drawn])
-
-
-def _features(people: tuple[VirtualPatient, ...]) -> pd.DataFrame:
-    found = [sample_ecg(person) for person in people]
-    return pd.DataFrame(
-        {
-            "st": [abs(one.st_deviation_mv) for one in found],
-            "t": [one.t_lowering_mv for one in found],
-            "qrs": [one.qrs_duration_ms / 20 for one in found],
-            "ectopy": [np.log1p(one.ectopic_beats) for one in found],
-            "fibrillation": [float(one.atrial_fibrillation) for one in found],
-            "rate": [one.heart_rate_bpm / 14 for one in found],
-        }
-    )
-
-
-def test_the_score_is_standard_and_little_of_it_stands_in_record_or_scan() -> None:
-    people = _people("mace_ecg")
-    score = np.array([ecg_score(sample_ecg(person)) for person in people])
-    assert score.mean() == pytest.approx(0, abs=0.06)
-    assert score.std() == pytest.approx(1, abs=0.05)
-    record = [ehr_score(person.clinical, "mace_ecg") for person in people]
-    image = [image_score(person.findings, "mace_ecg") for person in people]
-    assert abs(np.corrcoef(score, record)[0, 1]) < 0.2
-    assert abs(np.corrcoef(score, image)[0, 1]) < 0.1
-
-
-def test_concordance_of_the_three_parts() -> None:
-    people = _people("mace_ecg")
-    days, event = _outcomes(people)
-    parts = pd.DataFrame([vars(hazard_parts(person, "balanced")) for person in people])
-    found = {name: concordance_index(days, -parts[name], event) for name in parts}
-    for name in ("eta_image", "eta_ehr", "eta_ecg"):
-        assert 0.655 < found[name] < 0.705, found
-    assert 0.77 < found["eta"] < 0.81
-    assert found["eta"] - concordance_index(days, -(parts["eta"] - parts["eta_ecg"]), event) > 0.04
-    assert np.allclose(parts["eta"], parts.drop(columns="eta").sum(axis=1))
-
-
-def test_a_linear_model_of_the_findings_reaches_the_true_part() -> None:
-    """Fitted on half of the patients; on the other half, others' ECGs tell nothing."""
-    people = _people("mace_ecg")
-    days, event = _outcomes(people)
-    features, half = _features(people), len(people) // 2
-    cox = CoxPHFitter().fit(features[:half].assign(days=days[:half], event=event[:half]), "days", "event")
-    tested = days[half:], event[half:]
-    reached = concordance_index(tested[0], -cox.predict_partial_hazard(features[half:]), tested[1])
-    truth = np.array([hazard_parts(person, "balanced").eta_ecg for person in people[half:]])
-    assert reached == pytest.approx(concordance_index(tested[0], -truth, tested[1]), abs=0.01)
-    others = np.random.default_rng(0).permutation(half)
-    strange = cox.predict_partial_hazard(features[half:].iloc[others]).to_numpy()
-    interval = bootstrap_concordance(*tested, strange, resamples=200)
-    assert interval.lower < 0.5 < interval.upper
-    assert interval.upper - interval.lower < 0.08
-
-
-# --- other tasks ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("task", "regime"), list(BEFORE_THE_ECG))
-def test_older_tasks_are_as_before(task: TaskName, regime: Regime) -> None:
-    """Nine digits: the last few bits of exp and log differ between processors."""
-    people = _people(task, 200, 5)
-    lines = [f"{days:.9g} {event}" for days, event in (draw_outcome(person, regime, 3) for person in people)]
-    truth = truth_table(people, regime)
-    text = "\n".join(lines) + truth.to_csv(index=False, float_format="%.9g")
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == BEFORE_THE_ECG[task, regime]
-
-
-def test_the_same_people_with_an_outcome_of_their_own() -> None:
-    ours, mace = _people("mace_ecg", 20), _people("mace", 20)
-    for one, other in zip(ours, mace):
-        assert replace(one, task="mace") == other
-        assert sample_ecg(one) == sample_ecg(other)
-        assert simulate_events(one, "balanced").equals(simulate_events(other, "balanced"))
-        assert hazard_parts(other, "balanced").eta_ecg == 0
-        assert draw_outcome(one, "balanced", 0) != draw_outcome(other, "balanced", 0)
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def test_wfdb_reads_back_what_was_rendered(tmp_path: Path) -> None:
-    people = _people("mace_ecg", 6)
-    truth = write_signals(tmp_path, people)
-    index = pd.read_parquet(tmp_path / "signals" / "index.parquet")
-    assert list(index.columns) == ["subject_id", "time", "modality", "path"]
-    assert set(index["modality"]) == {"ecg"}
-    assert list(truth.columns) == ["subject_id", "lead", "start_s", "end_s", "what"]
-    for person, row in zip(people, index.itertuples()):
-        record = wfdb.rdrecord(str((tmp_path / str(row.path)).with_suffix("")))
-        assert tuple(record.sig_name) == LEADS
-        assert (record.fs, record.sig_len, record.units) == (500, 5000, ["mV"] * 12)
-        rendered = ecg_of(person)
-        assert np.abs(record.p_signal - rendered.signal_mv).max() <= 1 / 1000
-        assert (record.adc(inplace=False).sum(axis=0) - np.array(record.checksum)).astype(np.int16).tolist() == [0] * 12
-        told = [tuple(row) for row in truth.loc[truth["subject_id"] == person.subject_id].iloc[:, 1:].to_numpy()]
-        assert told == list(rendered.written)
-        before = pd.Timestamp(person.study_time) - pd.Timestamp(row.time)  # type: ignore[arg-type]
-        assert pd.Timedelta(minutes=20) <= before < pd.Timedelta(days=3)
-
-
-def test_the_same_patients_give_the_same_bytes_and_others_do_not(tmp_path: Path) -> None:
-    people = _people("mace_ecg", 4)
-    for name, chosen in (("a", people), ("b", people[::-1]), ("other", _people("mace_ecg", 4, 32))):
-        write_signals(tmp_path / name, chosen)
-    name = f"{people[2].subject_id}"
-    for suffix in (".hea", ".dat"):
-        files = [(tmp_path / folder / "signals" / f"{name}{suffix}").read_bytes() for folder in ("a", "b")]
-        assert files[0] == files[1]
-    signals = [ecg_of(person).signal_mv for person in (*people, *_people("mace_ecg", 4, 32))]
-    alike = np.corrcoef([signal[:, 1] for signal in signals]) - np.eye(len(signals))
-    assert np.abs(alike).max() < 0.9
-
-
-def test_a_simulated_cohort_holds_signals_and_their_truth(tmp_path: Path) -> None:
-    simulate_cohort(tmp_path, patients=8, task="mace_ecg", seed=3, render=False, parts=("ecg",))
-    truth = pd.read_parquet(tmp_path / "truth.parquet")
-    summed = truth[["eta_image", "eta_ehr", "eta_interaction", "eta_ecg"]].sum(axis=1)
-    assert np.allclose(truth["eta"], summed)
-    assert {"survival_365d", "survival_1825d"} <= set(truth)
-    assert len(list((tmp_path / "cohort" / "signals").glob("*.dat"))) == 8
-    written = pd.read_parquet(tmp_path / "ecg_truth.parquet")
-    assert set(written["subject_id"]) <= set(truth["subject_id"])
-    assert set(written["what"]) <= {"st", "qrs", "t", "ectopy"}

@@ -2,7 +2,7 @@
 
 Stages import one way along this order (tests/test_architecture.py keeps it so):
 records, errors, wording, progress, compute, events, intake, load, timeline, privacy, encode, fuse, survive, explain,
-bundle_format, bundle, bundle_folder, quality, notices, review, cohort, virtual, pretrain, train, benchmark, export,
+foresee, bundle_format, bundle, bundle_folder, quality, notices, review, cohort, virtual, pretrain, train, benchmark, export,
 view, case, session, __main__.
 """
 

@@ -12,6 +12,9 @@ STAGES = ("", " middle", " end")
 PART_KINDS = tuple(f"{system}{stage}" for system in _SPLIT for stage in STAGES)
 """Kinds of tokens that are parts of codes: "icd", "icd middle", "icd end", and the same of "atc"."""
 
+UNKNOWN_TEXT = "UNKNOWN"
+"""What stands for parts that training hardly saw."""
+
 
 class Part(NamedTuple):
     """One token of a code: its kind ("code" for a whole one) and its text."""

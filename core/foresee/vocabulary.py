@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from core.errors import UserFacingError
 from core.events.kinds import KINDS, kind_of
-from core.foresee.code_parts import PART_KINDS, Part, parts_of
+from core.foresee.code_parts import PART_KINDS, UNKNOWN_TEXT, Part, parts_of
 from core.foresee.events import DEATH, SEXES
 from core.foresee.gaps import GAP_NAMES, GAP_POINTS
 
@@ -21,7 +22,6 @@ BIN_POINTS = 11
 """Quantiles of the training values that are kept of each tenth."""
 TENS = (*map(str, range(12)), "unknown")
 UNITS = (*map(str, range(10)), "unknown")
-UNKNOWN = "UNKNOWN"
 SPECIAL = (Part("special", "PAD"), Part("special", "BEGIN"))
 PERSON = (
     *(Part("sex", text) for text in SEXES),
@@ -33,8 +33,8 @@ FIXED: tuple[Part, ...] = (
     *PERSON,
     *(Part("gap", name) for name in GAP_NAMES),
     *(Part("quantile", f"Q{number}") for number in range(1, BINS + 1)),
-    *(Part(kind, UNKNOWN) for kind in PART_KINDS),
-    *(Part("code", f"{UNKNOWN}//{kind}") for kind in KINDS),
+    *(Part(kind, UNKNOWN_TEXT) for kind in PART_KINDS),
+    *(Part("code", f"{UNKNOWN_TEXT}//{kind}") for kind in KINDS),
     Part("code", DEATH),
 )
 """Tokens that every vocabulary begins with, so that their numbers are always the same."""
@@ -71,18 +71,11 @@ class Values:
 
     def share_above(self, threshold: float) -> npt.NDArray[np.float64]:
         """Of each tenth the share of its training values that lie above; a tenth that the threshold parts counts so."""
-        shares = np.zeros(BINS)
-        for tenth, points in enumerate(self.points):
-            if np.isnan(points[0]):
-                continue
-            below = int(np.searchsorted(points, threshold, side="right"))
-            if 0 < below < BIN_POINTS:
-                low, high = points[below - 1 : below + 1]
-                below_share = (below - 1 + (threshold - low) / (high - low)) / (BIN_POINTS - 1)
-                shares[tenth] = 1.0 - below_share
-            else:
-                shares[tenth] = float(below == 0)
-        return shares
+        return np.array([1.0 - _share_up_to(points, threshold, "right") for points in self.points])
+
+    def share_below(self, threshold: float) -> npt.NDArray[np.float64]:
+        """Of each tenth the share of its training values that lie below."""
+        return np.array([_share_up_to(points, threshold, "left") for points in self.points])
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +116,22 @@ class Vocabulary:
         points = self.gap_days[gap]
         return float(points[min(int(level * len(points)), len(points) - 1)])
 
-    @property
-    def may_follow(self) -> npt.NDArray[np.bool_]:
-        """(v, v): which token may follow which in a simulated future; pads and facts of the person never do.
+    def followers(self) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+        """What may follow what in a simulated future: (v,) the group of each token, and (groups, v) what may follow it.
 
-        A tenth follows a code with numbers alone, a later part of a code the part before it.
+        A tenth follows a code that has numbers, a later part of a code the part before it, and the facts of a person
+        nothing. Group 0 is of the tokens that no tenth or part may follow.
         """
         kinds = np.array([part.kind for part in self.parts])
-        allowed = np.ones((len(self), len(self)), bool)
+        before = [*dict.fromkeys(_FOLLOWS.values())]
+        groups = np.array([before.index(kind) + 2 if kind in before else 0 for kind in kinds], np.int8)
+        groups[list(self.values)] = 1
+        allowed = np.ones((len(before) + 2, len(self)), bool)
         allowed[:, np.isin(kinds, [part.kind for part in (*SPECIAL, *PERSON)])] = False
-        for kind, before in _FOLLOWS.items():
-            allowed[np.ix_(kinds != before, kinds == kind)] = False
-        numeric = np.zeros(len(self), bool)
-        numeric[list(self.values)] = True
-        allowed[np.ix_(~numeric, kinds == "quantile")] = False
-        return allowed
+        for kind, first in _FOLLOWS.items():
+            allowed[np.arange(len(allowed)) != before.index(first) + 2] &= kinds != kind
+        allowed[np.arange(len(allowed)) != 1] &= kinds != "quantile"
+        return groups, allowed
 
     def save(self, path: Path) -> None:
         """Write one row a token to a parquet file: kind, text, count, unit, points (gaps in days or values)."""
@@ -182,5 +176,16 @@ class Vocabulary:
 
     def _unknown(self, part: Part) -> int:
         if part.kind != "code":
-            return self.numbers[Part(part.kind, UNKNOWN)]
-        return self.numbers[Part("code", f"{UNKNOWN}//{kind_of(part.text)}")]
+            return self.numbers[Part(part.kind, UNKNOWN_TEXT)]
+        return self.numbers[Part("code", f"{UNKNOWN_TEXT}//{kind_of(part.text)}")]
+
+
+def _share_up_to(points: npt.NDArray[np.float64], threshold: float, side: Literal["left", "right"]) -> float:
+    """The share of a tenth's values below the threshold ("left"), or up to and with it; a half where it has none."""
+    if np.isnan(points[0]):
+        return 0.5
+    below = int(np.searchsorted(points, threshold, side=side))
+    if not 0 < below < BIN_POINTS:
+        return float(below > 0)
+    low, high = points[below - 1 : below + 1]
+    return float((below - 1 + (threshold - low) / (high - low)) / (BIN_POINTS - 1))

@@ -196,7 +196,9 @@ def test_a_threshold_inside_a_tenth_counts_its_share_above() -> None:
     drawn = np.array([values.at(4, level) for level in levels])
     assert np.mean(drawn > 430.0) == pytest.approx(values.share_above(430.0)[4], abs=0.03)
     whole = Values("", value_points(np.array([1.0] * 50 + [2.0] * 30 + [3.0] * 20)))
-    assert np.nansum(whole.share_above(2.0)) == pytest.approx(1.0)  # only the tenth of the threes; 2 is not above 2
+    filled = ~np.isnan(whole.points[:, 0])
+    assert whole.share_above(2.0)[filled].tolist() == [0.0, 0.0, 1.0]  # two is not above two
+    assert whole.share_below(2.0)[filled].tolist() == [1.0, 0.0, 0.0]
 
 
 def test_numbers_in_another_unit_have_no_tenth() -> None:
@@ -229,10 +231,25 @@ def test_decoding_leaves_out_parts_that_continue_nothing() -> None:
     found = decode([middle, FIRST_GAP, FIRST_BIN, whole, FIRST_BIN], vocabulary, np.arange(5), np.zeros(5))
     assert found["code"].tolist() == ["x"]
     assert np.isnan(found["numeric_value"]).all()
-    allowed = vocabulary.may_follow
-    assert allowed[vocabulary.numbers[Part("icd", "I26")], middle]
-    assert not allowed[whole, middle]
-    assert not allowed[whole, FIRST_BIN]
+
+
+def test_what_may_follow_what() -> None:
+    rows: list[Row] = [(1, day, "ICD10CM//S72.001A", None) for day in range(3)]
+    rows += [(1, day, "LAB//a", float(day)) for day in range(20)] + [(1, 4, "x", None)]
+    vocabulary = fit_vocabulary(events_of(rows), 1)
+    groups, allowed = vocabulary.followers()
+    first, middle, end, lab, plain = (
+        vocabulary.numbers[Part(*part)]
+        for part in (("icd", "S72"), ("icd middle", "001"), ("icd end", "A"), ("code", "LAB//a"), ("code", "x"))
+    )
+
+    def may(token: int) -> set[int]:
+        return set(np.flatnonzero(allowed[groups[token]]).tolist())
+
+    anything = {first, lab, plain, FIRST_GAP, DEATH_TOKEN}
+    for token, own in [(first, middle), (middle, end), (lab, FIRST_BIN), (end, None), (plain, None), (FIRST_GAP, None)]:
+        assert may(token) >= anything
+        assert may(token) & {middle, end, FIRST_BIN} == ({own} if own else set())
     assert not allowed[:, :2].any()
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a future: any code, all that stands under one, a set of codes, or a number above or below a limit."""
+"""What is asked of a future: any code, what stands under one, a set of codes, or a number beyond a limit."""
 
 from __future__ import annotations
 

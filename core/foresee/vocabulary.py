@@ -111,10 +111,11 @@ class Vocabulary:
         """Text -> number of the tokens of a kind."""
         return {part.text: number for number, part in enumerate(self.parts) if part.kind == kind}
 
-    def gap(self, gap: int, level: float) -> float:
-        """The training gap, in days, at a level, 0 to 1, of those that a gap token stands for."""
-        points = self.gap_days[gap]
-        return float(points[min(int(level * len(points)), len(points) - 1)])
+    def gaps(self, gap: npt.NDArray[np.int64], level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The training gaps, in days, at levels, 0 to 1, of those that the gap tokens (n,) stand for."""
+        points = self.gap_days.shape[1]
+        place = np.minimum((level * points).astype(np.int64), points - 1)
+        return np.asarray(self.gap_days[gap, place])
 
     def followers(self) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
         """What may follow what in a simulated future: (v,) the group of each token, and (groups, v) what may follow it.

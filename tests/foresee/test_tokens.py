@@ -75,10 +75,12 @@ def test_a_gap_is_drawn_from_the_training_gaps_of_its_token_and_not_from_their_m
     seen = np.array([20] * 70 + [29] * 30) * DAY_US
     vocabulary = Vocabulary(_fixed().parts, _fixed().counts, gap_points(seen), {})
     token = int(gap_numbers(seen[:1])[0][0])
-    drawn = [vocabulary.gap(token, level) for level in np.random.default_rng(1).random(4000)]
-    assert set(drawn) == {20.0, 29.0}
-    assert np.mean(np.array(drawn) == 29.0) == pytest.approx(0.3, abs=0.03)
-    assert len({vocabulary.gap(0, level) for level in (0.1, 0.5, 0.9)}) == 3  # a token that training never saw
+    drawn = vocabulary.gaps(np.full(4000, token), np.random.default_rng(1).random(4000))
+    assert set(drawn.tolist()) == {20.0, 29.0}
+    assert np.mean(drawn == 29.0) == pytest.approx(0.3, abs=0.03)
+    assert (
+        len(set(vocabulary.gaps(np.zeros(3, int), np.array([0.1, 0.5, 0.9])).tolist())) == 3
+    )  # a token that training never saw
 
 
 def _fixed() -> Vocabulary:

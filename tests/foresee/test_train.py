@@ -50,11 +50,11 @@ def test_the_loss_is_that_of_each_token_given_those_before_it_in_its_document() 
 
 def test_it_learns_and_the_folder_comes_back(tmp_path: Path) -> None:
     said: list[float] = []
-    options = replace(QUICK, epochs=9, dropout=0.0)
+    options = replace(QUICK, epochs=6, dropout=0.0)
     report = train_event_model(EVENTS, SPLITS, options, tmp_path, lambda share, words: said.append(share))
     losses = [check.tuning_loss for check in report.checks]
     assert report.stopped == "epochs"
-    assert report.best.tuning_loss < losses[0] - 0.8
+    assert report.best.tuning_loss < losses[0] - 0.6
     assert said == sorted(said)
     assert said[-1] == 1.0
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from core.foresee.train import EventTraining, TrainedEventModel, load_event_mode
 
 PATIENTS, TUNING, ASKED, HORIZON_DAYS, FUTURES, TOKENS = 6000, 1000, 120, 180, 100, 40
 SETTINGS = EventTraining(
-    size="0.1m", context=64, batch_tokens=4096, epochs=12, learning_rate=3e-3, dropout=0.0, check_steps=50, device="cpu"
+    size="0.1m", context=96, batch_tokens=4096, epochs=12, learning_rate=3e-3, dropout=0.0, check_steps=50, device="cpu"
 )
 pytestmark = pytest.mark.slow
 
@@ -55,13 +55,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     print(f"\ntuning loss {report.best.tuning_loss:.3f} nats a token at step {report.best.step}, {report.stopped}")
     trained = load_event_model(folder)
     cut, levels = cut_at_severity(simulate_process(1000, seed=2), ASKED, seed=3)
-    documents = as_documents(tokenise(as_events(cut), trained.vocabulary), 64 - TOKENS // 2, last_only=True)
+    documents = as_documents(tokenise(as_events(cut), trained.vocabulary), SETTINGS.context - TOKENS, last_only=True)
     queries = [Query.of(TARGET), Query.of(BENIGN[0])]
     outcomes = [outcome_of(query, trained.vocabulary) for query in queries]
     risks: dict[tuple[str, str], list[Risk]] = {(query.name, way): [] for query in queries for way in ESTIMATORS}
     simulated = []
-    wide = replace(trained.model.config, context=2 * TOKENS)
-    trained.model.config = wide
     for patient in range(ASKED):
         own = documents.tokens[documents.offsets[patient] : documents.offsets[patient + 1]].astype(np.int64)
         history = History(own, waited_days=0.0, stream=(patient,))

@@ -146,8 +146,8 @@ class EventModel(nn.Module):
         turn = rotation(self.config, torch.arange(len(tokens), device=tokens.device)[None])
         states = self.embedding(tokens[None])
         layers = []
-        for block in self.blocks:
-            states, kept = block.read(states, turn)  # type: ignore[operator]
+        for number, block in enumerate(self.blocks, 1):
+            states, kept = block.read(states, turn, last=number == len(self.blocks))  # type: ignore[operator]
             layers.append(KeysValues(kept.keys[0], kept.values[0]))
         return History(tuple(layers), self.logits(self.norm(states[0, -1])))
 
@@ -186,9 +186,10 @@ class Block(nn.Module):
         """states (B, L, width) -> the same shape; mask (B, 1, L, L) True = may look, None = at all before."""
         return self._attend_all(states, turn, mask)[0]
 
-    def read(self, states: Tensor, turn: Tensor) -> tuple[Tensor, KeysValues]:
-        """As `forward`, and the keys and values."""
-        return self._attend_all(states, turn, None)
+    def read(self, states: Tensor, turn: Tensor, *, last: bool) -> tuple[Tensor, KeysValues]:
+        """As `forward`, and the keys and values. last: of the states only that of the last place, all that is needed
+        after the last block."""
+        return self._attend_all(states, turn, None, last=last)
 
     def step(self, states: Tensor, turn: Tensor, shared: KeysValues, own: KeysValues, length: int) -> Tensor:
         """states (n, 1, width) of the newest tokens; shared: of the history; own: of the futures, `length` so far.
@@ -209,15 +210,15 @@ class Block(nn.Module):
         found = from_shared.view(groups, rows, -1, self.config.head).transpose(0, 1) + from_own
         return self._feed(states + self.attention_out(found.reshape(rows, 1, -1)))
 
-    def _attend_all(self, states: Tensor, turn: Tensor, mask: Tensor | None) -> tuple[Tensor, KeysValues]:
+    def _attend_all(
+        self, states: Tensor, turn: Tensor, mask: Tensor | None, *, last: bool = False
+    ) -> tuple[Tensor, KeysValues]:
         ask, key, value = self._parts(self.attention_norm(states), turn)
+        if last:
+            ask, states = ask[:, :, -1:], states[:, -1:]
+        grouped = self.config.heads > self.config.key_heads
         found = F.scaled_dot_product_attention(
-            ask,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None,
-            enable_gqa=self.config.heads > self.config.key_heads,
+            ask, key, value, attn_mask=mask, is_causal=mask is None and not last, enable_gqa=grouped
         )
         attended = self.attention_out(found.transpose(1, 2).flatten(2))
         return self._feed(states + self.dropout(attended)), KeysValues(key, value)

@@ -3,7 +3,7 @@
 Stages import one way along this order (tests/test_architecture.py keeps it so):
 records, errors, wording, progress, compute, events, intake, load, timeline, privacy, encode, fuse, survive, explain,
 foresee, bundle_format, bundle, bundle_folder, quality, notices, review, cohort, virtual, pretrain, train, benchmark,
-export, view, case, session, __main__.
+export, view, case, session, arguments, learning_commands, __main__.
 """
 
 __version__ = "0.1.0"

@@ -9,14 +9,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from core import RESEARCH_NOTICE
+from core.arguments import (
+    Parser,
+    add_command,
+    add_device,
+    as_count,
+    as_number,
+    as_parts,
+    as_path,
+    as_whole,
+    check_folder,
+    fail,
+    show_progress,
+)
 from core.errors import UserFacingError
+from core.learning_commands import add_learning_commands
 
 if TYPE_CHECKING:
     from core.records import CtStudy, Timeline
@@ -50,16 +62,6 @@ RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON l
 RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence", "concepts")
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit with 2; what was typed is not repeated, as a part of a path may be a name."""
-        words = re.sub(r"(unrecognized arguments): .*", r"\1; a path with spaces needs quotes", message)
-        words = re.sub(r"(invalid choice): .* (?=\(choose from)", r"\1 ", words)
-        sys.exit(_fail(f"{words}. See {self.prog} --help."))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = build_parser().parse_args(arguments)
@@ -67,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command(options)
     except UserFacingError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except KeyboardInterrupt:
-        return _fail("Stopped.")
+        return fail("Stopped.")
     except Exception as error:  # the reader of a malformed file may raise anything; a person gets one line
         if os.environ.get("CT_SURVIVAL_DEBUG"):
             raise
-        return _fail(_one_line(options.command, error))
+        return fail(_one_line(options.command, error))
     return 0
 
 
@@ -87,29 +89,26 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_review(commands)
     _add_deidentify(commands)
+    add_learning_commands(commands)
     return parser
 
 
-def _add_command(commands: argparse._SubParsersAction[Parser], name: str, words: str) -> Parser:
-    return commands.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
-
-
 def _add_simulate(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "simulate", "write a virtual cohort with its truth beside it")
-    parser.add_argument("--out", type=_path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
-    parser.add_argument("--patients", type=_count, required=True, help="number of patients")
+    parser = add_command(commands, "simulate", "write a virtual cohort with its truth beside it")
+    parser.add_argument("--out", type=as_path, required=True, help="folder to write: cohort/, truth.parquet, masks/")
+    parser.add_argument("--patients", type=as_count, required=True, help="number of patients")
     parser.add_argument("--task", choices=TASKS, default="pe_mortality")
     parser.add_argument("--regime", choices=REGIMES, default="balanced", help="which input holds the signal")
     parser.add_argument("--site", choices=("internal", "external"), default="internal")
-    parser.add_argument("--seed", type=_whole, default=0)
+    parser.add_argument("--seed", type=as_whole, default=0)
     words = "what the record holds beside that: future (codes after the CT), stays (in hospital), ecg; with commas"
-    parser.add_argument("--with", dest="parts", type=_parts, default=(), metavar="PARTS", help=words)
+    parser.add_argument("--with", dest="parts", type=as_parts, default=(), metavar="PARTS", help=words)
     parser.set_defaults(run=_simulate)
 
 
 def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "train", "train a fusion model on a cohort folder")
-    parser.add_argument("--cohort", type=_path, required=True, help="cohort folder (docs/data-model.md)")
+    parser = add_command(commands, "train", "train a fusion model on a cohort folder")
+    parser.add_argument("--cohort", type=as_path, required=True, help="cohort folder (docs/data-model.md)")
     parser.add_argument("--task", required=True, help="name of a label file of the cohort, without .parquet")
     parser.add_argument("--fusion", required=True, choices=FUSION_NAMES, help="how CT and record are put together")
     words = "shipped weights, pretrained on virtual patients, or a bundle or encoder folder; default: %(default)s"
@@ -120,73 +119,77 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES, help=words)
     parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")
     words = "of each of five members; default: until tuning patients no longer profit"
-    parser.add_argument("--epochs", type=_count, default=None, help=words)
+    parser.add_argument("--epochs", type=as_count, default=None, help=words)
     words = "trainings on all but one fold of patients, for the range around curves; 0: no range; default: %(default)s"
-    parser.add_argument("--folds", type=_whole, default=5, help=words)
-    parser.add_argument("--seed", type=_whole, default=0, help="of weights and order; default: %(default)s")
-    _add_device(parser)
-    parser.add_argument("--out", type=_path, required=True, help="bundle folder to write")
+    parser.add_argument("--folds", type=as_whole, default=5, help=words)
+    parser.add_argument("--seed", type=as_whole, default=0, help="of weights and order; default: %(default)s")
+    add_device(parser)
+    parser.add_argument("--out", type=as_path, required=True, help="bundle folder to write")
     parser.set_defaults(run=_train)
 
 
 def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "predict", "score the patients of a cohort folder")
-    parser.add_argument("--cohort", type=_path, required=True, help="cohort folder with the bundle's task")
-    parser.add_argument("--bundle", type=_path, required=True, help="folder that train wrote, or a shipped one")
+    parser = add_command(commands, "predict", "score the patients of a cohort folder")
+    parser.add_argument("--cohort", type=as_path, required=True, help="cohort folder with the bundle's task")
+    parser.add_argument("--bundle", type=as_path, required=True, help="folder that train wrote, or a shipped one")
     words = "patients to score; default: %(default)s"
     parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"), help=words)
-    _add_device(parser)
-    parser.add_argument("--out", type=_path, required=True, help="predictions.parquet to write")
+    add_device(parser)
+    parser.add_argument("--out", type=as_path, required=True, help="predictions.parquet to write")
     parser.set_defaults(run=_predict)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "evaluate", "concordance, calibration and paired differences of predictions")
-    parser.add_argument("--predictions", type=_path, nargs="+", required=True)
-    parser.add_argument("--reference", type=_path, default=None, help="predictions that the others are compared with")
+    parser = add_command(commands, "evaluate", "concordance, calibration and paired differences of predictions")
+    parser.add_argument("--predictions", type=as_path, nargs="+", required=True)
+    parser.add_argument("--reference", type=as_path, default=None, help="predictions that the others are compared with")
     words = "the model that made the (only) predictions, of held-out patients: its card then tells the result"
-    parser.add_argument("--bundle", type=_path, default=None, help=words)
-    parser.add_argument("--out", type=_path, required=True, help="folder for report.json and report.html")
+    parser.add_argument("--bundle", type=as_path, default=None, help=words)
+    parser.add_argument("--out", type=as_path, required=True, help="folder for report.json and report.html")
     parser.set_defaults(run=_evaluate)
 
 
 def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "review", "review one case: curve, figure, saliency, provenance")
-    parser.add_argument("--study", type=_path, default=None, help=SCAN_WORDS)
-    parser.add_argument("--timeline", type=_path, default=None, help=RECORD_WORDS)
-    parser.add_argument("--bundle", type=_path, required=True)
-    parser.add_argument("--out", type=_path, required=True, help="folder to write")
-    parser.add_argument("--horizon-days", type=_number, default=None, help="default: the task's middle horizon")
+    parser = add_command(commands, "review", "review one case: curve, figure, saliency, provenance")
+    parser.add_argument("--study", type=as_path, default=None, help=SCAN_WORDS)
+    parser.add_argument("--timeline", type=as_path, default=None, help=RECORD_WORDS)
+    parser.add_argument("--bundle", type=as_path, required=True)
+    parser.add_argument("--out", type=as_path, required=True, help="folder to write")
+    parser.add_argument("--horizon-days", type=as_number, default=None, help="default: the task's middle horizon")
     parser.add_argument("--explain", default="gradcam", choices=(*METHOD_NAMES, "none"))
     parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
-    parser.add_argument("--subject-id", type=_whole, default=None, help="needed where the file holds several patients")
-    parser.add_argument("--series", type=_count, default=None, metavar="N", help="which of several CT series, from 1")
+    parser.add_argument(
+        "--subject-id", type=as_whole, default=None, help="needed where the file holds several patients"
+    )
+    parser.add_argument("--series", type=as_count, default=None, metavar="N", help="which of several CT series, from 1")
     words = "lifts the refusal that names it; may be given several times"
     parser.add_argument("--repair", choices=REPAIR_NAMES, action="append", default=[], help=words)
     words = "what columns of a table mean, and dates=, decimals= or encoding=; a role without a column has none"
     parser.add_argument("--columns", nargs="+", default=[], metavar="ROLE=COLUMN", help=words)
-    parser.add_argument("--window", type=_whole, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
-    parser.add_argument("--slice", type=_whole, default=None, help="axial slice of the figure; default: most salient")
+    parser.add_argument("--window", type=as_whole, nargs=2, metavar=("LOW", "HIGH"), default=None, help="HU")
+    parser.add_argument("--slice", type=as_whole, default=None, help="axial slice of the figure; default: most salient")
     words = (
         "strip: what a search of the files, the record and the pictures finds, and texts with words that no vocabulary"
     )
     words += " knows (default; needs the text reader); strip-found: only what it finds; keep: nothing, so that exports"
     words += " show what the record says"
     parser.add_argument("--identifiers", choices=("strip", "strip-found", "keep"), default="strip", help=words)
-    _add_device(parser)
+    add_device(parser)
     parser.set_defaults(run=_review)
 
 
 def _add_deidentify(commands: argparse._SubParsersAction[Parser]) -> None:
-    parser = _add_command(commands, "deidentify", "write copies of DICOM and NIfTI files without identifiers")
-    parser.add_argument("source", metavar="IN", type=_path, help="folder, file or archive")
-    parser.add_argument("out", metavar="OUT", type=_path, help="new or empty folder, not inside IN")
-    parser.add_argument("--key-file", type=_path, default=None, help="secret that makes runs agree; default: a new one")
+    parser = add_command(commands, "deidentify", "write copies of DICOM and NIfTI files without identifiers")
+    parser.add_argument("source", metavar="IN", type=as_path, help="folder, file or archive")
+    parser.add_argument("out", metavar="OUT", type=as_path, help="new or empty folder, not inside IN")
+    parser.add_argument(
+        "--key-file", type=as_path, default=None, help="secret that makes runs agree; default: a new one"
+    )
     parser.set_defaults(run=_deidentify)
 
 
 def _simulate(options: argparse.Namespace) -> None:
-    _check_folder(options.out)
+    check_folder(options.out)
     from core.virtual.simulate import simulate_cohort
 
     simulate_cohort(
@@ -196,7 +199,7 @@ def _simulate(options: argparse.Namespace) -> None:
         regime=options.regime,
         site=options.site,
         seed=options.seed,
-        progress=_show_progress,
+        progress=show_progress,
         parts=options.parts,
     )
     print(f"{options.patients} virtual patients written")
@@ -207,7 +210,7 @@ def _train(options: argparse.Namespace) -> None:
 
     if (options.out / "config.json").exists():
         raise UserFacingError("There is a model at --out already.", "a new folder", "Name another, or delete that one.")
-    _check_folder(options.out)
+    check_folder(options.out)
     written = train_bundle(
         options.cohort,
         options.task,
@@ -221,7 +224,7 @@ def _train(options: argparse.Namespace) -> None:
         folds=options.folds,
         seed=options.seed,
         device=options.device,
-        progress=_show_progress,
+        progress=show_progress,
     )
     card = json.loads((written / "card.json").read_text("utf-8"))
     of, (row, *_) = card["training_data"], card["performance"]
@@ -236,7 +239,7 @@ def _train(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     if options.out.is_dir():
         raise UserFacingError("A folder is named by --out.", "the name of a parquet file", "Add a name to it.")
-    _check_folder(options.out.parent)
+    check_folder(options.out.parent)
     from core.train.predict import predict_cohort
 
     table = predict_cohort(options.cohort, options.bundle, options.out, split=options.split, device=options.device)
@@ -244,7 +247,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    _check_folder(options.out)
+    check_folder(options.out)
     from core.benchmark.evaluate import evaluate, evaluate_bundle
 
     if options.bundle is None:
@@ -256,7 +259,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _review(options: argparse.Namespace) -> None:
     if options.study is None and options.timeline is None:
         raise UserFacingError("Nothing to review was named.", "--study, --timeline or both", "Name a CT or a record.")
-    _check_folder(options.out)
+    check_folder(options.out)
     from core.bundle import load_bundle
     from core.case.from_paths import answers_in, named_record, named_study
     from core.export import export_review
@@ -307,62 +310,8 @@ def _deidentify(options: argparse.Namespace) -> None:
     from core.intake.identifiers.deidentify import deidentify
 
     pseudonyms = read_key(options.key_file)
-    report = deidentify(options.source, options.out, pseudonyms=pseudonyms, progress=_show_progress)
+    report = deidentify(options.source, options.out, pseudonyms=pseudonyms, progress=show_progress)
     print("\n".join(report.lines()))
-
-
-def _check_folder(path: Path) -> None:
-    """Raises UserFacingError where no results could be kept in a folder, before minutes of work; makes nothing."""
-    there = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserFacingError(
-            "The folder named by --out cannot be made or written.", "a folder of your own", "Name another."
-        )
-
-
-def _show_progress(share: float, words: str) -> None:
-    print(f"{100 * share:5.1f}%  {words}", file=sys.stderr, flush=True)
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-
-
-def _path(text: str) -> Path:
-    """A path; an empty one, as from a variable of the shell that is not set, would be the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("must name a file or folder")
-    return Path(text)
-
-
-def _number(text: str) -> float:
-    """A number. The refusals of these never repeat a value: it may be a patient's number."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a number") from None
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a whole number") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or (count := _whole(text)) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
-    return count
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    from core.virtual.simulate import PARTS
-
-    named = tuple(dict.fromkeys(text.split(",")))
-    if not set(named) <= set(PARTS):
-        raise argparse.ArgumentTypeError(f"must be some of {', '.join(PARTS)}, with commas between")
-    return named
 
 
 def _one_line(command: str, error: Exception) -> str:
@@ -376,11 +325,6 @@ def _one_line(command: str, error: Exception) -> str:
     else:
         found = f"The command {command} could not use its input."
     return f"{found} Expected: readable input as `--help` describes. Set CT_SURVIVAL_DEBUG=1 to see the details."
-
-
-def _fail(line: str) -> int:
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

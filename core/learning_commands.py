@@ -1,0 +1,78 @@
+"""The commands that learn from a cohort without a fusion: `pretrain`."""
+
+from __future__ import annotations
+
+import argparse
+
+from core import RESEARCH_NOTICE
+from core.arguments import (
+    Parser,
+    add_command,
+    add_device,
+    as_count,
+    as_number,
+    as_path,
+    as_whole,
+    check_folder,
+    show_progress,
+)
+
+PRETRAIN_NAMES: tuple[str, ...] = ()
+"""Of `core.pretrain.methods.PRETRAIN_METHODS`, which imports more than a parser should wait for."""
+STAGES = ("a", "b", "ab")
+
+
+def add_learning_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add them to the parser."""
+    _add_pretrain(commands)
+
+
+def _add_pretrain(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(commands, "pretrain", "learn an encoder from the train split of a cohort folder")
+    parser.add_argument("--cohort", type=as_path, required=True, help="cohort folder (docs/data-model.md)")
+    parser.add_argument("--method", required=True, choices=PRETRAIN_NAMES, help="what is learned")
+    parser.add_argument("--out", type=as_path, required=True, help="encoder folder to write")
+    parser.add_argument("--task", default=None, help="task whose outcome a method learns from, where it does")
+    parser.add_argument("--backbone", default=None, help="network or size by name; default: the method's own")
+    parser.add_argument("--tasks", type=as_count, default=1024, help="future codes to learn; default: %(default)s")
+    parser.add_argument("--pieces", type=as_count, default=8, help="pieces of time; default: %(default)s")
+    words = "file with a code a line: left out of the tasks, with all codes below them"
+    parser.add_argument("--exclude-codes", type=as_path, default=None, metavar="FILE", help=words)
+    parser.add_argument("--stages", choices=STAGES, default="ab", help="of hierarchical pretraining")
+    words = "a part to leave out, for comparison: contrastive, mcp or demographics"
+    choices = ("contrastive", "mcp", "demographics")
+    parser.add_argument("--without", choices=choices, action="append", default=[], help=words)
+    words = "rounds through the training patients, at most; default: the method's own"
+    parser.add_argument("--epochs", type=as_count, default=None, help=words)
+    words = "a budget of time: stops cleanly with the best weights so far"
+    parser.add_argument("--minutes", type=as_number, default=None, help=words)
+    parser.add_argument("--seed", type=as_whole, default=0)
+    add_device(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where a run into --out was stopped")
+    parser.set_defaults(run=_pretrain)
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    check_folder(options.out)
+    from core.pretrain.methods import pretrain
+    from core.pretrain.options import PretrainOptions
+
+    asked = PretrainOptions(
+        cohort=options.cohort,
+        out=options.out,
+        task=options.task,
+        backbone=options.backbone,
+        tasks=options.tasks,
+        pieces=options.pieces,
+        exclude_codes=options.exclude_codes,
+        stages=options.stages,
+        without=tuple(options.without),
+        epochs=options.epochs,
+        minutes=options.minutes,
+        seed=options.seed,
+        device=options.device,
+        resume=options.resume,
+    )
+    for sentence in pretrain(options.method, asked, show_progress):
+        print(sentence)
+    print(f"encoder written. {RESEARCH_NOTICE}")

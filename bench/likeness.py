@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.bundle import ASSETS, load_bundle
+from core.bundle import load_bundle
+from core.cards import ASSETS
 from core.encode.ehr.encoders import encode_timelines
 from core.load import load_study
 from core.quality.embedding import input_factors

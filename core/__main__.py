@@ -113,8 +113,10 @@ def _add_train(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--fusion", required=True, choices=FUSION_NAMES, help="how CT and record are put together")
     words = "shipped weights, pretrained on virtual patients, or a bundle or encoder folder; default: %(default)s"
     parser.add_argument("--ct-encoder", default="compact_slices", help=words)
-    words = "fitted on the training split; default: %(default)s"
-    parser.add_argument("--ehr-encoder", default="compact_sequence", choices=RECORD_ENCODER_NAMES, help=words)
+    words = (
+        f"{', '.join(RECORD_ENCODER_NAMES)}: fitted on the training split; or an encoder folder; default: %(default)s"
+    )
+    parser.add_argument("--ehr-encoder", default="compact_sequence", help=words)
     words = "form of the hazard over time; default: %(default)s"
     parser.add_argument("--head", default="piecewise", choices=HEAD_NAMES, help=words)
     parser.add_argument("--fine-tune-ct", action="store_true", help="train the CT encoder too; kept only if it helps")

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pandas as pd
 import torch
@@ -26,25 +25,30 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from core.bundle_format import upgraded
+from core.cards import ASSETS, check_card
 from core.compute.model_lock import MODEL_LOCK
 from core.compute.usual_mode import usual_mode
 from core.encode import build_encoder
+from core.encode.shared import read_shared, write_shared
 from core.errors import UserFacingError
 from core.explain.map_trust import MapTrust
 from core.fuse import TokenSet, batch_rows
 from core.records import Task, is_supported
 from core.records.interfaces import Encoder
+from core.sealed_folder import MANIFEST, FolderKind, open_sealed, read_json, seal
 from core.survive import kaplan_meier
 from core.survive.given_risk import ReferenceOutcomes
 from core.survive.model import ModelOutput, SurvivalModel, build_model
 
-FORMAT_VERSION = 2
+FORMAT_VERSION, READ_VERSIONS = 3, (1, 2, 3)
+"""Format 3 may name an encoder that it shares with other bundles by digest; its reference table is in float16."""
 FILES = ("config.json", "weights.safetensors", "card.json", "baseline.parquet", "reference.parquet", "metrics.json")
 OPTIONAL_FILES = ("outcomes.parquet", "maps.json")
 BASELINE_COLUMNS = ("time_days", "survival", "lower", "upper", "at_risk")
 BASELINE_ROWS = 400
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+CARD_SCHEMA = "card.schema.json"
 _AGAIN = "Choose another model, or put the unchanged bundle folder in its place."
+KIND = FolderKind("model bundle", "model's", FILES, OPTIONAL_FILES, _AGAIN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +95,8 @@ def describe_bundle(path: Path) -> tuple[Task, str, str]:
     """
     try:
         config, manifest = (
-            _json((path / "config.json").read_bytes(), "config.json"),
-            (path / "manifest.json").read_bytes(),
+            read_json((path / "config.json").read_bytes(), "config.json", KIND),
+            (path / MANIFEST).read_bytes(),
         )
         return task_from_config(config), str(config["model"]["fusion"]), hashlib.sha256(manifest).hexdigest()
     except (OSError, KeyError, TypeError) as error:
@@ -109,12 +113,13 @@ def load_bundle(path: Path | str) -> Bundle:
     do not fit the configuration or are not finite, or the bundle was written by a later version.
     """
     folder = Path(path)
-    contents, digest = _verified_files(folder)
-    card = _json(contents["card.json"], "card.json")
-    check_card(card)
-    config = _json(contents["config.json"], "config.json")
-    if config.get("format_version") not in (1, FORMAT_VERSION):
-        expected = f"format version 1 or {FORMAT_VERSION}"
+    sealed = open_sealed(folder, KIND)
+    contents = sealed.contents
+    card = read_json(contents["card.json"], "card.json", KIND)
+    check_card(card, CARD_SCHEMA, "model", _AGAIN)
+    config = read_json(contents["config.json"], "config.json", KIND)
+    if config.get("format_version") not in READ_VERSIONS:
+        expected = f"format version {FORMAT_VERSION} or an earlier one"
         raise UserFacingError("The bundle has another format version.", expected, _AGAIN)
     config, model, encoders = _modules(config, contents["weights.safetensors"])
     baseline = _table(contents["baseline.parquet"], "baseline.parquet", BASELINE_COLUMNS)
@@ -129,10 +134,10 @@ def load_bundle(path: Path | str) -> Bundle:
         config=config,
         baseline=baseline,
         reference=_table(contents["reference.parquet"], "reference.parquet", columns),
-        metrics=_json(contents["metrics.json"], "metrics.json"),
+        metrics=read_json(contents["metrics.json"], "metrics.json", KIND),
         outcomes=_outcomes(contents),
         maps=_maps(contents),
-        digest=digest,
+        digest=sealed.digest,
         virtual=bool(card["training_data"]["virtual"]),
     )
 
@@ -147,6 +152,7 @@ def save_bundle(
     metrics: Mapping[str, Any],
     encoders: Mapping[str, Encoder],
     full_precision: Collection[str] = (),
+    shared: Collection[str] = (),
     training: Mapping[str, Any] | None = None,
     outcomes: ReferenceOutcomes | None = None,
 ) -> Path:
@@ -156,8 +162,9 @@ def save_bundle(
     outcomes: of `core.train.cross_fit`, for the range around a curve.
     Encoders are stored as float16, but those of the modalities in `full_precision`; a value that float16 changes raises
     ValueError, so that the stored encoder gives the very tokens the model was trained on (round it before encoding).
+    shared: modalities whose encoder goes to assets/encoders instead, once for all bundles that ship with it.
     """
-    check_card(card)
+    check_card(card, CARD_SCHEMA, "model", _AGAIN)
     read = {name: encoders[name] for name in model.reads if name in encoders}
     config: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -166,9 +173,14 @@ def save_bundle(
         "encoders": {name: encoder.config for name, encoder in read.items()},
         "training": dict(training or {}),
     }
-    tensors = _named(model, "model", half=False)
+    tensors, digests = _named(model, "model", half=False), {}
     for name, encoder in read.items():
-        tensors |= _named(encoder, f"encoders.{name}", half=name not in full_precision)
+        half = name not in full_precision
+        if name in shared:
+            digests[name] = write_shared(_named(encoder, "", half=half))
+        else:
+            tensors |= _named(encoder, f"encoders.{name}", half=half)
+    config["shared_encoders"] = digests
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
@@ -181,7 +193,7 @@ def save_bundle(
         (folder / name).unlink(missing_ok=True)
     if outcomes is not None:
         outcomes.to_table().to_parquet(folder / "outcomes.parquet", index=False)
-    _seal(folder)
+    seal(folder, (*FILES, *OPTIONAL_FILES))
     return folder
 
 
@@ -198,7 +210,7 @@ def amend_bundle(
     Raises UserFacingError where the bundle is not whole.
     """
     folder = Path(path)
-    _verified_files(folder)
+    open_sealed(folder, KIND)
     if metrics is not None:
         text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
         (folder / "metrics.json").write_text(text, encoding="utf-8")
@@ -206,20 +218,13 @@ def amend_bundle(
         outcomes.to_table().to_parquet(folder / "outcomes.parquet", index=False)
     if maps is not None:
         (folder / "maps.json").write_text(json.dumps(maps.to_json(), allow_nan=False) + "\n", encoding="utf-8")
-    _seal(folder)
+    seal(folder, (*FILES, *OPTIONAL_FILES))
     return folder
 
 
 def weights_digest(path: Path | str) -> str:
     """SHA-256 of a bundle's weights, which no evaluation changes: what a table of predictions is known by."""
     return hashlib.sha256((Path(path) / "weights.safetensors").read_bytes()).hexdigest()
-
-
-def _seal(folder: Path) -> None:
-    """Write the manifest of the files that are there."""
-    names = [*FILES, *(name for name in OPTIONAL_FILES if (folder / name).is_file())]
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / "manifest.json").write_text(json.dumps({"sha256": hashes}, indent=1) + "\n", encoding="utf-8")
 
 
 def baseline_table(train: TokenSet) -> pd.DataFrame:
@@ -239,7 +244,8 @@ def baseline_table(train: TokenSet) -> pd.DataFrame:
 
 def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.DataFrame:
     """One row a training patient, without an identifier: embedding, outcome, risk at the longest supported horizon, and
-    of each input that the model reads the mean token (float16 columns image_0.. and ehr_0.., NaN without any token).
+    of each input that the model reads the mean token (columns image_0.. and ehr_0.., NaN without any token). Embedding
+    and tokens are float16.
     """
     embeddings, risks = [], []
     horizon = longest_horizon(model, task)
@@ -249,7 +255,7 @@ def reference_table(model: SurvivalModel, train: TokenSet, task: Task) -> pd.Dat
             embeddings.append(output.embedding)
             risks.append(output.risk(horizon))
     means = {name: train[name].means().numpy().astype(np.float16) for name in model.reads}
-    parts = {"embedding": torch.cat(embeddings).numpy(), **means}
+    parts = {"embedding": torch.cat(embeddings).numpy().astype(np.float16), **means}
     table = pd.concat([pd.DataFrame(values).add_prefix(f"{name}_") for name, values in parts.items()], axis=1)
     outcome = {"time_to_event_days": train.times.numpy(), "event": train.events.numpy().astype(bool)}
     return table.assign(**outcome, risk=torch.cat(risks).numpy())
@@ -259,19 +265,6 @@ def longest_horizon(model: SurvivalModel, task: Task) -> float:
     """The task's longest horizon that training follow-up supports, else the last supported time (days)."""
     last = model.last_supported_days
     return float(max((days for days in task.horizons_days if is_supported(days, last)), default=last))
-
-
-def check_card(card: Mapping[str, Any]) -> None:
-    """Refuse a card that does not satisfy assets/card.schema.json."""
-    schema = json.loads((ASSETS / "card.schema.json").read_text(encoding="utf-8"))
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(dict(card)), key=lambda item: list(item.path))
-    if errors:
-        where = "/".join(str(part) for part in errors[0].path) or "the card itself"
-        raise UserFacingError(
-            f"The model card does not satisfy its schema (first at {where})",
-            "a complete model card: without it the model does not predict",
-            _AGAIN,
-        )
 
 
 def task_from_config(config: Mapping[str, Any]) -> Task:
@@ -284,30 +277,12 @@ def task_from_config(config: Mapping[str, Any]) -> Task:
         raise UserFacingError("The bundle's task is incomplete.", "a task card in config.json", _AGAIN) from error
 
 
-def _verified_files(folder: Path) -> tuple[dict[str, bytes], str]:
-    """Contents of every file, read once and checked against the manifest, and the manifest's own SHA-256."""
-    if not folder.is_dir():
-        raise UserFacingError("The model bundle does not exist.", "a bundle folder", "Choose another bundle.")
-    missing = [name for name in (*FILES, "manifest.json") if not (folder / name).is_file()]
-    if missing:
-        raise UserFacingError(f"The model bundle lacks {', '.join(missing)}.", "a complete bundle folder", _AGAIN)
-    manifest = (folder / "manifest.json").read_bytes()
-    hashes = _json(manifest, "manifest.json").get("sha256")
-    further = [name for name in OPTIONAL_FILES if isinstance(hashes, dict) and name in hashes]
-    if lost := [name for name in further if not (folder / name).is_file()]:
-        raise UserFacingError(f"The model bundle lacks {', '.join(lost)}.", "a complete bundle folder", _AGAIN)
-    contents = {name: (folder / name).read_bytes() for name in (*FILES, *further)}
-    for name, data in contents.items():
-        if not isinstance(hashes, dict) or hashes.get(name) != hashlib.sha256(data).hexdigest():
-            found = f"The model's file {name} is damaged or was changed."
-            raise UserFacingError(found, "the file whose SHA-256 the bundle's manifest names", _AGAIN)
-    return contents, hashlib.sha256(manifest).hexdigest()
-
-
 def _modules(config: dict[str, Any], weights: bytes) -> tuple[dict[str, Any], SurvivalModel, dict[str, Encoder]]:
     """Configuration of today's format, model and encoders with their weights."""
     try:
         config, tensors = upgraded(config, load_tensors(weights))
+        for name, digest in config.get("shared_encoders", {}).items():
+            tensors |= {f"encoders.{name}.{key}": value for key, value in read_shared(str(digest)).items()}
         with torch.random.fork_rng(devices=[]):
             model = build_model(config["model"])
             encoders = {name: build_encoder(name, given) for name, given in config["encoders"].items()}
@@ -344,18 +319,8 @@ def _named(module: nn.Module, prefix: str, *, half: bool) -> dict[str, Tensor]:
             if not torch.equal(kept.half().to(kept.dtype), kept):
                 raise ValueError(f"{prefix}.{name} is not exact in float16; round the encoder before encoding with it")
             kept = kept.half()
-        named[f"{prefix}.{name}"] = kept
+        named[f"{prefix}.{name}" if prefix else name] = kept
     return named
-
-
-def _json(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except ValueError as error:
-        raise UserFacingError(f"The bundle's file {name} cannot be read.", "a JSON object", _AGAIN) from error
-    if not isinstance(value, dict):
-        raise UserFacingError(f"The bundle's file {name} holds no JSON object.", "a JSON object", _AGAIN)
-    return value
 
 
 def _outcomes(contents: Mapping[str, bytes]) -> ReferenceOutcomes | None:
@@ -369,7 +334,7 @@ def _maps(contents: Mapping[str, bytes]) -> MapTrust | None:
     if "maps.json" not in contents:
         return None
     try:
-        return MapTrust.from_json(_json(contents["maps.json"], "maps.json"))
+        return MapTrust.from_json(read_json(contents["maps.json"], "maps.json", KIND))
     except (KeyError, TypeError, ValueError) as error:
         raise UserFacingError(
             "The bundle's file maps.json cannot be read.", "what a measurement wrote", _AGAIN

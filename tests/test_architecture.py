@@ -19,7 +19,7 @@ LONGEST_FILE = 400
 SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
 STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
 FLOORS = {
-    "core.encode": "ct, ehr, half",
+    "core.encode": "half, shared, ct, ehr, encoder_card, folder",
     "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
     "core.encode.ehr": (
         "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, encoders"

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from core.bundle import load_bundle, shipped_bundles
 from core.cohort.folder import CohortFolder
 from core.encode import CT_ENCODERS, ENCODERS, build_encoder
+from core.encode.folder import read_encoder_folder
 from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.fuse import FUSIONS
@@ -48,8 +49,8 @@ def open_encoder(modality: str, name: str, training: Training) -> OpenedEncoder:
     """The encoder of a modality by its name.
 
     CT: a name of `CT_ENCODERS` takes the shipped weights (of the task, else of one with the same HU window, else any).
-    Records: one of `RECORD_ENCODERS` is fitted on the training split. Anything else is a bundle folder, or a folder
-    with config.json and encoder.safetensors. Raises UserFacingError where there is none.
+    Records: one of `RECORD_ENCODERS` is fitted on the training split. Anything else is a folder: a bundle, one that
+    `pretrain` wrote, or one with config.json and encoder.safetensors. Raises UserFacingError where there is none.
     """
     if modality == IMAGE and name in CT_ENCODERS:
         return shipped_ct_encoder(name, training.task)
@@ -70,8 +71,10 @@ def shipped_ct_encoder(name: str, task: Task) -> OpenedEncoder:
 
 
 def encoder_of_folder(modality: str, folder: Path) -> OpenedEncoder:
-    """The encoder of a bundle, or of a folder with config.json and encoder.safetensors."""
+    """The encoder of a bundle, of a folder that `pretrain` wrote, or of one with config and encoder.safetensors."""
     word = MODALITIES[modality].word
+    if (folder / "weights.safetensors").is_file() and not (folder / "reference.parquet").is_file():
+        return _pretrained(modality, word, folder)
     if (folder / "manifest.json").is_file():
         bundle = load_bundle(folder)
         if modality not in bundle.encoders:
@@ -85,10 +88,18 @@ def encoder_of_folder(modality: str, folder: Path) -> OpenedEncoder:
         encoder.load_state_dict({key: value.float() for key, value in state.items()})
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, SafetensorError) as error:
         names = ", ".join(ENCODERS.get(modality, {}))
-        expected = f"{names}, or a folder with config.json and encoder.safetensors"
+        expected = f"{names}, or a folder that pretrain or train wrote"
         raise UserFacingError(f"The {word} encoder cannot be opened", expected, "Check the folder") from error
     round_to_half(encoder)
     return OpenedEncoder(encoder.eval().requires_grad_(False), "pretrained encoder given by the user", False)
+
+
+def _pretrained(modality: str, word: str, folder: Path) -> OpenedEncoder:
+    opened = read_encoder_folder(folder)
+    if opened.modality != modality:
+        found = f"That encoder reads no {word}"
+        raise UserFacingError(found, f"an encoder of the {word}", "Name it with the option of its own modality")
+    return OpenedEncoder(opened.encoder, f"{opened.card['name']}, frozen", opened.virtual)
 
 
 def _fitted(name: str, training: Training) -> OpenedEncoder:

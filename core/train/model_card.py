@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import core
+from core.cards import versions
 from core.fuse import TokenSet
 from core.fuse.fusions import ATTENTION_CAVEAT, POOLED_KIND
 from core.records import Task
 from core.train.members import FittedModel
 
-LIBRARIES = ("torch", "numpy", "pandas", "torchsurv", "safetensors", "captum")
 HEAD_WORDS = {
     "piecewise": "piecewise-constant hazard, censored likelihood",
     "cox": "Cox partial likelihood with the training Breslow baseline",
@@ -75,12 +73,6 @@ def make_card(
         "versions": versions(),
         "licence": "Apache-2.0",
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of this project, Python and the libraries a result depends on."""
-    found = {name: metadata.version(name) for name in LIBRARIES}
-    return {"project": core.__version__, "python": platform.python_version(), **found}
 
 
 def _model_words(fitted: FittedModel) -> dict[str, Any]:

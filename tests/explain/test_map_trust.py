@@ -67,22 +67,26 @@ def test_a_review_tells_strength_and_verdict_and_one_of_a_bundle_without_them_no
     assert "map_unproven" in {notice.key for notice in failed.notices}
 
 
-def test_the_planted_case_is_the_strongest_of_those_measured() -> None:
-    """Cases without the block have weaker maps; of ten such patients the planted one stands above all."""
+def test_a_planted_block_stands_above_the_cases_measured_and_its_absence_does_not() -> None:
+    """Of six cases without the block none has a map as strong as the planted one; fresh ones without it lie among them:
+    the strongest of seven by chance once in seven times, so that of eight fresh ones hardly more than half are."""
     small = bundle()
     plain = [_read(small, study(block=False, seed=seed)) for seed in range(6)]
     trust = measure_maps(small, plain, checked=(), sized=("gradcam",))  # type: ignore[arg-type]
     assert (trust.patients, set(trust.sizes["gradcam"])) == (6, {30.0, 90.0, 365.0})
     known = replace(small, maps=trust)
-    shares = []
-    for block in (True, False):
-        scan = study(block=block, seed=9)
+
+    def share(block: bool, seed: int) -> float:
+        scan = study(block=block, seed=seed)
         saliency = review_case(scan, timeline(()), known, horizon_days=90, explain="gradcam").saliency  # type: ignore[arg-type]
         assert saliency is not None
         assert saliency.strength is not None
-        shares.append(saliency.strength.share)
-    assert shares[0] == 1
-    assert shares[1] < 1
+        return saliency.strength.share
+
+    assert [share(True, seed) for seed in (9, 10)] == [1, 1]
+    absent = [share(False, seed) for seed in range(9, 17)]
+    assert sum(one == 1 for one in absent) <= 5
+    assert min(absent) < 0.9
 
 
 def test_the_check_runs_on_the_first_patients_only() -> None:

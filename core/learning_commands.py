@@ -1,4 +1,4 @@
-"""The commands that learn from a cohort without a fusion: `pretrain`."""
+"""The commands that learn from a cohort without a fusion: `pretrain`, and `probe`, which asks what was learned."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ from core.arguments import (
 PRETRAIN_NAMES: tuple[str, ...] = ()
 """Of `core.pretrain.methods.PRETRAIN_METHODS`, which imports more than a parser should wait for."""
 STAGES = ("a", "b", "ab")
+ARM_NAMES = ("frozen", "random", "scratch")
+"""Of `core.benchmark.probe.ARMS`."""
+PROBED = ("image", "ehr")
 
 
 def add_learning_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add them to the parser."""
     _add_pretrain(commands)
+    _add_probe(commands)
 
 
 def _add_pretrain(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -76,3 +80,55 @@ def _pretrain(options: argparse.Namespace) -> None:
     for sentence in pretrain(options.method, asked, show_progress):
         print(sentence)
     print(f"encoder written. {RESEARCH_NOTICE}")
+
+
+def _add_probe(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(commands, "probe", "score a frozen encoder with linear probes on few labels")
+    parser.add_argument("--cohort", type=as_path, required=True, help="cohort folder (docs/data-model.md)")
+    parser.add_argument("--task", required=True, help="name of a label file of the cohort, without .parquet")
+    words = "encoder folder, bundle folder, or a name that train knows"
+    parser.add_argument("--encoder", required=True, help=words)
+    parser.add_argument("--modality", required=True, choices=PROBED, help="what the encoder reads")
+    words = "training patients with a label, with commas; default: %(default)s"
+    parser.add_argument("--labels", type=as_counts, default="50,150,500", help=words)
+    parser.add_argument("--arms", type=as_arms, default=",".join(ARM_NAMES), help="with commas; default: %(default)s")
+    parser.add_argument("--draws", type=as_count, default=3, help="choices of these patients; default: %(default)s")
+    parser.add_argument("--seed", type=as_whole, default=0)
+    add_device(parser)
+    parser.add_argument("--out", type=as_path, required=True, help="folder to write: probe.json, report.html")
+    parser.set_defaults(run=_probe)
+
+
+def as_counts(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1 with commas between, ascending."""
+    return tuple(sorted({as_count(part) for part in text.split(",")}))
+
+
+def as_arms(text: str) -> tuple[str, ...]:
+    """Arms of a probe, with commas between."""
+    arms = tuple(dict.fromkeys(text.split(",")))
+    if not arms or any(arm not in ARM_NAMES for arm in arms):
+        raise argparse.ArgumentTypeError("must be of " + ", ".join(ARM_NAMES))
+    return arms
+
+
+def _probe(options: argparse.Namespace) -> None:
+    check_folder(options.out)
+    from core.benchmark.probe import ProbeOptions, probe
+    from core.benchmark.probe_report import probe_report, write_probe
+    from core.cohort.folder import CohortFolder
+    from core.compute.device import resolve_device
+    from core.train.encoders import Training, open_encoder
+
+    folder = CohortFolder(options.cohort)
+    where, _ = resolve_device(options.device)
+    opened = open_encoder(options.modality, options.encoder, Training(folder, folder.task(options.task), 0, where))
+    asked = ProbeOptions(options.labels, options.arms, options.draws, options.seed, options.device)
+    result = probe(folder, options.task, opened.encoder, options.modality, asked, show_progress)
+    described = {"task": options.task, "modality": options.modality, "encoder": opened.words, "seed": options.seed}
+    report = probe_report(result, described, options.seed)
+    write_probe(report, options.out)
+    for row in report["means"]:
+        value = "not defined" if row["concordance"] is None else f"{row['concordance']:.3f}"
+        print(f"{row['labels']:>6,} labels  {row['arm']:<8} Harrell's C {value}")
+    print(f"probe.json and report.html written. {RESEARCH_NOTICE}")

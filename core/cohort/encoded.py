@@ -72,6 +72,18 @@ def encode_cohort(
     return EncodedCohort(TokenSet.from_tokens(tokens, *outcomes, widths=widths), labels, tuple(kept))
 
 
+def read_scans(
+    cohort: CohortFolder, labels: pd.DataFrame, encoder: CtEncoder, progress: Progress | None = None
+) -> list[SampledScan | None]:
+    """What the encoder reads of each labelled patient's scan, None without one; nothing is encoded."""
+    scans: list[SampledScan | None] = []
+    for number, (path, row) in enumerate(_scans(cohort, labels)):
+        scans.append(None if path is None else _sampled(path, row, encoder))
+        if progress:
+            progress((number + 1) / len(labels), f"scan {number + 1} of {len(labels)}")
+    return scans
+
+
 def retokenise(encoded: EncodedCohort, encoder: CtEncoder, device: str) -> TokenSet:
     """The same patients with their kept scans encoded again by a changed CT encoder."""
     scans = [torch.from_numpy(scan.voxels_hu.copy()) for scan in encoded.scans if scan is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +99,25 @@ class RecordEncoder(Encoder):
     @abstractmethod
     def encode(self, records: Any) -> list[Tokens]:
         """Tokens of each record, in order; each patient's tokens do not depend on the others."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A record encoder whose tokens can be differentiated, so that it can be trained on labels from the start."""
+
+    def prepared(self, records: Any) -> Sequence[Any]:
+        """What each patient's tokens are made of, read once."""
+
+    def embedded(self, prepared: Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens (B, L, D) of these patients, zeros behind the last, and which are there (B, L); differentiable."""
+
+
+@runtime_checkable
+class Summarises(Protocol):
+    """An encoder that sums its tokens up to one vector as it did when it was pretrained."""
+
+    def summed(self, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, L, D) and which are there (B, L) -> (B, F); differentiable."""
 
 
 class Predictor(Protocol):

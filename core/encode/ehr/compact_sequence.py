@@ -198,6 +198,15 @@ class CompactSequence(RecordEncoder):
         own = nn.functional.one_hot(batch.numeric + 1, len(self.scales) + 1)[..., 1:] * batch.z[..., None]
         return torch.cat([self.hidden_states(batch), self.embed(batch), own, own * batch.latest[..., None]], -1)
 
+    def prepared(self, records: Records) -> Sequence[CodedEvents]:
+        """The events of each patient that the encoder knows."""
+        return records.coded(self)
+
+    def embedded(self, prepared: Sequence[CodedEvents]) -> tuple[Tensor, Tensor]:
+        """Tokens (B, L, width) and which are there (B, L)."""
+        batch = self.collate(prepared)
+        return self(batch) * batch.mask[..., None], batch.mask
+
     def encode(self, records: Records) -> list[Tokens]:
         """Tokens of each record, in order; in evaluation mode, whatever mode the encoder is in."""
         training = self.training

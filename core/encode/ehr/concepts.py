@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from core.encode.ehr.compact_sequence import QUANTILES, Records
 from core.encode.ehr.features import (
@@ -225,6 +226,18 @@ class ConceptEncoder(RecordEncoder):
         own = self.own(rows)
         lengths = torch.from_numpy(np.diff(rows.offsets)).to(own.device)
         return torch.cat([own, self.summary(rows, own).repeat_interleave(lengths, 0)], 1)
+
+    def prepared(self, records: Records) -> list[ConceptRows]:
+        """The concepts of each record."""
+        return self.read_all(records.columns())
+
+    def embedded(self, prepared: Sequence[ConceptRows]) -> tuple[Tensor, Tensor]:
+        """Tokens (B, L, H + S) and which are there (B, L)."""
+        together = ConceptRows.joined(list(prepared))
+        lengths = np.diff(together.offsets)
+        values = pad_sequence(list(self(together).split(lengths.tolist())), batch_first=True)
+        there = torch.from_numpy(np.arange(values.shape[1]) < lengths[:, None])
+        return values, there.to(values.device)
 
     def encode(self, records: Records) -> list[Tokens]:
         """Tokens of each record, in order."""

@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PORT ?= $(or $(STREAMLIT_SERVER_PORT),8501)
 MODELS ?= $(CT_SURVIVAL_MODELS)
+BUILD ?= build
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
@@ -64,8 +65,8 @@ lint:
 	$(BIN)/ruff format --check .
 	$(PYTEST) core tests/test_architecture.py
 
-models: $(VENV)/.dev  ## rebuild every shipped bundle from nothing (hours on two cores)
-	$(BIN)/python -m scripts.make_models
+models: $(VENV)/.dev  ## rebuild every shipped bundle (hours on two cores); goes on where it was stopped; BUILD=FOLDER
+	$(BIN)/python -m scripts.make_models --build '$(BUILD)'
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
     python -m scripts.make_models                                  everything (hours on two cores)
     python -m scripts.make_models --task pe_mortality --fusion concat --stage fit
+    python -m scripts.make_models --build FOLDER                   what is made on the way, kept outside the checkout
 
 Stages, each skipped where its output is there already:
   scans    render the virtual patients once, keep the encoder's slices       build/cache/<task>_<site>
@@ -413,6 +414,7 @@ def ship(
         card=card,
         metrics=report,
         encoders={IMAGE: image, EHR: record_encoder(options, task, "balanced")},
+        shared=(IMAGE, EHR),
         outcomes=outcomes,
         training={"seed": SEED, "config": fitted.config.to_json(), "histories": [asdict(h) for h in fitted.histories]},
     )

@@ -1,4 +1,4 @@
-"""The commands that learn from a cohort without a fusion: `pretrain`, and `probe`, which asks what was learned."""
+"""The commands that learn without a fusion: `pretrain`; `probe` and `foresee`, which ask what was learned."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from core.arguments import (
     check_folder,
     show_progress,
 )
+from core.errors import UserFacingError
 
-PRETRAIN_NAMES: tuple[str, ...] = ()
+PRETRAIN_NAMES: tuple[str, ...] = ("events",)
 """Of `core.pretrain.methods.PRETRAIN_METHODS`, which imports more than a parser should wait for."""
 STAGES = ("a", "b", "ab")
 ARM_NAMES = ("frozen", "random", "scratch")
@@ -29,6 +30,7 @@ def add_learning_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add them to the parser."""
     _add_pretrain(commands)
     _add_probe(commands)
+    _add_foresee(commands)
 
 
 def _add_pretrain(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -132,3 +134,63 @@ def _probe(options: argparse.Namespace) -> None:
         value = "not defined" if row["concordance"] is None else f"{row['concordance']:.3f}"
         print(f"{row['labels']:>6,} labels  {row['arm']:<8} Harrell's C {value}")
     print(f"probe.json and report.html written. {RESEARCH_NOTICE}")
+
+
+def _add_foresee(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(commands, "foresee", "read risks of any code off simulated futures of a record")
+    parser.add_argument("--model", type=as_path, required=True, help="folder that pretrain --method events wrote")
+    words = 'a code, codes with "|" between, or "CODE > NUMBER"; may be given several times'
+    parser.add_argument("--code", action="append", required=True, help=words)
+    parser.add_argument("--horizon-days", type=as_count, required=True)
+    parser.add_argument("--cohort", type=as_path, default=None, help="cohort folder: every labelled patient of a split")
+    parser.add_argument("--task", default=None, help="whose prediction times are taken")
+    parser.add_argument("--split", default="held_out", choices=("train", "tuning", "held_out"))
+    parser.add_argument("--timeline", type=as_path, default=None, help="one record, in place of a cohort")
+    parser.add_argument("--prediction-time", default=None, help="ISO time; default: the end of the record")
+    parser.add_argument("--subject-id", type=as_whole, default=None, help="needed where it holds several patients")
+    parser.add_argument("--futures", type=as_count, default=20, help="simulated for each; default: %(default)s")
+    words = "longest future, in tokens, up to half of the model's context; default: %(default)s"
+    parser.add_argument("--tokens", type=as_count, default=256, help=words)
+    parser.add_argument("--estimator", default="reach", choices=("reach", "hits"))
+    parser.add_argument("--seed", type=as_whole, default=0)
+    add_device(parser)
+    words = "risks.parquet to write; of one record also futures.parquet beside it"
+    parser.add_argument("--out", type=as_path, required=True, help=words)
+    parser.set_defaults(run=_foresee)
+
+
+def _foresee(options: argparse.Namespace) -> None:
+    if (options.cohort is None) == (options.timeline is None) or (options.cohort and options.task is None):
+        found = "What is to be foretold is not clear."
+        raise UserFacingError(found, "--cohort with --task, or --timeline", "Give one of the two.")
+    check_folder(options.out.parent)
+    from core.foresee.cohort_risks import cohort_risks, futures_table, timeline_risks
+    from core.foresee.futures import foresee
+    from core.foresee.queries import Query
+    from core.foresee.train import load_event_model
+
+    trained = load_event_model(options.model, options.device)
+    queries = [Query.of(code) for code in options.code]
+    how = (options.horizon_days, options.futures, options.seed, options.estimator, options.tokens)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if options.timeline is None:
+        from core.cohort.folder import CohortFolder
+
+        folder = CohortFolder(options.cohort)
+        records = folder.records(folder.labels(options.task, options.split))
+        table = cohort_risks(records, trained, queries, *how, progress=show_progress)
+    else:
+        from core.case.from_paths import named_record
+
+        timeline = named_record(options.timeline, options.prediction_time, options.subject_id, None)
+        foreseen = foresee(timeline, trained, queries, *how)
+        table = timeline_risks(timeline, foreseen)
+        futures_table(foreseen.futures, trained.vocabulary).to_parquet(
+            options.out.parent / "futures.parquet", index=False
+        )
+    table.to_parquet(options.out, index=False)
+    for code, rows in table.groupby("code", sort=False):
+        print(f"{code}: mean risk by day {options.horizon_days} {rows['risk'].mean():.3f}, {len(rows):,} patients")
+    if trained.virtual:
+        print("The model learned from virtual patients only.")
+    print(f"risks written. {RESEARCH_NOTICE}")

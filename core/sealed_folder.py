@@ -45,7 +45,7 @@ def seal(folder: Path, names: Iterable[str]) -> None:
 def open_sealed(folder: Path, kind: FolderKind) -> SealedFolder:
     """Read a folder. Raises UserFacingError where a file is missing, damaged or was changed."""
     if not folder.is_dir():
-        raise UserFacingError(f"The {kind.name} does not exist.", f"a {kind.name} folder", "Choose another one.")
+        raise UserFacingError(f"The {kind.name} does not exist.", "a folder that holds one", "Choose another one.")
     _refuse_missing([name for name in (*kind.files, MANIFEST) if not _is_there(folder, name)], kind)
     manifest = (folder / MANIFEST).read_bytes()
     hashes = read_json(manifest, MANIFEST, kind).get("sha256")
@@ -79,4 +79,4 @@ def _is_there(folder: Path, name: str) -> bool:
 def _refuse_missing(missing: Sequence[str], kind: FolderKind) -> None:
     if missing:
         found = f"The {kind.name} lacks {', '.join(missing)}."
-        raise UserFacingError(found, f"a complete {kind.name} folder", kind.next_step)
+        raise UserFacingError(found, "a complete folder", kind.next_step)

@@ -46,7 +46,7 @@ FLOORS = {
         "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
         "safe_description"
     ),
-    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, methods",
+    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, methods",
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
         "scan, assess"

@@ -108,6 +108,11 @@ class CohortFolder:
         without events. Raises `UserFacingError` as `open_cohort` does."""
         return CohortRecords.up_to(self._events, labels["subject_id"], labels["prediction_time"])
 
+    @property
+    def events(self) -> Cohort:
+        """Every event of every subject. Raises `UserFacingError` as `open_cohort` does."""
+        return self._events
+
     def image_row(self, subject_id: int, prediction_time: pd.Timestamp | None = None) -> int | None:
         """Row of the image index, from 1, with the subject's last study (up to `prediction_time` where given); None
         without one."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.compute.device import resolve_device
 from core.compute.training_loop import LoopOptions, TrainingReport, finished, learn
+from core.encode.encoder_card import Learned, LearnedFrom, check_encoder_card, encoder_card
+from core.encode.folder import FILES, write_learned
+from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.foresee.events import PatientEvents
 from core.foresee.fit_vocabulary import fit_vocabulary
@@ -24,9 +27,13 @@ from core.foresee.packing import Batch, Documents, as_documents, batches
 from core.foresee.tokens import tokenise
 from core.foresee.vocabulary import Vocabulary
 from core.progress import Progress
+from core.sealed_folder import FolderKind, open_sealed, read_json
 
-CONFIG, WEIGHTS, VOCABULARY = "config.json", "weights.safetensors", "vocabulary.parquet"
+VOCABULARY = "vocabulary.parquet"
 METHOD = "events"
+_AGAIN = "Choose another event model, or put the unchanged folder in its place."
+KIND = FolderKind("event model", "event model's", (*FILES, VOCABULARY), ("log.jsonl",), _AGAIN)
+_UNTOLD = "Events that the caller gave"
 _BETAS = (0.9, 0.95)
 _TUNING_TOKENS = 300_000
 """Tokens of the tuning split that are looked at each time, at most."""
@@ -64,10 +71,17 @@ class EventTraining:
 
 @dataclass(frozen=True, eq=False)
 class TrainedEventModel:
-    """A model, ready to simulate, and what its tokens mean."""
+    """A model, ready to simulate, and what its tokens mean. card, digest: of its folder, where it has one."""
 
     model: EventModel
     vocabulary: Vocabulary
+    card: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def virtual(self) -> bool:
+        """Whether it learned from virtual patients only."""
+        return bool(self.card.get("learned_from", {}).get("virtual", False))
 
 
 def train_event_model(
@@ -76,11 +90,15 @@ def train_event_model(
     options: EventTraining,
     folder: Path | str,
     progress: Progress | None = None,
+    *,
+    described: str = _UNTOLD,
+    virtual: bool = False,
 ) -> TrainingReport:
     """Train on the patients of splits["train"], choose weights on those of splits["tuning"], write the model's folder.
 
-    folder: config.json, weights.safetensors, vocabulary.parquet, log.jsonl (a line each look), and while it trains
-    training_state.pt, from which a run with `resume` goes on. Nobody else's events are read.
+    folder: config.json, weights.safetensors (float16), card.json, manifest.json, vocabulary.parquet, log.jsonl (a line
+    each look), and while it trains training_state.pt, from which a run with `resume` goes on. Nobody else's events are
+    read. described, virtual: the patients, for the card.
     Raises UserFacingError for an unknown size, or splits without events.
     """
     if options.size not in SIZES:
@@ -98,28 +116,50 @@ def train_event_model(
         torch.manual_seed(options.seed)
         model = EventModel(config)
         report = fit(model, documents["train"], documents["tuning"], options, folder, progress, vocabulary)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS)
-    kept = {"method": METHOD, "model": config.to_json(), "training": asdict(options), "stopped": report.stopped}
-    (folder / CONFIG).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    round_to_half(model)
+    learned_from = LearnedFrom(described, virtual, len(own["train"]), len(own["tuning"]))
+    write_learned(
+        folder,
+        method=METHOD,
+        config={"model": config.to_json(), "training": asdict(options)},
+        card=_card(learned_from, vocabulary, report),
+        tensors={name: value.half().contiguous() for name, value in model.state_dict().items()},
+    )
     finished(folder)
     return report
 
 
+def _card(learned_from: LearnedFrom, vocabulary: Vocabulary, report: TrainingReport) -> dict[str, Any]:
+    learned = Learned(
+        targets="the next token of a record: codes, numbers in tenths, and the time between events",
+        count=len(vocabulary),
+        loss=_NextTokens.unit,
+        tuning_loss=report.best.tuning_loss,
+        stopped_by=report.stopped,
+    )
+    use = "Research on simulated futures of a record: risks read off them are of this model, not causes."
+    limits = ("It knows what was coded, not what happened; a future it never saw it cannot simulate.",)
+    return encoder_card("Event model of coded records", METHOD, use, learned_from, learned, limits)
+
+
 def load_event_model(folder: Path | str, device: str = "cpu") -> TrainedEventModel:
-    """What `train_event_model` wrote. Raises UserFacingError where the folder holds no event model."""
+    """What `train_event_model` wrote. Raises UserFacingError where the folder holds no event model, or another one than
+    its manifest names."""
     folder = Path(folder)
     where, _ = resolve_device(device)
+    sealed = open_sealed(folder, KIND)
+    config, card = (read_json(sealed.contents[name], name, KIND) for name in ("config.json", "card.json"))
+    check_encoder_card(card)
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         model = EventModel(ModelConfig.from_json(config["model"]))
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        expected = f"{CONFIG}, {WEIGHTS} and {VOCABULARY} as pretrain wrote them"
+        model.load_state_dict(load(sealed.contents["weights.safetensors"]))
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        expected = "weights and configuration of one event model"
         raise UserFacingError("The folder holds no event model", expected, "Choose another folder") from error
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     if len(vocabulary) != model.config.vocabulary:
         raise UserFacingError("Vocabulary and weights of the event model differ", "files of one training", "Copy both")
-    return TrainedEventModel(model.to(where).eval().requires_grad_(False), vocabulary)
+    return TrainedEventModel(model.to(where).eval().requires_grad_(False), vocabulary, card, sealed.digest)
 
 
 def fit(

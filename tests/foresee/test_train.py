@@ -128,5 +128,5 @@ def test_refusals(tmp_path: Path) -> None:
         train_event_model(EVENTS, SPLITS, replace(QUICK, size="7b"), tmp_path)
     with pytest.raises(UserFacingError, match="no dated event"):
         train_event_model(EVENTS, {"train": range(80), "tuning": ()}, QUICK, tmp_path)
-    with pytest.raises(UserFacingError, match="no event model"):
+    with pytest.raises(UserFacingError, match="event model does not exist"):
         load_event_model(tmp_path / "nothing")

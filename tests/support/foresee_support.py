@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 from core.foresee.events import DEATH, PatientEvents
@@ -77,3 +79,49 @@ def cut_at_severity(records: list[Visits], count: int, seed: int) -> tuple[list[
         cut.append(Visits(record.days[: place + 1], record.codes[: place + 1]))
         levels.append(SEVERITIES.index(record.codes[place]))
     return cut, np.array(levels)
+
+
+def write_process_cohort(path: Path, train: int, tuning: int, asked: int, seed: int = 1) -> npt.NDArray[np.int64]:
+    """A cohort folder of the process; the severity of each held-out patient at the prediction time, in their order.
+
+    A held-out patient's record goes on behind the prediction time, which stands right after a random severity.
+    """
+    from core.cohort.folder import write_cohort_tables
+    from core.records import Task
+
+    learning = simulate_process(train + tuning, seed)
+    rng = np.random.default_rng(seed + 1)
+    held, levels, cuts = [], [], []
+    for record in simulate_process(20 * asked, seed + 1):
+        places = [place for place, code in enumerate(record.codes) if code in SEVERITIES]
+        if len(places) >= 3 and len(held) < asked:
+            place = int(rng.choice(places))
+            held.append(record)
+            cuts.append(record.days[place])
+            levels.append(SEVERITIES.index(record.codes[place]))
+    everybody = [*learning, *held]
+    rows = [
+        (subject + 1, pd.Timestamp(_START) + pd.Timedelta(days=day), code, np.nan)
+        for subject, record in enumerate(everybody)
+        for day, code in zip(record.days, record.codes)
+    ]
+    split = np.repeat(["train", "tuning", "held_out"], [train, tuning, len(held)])
+    subjects = np.arange(len(everybody)) + 1
+    labels = pd.DataFrame(
+        {
+            "subject_id": subjects[train + tuning :],
+            "prediction_time": pd.Timestamp(_START) + pd.to_timedelta(cuts, unit="D"),
+            "time_to_event_days": 180.0,
+            "event": False,
+        }
+    )
+    codes = (TARGET, DEATH, *SEVERITIES, *BENIGN)
+    write_cohort_tables(
+        path,
+        events=pd.DataFrame(rows, columns=["subject_id", "time", "code", "numeric_value"]),
+        splits=pd.DataFrame({"subject_id": subjects, "split": split}),
+        codes=pd.DataFrame({"code": codes, "description": codes, "unit": None}),
+        labels={"target": (Task("target", "Target", "the target", (180,), (-150, 250), "Made up", "A visit"), labels)},
+        metadata={"dataset_name": "made up", "virtual": True},
+    )
+    return np.array(levels)

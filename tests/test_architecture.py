@@ -20,7 +20,7 @@ SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
 STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
 FLOORS = {
     "core.encode": "half, shared, ct, ehr, encoder_card, folder",
-    "core.encode.ct": "lungs, slice_grid, compact_slices, encoders",
+    "core.encode.ct": "lungs, slice_grid, compact_slices, backbones, volume_grid, volume, encoders",
     "core.encode.ehr": (
         "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, encoders"
     ),
@@ -46,7 +46,7 @@ FLOORS = {
         "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
         "safe_description"
     ),
-    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, methods",
+    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, tte, methods",
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
         "scan, assess"

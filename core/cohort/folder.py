@@ -129,6 +129,11 @@ class CohortFolder:
             raise UserFacingError(found, "its file in the cohort folder", _NEXT)
         return path
 
+    @property
+    def images(self) -> pd.DataFrame:
+        """The image index: subject_id, study_time, path; empty where the cohort has none."""
+        return self._images
+
     @cached_property
     def _images(self) -> pd.DataFrame:
         if not (self.path / IMAGE_INDEX).is_file():

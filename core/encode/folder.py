@@ -25,7 +25,7 @@ from core.sealed_folder import FolderKind, open_sealed, read_json, seal
 
 FORMAT_VERSION = 1
 FILES = ("config.json", "weights.safetensors", "card.json")
-OPTIONAL_FILES = ("log.jsonl", "tasks.parquet", "vocabulary.parquet")
+OPTIONAL_FILES = ("log.jsonl", "tasks.parquet", "vocabulary.parquet", "head.safetensors")
 _AGAIN = "Choose another encoder, or put the unchanged folder in its place."
 KIND = FolderKind("encoder folder", "encoder's", FILES, OPTIONAL_FILES, _AGAIN)
 

@@ -9,10 +9,14 @@ import torch
 
 from core.compute.model_lock import MODEL_LOCK
 from core.encode.ct.compact_slices import build_compact_slices
+from core.encode.ct.volume import build_volume
 from core.records import CtStudy, Tokens
 from core.records.interfaces import CtEncoder, SampledScan
 
-CT_ENCODERS: dict[str, Callable[[Mapping[str, Any]], CtEncoder]] = {"compact_slices": build_compact_slices}
+CT_ENCODERS: dict[str, Callable[[Mapping[str, Any]], CtEncoder]] = {
+    "compact_slices": build_compact_slices,
+    "volume": build_volume,
+}
 """Name -> the untrained encoder of a configuration, in evaluation mode."""
 
 

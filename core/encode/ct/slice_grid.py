@@ -44,7 +44,7 @@ class SliceGrid:
 
 
 @dataclass(frozen=True)
-class _Target:
+class ScanTarget:
     """Centre in the plane and craniocaudal range of what the grid is placed on, world mm."""
 
     x: float
@@ -54,26 +54,26 @@ class _Target:
     anchor: str
 
 
-def _world_extent(study: CtStudy) -> npt.NDArray[np.float64]:
+def world_extent(study: CtStudy) -> npt.NDArray[np.float64]:
     """(2, 3) smallest and largest world coordinate of the voxel centres."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in study.shape], indexing="ij")).reshape(3, -1)
     world = study.affine_mm[:3, :3] @ corners + study.affine_mm[:3, 3:]
     return np.stack([world.min(axis=1), world.max(axis=1)])
 
 
-def _locate(study: CtStudy) -> _Target:
+def locate(study: CtStudy) -> ScanTarget:
     """What to centre on; never fails: lungs, else body, else the volume."""
     mask, strides, anchor = find_lungs(study)
-    low, high = _world_extent(study)
+    low, high = world_extent(study)
     if anchor == "volume":
         centre = (low + high) / 2
-        return _Target(float(centre[0]), float(centre[1]), float(low[2]), float(high[2]), anchor)
+        return ScanTarget(float(centre[0]), float(centre[1]), float(low[2]), float(high[2]), anchor)
     voxels = np.argwhere(mask) * np.array(strides)
     world = voxels @ study.affine_mm[:3, :3].T + study.affine_mm[:3, 3]
     edges = np.percentile(world, (1, 99), axis=0)
     z_range = np.percentile(world[:, 2], (0.5, 99.5)) if anchor == "lungs" else np.array([low[2], high[2]])
     centre = edges.mean(axis=0)
-    return _Target(float(centre[0]), float(centre[1]), float(z_range[0]), float(z_range[1]), anchor)
+    return ScanTarget(float(centre[0]), float(centre[1]), float(z_range[0]), float(z_range[1]), anchor)
 
 
 def _planes(study: CtStudy, low: float, high: float) -> npt.NDArray[np.float64]:
@@ -99,8 +99,8 @@ def slice_grid(study: CtStudy) -> SliceGrid:
     Planes lie within 25 mm of the lungs, at most 80 of them; without lungs the whole study (its middle where it is
     longer) is covered, centred on the body or, without a body, on the volume. Never raises on a valid `CtStudy`.
     """
-    target = _locate(study)
-    extent = _world_extent(study)
+    target = locate(study)
+    extent = world_extent(study)
     low = max(extent[0, 2], target.z_low - LUNG_MARGIN_MM)
     high = min(extent[1, 2], target.z_high + LUNG_MARGIN_MM)
     z_mm = _planes(study, float(low), float(high))

@@ -50,7 +50,7 @@ def sparse(parts: tuple[Tensor, Tensor, Tensor], risks: Risks) -> float:
     """Loss and gradient as pretraining makes them."""
     leaves = [part.detach().requires_grad_(True) for part in parts]
     loss = sparse_nll(leaves[0], leaves[1], leaves[2], risks)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return float(loss.detach())
 
 
@@ -63,7 +63,7 @@ def dense(parts: tuple[Tensor, Tensor, Tensor], risks: Risks) -> float:
     happened[risks.rows, risks.tasks] = risks.happened
     hazards = leaves[0] @ leaves[1] + leaves[2]
     loss = (hazards.exp() * exposure - happened * hazards).sum() / (BATCH * TASKS)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return float(loss.detach())
 
 

@@ -18,7 +18,7 @@ from core.arguments import (
 )
 from core.errors import UserFacingError
 
-PRETRAIN_NAMES: tuple[str, ...] = ("tte", "events")
+PRETRAIN_NAMES: tuple[str, ...] = ("tte", "medhmp", "events")
 """Of `core.pretrain.methods.PRETRAIN_METHODS`, which imports more than a parser should wait for."""
 STAGES = ("a", "b", "ab")
 ARM_NAMES = ("frozen", "random", "scratch")

@@ -22,11 +22,12 @@ FLOORS = {
     "core.encode": "half, shared, ct, ehr, encoder_card, folder",
     "core.encode.ct": "lungs, slice_grid, compact_slices, backbones, volume_grid, volume, encoders",
     "core.encode.ehr": (
-        "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, encoders"
+        "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, "
+        "stay_features, hierarchical, encoders"
     ),
     "core.events": (
         "icd10, icd9_blocks, code_systems, descriptions, kinds, standard_codes, ancestors, reference_ranges, concepts, "
-        "yes_no, death, cut"
+        "yes_no, death, stays, cut"
     ),
     "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
@@ -46,7 +47,7 @@ FLOORS = {
         "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
         "safe_description"
     ),
-    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, tte, methods",
+    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, tte, medhmp, methods",
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
         "scan, assess"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from core.errors import UserFacingError
 from core.pretrain.events import pretrain_events
+from core.pretrain.medhmp.train import pretrain_medhmp
 from core.pretrain.options import PretrainOptions
 from core.pretrain.tte.train import pretrain_tte
 from core.progress import Progress
@@ -14,7 +15,7 @@ Pretrain = Callable[[PretrainOptions, Progress], tuple[str, ...]]
 """Learns from the train split, lets tuning patients choose the weights, writes `options.out`; says what it made, in
 sentences."""
 
-PRETRAIN_METHODS: dict[str, Pretrain] = {"tte": pretrain_tte, "events": pretrain_events}
+PRETRAIN_METHODS: dict[str, Pretrain] = {"tte": pretrain_tte, "medhmp": pretrain_medhmp, "events": pretrain_events}
 """Name -> how it is run. Each imports its own packages when called, so that the command line starts at once."""
 
 

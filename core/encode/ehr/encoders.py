@@ -11,6 +11,7 @@ import torch
 
 from core.encode.ehr.compact_sequence import CompactSequence
 from core.encode.ehr.concepts import ConceptEncoder
+from core.encode.ehr.hierarchical import Hierarchical
 from core.encode.ehr.one_hot import OneHotEncoder
 from core.encode.ehr.records import TimelineRecords
 from core.encode.ehr.rereading import Reread, RereadsQuickly
@@ -28,10 +29,16 @@ def _concepts(config: Mapping[str, Any]) -> RecordEncoder:
         return ConceptEncoder(config).eval()
 
 
+def _hierarchical(config: Mapping[str, Any]) -> RecordEncoder:
+    with torch.random.fork_rng(devices=[]):
+        return Hierarchical(config).eval()
+
+
 RECORD_ENCODERS: dict[str, Callable[[Mapping[str, Any]], RecordEncoder]] = {
     "one_hot": lambda config: OneHotEncoder(config).eval(),
     "compact_sequence": _compact_sequence,
     "concepts": _concepts,
+    "hierarchical": _hierarchical,
 }
 """Name -> the encoder of a configuration (its vocabulary, scales and sizes), in evaluation mode; weights, where it has
 any, are loaded next. How each is fitted: `core.pretrain.record_fits.RECORD_FITS`."""

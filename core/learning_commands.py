@@ -1,4 +1,4 @@
-"""The commands that learn without a fusion: `pretrain`; `probe` and `foresee`, which ask what was learned."""
+"""The commands around learning: `cohort`, `pretrain`, and `probe` and `foresee`, which ask what was learned."""
 
 from __future__ import annotations
 
@@ -24,13 +24,39 @@ STAGES = ("a", "b", "ab")
 ARM_NAMES = ("frozen", "random", "scratch")
 """Of `core.benchmark.probe.ARMS`."""
 PROBED = ("image", "ehr")
+COHORT_LABELS = ("death", "readmission")
+"""Of `core.cohort.from_events.LABELS`."""
 
 
 def add_learning_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add them to the parser."""
+    _add_cohort(commands)
     _add_pretrain(commands)
     _add_probe(commands)
     _add_foresee(commands)
+
+
+def _add_cohort(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(commands, "cohort", "make a cohort folder from a MEDS file, with splits and labels")
+    parser.add_argument("--events", type=as_path, required=True, help="MEDS parquet file, or a folder of them")
+    parser.add_argument("--codes", type=as_path, default=None, help="MEDS codes.parquet of these events")
+    words = "what is to be foretold at each discharge from hospital"
+    parser.add_argument("--label", required=True, choices=COHORT_LABELS, help=words)
+    parser.add_argument("--within-days", type=as_count, required=True)
+    parser.add_argument("--seed", type=as_whole, default=0, help="of the splits; default: %(default)s")
+    parser.add_argument("--out", type=as_path, required=True, help="cohort folder to write")
+    parser.set_defaults(run=_cohort)
+
+
+def _cohort(options: argparse.Namespace) -> None:
+    if options.out.exists():
+        raise UserFacingError("There is something at --out already.", "a new folder", "Name another, or delete that.")
+    check_folder(options.out)
+    from core.cohort.from_events import cohort_from_events
+
+    how = {"codes": options.codes, "seed": options.seed}
+    for sentence in cohort_from_events(options.events, options.label, options.within_days, options.out, **how):
+        print(sentence)
 
 
 def _add_pretrain(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -22,11 +22,11 @@ from review_support import DAY_0, HARMLESS_CODES, RISKY_CODE, TASK, bundle, stud
 from core import __main__ as cli
 from core import export
 from core.bundle import load_bundle, save_bundle
-from core.encode import RECORD_ENCODERS
 from core.encode.half import round_to_half
 from core.explain.methods import METHODS
 from core.fuse import FUSIONS
 from core.load import REPAIRS
+from core.pretrain.record_fits import RECORD_FITS
 from core.records import CtStudy, Timeline, Tokens
 from core.review import encode_case
 from core.survive.heads import HEADS
@@ -375,7 +375,7 @@ def test_the_choices_are_those_of_the_stages() -> None:
     assert tuple(FUSIONS) == cli.FUSION_NAMES
     assert tuple(METHODS) == cli.METHOD_NAMES
     assert tuple(HEADS) == cli.HEAD_NAMES
-    assert tuple(RECORD_ENCODERS) == cli.RECORD_ENCODER_NAMES
+    assert tuple(RECORD_FITS) == cli.RECORD_ENCODER_NAMES
     assert typing.get_args(Regime) == cli.REGIMES
     assert typing.get_args(TaskName) == cli.TASKS
     assert tuple(REPAIRS) == cli.REPAIR_NAMES

@@ -147,7 +147,8 @@ class CohortFolder:
             raise UserFacingError("The cohort folder holds no events.", "parquet files under data", _NEXT)
         for file in files:
             self._check_columns(str(file.relative_to(self.path)), EVENT_COLUMNS)
-        cohort = open_cohort(files)
+        codes = self.path / "metadata" / "codes.parquet"
+        cohort = open_cohort([*files, codes] if codes.is_file() else files)
         return cohort if "unit" in cohort.labels else replace(cohort, labels=self._with_units(cohort.labels))
 
     def _with_units(self, labels: Mapping[str, Labels]) -> Mapping[str, Labels]:

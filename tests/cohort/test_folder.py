@@ -17,12 +17,14 @@ from record_support import fitted
 
 from core.cohort.folder import LABEL_COLUMNS, SPLITS, CohortFolder
 from core.cohort.tasks import TASKS
+from core.encode import build_record_encoder
 from core.encode.ehr.cohort import CohortRecords
 from core.encode.ehr.compact_sequence import EventRows, fit_compact_sequence
-from core.encode.ehr.encoders import RECORD_ENCODERS
 from core.encode.ehr.features import EventColumns, event_columns
 from core.encode.ehr.records import TimelineRecords
+from core.encode.ehr.stay_features import fit_stay_vocabulary
 from core.errors import UserFacingError
+from core.pretrain.record_fits import RECORD_FITS
 from core.records import BIRTH, CtStudy, Timeline
 from core.timeline import load_timeline
 from core.virtual.patient import Acquisition, Findings
@@ -143,8 +145,9 @@ def test_records_are_those_that_each_timeline_alone_gives(made: Path) -> None:
     slow = TimelineRecords([load_timeline(path, subject_id=who, prediction_time=when) for who, when in pairs])
     fast = folder.records(labels)
     _assert_read_alike(fast, slow)
-    for name in RECORD_ENCODERS:
-        encoder = fitted(name, fast, epochs=1)
+    vocabulary = fit_stay_vocabulary(fast.columns())
+    hierarchical = build_record_encoder({"name": "hierarchical", "hidden": 8, "vocabulary": vocabulary.to_json()})
+    for encoder in (hierarchical, *(fitted(name, fast, epochs=1) for name in RECORD_FITS)):
         for one, other in zip(encoder.encode(fast), encoder.encode(slow), strict=True):
             np.testing.assert_array_equal(one.values, other.values)
 

@@ -85,7 +85,7 @@ def event_files(source: Source, answers: Answers | None = None) -> EventFiles:
         raise spreadsheet() if any(_is_of_spreadsheet(entry) for entry in files.unread) else no_events()
     virtual |= is_parquet(tables[0]) and _file_says_virtual(tables[0])
     notes += unread_note(entry for entry in files.unread if entry.absent or not _describes(entry))
-    return EventFiles([*tables], words, virtual, notes)
+    return EventFiles([*tables], words, virtual, notes, parents)
 
 
 def text_looks(source: Source) -> tuple[Look, ...]:

@@ -59,7 +59,7 @@ TASKS = ("pe_mortality", "mace", "mace_ecg")
 HEAD_NAMES = ("piecewise", "cox", "weibull")
 SCAN_WORDS = "CT: folder, DICOM file, .nii(.gz), .zip or .tar(.gz)"
 RECORD_WORDS = "record: MEDS parquet, OMOP tables, a FHIR bundle, .csv or JSON lines; a file, folder or .zip"
-RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence", "concepts")
+RECORD_ENCODER_NAMES = ("one_hot", "compact_sequence", "concepts", "medm2t")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

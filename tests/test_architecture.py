@@ -23,7 +23,7 @@ FLOORS = {
     "core.encode.ct": "lungs, slice_grid, compact_slices, backbones, volume_grid, volume, encoders",
     "core.encode.ehr": (
         "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, "
-        "stay_features, hierarchical, encoders"
+        "stay_features, hierarchical, windows, encoders"
     ),
     "core.events": (
         "icd10, icd9_blocks, code_systems, descriptions, kinds, standard_codes, ancestors, reference_ranges, concepts, "
@@ -47,7 +47,9 @@ FLOORS = {
         "ambiguous_names, chest_terms, dicom_defined_terms, given_names, identifier_patterns, protocol_terms, "
         "safe_description"
     ),
-    "core.pretrain": "options, ct_findings, next_code, record_outcomes, record_fits, events, tte, medhmp, methods",
+    "core.pretrain": (
+        "options, ct_findings, next_code, record_outcomes, supervised, record_fits, events, tte, medhmp, methods"
+    ),
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "
         "scan, assess"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from core.encode.ehr.compact_sequence import Records, fit_compact_sequence
 from core.encode.ehr.concepts import fit_concepts
 from core.encode.ehr.one_hot import fit_one_hot
+from core.encode.ehr.windows import fit_windows
 from core.errors import UserFacingError
 from core.pretrain.next_code.train import train_next_code
 from core.pretrain.record_outcomes.train import Outcomes, train_on_outcomes
+from core.pretrain.supervised import SupervisedOptions, train_supervised
 from core.records.interfaces import RecordEncoder
 
 _EPOCHS = {"next code": 8, "outcomes": 20}
@@ -71,10 +73,23 @@ def _concepts(train: Patients, tuning: Patients | None, options: FitOptions) -> 
     return encoder
 
 
+def _medm2t(train: Patients, tuning: Patients | None, options: FitOptions) -> RecordEncoder:
+    encoder = fit_windows(train.records, seed=options.seed)
+    asked = SupervisedOptions(seed=options.seed, device=options.device)
+    if options.epochs is not None:
+        asked = replace(asked, epochs=options.epochs, least_steps=0)
+    checked = (
+        (encoder.prepared(tuning.records), tuning.outcomes) if tuning is not None and len(tuning.records) else None
+    )
+    train_supervised(encoder, encoder.prepared(train.records), train.outcomes, checked, asked)
+    return encoder
+
+
 RECORD_FITS: dict[str, RecordFit] = {
     "one_hot": _one_hot,
     "compact_sequence": _compact_sequence,
     "concepts": _concepts,
+    "medm2t": _medm2t,
 }
 
 

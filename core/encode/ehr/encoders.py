@@ -15,6 +15,7 @@ from core.encode.ehr.hierarchical import Hierarchical
 from core.encode.ehr.one_hot import OneHotEncoder
 from core.encode.ehr.records import TimelineRecords
 from core.encode.ehr.rereading import Reread, RereadsQuickly
+from core.encode.ehr.windows import WindowEncoder
 from core.records import Timeline, Tokens
 from core.records.interfaces import RecordEncoder
 
@@ -34,11 +35,17 @@ def _hierarchical(config: Mapping[str, Any]) -> RecordEncoder:
         return Hierarchical(config).eval()
 
 
+def _medm2t(config: Mapping[str, Any]) -> RecordEncoder:
+    with torch.random.fork_rng(devices=[]):
+        return WindowEncoder(config).eval()
+
+
 RECORD_ENCODERS: dict[str, Callable[[Mapping[str, Any]], RecordEncoder]] = {
     "one_hot": lambda config: OneHotEncoder(config).eval(),
     "compact_sequence": _compact_sequence,
     "concepts": _concepts,
     "hierarchical": _hierarchical,
+    "medm2t": _medm2t,
 }
 """Name -> the encoder of a configuration (its vocabulary, scales and sizes), in evaluation mode; weights, where it has
 any, are loaded next. How each is fitted: `core.pretrain.record_fits.RECORD_FITS`."""

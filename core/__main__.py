@@ -39,6 +39,7 @@ FUSION_NAMES = (
     "co_attention_image_guided",
     "contrastive",
     "concat",
+    "bimodal",
     "image_only",
     "ehr_only",
 )

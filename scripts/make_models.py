@@ -83,6 +83,8 @@ RECORDS_SEED = SEED + 1
 REGION_MODELS = ("image_only", "ehr_only", "concat", "concat_pooled", "cross_attention", "co_attention_ehr_guided")
 REGION_CONFIG = FitConfig(epochs=50, patience=12)
 """Finding out that the record says where to look takes attention longer than the 25 epochs of the other models."""
+OF_TWO = tuple(name for name, card in FUSIONS.items() if set(card.reads) <= {IMAGE, EHR})
+"""Fusions of CT and record, which the shipped tasks have."""
 CURVE_POINTS = 50
 MAP_PATIENTS = 125
 """Training patients whose maps are measured: every twelfth."""
@@ -276,7 +278,7 @@ def fit_models(options: argparse.Namespace, task: str, regime: str) -> None:
     """Train every asked fusion of a task under a regime, predict held-out patients, ship the balanced ones."""
     path = encode_tokens(options, task, regime, "internal")
     train, tuning = (token_set(path).subset(np.arange(*SPLITS[split])) for split in ("train", "tuning"))
-    names = list(FUSIONS) if regime == "balanced" else list(REGION_MODELS)
+    names = list(OF_TWO) if regime == "balanced" else list(REGION_MODELS)
     for name in [name for name in names if options.fusion in (None, name)]:
         out = options.build / "predictions" / f"{task}_{regime}_internal" / f"{name}.parquet"
         if out.exists() and not options.again:
@@ -318,7 +320,7 @@ def crossed_outcomes(options: argparse.Namespace, tokens: Path, task: str, name:
 
 def add_maps(options: argparse.Namespace, task: str) -> None:
     """What the maps of training patients amount to, into every shipped bundle of the task that reads a CT."""
-    folders = {name: ROOT / "assets" / "bundles" / task / name for name in FUSIONS if options.fusion in (None, name)}
+    folders = {name: ROOT / "assets" / "bundles" / task / name for name in OF_TWO if options.fusion in (None, name)}
     bundles = {name: load_bundle(folder) for name, folder in folders.items() if IMAGE in reads_of(name)}
     encoders = load_bundle(ROOT / "assets" / "bundles" / task / "concat").encoders  # the same in every model
     cases: list[ReadCase] = []

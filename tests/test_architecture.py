@@ -19,7 +19,7 @@ LONGEST_FILE = 400
 SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
 STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
 FLOORS = {
-    "core.encode": "half, shared, ct, ehr, encoder_card, folder",
+    "core.encode": "half, shared, ct, ehr, signals, encoder_card, folder",
     "core.encode.ct": "lungs, slice_grid, compact_slices, backbones, volume_grid, volume, encoders",
     "core.encode.ehr": (
         "features, rereading, cohort_deaths, compact_sequence, thinning, cohort, one_hot, records, concepts, "
@@ -31,7 +31,7 @@ FLOORS = {
     ),
     "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
-    "core.intake": "files, terms, scan, pacs, record, identifiers",
+    "core.intake": "files, terms, scan, pacs, record, signals, identifiers",
     "core.intake.files": "allowed, limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",
     "core.intake.identifiers": "finding, text, where, pictures, clean, picture_search, search, deidentify",
     "core.intake.pacs": "tls, failures, dicom_json, multipart, patient_match, server, transport, retrieve, client",
@@ -48,7 +48,8 @@ FLOORS = {
         "safe_description"
     ),
     "core.pretrain": (
-        "options, ct_findings, next_code, record_outcomes, supervised, record_fits, events, tte, medhmp, methods"
+        "options, ct_findings, next_code, record_outcomes, supervised, record_fits, signal_fits, events, tte, medhmp, "
+        "methods"
     ),
     "core.quality": (
         "anatomy, report, limits, embedding, kernel, pair, record, rows, thorax, orientation, voxels, motion, "

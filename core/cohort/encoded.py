@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 
 from core.cohort.folder import IMAGE_INDEX, CohortFolder
+from core.cohort.signals import ecgs_of
 from core.encode.ct.encoders import encode_pieces, encode_sampled
 from core.errors import UserFacingError
 from core.fuse import TokenSet
 from core.intake.scan.load import load_study
 from core.progress import Progress
-from core.records import EHR, IMAGE, Tokens
+from core.records import EHR, IMAGE, SIGNALS, Tokens
 from core.records.interfaces import CtEncoder, Encoder, RecordEncoder, SampledScan
 
 
@@ -37,7 +38,15 @@ def _records(cohort: CohortFolder, labels: pd.DataFrame, encoder: Encoder) -> li
     return list(encoder.encode(cohort.records(labels)))
 
 
-READERS: dict[str, Callable[[CohortFolder, pd.DataFrame, Encoder], list[Tokens | None]]] = {EHR: _records}
+def _signals(cohort: CohortFolder, labels: pd.DataFrame, encoder: Encoder) -> list[Tokens | None]:
+    assert isinstance(encoder, RecordEncoder)
+    return list(encoder.encode(ecgs_of(cohort, labels)))
+
+
+READERS: dict[str, Callable[[CohortFolder, pd.DataFrame, Encoder], list[Tokens | None]]] = {
+    EHR: _records,
+    SIGNALS: _signals,
+}
 """How a cohort's patients are encoded, by modality: (folder, labels, encoder) -> tokens in the order of the labels.
 Scans are read one by one below, with progress."""
 

@@ -7,13 +7,19 @@ from typing import Any
 
 from core.encode.ct.encoders import CT_ENCODERS
 from core.encode.ehr.encoders import RECORD_ENCODERS
+from core.encode.signals.ecg_segments import build_ecg_segments
 from core.errors import UserFacingError
 from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
-from core.records.modalities import EHR, IMAGE, MODALITIES
+from core.records.modalities import EHR, IMAGE, MODALITIES, SIGNALS
 
 __all__ = ["CT_ENCODERS", "ENCODERS", "RECORD_ENCODERS", "build_ct_encoder", "build_encoder", "build_record_encoder"]
 
-ENCODERS: dict[str, Mapping[str, Callable[[Mapping[str, Any]], Encoder]]] = {IMAGE: CT_ENCODERS, EHR: RECORD_ENCODERS}
+SIGNAL_ENCODERS: dict[str, Callable[[Mapping[str, Any]], RecordEncoder]] = {"ecg_segments": build_ecg_segments}
+ENCODERS: dict[str, Mapping[str, Callable[[Mapping[str, Any]], Encoder]]] = {
+    IMAGE: CT_ENCODERS,
+    EHR: RECORD_ENCODERS,
+    SIGNALS: SIGNAL_ENCODERS,
+}
 
 
 def build_encoder(modality: str, config: Mapping[str, Any]) -> Encoder:

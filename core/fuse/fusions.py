@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from core.fuse.batch import Padded, TokenBatch
 from core.fuse.blocks import CrossAttention, Pooling, TokenProjection
-from core.records.modalities import EHR, FUSED_COLOUR, IMAGE, MODALITIES
+from core.records.modalities import EHR, FUSED_COLOUR, IMAGE, MODALITIES, SIGNALS
 
 ATTENTION_CAVEAT = "Attention shows what the model weighed, not what caused its answer."
 POOLED_KIND = "uniform average (pooled mode: attention over a single key is the constant 1)"
@@ -205,6 +206,44 @@ class EhrGuided(CoAttention):
     kind = "co-attention, EHR guide"
 
 
+class Bimodal(Fusion):
+    """Every pair of modalities looks at each other over tokens (MedM2T, arXiv 2510.27321), for any number of them.
+
+    [h_1; ...; h_M; pairs], a pair being a linear map of both directions side by side, so that both branches are live.
+    The weights over a modality's tokens are the mean of what the others looked at.
+    """
+
+    kind = "cross-attention of every pair"
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__(config)
+        self.pairs = tuple(combinations(self.reads, 2))
+        ways = [way for pair in self.pairs for way in (pair, pair[::-1])]
+        self.attend = nn.ModuleDict(
+            {f"{asks}_reads_{answers}": CrossAttention(config.hidden, config.heads) for asks, answers in ways}
+        )
+        self.join = nn.ModuleDict(
+            {"_and_".join(pair): nn.Linear(2 * config.hidden, config.hidden) for pair in self.pairs}
+        )
+        self.out_features = config.hidden * (len(self.reads) + len(self.pairs))
+
+    def combine(self, sides: Sides) -> Combined:
+        features = [side.summary for side in sides.values()]
+        seen: dict[str, list[Tensor]] = {name: [] for name in sides}
+        for one, other in self.pairs:
+            told = []
+            for asks, answers in ((one, other), (other, one)):
+                asking, answering = sides[asks], sides[answers]
+                attended, weights, _ = self.attend[f"{asks}_reads_{answers}"](
+                    asking.summary, asking.hidden, asking.mask, answering.hidden, answering.mask
+                )
+                told.append(attended)
+                seen[answers].append(weights)
+            features.append(self.join[f"{one}_and_{other}"](torch.cat(told, 1)))
+        weights_of = {name: torch.stack(own).mean(0) if own else sides[name].weights for name, own in seen.items()}
+        return torch.cat(features, 1), weights_of
+
+
 @dataclass(frozen=True)
 class FusionCard:
     """A fusion as everything outside this folder knows it.
@@ -245,6 +284,13 @@ FUSIONS: dict[str, FusionCard] = {
         "Contrastive", Contrastive, "CT and record were first taught to agree about a patient, then put side by side."
     ),
     "concat": _both("Concatenation", Concat, "summaries of CT and record side by side."),
+    "bimodal": FusionCard(
+        "Every pair",
+        Bimodal,
+        (IMAGE, EHR, SIGNALS),
+        FUSED_COLOUR,
+        "CT, record and ECG each look at each of the others for what matters.",
+    ),
     "image_only": _single(IMAGE, "CT only", "the record is not read."),
     "ehr_only": _single(EHR, "Record only", "the CT is not read, so there is no saliency."),
 }
@@ -261,6 +307,8 @@ def average_tokens(batch: TokenBatch, names: Iterable[str]) -> TokenBatch:
 
     def mean(tokens: Padded) -> Padded:
         values, mask, position = tokens
+        if not mask.shape[1]:
+            return tokens
         present = mask.any(1, keepdim=True)
         average = (values * mask[..., None]).sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
         return Padded(average, present, values.new_zeros(len(values), 1, *position.shape[2:]))

@@ -18,7 +18,8 @@ from core.survive.likelihood import initial_log_hazards, piecewise_nll, time_edg
 
 @dataclass(frozen=True)
 class SupervisedOptions:
-    """patience: epochs without a better tuning loss before it stops."""
+    """patience: epochs without a better tuning loss before it stops, which it never does in the first half, while the
+    learning rate rises."""
 
     epochs: int = 25
     batch: int = 128
@@ -80,7 +81,7 @@ def train_supervised(
         epochs = max(options.epochs, -(-options.least_steps // steps)) if options.epochs > 1 else options.epochs
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.learning_rate, total_steps=steps * epochs)
         best, least, since = copy.deepcopy(encoder.state_dict()), np.inf, 0
-        for _ in range(epochs):
+        for epoch in range(epochs):
             both.train()
             for rows in np.array_split(draw.permutation(len(inputs)), steps):
                 told = _summary(encoder, [inputs[row] for row in rows.tolist()])
@@ -94,7 +95,7 @@ def train_supervised(
             since = 0 if cost < least else since + 1
             if cost <= least or not tuning:
                 best, least = copy.deepcopy(encoder.state_dict()), cost
-            if tuning and since >= options.patience:
+            if tuning and since >= options.patience and 2 * epoch >= epochs:
                 break
     encoder.load_state_dict(best)
     encoder.cpu().eval().requires_grad_(False)

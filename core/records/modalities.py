@@ -32,4 +32,5 @@ class Modality:
 MODALITIES: dict[str, Modality] = {
     IMAGE: Modality("CT", "#E69F00", counted=False),
     EHR: Modality("Record", "#009E73", counted=True),
+    SIGNALS: Modality("ECG", "#CC79A7", counted=False),
 }

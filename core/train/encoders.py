@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from core.bundle import load_bundle, shipped_bundles
 from core.cohort.folder import CohortFolder
+from core.cohort.signals import SIGNAL_INDEX, ecgs_of
 from core.encode import CT_ENCODERS, ENCODERS, build_encoder
 from core.encode.folder import read_encoder_folder
 from core.encode.half import round_to_half
@@ -20,7 +21,8 @@ from core.errors import UserFacingError
 from core.fuse import FUSIONS
 from core.pretrain.record_fits import RECORD_FITS, FitOptions, Patients, fit_record_encoder
 from core.pretrain.record_outcomes.train import Outcomes
-from core.records import EHR, IMAGE, MODALITIES, Task
+from core.pretrain.signal_fits import SIGNAL_FITS, Recorded
+from core.records import EHR, IMAGE, MODALITIES, SIGNALS, Task
 from core.records.interfaces import Encoder
 
 ENCODER_LIMITATION = (
@@ -49,13 +51,16 @@ def open_encoder(modality: str, name: str, training: Training) -> OpenedEncoder:
     """The encoder of a modality by its name.
 
     CT: a name of `CT_ENCODERS` takes the shipped weights (of the task, else of one with the same HU window, else any).
-    Records: one of `RECORD_ENCODERS` is fitted on the training split. Anything else is a folder: a bundle, one that
-    `pretrain` wrote, or one with config.json and encoder.safetensors. Raises UserFacingError where there is none.
+    Records: one of `RECORD_FITS`, ECG: one of `SIGNAL_FITS`, is fitted on the training split. Anything else is a
+    folder: a bundle, one that `pretrain` wrote, or one with config.json and encoder.safetensors. Raises UserFacingError
+    where there is none.
     """
     if modality == IMAGE and name in CT_ENCODERS:
         return shipped_ct_encoder(name, training.task)
     if modality == EHR and name in RECORD_FITS:
         return _fitted(name, training)
+    if modality == SIGNALS and name in SIGNAL_FITS:
+        return _fitted_on_signals(name, training)
     return encoder_of_folder(modality, Path(name))
 
 
@@ -109,6 +114,23 @@ def _fitted(name: str, training: Training) -> OpenedEncoder:
     round_to_half(fitted)
     words = f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen"
     return OpenedEncoder(fitted, words, False)
+
+
+def _fitted_on_signals(name: str, training: Training) -> OpenedEncoder:
+    train, tuning = (_recorded(training.folder, training.task.name, split) for split in ("train", "tuning"))
+    if not (any(train[0]) and any(tuning[0])):
+        raise UserFacingError(
+            "The training or the tuning split has no ECG.", f"ECGs that {SIGNAL_INDEX} names", "Add them."
+        )
+    fitted = SIGNAL_FITS[name](train, tuning, FitOptions(seed=training.seed, device=training.device))
+    round_to_half(fitted)
+    return OpenedEncoder(fitted, f"{name.replace('_', ' ')} fitted on this cohort's training split, then frozen", False)
+
+
+def _recorded(folder: CohortFolder, task: str, split: str) -> Recorded:
+    labels = folder.labels(task, split)
+    days, events = labels["time_to_event_days"].to_numpy(np.float64), labels["event"].to_numpy(bool)
+    return ecgs_of(folder, labels), Outcomes(days, events)
 
 
 def _patients(folder: CohortFolder, task: str, split: str) -> Patients:

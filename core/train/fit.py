@@ -21,7 +21,7 @@ from core.encode.half import round_to_half
 from core.errors import UserFacingError
 from core.fuse import FUSIONS, FusionConfig, TokenSet, batch_rows
 from core.progress import Progress
-from core.records import EHR, IMAGE, Task, is_supported
+from core.records import EHR, IMAGE, SIGNALS, Task, is_supported
 from core.records.interfaces import CtEncoder, Encoder, RecordEncoder
 from core.survive import bootstrap_concordance
 from core.survive.heads import HEAD_PIECES, HEADS
@@ -44,7 +44,7 @@ from core.train.model_card import make_card
 from core.train.thinned import with_thinned
 from core.wording import count_of
 
-_INPUTS = {IMAGE: "CT studies", EHR: "events"}
+_INPUTS = {IMAGE: "CT studies", EHR: "events", SIGNALS: "ECGs"}
 
 
 def fit_fusion(
@@ -184,7 +184,7 @@ def train_bundle(
     events = int(folder.labels(task, "train")["event"].sum())
     check_enough(events, len(folder.labels(task, "tuning")))
     say(0.0, training_events_words(events))
-    named = {IMAGE: ct_encoder, EHR: ehr_encoder, **(other_encoders or {})}
+    named = {IMAGE: ct_encoder, EHR: ehr_encoder, SIGNALS: "ecg_segments", **(other_encoders or {})}
     training = Training(folder, card_task, seed, where)
     opened = {name: open_encoder(name, named[name], training) for name in FUSIONS[fusion].reads}
     encoders = {name: item.encoder for name, item in opened.items()}

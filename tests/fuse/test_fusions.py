@@ -22,7 +22,7 @@ TWO_SIDED = [name for name in FUSIONS if not name.endswith("_only")]
 CASES = [(name, pooled) for name in FUSIONS for pooled in (False, True)]
 
 
-WIDTHS = {"image": CT_WIDTH, "ehr": EHR_WIDTH}
+WIDTHS = {"image": CT_WIDTH, "ehr": EHR_WIDTH, "signals": 4}
 
 
 def build(name: str, *, pooled: bool = False, seed: int = 0) -> Fusion:

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
 from core.encode.ehr.compact_sequence import Records
 from core.encode.ehr.features import relative_days
-from core.encode.ehr.stay_features import NOTE_WIDTH, AdmissionNumbers, StayVocabulary, read_admissions
+from core.encode.ehr.stay_features import NOTE_WIDTH, AdmissionNumbers, StayVocabulary, known_share, read_admissions
 from core.records import Tokens
 from core.records.interfaces import RecordEncoder
 
@@ -199,28 +199,42 @@ class Hierarchical(RecordEncoder):
         training, digests = self.training, records.digests()
         self.eval()
         try:
-            read = self.prepared(records)
+            tables = records.columns()
+            read = [read_admissions(table, self.vocabulary) for table in tables]
+            shares = [known_share(table, self.vocabulary) for table in tables]
             found: list[Tokens] = []
             for start in range(0, len(read), _AT_ONCE):
                 part = read[start : start + _AT_ONCE]
                 values, mask = self.embedded(part)
                 for row, admissions in enumerate(part):
                     own = values[row][mask[row]].float().cpu().numpy()
-                    found.append(self._tokens(own, admissions, digests[start + row]))
+                    found.append(self._tokens(own, admissions, digests[start + row], shares[start + row]))
             return found
         finally:
             self.train(training)
 
     def _tokens(
-        self, values: np.ndarray[Any, np.dtype[np.float32]], admissions: list[AdmissionNumbers], digest: str
+        self,
+        values: np.ndarray[Any, np.dtype[np.float32]],
+        admissions: list[AdmissionNumbers],
+        digest: str,
+        share: float,
     ) -> Tokens:
         starts = np.flatnonzero(values[:, self.hidden] > 0.5)
         known = [one for one in admissions if one.stays or one.note is not None or any(map(len, one.sets))]
         lengths = np.diff(np.append(starts, len(values)))
         days = np.repeat([one.end_days for one in known], lengths).astype(np.float64)
-        first = min((one.start_days for one in known), default=None)
-        places, relative = days.astype(np.float32), relative_days(days).astype(np.float32)
-        return Tokens(values, places, relative, "hierarchical", digest, np.full(len(values), -1), first_day=first)
+        return Tokens(
+            values,
+            days.astype(np.float32),
+            relative_days(days).astype(np.float32),
+            "hierarchical",
+            digest,
+            np.full(len(values), -1),
+            coverage=share,
+            known_share=share,
+            first_day=min((one.start_days for one in known), default=None),
+        )
 
 
 def stay_batch(admissions: Sequence[AdmissionNumbers], vocabulary: StayVocabulary) -> StayBatch:

@@ -117,6 +117,17 @@ def read_admissions(table: EventColumns, vocabulary: StayVocabulary) -> list[Adm
     return [_numbers(part, table, codes, static, vocabulary) for part in _parts(table, codes)]
 
 
+def known_share(table: EventColumns, vocabulary: StayVocabulary) -> float:
+    """Share of a record's events whose code is read, or marks a stay, or is a note."""
+    items = {item for group in vocabulary.groups.values() for item in group}
+    known = [
+        code in vocabulary.series or code in items or code in vocabulary.static or code == BIRTH or is_stay_code(code)
+        or _is_note(text)
+        for code, text in zip(map(str, table.codes), table.texts)
+    ]  # fmt: skip
+    return sum(known) / len(known) if known else 0.0
+
+
 def fit_stay_vocabulary(tables: Sequence[EventColumns], hours: int = HOURS) -> StayVocabulary:
     """What training records tell of series, sets and the person."""
     stays_with: Counter[str] = Counter()

@@ -24,7 +24,7 @@ from core.events.stays import is_stay_code
 from core.records import BIRTH, Float64Array, Tokens
 from core.records.interfaces import RecordEncoder
 
-WINDOWS, TENTHS, HIDDEN = 10, 10, 24
+WINDOWS, TENTHS, HIDDEN = 10, 10, 48
 _MOST_SOURCES, _LEAST_PATIENTS, _LEAST_VALUES = 300, 5, 20
 _AT_ONCE = 256
 
@@ -41,7 +41,7 @@ class WindowRows:
 
 
 class WindowEncoder(RecordEncoder):
-    """Records to `WINDOWS` tokens of 4 H numbers: both directions at the window, and each at its end."""
+    """Records to `WINDOWS` tokens of 2 H numbers: both directions at the window, and each at its end."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -52,13 +52,16 @@ class WindowEncoder(RecordEncoder):
         self.cumulative = bool(config["cumulative"])
         hidden = int(config["hidden"])
         self.windows = len(self.edges_days) + 1
-        self.width = 4 * hidden
+        self.width = 2 * hidden
         self.source = nn.Embedding(max(1, len(self.sources)), hidden)
         self.value = nn.Embedding(TENTHS + 1, hidden)
         self.none = nn.Parameter(0.1 * torch.randn(hidden))
-        self.read = nn.LSTM(hidden, hidden, batch_first=True, bidirectional=True)
+        self.read = nn.LSTM(hidden, hidden // 2, batch_first=True, bidirectional=True)
         nn.init.normal_(self.source.weight, std=1.0)
-        nn.init.normal_(self.value.weight, std=1.0)
+        with torch.no_grad():  # tenths begin in their order, along one direction, so that few values go far
+            ramp = (torch.arange(TENTHS + 1) - (TENTHS + 1) / 2).unsqueeze(1) / 3
+            self.value.weight.copy_(ramp * torch.randn(hidden) + 0.1 * torch.randn(TENTHS + 1, hidden))
+            self.value.weight[0] = torch.randn(hidden)
 
     def read_columns(self, table: EventColumns) -> WindowRows:
         """Known observations of a record; static facts and the birth stand in the newest window."""
@@ -77,7 +80,7 @@ class WindowEncoder(RecordEncoder):
         return [self.read_columns(table) for table in records.columns()]
 
     def embedded(self, prepared: Sequence[WindowRows]) -> tuple[Tensor, Tensor]:
-        """Tokens (B, W, 4 H); all are there of a record with any observation, none of one without."""
+        """Tokens (B, W, 2 H); all are there of a record with any observation, none of one without."""
         states = self.window_states(prepared)
         both, _ = self.read(states)
         half = both.shape[2] // 2
@@ -105,7 +108,7 @@ class WindowEncoder(RecordEncoder):
         return torch.where(count > 0, total / count.clamp(min=1), self.none)
 
     def summed(self, values: Tensor, mask: Tensor) -> Tensor:
-        """(B, 2 H): what both directions say at their ends."""
+        """(B, H): what both directions say at their ends."""
         return values[:, -1, values.shape[2] // 2 :]
 
     @torch.no_grad()
@@ -125,7 +128,7 @@ class WindowEncoder(RecordEncoder):
                 found.append(
                     Tokens(
                         values[number][kept], places[kept], relative[kept], "medm2t", digests[start + number],
-                        nothing[kept], known_share=rows.read, first_day=rows.first_day,
+                        nothing[kept], coverage=rows.read, known_share=rows.read, first_day=rows.first_day,
                     )
                 )  # fmt: skip
         return found

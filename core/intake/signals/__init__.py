@@ -1,0 +1,1 @@
+"""Electrocardiograms: WFDB records and DICOM 12-lead ECGs."""

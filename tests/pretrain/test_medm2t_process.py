@@ -68,7 +68,12 @@ def reached(errors: float, missing: float, seed: int = 0) -> dict[str, float]:
         torch.manual_seed(seed)
         if name == "sparse":
             empty = fit_windows(Nothing())  # type: ignore[arg-type]
-            config = {**empty.config, "sources": [str(lab) for lab in range(LABS)], "tenths": [[]] * LABS}
+            config = {
+                **empty.config,
+                "sources": [str(lab) for lab in range(LABS)],
+                "tenths": [[]] * LABS,
+                "units": [""] * LABS,
+            }
             encoder: nn.Module = type(empty)({**config, "edges_days": list(range(-9, 0))})
             inputs = [sparse_rows(one) for one in values]
         else:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from core.encode.ehr.compact_sequence import Records
 from core.encode.ehr.features import EventColumns, relative_days
+from core.events.standard_codes import standard_unit
 from core.events.stays import is_stay_code
 from core.records import BIRTH, Float64Array, Tokens
 from core.records.interfaces import RecordEncoder
@@ -48,6 +49,7 @@ class WindowEncoder(RecordEncoder):
         self.config: dict[str, Any] = dict(config)
         self.edges_days = np.array(config["edges_days"], np.float64)
         self.sources = {str(code): number for number, code in enumerate(config["sources"])}
+        self.units = [str(unit) for unit in config["units"]]
         self.tenths = [np.array(edges, np.float64) for edges in config["tenths"]]
         self.cumulative = bool(config["cumulative"])
         hidden = int(config["hidden"])
@@ -66,7 +68,7 @@ class WindowEncoder(RecordEncoder):
     def read_columns(self, table: EventColumns) -> WindowRows:
         """Known observations of a record; static facts and the birth stand in the newest window."""
         codes = [str(code) for code in table.codes]
-        rows = [row for row, code in enumerate(codes) if code in self.sources]
+        rows = [row for row, code in enumerate(codes) if code in self.sources and self._same_unit(code, table, row)]
         source = np.array([self.sources[codes[row]] for row in rows], np.int64)
         value = np.array([self._tenth(self.sources[codes[row]], table.values[row]) for row in rows], np.int64)
         days = table.days[np.array(rows, np.int64)] if rows else np.zeros(0)
@@ -133,6 +135,13 @@ class WindowEncoder(RecordEncoder):
                 )  # fmt: skip
         return found
 
+    def _same_unit(self, code: str, table: EventColumns, row: int) -> bool:
+        """False of a number in another unit than that of training: it means something else."""
+        own, told = self.units[self.sources[code]], table.units[row]
+        if not own or not np.isfinite(table.values[row]) or not isinstance(told, str) or not told.strip():
+            return True
+        return standard_unit(told, code) == standard_unit(own, code)
+
     def _tenth(self, source: int, value: float) -> int:
         """0 of a code without a number, else 1 to 10."""
         edges = self.tenths[source]
@@ -152,13 +161,16 @@ def fit_windows(records: Records, *, seed: int = 0, hidden: int = HIDDEN, cumula
     tables = records.columns()
     patients: Counter[str] = Counter()
     values: dict[str, list[float]] = {}
+    units: dict[str, Counter[str]] = {}
     numbered, dated = [], []
     for table in tables:
         codes = [str(code) for code in table.codes]
         patients.update({code for code in codes if not is_stay_code(code)})
-        for code, value, day in zip(codes, table.values.tolist(), table.days.tolist()):
+        for code, value, day, unit in zip(codes, table.values.tolist(), table.days.tolist(), table.units.tolist()):
             if np.isfinite(value):
                 values.setdefault(code, []).append(value)
+                if isinstance(unit, str) and unit.strip():
+                    units.setdefault(code, Counter())[unit] += 1
             if code != BIRTH and np.isfinite(day):
                 dated.append(day)
                 if np.isfinite(value):
@@ -170,6 +182,7 @@ def fit_windows(records: Records, *, seed: int = 0, hidden: int = HIDDEN, cumula
     config = {
         "name": "medm2t",
         "sources": kept,
+        "units": [units[code].most_common(1)[0][0] if code in units else "" for code in kept],
         "tenths": [_tenths(values.get(code, [])) for code in kept],
         "edges_days": edges.tolist(),
         "hidden": hidden,

@@ -40,6 +40,7 @@ keep_texts_of_errors_out_of_logs()
 bar.html(notice(f"Runs on {session.device_words()}"))
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),
+    st.Page("pages/futures.py", title="Futures"),
     st.Page("pages/load.py", title="Load"),
     st.Page("pages/model_card.py", title="Model card"),
 ]

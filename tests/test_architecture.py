@@ -16,7 +16,7 @@ CORE, PAGES = ROOT / "core", ROOT / "pages"
 SOURCES = sorted([*CORE.rglob("*.py"), *PAGES.rglob("*.py"), ROOT / "app.py"])
 LONGEST_FILE = 400
 # What may be shared by every session of the process: model weights, code, and what ships with the app.
-SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "_component"}
+SHARED_BY_ALL = {"bundle", "own_models", "demo_cases", "event_model", "_component"}
 STARTED = [path for folder in ("bench", "scripts") for path in sorted((ROOT / folder).glob("[!_]*.py"))]
 FLOORS = {
     "core.encode": "half, shared, ct, ehr, signals, encoder_card, folder",

@@ -31,7 +31,10 @@ from core.errors import UserFacingError
 from core.learning_commands import add_learning_commands
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core.records import CtStudy, Timeline
+    from core.records.ecg import Ecg
 
 FUSION_NAMES = (
     "cross_attention",
@@ -156,6 +159,8 @@ def _add_review(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(commands, "review", "review one case: curve, figure, saliency, provenance")
     parser.add_argument("--study", type=as_path, default=None, help=SCAN_WORDS)
     parser.add_argument("--timeline", type=as_path, default=None, help=RECORD_WORDS)
+    words = "ECG of the patient, for a model that reads one: a WFDB record or a DICOM ECG"
+    parser.add_argument("--signals", type=as_path, default=None, help=words)
     parser.add_argument("--bundle", type=as_path, required=True)
     parser.add_argument("--out", type=as_path, required=True, help="folder to write")
     parser.add_argument("--horizon-days", type=as_number, default=None, help="default: the task's middle horizon")
@@ -265,7 +270,9 @@ def _review(options: argparse.Namespace) -> None:
     check_folder(options.out)
     from core.bundle import load_bundle
     from core.case.from_paths import answers_in, named_record, named_study
+    from core.explain.ledger import modality_ledger
     from core.export import export_review
+    from core.records import MODALITIES
     from core.review import assess_case, encode_case, review_case
 
     bundle, columns = load_bundle(options.bundle), answers_in(options.columns)
@@ -278,16 +285,36 @@ def _review(options: argparse.Namespace) -> None:
         study, timeline, searched = _stripped(options, study, timeline, columns)
     explain = None if options.explain == "none" else options.explain
     how = {"horizon_days": options.horizon_days, "explain": explain, "device": options.device}
-    encoding = encode_case(study, timeline, bundle, options.device)
+    signals = _signals(options.signals)
+    encoding = encode_case(study, timeline, bundle, options.device, signals=signals)
     report = assess_case(study, timeline, bundle, encoding)
-    review = review_case(study, timeline, bundle, put_together=True, encoding=encoding, report=report, **how)
+    how |= {"signals": signals, "encoding": encoding, "report": report}
+    review = review_case(study, timeline, bundle, put_together=True, **how)
     window = None if options.window is None else tuple(options.window)
     shown = {"window": window, "slice_k": options.slice, "report": report, "searched": searched}
     written = export_review(study, timeline, review, bundle, options.out, **shown)
     for notice in review.notices:
         print(f"{notice.level}: {notice.text}")
     print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
+    if len(bundle.model.reads) > 2:
+        for row in modality_ledger(bundle.model, encoding.batch(), review.horizon_days):
+            word = MODALITIES[row.modality].word
+            print(
+                f"without the {word}: "
+                + ("it was not there" if row.risk_without is None else f"{row.risk_without:.3f}")
+            )
     print(f"{len(written)} files written. {RESEARCH_NOTICE}")
+
+
+def _signals(path: Path | None) -> tuple[Ecg, ...]:
+    if path is None:
+        return ()
+    from core.intake.signals.load import load_ecg
+
+    ecg = load_ecg(path)
+    for note in ecg.notes:
+        print(f"ECG: {note}")
+    return (ecg,)
 
 
 def _stripped(

@@ -29,7 +29,7 @@ FLOORS = {
         "icd10, icd9_blocks, code_systems, descriptions, kinds, standard_codes, ancestors, reference_ranges, concepts, "
         "yes_no, death, stays, cut"
     ),
-    "core.explain": "attention, frozen, map_trust, risk, methods, saliency, event_ablation, trust",
+    "core.explain": "attention, frozen, ledger, map_trust, risk, methods, saliency, event_ablation, trust",
     "core.fuse": "batch, blocks, info_nce, fusions",
     "core.intake": "files, terms, scan, pacs, record, signals, identifiers",
     "core.intake.files": "allowed, limits, byte_source, which_file, decompress, quiet_logs, tar, zip, sources",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,9 @@ def test_a_raised_segment_is_learned_and_noise_is_not(planted: bool) -> None:
     assert found > 0.62 if planted else abs(found - 0.5) < 0.12
 
 
-def test_every_pair_trains_and_predicts_on_a_cohort_with_ecgs(tmp_path: Path) -> None:
+def test_every_pair_trains_and_predicts_on_a_cohort_with_ecgs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     simulate_cohort(tmp_path / "sim", patients=80, task="mace_ecg", seed=1, render=False, parts=("ecg",))
     cohort = tmp_path / "sim" / "cohort"
     folder = CohortFolder(cohort)
@@ -110,3 +113,15 @@ def test_every_pair_trains_and_predicts_on_a_cohort_with_ecgs(tmp_path: Path) ->
     assert main([*words, "--epochs", "1", "--folds", "0", "--device", "cpu", "--out", str(tmp_path / "bundle")]) == 0
     table = predict_cohort(cohort, tmp_path / "bundle", device="cpu")
     assert np.isfinite(table["risk"]).all()
+    one = folder.labels("mace_ecg", "held_out").iloc[0]
+    who = ["--subject-id", str(one["subject_id"]), "--prediction-time", str(one["prediction_time"])]
+    record, signal = cohort / "data" / "held_out" / "0.parquet", cohort / "signals" / f"{one['subject_id']}.hea"
+    words = ["review", "--timeline", str(record), *who, "--bundle", str(tmp_path / "bundle"), "--identifiers", "keep"]
+    assert main([*words, "--signals", str(signal), "--out", str(tmp_path / "with")]) == 0
+    told = capsys.readouterr().out
+    assert "without the CT: it was not there" in told
+    assert "without the ECG: 0." in told
+    assert main([*words, "--out", str(tmp_path / "without")]) == 0
+    assert "without the ECG: it was not there" in capsys.readouterr().out
+    curves = [json.loads((tmp_path / name / "curve.json").read_text()) for name in ("with", "without")]
+    assert curves[0] != curves[1]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime import Runtime
 
 from core import RESEARCH_NOTICE
 
@@ -34,9 +35,12 @@ if not is_loaded():
     bar.html(notice("Starting") + STARTING)
 
 from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
+from core.compute.clean_end import end_with_main_thread  # noqa: E402
 from core.intake.files.quiet_logs import keep_texts_of_errors_out_of_logs  # noqa: E402
 
 keep_texts_of_errors_out_of_logs()
+if type(Runtime._instance) is Runtime:  # a server of the app's own, not a test that runs its pages
+    end_with_main_thread()
 bar.html(notice(f"Runs on {session.device_words()}"))
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),

@@ -22,7 +22,7 @@ _SCORED_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class ScratchOptions:
-    """The recipe of ../methods for the comparison: AdamW, the Cox likelihood within a batch, best epoch on a fifth."""
+    """AdamW, the Cox likelihood within a batch, best epoch on a fifth of the patients."""
 
     epochs: int = 25
     batch: int = 50

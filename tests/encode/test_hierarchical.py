@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from record_support import Given
 
 from core.encode import build_record_encoder
 from core.encode.ehr.features import EventColumns
@@ -62,25 +63,6 @@ def encoder(vocabulary: StayVocabulary) -> Hierarchical:
     built = build_record_encoder({"name": "hierarchical", "hidden": 16, "vocabulary": vocabulary.to_json()})
     assert isinstance(built, Hierarchical)
     return built
-
-
-class Given:
-    """Records that are tables already."""
-
-    def __init__(self, tables: list[EventColumns]) -> None:
-        self.tables = tables
-
-    def __len__(self) -> int:
-        return len(self.tables)
-
-    def columns(self) -> list[EventColumns]:
-        return self.tables
-
-    def digests(self) -> list[str]:
-        return [str(number) for number in range(len(self.tables))]
-
-    def coded(self, encoder: object) -> list:
-        raise NotImplementedError
 
 
 def test_repetition_makes_a_series_and_names_do_not(vocabulary: StayVocabulary) -> None:

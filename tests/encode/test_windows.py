@@ -7,28 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from record_support import Given
 
 from core.encode.ehr.features import EventColumns
 from core.encode.ehr.windows import TENTHS, WindowEncoder, fit_windows
-
-
-class Given:
-    """Records that are tables already."""
-
-    def __init__(self, tables: list[EventColumns]) -> None:
-        self.tables = tables
-
-    def __len__(self) -> int:
-        return len(self.tables)
-
-    def columns(self) -> list[EventColumns]:
-        return self.tables
-
-    def digests(self) -> list[str]:
-        return [str(number) for number in range(len(self.tables))]
-
-    def coded(self, encoder: object) -> list:
-        raise NotImplementedError
 
 
 def table(rows: list[tuple[str, float, float]]) -> EventColumns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from medm2t_support import DAYS, LABS, TASK, lab_values, outcomes_of, write_labs_cohort
@@ -94,6 +95,13 @@ def scored(encoder: nn.Module, own: dict[str, list], outcomes: dict[str, Outcome
     told = cox_probe((summary["train"] - centre) / spread, outcomes["train"].times_days, outcomes["train"].events)
     risk = told.score((summary["test"] - centre) / spread)
     return float(concordance(outcomes["test"].times_days, outcomes["test"].events, risk))
+
+
+def trained_and_predicted(folder: Path, *more: str) -> pd.DataFrame:
+    """Predictions of the held-out patients of folder/cohort by a model of the encoder, trained by the command line."""
+    words = ["--cohort", str(folder / "cohort"), "--task", TASK.name, "--fusion", "ehr_only", "--ehr-encoder", "medm2t"]
+    assert main(["train", *words, *more, "--folds", "0", "--out", str(folder / "bundle"), "--device", "cpu"]) == 0
+    return predict_cohort(folder / "cohort", folder / "bundle", device="cpu")
 
 
 def test_the_command_line_takes_the_encoder(tmp_path: Path) -> None:

@@ -20,32 +20,22 @@ from core.records import Timeline, Tokens
 from core.records.interfaces import RecordEncoder
 
 
-def _compact_sequence(config: Mapping[str, Any]) -> RecordEncoder:
-    with torch.random.fork_rng(devices=[]):
-        return CompactSequence(config).eval()
+def _network(kind: Callable[[Mapping[str, Any]], RecordEncoder]) -> Callable[[Mapping[str, Any]], RecordEncoder]:
+    """How a network is built without a trace in torch's own generator."""
 
+    def build(config: Mapping[str, Any]) -> RecordEncoder:
+        with torch.random.fork_rng(devices=[]):
+            return kind(config).eval()
 
-def _concepts(config: Mapping[str, Any]) -> RecordEncoder:
-    with torch.random.fork_rng(devices=[]):
-        return ConceptEncoder(config).eval()
-
-
-def _hierarchical(config: Mapping[str, Any]) -> RecordEncoder:
-    with torch.random.fork_rng(devices=[]):
-        return Hierarchical(config).eval()
-
-
-def _medm2t(config: Mapping[str, Any]) -> RecordEncoder:
-    with torch.random.fork_rng(devices=[]):
-        return WindowEncoder(config).eval()
+    return build
 
 
 RECORD_ENCODERS: dict[str, Callable[[Mapping[str, Any]], RecordEncoder]] = {
     "one_hot": lambda config: OneHotEncoder(config).eval(),
-    "compact_sequence": _compact_sequence,
-    "concepts": _concepts,
-    "hierarchical": _hierarchical,
-    "medm2t": _medm2t,
+    "compact_sequence": _network(CompactSequence),
+    "concepts": _network(ConceptEncoder),
+    "hierarchical": _network(Hierarchical),
+    "medm2t": _network(WindowEncoder),
 }
 """Name -> the encoder of a configuration (its vocabulary, scales and sizes), in evaluation mode; weights, where it has
 any, are loaded next. How each is fitted: `core.pretrain.record_fits.RECORD_FITS`."""

@@ -106,18 +106,7 @@ def trained_and_predicted(folder: Path, *more: str) -> pd.DataFrame:
 
 def test_the_command_line_takes_the_encoder(tmp_path: Path) -> None:
     write_labs_cohort(tmp_path / "cohort", (120, 30, 40))
-    words = [
-        "--cohort",
-        str(tmp_path / "cohort"),
-        "--task",
-        TASK.name,
-        "--fusion",
-        "ehr_only",
-        "--ehr-encoder",
-        "medm2t",
-    ]
-    assert main(["train", *words, "--epochs", "1", "--folds", "0", "--out", str(tmp_path / "bundle")]) == 0
-    table = predict_cohort(tmp_path / "cohort", tmp_path / "bundle", device="cpu")
+    table = trained_and_predicted(tmp_path, "--epochs", "1")
     assert np.isfinite(table["risk"]).all()
 
 
@@ -125,18 +114,7 @@ def test_the_command_line_takes_the_encoder(tmp_path: Path) -> None:
 def test_medm2t_process_through_train_and_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten daily windows, half of the values missing, 3% of them far off: at least .66 of an optimum of about .75."""
     eta = write_labs_cohort(tmp_path / "cohort", (1400, 300, 1500))
-    words = [
-        "--cohort",
-        str(tmp_path / "cohort"),
-        "--task",
-        TASK.name,
-        "--fusion",
-        "ehr_only",
-        "--ehr-encoder",
-        "medm2t",
-    ]
-    assert main(["train", *words, "--folds", "0", "--out", str(tmp_path / "bundle"), "--device", "cpu"]) == 0
-    table = predict_cohort(tmp_path / "cohort", tmp_path / "bundle", device="cpu")
+    table = trained_and_predicted(tmp_path)
     labels = CohortFolder(tmp_path / "cohort").labels(TASK.name, "held_out")
     time, event = labels["time_to_event_days"].to_numpy(), labels["event"].to_numpy()
     found, best = float(concordance(time, event, table["risk"])), float(concordance(time, event, eta[-1500:]))

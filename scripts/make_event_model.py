@@ -2,7 +2,7 @@
 
     python -m scripts.make_event_model [--patients 5000] [--minutes 30] [--build FOLDER] [--out assets/event_model]
 
-A quarter of the patients of each shipped task have hospital stays too. None of them has a scan, and none is among those
+An eighth of the patients of each shipped task have hospital stays too. None of them has a scan, and none is among those
 on whom anything is measured (their seed is their own).
 """
 
@@ -36,7 +36,7 @@ def records(task: str, first: int) -> pd.DataFrame:
     parts = []
     for index in range(first, first + CHUNK):
         patient = sample_patient(task, "internal", SEED, index)  # type: ignore[arg-type]
-        held = ("future", "stays") if index % 4 == 1 else ("future",)
+        held = ("future", "stays") if index % 8 == 1 else ("future",)
         table = simulate_record(patient, "balanced", SEED, held)
         own = 2 * index + TASKS.index(task)
         parts.append(table.reindex(columns=list(COLUMNS)).assign(subject_id=own))
@@ -76,6 +76,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=5000, help="of each task")
     parser.add_argument("--minutes", type=float, default=30)
+    words = "at most; the learning rate warms up over a twentieth of them"
+    parser.add_argument("--epochs", type=int, default=3, help=words)
     parser.add_argument("--size", default="0.4m")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "event_model")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "event_model")
@@ -87,8 +89,8 @@ def main() -> None:
     tuning = [subject for subject in subjects if subject // 2 % TUNING_EVERY == 0]
     splits = {"train": sorted(set(subjects).difference(tuning)), "tuning": tuning}
     training = EventTraining(
-        size=options.size, context=1024, batch_tokens=8192, epochs=40, minutes=options.minutes, dropout=0.05, least=20,
-        resume=options.resume,
+        size=options.size, context=1024, batch_tokens=8192, epochs=options.epochs, minutes=options.minutes,
+        learning_rate=3e-3, dropout=0.05, least=20, resume=options.resume,
     )  # fmt: skip
     described = f"Virtual patients with a future: {options.patients:,} of each of {len(TASKS)} tasks, without a scan"
     report = train_event_model(events, splits, training, options.out, show, described=described, virtual=True)

@@ -36,7 +36,7 @@ def started(name: str, seed: int = 0) -> tuple[torch.nn.Module, torch.Tensor, to
 
 def small_model(fusion: str = "cross_attention") -> SurvivalModel:
     torch.manual_seed(0)
-    widths = {"image": CT_WIDTH, "ehr": EHR_WIDTH}
+    widths = {"image": CT_WIDTH, "ehr": EHR_WIDTH, "signals": 4}
     sizes = {"widths": {key: widths[key] for key in FUSIONS[fusion].reads}, "hidden": 8, "heads": 2}
     model = build_model(
         {"fusion": fusion, "head": "piecewise", "members": 3, "pieces": 4, "sizes": sizes,

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import signal as signal_tools
 from torch import Tensor, nn
 
 from core.records import Tokens
@@ -65,6 +64,8 @@ class EcgSegments(RecordEncoder):
 
     def read(self, ecg: Ecg) -> Signal:
         """Twelve leads (12, samples) in mV about each lead's own median; the middle of a longer recording."""
+        from scipy.signal import resample_poly  # brings statistics that a review without an ECG need not wait for
+
         found = np.zeros((len(STANDARD_LEADS), self.seconds * self.rate), np.float32)
         for place, lead in enumerate(STANDARD_LEADS):
             values = ecg.lead_mv(lead)
@@ -73,7 +74,7 @@ class EcgSegments(RecordEncoder):
             known = np.where(np.isfinite(values), values, np.nanmedian(values)) - np.nanmedian(values)
             up, down = self.rate, round(ecg.rate_hz)
             shared = gcd(up, down)
-            even = signal_tools.resample_poly(known, up // shared, down // shared)
+            even = resample_poly(known, up // shared, down // shared)
             start = max(0, (len(even) - found.shape[1]) // 2)
             part = even[start : start + found.shape[1]]
             found[place, : len(part)] = np.clip(part, -5, 5)

@@ -42,7 +42,7 @@ def test_both_tasks_ship_all_seven_fusions_within_forty_megabytes(bundles: dict[
     assert all(bundle.virtual and bundle.card["watermark"] for bundle in bundles.values())
 
 
-@pytest.mark.parametrize("fusion", tuple(FUSIONS))
+@pytest.mark.parametrize("fusion", OF_TWO)
 def test_the_high_risk_demo_patient_outranks_the_low_risk_one(bundles: dict[str, Bundle], fusion: str) -> None:
     bundle = bundles[f"pe_mortality/{fusion}"]
     high, low = (

@@ -173,6 +173,7 @@ def plot(groups: dict[str, list[Run]], path: Path) -> None:
         for run in runs:
             axes.annotate(f"{run.size}, {run.tokens / 1e6:.2f}M tokens", (run.flops, run.loss), fontsize=7)
     axes.set(xscale="log", yscale="log", xlabel="Training compute (FLOP)", ylabel="Held-back loss (nats a token)")
+    axes.tick_params(axis="x", which="minor", labelbottom=False)  # powers of ten alone: the others would overlap
     axes.legend()
     figure.savefig(path, dpi=150)
 

@@ -178,11 +178,13 @@ class _Run:
         self.seconds, self.last_tick = self.seconds + now - self.last_tick, now
 
     def _rate(self, total: int) -> float:
-        """Warm-up, then a cosine down to a twentieth, by steps or by the budget of time, whichever is further on."""
+        """Warm-up over a twentieth, then a cosine down to a twentieth, by steps or by the budget of time, whichever is
+        further on."""
         warm_up = min(max(round(_WARM_UP_SHARE * total), _WARM_UP_STEPS[0]), _WARM_UP_STEPS[1])
         share = min(max(self.step / total, self._share_of_budget()), 1.0)
         cosine = _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * share))
-        return self.options.learning_rate * min(1.0, (self.step + 1) / warm_up) * cosine
+        warm = max((self.step + 1) / warm_up, self._share_of_budget() / _WARM_UP_SHARE)
+        return self.options.learning_rate * min(1.0, warm) * cosine
 
     def _share_of_budget(self) -> float:
         minutes = self.options.minutes

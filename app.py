@@ -37,6 +37,7 @@ if not is_loaded():
 from core import session  # noqa: E402  (seconds of imports on the first visit, while the bar says so)
 from core.compute.clean_end import end_with_main_thread  # noqa: E402
 from core.intake.files.quiet_logs import keep_texts_of_errors_out_of_logs  # noqa: E402
+from pages._parts import foretold  # noqa: E402
 
 keep_texts_of_errors_out_of_logs()
 if type(Runtime._instance) is Runtime:  # a server of the app's own, not a test that runs its pages
@@ -44,7 +45,7 @@ if type(Runtime._instance) is Runtime:  # a server of the app's own, not a test 
 bar.html(notice(f"Runs on {session.device_words()}"))
 pages = [
     st.Page("pages/case_review.py", title="Case review", default=True),
-    st.Page("pages/futures.py", title="Futures"),
+    *([st.Page("pages/futures.py", title="Futures")] if foretold.is_offered() else []),
     st.Page("pages/load.py", title="Load"),
     st.Page("pages/model_card.py", title="Model card"),
 ]

@@ -63,7 +63,8 @@ def told(risk: Float64Array, true: Float64Array, eta: Float64Array) -> str:
     limit = float(np.median(-np.log1p(-true) * np.exp(-eta)))  # the same for all but for rounding
     for _ in range(DRAWS):
         until = draw.exponential(size=len(eta)) * np.exp(-eta)
-        values.append(float(concordance(np.minimum(until, limit), until < limit, risk)))
+        if (until < limit).any():
+            values.append(float(concordance(np.minimum(until, limit), until < limit, risk)))
     off = np.abs(true - risk).mean()
     return f"true / predicted {ratio:.2f} +- {2 * error:.2f}, MAE {off:.3f}, C {np.mean(values):.3f}"
 

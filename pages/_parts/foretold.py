@@ -13,7 +13,7 @@ from core.case.background import Question
 from core.errors import UserFacingError
 from core.foresee.train import TrainedEventModel, load_event_model
 from core.records import MODALITIES, SurvivalCurve
-from core.view.words import empty_html, error_html
+from core.view.words import error_html
 
 EVENT_MODEL = "CT_SURVIVAL_EVENT_MODEL"
 """Environment variable that names an own event model, which `pretrain --method events` wrote."""
@@ -26,14 +26,15 @@ def event_model(path: str) -> TrainedEventModel:
     return load_event_model(path)
 
 
+def is_offered() -> bool:
+    """Is there an event model, shipped or named? Without one the page is not offered."""
+    return bool(os.environ.get(EVENT_MODEL)) or SHIPPED.is_dir()
+
+
 def model_or_words() -> tuple[TrainedEventModel | None, str]:
-    """The event model of the installation, or why there is none, as HTML."""
-    path = os.environ.get(EVENT_MODEL, "") or str(SHIPPED)
-    if path == str(SHIPPED) and not SHIPPED.is_dir():
-        lines = (f"Train one with `pretrain --method events` and name its folder in {EVENT_MODEL}.",)
-        return None, empty_html("panel", "No event model is installed", lines)
+    """The event model of the installation, or why it cannot be used, as HTML."""
     try:
-        return event_model(path), ""
+        return event_model(os.environ.get(EVENT_MODEL, "") or str(SHIPPED)), ""
     except UserFacingError as error:
         return None, error_html(error)
 

@@ -13,6 +13,7 @@ from core.foresee.events import PatientEvents
 from core.foresee.train import EventTraining, train_event_model
 from core.virtual.sampling import sample_patient
 from core.virtual.simulate import simulate_record
+from pages._parts.foretold import EVENT_MODEL, is_offered
 
 PAGE = "pages/futures.py"
 
@@ -37,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CT_SURVIVAL_EVENT_MODEL", str(model))
+    monkeypatch.setenv(EVENT_MODEL, str(model))
 
 
 @pytest.mark.usefixtures("world", "installed")
@@ -71,12 +72,19 @@ def test_the_same_seed_gives_the_same_futures() -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_without_an_event_model_the_page_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_page_is_offered_where_there_is_an_event_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path
+) -> None:
     monkeypatch.setattr("pages._parts.foretold.SHIPPED", tmp_path / "none")
-    monkeypatch.delenv("CT_SURVIVAL_EVENT_MODEL", raising=False)
-    assert "pretrain --method events" in html(fine(opened(PAGE)))
-    monkeypatch.setenv("CT_SURVIVAL_EVENT_MODEL", str(tmp_path / "other"))
+    monkeypatch.delenv(EVENT_MODEL, raising=False)
+    assert not is_offered()
+    fine(opened())
+    monkeypatch.setenv(EVENT_MODEL, str(tmp_path / "other"))
+    assert is_offered()
     assert "does not exist" in html(fine(opened(PAGE)))
+    monkeypatch.delenv(EVENT_MODEL)
+    monkeypatch.setattr("pages._parts.foretold.SHIPPED", model)
+    assert is_offered()
 
 
 @pytest.mark.usefixtures("world", "installed")

@@ -297,7 +297,9 @@ def _review(options: argparse.Namespace) -> None:
         print(f"{notice.level}: {notice.text}")
     print(f"risk by {review.horizon_days:g} days: {review.curve.risk_at(review.horizon_days):.3f}")
     if len(bundle.model.reads) > 2:
-        for row in modality_ledger(bundle.model, encoding.batch(), review.horizon_days):
+        with bundle.lock:
+            rows = modality_ledger(bundle.model, encoding.batch(), review.horizon_days)
+        for row in rows:
             word = MODALITIES[row.modality].word
             print(
                 f"without the {word}: "

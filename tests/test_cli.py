@@ -25,7 +25,9 @@ from core.bundle import load_bundle, save_bundle
 from core.encode.half import round_to_half
 from core.explain.methods import METHODS
 from core.fuse import FUSIONS
+from core.learning_commands import PRETRAIN_NAMES
 from core.load import REPAIRS
+from core.pretrain.methods import PRETRAIN_METHODS
 from core.pretrain.record_fits import RECORD_FITS
 from core.records import CtStudy, Timeline, Tokens
 from core.review import encode_case
@@ -376,6 +378,7 @@ def test_the_choices_are_those_of_the_stages() -> None:
     assert tuple(METHODS) == cli.METHOD_NAMES
     assert tuple(HEADS) == cli.HEAD_NAMES
     assert tuple(RECORD_FITS) == cli.RECORD_ENCODER_NAMES
+    assert set(PRETRAIN_METHODS) == set(PRETRAIN_NAMES)
     assert typing.get_args(Regime) == cli.REGIMES
     assert typing.get_args(TaskName) == cli.TASKS
     assert tuple(REPAIRS) == cli.REPAIR_NAMES
